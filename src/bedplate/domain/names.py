@@ -1,0 +1,145 @@
+"""What everything is called: the one place that spells a resource's, a release's or an object's name.
+
+The platform program (`infra/`), the command line and the local platform all read their names here, so that a name is
+never stored when it can be derived.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+BucketPurpose = Literal["artifacts", "data", "capture", "ledger"]
+BUCKET_PURPOSES: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture", "ledger")
+PERSONAS = ("platform-engineer", "data-scientist", "approver", "finance", "auditor", "reconciler")
+
+_RELEASE = re.compile(r"^(?P<endpoint>.+)-v(?P<version>\d+)-(?P<digest>[0-9a-f]{7,8})$")
+VARIANT = "live"
+"""Name of the one production variant of a release; shadow and A/B variants are named after their release's version."""
+
+
+def bucket(project: str, stack: str, purpose: BucketPurpose, account_id: str) -> str:
+    """Bucket names are global, so they end with the account.
+
+    >>> bucket("bedplate", "prod", "ledger", "123456789012")
+    'bedplate-prod-ledger-123456789012'
+    """
+    return f"{project}-{stack}-{purpose}-{account_id}"
+
+
+def outputs_parameter(project: str, stack: str) -> str:
+    """The SSM parameter that holds `settings.PlatformOutputs` as JSON.
+
+    >>> outputs_parameter("bedplate", "prod")
+    '/bedplate/prod/platform-outputs'
+    """
+    return f"/{project}/{stack}/platform-outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNames:
+    """Names of what the platform holds for one model.
+
+    >>> ModelNames("bedplate", "local", "flight-delay").endpoint
+    'bedplate-local-flight-delay'
+    """
+
+    project: str
+    stack: str
+    model: str
+
+    @property
+    def base(self) -> str:
+        return f"{self.project}-{self.stack}-{self.model}"
+
+    @property
+    def endpoint(self) -> str:
+        return self.base
+
+    @property
+    def package_group(self) -> str:
+        return self.base
+
+    @property
+    def budget(self) -> str:
+        return self.base
+
+    @property
+    def monitoring_schedule(self) -> str:
+        return f"{self.base}-data-quality"
+
+    @property
+    def errors_alarm(self) -> str:
+        """On `Invocation5XXErrors`; rolls a deployment back."""
+        return f"{self.base}-errors"
+
+    @property
+    def latency_alarm(self) -> str:
+        """On `ModelLatency` (microseconds); rolls a deployment back."""
+        return f"{self.base}-latency"
+
+    @property
+    def drift_alarm(self) -> str:
+        """On the monitor's own metric; tells people, never rolls back."""
+        return f"{self.base}-drift"
+
+    @property
+    def rollback_alarms(self) -> tuple[str, str]:
+        return (self.errors_alarm, self.latency_alarm)
+
+    def release(self, version: int, digest: str) -> str:
+        """Name of a release's Model and EndpointConfig: version and content hash (8 hex digits).
+
+        >>> ModelNames("bedplate", "local", "flight-delay").release(3, "0a1b2c3d4e5f")
+        'bedplate-local-flight-delay-v3-0a1b2c3d'
+        """
+        return f"{self.base}-v{version}-{digest[:8]}"
+
+    def guard_alarm(self, release: str) -> str:
+        """Alarm on one release's own answers against the champion's; lives as long as the release.
+
+        >>> n = ModelNames("bedplate", "local", "flight-delay")
+        >>> n.guard_alarm("bedplate-local-flight-delay-v2-0a1b2c3d")
+        'bedplate-local-flight-delay-v2-0a1b2c3d-answers'
+        """
+        return f"{release}-answers"
+
+    # S3 keys and prefixes, below the bucket named in each comment.
+    @property
+    def datasets_prefix(self) -> str:  # data bucket: <prefix><data sha256[:16]>/{train,holdout}.parquet
+        return f"datasets/{self.model}/"
+
+    @property
+    def labels_prefix(self) -> str:  # data bucket: late labels, JSON Lines of {key, label, observed_at}
+        return f"labels/{self.model}/"
+
+    @property
+    def training_prefix(self) -> str:  # artifacts bucket: <prefix><job name>/output/model.tar.gz
+        return f"training/{self.model}/"
+
+    @property
+    def evaluations_prefix(self) -> str:  # artifacts bucket: <prefix>v<version>/<evaluation id>/evaluation.json
+        return f"evaluations/{self.model}/"
+
+    @property
+    def baseline_prefix(self) -> str:  # artifacts bucket: <prefix>{statistics,constraints}.json (object versions kept)
+        return f"baselines/{self.model}/"
+
+    @property
+    def monitoring_prefix(self) -> str:  # artifacts bucket: <prefix><job name>/{drift,statistics,constraint_violations}.json
+        return f"monitoring/{self.model}/"
+
+    @property
+    def capture_prefix(self) -> str:  # capture bucket: <prefix><endpoint>/<variant>/yyyy/mm/dd/hh/*.jsonl
+        return f"capture/{self.model}/"
+
+
+def version_of_release(release: str) -> int | None:
+    """Version in a release's name, None when the name is not a release's.
+
+    >>> version_of_release("bedplate-local-flight-delay-v3-0a1b2c3d"), version_of_release("something-else")
+    (3, None)
+    """
+    match = _RELEASE.match(release)
+    return int(match["version"]) if match else None
