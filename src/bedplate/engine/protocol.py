@@ -125,7 +125,7 @@ class Provider(Protocol):
         """Validate and complete the program's inputs.
 
         `olds` are the last checked inputs (None for a new or replacing resource): a generated name is kept from there.
-        For a new one the name comes from `random_seed` (32 bytes, the same in preview and up of one generation), so that
+        For a new one the name comes from `random_seed` (32 bytes, the same in preview and up of a generation), so that
         both agree.
         """
 
