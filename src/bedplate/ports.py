@@ -1,0 +1,330 @@
+"""What workflows need from the world, as small protocols over plain values; `bedplate.aws` implements them.
+
+Every adapter raises `errors.PlatformError` (or a child) when the platform refuses, `errors.NotFound` when the thing asked
+for does not exist. Times are aware datetimes in UTC. URIs are `s3://bucket/key`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+# --- jobs -----------------------------------------------------------------------------------------------------------
+
+JobStatus = Literal["InProgress", "Completed", "Failed", "Stopping", "Stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """A script-mode training: `channels` maps a channel's name to an S3 prefix; `code` is the channel of the model folder."""
+
+    name: str
+    image_uri: str
+    role_arn: str
+    entry_point: str
+    channels: Mapping[str, str]
+    output_uri: str
+    hyperparameters: Mapping[str, str]
+    environment: Mapping[str, str]
+    instance_type: str
+    instance_count: int
+    volume_gb: int
+    max_runtime_s: int
+    tags: Mapping[str, str]
+    kms_key_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingRequest:
+    """One run of the image: `command` None starts its default entry point (the monitor)."""
+
+    name: str
+    image_uri: str
+    role_arn: str
+    command: tuple[str, ...] | None
+    inputs: Mapping[str, tuple[str, str]]
+    """Name -> (S3 URI, local path below /opt/ml/processing/)."""
+    outputs: Mapping[str, tuple[str, str]]
+    """Name -> (local path below /opt/ml/processing/, S3 URI)."""
+    environment: Mapping[str, str]
+    instance_type: str
+    max_runtime_s: int
+    tags: Mapping[str, str]
+    kms_key_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A training or processing job as the platform reports it."""
+
+    name: str
+    arn: str
+    status: JobStatus
+    phase: str
+    failure_reason: str | None
+    artifact_uri: str | None
+    billable_s: float | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class Jobs(Protocol):
+    def submit_training(self, request: TrainingRequest) -> Job: ...
+    def training(self, name: str) -> Job: ...
+    def submit_processing(self, request: ProcessingRequest) -> Job: ...
+    def processing(self, name: str) -> Job: ...
+    def stop(self, name: str) -> None: ...
+    def log_lines(self, name: str, *, kind: Literal["training", "processing"], after: int = 0) -> Sequence[str]:
+        """Lines of the job's log from line number `after` on; empty when there are none yet."""
+        ...
+
+
+# --- registry -------------------------------------------------------------------------------------------------------
+
+Approval = Literal["PendingManualApproval", "Approved", "Rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageDraft:
+    """A model package to register; `metadata` becomes CustomerMetadataProperties (at most 50 keys, values to 256 characters)."""
+
+    group: str
+    image_uri: str
+    artifact_uri: str
+    description: str
+    environment: Mapping[str, str]
+    metadata: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A registered version."""
+
+    group: str
+    version: int
+    arn: str
+    approval: Approval
+    approval_note: str | None
+    image_uri: str
+    artifact_uri: str
+    environment: Mapping[str, str]
+    metadata: Mapping[str, str]
+    created_at: datetime
+
+
+class Registry(Protocol):
+    def register(self, draft: PackageDraft) -> Package: ...
+    def versions(self, group: str) -> Sequence[Package]:
+        """Every version, newest first; empty for a group without any."""
+        ...
+
+    def get(self, group: str, version: int) -> Package: ...
+    def set_approval(self, package: Package, approval: Approval, note: str) -> Package: ...
+    def annotate(self, package: Package, metadata: Mapping[str, str]) -> Package: ...
+
+
+# --- endpoints ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDraft:
+    """Model and EndpointConfig of one release, both called `name`; creating an existing one again is no error."""
+
+    name: str
+    image_uri: str
+    artifact_uri: str | None
+    environment: Mapping[str, str]
+    role_arn: str
+    variant: str
+    instance_type: str
+    instance_count: int
+    capture_uri: str
+    capture_pct: float
+    tags: Mapping[str, str]
+    kms_key_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release as it exists on the platform."""
+
+    name: str
+    artifact_uri: str | None
+    environment: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How a deployment moves traffic: `step_pct` of capacity at a time, watched `bake_s` seconds, undone by any alarm."""
+
+    kind: Literal["ALL_AT_ONCE", "CANARY", "LINEAR"]
+    step_pct: int
+    bake_s: int
+    rollback_alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """An endpoint, observed once. `config` is the release that is live, or was before an update in flight."""
+
+    name: str
+    arn: str
+    status: str
+    config: str
+    variants: Mapping[str, float]
+    """Variant -> its current share of traffic, 0 to 1."""
+    pending_config: str | None
+    failure_reason: str | None
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    body: bytes
+    content_type: str
+    variant: str | None
+    release: str | None
+    """What the container says of itself in X-Amzn-SageMaker-Custom-Attributes."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Endpoints(Protocol):
+    def observe(self, endpoint: str) -> EndpointState: ...
+    def create_release(self, draft: ReleaseDraft) -> Release: ...
+    def release(self, name: str) -> Release: ...
+    def releases(self, endpoint: str) -> Sequence[Release]:
+        """Releases of this endpoint that still exist, newest first."""
+        ...
+
+    def delete_release(self, name: str) -> None: ...
+    def update(self, endpoint: str, release: str, traffic: Traffic) -> None: ...
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        *,
+        content_type: str = "application/jsonlines",
+        inference_id: str | None = None,
+        variant: str | None = None,
+    ) -> Answer: ...
+
+
+# --- objects, metrics, money ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    uri: str
+    size: int
+    modified_at: datetime
+
+
+class Objects(Protocol):
+    def get(self, uri: str) -> bytes: ...
+    def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None: ...
+    def put_if_absent(self, uri: str, body: bytes) -> bool:
+        """Conditional put: False, and nothing written, when the key exists."""
+        ...
+
+    def exists(self, uri: str) -> bool: ...
+    def list(self, prefix_uri: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
+        """Objects below the prefix in key order; `after` is a URI to start behind."""
+        ...
+
+    def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None: ...
+    def download(self, uri: str, path: Path) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmState:
+    name: str
+    state: Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+    reason: str
+    updated_at: datetime
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAlarm:
+    """An alarm on one metric's maximum; `period_s` of 10 or 30 is high resolution."""
+
+    name: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str]
+    threshold: float
+    period_s: int
+    topic_arn: str | None
+    tags: Mapping[str, str]
+
+
+class Metrics(Protocol):
+    def alarms(self, names: Sequence[str]) -> Mapping[str, AlarmState]: ...
+    def put_alarm(self, alarm: GuardAlarm) -> None: ...
+    def delete_alarm(self, name: str) -> None: ...
+    def series(
+        self,
+        namespace: str,
+        metric: str,
+        dimensions: Mapping[str, str],
+        *,
+        start: datetime,
+        end: datetime,
+        period_s: int,
+        stat: str,
+    ) -> Sequence[tuple[datetime, float]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Cost of one group in one period."""
+
+    start: datetime
+    end: datetime
+    group: str
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    name: str
+    limit_usd: float
+    actual_usd: float
+    forecast_usd: float | None
+    thresholds: tuple[tuple[Literal["ACTUAL", "FORECASTED"], float, Literal["OK", "ALARM"]], ...]
+    """(kind, percent of the limit, state)."""
+
+
+class Costs(Protocol):
+    def spend(
+        self, *, start: datetime, end: datetime, group_by: Literal["Model", "UsageType", "Owner"], model: str | None
+    ) -> Sequence[Spend]: ...
+    def budgets(self) -> Sequence[BudgetState]: ...
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where and as whom we are at work. `arn` is STS's; `person` is what the ledger records as the actor."""
+
+    account_id: str
+    region: str
+    arn: str
+    person: str
+    local_url: str | None
+
+
+Say = Callable[[str, Mapping[str, Any]], None]
+"""Workflows report progress by it: an event's name (`step`, `log`, `status`, `progress`) and its fields; the CLI renders."""
