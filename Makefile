@@ -1,0 +1,46 @@
+# Two commands for newcomers: `make demo` and `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(STAMP) ## make .venv with every pinned dependency, bytecode compiled
+
+$(STAMP): requirements/bedplate.lock requirements/bootstrap.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Bedplate needs Python 3.11 or newer; set one with: make PYTHON=python3.12 " + "setup")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@$(BIN)/python -m uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements/bedplate.lock
+	@$(BIN)/python -m uv pip install --quiet --no-deps --no-build-isolation --compile-bytecode --python $(BIN)/python --editable .
+	@touch $@
+
+demo: setup ## run a model's whole life on the local platform
+	@$(BIN)/python -m demo
+
+test: setup lint ## run every check: lint, types, import contract, tests, docs
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+lock: setup ## pin the newest dependencies that fit pyproject.toml, with hashes
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra local --extra dev pyproject.toml --output-file requirements/bedplate.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		requirements/bootstrap.in --output-file requirements/bootstrap.lock
+
+bench: setup ## print every table of figures
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## stop the local platform and remove what was built
+	@test ! -x $(BIN)/bedplate || $(BIN)/bedplate local stop || true
+	@rm -rf $(VENV) .bedplate .cache
