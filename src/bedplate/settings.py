@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bedplate.errors import NotFound, SettingsError
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$", description="lower-case letters, digits, dashes")]
+Name = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$", description="lower-case letters, digits, dashes")
+]
 Pct = Annotated[float, Field(ge=0, le=100)]
 Usd = Annotated[float, Field(gt=0)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="an e-mail address")]
@@ -254,7 +256,9 @@ class ModelSpec(Edge):
     @model_validator(mode="after")
     def parts_fit_together(self) -> ModelSpec:
         known = set(self.data.columns)
-        used = {g.by: "gates.segments" for g in self.gates.segments} | {g.by: "gates.fairness" for g in self.gates.fairness}
+        used = {g.by: "gates.segments" for g in self.gates.segments} | {
+            g.by: "gates.fairness" for g in self.gates.fairness
+        }
         if self.monitors.features != "all":
             used |= dict.fromkeys(self.monitors.features, "monitors.features")
         for column, where in used.items():
@@ -266,7 +270,9 @@ class ModelSpec(Edge):
                 f"serving.instance_count must be at least 2 (it is {self.serving.instance_count})"
             )
         if self.task == "binary" and not 0 <= self.fallback <= 1:
-            raise ValueError(f"fallback is a probability for task 'binary', so 0 to 1 expected, found {self.fallback:g}")
+            raise ValueError(
+                f"fallback is a probability for task 'binary', so 0 to 1 expected, found {self.fallback:g}"
+            )
         return self
 
 
@@ -410,7 +416,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} is not valid YAML: {exc}", next_step=f"$EDITOR {path}") from exc
     if not isinstance(values, dict):
-        raise SettingsError(f"{path}: keys and values expected, found {type(values).__name__}", next_step=f"$EDITOR {path}")
+        raise SettingsError(
+            f"{path}: keys and values expected, found {type(values).__name__}", next_step=f"$EDITOR {path}"
+        )
     return values
 
 
@@ -421,7 +429,9 @@ def parse(kind: type[M], values: dict[str, Any], *, source: str) -> M:
     except ValidationError as exc:
         problems = tuple(_problem(source, error) for error in exc.errors(include_url=False))
         count = "one fault" if len(problems) == 1 else f"{len(problems)} faults"
-        raise SettingsError(f"{source} has {count}", problems=problems, next_step=f"$EDITOR {source.split()[0]}") from exc
+        raise SettingsError(
+            f"{source} has {count}", problems=problems, next_step=f"$EDITOR {source.split()[0]}"
+        ) from exc
 
 
 def _problem(source: str, error: Any) -> str:

@@ -127,7 +127,9 @@ class ModelNames:
         return f"baselines/{self.model}/"
 
     @property
-    def monitoring_prefix(self) -> str:  # artifacts bucket: <prefix><job name>/{drift,statistics,constraint_violations}.json
+    def monitoring_prefix(
+        self,
+    ) -> str:  # artifacts bucket: <prefix><job name>/{drift,statistics,constraint_violations}.json
         return f"monitoring/{self.model}/"
 
     @property

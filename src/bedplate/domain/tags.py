@@ -15,7 +15,14 @@ def platform(*, project: str, stack: str, owner: str, cost_center: str) -> dict[
 
 
 def for_model(
-    *, project: str, stack: str, model: str, version: int | None, owner: str, cost_center: str, managed_by: str = "bedplate"
+    *,
+    project: str,
+    stack: str,
+    model: str,
+    version: int | None,
+    owner: str,
+    cost_center: str,
+    managed_by: str = "bedplate",
 ) -> dict[str, str]:
     """Tags of what belongs to one model; `version` None where no version is known yet.
 

@@ -1,0 +1,135 @@
+"""The command line: which commands there are, and how an error becomes an exit code.
+
+The table below is all that `bedplate --help` reads: a command's module is imported only when that command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from bedplate import __version__
+from bedplate.errors import BedplateError
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "The platform": {
+        "up": "Create or update a stack.",
+        "preview": "Show what `up` would change.",
+        "destroy": "Delete everything a stack holds.",
+        "outputs": "Print what a stack exports.",
+        "local": "Start, stop and look at the local platform.",
+    },
+    "The life of a release": {
+        "train": "Train a model and register the result as a new version.",
+        "models": "List, show and check models and their versions.",
+        "evaluate": "Put a version through its gates.",
+        "approve": "Approve or reject a version, by name and with evidence.",
+        "deploy": "Release an approved version behind a guarded rollout.",
+        "rollback": "Put an earlier release back, and prove that it answers.",
+        "invoke": "Send rows to a model's endpoint.",
+        "status": "Show who is live, how it does and what it costs, on one screen.",
+    },
+    "Watching": {
+        "baseline": "Record what normal looks like for the live version.",
+        "monitor": "Look for drift in captured requests and answers.",
+        "labels": "Add outcomes that became known later.",
+    },
+    "Money and evidence": {
+        "costs": "Show what was spent, by model, stage or owner.",
+        "budgets": "Show budgets, forecasts and thresholds crossed.",
+        "ledger": "Show, verify and export the record of every act.",
+        "who-was-live": "Say which release was live at a time, and why.",
+    },
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands' one-line help stands in a table, so that `--help` imports none of them."""
+
+    def __init__(self, *args: Any, sections: dict[str, dict[str, str]], package: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+        self.package = package
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for commands in self.sections.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as exc:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if near:
+                exc.message += f" Did you mean {near[0]!r}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(len(name) for name in self.list_commands(ctx))
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    sections=SECTIONS,
+    package="bedplate.cli",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="bedplate")
+def root() -> None:
+    """From a folder with a train.py to a monitored, budgeted, reversible SageMaker endpoint: on a laptop, and on AWS.
+
+    \b
+    Start here:
+      bedplate up                              the platform, on this laptop
+      bedplate train flight-delay --data X     a first version
+      bedplate status flight-delay             who is live, and how it does
+
+    Every command takes --stack (or BEDPLATE_STACK; default: local) and --json.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command and exit with the code that `bedplate.errors` gives its outcome."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    try:
+        code = root.main(arguments, prog_name="bedplate", standalone_mode=False)
+    except BedplateError as exc:
+        sys.exit(_tell(exc, as_json="--json" in arguments))
+    except click.exceptions.Abort:
+        click.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
+        sys.exit(130)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: BedplateError, *, as_json: bool) -> int:
+    if as_json:
+        from bedplate.cli.render import emit_json
+
+        told = {"message": error.message, "next_step": error.next_step, "exit_code": error.exit_code}
+        emit_json({"error": {"kind": type(error).__name__, **told}})
+    else:
+        click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+        if error.next_step:
+            click.echo(f"{click.style('Next:', bold=True)}  {error.next_step}", err=True)
+    return error.exit_code

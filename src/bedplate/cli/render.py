@@ -1,0 +1,121 @@
+"""How things look: data on standard output, progress on standard error, colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+VERDICT_STYLE = {"PASS": "green", "FAIL": "bold red", "NO_DATA": "yellow", "OK": "green", "ALARM": "bold red"}
+
+
+@cache
+def out() -> Console:
+    """The console of data: tables are never wrapped to fit a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False, soft_wrap=False)
+
+
+@cache
+def err() -> Console:
+    """The console of progress and remarks."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def emit_json(value: Any) -> None:
+    """One JSON document on standard output; dataclasses, times, enums and paths are understood."""
+    sys.stdout.write(json.dumps(value, default=_plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(
+    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+) -> None:
+    """Print a table; `right` names the columns of figures. A cell that is a key of VERDICT_STYLE is coloured."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(c if isinstance(c, Text) else Text(str(c), style=VERDICT_STYLE.get(str(c), "")) for c in row))
+    out().print(grid)
+
+
+def remark(text: str) -> None:
+    """A line about what is going on, on standard error."""
+    err().print(text)
+
+
+def where(label: str) -> None:
+    """Say where a command is at work before it changes anything: LOCAL and its address, or account and region."""
+    err().print(f"[bold]{label}[/bold]")
+
+
+def progress(*, transient: bool = True) -> Progress:
+    """A progress display on standard error, silent when that is not a terminal."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=err(),
+        transient=transient,
+        disable=not err().is_terminal,
+    )
+
+
+def usd(amount: float) -> str:
+    """Dollars with as many digits as the amount deserves.
+
+    >>> usd(1234.5), usd(0.5), usd(0.00123), usd(0)
+    ('$1,234.50', '$0.50', '$0.0012', '$0.00')
+    """
+    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
+
+
+def seconds(duration_s: float) -> str:
+    """A duration as people say it.
+
+    >>> seconds(0.42), seconds(12.3), seconds(75), seconds(7300)
+    ('0.4 s', '12 s', '1 min 15 s', '2 h 1 min')
+    """
+    if duration_s < 10:
+        return f"{duration_s:.1f} s"
+    if duration_s < 60:
+        return f"{duration_s:.0f} s"
+    if duration_s < 3600:
+        return f"{int(duration_s // 60)} min {int(duration_s % 60)} s"
+    return f"{int(duration_s // 3600)} h {int(duration_s % 3600 // 60)} min"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

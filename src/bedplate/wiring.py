@@ -1,0 +1,131 @@
+"""Where a command is at work, and with which adapters: the only place that picks region, endpoint and credentials."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bedplate.domain.names import ModelNames
+from bedplate.errors import UsageError
+from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings, load_model, load_stack, read_yaml
+
+if TYPE_CHECKING:
+    from bedplate import ports
+    from bedplate.aws.session import Session
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One stack, reached: settings now, adapters when first asked for (each imports what it needs then)."""
+
+    project_dir: Path
+    project: str
+    stack: str
+    settings: StackSettings
+    local_url: str | None
+
+    @cached_property
+    def session(self) -> Session:
+        from bedplate.aws.session import Session
+
+        if self.local_url:
+            return Session.local(self.settings.region, self.local_url)
+        return Session.aws(self.settings.region, expected_account=self.settings.account_id)
+
+    @cached_property
+    def identity(self) -> ports.Identity:
+        from bedplate.aws.identity import whoami
+
+        return whoami(self.session)
+
+    @property
+    def label(self) -> str:
+        """`LOCAL http://127.0.0.1:4566`, or the account and region that STS names."""
+        if self.local_url:
+            return f"LOCAL {self.local_url}"
+        return f"AWS {self.identity.account_id} {self.identity.region} as {self.identity.arn}"
+
+    @cached_property
+    def outputs(self) -> PlatformOutputs:
+        from bedplate.aws.outputs import load_outputs
+
+        return load_outputs(self.session, self.project, self.stack)
+
+    @cached_property
+    def jobs(self) -> ports.Jobs:
+        from bedplate.aws.jobs import SageMakerJobs
+
+        return SageMakerJobs(self.session)
+
+    @cached_property
+    def registry(self) -> ports.Registry:
+        from bedplate.aws.registry import SageMakerRegistry
+
+        return SageMakerRegistry(self.session)
+
+    @cached_property
+    def endpoints(self) -> ports.Endpoints:
+        from bedplate.aws.endpoints import SageMakerEndpoints
+
+        return SageMakerEndpoints(self.session)
+
+    @cached_property
+    def objects(self) -> ports.Objects:
+        from bedplate.aws.objects import S3Objects
+
+        return S3Objects(self.session)
+
+    @cached_property
+    def metrics(self) -> ports.Metrics:
+        from bedplate.aws.metrics import CloudWatchMetrics
+
+        return CloudWatchMetrics(self.session)
+
+    @cached_property
+    def costs(self) -> ports.Costs:
+        from bedplate.aws.costs import CostExplorerCosts
+
+        return CostExplorerCosts(self.session)
+
+    @cached_property
+    def clock(self) -> ports.Clock:
+        from bedplate.aws.clock import SystemClock
+
+        return SystemClock()
+
+    def model(self, name: str) -> ModelSpec:
+        """The model's contract in this environment; NotFound for an unknown one."""
+        return load_model(self.project_dir, name, self.settings, stack=self.stack)
+
+    def names(self, model: str) -> ModelNames:
+        return ModelNames(self.project, self.stack, model)
+
+
+def connect(project_dir: Path, stack: str) -> Connection:
+    """Reach a stack; on `target: local` this starts the local platform when it is not running.
+
+    Raises NotFound for a stack without a file, SettingsError for a faulty one.
+    """
+    settings = load_stack(project_dir, stack)
+    project = str(read_yaml(project_dir / "Pulumi.yaml")["name"])
+    return Connection(
+        project_dir, project, stack, settings, _local_url(project_dir) if settings.target == "local" else None
+    )
+
+
+def state_dir(project_dir: Path) -> Path:
+    """Where this project's local state lives: `.bedplate`, or what BEDPLATE_STATE_DIR names."""
+    named = os.environ.get("BEDPLATE_STATE_DIR")
+    return Path(named).resolve() if named else project_dir / ".bedplate"
+
+
+def _local_url(project_dir: Path) -> str:
+    from bedplate.local.lifecycle import ensure_running
+
+    url: str = ensure_running(project_dir)
+    if not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
+        raise UsageError(f"The local platform answered with {url}, which is not this machine")
+    return url
