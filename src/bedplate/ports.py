@@ -1,7 +1,7 @@
 """What workflows need from the world, as small protocols over plain values; `bedplate.aws` implements them.
 
-Every adapter raises `errors.PlatformError` (or a child) when the platform refuses, `errors.NotFound` when the thing asked
-for does not exist. Times are aware datetimes in UTC. URIs are `s3://bucket/key`.
+Every adapter raises `errors.PlatformError` (or a child) when the platform refuses, `errors.NotFound` when the thing
+asked for does not exist. Times are aware datetimes in UTC. URIs are `s3://bucket/key`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ JobStatus = Literal["InProgress", "Completed", "Failed", "Stopping", "Stopped"]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """A script-mode training: `channels` maps a channel's name to an S3 prefix; `code` is the channel of the model folder."""
+    """A script-mode training: `channels` maps a channel's name to an S3 prefix; `code` holds the model folder."""
 
     name: str
     image_uri: str
@@ -89,7 +89,7 @@ Approval = Literal["PendingManualApproval", "Approved", "Rejected"]
 
 @dataclass(frozen=True, slots=True)
 class PackageDraft:
-    """A model package to register; `metadata` becomes CustomerMetadataProperties (at most 50 keys, values to 256 characters)."""
+    """A model package to register; `metadata` is its CustomerMetadataProperties (to 50 keys of 256 characters)."""
 
     group: str
     image_uri: str
@@ -160,7 +160,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """How a deployment moves traffic: `step_pct` of capacity at a time, watched `bake_s` seconds, undone by any alarm."""
+    """How a deployment moves traffic: `step_pct` of capacity a step, watched `bake_s` seconds, undone by any alarm."""
 
     kind: Literal["ALL_AT_ONCE", "CANARY", "LINEAR"]
     step_pct: int
@@ -327,4 +327,4 @@ class Identity:
 
 
 Say = Callable[[str, Mapping[str, Any]], None]
-"""Workflows report progress by it: an event's name (`step`, `log`, `status`, `progress`) and its fields; the CLI renders."""
+"""How workflows report progress: an event's name (`step`, `log`, `status`, `progress`) and its fields."""

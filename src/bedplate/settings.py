@@ -126,7 +126,7 @@ class Threshold(Edge):
 
 
 class SegmentGate(Edge):
-    """The same bound in every value of a segment column that has at least `min_rows` rows; fewer is NO_DATA, reported."""
+    """The same bound in every value of a segment column that has `min_rows` rows; fewer is NO_DATA, reported."""
 
     by: str
     metric: Metric
@@ -136,7 +136,7 @@ class SegmentGate(Edge):
 
 
 class ChampionGate(Edge):
-    """The candidate may be worse than the live release on the same rows by at most `tolerance` (in the metric's unit)."""
+    """The candidate may be worse than the live release on the same rows by `tolerance` (in the metric's unit)."""
 
     metric: Metric
     tolerance: float = Field(default=0.0, ge=0)
@@ -363,7 +363,8 @@ def load_stack(project_dir: Path, stack: str) -> StackSettings:
     if not path.exists():
         have = sorted(p.name.removeprefix("Pulumi.").removesuffix(".yaml") for p in path.parent.glob("Pulumi.*.yaml"))
         raise NotFound(
-            f"There is no stack {stack!r}: {path.relative_to(project_dir)} does not exist (there are: {', '.join(have) or 'none'})",
+            f"There is no stack {stack!r}: {path.relative_to(project_dir)} does not exist "
+            f"(there are: {', '.join(have) or 'none'})",
             next_step=f"bedplate up --stack {have[0]}" if have else "bedplate --help",
         )
     config = read_yaml(path).get("config", {})
@@ -373,7 +374,7 @@ def load_stack(project_dir: Path, stack: str) -> StackSettings:
 
 
 def stack_settings(config: dict[str, Any], *, source: str) -> StackSettings:
-    """Settings from a Pulumi configuration (`aws:region` and the `bedplate:` keys), as the file or the engine has it."""
+    """Settings from a Pulumi configuration (`aws:region` and the `bedplate:` keys), from the file or the engine."""
     values = {key.removeprefix("bedplate:"): value for key, value in config.items() if key.startswith("bedplate:")}
     if "aws:region" in config:
         values["region"] = config["aws:region"]
@@ -389,7 +390,8 @@ def load_model(project_dir: Path, model: str, settings: StackSettings | None = N
     if not path.exists():
         have = known_models(project_dir)
         raise NotFound(
-            f"There is no model {model!r}: models/{model}/model.yaml does not exist (there are: {', '.join(have) or 'none'})",
+            f"There is no model {model!r}: models/{model}/model.yaml does not exist "
+            f"(there are: {', '.join(have) or 'none'})",
             next_step="bedplate models list",
         )
     values, source = read_yaml(path), str(path.relative_to(project_dir))

@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
 
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
             if near:
-                exc.message += f" Did you mean {near[0]!r}?"
+                raise click.UsageError(f"{exc.message} Did you mean {near[0]!r}?", exc.ctx) from exc
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
