@@ -1,0 +1,89 @@
+"""Help that cannot rot: the static table, the commands behind it, and docs/cli.md say the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from bedplate.cli import SECTIONS, LazyGroup, root
+
+REPOSITORY = Path(__file__).parents[3]
+NAMES = [name for commands in SECTIONS.values() for name in commands]
+
+
+def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command, info_name=" ".join(path))
+    for name in command.list_commands(context):
+        child = command.get_command(context, name)
+        assert child is not None, f"{' '.join(path)} lists {name}, which does not exist"
+        yield from leaves(child, (*path, name))
+
+
+LEAVES = dict(leaves(root, ("bedplate",)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_says_of_itself_what_the_table_says(name: str) -> None:
+    command = root.get_command(click.Context(root), name)
+    assert command is not None
+    first = (command.help or "").split("\n\n")[0].replace("\n", " ").strip()
+    assert first == next(c[name] for c in SECTIONS.values() if name in c)
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_ends_with_an_example_to_paste(path: tuple[str, ...]) -> None:
+    assert " ".join(path) in (LEAVES[path].help or "").split("Example", 1)[-1], "help needs an Example with the command"
+    assert "Example" in (LEAVES[path].help or "")
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_command_has_json_output(path: tuple[str, ...]) -> None:
+    assert any("--json" in parameter.opts for parameter in LEAVES[path].params)
+
+
+def test_help_imports_no_command_and_nothing_heavy() -> None:
+    code = (
+        "import sys; from bedplate.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in sys.modules if m.startswith('bedplate.cli.')"
+        " or m in ('boto3', 'pulumi', 'rich', 'numpy', 'pydantic', 'yaml')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "The life of a release" in done.stdout
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_of_a_command_imports_nothing_heavy(path: tuple[str, ...]) -> None:
+    module = f"bedplate.cli.{path[1].replace('-', '_')}"
+    code = (
+        f"import sys, {module}\n"
+        "print([m for m in ('boto3', 'pulumi', 'numpy', 'pandas', 'pyarrow', 'sagemaker', 'matplotlib', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest_one() -> None:
+    done = subprocess.run([sys.executable, "-m", "bedplate", "rolback"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Did you mean 'rollback'?" in done.stderr
+
+
+def test_groups_are_lazy_too() -> None:
+    assert isinstance(root, LazyGroup)
+
+
+def test_the_reference_page_is_what_help_says() -> None:
+    from bedplate.cli.reference import page
+
+    assert (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8") == page(), "run: make docs"
