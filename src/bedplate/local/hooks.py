@@ -100,7 +100,7 @@ class Usage:
 
 
 class Services(Protocol):
-    """What the platform does for the runtime. Every method may be called from any thread; each takes the lock itself."""
+    """What the platform does for the runtime. Every method may be called from any thread; it takes the lock."""
 
     @property
     def state_dir(self) -> Path:

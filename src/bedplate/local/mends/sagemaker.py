@@ -1,0 +1,64 @@
+"""SageMaker's control plane over moto: every kind Bedplate uses as plain records, tags on all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import moto.sagemaker.urls
+from moto.core.responses import ActionResult
+from moto.sagemaker.models import SageMakerModelBackend
+
+from bedplate.local.mends.laying import lay
+from bedplate.local.mends.records import NOUNS, Records
+from bedplate.local.mends.sagemaker_jobs import Jobs
+from bedplate.local.mends.sagemaker_monitoring import Monitoring
+from bedplate.local.mends.sagemaker_registry import Registry
+from bedplate.local.mends.sagemaker_serving import Serving
+
+if TYPE_CHECKING:
+    from bedplate.local.platform import Platform
+
+
+class Backend(SageMakerModelBackend):  # type: ignore[misc]
+    _url_module = moto.sagemaker.urls
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.records = Records(region_name, account_id)
+
+
+class Response(Serving, Jobs, Registry, Monitoring):
+    def list_tags(self) -> ActionResult:
+        arn = self._request["ResourceArn"]
+        if not self._ours(arn):
+            return super().list_tags()
+        tags = [{"Key": k, "Value": v} for k, v in self._records.tags.get(arn, {}).items()]
+        return ActionResult({"Tags": tags})
+
+    def add_tags(self) -> ActionResult:
+        arn = self._request["ResourceArn"]
+        if not self._ours(arn):
+            return super().add_tags()
+        self._records.tag(arn, self._request["Tags"])
+        return self.list_tags()
+
+    def delete_tags(self) -> ActionResult:
+        arn = self._request["ResourceArn"]
+        if not self._ours(arn):
+            return super().delete_tags()
+        for key in self._request["TagKeys"]:
+            self._records.tags.get(arn, {}).pop(key, None)
+        return ActionResult({})
+
+    def _ours(self, arn: str) -> bool:
+        """Whether moto or we keep this kind; a resource of ours that does not exist is an error, as on AWS."""
+        kind: Any = arn.split(":", 5)[-1].split("/", 1)[0]
+        if kind not in NOUNS:
+            return False
+        self._records.get(kind, arn)
+        return True
+
+
+def install(platform: Platform) -> None:
+    Response.platform = Records.platform = platform
+    lay("sagemaker", response=Response, backend=Backend)

@@ -1,0 +1,133 @@
+"""The process of the local platform: takes the state directory's lock, binds a port, restores, answers, saves."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from bedplate.local.lifecycle import DEFAULT_PORT, EXIT_PORT_TAKEN, HOST
+
+_THREADS = 24
+_CLAIM_S = 3.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bedplate.local.server", description="The local platform's server process.")
+    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=None)
+    options = parser.parse_args(argv)
+    state_dir = options.state_dir.resolve()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "server.lock").open("a+") as lock:
+        if not _claim(lock):
+            sys.stderr.write("another server holds this state directory\n")
+            return 1
+        listener = _bind(_candidates(options.port, state_dir))
+        if listener is None:
+            sys.stderr.write(f"port {options.port} is taken\n")
+            return EXIT_PORT_TAKEN
+        return _serve(state_dir, listener)
+
+
+def _serve(state_dir: Path, listener: socket.socket) -> int:
+    from bedplate.local.assembly import assemble
+    from bedplate.local.gateway import Gateway, stamp
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    platform, moto_app = assemble(state_dir, listener.getsockname()[1], stamp(time.time()))
+    server = _http_server(listener, Gateway(platform, moto_app))
+    server.prepare()
+    threading.Thread(target=server.serve, name="http", daemon=True).start()
+    platform.begin()
+    _write_card(state_dir, platform.health())
+    platform.log(f"ready at {platform.url}")
+    gc.collect()
+    gc.freeze()
+    stop.wait()
+    platform.log("stopping")
+    (state_dir / "server.json").unlink(missing_ok=True)
+    platform.end()
+    with contextlib.suppress(Exception):
+        server.stop()
+    platform.store.close()
+    platform.log("stopped")
+    return 0
+
+
+def _http_server(listener: socket.socket, app: Any) -> Any:
+    from cheroot import wsgi
+
+    class Bound(wsgi.Server):
+        """Answers on the socket that is already bound, so that nobody can take the port in between."""
+
+        def bind(self, *_: Any) -> socket.socket:
+            self.socket = listener
+            return listener
+
+    address = listener.getsockname()
+    return Bound(address, app, numthreads=_THREADS, server_name=HOST, request_queue_size=256, shutdown_timeout=2)
+
+
+def _claim(lock: IO[str]) -> bool:
+    """Hold the state directory for as long as this process lives. A prober holds the lock only for an instant."""
+    deadline = time.monotonic() + _CLAIM_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+    lock.seek(0)
+    lock.truncate()
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return True
+
+
+def _candidates(asked: int | None, state_dir: Path) -> list[int]:
+    if asked is not None:
+        return [asked]
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return [DEFAULT_PORT, int(json.loads((state_dir / "port.json").read_text())["port"]), 0]
+    return [DEFAULT_PORT, 0]
+
+
+def _bind(ports: list[int]) -> socket.socket | None:
+    for port in ports:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            listener.bind((HOST, port))
+            listener.listen(256)
+        except OSError:
+            listener.close()
+            continue
+        return listener
+    return None
+
+
+def _write_card(state_dir: Path, card: dict[str, Any]) -> None:
+    for name in ("port.json", "server.json"):
+        fresh = state_dir / f"{name}.new"
+        fresh.write_text(json.dumps(card))
+        fresh.replace(state_dir / name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
