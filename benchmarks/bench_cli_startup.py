@@ -1,4 +1,4 @@
-"""How long the command line takes to start: seconds of a whole process over `python -c pass`, medians of paired runs."""
+"""How long the command line takes to start: seconds over `python -c pass`, whole processes, medians of paired runs."""
 
 from __future__ import annotations
 
