@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,6 @@ class Status:
     state_dir: str
     since: str | None
     version: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def state_dir_of(project_dir: str | Path) -> Path:
