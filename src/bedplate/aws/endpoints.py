@@ -1,0 +1,277 @@
+"""Releases (Model and EndpointConfig), endpoints and their answers, in SageMaker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bedplate.aws.errors import code_of, is_conflict, is_missing, translated
+from bedplate.aws.session import Session
+from bedplate.errors import Conflict, PlatformError, UsageError
+from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, Traffic
+
+START_UP_S = 1800
+"""What a new fleet is given to start, on top of the time that its traffic is watched."""
+MAX_EXECUTION_S = 28_800
+"""SageMaker's bound on the time of a deployment."""
+_RELEASE = re.compile(r"-v\d+-[0-9a-f]{7,8}$")
+
+
+class SageMakerEndpoints:
+    """The `Endpoints` port."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def observe(self, endpoint: str) -> EndpointState:
+        """Raises NotFound for an endpoint that does not exist."""
+        with translated(f"Cannot look at endpoint {endpoint}", next_step="bedplate up"):
+            told = self._sagemaker.describe_endpoint(EndpointName=endpoint)
+        variants = told.get("ProductionVariants") or []
+        pending = told.get("PendingDeploymentSummary") or {}
+        fleet = (pending.get("ProductionVariants") or [{}])[0]
+        phase = (fleet.get("VariantStatus") or [{}])[-1]
+        return EndpointState(
+            name=endpoint,
+            arn=told["EndpointArn"],
+            status=told["EndpointStatus"],
+            config=told["EndpointConfigName"],
+            variants=_shares(variants),
+            pending_config=pending.get("EndpointConfigName"),
+            failure_reason=told.get("FailureReason") or None,
+            modified_at=told["LastModifiedTime"],
+            pending_share=_pending_share(variants, fleet),
+            pending_phase=phase.get("Status"),
+            pending_since=phase.get("StartTime"),
+        )
+
+    def create_release(self, draft: ReleaseDraft) -> Release:
+        """Create the Model and the EndpointConfig; whichever of the two exists already is left as it is."""
+        tags = _tags(draft.tags)
+        container: dict[str, Any] = {"Image": draft.image_uri, "Environment": dict(draft.environment)}
+        if draft.artifact_uri:
+            container["ModelDataUrl"] = draft.artifact_uri
+        self._once(
+            f"Cannot create model {draft.name}",
+            self._sagemaker.create_model,
+            ModelName=draft.name,
+            PrimaryContainer=container,
+            ExecutionRoleArn=draft.role_arn,
+            Tags=tags,
+        )
+        config: dict[str, Any] = {
+            "EndpointConfigName": draft.name,
+            "ProductionVariants": [
+                {
+                    "VariantName": draft.variant,
+                    "ModelName": draft.name,
+                    "InstanceType": draft.instance_type,
+                    "InitialInstanceCount": draft.instance_count,
+                    "InitialVariantWeight": 1.0,
+                }
+            ],
+            "Tags": tags,
+        }
+        if draft.capture_pct > 0:
+            config["DataCaptureConfig"] = _capture(draft)
+        if draft.kms_key_arn:
+            config["KmsKeyId"] = draft.kms_key_arn
+        self._once(
+            f"Cannot create endpoint configuration {draft.name}", self._sagemaker.create_endpoint_config, **config
+        )
+        return self.release(draft.name)
+
+    def release(self, name: str) -> Release:
+        """A release by its EndpointConfig's name; NotFound when there is none (any more)."""
+        with translated(f"There is no release {name}"):
+            config = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
+            model = self._sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+        container = model.get("PrimaryContainer") or (model.get("Containers") or [{}])[0]
+        return Release(name, container.get("ModelDataUrl"), container.get("Environment") or {}, config["CreationTime"])
+
+    def releases(self, endpoint: str) -> Sequence[Release]:
+        """Releases that the command line made, newest first; release 0 is Pulumi's and not among them."""
+        names: list[str] = []
+        with translated(f"Cannot list the releases of {endpoint}"):
+            pages = self._sagemaker.get_paginator("list_endpoint_configs").paginate(
+                NameContains=f"{endpoint}-v", SortBy="CreationTime", SortOrder="Descending"
+            )
+            for page in pages:
+                names += [c["EndpointConfigName"] for c in page["EndpointConfigs"]]
+        mine = [n for n in names if n.startswith(f"{endpoint}-v") and _RELEASE.fullmatch(n.removeprefix(endpoint))]
+        found = [self.release(name) for name in mine]
+        return sorted(found, key=lambda r: r.created_at, reverse=True)
+
+    def delete_release(self, name: str) -> None:
+        """Delete EndpointConfig and Model; what is gone already is no error. SageMaker refuses for a live one."""
+        from botocore.exceptions import ClientError
+
+        with translated(f"Cannot delete release {name}"):
+            for call, key in (
+                (self._sagemaker.delete_endpoint_config, "EndpointConfigName"),
+                (self._sagemaker.delete_model, "ModelName"),
+            ):
+                try:
+                    call(**{key: name})
+                except ClientError as exc:
+                    if not is_missing(exc):
+                        raise
+
+    def update(self, endpoint: str, release: str, traffic: Traffic) -> None:
+        """Start a blue/green update. Raises Conflict while another update of the endpoint is in flight."""
+        from botocore.exceptions import ClientError
+
+        doing = f"Cannot update endpoint {endpoint}"
+        with translated(doing):
+            try:
+                self._sagemaker.update_endpoint(
+                    EndpointName=endpoint, EndpointConfigName=release, DeploymentConfig=_deployment(traffic)
+                )
+            except ClientError as exc:
+                if _is_busy(exc):
+                    raise Conflict(f"{doing}: an update of it is in flight") from exc
+                raise
+
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        *,
+        content_type: str = "application/jsonlines",
+        inference_id: str | None = None,
+        variant: str | None = None,
+    ) -> Answer:
+        """Send one request. Raises UsageError with the container's own words when it refuses the request (4xx),
+        PlatformError when it fails (5xx)."""
+        from botocore.exceptions import ClientError
+
+        extra = {k: v for k, v in (("InferenceId", inference_id), ("TargetVariant", variant)) if v}
+        doing = f"Endpoint {endpoint} does not answer"
+        with translated(doing, next_step="bedplate up"):
+            try:
+                told = self._runtime.invoke_endpoint(
+                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept=content_type, **extra
+                )
+                answered = told["Body"].read()
+            except ClientError as exc:
+                if code_of(exc) == "ModelError":
+                    raise _container_said(exc, endpoint) from exc
+                raise
+        attributes = custom_attributes(told.get("CustomAttributes", ""))
+        return Answer(
+            body=answered,
+            content_type=told.get("ContentType", ""),
+            variant=told.get("InvokedProductionVariant"),
+            release=attributes.get("release"),
+            attributes=attributes,
+        )
+
+    @property
+    def _sagemaker(self) -> Any:
+        return self._session.client("sagemaker")
+
+    @property
+    def _runtime(self) -> Any:
+        return self._session.client("sagemaker-runtime")
+
+    def _once(self, doing: str, call: Any, **arguments: Any) -> None:
+        from botocore.exceptions import ClientError
+
+        with translated(doing):
+            try:
+                call(**arguments)
+            except ClientError as exc:
+                if not is_conflict(exc) and "already exist" not in str(exc):
+                    raise
+
+
+def custom_attributes(header: str) -> dict[str, str]:
+    """What a container says of itself in X-Amzn-SageMaker-Custom-Attributes.
+
+    >>> custom_attributes("release=m-v3-0a1b2c3d;version=3;model=m")["version"]
+    '3'
+    >>> custom_attributes("")
+    {}
+    """
+    pairs = (part.split("=", 1) for part in header.split(";") if "=" in part)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _shares(variants: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    weights = {v["VariantName"]: float(v.get("CurrentWeight", v.get("DesiredWeight", 1.0)) or 0.0) for v in variants}
+    total = sum(weights.values())
+    return {name: weight / total if total else 0.0 for name, weight in weights.items()}
+
+
+def _pending_share(variants: Sequence[Mapping[str, Any]], fleet: Mapping[str, Any]) -> float | None:
+    """The new fleet's share. AWS gives weights of both fleets only for some kinds of update; without them None."""
+    if fleet.get("CurrentWeight") is None:
+        return None
+    new = float(fleet["CurrentWeight"])
+    old = sum(float(v.get("CurrentWeight") or 0.0) for v in variants)
+    return new / (old + new) if old + new else 0.0
+
+
+def _capture(draft: ReleaseDraft) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": round(draft.capture_pct),
+        "DestinationS3Uri": draft.capture_uri,
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {
+            "CsvContentTypes": ["text/csv"],
+            "JsonContentTypes": ["application/json", "application/jsonlines"],
+        },
+    }
+    return {**config, "KmsKeyId": draft.kms_key_arn} if draft.kms_key_arn else config
+
+
+def _deployment(traffic: Traffic) -> dict[str, Any]:
+    routing: dict[str, Any] = {"Type": traffic.kind, "WaitIntervalInSeconds": traffic.bake_s}
+    size = {"Type": "CAPACITY_PERCENT", "Value": traffic.step_pct}
+    if traffic.kind == "CANARY":
+        routing["CanarySize"] = size
+    if traffic.kind == "LINEAR":
+        routing["LinearStepSize"] = size
+    steps = -(-100 // traffic.step_pct) if traffic.kind == "LINEAR" else 2
+    config: dict[str, Any] = {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": 0,
+            "MaximumExecutionTimeoutInSeconds": min(MAX_EXECUTION_S, START_UP_S + steps * traffic.bake_s),
+        }
+    }
+    if traffic.rollback_alarms:
+        config["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in traffic.rollback_alarms]}
+    return config
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _is_busy(exc: Any) -> bool:
+    """SageMaker refuses a second update with a ValidationException (`Cannot update in-progress endpoint`)."""
+    message = str(exc.response.get("Error", {}).get("Message", "")).lower()
+    return is_conflict(exc) or "in-progress" in message or "in progress" in message or "being updated" in message
+
+
+def _container_said(exc: Any, endpoint: str) -> UsageError | PlatformError:
+    status = int(exc.response.get("OriginalStatusCode") or 500)
+    said = str(exc.response.get("OriginalMessage") or exc.response.get("Error", {}).get("Message", ""))
+    model = _plain_error(said)
+    if 400 <= status < 500:
+        return UsageError(f"The model refused the request: {model}")
+    return PlatformError(f"The model behind {endpoint} failed ({status}): {model}", next_step="bedplate local logs")
+
+
+def _plain_error(said: str) -> str:
+    """The sentence inside the container's `{"error": ..., "column": ..., "row": ...}`, or what was said as it is."""
+    import json
+
+    try:
+        told = json.loads(said)
+        return str(told["error"])
+    except (ValueError, TypeError, KeyError):
+        return said.strip()

@@ -1,0 +1,101 @@
+"""Metrics and alarms, in CloudWatch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bedplate.aws.errors import translated
+from bedplate.aws.session import Session
+from bedplate.ports import AlarmState, GuardAlarm
+
+_NAMES_A_CALL = 100
+
+
+class CloudWatchMetrics:
+    """The `Metrics` port."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def alarms(self, names: Sequence[str]) -> Mapping[str, AlarmState]:
+        """States by name; an alarm that does not exist is left out."""
+        found: dict[str, AlarmState] = {}
+        for at in range(0, len(names), _NAMES_A_CALL):
+            with translated("Cannot read alarms"):
+                told = self._cloudwatch.describe_alarms(AlarmNames=list(names[at : at + _NAMES_A_CALL]))
+            for alarm in told.get("MetricAlarms", ()):
+                found[alarm["AlarmName"]] = AlarmState(
+                    alarm["AlarmName"],
+                    alarm["StateValue"],
+                    alarm.get("StateReason", ""),
+                    alarm["StateUpdatedTimestamp"],
+                    alarm["AlarmArn"],
+                )
+        return found
+
+    def put_alarm(self, alarm: GuardAlarm) -> None:
+        """Create the alarm, or make it what is asked for; missing data is not a breach, one breach is enough."""
+        actions = {"AlarmActions": [alarm.topic_arn]} if alarm.topic_arn else {}
+        with translated(f"Cannot create alarm {alarm.name}"):
+            self._cloudwatch.put_metric_alarm(
+                AlarmName=alarm.name,
+                AlarmDescription=f"{alarm.metric} above {alarm.threshold:g}",
+                Namespace=alarm.namespace,
+                MetricName=alarm.metric,
+                Dimensions=_dimensions(alarm.dimensions),
+                Statistic="Maximum",
+                Period=alarm.period_s,
+                EvaluationPeriods=1,
+                DatapointsToAlarm=1,
+                Threshold=alarm.threshold,
+                ComparisonOperator="GreaterThanThreshold",
+                TreatMissingData="notBreaching",
+                Tags=[{"Key": key, "Value": value} for key, value in alarm.tags.items()],
+                **actions,
+            )
+
+    def delete_alarm(self, name: str) -> None:
+        """Deleting one that does not exist is no error, as in CloudWatch."""
+        with translated(f"Cannot delete alarm {name}"):
+            self._cloudwatch.delete_alarms(AlarmNames=[name])
+
+    def series(
+        self,
+        namespace: str,
+        metric: str,
+        dimensions: Mapping[str, str],
+        *,
+        start: datetime,
+        end: datetime,
+        period_s: int,
+        stat: str,
+    ) -> Sequence[tuple[datetime, float]]:
+        """(Start of the period, figure), oldest first; `stat` is CloudWatch's (`Sum`, `Average`, `Maximum`, `p99`).
+        Periods without data are not there."""
+        query = {
+            "Id": "m",
+            "MetricStat": {
+                "Metric": {"Namespace": namespace, "MetricName": metric, "Dimensions": _dimensions(dimensions)},
+                "Period": period_s,
+                "Stat": stat,
+            },
+        }
+        points: list[tuple[datetime, float]] = []
+        with translated(f"Cannot read metric {namespace} {metric}"):
+            pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=[query], StartTime=start, EndTime=end, ScanBy="TimestampAscending"
+            )
+            for page in pages:
+                for result in page["MetricDataResults"]:
+                    points += zip(result["Timestamps"], result["Values"], strict=True)
+        return sorted(points)
+
+    @property
+    def _cloudwatch(self) -> Any:
+        return self._session.client("cloudwatch")
+
+
+def _dimensions(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in dimensions.items()]

@@ -1,0 +1,29 @@
+"""Reads what the platform program exported: one SSM parameter, so that a data scientist needs no Pulumi."""
+
+from __future__ import annotations
+
+import json
+
+from bedplate.aws.errors import translated
+from bedplate.aws.session import Session
+from bedplate.domain.names import outputs_parameter
+from bedplate.errors import NotFound, PlatformError
+from bedplate.settings import PlatformOutputs, parse
+
+
+def load_outputs(session: Session, project: str, stack: str) -> PlatformOutputs:
+    """Raises NotFound when the platform is not up, SettingsError when the parameter is another version's."""
+    name, up = outputs_parameter(project, stack), f"bedplate up --stack {stack}"
+    ssm = session.client("ssm")
+    try:
+        with translated("Cannot read the platform's outputs"):
+            text = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    except NotFound as exc:
+        raise NotFound(
+            f"The platform of stack {stack!r} is not up: there is no parameter {name}", next_step=up
+        ) from exc
+    try:
+        values = json.loads(text)
+    except ValueError as exc:
+        raise PlatformError(f"Parameter {name} does not hold JSON", next_step=up) from exc
+    return parse(PlatformOutputs, values, source=f"parameter {name}")

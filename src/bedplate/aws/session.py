@@ -1,0 +1,125 @@
+"""Where AWS is and as whom it is asked: region, endpoint and credentials, and the clients made of them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from bedplate.aws.errors import translated
+from bedplate.errors import UsageError
+
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 70
+"""InvokeEndpoint may take 60 s; the client must not give up first."""
+MAX_ATTEMPTS = 5
+POOL = 32
+"""Connections a client keeps: as many as the widest parallel read uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+MADE_UP = Credentials("local", "local")
+"""What the local platform is asked with; it accepts anything, and AWS accepts none of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Makes clients, one for each service, safe to share between threads.
+
+    `endpoint_url` None is AWS itself; `credentials` None is boto3's own chain. With an endpoint of ours neither a
+    profile nor a proxy of the caller's environment is looked at.
+    """
+
+    region: str
+    endpoint_url: str | None = None
+    credentials: Credentials | None = None
+    expected_account: str | None = None
+    """The only account that may be touched; asked of STS before the first client is handed out."""
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _lock: Any = field(default_factory=threading.RLock, repr=False, compare=False)
+
+    @classmethod
+    def local(cls, region: str, url: str) -> Session:
+        """The local platform at `url`."""
+        return cls(region, url, MADE_UP)
+
+    @classmethod
+    def aws(cls, region: str, *, expected_account: str | None = None) -> Session:
+        """AWS, with whatever credentials boto3 finds."""
+        return cls(region, expected_account=expected_account)
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service, made once. The first one imports boto3.
+
+        Raises UsageError when the credentials belong to another account than the expected one.
+        """
+        with self._lock:
+            if self.expected_account and "account" not in self._cache:
+                self._cache["account"] = self._checked_account(self.expected_account)
+            return self._client(service)
+
+    def caller(self) -> dict[str, str]:
+        """What STS says of us: `Account`, `Arn`, `UserId`; asked once.
+
+        Raises PlatformError when there are no credentials, or they have expired.
+        """
+        with self._lock, translated("Cannot ask AWS who we are"):
+            if "caller" not in self._cache:
+                self._cache["caller"] = self._client("sts").get_caller_identity()
+            caller: dict[str, str] = self._cache["caller"]
+            return caller
+
+    def boto3_session(self) -> Any:
+        """The boto3 session behind the clients; also what the SageMaker SDK is given."""
+        with self._lock:
+            if "boto3" not in self._cache:
+                self._cache["boto3"] = self._boto3_session()
+            return self._cache["boto3"]
+
+    def config(self) -> Any:
+        """Time-outs and retries; for an endpoint of ours also path-style addresses and no proxy."""
+        from botocore.config import Config
+
+        common: dict[str, Any] = {
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "read_timeout": READ_TIMEOUT_S,
+            "retries": {"mode": "standard", "max_attempts": MAX_ATTEMPTS},
+            "max_pool_connections": POOL,
+            "user_agent_extra": "bedplate",
+        }
+        if self.endpoint_url:
+            common |= {"s3": {"addressing_style": "path"}, "proxies": {}}
+        return Config(**common)
+
+    def _client(self, service: str) -> Any:
+        if service not in self._cache:
+            made = self.boto3_session().client(service, endpoint_url=self.endpoint_url, config=self.config())
+            self._cache[service] = made
+        return self._cache[service]
+
+    def _checked_account(self, expected: str) -> str:
+        account = self.caller()["Account"]
+        if account != expected:
+            raise UsageError(
+                f"These credentials belong to account {account}, and this stack may only touch {expected}",
+                next_step="aws sts get-caller-identity",
+            )
+        return account
+
+    def _boto3_session(self) -> Any:
+        import boto3
+        import botocore.session
+
+        if self.credentials is None:
+            return boto3.Session(region_name=self.region)
+        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        core.set_credentials(
+            self.credentials.access_key_id, self.credentials.secret_access_key, self.credentials.session_token
+        )
+        return boto3.Session(botocore_session=core, region_name=self.region)

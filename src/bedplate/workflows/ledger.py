@@ -1,0 +1,140 @@
+"""Writes to the ledger and reads from it: one chain per stack, safe for writers that do not know of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+from bedplate.domain.ledger import (
+    GENESIS,
+    Entry,
+    Illegible,
+    Kind,
+    Record,
+    Verification,
+    decode,
+    encode,
+    key,
+    place,
+    seq_of,
+    sha256,
+    verify,
+)
+from bedplate.errors import Conflict, PlatformError
+from bedplate.ports import Clock, Objects
+
+MAX_RACES = 100
+"""Writers that got ahead of us before we give up; each lost race means that somebody else made progress."""
+READERS = 32
+_PAGE = 1000
+_PROBES = 16
+
+
+class Ledger:
+    """The ledger in one bucket. Appending never overwrites; reading never trusts that a record is well-formed."""
+
+    def __init__(self, objects: Objects, bucket: str, clock: Clock) -> None:
+        self._objects = objects
+        self._bucket = bucket
+        self._clock = clock
+        self._known = 0
+
+    def record(
+        self,
+        kind: Kind,
+        summary: str,
+        *,
+        actor: str,
+        model: str | None = None,
+        version: int | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Append what happened. See `append`."""
+        return self.append(Entry(kind, model, version, actor, summary, data or {}))
+
+    def append(self, entry: Entry) -> Record:
+        """Write the entry behind the last record; when somebody else is faster, behind theirs.
+
+        A write whose answer was lost and that was sent again finds its own bytes in place, and that is success.
+        Raises Conflict after `MAX_RACES` lost races, PlatformError when the last record is illegible.
+        """
+        last = self.last_seq()
+        for _ in range(MAX_RACES):
+            record = self._place(entry, last)
+            raw = encode(record)
+            if self._objects.put_if_absent(self._uri(record.seq), raw) or self._raw(record.seq) == raw:
+                self._known = record.seq
+                return record
+            last = record.seq
+        raise Conflict(f"Others wrote {MAX_RACES} records to the ledger in a row", next_step="bedplate ledger verify")
+
+    def last_seq(self) -> int:
+        """Number of the last record, 0 for an empty ledger.
+
+        One listing for a ledger of up to a thousand records behind the last one known, and some probes for a longer
+        one. A gap in the chain does not mislead it: the end is always the end of a listing.
+        """
+        last = self._known
+        while True:
+            page = list(islice(self._objects.list(self._prefix, after=self._uri(last)), _PAGE))
+            last = max((seq for info in page if (seq := seq_of(info.uri)) is not None), default=last)
+            if len(page) < _PAGE:
+                break
+            last = self._leap(last)
+        self._known = last
+        return last
+
+    def records(self) -> list[Record]:
+        """Every record in order. Raises PlatformError for one that is illegible."""
+        return [self._decoded(seq, raw) for seq, raw in self.stored()]
+
+    def stored(self) -> Iterator[tuple[int, bytes]]:
+        """(number, bytes) of every record in order, read in parallel."""
+        seqs = [seq for info in self._objects.list(self._prefix) if (seq := seq_of(info.uri)) is not None]
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from zip(seqs, pool.map(self._raw, seqs), strict=True)
+
+    def verify(self, known_head: tuple[int, str] | None = None) -> Verification:
+        return verify(self.stored(), known_head=known_head)
+
+    def _place(self, entry: Entry, last: int) -> Record:
+        now = self._clock.now()
+        if last == 0:
+            return place(entry, seq=1, at=now, prev=GENESIS)
+        raw = self._raw(last)
+        previous = self._decoded(last, raw)
+        return place(entry, seq=last + 1, at=now, prev=sha256(raw), not_before=previous.at)
+
+    def _leap(self, low: int) -> int:
+        """A number behind `low` that exists, nearer the end: by doubling strides, then by sixteenths of one."""
+        with ThreadPoolExecutor(_PROBES) as pool:
+            strides = [_PAGE * 2**i for i in range(_PROBES)]
+            reached = self._furthest(pool, [low + stride for stride in strides])
+            if reached is None:
+                return low
+            stride = (reached - low) // _PROBES
+            return self._furthest(pool, [reached + stride * i for i in range(_PROBES)]) or reached
+
+    def _furthest(self, pool: ThreadPoolExecutor, seqs: Sequence[int]) -> int | None:
+        found = pool.map(lambda seq: self._objects.exists(self._uri(seq)), seqs)
+        return max((seq for seq, there in zip(seqs, found, strict=True) if there), default=None)
+
+    def _decoded(self, seq: int, raw: bytes) -> Record:
+        try:
+            return decode(raw)
+        except Illegible as exc:
+            raise PlatformError(
+                f"Record {seq} of the ledger cannot be read: {exc}", next_step="bedplate ledger verify"
+            ) from exc
+
+    def _raw(self, seq: int) -> bytes:
+        return self._objects.get(self._uri(seq))
+
+    def _uri(self, seq: int) -> str:
+        return f"s3://{self._bucket}/{key(seq)}"
+
+    @property
+    def _prefix(self) -> str:
+        return f"s3://{self._bucket}/ledger/"

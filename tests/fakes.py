@@ -1,0 +1,330 @@
+"""The ports, in memory: small enough to trust, honest enough to find faults. No I/O, no clock of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from bedplate import ports
+from bedplate.domain.names import ModelNames
+from bedplate.errors import Conflict, NotFound, PlatformError
+from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
+
+EPOCH = datetime(2013, 7, 1, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeClock:
+    """Stands still; `sleep` moves it."""
+
+    at: datetime = EPOCH
+    slept_s: float = 0.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeObjects:
+    """Objects in a dict. `race` runs before each conditional put, to play another writer."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+    clock: FakeClock = field(default_factory=FakeClock)
+    race: Callable[[str], None] = lambda uri: None
+    puts: list[str] = field(default_factory=list)
+    gets: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, uri: str) -> bytes:
+        self.gets.append(uri)
+        if uri not in self.held:
+            raise NotFound(f"Cannot read {uri}: no such key")
+        return self.held[uri]
+
+    def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
+        self.puts.append(uri)
+        self.held[uri] = body
+
+    def put_if_absent(self, uri: str, body: bytes) -> bool:
+        self.race(uri)
+        with self._lock:
+            if uri in self.held:
+                return False
+            self.put(uri, body)
+            return True
+
+    def exists(self, uri: str) -> bool:
+        return uri in self.held
+
+    def list(self, prefix_uri: str, *, after: str | None = None) -> Iterator[ports.ObjectInfo]:
+        for uri in sorted(self.held):
+            if uri.startswith(prefix_uri) and (after is None or uri > after):
+                yield ports.ObjectInfo(uri, len(self.held[uri]), self.clock.now())
+
+    def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
+        self.put(uri, path.read_bytes())
+        if progress:
+            progress(path.stat().st_size)
+
+    def download(self, uri: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.get(uri))
+
+
+@dataclass
+class FakeRegistry:
+    """Versions by group. Approving one leaves the others alone, as SageMaker does."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    held: dict[str, list[ports.Package]] = field(default_factory=dict)
+
+    def register(self, draft: ports.PackageDraft) -> ports.Package:
+        versions = self.held.setdefault(draft.group, [])
+        version = len(versions) + 1
+        arn = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{draft.group}/{version}"
+        package = ports.Package(
+            group=draft.group,
+            version=version,
+            arn=arn,
+            approval="PendingManualApproval",
+            approval_note=None,
+            image_uri=draft.image_uri,
+            artifact_uri=draft.artifact_uri,
+            environment=draft.environment,
+            metadata=dict(draft.metadata),
+            created_at=self.clock.now(),
+        )
+        versions.append(package)
+        return package
+
+    def versions(self, group: str) -> Sequence[ports.Package]:
+        return tuple(reversed(self.held.get(group, [])))
+
+    def get(self, group: str, version: int) -> ports.Package:
+        for package in self.held.get(group, []):
+            if package.version == version:
+                return package
+        raise NotFound(f"There is no version {version} of {group}", next_step="bedplate models list")
+
+    def set_approval(self, package: ports.Package, approval: ports.Approval, note: str) -> ports.Package:
+        return self._put(replace(self.get(package.group, package.version), approval=approval, approval_note=note))
+
+    def annotate(self, package: ports.Package, metadata: Mapping[str, str]) -> ports.Package:
+        held = self.get(package.group, package.version)
+        return self._put(replace(held, metadata={**held.metadata, **metadata}))
+
+    def _put(self, package: ports.Package) -> ports.Package:
+        self.held[package.group][package.version - 1] = package
+        return package
+
+
+@dataclass
+class FakeJobs:
+    """Jobs that end at once. `work` plays the container: it may write objects, and raises to make the job fail."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    work: Callable[[Any], None] = lambda request: None
+    trainings: dict[str, ports.TrainingRequest] = field(default_factory=dict)
+    processings: dict[str, ports.ProcessingRequest] = field(default_factory=dict)
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    held: dict[str, ports.Job] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+
+    def submit_training(self, request: ports.TrainingRequest) -> ports.Job:
+        if request.name in self.trainings:
+            raise Conflict(f"There is a training job {request.name} already")
+        self.trainings[request.name] = request
+        return self._run(request, f"{request.output_uri.rstrip('/')}/{request.name}/output/model.tar.gz")
+
+    def submit_processing(self, request: ports.ProcessingRequest) -> ports.Job:
+        if request.name in self.processings:
+            raise Conflict(f"There is a processing job {request.name} already")
+        self.processings[request.name] = request
+        return self._run(request, None)
+
+    def training(self, name: str) -> ports.Job:
+        if name not in self.trainings:
+            raise NotFound(f"There is no training job {name}")
+        return self.held[name]
+
+    def processing(self, name: str) -> ports.Job:
+        if name not in self.processings:
+            raise NotFound(f"There is no processing job {name}")
+        return self.held[name]
+
+    def stop(self, name: str) -> None:
+        self.stopped.append(name)
+
+    def log_lines(self, name: str, *, kind: Literal["training", "processing"], after: int = 0) -> Sequence[str]:
+        return self.logs.get(name, [])[after:]
+
+    def _run(self, request: Any, artifact_uri: str | None) -> ports.Job:
+        now = self.clock.now()
+        job = ports.Job(
+            request.name, f"arn:{request.name}", "Completed", "Completed", None, artifact_uri, 12.0, now, now
+        )
+        try:
+            self.work(request)
+        except Exception as exc:
+            job = replace(job, status="Failed", phase="Failed", failure_reason=str(exc), artifact_uri=None)
+        self.held[request.name] = job
+        return job
+
+
+@dataclass
+class FakeEndpoints:
+    """Endpoints by name, each with the release that is live; an update takes effect at once."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    live: dict[str, str] = field(default_factory=dict)
+    held: dict[str, ports.Release] = field(default_factory=dict)
+    updates: list[tuple[str, str, ports.Traffic]] = field(default_factory=list)
+    status: str = "InService"
+
+    def observe(self, endpoint: str) -> ports.EndpointState:
+        if endpoint not in self.live:
+            raise NotFound(f"There is no endpoint {endpoint}", next_step="bedplate up")
+        return ports.EndpointState(
+            name=endpoint,
+            arn=f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{endpoint}",
+            status=self.status,
+            config=self.live[endpoint],
+            variants={"live": 1.0},
+            pending_config=None,
+            failure_reason=None,
+            modified_at=self.clock.now(),
+        )
+
+    def create_release(self, draft: ports.ReleaseDraft) -> ports.Release:
+        made = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
+        return self.held.setdefault(draft.name, made)
+
+    def release(self, name: str) -> ports.Release:
+        if name not in self.held:
+            raise NotFound(f"There is no release {name}")
+        return self.held[name]
+
+    def releases(self, endpoint: str) -> Sequence[ports.Release]:
+        mine = [r for r in self.held.values() if r.name.startswith(f"{endpoint}-v")]
+        return tuple(sorted(mine, key=lambda r: r.created_at, reverse=True))
+
+    def delete_release(self, name: str) -> None:
+        self.held.pop(name)
+
+    def update(self, endpoint: str, release: str, traffic: ports.Traffic) -> None:
+        self.updates.append((endpoint, release, traffic))
+        self.live[endpoint] = release
+
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        *,
+        content_type: str = "application/jsonlines",
+        inference_id: str | None = None,
+        variant: str | None = None,
+    ) -> ports.Answer:
+        release = self.live[endpoint]
+        rows = body.strip().count(b"\n") + 1
+        return ports.Answer(b'{"prediction": 0.5}\n' * rows, content_type, "live", release, {"release": release})
+
+
+@dataclass
+class FakeMetrics:
+    held: dict[str, ports.AlarmState] = field(default_factory=dict)
+    guards: dict[str, ports.GuardAlarm] = field(default_factory=dict)
+    points: list[tuple[datetime, float]] = field(default_factory=list)
+
+    def alarms(self, names: Sequence[str]) -> Mapping[str, ports.AlarmState]:
+        return {name: self.held[name] for name in names if name in self.held}
+
+    def put_alarm(self, alarm: ports.GuardAlarm) -> None:
+        self.guards[alarm.name] = alarm
+
+    def delete_alarm(self, name: str) -> None:
+        self.guards.pop(name, None)
+
+    def series(self, *args: Any, **kwargs: Any) -> Sequence[tuple[datetime, float]]:
+        return tuple(self.points)
+
+
+@dataclass
+class FakeCosts:
+    spent: list[ports.Spend] = field(default_factory=list)
+    held: list[ports.BudgetState] = field(default_factory=list)
+
+    def spend(self, **_: Any) -> Sequence[ports.Spend]:
+        return tuple(self.spent)
+
+    def budgets(self) -> Sequence[ports.BudgetState]:
+        return tuple(self.held)
+
+
+@dataclass
+class FakePlatform:
+    """One stack with every port in memory; satisfies `workflows.platform.Platform`."""
+
+    project_dir: Path
+    settings: StackSettings
+    outputs: PlatformOutputs
+    specs: dict[str, ModelSpec]
+    project: str = "bedplate"
+    stack: str = "local"
+    clock: FakeClock = field(default_factory=FakeClock)
+    objects: FakeObjects = field(default_factory=FakeObjects)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    jobs: FakeJobs = field(default_factory=FakeJobs)
+    endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    costs: FakeCosts = field(default_factory=FakeCosts)
+    identity: ports.Identity = field(
+        default_factory=lambda: ports.Identity(
+            "123456789012",
+            "us-east-1",
+            "arn:aws:sts::123456789012:assumed-role/x/ada",
+            "ada@example.com",
+            "http://127.0.0.1:1",
+        )
+    )
+
+    def __post_init__(self) -> None:
+        for port in (self.objects, self.registry, self.jobs, self.endpoints):
+            port.clock = self.clock
+
+    def model(self, name: str) -> ModelSpec:
+        if name not in self.specs:
+            raise NotFound(f"There is no model {name!r}", next_step="bedplate models list")
+        return self.specs[name]
+
+    def names(self, model: str) -> ModelNames:
+        return ModelNames(self.project, self.stack, model)
+
+
+@dataclass
+class Heard:
+    """A `Say` that remembers."""
+
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
+        self.events.append((event, dict(fields)))
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [fields for name, fields in self.events if name == event]
+
+
+def refuse(message: str) -> Callable[[Any], None]:
+    """Work that fails with this message."""
+
+    def work(request: Any) -> None:
+        raise PlatformError(message)
+
+    return work

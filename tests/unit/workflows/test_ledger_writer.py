@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from bedplate.domain.ledger import Entry, encode, key, place, seq_of
+from bedplate.errors import Conflict, PlatformError
+from bedplate.workflows.ledger import Ledger
+from fakes import FakeClock, FakeObjects
+
+
+def a_ledger(objects: FakeObjects) -> Ledger:
+    return Ledger(objects, "ledger", objects.clock)
+
+
+def note(ledger: Ledger, text: str = "x") -> int:
+    return ledger.record("trained", text, actor="ada@example.com", model="churn", version=1).seq
+
+
+def test_records_are_numbered_from_one_and_verify() -> None:
+    ledger = a_ledger(FakeObjects())
+    assert [note(ledger) for _ in range(3)] == [1, 2, 3]
+    assert ledger.verify().ok
+
+
+def test_a_lost_race_is_tried_with_the_next_number() -> None:
+    objects = FakeObjects()
+    theirs = a_ledger(objects)
+    lost: list[str] = []
+
+    def race(uri: str) -> None:
+        if not lost:
+            lost.append(uri)
+            note(theirs, "theirs")
+
+    objects.race = race
+    assert note(a_ledger(objects), "ours") == 2
+    assert [r.summary for r in theirs.records()] == ["theirs", "ours"]
+    assert theirs.verify().ok
+
+
+def test_many_writers_lose_nothing() -> None:
+    objects = FakeObjects()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: note(a_ledger(objects), str(i)), range(60)))
+    ledger = a_ledger(objects)
+    assert ledger.verify().ok
+    assert sorted(int(r.summary) for r in ledger.records()) == list(range(60))
+
+
+def test_a_write_that_was_sent_twice_is_recorded_once() -> None:
+    objects = FakeObjects()
+    honest = objects.put_if_absent
+
+    def answer_lost(uri: str, body: bytes) -> bool:
+        honest(uri, body)
+        return False
+
+    objects.put_if_absent = answer_lost  # type: ignore[method-assign]
+    assert note(a_ledger(objects)) == 1
+    assert len(objects.held) == 1
+
+
+def test_endless_races_end_in_a_conflict() -> None:
+    objects = FakeObjects()
+
+    def always_first(uri: str) -> None:
+        entry = Entry("trained", "churn", 1, "eve@example.com", "first", {})
+        objects.held[uri] = encode(place(entry, seq=seq_of(uri) or 0, at=objects.clock.now(), prev="0" * 64))
+
+    objects.race = always_first
+    with pytest.raises(Conflict):
+        note(a_ledger(objects))
+
+
+@pytest.mark.parametrize("length", [999, 1000, 1001, 2500, 7777])
+def test_the_end_of_a_long_ledger_is_found_with_few_listings(length: int) -> None:
+    objects = FakeObjects(held={f"s3://ledger/{key(seq)}": b"" for seq in range(1, length + 1)})
+    assert a_ledger(objects).last_seq() == length
+
+
+def test_the_end_is_found_behind_a_gap() -> None:
+    objects = FakeObjects(held={f"s3://ledger/{key(seq)}": b"" for seq in range(1, 5001) if not 1990 < seq < 4100})
+    assert a_ledger(objects).last_seq() == 5000
+
+
+def test_a_clock_that_runs_behind_does_not_turn_the_order_round() -> None:
+    objects = FakeObjects()
+    note(a_ledger(objects))
+    behind = FakeClock(objects.clock.now() - timedelta(hours=1))
+    Ledger(objects, "ledger", behind).record("approved", "y", actor="b@example.com")
+    first, second = a_ledger(objects).records()
+    assert second.at >= first.at
+
+
+def test_nothing_is_appended_behind_an_illegible_record() -> None:
+    objects = FakeObjects(held={"s3://ledger/ledger/0000000001.json": b"{}"})
+    with pytest.raises(PlatformError, match="Record 1"):
+        note(a_ledger(objects))
+    assert len(objects.held) == 1
+
+
+def test_strange_objects_in_the_bucket_are_not_records() -> None:
+    objects = FakeObjects(held={"s3://ledger/ledger/readme.txt": b"hello"})
+    assert note(a_ledger(objects)) == 1
+    assert a_ledger(objects).verify().ok
