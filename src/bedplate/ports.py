@@ -181,6 +181,11 @@ class EndpointState:
     pending_config: str | None
     failure_reason: str | None
     modified_at: datetime
+    pending_share: float | None = None
+    """Share of traffic, 0 to 1, that an update in flight has given its release, where the platform tells."""
+    pending_phase: str | None = None
+    """`Creating`, `ActivatingTraffic`, `Baking` ... of the new fleet, and `pending_since` when that began."""
+    pending_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,8 +307,17 @@ class BudgetState:
 
 class Costs(Protocol):
     def spend(
-        self, *, start: datetime, end: datetime, group_by: Literal["Model", "UsageType", "Owner"], model: str | None
-    ) -> Sequence[Spend]: ...
+        self,
+        *,
+        start: datetime,
+        end: datetime,
+        group_by: Literal["Model", "UsageType", "Owner"],
+        model: str | None,
+        within: Mapping[str, str] = ...,
+    ) -> Sequence[Spend]:
+        """Daily spend by group, of `model` alone when one is named, of what carries every tag of `within`."""
+        ...
+
     def budgets(self) -> Sequence[BudgetState]: ...
 
 
