@@ -47,11 +47,11 @@ class Secret:
         return "Secret(***)"
 
 
-class Refused(Exception):  # noqa: N818 - it names an outcome
+class Refused(Exception):
     """The provider, or the service behind it, said no: nothing was made, changed or deleted."""
 
 
-class PartlyDone(Exception):  # noqa: N818 - it names an outcome
+class PartlyDone(Exception):
     """The resource exists, but its create or update did not run to the end."""
 
     def __init__(self, message: str, *, id: str, outputs: Properties, inputs: Properties | None = None) -> None:
@@ -116,7 +116,13 @@ class ReadResult:
 
 
 class Provider(Protocol):
-    """One configured provider, as the deployment calls it: one call at a time per resource, from one thread."""
+    """One configured provider, as the deployment calls it.
+
+    For one resource one call at a time; for resources that do not depend on each other several threads may call
+    `create`, `update`, `read` and `delete` at once. A provider resource itself (`pulumi:providers:aws`) is checked and
+    diffed with the same two verbs only if the provider also has `check_config` and `diff_config`; without them its
+    inputs are taken as they are, and a change of them replaces nothing.
+    """
 
     def configure(self, config: Properties) -> None:
         """Take region, endpoints and the like; called once for every provider resource before any other verb."""

@@ -1,0 +1,355 @@
+"""Decides which steps a registration needs, following Pulumi's step generator case by case.
+
+Decisions depend on what was decided before in the same run, so one planner sees every registration, one at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bedplate.engine import paths
+from bedplate.engine.aliases import Aliases
+from bedplate.engine.events import Events
+from bedplate.engine.protocol import UNKNOWN, Changes, CheckResult, DiffResult, Properties, Provider
+from bedplate.engine.providers import Providers
+from bedplate.engine.state import ROOT_TYPE, Graph, Resource, Snapshot, make_urn, name_of
+from bedplate.engine.steps import Goal, Op, Step
+from bedplate.engine.values import mark_secrets, mask, reveal
+
+
+class Rejected(Exception):  # the reason has been told already
+    """A registration that cannot be carried out; nothing was done for it."""
+
+
+class Planner:
+    """Steps for registrations (`plan`), for reads (`plan_read`), and for what nobody registered (`deletions`)."""
+
+    def __init__(
+        self, stack: str, project: str, snapshot: Snapshot, providers: Providers, events: Events, *, preview: bool
+    ) -> None:
+        self.stack = stack
+        self.project = project
+        self.preview = preview
+        self.errored = False
+        """Something was told as an error although planning went on (only in a preview)."""
+        self.root = ""
+        self._snapshot = snapshot
+        self._providers = providers
+        self._events = events
+        self._prev = list(snapshot.resources())
+        self.olds: dict[str, Resource] = {r.urn: r for r in self._prev if not r.delete}
+        self._graph = Graph(self._prev)
+        self._aliases = Aliases(stack, project)
+        self._seen: set[str] = set()
+        self._decided: set[str] = set()
+        """URNs for which there is a step; a deletion for a replacement elsewhere is taken out again."""
+        self._replaced: set[str] = set()
+        self.deleting: set[str] = set()
+        self._condemned: dict[str, tuple[str, ...]] = {}
+        """Deleted because something they depend on is replaced: URN to the paths that force their own replacement."""
+        self._gone: set[int] = set()
+
+    # --- registrations ------------------------------------------------------------------------------------------
+
+    def urn_of(self, goal: Goal) -> str:
+        return make_urn(self.stack, self.project, goal.parent, goal.type, goal.name)
+
+    def plan(self, goal: Goal) -> list[Step]:
+        """The steps for one registration.
+
+        Raises Rejected when the registration is invalid: its URN was registered already, its inputs fail the
+        provider's check, or a protected resource would be replaced.
+        """
+        urn = self.urn_of(goal)
+        self._claim(urn)
+        if goal.type == ROOT_TYPE:
+            self.root = urn
+        old = self._find_old(urn, goal)
+        new = goal.resource(urn)
+        if old is not None:
+            new.created, new.modified = old.created, old.modified
+        if goal.custom and goal.import_id and self._is_import(goal, old):
+            self._decided.add(urn)
+            op = Op.IMPORT if old is None or urn in self.deleting else Op.IMPORT_REPLACEMENT
+            steps = [Step(op, old, new, keep_old=op == Op.IMPORT_REPLACEMENT)]
+            return steps + ([Step(Op.REPLACE, old, new)] if op == Op.IMPORT_REPLACEMENT else [])
+        return self._against(goal, old, new)
+
+    def plan_after_import(self, goal: Goal, imported: Resource) -> list[Step]:
+        """What remains to be done to a resource just imported: nothing, when the program says what was found."""
+        steps = self._against(goal, imported, goal.resource(imported.urn))
+        return [step for step in steps if step.op != Op.SAME]
+
+    def _claim(self, urn: str) -> None:
+        if urn in self._seen:
+            self._reject(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
+        self._seen.add(urn)
+
+    def _find_old(self, urn: str, goal: Goal) -> Resource | None:
+        taken_by = self._aliases.taken.get(urn)
+        if taken_by:
+            self._reject(
+                f"Duplicate resource URN '{urn}' conflicting with alias on resource with URN '{taken_by}'", urn
+            )
+        for candidate in (urn, *self._aliases.of(goal)):
+            old = self.olds.get(candidate)
+            if old is None:
+                continue
+            if candidate != urn:
+                if candidate in self._seen or candidate in self._aliases.taken:
+                    self._reject(f"Duplicate resource alias '{candidate}' applied to resource with URN '{urn}'", urn)
+                self._aliases.take(candidate, urn)
+                self._snapshot.rename(candidate, urn)
+            return old
+        return None
+
+    @staticmethod
+    def _is_import(goal: Goal, old: Resource | None) -> bool:
+        return old is None or old.external or goal.import_id != (old.import_id or old.id)
+
+    def _against(self, goal: Goal, old: Resource | None, new: Resource) -> list[Step]:
+        urn = new.urn
+        recreating = urn in self.deleting
+        fresh = old is None or recreating or old.external
+        if old is not None:
+            new.inputs = paths.restore(new.inputs, old.inputs, goal.ignore_changes)
+        if goal.custom:
+            olds = None if fresh or old is None else old.inputs
+            self._check(new, goal.inputs if fresh else new.inputs, olds, self._seed(urn, old if recreating else None))
+        self._decided.add(urn)
+        if old is None:
+            return [Step(Op.CREATE, None, new)]
+        if recreating:
+            self.deleting.discard(urn)
+            self._replaced.add(urn)
+            keys = self._condemned.get(urn, ())
+            return [Step(Op.REPLACE, old, new), Step(Op.CREATE_REPLACEMENT, old, new, keys=keys)]
+        if old.external:
+            return [Step(Op.CREATE_REPLACEMENT, old, new, keep_old=True), Step(Op.REPLACE, old, new)]
+        return self._from_diff(goal, old, new, self._diff(goal, old, new))
+
+    def _from_diff(self, goal: Goal, old: Resource, new: Resource, diff: DiffResult) -> list[Step]:
+        diff = _replace_on_changes(diff, goal.replace_on_changes, bool(old.init_errors))
+        changed = diff.changes == Changes.SOME or old.pending_replacement
+        if changed and (diff.replaces or old.pending_replacement):
+            return self._replacement(goal, old, new, diff)
+        if changed or old.init_errors:
+            return [Step(Op.UPDATE, old, new, diff.diffs, detailed=diff.detailed)]
+        return [Step(Op.SAME, old, new)]
+
+    def _replacement(self, goal: Goal, old: Resource, new: Resource, diff: DiffResult) -> list[Step]:
+        urn = new.urn
+        if new.protect and old.protect:
+            message = (
+                f'unable to replace resource "{urn}"\nas it is currently marked for protection. To unprotect the '
+                "resource, remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`"
+            )
+            if not self.preview:
+                self._reject(message, urn)
+            self._events.error(message, urn=urn)
+            self.errored = True
+        if goal.import_id:
+            message = (
+                "previously-imported resources that still specify an ID may not be replaced; "
+                "please remove the `import` declaration from your program"
+            )
+            if not self.preview:
+                self._reject(message, urn)
+            self._events.say("warning", message, urn=urn)
+        self._replaced.add(urn)
+        if goal.custom:
+            self._check(new, goal.inputs, None, self._seed(urn, old))
+        first = diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace
+        create = Step(Op.CREATE_REPLACEMENT, old, new, diff.diffs, diff.replaces, diff.detailed, keep_old=not first)
+        replace = Step(Op.REPLACE, old, new, diff.diffs, diff.replaces, diff.detailed)
+        if not first:
+            return [create, replace]
+        steps = self._delete_dependents(old)
+        if not old.pending_replacement:
+            self._gone.add(id(old))
+            self.deleting.add(old.urn)
+            steps.append(Step(Op.DELETE_REPLACED, old, recreate=True))
+        return [*steps, replace, create]
+
+    # --- what a deletion before its replacement takes along -----------------------------------------------------
+
+    def _delete_dependents(self, root: Resource) -> list[Step]:
+        steps: list[Step] = []
+        for dependent, keys in reversed(self._dependent_replacements(root)):
+            if id(dependent) in self._gone:
+                continue
+            self._gone.add(id(dependent))
+            if dependent.delete:
+                steps.append(Step(Op.DELETE_REPLACED, dependent))
+                continue
+            self._condemned[dependent.urn] = keys
+            if dependent.protect:
+                self._reject(
+                    f'unable to replace resource "{dependent.urn}" as part of replacing "{root.urn}" as it is '
+                    "currently marked for protection. To unprotect the resource, remove the `protect` flag from the "
+                    "resource in your Pulumi program and run `pulumi up`",
+                    dependent.urn,
+                )
+            self.deleting.add(dependent.urn)
+            if not dependent.pending_replacement:
+                steps.append(Step(Op.DELETE_REPLACED, dependent, recreate=True))
+        return steps
+
+    def _dependent_replacements(self, root: Resource) -> list[tuple[Resource, tuple[str, ...]]]:
+        """Those that would be replaced themselves if everything computed by the replaced ones were unknown."""
+        replaced = {root.urn}
+        found: list[tuple[Resource, tuple[str, ...]]] = []
+        for resource in self._graph.dependents(root, self._decided - {root.urn}):
+            keys = self._forced_by(resource, replaced)
+            if keys is not None:
+                replaced.add(resource.urn)
+                found.append((resource, keys))
+        tied = [r for r in self.olds.values() if root.urn in r.replace_with and r.urn not in replaced]
+        return found + [(r, ()) for r in tied if r.urn not in self._decided]
+
+    def _forced_by(self, resource: Resource, replaced: set[str]) -> tuple[str, ...] | None:
+        if not resource.custom or resource.external:
+            return None
+        if resource.provider_urn in replaced or resource.deleted_with in replaced:
+            return ()
+        inputs = {
+            key: UNKNOWN if replaced.intersection(resource.property_dependencies.get(key, ())) else value
+            for key, value in resource.inputs.items()
+        }
+        if not any(replaced.intersection(urns) for urns in resource.property_dependencies.values()):
+            return None
+        changed = resource.copy(inputs=inputs)
+        diff = self._provider_diff(resource, changed, resource.ignore_changes)
+        diff = _replace_on_changes(diff, resource.replace_on_changes, False)
+        return diff.replaces or None
+
+    # --- check and diff -----------------------------------------------------------------------------------------
+
+    def _check(self, new: Resource, news: Properties, olds: Properties | None, seed: bytes) -> None:
+        if new.is_provider:
+            result = self._providers.check_config(new.copy(inputs=news), reveal(olds) if olds is not None else None)
+        else:
+            provider = self._provider(new)
+            result = provider.check(new.urn, new.type, reveal(olds) if olds is not None else None, reveal(news), seed)
+        new.inputs = mark_secrets(result.inputs, news)
+        if result.failures:
+            self._reject_inputs(new, result)
+
+    def _reject_inputs(self, new: Resource, result: CheckResult) -> None:
+        what = f"{new.type} resource '{name_of(new.urn)}'"
+        for failure in result.failures:
+            if failure.property:
+                value = mask(new.inputs.get(failure.property))
+                message = f"{what}: property {failure.property} value {{{value}}} has a problem: {failure.reason}"
+            else:
+                message = f"{what} has a problem: {failure.reason}"
+            self._events.error(message, urn=new.urn)
+        raise Rejected(new.urn)
+
+    def _diff(self, goal: Goal, old: Resource, new: Resource) -> DiffResult:
+        if any(urn in self._replaced for urn in new.replace_with):
+            return DiffResult(Changes.SOME, replaces=("replaceWith",))
+        if new.deleted_with in self._replaced:
+            return DiffResult(Changes.SOME, replaces=("deletedWith",))
+        if self._provider_replaced(old, new):
+            return DiffResult(Changes.SOME, replaces=("provider",))
+        if not goal.custom:
+            same = old.inputs == new.inputs and old.custom == new.custom
+            return DiffResult(Changes.NONE if same else Changes.SOME)
+        return self._provider_diff(old, new, goal.ignore_changes)
+
+    def _provider_diff(self, old: Resource, new: Resource, ignore: list[str] | tuple[str, ...]) -> DiffResult:
+        if new.is_provider:
+            return self._providers.diff_config(new.urn, new.type, old.inputs, new.inputs)
+        olds, news = reveal(old.inputs), reveal(paths.restore(new.inputs, old.inputs, ignore))
+        provider = self._provider(new)
+        diff = provider.diff(new.urn, old.id, new.type, olds, reveal(old.outputs), news, tuple(ignore))
+        if diff.changes != Changes.UNKNOWN:
+            return diff
+        changed = tuple(sorted(key for key in {*olds, *news} if olds.get(key) != news.get(key)))
+        return DiffResult(Changes.SOME if changed else Changes.NONE, changed)
+
+    def _provider_replaced(self, old: Resource, new: Resource) -> bool:
+        if old.provider == new.provider:
+            return False
+        if not old.provider or not new.provider:
+            return True
+        if self._aliases.taken.get(old.provider_urn) == new.provider_urn:
+            return False
+        before, now = self.olds.get(old.provider_urn), self._registered_provider(new.provider_urn)
+        if before is None or now is None or before.type != now.type:
+            return True
+        return bool(self._providers.diff_config(now.urn, now.type, before.inputs, now.inputs).replaces)
+
+    def _registered_provider(self, urn: str) -> Resource | None:
+        for resource in self._snapshot.news:
+            if resource.urn == urn:
+                return resource
+        return self.olds.get(urn)
+
+    def _provider(self, resource: Resource) -> Provider:
+        return self._providers.get(resource.provider, self.olds)
+
+    @staticmethod
+    def _seed(urn: str, replaced: Resource | None) -> bytes:
+        """The same in preview and up, another one for each generation: a name comes from it."""
+        return hashlib.sha256(f"{urn}\n{replaced.id if replaced else ''}".encode()).digest()
+
+    def _reject(self, message: str, urn: str) -> None:
+        self._events.error(message, urn=urn)
+        raise Rejected(message)
+
+    # --- reads and leftovers ------------------------------------------------------------------------------------
+
+    def plan_read(self, goal: Goal) -> list[Step]:
+        """Steps for a resource that the program only looks at (`get`)."""
+        urn = self.urn_of(goal)
+        self._claim(urn)
+        self._decided.add(urn)
+        old = self.olds.get(urn)
+        new = goal.resource(urn)
+        new.external, new.id, new.import_id = True, goal.import_id, ""
+        if old is None or old.external:
+            return [Step(Op.READ, old, new)]
+        return [Step(Op.READ_REPLACEMENT, old, new, keep_old=True), Step(Op.REPLACE, old, new)]
+
+    def deletions(self) -> list[list[Step]]:
+        """Layers of deletions for what nobody registered and what was replaced; a layer may go at once."""
+        steps: dict[int, Step] = {}
+        for resource in self._prev:
+            if resource.delete:
+                if id(resource) in self._gone:
+                    continue
+                op = Op.DISCARD_REPLACED if resource.external else Op.DELETE_REPLACED
+                steps[id(resource)] = Step(op, resource)
+                self.deleting.add(resource.urn)
+            elif not self._operated_on(resource.urn):
+                self.deleting.add(resource.urn)
+                if resource.pending_replacement:
+                    steps[id(resource)] = Step(Op.REMOVE_PENDING_REPLACE, resource)
+                else:
+                    steps[id(resource)] = Step(Op.DISCARD if resource.external else Op.DELETE, resource)
+        layers = self._graph.layers([step.resource for step in steps.values()])
+        return [[steps[id(resource)] for resource in layer] for layer in layers]
+
+    def needs_all(self, resource: Resource) -> set[int]:
+        return self._graph.needs_all(resource)
+
+    def _operated_on(self, urn: str) -> bool:
+        return urn in self._decided or urn in self._aliases.taken
+
+
+def _replace_on_changes(diff: DiffResult, options: tuple[str, ...] | list[str], init_errors: bool) -> DiffResult:
+    if not options or (diff.changes != Changes.SOME and not init_errors):
+        return diff
+    wanted = [paths.parse(option) for option in options]
+    forced = [p for p in diff.diffs if p not in diff.replaces and _below_any(wanted, p)]
+    forced += [p for p in diff.detailed if p not in diff.replaces and p not in forced and _below_any(wanted, p)]
+    changes = diff.changes
+    if init_errors and any(paths.contains(path, ("#initerror",)) for path in wanted):
+        forced.append("#initerror")
+        changes = Changes.SOME
+    return DiffResult(changes, diff.diffs, (*diff.replaces, *forced), diff.delete_before_replace, diff.detailed)
+
+
+def _below_any(wanted: list[paths.Path], path: str) -> bool:
+    return any(paths.contains(each, paths.parse(path)) for each in wanted)
