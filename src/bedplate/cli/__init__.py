@@ -109,7 +109,7 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         code = root.main(arguments, prog_name="bedplate", standalone_mode=False)
     except BedplateError as exc:
-        sys.exit(_tell(exc, as_json="--json" in arguments))
+        sys.exit(tell(exc, as_json="--json" in arguments))
     except click.exceptions.Abort:
         click.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
         sys.exit(130)
@@ -122,7 +122,8 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _tell(error: BedplateError, *, as_json: bool) -> int:
+def tell(error: BedplateError, *, as_json: bool) -> int:
+    """Print an error with its next step (as JSON on standard output when asked to); returns its exit code."""
     if as_json:
         from bedplate.cli.render import emit_json
 

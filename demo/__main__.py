@@ -1,0 +1,223 @@
+"""The story: a model is trained, gated, released, watched, broken, saved, renewed, rolled back and paid for.
+
+Every figure is computed then and there, on the local platform, from the real flights of 2013.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from demo.stage import Meanwhile, Stage, StoryError, console
+from demo.traffic import Application, Batch, InBackground, batches
+
+ROOT = Path(__file__).parents[1]
+MODEL = "flight-delay"
+WORK = ROOT / ".bedplate" / "demo"
+MARKER = WORK / "made-by-the-demo"
+REPORT = WORK / "report.html"
+
+
+def main() -> int:
+    stage = Stage()
+    try:
+        tell(stage)
+    except StoryError as exc:
+        console.print(f"\n[bold red]The story stopped:[/bold red] {exc}")
+        console.print("See what the platform says: [bold]bedplate local logs[/bold]")
+        return 1
+    return 0
+
+
+def tell(stage: Stage) -> None:
+    make_room()
+
+    stage.chapter(
+        "The platform", "One Pulumi program, applied to a local platform that speaks AWS's own wire protocol."
+    )
+    flights = ThreadPoolExecutor(2)
+    first_half = flights.submit(write_data, "first-half", "2013-01", "2013-06")
+    stage.run("up --yes")
+
+    stage.chapter("A first version", "January to June of 2013; the last fifth, in order of time, is held out.")
+    stage.run(f"train {MODEL} --data {first_half.result()}")
+    live = flights.submit(live_flights)
+    stage.run(f"evaluate {MODEL}:1")
+    stage.run(f"approve {MODEL}:1 --reason 'All gates passed on the holdout of May and June' --yes")
+
+    stage.chapter("A guarded canary", "A tenth of the traffic first, watched by alarms; release 0 answers the rest.")
+    application, feed = Application(client(), endpoint(stage)), iter(live.result())
+    with InBackground(application, feed):
+        stage.run(f"deploy {MODEL}:1 --yes")
+    broken = flights.submit(write_data, "broken-feed", "2013-01", "2013-06", shuffle=BROKEN)
+    send_until(stage, application, feed, "Oct")
+
+    stage.chapter(
+        "Drift, found before customers find it", "Labels arrive late. What was answered is held against the baseline."
+    )
+    labels = write_labels("2013-07", "2013-09")
+    stage.run(f"baseline {MODEL}")
+    stage.run(f"labels add {MODEL} {labels}")
+    stage.run(f"monitor run {MODEL}", expect=3)
+    fresh = flights.submit(write_data, "fresh", "2013-01", "2013-09")
+
+    stage.chapter("A broken feed", f"Somebody upstream shuffles `{BROKEN}`. The script runs as ever; the gates see it.")
+    stage.run(f"train {MODEL} --data {broken.result()}")
+    renewed = Meanwhile(f"train {MODEL} --data {fresh.result()}")
+    stage.run(f"evaluate {MODEL}:2", expect=3)
+    reason = "The board wants it live today"
+    stage.say(f"[dim]Someone forces it through all the same, and the ledger keeps who and why: {reason!r}.[/dim]")
+    stage.run(f"approve {MODEL}:2 --force --reason '{reason}' --yes")
+    with InBackground(application, feed):
+        stage.run(f"deploy {MODEL}:2 --yes", expect=5)
+
+    stage.chapter("A better one", "The same pipeline and the same gates, on data to September.")
+    renewed.wait()
+    stage.run(f"evaluate {MODEL}:3")
+    stage.run(f"approve {MODEL}:3 --reason 'Beats the champion on the same rows' --yes")
+    with InBackground(application, feed):
+        stage.run(f"deploy {MODEL}:3 --yes")
+
+    stage.chapter("Back, by hand", "One command; the release header is the proof.")
+    taken = stage.from_the_shell(f"rollback {MODEL} --yes --reason 'Rehearsal'")
+    stage.say(f"From Enter to the old release answering, and the ledger written: [bold]{taken:.2f} s[/bold]")
+
+    stage.chapter("The money", "What ran is priced as it runs; a threshold crossed is told by SNS and e-mail.")
+    wait_for_alert(stage)
+    stage.run(f"costs --model {MODEL}")
+    stage.run("budgets")
+
+    stage.chapter("The evidence", "Who was live, when, and why.")
+    stage.run("ledger verify")
+    stage.run(f"who-was-live {MODEL}")
+    stage.run(f"status {MODEL}")
+    stage.run(f"report {MODEL} --out {REPORT}")
+
+    console.print()
+    stage.clock()
+    answered = ", ".join(
+        f"{release.removeprefix(application.endpoint + '-')}: {n:,}" for release, n in application.answered.items()
+    )
+    stage.say(f"Flights answered: {answered}. Requests that failed: {application.failed}.")
+    stage.say(
+        f"\nThe platform is still up: try [bold]bedplate status {MODEL}[/bold]; end it with [bold]bedplate local stop[/bold]."
+    )
+    stage.say(f"The report, readable offline: [bold]{REPORT}[/bold]")
+
+
+BROKEN = "hour"
+
+
+def make_room() -> None:
+    """Start from nothing: what an earlier demo left is removed, what somebody else made is not."""
+    from bedplate.local.lifecycle import reset, status
+
+    now = status(ROOT)
+    if now.state_dir.exists() and any(now.state_dir.iterdir()) and not MARKER.exists():
+        raise StoryError(
+            f"the local platform of this project holds something that the demo did not make ({now.state_dir}). "
+            "Keep it and run: BEDPLATE_STATE_DIR=.bedplate-demo make demo. Or remove it: bedplate local reset"
+        )
+    reset(ROOT)
+    WORK.mkdir(parents=True, exist_ok=True)
+    MARKER.write_text("made by `make demo`; the next one starts afresh\n")
+
+
+def write_data(name: str, first: str, last: str, *, shuffle: str | None = None) -> Path:
+    path = WORK / f"{name}.parquet"
+    prepare().prepare(first, last, shuffle=shuffle).to_parquet(path, index=False)
+    return path
+
+
+def live_flights() -> list[Batch]:
+    columns = ["flight_id", *prepare().FEATURES]
+    return list(batches(prepare().prepare("2013-07", "2013-12"), columns))
+
+
+def write_labels(first: str, last: str) -> Path:
+    path = WORK / "labels.parquet"
+    prepare().prepare(first, last)[["flight_id", "delayed"]].to_parquet(path, index=False)
+    return path
+
+
+def send_until(stage: Stage, application: Application, feed: Any, month: str) -> None:
+    """Send everything before `month` as fast as it is answered, on four connections."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    start, sent = time.perf_counter(), 0
+    upcoming = []
+    for batch in feed:
+        upcoming.append(batch)
+        if batch[0].endswith(month):
+            break
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Real flights arrive", total=len(upcoming))
+        with ThreadPoolExecutor(4) as pool:
+            for batch, _ in zip(upcoming, pool.map(application.send, upcoming), strict=True):
+                sent += batch[2]
+                progress.update(task, advance=1, description=f"Real flights arrive, {batch[0]}")
+    taken = time.perf_counter() - start
+    stage.say(
+        f"{sent:,} flights of July to September in {len(upcoming):,} requests: {taken:.1f} s, {sent / taken:,.0f} flights/s"
+    )
+
+
+def wait_for_alert(stage: Stage, *, timeout_s: float = 20.0) -> None:
+    """Finance's own queue gets the budget's message."""
+    from bedplate.local.lifecycle import status
+
+    outbox = status(ROOT).state_dir / "outbox"
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        mails = sorted(outbox.glob("*.eml"))
+        if mails:
+            import email
+
+            message = email.message_from_bytes(mails[0].read_bytes())
+            stage.say(f"Mail to [bold]{message['To']}[/bold]: {message['Subject']}")
+            return
+        time.sleep(0.5)
+    raise StoryError(f"no budget alert arrived within {timeout_s:.0f} s")
+
+
+def client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    from bedplate.local.lifecycle import ensure_running
+
+    return boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=ensure_running(ROOT),
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(max_pool_connections=8, retries={"max_attempts": 2}),
+    )
+
+
+def endpoint(stage: Stage) -> str:
+    outputs = stage.ask("outputs")
+    return f"{outputs['project']}-{outputs['stack']}-{MODEL}"
+
+
+def prepare() -> ModuleType:
+    """The model folder's own `prepare.py`; a folder of a model is no package."""
+    if "flight_delay_prepare" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("flight_delay_prepare", ROOT / "models" / MODEL / "prepare.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules["flight_delay_prepare"] = module
+    return sys.modules["flight_delay_prepare"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
