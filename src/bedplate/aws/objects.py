@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,7 +73,9 @@ class S3Objects:
         with translated(f"Cannot list {prefix_uri}"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
                 for entry in page.get("Contents", ()):
-                    yield ObjectInfo(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["LastModified"])
+                    yield ObjectInfo(
+                        f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["LastModified"].astimezone(UTC)
+                    )
 
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
         """Large files in parts, in parallel; `progress` is told the bytes of each step."""

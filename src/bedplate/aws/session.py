@@ -76,7 +76,7 @@ class Session:
             return caller
 
     def boto3_session(self) -> Any:
-        """The boto3 session behind the clients; also what the SageMaker SDK is given."""
+        """The boto3 session behind the clients, bound to our endpoint; also what the SageMaker SDK is given."""
         with self._lock:
             if "boto3" not in self._cache:
                 self._cache["boto3"] = self._boto3_session()
@@ -99,8 +99,7 @@ class Session:
 
     def _client(self, service: str) -> Any:
         if service not in self._cache:
-            made = self.boto3_session().client(service, endpoint_url=self.endpoint_url, config=self.config())
-            self._cache[service] = made
+            self._cache[service] = self.boto3_session().client(service)
         return self._cache[service]
 
     def _checked_account(self, expected: str) -> str:
@@ -116,10 +115,22 @@ class Session:
         import boto3
         import botocore.session
 
+        config = self.config()
+        given = {"endpoint_url": self.endpoint_url, "config": config} if self.endpoint_url else {"config": config}
+
+        class BoundSession(boto3.Session):  # type: ignore[misc]
+            """Every client it makes goes to our endpoint, also those that the SageMaker SDK asks it for."""
+
+            def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
+                return super().client(service_name, *args, **{**kwargs, **given})
+
+            def resource(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
+                return super().resource(service_name, *args, **{**kwargs, **given})
+
         if self.credentials is None:
-            return boto3.Session(region_name=self.region)
+            return BoundSession(region_name=self.region)
         core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
         core.set_credentials(
             self.credentials.access_key_id, self.credentials.secret_access_key, self.credentials.session_token
         )
-        return boto3.Session(botocore_session=core, region_name=self.region)
+        return BoundSession(botocore_session=core, region_name=self.region)

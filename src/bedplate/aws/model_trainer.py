@@ -1,0 +1,94 @@
+"""Submits a training job through the SageMaker SDK's ModelTrainer: the only module that imports the SDK.
+
+The SDK is told everything, so that it looks nothing up: it would otherwise read configuration files of the user's, ask
+IAM about the role, build addresses of its own, and report its use to AWS.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+from bedplate.aws.session import Session
+from bedplate.ports import TrainingRequest
+from bedplate.settings import Metric
+
+TELEMETRY_OFF = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+METRIC_NAMES = tuple(f"{part}{metric}" for part in ("", "train_", "validation_") for metric in get_args(Metric))
+"""Lines `metric: <name>=<float>` of these names become metrics of the job. SageMaker takes at most 40 definitions."""
+
+
+def submit(session: Session, request: TrainingRequest) -> None:
+    """Create the training job under exactly `request.name`. Raises botocore's ClientError as SageMaker gives it."""
+    with _quiet_sdk():
+        from sagemaker.core.helper.session_helper import Session as SdkSession
+        from sagemaker.core.shapes import OutputDataConfig, Tag
+        from sagemaker.train import ModelTrainer
+        from sagemaker.train.configs import Compute, InputData, MetricDefinition, StoppingCondition
+
+        class NamedTrainer(ModelTrainer):  # type: ignore[misc]
+            """ModelTrainer makes up a name from the time; ours is what makes a second `train` find the first."""
+
+            def _create_training_job_args(self, *args: Any, **kwargs: Any) -> Any:
+                made = super()._create_training_job_args(*args, **kwargs)
+                return {**made, "training_job_name": request.name}
+
+        encrypted = {"volume_kms_key_id": request.kms_key_arn} if request.kms_key_arn else {}
+        output = {"kms_key_id": request.kms_key_arn} if request.kms_key_arn else {}
+        trainer = NamedTrainer(
+            sagemaker_session=SdkSession(
+                boto_session=session.boto3_session(),
+                sagemaker_client=session.client("sagemaker"),
+                default_bucket=urlsplit(request.output_uri).netloc,
+                sagemaker_config=TELEMETRY_OFF,
+            ),
+            role=request.role_arn,
+            base_job_name=request.name,
+            training_image=request.image_uri,
+            compute=Compute(
+                instance_type=request.instance_type,
+                instance_count=request.instance_count,
+                volume_size_in_gb=request.volume_gb,
+                **encrypted,
+            ),
+            stopping_condition=StoppingCondition(max_runtime_in_seconds=request.max_runtime_s),
+            output_data_config=OutputDataConfig(s3_output_path=request.output_uri, compression_type="GZIP", **output),
+            input_data_config=[InputData(channel_name=n, data_source=uri) for n, uri in request.channels.items()],
+            environment=dict(request.environment),
+            hyperparameters={"sagemaker_program": request.entry_point, **request.hyperparameters},
+            tags=[Tag(key=key, value=value) for key, value in request.tags.items()],
+        ).with_metric_definitions([MetricDefinition(name=n, regex=_metric_regex(n)) for n in METRIC_NAMES])
+        trainer.train(wait=False, logs=False)
+
+
+def _metric_regex(name: str) -> str:
+    """
+    >>> import re
+    >>> re.findall(_metric_regex("auc"), "metric: auc=0.712")
+    ['0.712']
+    """
+    return f"metric: {name}=([-+0-9.eE]+)"
+
+
+@contextmanager
+def _quiet_sdk() -> Iterator[None]:
+    """Without the SDK's log lines, import warnings and check of the role, which needs rights of its own."""
+    before = os.environ.get("SAGEMAKER_VALIDATE_ROLE")
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    held = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(held)
+        if before is None:
+            del os.environ["SAGEMAKER_VALIDATE_ROLE"]
+        else:
+            os.environ["SAGEMAKER_VALIDATE_ROLE"] = before

@@ -1,0 +1,121 @@
+"""Keeps versions of models in SageMaker's model registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
+from typing import Any
+
+from bedplate.aws.errors import translated
+from bedplate.aws.jobs import tag_list
+from bedplate.aws.session import Session
+from bedplate.errors import NotFound, PlatformError
+from bedplate.ports import Approval, Package, PackageDraft
+
+MAX_METADATA = 50
+MAX_VALUE = 256
+_READERS = 16
+CONTENT_TYPES = ["application/jsonlines", "application/json", "text/csv"]
+
+
+class SageMakerRegistry:
+    """The `Registry` port."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def register(self, draft: PackageDraft) -> Package:
+        """Make a new version, waiting for approval. Raises PlatformError when the metadata does not fit."""
+        _must_fit(draft.metadata)
+        with translated(f"Cannot register a version of {draft.group}", next_step="bedplate up"):
+            made = self._sagemaker.create_model_package(
+                ModelPackageGroupName=draft.group,
+                ModelPackageDescription=draft.description[:1024],
+                ModelApprovalStatus="PendingManualApproval",
+                InferenceSpecification={
+                    "Containers": [
+                        {
+                            "Image": draft.image_uri,
+                            "ModelDataUrl": draft.artifact_uri,
+                            **({"Environment": dict(draft.environment)} if draft.environment else {}),
+                        }
+                    ],
+                    "SupportedContentTypes": CONTENT_TYPES,
+                    "SupportedResponseMIMETypes": CONTENT_TYPES,
+                },
+                CustomerMetadataProperties=dict(draft.metadata),
+                **self._tags(draft),
+            )
+        return self._describe(made["ModelPackageArn"])
+
+    def versions(self, group: str) -> Sequence[Package]:
+        """Every version, newest first. Raises NotFound for a group that does not exist."""
+        with translated(f"Cannot list the versions of {group}", next_step="bedplate up"):
+            pages = self._sagemaker.get_paginator("list_model_packages").paginate(
+                ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
+            )
+            arns = [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]
+        with ThreadPoolExecutor(_READERS) as pool:
+            return tuple(sorted(pool.map(self._describe, arns), key=lambda p: p.version, reverse=True))
+
+    def get(self, group: str, version: int) -> Package:
+        """Raises NotFound, naming the group, for a version that does not exist."""
+        return self._describe(self._arn(group, version))
+
+    def set_approval(self, package: Package, approval: Approval, note: str) -> Package:
+        with translated(f"Cannot set {package.group} version {package.version} to {approval}"):
+            self._sagemaker.update_model_package(
+                ModelPackageArn=package.arn, ModelApprovalStatus=approval, ApprovalDescription=note[:1024]
+            )
+        return self._describe(package.arn)
+
+    def annotate(self, package: Package, metadata: Mapping[str, str]) -> Package:
+        """Add to the metadata; keys that are there already get the new value."""
+        merged = {**package.metadata, **metadata}
+        _must_fit(merged)
+        with translated(f"Cannot annotate {package.group} version {package.version}"):
+            self._sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=merged)
+        return self._describe(package.arn)
+
+    def _tags(self, draft: PackageDraft) -> dict[str, Any]:
+        return {"Tags": tag_list(draft.tags)} if draft.tags else {}
+
+    def _arn(self, group: str, version: int) -> str:
+        caller = self._session.caller()
+        partition = caller["Arn"].split(":")[1]
+        return f"arn:{partition}:sagemaker:{self._session.region}:{caller['Account']}:model-package/{group}/{version}"
+
+    def _describe(self, arn: str) -> Package:
+        group, version = arn.split("/")[-2:]
+        try:
+            with translated(f"Cannot read version {version} of {group}"):
+                found = self._sagemaker.describe_model_package(ModelPackageName=arn)
+        except NotFound as exc:
+            raise NotFound(f"There is no version {version} of {group}", next_step="bedplate models list") from exc
+        container = found.get("InferenceSpecification", {}).get("Containers", [{}])[0]
+        return Package(
+            group=group,
+            version=int(version),
+            arn=arn,
+            approval=found.get("ModelApprovalStatus", "PendingManualApproval"),
+            approval_note=found.get("ApprovalDescription") or None,
+            image_uri=container.get("Image", ""),
+            artifact_uri=container.get("ModelDataUrl", ""),
+            environment=container.get("Environment", {}),
+            metadata=found.get("CustomerMetadataProperties", {}),
+            created_at=found["CreationTime"].astimezone(UTC),
+        )
+
+    @property
+    def _sagemaker(self) -> Any:
+        return self._session.client("sagemaker")
+
+
+def _must_fit(metadata: Mapping[str, str]) -> None:
+    long = [key for key, value in metadata.items() if len(value) > MAX_VALUE]
+    if long or len(metadata) > MAX_METADATA:
+        what = f"{', '.join(long)} too long" if long else f"{len(metadata)} keys"
+        raise PlatformError(
+            f"SageMaker keeps at most {MAX_METADATA} keys of {MAX_VALUE} characters with a model package: {what}"
+        )
