@@ -12,7 +12,7 @@ from bedplate.local.hooks import Record
 from bedplate.local.mends.sagemaker_serving import endpoint_view
 from bedplate.local.platform import Platform
 
-_MENDS = ("sagemaker",)
+_MENDS = ("sagemaker", "budgets")
 MotoApp = Callable[[dict[str, Any]], Any]
 
 
@@ -33,14 +33,12 @@ def assemble(state_dir: Path, port: int, since: str) -> tuple[Platform, MotoApp]
 
 def _attach_runtime(platform: Platform) -> None:
     try:
-        runtime = import_module("bedplate.local.runtime")
-    except ModuleNotFoundError as exc:
-        if not (exc.name or "").startswith("bedplate.local.runtime"):
-            raise
+        attach = import_module("bedplate.local.runtime").attach
+    except (ModuleNotFoundError, AttributeError):
         platform.log("no runtime: jobs and endpoints are records only")
         _records_only(platform)
         return
-    runtime.attach(platform.hooks, platform)
+    attach(platform.hooks, platform)
 
 
 def _records_only(platform: Platform) -> None:

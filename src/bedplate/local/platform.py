@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bedplate.local.charges import Charges
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
+from bedplate.local.outbox import Outbox
 from bedplate.local.persistence import Store
 
 REGION = "us-east-1"
@@ -49,6 +51,9 @@ class Platform:
         self._clock = clock
         self._since = since
         self.store = Store(state_dir / "state.db", self.lock, backends_of, self.log)
+        self.charges = Charges(state_dir / "charges.db")
+        self.outbox = Outbox(state_dir / "outbox")
+        self.loops.append(("commit", self.charges.commit, 0.5))
 
     @property
     def url(self) -> str:
@@ -86,6 +91,11 @@ class Platform:
         """Stop the loops and every process of the runtime. The store is closed after the last request."""
         self.closing.set()
         self.hooks.shutdown()
+
+    def close(self) -> None:
+        """Write and close every file, when nothing asks any more."""
+        self.store.close()
+        self.charges.close()
 
     def _loop(self, name: str, step: Callable[[], None], interval_s: float) -> None:
         while not self.closing.wait(interval_s):
@@ -208,7 +218,7 @@ class Platform:
             return alarm.state_value if alarm else None
 
     def charge(self, usage: Usage) -> None:
-        raise LookupError("no ledger of charges")
+        self.charges.add(usage, self.now())
 
     def save(self) -> None:
         self.store.mark_all()

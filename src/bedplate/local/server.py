@@ -62,7 +62,7 @@ def _serve(state_dir: Path, listener: socket.socket) -> int:
     platform.end()
     with contextlib.suppress(Exception):
         server.stop()
-    platform.store.close()
+    platform.close()
     platform.log("stopped")
     return 0
 

@@ -1,0 +1,114 @@
+"""What an hour of an instance costs: SageMaker's on-demand list prices, as plain data.
+
+Source: AWS's published prices of SageMaker (https://aws.amazon.com/sagemaker/pricing/) for US East (N. Virginia), as
+of 2025, entered by hand: check a figure there before money depends on it. Discounts, free tiers, savings plans and
+other regions are not in it. Training, processing and real-time hosting of one instance type cost the same, but for the
+burstable types: t2 is offered for hosting, t3 for the two kinds of jobs.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Component = Literal["training", "processing", "endpoint"]
+
+REGION = "us-east-1"
+NOTED = "2025"
+S3_USD_PER_GB_MONTH = 0.023
+"""S3 Standard, first 50 TB a month."""
+
+_EVERYWHERE = {
+    "ml.m4.xlarge": 0.24,
+    "ml.m4.2xlarge": 0.48,
+    "ml.m4.4xlarge": 0.96,
+    "ml.m4.10xlarge": 2.40,
+    "ml.m4.16xlarge": 3.84,
+    "ml.m5.large": 0.115,
+    "ml.m5.xlarge": 0.23,
+    "ml.m5.2xlarge": 0.461,
+    "ml.m5.4xlarge": 0.922,
+    "ml.m5.12xlarge": 2.765,
+    "ml.m5.24xlarge": 5.53,
+    "ml.m6i.large": 0.115,
+    "ml.m6i.xlarge": 0.23,
+    "ml.m6i.2xlarge": 0.461,
+    "ml.m6i.4xlarge": 0.922,
+    "ml.c5.large": 0.102,
+    "ml.c5.xlarge": 0.204,
+    "ml.c5.2xlarge": 0.408,
+    "ml.c5.4xlarge": 0.816,
+    "ml.c5.9xlarge": 1.836,
+    "ml.c5.18xlarge": 3.672,
+    "ml.c6i.large": 0.102,
+    "ml.c6i.xlarge": 0.204,
+    "ml.c6i.2xlarge": 0.408,
+    "ml.c6i.4xlarge": 0.816,
+    "ml.r5.large": 0.151,
+    "ml.r5.xlarge": 0.302,
+    "ml.r5.2xlarge": 0.605,
+    "ml.r5.4xlarge": 1.21,
+    "ml.r5.12xlarge": 3.629,
+    "ml.g4dn.xlarge": 0.736,
+    "ml.g4dn.2xlarge": 0.94,
+    "ml.g4dn.4xlarge": 1.505,
+    "ml.g4dn.8xlarge": 2.72,
+    "ml.g4dn.12xlarge": 4.89,
+    "ml.g4dn.16xlarge": 5.44,
+    "ml.g5.xlarge": 1.408,
+    "ml.g5.2xlarge": 1.515,
+    "ml.g5.4xlarge": 2.03,
+    "ml.g5.8xlarge": 3.06,
+    "ml.g5.12xlarge": 7.09,
+    "ml.g5.24xlarge": 10.18,
+    "ml.g5.48xlarge": 20.36,
+    "ml.p3.2xlarge": 3.825,
+    "ml.p3.8xlarge": 14.688,
+    "ml.p3.16xlarge": 28.152,
+}
+_ONLY: dict[Component, dict[str, float]] = {
+    "endpoint": {"ml.t2.medium": 0.056, "ml.t2.large": 0.111, "ml.t2.xlarge": 0.223, "ml.t2.2xlarge": 0.445},
+    "processing": {"ml.t3.medium": 0.05, "ml.t3.large": 0.10, "ml.t3.xlarge": 0.20, "ml.t3.2xlarge": 0.399},
+    "training": {"ml.t3.medium": 0.05, "ml.t3.large": 0.10, "ml.t3.xlarge": 0.20, "ml.t3.2xlarge": 0.399},
+}
+
+
+def hourly_usd(instance_type: str, component: Component) -> float | None:
+    """On-demand USD for an hour of one instance; None for a type that this table does not know.
+
+    >>> hourly_usd("ml.m5.large", "training"), hourly_usd("ml.t2.medium", "endpoint")
+    (0.115, 0.056)
+    >>> hourly_usd("ml.x9.tiny", "endpoint") is None
+    True
+    >>> hourly_usd("ml.t2.medium", "training") is None
+    True
+    """
+    return _EVERYWHERE.get(instance_type, _ONLY[component].get(instance_type))
+
+
+def run_usd(instance_type: str, component: Component, *, seconds: float, count: int = 1) -> float | None:
+    """USD for `count` instances that ran for `seconds`; None for an unknown type.
+
+    >>> run_usd("ml.m5.large", "training", seconds=1800, count=2)
+    0.115
+    """
+    hourly = hourly_usd(instance_type, component)
+    return None if hourly is None else hourly * count * seconds / 3600
+
+
+def storage_usd(gb_month: float) -> float:
+    """USD for S3 Standard storage in gigabyte-months.
+
+    >>> storage_usd(100)
+    2.3
+    """
+    return round(gb_month * S3_USD_PER_GB_MONTH, 12)
+
+
+def known_instance_types(component: Component) -> tuple[str, ...]:
+    """The instance types with a price for a component, cheapest first.
+
+    >>> known_instance_types("endpoint")[0]
+    'ml.t2.medium'
+    """
+    priced = {**_EVERYWHERE, **_ONLY[component]}
+    return tuple(sorted(priced, key=lambda name: (priced[name], name)))

@@ -1,0 +1,31 @@
+"""E-mail that the platform would send: one .eml file a message, in the state directory's `outbox`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+
+SENDER = "no-reply@local.bedplate.example"
+
+
+class Outbox:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def send(self, to: str, subject: str, body: str, at: float) -> Path:
+        """Write one message; the file's name sorts by time and says to whom."""
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = SENDER, to, " ".join(subject.split())
+        moment = datetime.fromtimestamp(at, UTC)
+        message["Date"] = format_datetime(moment)
+        message.set_content(body)
+        digest = hashlib.sha256(f"{to}{subject}{body}{at}".encode()).hexdigest()[:8]
+        name = f"{moment:%Y%m%dT%H%M%S%f}-{re.sub(r'[^A-Za-z0-9.@_-]', '_', to)}-{digest}.eml"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / name
+        path.write_bytes(bytes(message))
+        return path
