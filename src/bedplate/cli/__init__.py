@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "baseline": "Record what normal looks like for the live version.",
         "monitor": "Look for drift in captured requests and answers.",
         "labels": "Add outcomes that became known later.",
+        "report": "Write one page of charts and evidence, readable offline.",
     },
     "Money and evidence": {
         "costs": "Show what was spent, by model, stage or owner.",
