@@ -105,7 +105,7 @@ def tell(stage: Stage) -> None:
     )
     stage.say(f"Flights answered: {answered}. Requests that failed: {application.failed}.")
     stage.say(
-        f"\nThe platform is still up: [bold]bedplate status {MODEL}[/bold] looks, [bold]bedplate local stop[/bold] ends it."
+        f"\nThe platform is still up: [bold]bedplate status {MODEL}[/bold]. To end it: [bold]bedplate local stop[/bold]"
     )
     stage.say(f"The report, readable offline: [bold]{REPORT}[/bold]")
 
@@ -164,7 +164,7 @@ def send_until(stage: Stage, application: Application, feed: Any, month: str) ->
                 progress.update(task, advance=1, description=f"Real flights arrive, {batch[0]}")
     taken = time.perf_counter() - start
     stage.say(
-        f"{sent:,} flights of July to September, {len(upcoming):,} requests: {taken:.1f} s, {sent / taken:,.0f} flights/s"
+        f"{sent:,} flights of July to September, {len(upcoming):,} requests: {taken:.1f} s, {sent / taken:,.0f}/s"
     )
 
 

@@ -1,0 +1,57 @@
+"""Charts: self-contained, readable by machines too, and the same figures give the same bytes."""
+
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
+
+import pytest
+
+from bedplate.cli.pages import charts
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+BANDS = [charts.Band(0.1, "warn 0.1"), charts.Band(0.25, "alert 0.25", charts.BAD)]
+DRAWN = {
+    "lines": lambda: charts.lines(["a", "b", "c"], {"temp": [0.1, None, 0.3]}, y_label="PSI", bands=BANDS),
+    "estimates": lambda: charts.estimates(
+        {"EWR": {"v1": charts.Estimate(0.7, 0.6, 0.8, 9)}}, x_label="AUC", bands=BANDS
+    ),
+    "bars": lambda: charts.bars({"temp": 0.4, "hour": 0.02}, x_label="PSI", bands=BANDS),
+    "histogram_pair": lambda: charts.histogram_pair(["0–1", "1–2"], [0.5, 0.5], [0.9, 0.1], x_label="temp"),
+    "shares": lambda: charts.shares(
+        [START, START + timedelta(seconds=1)], {"v0": [10, 0], "v1": [0, 10]}, marks={START: "deploy"}
+    ),
+    "spend": lambda: charts.spend({"flight-delay": ({"training": 0.4, "endpoint": 0.2}, 1.0, (50, 100))}),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_chart_is_one_svg_that_loads_nothing(name: str) -> None:
+    svg = DRAWN[name]()
+    root = ElementTree.fromstring(svg)
+    assert root.tag.endswith("svg")
+    assert root.get("aria-label")
+    links = [v for e in root.iter() for k, v in e.attrib.items() if k.endswith("href")]
+    assert all(link.startswith("#") for link in links)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_same_figures_give_the_same_bytes(name: str) -> None:
+    assert DRAWN[name]() == DRAWN[name]()
+
+
+def test_text_stays_text() -> None:
+    assert "alert 0.25" in DRAWN["lines"]()
+
+
+def test_bars_are_ordered_and_coloured_by_the_band_they_pass() -> None:
+    svg = charts.bars({"low": 0.01, "high": 0.5}, x_label="PSI", bands=BANDS)
+    assert svg.index(">high<") < svg.index(">low<")
+    assert charts.BAD.lower() in svg
+    assert charts.PALETTE[0].lower() in svg
+
+
+def test_spend_says_the_percentage_of_the_limit() -> None:
+    assert "60 %" in charts.spend({"m": ({"training": 0.4, "endpoint": 0.2}, 1.0, (50,))})
+
+
+def test_a_moment_without_traffic_divides_by_nothing() -> None:
+    assert "<svg" in charts.shares([START, START + timedelta(seconds=1)], {"v0": [0, 1]})
