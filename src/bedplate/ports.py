@@ -252,6 +252,10 @@ class AlarmState:
     reason: str
     updated_at: datetime
     arn: str
+    metric: str | None = None
+    threshold: float | None = None
+    figure: float | None = None
+    """The datapoint that the state rests on, in the metric's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +276,10 @@ class Metrics(Protocol):
     def alarms(self, names: Sequence[str]) -> Mapping[str, AlarmState]: ...
     def put_alarm(self, alarm: GuardAlarm) -> None: ...
     def delete_alarm(self, name: str) -> None: ...
+    def raise_alarm(self, name: str, reason: str) -> None:
+        """Put an alarm into ALARM by hand, until its metric is looked at next; what it watches is undone by that."""
+        ...
+
     def series(
         self,
         namespace: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,9 @@ class CloudWatchMetrics:
                     alarm.get("StateReason", ""),
                     alarm["StateUpdatedTimestamp"],
                     alarm["AlarmArn"],
+                    alarm.get("MetricName"),
+                    alarm.get("Threshold"),
+                    _figure(alarm.get("StateReasonData")),
                 )
         return found
 
@@ -60,6 +64,10 @@ class CloudWatchMetrics:
         """Deleting one that does not exist is no error, as in CloudWatch."""
         with translated(f"Cannot delete alarm {name}"):
             self._cloudwatch.delete_alarms(AlarmNames=[name])
+
+    def raise_alarm(self, name: str, reason: str) -> None:
+        with translated(f"Cannot raise alarm {name}"):
+            self._cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=reason[:1023])
 
     def series(
         self,
@@ -99,3 +107,16 @@ class CloudWatchMetrics:
 
 def _dimensions(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in dimensions.items()]
+
+
+def _figure(reason_data: str | None) -> float | None:
+    """The latest datapoint in CloudWatch's `StateReasonData`, which is JSON; None when it holds none.
+
+    >>> _figure('{"recentDatapoints": [0.1, 0.42], "threshold": 0.25}'), _figure(None), _figure("{}")
+    (0.42, None, None)
+    """
+    try:
+        points = json.loads(reason_data or "{}").get("recentDatapoints") or []
+    except ValueError:
+        return None
+    return next((float(point) for point in reversed(points) if point is not None), None)

@@ -1,0 +1,307 @@
+"""Decides how traffic moves: from one look at the endpoint and the ledger to a plan of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from bedplate.domain.ledger import Record
+from bedplate.domain.release import fallback_release, spoken, version_told
+from bedplate.errors import Locked, PlatformError
+
+TrafficKind = Literal["ALL_AT_ONCE", "CANARY", "LINEAR"]
+KINDS: dict[str, TrafficKind] = {"all-at-once": "ALL_AT_ONCE", "canary": "CANARY", "linear": "LINEAR"}
+
+
+# --- what is seen ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A `deploying` record whose outcome the ledger does not tell yet."""
+
+    release: str
+    version: int
+    at: datetime
+    seq: int
+    by_rollback: bool = False
+    previous: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look. Releases go by what they call themselves; `fallback_config` is release 0's name on the platform."""
+
+    model: str
+    endpoint: str
+    status: str
+    live: str
+    pending: str | None
+    failure_reason: str | None
+    modified_at: datetime
+    fallback_config: str
+    attempts: tuple[Attempt, ...] = ()
+    recorded_live: str | None = None
+    alarms_raised: tuple[str, ...] = ()
+
+    @property
+    def busy(self) -> bool:
+        return self.status in ("Creating", "Updating", "SystemUpdating", "RollingBack")
+
+    def config_of(self, release: str) -> str:
+        return self.fallback_config if release == fallback_release(self.endpoint) else release
+
+    def release_of(self, config: str) -> str:
+        return fallback_release(self.endpoint) if config == self.fallback_config else config
+
+
+def attempts_in(records: Sequence[Record], model: str) -> tuple[Attempt, ...]:
+    """Acts begun after the last record that says who is live, without those that the platform refused."""
+    begun: list[Attempt] = []
+    for r in records:
+        if r.model != model:
+            continue
+        if r.kind == "deploying":
+            begun.append(
+                Attempt(
+                    str(r.data["release"]),
+                    r.version or 0,
+                    r.at,
+                    r.seq,
+                    r.data.get("act") == "rollback",
+                    r.data.get("from"),
+                    r.data.get("reason"),
+                )
+            )
+        elif r.kind in ("deployed", "rolled-back", "rollback"):
+            begun.clear()
+        elif r.kind == "alert" and "refused" in r.data:
+            begun = [a for a in begun if a.seq != r.data["refused"]]
+    return tuple(begun)
+
+
+def recorded_live(records: Sequence[Record], model: str) -> str | None:
+    """The release that the ledger last heard answer."""
+    told = (r for r in reversed(records) if r.model == model and r.kind in ("deployed", "rolled-back", "rollback"))
+    return next((str(r.data["live"]) for r in told if r.data.get("live")), None)
+
+
+# --- what is to be done ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRelease:
+    """Model and EndpointConfig of the release come into being."""
+
+    message: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateGuard:
+    """The release's alarm on its own answers comes into being."""
+
+    message: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The ledger learns what is about to move."""
+
+    message: str
+    release: str
+    version: int
+    act: Literal["deploy", "rollback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Traffic starts to move to the EndpointConfig `config`."""
+
+    message: str
+    config: str
+    kind: TrafficKind
+    step_pct: int
+    bake_s: int
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """An update in flight is undone, by raising one of the alarms that watch it."""
+
+    message: str
+    alarm: str
+    config: str
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Wait until the update to `config` has settled, and check that `wanted` is what the endpoint settled on."""
+
+    message: str
+    config: str
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Ask the endpoint itself which release answers."""
+
+    message: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The ledger learns who is live."""
+
+    message: str
+    release: str
+    version: int
+    kind: Literal["deployed", "rollback", "rolled-back"]
+    previous: str | None = None
+
+
+Step = CreateRelease | CreateGuard | Begin | Shift | Abort | Follow | Prove | End
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in order, and what is said of the situation before them. No steps: nothing is to be done."""
+
+    summary: str
+    steps: tuple[Step, ...] = ()
+    remarks: tuple[str, ...] = ()
+    undone: Attempt | None = None
+    """An earlier attempt that the platform undid while nobody watched; the plan records it and goes no further."""
+
+    @property
+    def moves_traffic(self) -> bool:
+        return any(isinstance(step, Shift | Abort) for step in self.steps)
+
+
+# --- deploy ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The release asked for. `live_is_it`: the live one serves the same content, whatever its name."""
+
+    release: str
+    version: int
+    live_is_it: bool
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How traffic is to move there. `alarms` undo it; those raised already would undo it at once."""
+
+    strategy: str
+    step_pct: int
+    bake_s: int
+    alarms: tuple[str, ...]
+
+
+def plan_deploy(seen: Observed, target: Target, way: Way, *, force: bool = False) -> Plan:
+    """What `deploy` does about what it sees: start, go on with an update in flight, finish what a killed one left, or
+    nothing.
+
+    Raises Locked while another version is on its way, PlatformError when the endpoint is broken or an alarm is raised
+    that would undo the rollout at once (with `force`, such alarms do not watch it).
+    """
+    name = spoken(target.release)
+    if seen.busy:
+        return _join(seen, target)
+    if seen.status == "OutOfService":
+        raise PlatformError(f"Endpoint {seen.endpoint} is {seen.status}", next_step="bedplate up")
+    left = _left_over(seen)
+    if target.live_is_it:
+        if left is None:
+            return Plan(f"{name} is live already: nothing to do")
+        return Plan(f"{name} is live, the ledger does not know it yet", _finish(seen.live, target.version, left))
+    if left and left.release == seen.live:
+        before = _finish(seen.live, left.version, left)
+    elif left:
+        settled = End(
+            f"Record that {spoken(left.release)} was undone", left.release, left.version, "rolled-back", seen.live
+        )
+        steps = (Prove(f"Ask {seen.endpoint} who answers", seen.live), settled)
+        if left.version == target.version:
+            return Plan(f"{name} was undone while nobody watched", steps, undone=left)
+        before = steps
+    else:
+        before = ()
+    return Plan(f"{name} takes the place of {spoken(seen.live)}", before + _rollout(seen, target, way, force))
+
+
+def _rollout(seen: Observed, target: Target, way: Way, force: bool) -> tuple[Step, ...]:
+    name, kind = spoken(target.release), KINDS[way.strategy]
+    raised = [alarm for alarm in way.alarms if alarm in seen.alarms_raised]
+    if raised and not force:
+        raise PlatformError(
+            f"{', '.join(raised)} is in ALARM now and would undo the rollout at once",
+            next_step=f"bedplate status {seen.model}, or deploy with --force --reason '...' to leave it out",
+        )
+    alarms = tuple(alarm for alarm in way.alarms if alarm not in seen.alarms_raised)
+    guard: tuple[Step, ...] = (
+        (CreateGuard(f"Guard {name}'s answers against those of {spoken(seen.live)}", target.release),)
+        if target.guarded
+        else ()
+    )
+    how = {
+        "ALL_AT_ONCE": "all at once",
+        "CANARY": f"{way.step_pct} % first, watched {way.bake_s} s",
+        "LINEAR": f"in steps of {way.step_pct} %, each watched {way.bake_s} s",
+    }[kind]
+    return (
+        CreateRelease(f"Create release {target.release}", target.release),
+        *guard,
+        Begin(f"Record that {name} is on its way", target.release, target.version, "deploy"),
+        Shift(f"Shift traffic to {name}: {how}", target.release, kind, way.step_pct, way.bake_s, alarms),
+        Follow(f"Follow the rollout of {name}", target.release, target.release),
+        Prove(f"Ask {seen.endpoint} who answers", target.release),
+        End(f"Record that {name} is live", target.release, target.version, "deployed", seen.live),
+    )
+
+
+def _join(seen: Observed, target: Target) -> Plan:
+    """An update is in flight: ours to follow when it is to the same version, somebody else's otherwise."""
+    in_flight = seen.pending or (seen.attempts[-1].release if seen.attempts else None)
+    version = version_told(in_flight) if in_flight else None
+    if in_flight is None or version != target.version or any(a.by_rollback for a in seen.attempts[-1:]):
+        what = spoken(in_flight) if in_flight else "an update that Bedplate did not start"
+        raise Locked(
+            f"Endpoint {seen.endpoint} is {seen.status}: {what} is on its way",
+            next_step=f"bedplate status {seen.model}, then the same command again",
+        )
+    return Plan(
+        f"{spoken(in_flight)} is on its way already: its rollout is followed to its end",
+        (
+            Follow(f"Follow the rollout of {spoken(in_flight)}", in_flight, in_flight),
+            Prove(f"Ask {seen.endpoint} who answers", in_flight),
+            End(f"Record that {spoken(in_flight)} is live", in_flight, version, "deployed", seen.live),
+        ),
+    )
+
+
+def _left_over(seen: Observed) -> Attempt | None:
+    """The attempt that moved something and was never recorded to its end; one that moved nothing is no matter."""
+    for attempt in reversed(seen.attempts):
+        if attempt.release == seen.live and seen.recorded_live != seen.live:
+            return attempt
+    last = seen.attempts[-1] if seen.attempts else None
+    return last if last and last.release != seen.live and seen.modified_at > last.at else None
+
+
+def _finish(live: str, version: int, left: Attempt) -> tuple[Step, ...]:
+    kind: Literal["deployed", "rollback"] = "rollback" if left.by_rollback else "deployed"
+    return (
+        Prove("Ask the endpoint who answers", live),
+        End(f"Record that {spoken(live)} is live", live, version, kind, left.previous),
+    )
