@@ -107,63 +107,67 @@ class Executor:
                 self._write()
 
     def _create(self, step: Step) -> None:
-        new = _new(step)
+        new, operation = _new(step), None
         if new.is_provider:
             new.id = UNKNOWN if self.preview else self._new_id()
             new.outputs = new.inputs
             self._providers.configure(new)
         elif new.custom:
-            self._call_create(step, new)
+            operation = self._call_create(step, new)
         new.created = new.modified = self._now()
-        self._settle_create(step, new)
+        self._settle_create(step, new, operation)
 
-    def _call_create(self, step: Step, new: Resource) -> None:
+    def _call_create(self, step: Step, new: Resource) -> Operation:
         provider, inputs = self._provider(new), reveal(new.inputs)
-        intent = "" if self.preview else self._new_id()
+        operation = Operation(new, "creating", "" if self.preview else self._new_id())
         try:
-            with self._announced(Operation(new, "creating", intent)):
-                result = provider.create(new.urn, new.type, inputs, self.preview, intent)
+            with self._announced(operation):
+                result = provider.create(new.urn, new.type, inputs, self.preview, operation.intent)
         except PartlyDone as exc:
             new.id, new.init_errors = exc.id, [str(exc)]
             new.outputs = _outputs(exc.outputs, new)
-            self._settle_create(step, new)
+            new.created = new.modified = self._now()
+            self._settle_create(step, new, operation)
             raise
         if not result.id and not self.preview:
             raise Failed(f"the provider gave no id for the new {new.type} {new.urn}")
         new.id = result.id
         new.outputs = _outputs(result.outputs, new)
+        return operation
 
-    def _settle_create(self, step: Step, new: Resource) -> None:
+    def _settle_create(self, step: Step, new: Resource, operation: Operation | None = None) -> None:
         with self._lock:
             old = step.old
             if old is not None and step.keep_old:
                 old.delete = True
                 self._changed(old)
-            self._settle(new, old if old is not None and old.pending_replacement else None)
+            self._settle(new, old if old is not None and old.pending_replacement else None, operation)
 
     def _update(self, step: Step) -> None:
         old, new = _both(step)
-        new.id, new.modified = old.id, self._now()
+        operation: Operation | None = None
+        new.id, new.created, new.modified = old.id, old.created, self._now()
         if new.is_provider:
             new.outputs = new.inputs
             self._providers.configure(new)
         elif new.custom:
             provider, news = self._provider(new), reveal(new.inputs)
             olds, outputs = reveal(old.inputs), reveal(old.outputs)
+            operation = Operation(new, "updating")
             try:
-                with self._announced(Operation(new, "updating")):
+                with self._announced(operation):
                     result = provider.update(new.urn, new.id, new.type, olds, outputs, news, self.preview)
             except PartlyDone as exc:
                 new.outputs, new.init_errors = _outputs(exc.outputs, new), [str(exc)]
-                self._settle(new, old)
+                self._settle(new, old, operation)
                 raise
             new.outputs = _outputs(result, new)
         else:
             new.outputs = old.outputs
-        self._settle(new, old)
+        self._settle(new, old, operation)
 
     def _delete(self, step: Step) -> None:
-        old = step.resource
+        old, operation = step.resource, None
         if step.op == Op.DELETE and old.protect:
             raise Failed(
                 f'resource "{old.urn}" cannot be deleted\nbecause it is protected. To unprotect the resource, either '
@@ -174,15 +178,16 @@ class Executor:
         kept = old.external or old.retain_on_delete or old.deleted_with in self._planner.deleting
         if old.custom and not old.is_provider and not kept and not self.preview:
             provider = self._provider(old)
-            with self._announced(Operation(old, "deleting")):
+            operation = Operation(old, "deleting")
+            with self._announced(operation):
                 provider.delete(old.urn, old.id, old.type, reveal(old.inputs), reveal(old.outputs))
         if step.recreate:
             with self._lock:
                 old.pending_replacement = True
                 self._changed(old)
-                self._write()
+                self._settle(None, None, operation)
         else:
-            self._settle(None, old)
+            self._settle(None, old, operation)
 
     def _read(self, step: Step) -> None:
         new = _new(step)
@@ -224,7 +229,11 @@ class Executor:
 
     @contextmanager
     def _announced(self, operation: Operation) -> Iterator[None]:
-        """Write that a call is about to be made. What is not a definite answer leaves the announcement where it is."""
+        """Write that a call is about to be made.
+
+        `_settle` takes the announcement back together with what came of the call; a definite refusal takes it back at
+        once; any other failure leaves it for the next run to look into.
+        """
         if self._store is None:
             yield
             return
@@ -233,20 +242,16 @@ class Executor:
             self._write()
         try:
             yield
-        except PartlyDone:
-            with self._lock:
-                self._snapshot.end(operation)
-            raise
         except Refused:
             with self._lock:
                 self._snapshot.end(operation)
                 self._write()
             raise
-        with self._lock:
-            self._snapshot.end(operation)
 
-    def _settle(self, new: Resource | None, old: Resource | None) -> None:
+    def _settle(self, new: Resource | None, old: Resource | None, operation: Operation | None = None) -> None:
         with self._lock:
+            if operation is not None and not self.preview:
+                self._snapshot.end(operation)
             self._snapshot.settle(new, old)
             self._write()
 

@@ -6,6 +6,7 @@ Decisions depend on what was decided before in the same run, so one planner sees
 from __future__ import annotations
 
 import hashlib
+
 from bedplate.engine import paths
 from bedplate.engine.aliases import Aliases
 from bedplate.engine.events import Events
@@ -31,6 +32,8 @@ class Planner:
         self.preview = preview
         self.errored = False
         """Something was told as an error although planning went on (only in a preview)."""
+        self.duplicated = False
+        """A URN was registered twice, so nothing that was planned is carried out."""
         self.root = ""
         self._snapshot = snapshot
         self._providers = providers
@@ -81,6 +84,7 @@ class Planner:
 
     def _claim(self, urn: str) -> None:
         if urn in self._seen:
+            self.duplicated = True
             self._reject(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
         self._seen.add(urn)
 

@@ -67,6 +67,8 @@ class Goal:
     inputs: Properties = field(default_factory=dict)
     parent: str = ""
     provider: str = ""
+    version: str = ""
+    """Of the provider's package, when the program names one."""
     protect: bool = False
     dependencies: tuple[str, ...] = ()
     property_dependencies: Mapping[str, list[str]] = field(default_factory=dict)
