@@ -61,7 +61,7 @@ class Engine:
         deployment = Deployment(
             self.store,
             project="oracle",
-            program=Program(HERE, "program.py"),
+            program=Program(HERE, "program.py.txt"),
             configuration=Configuration(),
             factory=lambda package: WorldProvider(self.world, self.fault),
             chance=self.chance,

@@ -1,4 +1,4 @@
-"""The recordings' provider in this process: things in a dictionary, with the smallest semantics a plan can be checked against.
+"""The recordings' provider in this process: things in a dictionary, with the smallest semantics that a plan needs.
 
 `test:index:Thing`: any inputs. id = NAME-N (N counts creations of that name). Outputs = inputs + computed ("c:" + id).
 Diff: changed top-level keys; keys beginning with `force` replace; `dbr: true` among the new inputs asks for

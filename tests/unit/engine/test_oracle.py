@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from golden.oracle.runs import RECORDINGS, Engine, Played, short_urn
+from golden.oracle.runs import RECORDINGS, Engine, Played, checkpoint, short_urn
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*step.json")
 """The recordings' program, kept as it was, does not close the file that it reads."""
@@ -17,15 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*step.json")
 def test_the_embedded_engine_does_what_the_real_one_was_recorded_doing(name: str, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     for number, recorded in enumerate(RECORDINGS[name]):
-        before = edges(engine_state(engine))
+        before = edges(checkpoint(engine.store))
         played = engine.play(recorded["step"])
         compare(played, recorded, before, engine.world.things, f"{name}, step {number} ({recorded['step']['op']})")
-
-
-def engine_state(engine: Engine) -> list[dict[str, Any]]:
-    from golden.oracle.runs import checkpoint
-
-    return checkpoint(engine.store)
 
 
 def compare(
@@ -39,7 +33,7 @@ def compare(
     assert things == recorded["world"], where
     assert played.pending == recorded["pending"], where
     by_urn = sorted(played.checkpoint, key=repr)
-    assert by_urn == sorted(({k: v for k, v in r.items()} for r in recorded["checkpoint"]), key=repr), where
+    assert by_urn == sorted(recorded["checkpoint"], key=repr), where
     along = before | edges(recorded["checkpoint"])
     same_order(played.events, recorded["events"], along, lambda e: (e["op"], e["urn"]), lambda e: e["urn"], where)
     same_order(played.calls, recorded["provider_calls"], along, tuple, lambda c: thing_urn(c[1]), where)
