@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bedplate.local.blobs import Blob, BlobStore, body_chunks, decoded_chunks
 from bedplate.local.charges import Charges
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
@@ -28,6 +29,8 @@ _MOTO_NAMES = {
     "application-autoscaling": "applicationautoscaling",
 }
 _NOT_KEPT = {"sts", "sagemaker-metrics"}
+
+_FILE_AT_LEAST = 64 * 1024
 
 _STATE_CHANGES: dict[str, tuple[str, str]] = {
     "training-job": ("TrainingJobStatus", "SageMaker Training Job State Change"),
@@ -109,16 +112,27 @@ class Platform:
     def receive_body(self, environ: dict[str, Any], service: str) -> None:
         """Take the request's body off the network, so that a slow sender never holds the lock."""
         stream = environ["wsgi.input"]
-        if environ.pop("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
-            body = stream.read()
+        chunked = environ.pop("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
+        length = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
+        if service == "s3" and _is_object_upload(environ) and (length is None or length >= _FILE_AT_LEAST):
+            algorithm = environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "")
+            if environ.get("HTTP_X_AMZ_CONTENT_SHA256", "").startswith("STREAMING-"):
+                chunks = decoded_chunks(stream.read, stream.readline)
+                environ["HTTP_X_AMZ_CONTENT_SHA256"] = "UNSIGNED-PAYLOAD"
+            else:
+                chunks = body_chunks(stream.read, length)
+            environ["bedplate.body"] = BlobStore.current.receive(chunks, algorithm)
+            body = b""
         else:
-            length = int(environ.get("CONTENT_LENGTH") or 0)
-            body = stream.read(length) if length else b""
+            body = b"".join(body_chunks(stream.read, length))
         environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = io.BytesIO(body)
 
     def release_body(self, environ: dict[str, Any]) -> None:
         """Let go of what `receive_body` put on disk and nobody took."""
+        received = environ.get("bedplate.body")
+        if received is not None:
+            received.path.unlink(missing_ok=True)
 
     # --- records ---------------------------------------------------------------------------------------------------
 
@@ -239,7 +253,7 @@ class Platform:
             return sorted(name for name in list(keys.keys()) if name.startswith(prefix) and key_of(keys[name]))
 
     def put_object(self, bucket: str, key: str, body: bytes | Path, content_type: str = "binary/octet-stream") -> None:
-        data = body.read_bytes() if isinstance(body, Path) else body
+        data: bytes | Blob = body if isinstance(body, bytes) else _received(body)
         with self.lock:
             self._bucket(bucket)
             stored = self.backend("s3", "aws").put_object(bucket, key, data)
@@ -257,6 +271,22 @@ class Platform:
         if found is None:
             raise KeyError(f"there is no object s3://{bucket}/{key}")
         return found
+
+
+def _received(path: Path) -> Blob:
+    with path.open("rb") as file:
+        return BlobStore.current.receive(body_chunks(file.read, None))
+
+
+def _is_object_upload(environ: Mapping[str, Any]) -> bool:
+    """Whether a request to S3 carries an object's bytes, or a part's, in its body."""
+    names = {pair.split("=", 1)[0] for pair in environ.get("QUERY_STRING", "").split("&") if pair}
+    return (
+        environ["REQUEST_METHOD"] == "PUT"
+        and "/" in environ.get("PATH_INFO", "/").strip("/")
+        and names <= {"uploadId", "partNumber", "x-id"}
+        and "HTTP_X_AMZ_COPY_SOURCE" not in environ
+    )
 
 
 def key_of(found: Any) -> Any | None:

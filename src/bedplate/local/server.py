@@ -69,6 +69,11 @@ def _serve(state_dir: Path, listener: socket.socket) -> int:
 
 def _http_server(listener: socket.socket, app: Any) -> Any:
     from cheroot import wsgi
+    from moto.core.request import (
+        PRESERVED_HEADER_NAMES_ENVIRON_KEY,
+        environ_key_for_header,
+        should_preserve_original_header_name,
+    )
 
     class Bound(wsgi.Server):
         """Answers on the socket that is already bound, so that nobody can take the port in between."""
@@ -77,8 +82,22 @@ def _http_server(listener: socket.socket, app: Any) -> Any:
             self.socket = listener
             return listener
 
+    plain: Any = wsgi.Gateway_10
+
+    class Gateway(plain):  # type: ignore[misc]
+        def get_environ(self) -> dict[str, Any]:
+            """cheroot's, with the spelling of S3 metadata names that hold an underscore, which moto asks for."""
+            environ: dict[str, Any] = super().get_environ()
+            names = [name.decode("latin-1") for name in self.req.inheaders if b"_" in name]
+            kept = {environ_key_for_header(n): n for n in names if should_preserve_original_header_name(n)}
+            if kept:
+                environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {k: n.lower() for k, n in kept.items()}
+            return environ
+
     address = listener.getsockname()
-    return Bound(address, app, numthreads=_THREADS, server_name=HOST, request_queue_size=256, shutdown_timeout=2)
+    server = Bound(address, app, numthreads=_THREADS, server_name=HOST, request_queue_size=256, shutdown_timeout=2)
+    server.gateway = Gateway
+    return server
 
 
 def _claim(lock: IO[str]) -> bool:
