@@ -1,0 +1,174 @@
+"""The platform of one environment: reads its settings and models, composes the components, exports what others need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from alerts import Alerts, AlertsArgs
+from automation import Automation, AutomationArgs
+from bedplate.domain import names, tags
+from bedplate.settings import load_model
+from budgets import Budgets, BudgetsArgs
+from configuration import check_account, read_settings
+from identity import Identity, IdentityArgs
+from monitoring import Monitoring, MonitoringArgs
+from registry import Registry, RegistryArgs
+from serving import Serving, ServingArgs
+from storage import Storage, StorageArgs
+
+project, stack = pulumi.get_project(), pulumi.get_stack()
+settings = read_settings(stack)
+account_id = check_account(aws.get_caller_identity().account_id, settings)
+specs = {model: load_model(Path(__file__).parents[1], model, settings, stack=stack) for model in settings.models}
+
+platform_tags = tags.platform(project=project, stack=stack, owner=settings.owner, cost_center=settings.cost_center)
+model_names = {model: names.ModelNames(project, stack, model) for model in specs}
+model_tags = {
+    model: tags.for_model(
+        project=project,
+        stack=stack,
+        model=model,
+        version=0,
+        owner=spec.owner,
+        cost_center=settings.cost_center,
+        managed_by="pulumi",
+    )
+    for model, spec in specs.items()
+}
+
+storage = Storage(
+    "storage",
+    StorageArgs(
+        project=project,
+        stack=stack,
+        account_id=account_id,
+        retention=settings.storage,
+        model_retention_days={model: spec.data.retention_days for model, spec in specs.items()},
+        model_names=model_names,
+        lock_ledger=settings.target == "aws",
+        tags=platform_tags,
+    ),
+)
+registry = Registry(
+    "registry",
+    RegistryArgs(
+        repository=f"{project}-{stack}",
+        image_tag=settings.image_tag,
+        package_groups={
+            name.package_group: (specs[model].description, model_tags[model]) for model, name in model_names.items()
+        },
+        kms_key_arn=storage.key_arn,
+        force_destroy=settings.storage.force_destroy,
+        tags=platform_tags,
+    ),
+)
+identity = Identity(
+    "identity",
+    IdentityArgs(
+        project=project,
+        stack=stack,
+        region=settings.region,
+        account_id=account_id,
+        bucket_arns=storage.bucket_arns,
+        kms_key_arn=storage.key_arn,
+        repository_arn=registry.repository_arn,
+        tags=platform_tags,
+    ),
+)
+alerts = Alerts(
+    "alerts",
+    AlertsArgs(
+        name=f"{project}-{stack}-alerts",
+        region=settings.region,
+        account_id=account_id,
+        emails=settings.alerts.emails,
+        kms_key_arn=storage.key_arn,
+        tags=platform_tags,
+    ),
+)
+serving = {
+    model: Serving(
+        model,
+        ServingArgs(
+            names=model_names[model],
+            spec=spec,
+            image_uri=registry.image_uri,
+            execution_role_arn=identity.execution_role_arn,
+            capture_bucket=storage.buckets["capture"],
+            kms_key_arn=storage.key_arn,
+            alerts_topic_arn=alerts.topic_arn,
+            tags=model_tags[model],
+        ),
+    )
+    for model, spec in specs.items()
+}
+for model, spec in specs.items():
+    Monitoring(
+        model,
+        MonitoringArgs(
+            names=model_names[model],
+            monitors=spec.monitors,
+            endpoint=serving[model].endpoint_name,
+            image_uri=registry.image_uri,
+            execution_role_arn=identity.execution_role_arn,
+            artifacts_bucket=storage.buckets["artifacts"],
+            kms_key_arn=storage.key_arn,
+            alerts_topic_arn=alerts.topic_arn,
+            tags=model_tags[model],
+        ),
+    )
+budgets = Budgets(
+    "budgets",
+    BudgetsArgs(
+        project=project,
+        platform_name=f"{project}-{stack}",
+        platform=settings.budget,
+        models={model: (model_names[model].budget, spec.budget) for model, spec in specs.items()},
+        emails=settings.alerts.emails,
+        alerts_topic_arn=alerts.topic_arn,
+        platform_tags=platform_tags,
+        model_tags=model_tags,
+    ),
+)
+Automation(
+    "automation",
+    AutomationArgs(
+        prefix=f"{project}-{stack}-",
+        model_names=tuple(model_names.values()),
+        alerts_topic_arn=alerts.topic_arn,
+        tags=platform_tags,
+    ),
+)
+
+outputs = {  # the fields of bedplate.settings.PlatformOutputs, one by one
+    "project": project,
+    "stack": stack,
+    "account_id": account_id,
+    "region": settings.region,
+    "models": list(settings.models),
+    "artifacts_bucket": storage.buckets["artifacts"],
+    "data_bucket": storage.buckets["data"],
+    "capture_bucket": storage.buckets["capture"],
+    "ledger_bucket": storage.buckets["ledger"],
+    "kms_key_arn": storage.key_arn,
+    "image_uri": registry.image_uri,
+    "execution_role_arn": identity.execution_role_arn,
+    "persona_role_arns": identity.persona_role_arns,
+    "alerts_topic_arn": alerts.topic_arn,
+    "platform_budget": budgets.platform_budget,
+    "fallback_releases": {model: component.fallback_release for model, component in serving.items()},
+}
+for name, value in outputs.items():
+    pulumi.export(name, value)
+aws.ssm.Parameter(
+    "platform-outputs",
+    name=names.outputs_parameter(project, stack),
+    description="What bedplate's commands need to know of this environment (bedplate.settings.PlatformOutputs).",
+    type="String",
+    tier="Intelligent-Tiering",  # more than about forty models outgrow the standard tier's 4 KB
+    value=pulumi.Output.json_dumps(outputs, sort_keys=True),
+    tags=platform_tags,
+)

@@ -1,0 +1,408 @@
+"""The statements of every role, each with its reason. No statement has both a wildcard action and a wildcard resource.
+
+Resource "*" stands only where AWS knows no resource for the action, and the comment beside it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+Statement = dict[str, Any]
+PERSONA_TAG = "bedplate-persona"
+PLATFORM_SERVICES = (
+    *("s3", "kms", "sagemaker", "ecr", "logs", "cloudwatch", "cloudtrail", "sns", "events"),
+    *("budgets", "ce", "ssm", "application-autoscaling", "iam", "sts"),
+)
+
+PURPOSE = {
+    "execution": "SageMaker: training, processing, monitoring and serving",
+    "platform-engineer": "Creates and updates the environment; reads the ledger, cannot shorten it",
+    "data-scientist": "Trains, compares, releases, watches and rolls back; cannot approve",
+    "approver": "Reads the evidence and approves or rejects a model version; cannot train or release",
+    "finance": "Reads spend and budgets",
+    "auditor": "Reads everything, changes nothing",
+    "reconciler": "Brings what runs to what was approved: retrains, deploys, rolls back; cannot approve",
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What an environment's statements may name."""
+
+    project: str
+    stack: str
+    region: str
+    account_id: str
+    bucket_arns: Mapping[str, pulumi.Input[str]]
+    kms_key_arn: pulumi.Input[str]
+    repository_arn: pulumi.Input[str]
+    execution_role_arn: pulumi.Input[str]
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.project}-{self.stack}"
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
+
+    def sagemaker(self, *kinds: str) -> list[str]:
+        """Everything of these kinds that bears the environment's prefix."""
+        return [self.arn("sagemaker", f"{kind}/{self.prefix}-*") for kind in kinds]
+
+    def buckets(self, *purposes: str) -> list[pulumi.Input[str]]:
+        return [self.bucket_arns[purpose] for purpose in purposes]
+
+    def objects(self, *purposes: str) -> list[pulumi.Input[str]]:
+        return [pulumi.Output.concat(self.bucket_arns[purpose], "/*") for purpose in purposes]
+
+
+def service_trust(account_id: str) -> Statement:
+    """SageMaker, and only on behalf of this account (the confused-deputy guard)."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
+    }
+
+
+def persona_trust(account_id: str, persona: str) -> Statement:
+    """People of this account whose principal carries the persona's tag: set it in the identity provider, not here."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {f"aws:PrincipalTag/{PERSONA_TAG}": persona}},
+    }
+
+
+# --- what several roles share ----------------------------------------------------------------------------------------
+
+
+def _read_objects(scope: Scope, *purposes: str) -> list[Statement]:
+    return [
+        _allow(
+            "FindObjects", ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation"], scope.buckets(*purposes)
+        ),
+        _allow("ReadObjects", ["s3:GetObject", "s3:GetObjectVersion"], scope.objects(*purposes)),
+    ]
+
+
+def _decrypt(scope: Scope) -> Statement:
+    return _allow("Decrypt", ["kms:Decrypt", "kms:DescribeKey"], scope.kms_key_arn)
+
+
+def _encrypt(scope: Scope) -> Statement:
+    return _allow("Encrypt", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], scope.kms_key_arn)
+
+
+def _append_ledger(scope: Scope) -> list[Statement]:
+    """Add records and read them. Nobody is given a way to delete one."""
+    return [
+        _allow("FindLedger", "s3:ListBucket", scope.buckets("ledger")),
+        _allow("AppendLedger", ["s3:GetObject", "s3:PutObject"], scope.objects("ledger")),
+    ]
+
+
+def _platform_outputs(scope: Scope) -> Statement:
+    parameter = scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")
+    return _allow("ReadPlatformOutputs", ["ssm:GetParameter", "ssm:GetParameters"], parameter)
+
+
+def _look(scope: Scope) -> list[Statement]:
+    """What the commands that only show things ask for."""
+    everything = scope.sagemaker("*")
+    return [
+        _platform_outputs(scope),
+        _allow(
+            "DescribeModels", ["sagemaker:Describe*", "sagemaker:ListTags", "sagemaker:ListModelPackages"], everything
+        ),
+        # SageMaker's and CloudWatch's lists and metrics know no resource.
+        _allow(
+            "ListModels",
+            [
+                "sagemaker:ListEndpoints",
+                "sagemaker:ListEndpointConfigs",
+                "sagemaker:ListModels",
+                "sagemaker:ListModelPackageGroups",
+                "sagemaker:ListTrainingJobs",
+                "sagemaker:ListProcessingJobs",
+                "sagemaker:ListMonitoringSchedules",
+                "sagemaker:ListMonitoringExecutions",
+                "sagemaker:Search",
+                "cloudwatch:GetMetricData",
+                "cloudwatch:GetMetricStatistics",
+                "cloudwatch:ListMetrics",
+                "cloudwatch:DescribeAlarms",
+            ],
+            "*",
+        ),
+        _allow(
+            "ReadJobLogs", ["logs:GetLogEvents", "logs:FilterLogEvents", "logs:DescribeLogStreams"], _log_groups(scope)
+        ),
+        _allow("ReadBudgets", "budgets:ViewBudget", f"arn:aws:budgets::{scope.account_id}:budget/{scope.prefix}*"),
+        # Cost Explorer knows no resource.
+        _allow("ReadSpend", ["ce:GetCostAndUsage", "ce:GetCostForecast", "ce:GetTags"], "*"),
+    ]
+
+
+def _pass_execution_role(scope: Scope) -> Statement:
+    return _allow(
+        "PassExecutionRole",
+        "iam:PassRole",
+        scope.execution_role_arn,
+        {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )
+
+
+def _log_groups(scope: Scope) -> str:
+    return scope.arn("logs", "log-group:/aws/sagemaker/*")
+
+
+def _run_models(scope: Scope) -> list[Statement]:
+    """Train, register, release and roll back: what the command line and the reconciler do every day."""
+    return [
+        *_read_objects(scope, "artifacts", "data", "capture"),
+        _allow("WriteObjects", "s3:PutObject", scope.objects("artifacts", "data")),
+        _encrypt(scope),
+        *_append_ledger(scope),
+        *_look(scope),
+        _allow(
+            "RunJobs",
+            [
+                "sagemaker:CreateTrainingJob",
+                "sagemaker:StopTrainingJob",
+                "sagemaker:CreateProcessingJob",
+                "sagemaker:StopProcessingJob",
+                "sagemaker:AddTags",
+            ],
+            scope.sagemaker("training-job", "processing-job"),
+        ),
+        _allow(
+            "RegisterVersions",
+            ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage", "sagemaker:AddTags"],
+            scope.sagemaker("model-package", "model-package-group"),
+        ),
+        _allow(
+            "Release",
+            [
+                "sagemaker:CreateModel",
+                "sagemaker:DeleteModel",
+                "sagemaker:CreateEndpointConfig",
+                "sagemaker:DeleteEndpointConfig",
+                "sagemaker:UpdateEndpoint",
+                "sagemaker:UpdateEndpointWeightsAndCapacities",
+                "sagemaker:InvokeEndpoint",
+                "sagemaker:AddTags",
+            ],
+            scope.sagemaker("model", "endpoint", "endpoint-config"),
+        ),
+        # A release brings its guard alarm and takes it along when it goes.
+        _allow(
+            "GuardAlarms",
+            ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"],
+            scope.arn("cloudwatch", f"alarm:{scope.prefix}-*-answers"),
+        ),
+        _pass_execution_role(scope),
+        _never_approve(scope),
+    ]
+
+
+def _never_approve(scope: Scope) -> Statement:
+    """Evaluation updates a model package's record, approval its status: the first is theirs, the second is not."""
+    return {
+        "Sid": "NeverApprove",
+        "Effect": "Deny",
+        "Action": ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"],
+        "Resource": scope.sagemaker("model-package", "model-package-group"),
+        "Condition": {"StringEquals": {"sagemaker:ModelApprovalStatus": "Approved"}},
+    }
+
+
+# --- the roles -------------------------------------------------------------------------------------------------------
+
+
+def execution(scope: Scope) -> list[Statement]:
+    """What SageMaker's containers and agents touch. No ledger, no deletion, no other account's anything."""
+    return [
+        *_read_objects(scope, "artifacts", "data", "capture"),  # model artifacts, training data, requests to monitor
+        _allow("WriteResults", ["s3:PutObject", "s3:AbortMultipartUpload"], scope.objects("artifacts", "capture")),
+        _encrypt(scope),
+        # SageMaker attaches encrypted volumes to instances by a grant of its own.
+        _allow("EncryptVolumes", "kms:CreateGrant", scope.kms_key_arn, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
+        _allow(
+            "PullImage",
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
+            scope.repository_arn,
+        ),
+        # ecr:GetAuthorizationToken knows no resource; the token opens only what PullImage allows.
+        _allow("LogInToRegistry", "ecr:GetAuthorizationToken", "*"),
+        _allow(
+            "WriteLogs",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+            [_log_groups(scope), f"{_log_groups(scope)}:log-stream:*"],
+        ),
+        # cloudwatch:PutMetricData knows no resource; the condition keeps it to these namespaces.
+        _allow(
+            "WriteMetrics",
+            "cloudwatch:PutMetricData",
+            "*",
+            {
+                "StringLike": {
+                    "cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/*", "aws/sagemaker/*", "Bedplate/*"]
+                }
+            },
+        ),
+    ]
+
+
+def platform_engineer(scope: Scope) -> list[Statement]:
+    """What `bedplate up` and `destroy` need, for what bears the environment's prefix."""
+    prefix, account = scope.prefix, scope.account_id
+    return [
+        _allow("Buckets", "s3:*", [f"arn:aws:s3:::{prefix}-*-{account}", f"arn:aws:s3:::{prefix}-*-{account}/*"]),
+        _allow("Models", "sagemaker:*", scope.sagemaker("*")),
+        _allow("Images", "ecr:*", scope.arn("ecr", f"repository/{prefix}")),
+        _allow("Topics", "sns:*", scope.arn("sns", f"{prefix}-*")),
+        _allow("Alarms", "cloudwatch:*", scope.arn("cloudwatch", f"alarm:{prefix}-*")),
+        _allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
+        _allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
+        _allow("Parameters", "ssm:*", scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")),
+        _allow("Key", "kms:*", [scope.kms_key_arn, scope.arn("kms", f"alias/{prefix}")]),
+        _allow("Scaling", "application-autoscaling:*", scope.arn("application-autoscaling", "scalable-target/*")),
+        # These have no resource before the thing exists, or never.
+        _allow(
+            "CreateAndList",
+            [
+                "kms:CreateKey",
+                "kms:ListAliases",
+                "ecr:GetAuthorizationToken",
+                "application-autoscaling:DescribeScalableTargets",
+                "application-autoscaling:DescribeScalingPolicies",
+                "ssm:DescribeParameters",
+                "cloudwatch:DescribeAlarms",
+            ],
+            "*",
+        ),
+        _allow(
+            "ReadRoles",
+            [
+                "iam:GetRole",
+                "iam:GetRolePolicy",
+                "iam:ListRolePolicies",
+                "iam:ListAttachedRolePolicies",
+                "iam:GetPolicy*",
+            ],
+            [f"arn:aws:iam::{account}:role/{prefix}-*", f"arn:aws:iam::{account}:policy/{prefix}-*"],
+        ),
+        # Roles may be made and changed only under the boundary, so nobody writes a way out of it.
+        _allow(
+            "WriteRoles",
+            ["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary"],
+            f"arn:aws:iam::{account}:role/{prefix}-*",
+            {"StringEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{account}:policy/{prefix}-boundary"}},
+        ),
+        _allow(
+            "CareForRoles",
+            ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateAssumeRolePolicy"],
+            f"arn:aws:iam::{account}:role/{prefix}-*",
+        ),
+        _pass_execution_role(scope),
+    ]
+
+
+def data_scientist(scope: Scope) -> list[Statement]:
+    return _run_models(scope)
+
+
+def reconciler(scope: Scope) -> list[Statement]:
+    return _run_models(scope)
+
+
+def approver(scope: Scope) -> list[Statement]:
+    """Reads the evidence, says yes or no, and the ledger keeps it."""
+    return [
+        *_read_objects(scope, "artifacts"),
+        _encrypt(scope),
+        *_append_ledger(scope),
+        *_look(scope),
+        _allow("Approve", "sagemaker:UpdateModelPackage", scope.sagemaker("model-package")),
+    ]
+
+
+def finance(scope: Scope) -> list[Statement]:
+    """Spend and budgets; no data, no models."""
+    return [
+        _platform_outputs(scope),
+        _allow("ReadBudgets", "budgets:ViewBudget", f"arn:aws:budgets::{scope.account_id}:budget/{scope.prefix}*"),
+        # Cost Explorer knows no resource.
+        _allow("ReadSpend", ["ce:GetCostAndUsage", "ce:GetCostForecast", "ce:GetTags"], "*"),
+    ]
+
+
+def auditor(scope: Scope) -> list[Statement]:
+    """Ledger, registry, evidence and the trail; not training data or captured requests, which may be personal."""
+    return [
+        *_read_objects(scope, "ledger", "artifacts"),
+        _decrypt(scope),
+        *_look(scope),
+        _allow("ReadLedgerLock", "s3:GetObjectRetention", scope.objects("ledger")),
+        # CloudTrail's event history knows no resource.
+        _allow("ReadTrail", "cloudtrail:LookupEvents", "*"),
+    ]
+
+
+PERSONAS: dict[str, Callable[[Scope], list[Statement]]] = {
+    "platform-engineer": platform_engineer,
+    "data-scientist": data_scientist,
+    "approver": approver,
+    "finance": finance,
+    "auditor": auditor,
+    "reconciler": reconciler,
+}
+
+
+def boundary(scope: Scope) -> list[Statement]:
+    """Not a grant: the ceiling over every role's own statements. Services that the platform has no use for are shut,
+    and what would undo the record or the boundary itself is denied even to the platform engineer."""
+    account, prefix = scope.account_id, scope.prefix
+    return [
+        _allow(
+            "OnlyTheseServices",
+            [f"{service}:*" for service in PLATFORM_SERVICES],
+            "*",  # a ceiling, not a grant: each role's own policy names its resources
+            {"StringEquals": {"aws:PrincipalAccount": account}},
+        ),
+        {
+            "Sid": "LedgerStays",
+            "Effect": "Deny",
+            "Action": [
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:BypassGovernanceRetention",
+                "s3:PutObjectRetention",
+            ],
+            "Resource": scope.objects("ledger"),
+        },
+        {
+            "Sid": "BoundaryStays",
+            "Effect": "Deny",
+            "Action": [
+                "iam:CreatePolicyVersion",
+                "iam:DeletePolicy",
+                "iam:DeletePolicyVersion",
+                "iam:SetDefaultPolicyVersion",
+                "iam:DeleteRolePermissionsBoundary",
+            ],
+            "Resource": [f"arn:aws:iam::{account}:policy/{prefix}-boundary", f"arn:aws:iam::{account}:role/{prefix}-*"],
+        },
+    ]
+
+
+def _allow(sid: str, action: str | list[str], resource: Any, condition: dict[str, Any] | None = None) -> Statement:
+    statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource}
+    return {**statement, "Condition": condition} if condition else statement
