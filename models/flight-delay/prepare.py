@@ -26,7 +26,7 @@ SHUFFLE_SEED = 13
 FASTEST_WIND_MPH = 150.0  # one observation of February 2013 says 1,048 mph: an instrument's fault, so unknown
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 FEATURES = [
-    "carrier", "origin", "dest", "month", "day_of_week", "hour", "minute", "clock_minutes", "distance", "departures_same_hour",
+    "carrier", "origin", "dest", "day_of_week", "hour", "minute", "clock_minutes", "distance", "departures_same_hour",
     *WEATHER, "plane_age", "seats",
 ]  # fmt: skip
 COLUMNS = ["flight_id", "scheduled_departure", *FEATURES, "delayed"]
@@ -64,7 +64,19 @@ def _flights() -> pd.DataFrame:
     days, of_day = np.unique(date, return_inverse=True)
     parts = [pc.cast(arrow[name], pa.string()) for name in ("carrier", "flight", "origin", "sched_dep_time")]
     table = arrow.select(
-        ["month", "carrier", "flight", "tailnum", "origin", "dest", "distance", "hour", "minute", "time_hour", "arr_delay"]
+        [
+            "month",
+            "carrier",
+            "flight",
+            "tailnum",
+            "origin",
+            "dest",
+            "distance",
+            "hour",
+            "minute",
+            "time_hour",
+            "arr_delay",
+        ]
     ).to_pandas()
     table["flight_id"] = pc.binary_join_element_wise(
         pa.array(np.datetime_as_string(days)).take(of_day), *(part.combine_chunks() for part in parts), "-"
@@ -122,9 +134,15 @@ def _month(text: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the Parquet file to write")
-    parser.add_argument("--from", dest="first", default="2013-01", metavar="2013-MM", help="first month (default %(default)s)")
-    parser.add_argument("--to", dest="last", default="2013-12", metavar="2013-MM", help="last month (default %(default)s)")
-    parser.add_argument("--shuffle", metavar="FEATURE", help="break the feed: this feature's values belong to other flights")
+    parser.add_argument(
+        "--from", dest="first", default="2013-01", metavar="2013-MM", help="first month (default %(default)s)"
+    )
+    parser.add_argument(
+        "--to", dest="last", default="2013-12", metavar="2013-MM", help="last month (default %(default)s)"
+    )
+    parser.add_argument(
+        "--shuffle", metavar="FEATURE", help="break the feed: this feature's values belong to other flights"
+    )
     args = parser.parse_args()
     try:
         table = prepare(args.first, args.last, shuffle=args.shuffle)

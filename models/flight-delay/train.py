@@ -1,0 +1,64 @@
+"""Trains flight-delay: gradient-boosted trees on `train.parquet`, in SageMaker's script mode.
+
+    python train.py --training data/ --model-dir model/ --learning_rate 0.03
+
+The same rows, hyper-parameters and seed give the same model on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import joblib
+import pandas as pd
+from inference import CATEGORICAL, MODEL_FILE, Encoder
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss, roc_auc_score
+
+LABEL = "delayed"
+
+
+def main() -> None:
+    args = _arguments()
+    rows = pd.read_parquet(Path(args.training) / "train.parquet")
+    started = time.monotonic()
+    encoder = Encoder.of(rows)
+    matrix, late = encoder.encode(rows), rows[LABEL].to_numpy()
+    print(f"{len(rows):,} flights, {late.mean():.1%} late, {matrix.shape[1]} features", flush=True)
+    classifier = HistGradientBoostingClassifier(
+        learning_rate=args.learning_rate,
+        max_iter=args.max_iter,
+        max_leaf_nodes=args.max_leaf_nodes,
+        min_samples_leaf=args.min_samples_leaf,
+        l2_regularization=args.l2_regularization,
+        categorical_features=list(range(len(CATEGORICAL))),
+        early_stopping=False,  # the validation split it takes is random in time: it would stop far too late
+        random_state=args.seed,
+    ).fit(matrix, late)
+    answers = classifier.predict_proba(matrix)[:, 1]
+    print(f"metric: train_auc={roc_auc_score(late, answers):.5f}")
+    print(f"metric: train_log_loss={log_loss(late, answers):.5f}")
+    print(f"metric: fit_seconds={time.monotonic() - started:.2f}", flush=True)
+    joblib.dump((encoder.codes, classifier), Path(args.model_dir) / MODEL_FILE)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--training", default=os.environ.get("SM_CHANNEL_TRAINING", "."), help="folder of train.parquet"
+    )
+    parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR", "."), help="where the model goes")
+    parser.add_argument("--learning_rate", type=float, default=0.03)
+    parser.add_argument("--max_iter", type=int, default=150)
+    parser.add_argument("--max_leaf_nodes", type=int, default=15)
+    parser.add_argument("--min_samples_leaf", type=int, default=50)
+    parser.add_argument("--l2_regularization", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
