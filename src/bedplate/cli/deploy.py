@@ -1,0 +1,92 @@
+"""`bedplate deploy`: release an approved version behind a guarded rollout."""
+
+from __future__ import annotations
+
+import click
+
+from bedplate.cli import options
+
+
+@click.command("deploy")
+@click.argument("target", metavar="MODEL[:VERSION]")
+@options.stack
+@click.option("--strategy", type=click.Choice(["all-at-once", "canary", "linear"]), help="How traffic moves.")
+@click.option("--canary-pct", type=click.IntRange(1, 50), help="Share of the canary, or of a linear step.")
+@click.option(
+    "--bake", "bake_s", type=click.IntRange(0, 3600), metavar="SECONDS", help="How long each step is watched."
+)
+@click.option("--force", is_flag=True, help="Go ahead although an alarm is raised; needs --reason.")
+@click.option("--reason", help="Why; goes into the ledger.")
+@options.wait
+@options.dry_run
+@options.as_json
+def command(
+    target: str,
+    stack: str,
+    strategy: str | None,
+    canary_pct: int | None,
+    bake_s: int | None,
+    force: bool,
+    reason: str | None,
+    wait: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Release an approved version (the newest one, unless you name another) behind a guarded rollout.
+
+    Part of the traffic goes to the new release first. While it is watched, any of its alarms puts the old one back:
+    errors, latency, and the new answers' distribution against the champion's. Afterwards the endpoint itself is asked
+    which release answers. Run again after an interruption, it goes on where it was.
+
+    \b
+    Examples:
+      bedplate deploy flight-delay
+      bedplate deploy flight-delay:3 --strategy canary --canary-pct 10 --bake 60
+      bedplate deploy flight-delay:3 --dry-run
+
+    Exit codes: 0 live, 4 not approved, 5 rolled back by the platform, 7 another update is in flight.
+    """
+    from bedplate.cli.render import emit_json
+    from bedplate.cli.rollout_view import RolloutView, plan_json, show_plan
+    from bedplate.domain.release import spoken
+    from bedplate.wiring import connect
+    from bedplate.workflows.deploy import DeployRequest, deploy, prepare
+
+    model, version = options.model_and_version(target)
+    platform = connect(options.project_dir(), stack)
+    if not as_json:
+        click.echo(platform.label, err=True)
+    request = DeployRequest(model, version, strategy, canary_pct, bake_s, force, reason, wait)
+    prepared = prepare(platform, request)
+    if dry_run:
+        if as_json:
+            emit_json({"release": prepared.release, "plan": plan_json(prepared.plan)})
+        else:
+            show_plan(prepared.plan)
+        return
+    if not as_json:
+        click.echo(prepared.plan.summary, err=True)
+        for remark in prepared.plan.remarks:
+            click.echo(f"  {remark}", err=True)
+    with RolloutView(quiet=as_json) as view:
+        outcome = deploy(prepared, view)
+    if as_json:
+        emit_json(
+            {
+                "model": model,
+                "version": prepared.version,
+                "release": prepared.release,
+                "live": outcome.live,
+                "changed": prepared.plan.moves_traffic,
+                "seconds": round(outcome.seconds, 3),
+                "proof": outcome.proof,
+                "plan": plan_json(prepared.plan),
+            }
+        )
+    elif outcome.live and outcome.proof:
+        click.echo(
+            f"{spoken(outcome.live)} is live: it answered {outcome.proof.rows} rows from {outcome.proof.rows_from} "
+            f"(mean {outcome.proof.mean_answer:.3f}), {outcome.seconds:.1f} s in all"
+        )
+    elif not wait and prepared.plan.steps:
+        click.echo(f"{spoken(prepared.release)} is on its way. Next: the same command follows it and records the end.")

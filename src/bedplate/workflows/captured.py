@@ -1,0 +1,61 @@
+"""Reads the latest captured requests and answers of a model, without listing everything there ever was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+from bedplate.domain.capture import Captured, read
+from bedplate.domain.names import VARIANT
+from bedplate.workflows.platform import Platform
+
+READERS = 16
+WINDOWS = (timedelta(minutes=10), timedelta(hours=2), timedelta(days=2), timedelta(days=30), timedelta(days=400))
+"""How far back is looked, until enough is found."""
+
+
+def capture_uri(platform: Platform, model: str) -> str:
+    """Where the data capture of a release is sent; SageMaker adds endpoint, variant and time."""
+    return f"s3://{platform.outputs.capture_bucket}/{platform.names(model).capture_prefix}".rstrip("/")
+
+
+def latest(
+    platform: Platform, model: str, *, answers: int, release: str | None = None, until: datetime | None = None
+) -> tuple[Captured, ...]:
+    """The newest records that together hold at least `answers` answers, oldest first; fewer when there are not more.
+
+    With `release` only that release's, with `until` only those up to then.
+    """
+    end = until or platform.clock.now()
+    found: list[Captured] = []
+    seen: set[str] = set()
+    for window in WINDOWS:
+        uris = [uri for uri in _files(platform, model, end - window, end) if uri not in seen]
+        seen |= set(uris)
+        for record in _records(platform, list(reversed(uris))):
+            if release is None or record.release == release:
+                found.append(record)
+            if sum(len(r.answers) for r in found) >= answers:
+                return tuple(sorted(found, key=lambda r: r.at))
+    return tuple(sorted(found, key=lambda r: r.at))
+
+
+def _files(platform: Platform, model: str, start: datetime, end: datetime) -> list[str]:
+    names = platform.names(model)
+    prefix = f"{capture_uri(platform, model)}/{names.endpoint}/{VARIANT}/"
+    first, last = (f"{prefix}{moment:%Y/%m/%d/%H/%M-%S}" for moment in (start, end + timedelta(seconds=1)))
+    found = []
+    for info in platform.objects.list(prefix, after=first):
+        if info.uri > last:
+            break
+        found.append(info.uri)
+    return found
+
+
+def _records(platform: Platform, newest_first: list[str]) -> Iterator[Captured]:
+    """A batch of files at a time, so that no more is read than is wanted."""
+    with ThreadPoolExecutor(READERS) as pool:
+        for at in range(0, len(newest_first), READERS):
+            for body in pool.map(platform.objects.get, newest_first[at : at + READERS]):
+                yield from reversed(list(read(body)))

@@ -1,0 +1,290 @@
+"""Releases an approved version behind a guarded rollout, proves that it answers, and records it."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bedplate import ports
+from bedplate.domain import tags
+from bedplate.domain.names import VARIANT, ModelNames
+from bedplate.domain.release import (
+    CONTENT,
+    content_hash,
+    fallback_release,
+    release_environment,
+    spoken,
+    version_told,
+)
+from bedplate.domain.rollout import Observed, Plan, Shift, Target, Way, plan_deploy
+from bedplate.errors import ApprovalNeeded, Conflict, NotFound, RolledBack, UsageError
+from bedplate.settings import ModelSpec
+from bedplate.workflows.captured import capture_uri, latest
+from bedplate.workflows.execute import Means, Outcome, execute
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.observe import observe
+from bedplate.workflows.platform import Platform
+from bedplate.workflows.probe import Probe, probe_of
+
+PROFILE_ANSWERS = 5000
+"""Champion's answers that its profile is made of; more make the edges no better."""
+GUARD_PERIOD_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """What was asked; None takes what model.yaml says."""
+
+    model: str
+    version: int | None = None
+    strategy: str | None = None
+    canary_pct: int | None = None
+    bake_s: int | None = None
+    force: bool = False
+    reason: str | None = None
+    wait: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan, and what carrying it out takes."""
+
+    plan: Plan
+    means: Means
+    release: str
+    version: int
+
+
+def prepare(platform: Platform, request: DeployRequest) -> Prepared:
+    """Observe and plan; nothing is changed.
+
+    Raises ApprovalNeeded for a version that nobody approved, NotFound for one that does not exist, Locked while another
+    version is on its way.
+    """
+    if request.force and not request.reason:
+        raise UsageError("--force needs a reason", next_step=f"bedplate deploy {request.model} --force --reason '...'")
+    spec, names = platform.model(request.model), platform.names(request.model)
+    package = approved_package(platform, request.model, request.version)
+    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    records = ledger.records()
+    seen = observe(platform, request.model, records, names.rollback_alarms)
+    content = content_hash(
+        package_arn=package.arn,
+        image_uri=package.image_uri,
+        artifact_uri=package.artifact_uri,
+        environment=package.environment,
+        serving=spec.serving,
+    )
+    same = _live_content(platform, seen) == content and version_told(seen.live) == package.version
+    profile, remark = (None, None) if same or seen.busy else champion_profile(platform, spec, names, seen)
+    release, environment = release_environment(
+        names,
+        package.version,
+        package_environment=package.environment,
+        content=content,
+        champion_answers=profile,
+        min_answers=spec.rollout.min_answers,
+    )
+    way = _way(spec, names, request, release, guarded=profile is not None)
+    target = Target(release, package.version, same, profile is not None)
+    plan = plan_deploy(seen, target, way, force=request.force)
+    if remark and any(isinstance(step, Shift) for step in plan.steps):
+        plan = replace(plan, remarks=(*plan.remarks, remark))
+    draft = _draft(platform, spec, package, release, environment)
+    means = Means(
+        platform=platform,
+        ledger=ledger,
+        seen=seen,
+        probe=_probe(platform, spec, package, plan),
+        draft=draft,
+        guard=_guard(platform, spec, names, release, draft.tags) if profile else None,
+        alarms=_watched(plan, names, seen),
+        bake_s=way.bake_s if way.strategy != "all-at-once" else 0,
+        data={
+            "package": package.arn,
+            "artifact": package.artifact_uri,
+            "content": content,
+            "strategy": way.strategy,
+            "step_pct": way.step_pct,
+            "bake_s": way.bake_s,
+            "alarms": list(way.alarms),
+            "guarded": profile is not None,
+            "forced": request.force or None,
+        },
+        reason=request.reason,
+        wait=request.wait,
+    )
+    return Prepared(plan, means, release, package.version)
+
+
+def deploy(prepared: Prepared, say: ports.Say) -> Outcome:
+    """Carry out the plan. Raises RolledBack when the platform undid it, now or while nobody watched; see `execute`."""
+    outcome = execute(prepared.plan, prepared.means, say)
+    if prepared.plan.undone:
+        seen = prepared.means.seen
+        raise RolledBack(
+            f"The last deploy of v{prepared.version} was undone by the platform: "
+            f"{seen.failure_reason or 'it gave no reason'}. {spoken(seen.live)} answers.",
+            next_step=f"bedplate deploy {seen.model}:{prepared.version}, to try it once more",
+        )
+    if outcome.live and any(isinstance(step, Shift) for step in prepared.plan.steps):
+        _compare(prepared)
+    return outcome
+
+
+def approved_package(platform: Platform, model: str, version: int | None) -> ports.Package:
+    """The package of a version, or the newest approved one. Raises NotFound, ApprovalNeeded."""
+    group = platform.names(model).package_group
+    if version is None:
+        versions = platform.registry.versions(group)
+        if not versions:
+            raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data DATA.parquet")
+        package = next((p for p in versions if p.approval == "Approved"), None)
+        if package is None:
+            newest = versions[0].version
+            raise ApprovalNeeded(
+                f"No version of {model} is approved (the newest is v{newest})",
+                next_step=f"bedplate approve {model}:{newest}",
+            )
+        return package
+    package = platform.registry.get(group, version)
+    if package.approval != "Approved":
+        said = f": {package.approval_note}" if package.approval_note else ""
+        state = "was rejected" if package.approval == "Rejected" else "waits for approval"
+        raise ApprovalNeeded(f"v{version} of {model} {state}{said}", next_step=f"bedplate approve {model}:{version}")
+    return package
+
+
+def champion_profile(
+    platform: Platform, spec: ModelSpec, names: ModelNames, seen: Observed
+) -> tuple[str | None, str | None]:
+    """The champion's answers as an `AnswerProfile` in JSON, and a remark: where they come from, or why there are none.
+
+    Its last captured answers; where those are fewer than `rollout.min_answers`, what its evaluation predicted.
+    """
+    champion, needed = seen.live, spec.rollout.min_answers
+    if champion == fallback_release(names.endpoint):
+        return None, f"{spoken(champion)} gives one constant answer: nothing to compare with, so no guard on answers"
+    captured = [a for c in latest(platform, spec.name, answers=PROFILE_ANSWERS, release=champion) for a in c.answers]
+    source = f"the last {len(captured):,} captured answers of {spoken(champion)}"
+    if len(captured) < needed:
+        captured = _evaluated_answers(platform, names, version_told(champion))
+        source = f"{len(captured):,} predictions of {spoken(champion)}'s evaluation"
+    if len(captured) < needed:
+        return None, f"{spoken(champion)} has not given {needed} answers yet: no guard on answers"
+    profile = _profile(captured)
+    if profile is None:
+        return None, f"{spoken(champion)} answers everything alike: no guard on answers"
+    return profile, f"guard: PSI of the answers against {source}, at most {spec.rollout.max_prediction_shift:g}"
+
+
+def _profile(answers: list[float]) -> str | None:
+    from bedplate.domain.drift import AnswerProfile
+
+    if len(set(answers)) < 2:
+        return None
+    return json.dumps(AnswerProfile.of(answers).to_json(), separators=(",", ":"))
+
+
+def _evaluated_answers(platform: Platform, names: ModelNames, version: int | None) -> list[float]:
+    if not version:
+        return []
+    uri = platform.registry.get(names.package_group, version).metadata.get("evaluation_uri")
+    predictions = f"{uri.rpartition('/')[0]}/predictions.parquet" if uri else ""
+    if not predictions or not platform.objects.exists(predictions):
+        return []
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(platform.objects.get(predictions)), columns=["prediction"])
+    return [float(v) for v in table.column("prediction").to_pylist() if v is not None]
+
+
+def _live_content(platform: Platform, seen: Observed) -> str | None:
+    """The live release's content hash; None where it has none of ours."""
+    if seen.live == fallback_release(seen.endpoint):
+        return None
+    try:
+        return platform.endpoints.release(seen.config_of(seen.live)).environment.get(CONTENT)
+    except NotFound:
+        return None
+
+
+def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: str, *, guarded: bool) -> Way:
+    strategy = request.strategy or spec.rollout.strategy
+    if strategy != "all-at-once" and spec.serving.instance_count < 2:
+        raise UsageError(
+            f"--strategy {strategy} shifts part of the capacity, and {spec.name} has one instance",
+            next_step=f"bedplate deploy {spec.name} --strategy all-at-once",
+        )
+    guard = (names.guard_alarm(release),) if guarded else ()
+    bake_s = spec.rollout.bake_s if request.bake_s is None else request.bake_s
+    return Way(strategy, request.canary_pct or spec.rollout.canary_pct, bake_s, (*names.rollback_alarms, *guard))
+
+
+def _draft(
+    platform: Platform, spec: ModelSpec, package: ports.Package, release: str, environment: dict[str, str]
+) -> ports.ReleaseDraft:
+    outputs = platform.outputs
+    return ports.ReleaseDraft(
+        name=release,
+        image_uri=package.image_uri,
+        artifact_uri=package.artifact_uri,
+        environment=environment,
+        role_arn=outputs.execution_role_arn,
+        variant=VARIANT,
+        instance_type=spec.serving.instance_type,
+        instance_count=spec.serving.instance_count,
+        capture_uri=capture_uri(platform, spec.name),
+        capture_pct=spec.serving.capture_pct,
+        tags=tags.for_model(
+            project=platform.project,
+            stack=platform.stack,
+            model=spec.name,
+            version=package.version,
+            owner=spec.owner,
+            cost_center=platform.settings.cost_center,
+        ),
+        kms_key_arn=outputs.kms_key_arn,
+    )
+
+
+def _guard(platform: Platform, spec: ModelSpec, names: ModelNames, release: str, tagged: Any) -> ports.GuardAlarm:
+    return ports.GuardAlarm(
+        name=names.guard_alarm(release),
+        namespace="Bedplate/Serving",
+        metric="AnswerShift",
+        dimensions={"Endpoint": names.endpoint, "Release": release},
+        threshold=spec.rollout.max_prediction_shift,
+        period_s=GUARD_PERIOD_S,
+        topic_arn=platform.outputs.alerts_topic_arn,
+        tags=tagged,
+    )
+
+
+def _probe(platform: Platform, spec: ModelSpec, package: ports.Package, plan: Plan) -> Probe:
+    if not plan.steps:
+        return Probe((), "")
+    return probe_of(platform, spec, holdout_uri=package.metadata.get("holdout_uri"))
+
+
+def _watched(plan: Plan, names: ModelNames, seen: Observed) -> tuple[str, ...]:
+    """Alarms to show: the plan's own, or, for an update in flight, those that its release was given."""
+    for step in plan.steps:
+        if isinstance(step, Shift):
+            return step.alarms
+    guard = (names.guard_alarm(seen.pending),) if seen.pending else ()
+    return (*names.rollback_alarms, *guard)
+
+
+def _compare(prepared: Prepared) -> None:
+    """The live configuration against the one asked for, after the endpoint was asked."""
+    means = prepared.means
+    release = means.platform.endpoints.release(means.platform.endpoints.observe(means.seen.endpoint).config)
+    asked = means.draft
+    if asked is None or release.name != asked.name or release.artifact_uri != asked.artifact_uri:
+        raise Conflict(
+            f"{release.name} is live, and {asked.name if asked else prepared.release} was asked for",
+            next_step=f"bedplate status {means.seen.model}",
+        )

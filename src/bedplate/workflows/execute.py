@@ -1,0 +1,217 @@
+"""Carries out the plan of a deployment or a rollback: each step is one call of a port, said aloud before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bedplate.domain.ledger import Kind
+from bedplate.domain.release import spoken, version_told
+from bedplate.domain.rollout import (
+    Abort,
+    Begin,
+    CreateGuard,
+    CreateRelease,
+    End,
+    Follow,
+    Observed,
+    Plan,
+    Prove,
+    Shift,
+    Step,
+)
+from bedplate.errors import BedplateError, Conflict, Locked, PlatformError, RolledBack
+from bedplate.ports import AlarmState, GuardAlarm, ReleaseDraft, Say, Traffic
+from bedplate.workflows.follow import Settled, follow
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.platform import Platform
+from bedplate.workflows.probe import Probe, Proof, ask
+
+ABORT_TRIES = 100
+ABORT_PAUSE_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the steps are carried out with. `data` goes into the ledger with the beginning and the end."""
+
+    platform: Platform
+    ledger: Ledger
+    seen: Observed
+    probe: Probe
+    draft: ReleaseDraft | None = None
+    guard: GuardAlarm | None = None
+    alarms: tuple[str, ...] = ()
+    bake_s: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    wait: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was proved in the end; `live` is what the endpoint calls itself, None when nobody waited to ask."""
+
+    live: str | None
+    proof: Proof | None
+    seconds: float
+    switched_s: float | None
+    """From the beginning to the first answer of the new release, when traffic moved."""
+
+
+def execute(plan: Plan, means: Means, say: Say) -> Outcome:
+    """Carry out the steps in order.
+
+    Raises Locked when somebody else's update came first, RolledBack when the platform undid the update (recorded by
+    then), PlatformError for anything else. Run again, the same command observes anew and goes on.
+    """
+    clock = means.platform.clock
+    begun = clock.now()
+    proof: Proof | None = None
+    attempt = means.seen.attempts[-1].seq if means.seen.attempts else 0
+    switched_s: float | None = None
+    for number, step in enumerate(plan.steps, 1):
+        say("step", {"number": number, "of": len(plan.steps), "message": step.message})
+        if isinstance(step, Begin):
+            attempt = _begin(means, step)
+        elif isinstance(step, Shift):
+            _shift(means, step, attempt)
+            if not means.wait:
+                return Outcome(None, None, (clock.now() - begun).total_seconds(), None)
+        elif isinstance(step, Follow):
+            settled = follow(
+                means.platform,
+                means.seen,
+                step.config,
+                alarms=means.alarms,
+                bake_s=means.bake_s,
+                say=say,
+                expect_undo=step.wanted != step.config,
+            )
+            if settled.state.config != step.wanted:
+                raise _not_as_wanted(means, step, settled)
+        elif isinstance(step, Prove):
+            proof = ask(means.platform, means.seen.endpoint, means.probe, step.release)
+            switched_s = (clock.now() - begun).total_seconds() if plan.moves_traffic else None
+        elif isinstance(step, End):
+            _end(means, step, proof, switched_s)
+        else:
+            _make(means, step)
+    live = proof.release if proof else None
+    return Outcome(live, proof, (clock.now() - begun).total_seconds(), switched_s)
+
+
+def _make(means: Means, step: Step) -> None:
+    if isinstance(step, CreateRelease):
+        if means.draft is None:
+            raise PlatformError(f"There is nothing to make {step.release} of")
+        means.platform.endpoints.create_release(means.draft)
+    elif isinstance(step, CreateGuard) and means.guard:
+        means.platform.metrics.put_alarm(means.guard)
+    elif isinstance(step, Abort):
+        _abort(means, step)
+
+
+def _begin(means: Means, step: Begin) -> int:
+    verb = "deploy of" if step.act == "deploy" else "rollback to"
+    data = {**means.data, "act": step.act, "release": step.release, "from": means.seen.live, "reason": means.reason}
+    summary = f"{verb} {spoken(step.release)} begins, {spoken(means.seen.live)} is live"
+    return _record(means, "deploying", step.version, summary, data)
+
+
+def _shift(means: Means, step: Shift, attempt: int) -> None:
+    traffic = Traffic(step.kind, step.step_pct, step.bake_s, step.alarms)
+    try:
+        means.platform.endpoints.update(means.seen.endpoint, step.config, traffic)
+    except Conflict as exc:
+        what = f"Endpoint {means.seen.endpoint} takes no update: another one came first"
+        _record(means, "alert", None, what, {"refused": attempt, "endpoint": means.seen.endpoint})
+        raise Locked(
+            what, next_step=f"bedplate status {means.seen.model}, then the same command again when it has settled"
+        ) from exc
+
+
+def _abort(means: Means, step: Abort) -> None:
+    """The platform looks at alarms now and then, and CloudWatch puts a raised one back: raise it until it was seen."""
+    who = means.platform.identity.person
+    why = f"rollback by {who}: {means.reason or 'no reason given'}"
+    for _ in range(ABORT_TRIES):
+        if means.platform.endpoints.observe(means.seen.endpoint).status != "Updating":
+            return
+        means.platform.metrics.raise_alarm(step.alarm, why)
+        means.platform.clock.sleep(ABORT_PAUSE_S)
+
+
+def _end(means: Means, step: End, proof: Proof | None, switched_s: float | None) -> None:
+    live = proof.release if proof else step.release
+    told = {
+        **means.data,
+        "live": live,
+        "release": step.release,
+        "from": step.previous,
+        "reason": means.reason,
+        "proof": {"rows": proof.rows, "rows_from": proof.rows_from, "mean_answer": proof.mean_answer}
+        if proof
+        else None,
+        "switched_s": switched_s,
+    }
+    summary = {
+        "deployed": f"{spoken(step.release)} is live",
+        "rollback": f"{spoken(step.release)} is live again" + (f": {means.reason}" if means.reason else ""),
+        "rolled-back": f"the platform undid {spoken(step.release)}, {spoken(live or '?')} is live",
+    }[step.kind]
+    if step.kind == "rolled-back":
+        told["reason"] = means.seen.failure_reason or "undone by the platform while nobody watched"
+    _record(means, step.kind, step.version, summary, told)
+
+
+def _not_as_wanted(means: Means, step: Follow, settled: Settled) -> BedplateError:
+    """The endpoint settled on another release than the wanted one: ask it, record it, and say why."""
+    seen, state = means.seen, settled.state
+    tried, live = seen.release_of(step.config), seen.release_of(state.config)
+    if step.wanted != step.config:
+        return PlatformError(
+            f"The rollout of {spoken(tried)} could not be undone in time: {spoken(live)} is live",
+            next_step=f"bedplate rollback {seen.model}",
+        )
+    proof = ask(means.platform, seen.endpoint, means.probe, live)
+    why = cause(settled.alarm, state.failure_reason)
+    data = {**means.data, "live": proof.release, "release": tried, "reason": why, "alarm": _alarm_data(settled.alarm)}
+    summary = f"the platform undid {spoken(tried)}, {spoken(live)} is live: {why}"
+    _record(means, "rolled-back", version_told(tried), summary, data)
+    return RolledBack(
+        f"The platform rolled {spoken(tried)} back after {settled.seconds:.0f} s, {spoken(live)} answers again: {why}",
+        next_step=f"bedplate monitor report {seen.model}, or bedplate ledger show --model {seen.model}",
+    )
+
+
+def cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
+    """Why an update was undone, with the figure and its bound where an alarm did it.
+
+    >>> cause(None, None)
+    'the platform gave no reason'
+    """
+    if alarm is None:
+        return failure_reason or "the platform gave no reason"
+    if alarm.figure is not None and alarm.threshold is not None and alarm.metric:
+        return f"alarm {alarm.name}: {alarm.metric} was {alarm.figure:.4g}, above {alarm.threshold:.4g}"
+    return f"alarm {alarm.name}: {alarm.reason or 'it was raised'}"
+
+
+def _alarm_data(alarm: AlarmState | None) -> dict[str, Any] | None:
+    if alarm is None:
+        return None
+    return {"name": alarm.name, "metric": alarm.metric, "figure": alarm.figure, "threshold": alarm.threshold}
+
+
+def _record(means: Means, kind: Kind, version: int | None, summary: str, data: Mapping[str, Any]) -> int:
+    record = means.ledger.record(
+        kind,
+        summary,
+        actor=means.platform.identity.person,
+        model=means.seen.model,
+        version=version,
+        data={key: value for key, value in data.items() if value is not None},
+    )
+    return record.seq
