@@ -1,4 +1,7 @@
-"""Answers how likely a flight is to arrive more than 15 minutes late; training and serving see rows through the same `encode`."""
+"""Answers how likely a flight is to arrive late.
+
+Training and serving see rows through the same `Encoder`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ import pandas as pd
 
 CATEGORICAL = ("carrier", "origin", "dest")
 NUMERIC = (
-    "day_of_week", "hour", "minute", "clock_minutes", "distance", "departures_same_hour", "temp", "dewp", "humid", "wind_dir",
-    "wind_speed", "precip", "pressure", "visib", "plane_age", "seats",
+    "day_of_week", "hour", "minute", "clock_minutes", "distance", "departures_same_hour", "temp", "dewp", "humid",
+    "wind_dir", "wind_speed", "precip", "pressure", "visib", "plane_age", "seats",
 )  # fmt: skip
 MODEL_FILE = "model.joblib"
 

