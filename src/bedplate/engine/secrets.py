@@ -8,6 +8,7 @@ import json
 import os
 import secrets as random
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def _wrong() -> BedplateError:
     )
 
 
+@cache
 def _derive(passphrase: str, salt: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ITERATIONS, 32)
 

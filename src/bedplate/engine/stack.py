@@ -1,0 +1,374 @@
+"""A stack as an application sees it: preview, up, refresh, destroy, outputs, history; the same by either engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bedplate.engine import paths
+from bedplate.engine.embedded import EmbeddedCommand
+from bedplate.engine.providers import Factory
+from bedplate.engine.state import PROVIDER_PREFIX, name_of
+from bedplate.engine.values import MASK
+from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
+
+if TYPE_CHECKING:
+    from pulumi.automation import EngineEvent
+    from pulumi.automation import Stack as AutomationStack
+
+Engine = Literal["embedded", "pulumi"]
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyChange:
+    """One property before and after; a secret is `[secret]` in both, what is absent is None."""
+
+    path: str
+    old: Any
+    new: Any
+    replaces: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StackStep:
+    """What happens to one resource. A replacement is one step `replace`, not its parts."""
+
+    op: str
+    """create, update, replace, delete, read, import, delete-replaced (left over from an earlier run), same."""
+    urn: str
+    type: str
+    name: str
+    changes: tuple[PropertyChange, ...] = ()
+    replace_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """How a run went, or would go."""
+
+    verb: str
+    steps: tuple[StackStep, ...]
+    """In order; without what stays the same."""
+    counts: Mapping[str, int]
+    """Per operation, `same` included; providers that Pulumi makes by itself are not counted."""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """What the program exports, secrets as `[secret]`; empty for a preview."""
+    messages: tuple[str, ...] = ()
+    """Warnings, and what the program printed."""
+    duration_s: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        return any(count for op, count in self.counts.items() if op not in ("same", "read", "refresh"))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is: `state` of one resource's operation, `done` resources so far."""
+
+    state: Literal["begin", "done", "failed"]
+    op: str
+    type: str
+    name: str
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastUpdate:
+    """One entry of a stack's history."""
+
+    verb: str
+    result: str
+    started_at: datetime
+    ended_at: datetime | None
+    counts: Mapping[str, int]
+    message: str
+
+
+class Stack:
+    """One stack of the project in `work_dir`.
+
+    `engine="embedded"` needs `provider_factory` (package name -> Provider), `endpoint_url` (loopback only) and
+    `state_dir`; `engine="pulumi"` needs the Pulumi CLI on PATH and takes no other engine's arguments.
+    """
+
+    def __init__(
+        self,
+        work_dir: Path,
+        name: str,
+        *,
+        engine: Engine = "embedded",
+        endpoint_url: str | None = None,
+        provider_factory: Factory | None = None,
+        state_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        parallel: int = 8,
+    ) -> None:
+        """Raises UsageError for an endpoint off this machine with the embedded engine, or when its arguments lack."""
+        self.work_dir = work_dir
+        self.name = name
+        self.engine = engine
+        self._endpoint_url = endpoint_url
+        self._environment = dict(environment or {})
+        self._parallel = parallel
+        self._command: EmbeddedCommand | None = None
+        if engine == "embedded":
+            if provider_factory is None or endpoint_url is None:
+                raise UsageError("The embedded engine needs a provider factory and the endpoint that it applies to")
+            self._command = EmbeddedCommand(
+                state_dir or work_dir / ".bedplate" / "state",
+                provider_factory,
+                endpoint_url=endpoint_url,
+                parallel=parallel,
+            )
+
+    # --- verbs ----------------------------------------------------------------------------------------------------
+
+    def preview(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
+        """What `up` would do. Raises PlatformError with every problem found."""
+        return self._run(
+            "preview", on_progress, lambda stack, event: stack.preview(on_event=event, refresh=refresh or None)
+        )
+
+    def preview_destroy(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
+        """What `destroy` would do. Raises NotFound for a stack that was never made."""
+        return self._run(
+            "preview", on_progress, lambda stack, event: stack.preview_destroy(on_event=event), create=False
+        )
+
+    def up(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
+        """Create or update. Raises PlatformError when a step failed, Locked when another run is at work."""
+        return self._run("up", on_progress, lambda stack, event: stack.up(on_event=event, refresh=refresh or None))
+
+    def refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
+        """Take over into the state what the world has become. Raises NotFound, PlatformError, Locked."""
+        return self._run("refresh", on_progress, lambda stack, event: stack.refresh(on_event=event), create=False)
+
+    def destroy(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
+        """Delete everything, protected resources last and in vain. Raises NotFound, PlatformError, Locked."""
+        return self._run("destroy", on_progress, lambda stack, event: stack.destroy(on_event=event), create=False)
+
+    def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """What the program exported at the last `up`. Raises NotFound for a stack that was never made."""
+        with self._translated():
+            found = self._select(create=False).outputs()
+        return {key: MASK if out.secret and not show_secrets else out.value for key, out in found.items()}
+
+    def history(self, limit: int = 20) -> list[PastUpdate]:
+        """The latest runs, newest first. Raises NotFound for a stack that was never made."""
+        with self._translated():
+            runs = self._select(create=False).history(page_size=limit)
+        return [
+            PastUpdate(
+                verb="up" if run.kind == "update" else run.kind,
+                result=str(run.result),
+                started_at=run.start_time,
+                ended_at=run.end_time,
+                counts=_counts(run.resource_changes or {}),
+                message=run.message,
+            )
+            for run in runs
+        ]
+
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The state in Pulumi's checkpoint format, for `pulumi stack import`; secrets encrypted unless shown."""
+        if self._command is not None and not show_secrets:
+            store = self._command.store(self.name)
+            if not store.exists():
+                raise self._not_found()
+            return store.export()
+        with self._translated():
+            deployment = self._select(create=False).export_stack()
+        return {"version": deployment.version, "deployment": deployment.deployment}
+
+    def import_(self, document: Mapping[str, Any]) -> None:
+        """Put an exported state in the place of this stack's. Raises UsageError for what is no checkpoint, Locked."""
+        from pulumi.automation import Deployment
+
+        with self._translated():
+            self._select(create=True).import_stack(Deployment(document.get("version"), document.get("deployment")))
+
+    # --- the Automation API ---------------------------------------------------------------------------------------
+
+    def _run(
+        self,
+        verb: str,
+        on_progress: Callable[[Progress], None] | None,
+        call: Callable[[AutomationStack, Callable[[EngineEvent], None]], Any],
+        *,
+        create: bool = True,
+    ) -> Update:
+        watch = _Watch(on_progress)
+        started = time.perf_counter()
+        with self._translated(watch):
+            stack = self._select(create=create)
+            result = call(stack, watch.event)
+        outputs = getattr(result, "outputs", None) or {}
+        return Update(
+            verb=verb,
+            steps=watch.steps(),
+            counts=watch.counts,
+            outputs={key: MASK if out.secret else out.value for key, out in outputs.items()},
+            messages=tuple(watch.messages),
+            duration_s=time.perf_counter() - started,
+        )
+
+    def _select(self, *, create: bool) -> AutomationStack:
+        from pulumi import automation
+
+        command: Any = self._command or self._cli()
+        environment = dict(self._environment)
+        if self.engine == "pulumi" and self._endpoint_url:
+            environment["AWS_ENDPOINT_URL"] = self._endpoint_url
+        workspace = automation.LocalWorkspace(work_dir=str(self.work_dir), pulumi_command=command, env_vars=environment)
+        if create:
+            return automation.Stack.create_or_select(self.name, workspace)
+        return automation.Stack.select(self.name, workspace)
+
+    @staticmethod
+    def _cli() -> Any:
+        from pulumi.automation import PulumiCommand
+
+        try:
+            return PulumiCommand()
+        except FileNotFoundError as exc:
+            raise UsageError(
+                "There is no `pulumi` on PATH, which --engine pulumi runs",
+                next_step="install the Pulumi CLI, or bedplate up --engine embedded --stack local",
+            ) from exc
+
+    @contextmanager
+    def _translated(self, watch: _Watch | None = None) -> Iterator[None]:
+        from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
+
+        try:
+            yield
+        except StackNotFoundError as exc:
+            raise self._not_found() from exc
+        except ConcurrentUpdateError as exc:
+            raise Locked(
+                f"Stack {self.name!r} is locked: another update is under way", next_step="pulumi cancel, if it is dead"
+            ) from exc
+        except CommandError as exc:
+            errors = watch.errors if watch is not None and watch.errors else [_stderr(exc)]
+            raise PlatformError("\n".join(errors), next_step=f"bedplate up --stack {self.name}") from exc
+
+    def _not_found(self) -> BedplateError:
+        return NotFound(f"Stack {self.name!r} was never brought up", next_step=f"bedplate up --stack {self.name}")
+
+
+class _Watch:
+    """Listens to engine events; makes steps of them."""
+
+    def __init__(self, on_progress: Callable[[Progress], None] | None) -> None:
+        self.errors: list[str] = []
+        self.messages: list[str] = []
+        self.counts: dict[str, int] = {}
+        self._on_progress = on_progress
+        self._seen: list[StackStep] = []
+        self._done = 0
+
+    def event(self, event: EngineEvent) -> None:
+        if event.resource_pre_event is not None:
+            metadata = event.resource_pre_event.metadata
+            if not _is_default_provider(metadata):
+                if _op(metadata) != "refresh":
+                    self._seen.append(_step(metadata))
+                self._tell("begin", metadata)
+        elif event.res_outputs_event is not None:
+            metadata = event.res_outputs_event.metadata
+            if _op(metadata) == "refresh" and (found := _found(metadata)) is not None:
+                self._seen.append(found)
+            self._tell("done", metadata)
+        elif event.res_op_failed_event is not None:
+            self._tell("failed", event.res_op_failed_event.metadata)
+        elif event.diagnostic_event is not None:
+            self._diagnostic(event.diagnostic_event)
+        elif event.summary_event is not None:
+            self.counts = _counts(event.summary_event.resource_changes)
+
+    def steps(self) -> tuple[StackStep, ...]:
+        replaced = {step.urn for step in self._seen if step.op == "replace"}
+        parts = {"create-replacement", "read-replacement", "import-replacement", "delete-replaced", "discard-replaced"}
+        return tuple(
+            step for step in self._seen if step.op != "same" and not (step.op in parts and step.urn in replaced)
+        )
+
+    def _diagnostic(self, event: Any) -> None:
+        message = event.message.strip()
+        if event.severity == "error":
+            self.errors.append(message)
+        elif message and not event.ephemeral:
+            self.messages.append(message)
+
+    def _tell(self, state: Literal["begin", "done", "failed"], metadata: Any) -> None:
+        if _is_default_provider(metadata):
+            return
+        op = _op(metadata)
+        if state != "begin" and op not in ("replace", "delete-replaced"):
+            self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._done))
+
+
+def _op(metadata: Any) -> str:
+    return str(getattr(metadata.op, "value", metadata.op))
+
+
+def _step(metadata: Any) -> StackStep:
+    op = _op(metadata)
+    keys = tuple(metadata.keys or ())
+    changes: tuple[PropertyChange, ...] = ()
+    if op in ("update", "replace") and metadata.old is not None and metadata.new is not None:
+        changes = _changes(metadata.old.inputs or {}, metadata.new.inputs or {}, metadata.diffs or (), keys)
+    return StackStep(op, metadata.urn, metadata.type, name_of(metadata.urn), changes, keys)
+
+
+def _changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], diffs: tuple[str, ...] | list[str], keys: tuple[str, ...]
+) -> tuple[PropertyChange, ...]:
+    """Every differing leaf below the paths that the provider named; a named path without one is told as it is."""
+    named = [paths.parse(path) for path in diffs]
+    forcing = [paths.parse(path) for path in keys if not path.startswith("#")]
+    found: list[PropertyChange] = []
+    told: set[paths.Path] = set()
+    for path, before, after in paths.differences(dict(old), dict(new)):
+        owner = next((n for n in named if paths.contains(n, path) or paths.contains(path, n)), None)
+        if owner is not None:
+            told.add(owner)
+            replaces = any(paths.contains(f, path) or paths.contains(path, f) for f in forcing)
+            found.append(PropertyChange(paths.spell(path), before, after, replaces))
+    for path in named:
+        if path not in told:
+            value = old.get(str(path[0])), new.get(str(path[0]))
+            found.append(PropertyChange(paths.spell(path), *value, replaces=path in forcing))
+    return tuple(found)
+
+
+def _is_default_provider(metadata: Any) -> bool:
+    return metadata.type.startswith(PROVIDER_PREFIX) and name_of(metadata.urn).split("_")[0] == "default"
+
+
+def _found(metadata: Any) -> StackStep | None:
+    """What a refresh found of one resource, None when it is as the state says."""
+    if metadata.new is None:
+        return StackStep("delete", metadata.urn, metadata.type, name_of(metadata.urn))
+    changes = _changes(metadata.old.inputs or {}, metadata.new.inputs or {}, metadata.diffs or (), ())
+    if not changes:
+        return None
+    return StackStep("update", metadata.urn, metadata.type, name_of(metadata.urn), changes)
+
+
+def _counts(changes: Mapping[Any, int]) -> dict[str, int]:
+    return {str(getattr(op, "value", op)): count for op, count in changes.items()}
+
+
+def _stderr(exc: Exception) -> str:
+    """The CLI's own words out of what the Automation API makes of them."""
+    text = str(exc).partition(" stderr: ")[2] or str(exc)
+    return text.strip().removeprefix("error: ")
