@@ -22,8 +22,8 @@ def command(
     """Put the previous healthy release back, or the one named by --to, and prove that it answers.
 
     Before the switch, what is known of the target is looked at: that its model and artifact exist, that the platform
-    never had to undo it, and the errors, latency and answers of the end of its last turn. Then all traffic moves at once.
-    A rollout in flight is undone by the alarm that watches it.
+    never had to undo it, and the errors, latency and answers of the end of its last turn. Then all traffic moves at
+    once. A rollout in flight is undone by the alarm that watches it.
 
     \b
     Examples:

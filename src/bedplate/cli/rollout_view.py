@@ -71,8 +71,8 @@ class RolloutView:
 def line(fields: Mapping[str, Any]) -> str:
     """One observation in words.
 
-    >>> line({"status": "Updating", "phase": "Baking", "live": "e-v1-0a1b2c3d", "pending": "e-v2-0a1b2c3d", "share": 0.1,
-    ...       "bake_left_s": 12.4, "alarms": {"e-errors": "OK", "e-v2-answers": "ALARM"}, "shift": 0.3})
+    >>> line({"status": "Updating", "phase": "Baking", "live": "e-v1-0a1b2c3d", "pending": "e-v2-0a1b2c3d",
+    ...       "share": 0.1, "bake_left_s": 12.4, "alarms": {"e-errors": "OK", "e-v2-answers": "ALARM"}, "shift": 0.3})
     'Updating, Baking: v1 90 %, v2 10 %, 12 s left, shift 0.300, ALARM: e-v2-answers'
     """
     told = []

@@ -89,8 +89,8 @@ def rollback(prepared: PreparedRollback, say: ports.Say) -> Outcome:
 
 
 def health(platform: Platform, spec: ModelSpec, seen: Observed, target: Standing, *, quick: bool) -> tuple[Check, ...]:
-    """What is known about a release before it gets traffic: it exists, the platform never had to undo it, and, unless `quick`, how it
-    did at the end of its last turn: errors, latency, answers. Asked in parallel, because seconds count.
+    """What is known about a release before it gets traffic: it exists, and the platform never had to undo it; unless
+    `quick`, also how it did at the end of its last turn: errors, latency, answers. Asked in parallel: seconds count.
 
     Release 0 loads no model and answers a constant: that it exists is enough.
     """

@@ -1,0 +1,30 @@
+"""Fetches a version's holdout once, and keeps it: its address holds the hash of its data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from bedplate.errors import NotFound
+from bedplate.workflows.platform import Platform
+
+
+def holdout_of(platform: Platform, model: str, version: int | None) -> Path:
+    """A local copy of the holdout of a version, of the newest one without a version. Raises NotFound."""
+    group = platform.names(model).package_group
+    if version is None:
+        versions = platform.registry.versions(group)
+        if not versions:
+            raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data DATA.parquet")
+        package = versions[0]
+    else:
+        package = platform.registry.get(group, version)
+    uri = package.metadata.get("holdout_uri")
+    if not uri:
+        raise NotFound(f"v{package.version} of {model} names no holdout", next_step=f"bedplate models show {model}")
+    base = Path(os.environ.get("BEDPLATE_STATE_DIR") or platform.project_dir / ".bedplate")
+    path = base / "cache" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.parquet"
+    if not path.exists():
+        platform.objects.download(uri, path)
+    return path
