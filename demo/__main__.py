@@ -135,7 +135,10 @@ def write_data(name: str, first: str, last: str, *, shuffle: str | None = None) 
 
 
 def live_flights() -> list[Batch]:
-    columns = ["flight_id", *prepare().FEATURES]
+    from bedplate.settings import load_model
+
+    data = load_model(ROOT, MODEL).data
+    columns = [*data.keys, *data.features]
     return list(batches(prepare().prepare("2013-07", "2013-12"), columns))
 
 
