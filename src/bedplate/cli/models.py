@@ -1,0 +1,173 @@
+"""`bedplate models`: list, show and check models and their versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bedplate.cli import options
+from bedplate.cli.render import emit_json, out, remark, table
+from bedplate.errors import UsageError
+
+if TYPE_CHECKING:
+    from bedplate.workflows.models import ModelRow
+
+
+@click.group(short_help="List, show and check models and their versions.")
+def command() -> None:
+    """Models and their versions.
+
+    \b
+    Examples:
+      bedplate models list
+      bedplate models show flight-delay:3
+      bedplate models check
+    """
+
+
+@command.command("list")
+@click.argument("model", metavar="[MODEL]", required=False)
+@options.stack
+@options.as_json
+def list_(model: str | None, stack: str, as_json: bool) -> None:
+    """List versions: status, verdict, metric, which one is live, and who trained it when.
+
+    \b
+    Examples:
+      bedplate models list
+      bedplate models list flight-delay --json
+    """
+    from bedplate.wiring import connect
+    from bedplate.workflows.models import list_models
+
+    rows = list_models(connect(options.project_dir(), stack), model)
+    if as_json:
+        emit_json(rows)
+        return
+    _table(rows)
+
+
+@command.command()
+@click.argument("model", metavar="MODEL[:VERSION]")
+@options.stack
+@options.as_json
+def show(model: str, stack: str, as_json: bool) -> None:
+    """Show all that is recorded of a version (the newest one without VERSION).
+
+    \b
+    Example:
+      bedplate models show flight-delay:3
+    """
+    from bedplate.wiring import connect
+    from bedplate.workflows.models import find_version, live_release
+
+    name, version = options.model_and_version(model)
+    at = connect(options.project_dir(), stack)
+    package = find_version(at, name, version)
+    release = live_release(at, name)
+    live = release is not None and f"-v{package.version}-" in release
+    if as_json:
+        emit_json(
+            {
+                "model": name,
+                "version": package.version,
+                "arn": package.arn,
+                "status": package.approval,
+                "note": package.approval_note,
+                "live": live,
+                "created_at": package.created_at,
+                "image_uri": package.image_uri,
+                "artifact_uri": package.artifact_uri,
+                "metadata": dict(package.metadata),
+            }
+        )
+        return
+    out().print(f"[bold]{name}:{package.version}[/bold]  {package.approval}{'  LIVE' if live else ''}")
+    told = {"note": package.approval_note or "", "artifact_uri": package.artifact_uri, **package.metadata}
+    table(None, ("Key", "Value"), [(key, value) for key, value in told.items() if value])
+
+
+@command.command()
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@options.stack
+@options.as_json
+def check(models: tuple[str, ...], stack: str, as_json: bool) -> None:
+    """Check models' folders: model.yaml, train.py, inference.py. Says every fault; needs no platform.
+
+    \b
+    Examples:
+      bedplate models check
+      bedplate models check flight-delay --stack prod
+    """
+    from bedplate.settings import load_stack
+    from bedplate.workflows.models import check_models
+
+    project = options.project_dir()
+    checked = check_models(project, models, load_stack(project, stack), stack)
+    faults = sum(len(c.faults) for c in checked)
+    if as_json:
+        emit_json([{"model": c.model, "ok": not c.faults, "faults": list(c.faults)} for c in checked])
+        if faults:
+            raise SystemExit(UsageError.exit_code)
+        return
+    for c in checked:
+        if not c.faults:
+            out().print(f"[green]ok[/green]     {c.model}")
+            continue
+        out().print(f"[bold red]faulty[/bold red] {c.model}")
+        for fault in c.faults:
+            out().print(f"       {fault}", markup=False, soft_wrap=True)
+    if not checked:
+        remark("There is no model yet: no models/<name>/model.yaml.")
+    if faults:
+        first = next(c.model for c in checked if c.faults)
+        count = "One fault" if faults == 1 else f"{faults} faults"
+        raise UsageError(
+            f"{count} in {sum(bool(c.faults) for c in checked)} of {len(checked)} models",
+            next_step=f"$EDITOR models/{first}/model.yaml",
+        )
+
+
+@command.command()
+@click.argument("job", metavar="JOB")
+@click.option("--kind", type=click.Choice(["training", "processing"]), default="training", show_default=True)
+@options.stack
+def log(job: str, kind: str, stack: str) -> None:
+    """Print the log of a training or processing job.
+
+    \b
+    Example:
+      bedplate models log bedplate-local-flight-delay-0a1b2c3d4e5f-1
+    """
+    from bedplate.wiring import connect
+
+    at = connect(options.project_dir(), stack)
+    lines = at.jobs.log_lines(job, kind="training" if kind == "training" else "processing")
+    if not lines:
+        (at.jobs.training if kind == "training" else at.jobs.processing)(job)
+        remark(f"{job} has said nothing yet.")
+    for line in lines:
+        click.echo(line)
+
+
+def _table(rows: tuple[ModelRow, ...]) -> None:
+    for row in rows:
+        live = "no endpoint" if row.live_release is None else f"live: {row.live_release}"
+        if not row.versions:
+            out().print(f"[bold]{row.model}[/bold]  no version yet ({live})")
+            continue
+        cells = [
+            (
+                v.version,
+                v.approval + (" (forced)" if v.forced else ""),
+                v.verdict or "-",
+                f"{v.metric} {v.value:.4f}" if v.value is not None else "-",
+                "LIVE" if v.live else "",
+                v.trained_at[:19].replace("T", " "),
+                v.trained_by,
+            )
+            for v in row.versions
+        ]
+        columns = ("Version", "Status", "Verdict", "Metric", "Live", "Trained (UTC)", "By")
+        table(f"{row.model}  ({live})", columns, cells, right=("Version",))

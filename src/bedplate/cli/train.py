@@ -1,0 +1,158 @@
+"""`bedplate train`: train a model and register the result as a new version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bedplate.cli import options
+from bedplate.cli.render import emit_json, err, out, remark, seconds, usd, where
+from bedplate.errors import UsageError
+
+if TYPE_CHECKING:
+    from bedplate.workflows.train import Trained, TrainPlan
+
+
+@click.command()
+@options.model
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Parquet or CSV file that fits the model's data contract.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter; may be repeated.")
+@click.option("--seed", type=int, help="Seed instead of model.yaml's.")
+@options.dry_run
+@options.wait
+@options.stack
+@options.as_json
+def command(
+    model: str,
+    data: Path,
+    settings: tuple[str, ...],
+    seed: int | None,
+    dry_run: bool,
+    wait: bool,
+    stack: str,
+    as_json: bool,
+) -> None:
+    """Train MODEL and register the result, which then waits for its gates and for approval.
+
+    The last part of the data, in order of time, is held out: training never sees it, evaluation judges by it. The same
+    data, code and settings find the training that was done already: a command that was interrupted is completed by
+    typing it again.
+
+    \b
+    Examples:
+      bedplate train flight-delay --data flights.parquet
+      bedplate train flight-delay --data flights.parquet --set max_iter=200 --seed 7 --dry-run
+    """
+    from bedplate.wiring import connect
+    from bedplate.workflows import train as work
+
+    at = connect(options.project_dir(), stack)
+    if not as_json:
+        where(at.label)
+    say = _silent if as_json else _say
+    plan = work.plan(at, work.TrainRequest(model, data, _pairs(settings), seed), say)
+    if dry_run:
+        _show_plan(plan, as_json=as_json)
+        return
+    done = work.train(at, plan, say, wait=wait)
+    if as_json:
+        emit_json(_json(plan, done))
+    else:
+        _show(plan, done)
+
+
+def _pairs(settings: tuple[str, ...]) -> Mapping[str, str]:
+    pairs = {}
+    for setting in settings:
+        key, found, value = setting.partition("=")
+        if not found or not key:
+            raise UsageError(f"--set {setting}: KEY=VALUE expected, as in --set max_iter=200")
+        pairs[key] = value
+    return pairs
+
+
+def _say(event: str, fields: Mapping[str, Any]) -> None:
+    if event == "step":
+        remark(f"[cyan]·[/cyan] {fields['text']}")
+    elif event == "status":
+        remark(f"[cyan]·[/cyan] {fields['phase']}")
+    elif event == "warning":
+        remark(f"[yellow]Warning:[/yellow] {fields['text']}")
+    elif event == "log":
+        err().print(f"  | {fields['line']}", style="dim", markup=False, soft_wrap=True)
+
+
+def _silent(event: str, fields: Mapping[str, Any]) -> None:
+    """With --json nothing but the result is said."""
+
+
+def _show_plan(plan: TrainPlan, *, as_json: bool) -> None:
+    if as_json:
+        emit_json({**_json(plan, None), "steps": plan.steps, "objections": plan.objections})
+        return
+    lineage = plan.lineage
+    out().print(
+        f"[bold]{plan.spec.name}[/bold]  data {lineage.data_sha256[:12]}  code {lineage.source.code_sha256[:12]}"
+    )
+    if plan.parts.cut:
+        out().print(f"trains on {plan.parts.first} to {plan.parts.cut}, is judged by what follows to {plan.parts.last}")
+    price = "price unknown" if plan.cost.max_usd is None else f"at most {usd(plan.cost.max_usd)}"
+    out().print(f"{plan.cost.instance_count} x {plan.cost.instance_type}, {price}")
+    for number, step in enumerate(plan.steps, 1):
+        out().print(f"{number}. {step}")
+    for objection in plan.objections:
+        word = "[red]refused[/red]" if objection.refused else "[yellow]warning[/yellow]"
+        out().print(f"{word}: {objection.reason}")
+
+
+def _show(plan: TrainPlan, done: Trained) -> None:
+    if done.package is None:
+        out().print(f"Training job {done.job.name} runs. The same command follows it and registers the result.")
+        return
+    ref = f"{plan.spec.name}:{done.package.version}"
+    if plan.package:
+        out().print(f"[bold]{ref}[/bold] was trained from exactly this already; nothing was done.")
+    else:
+        took = f" in {seconds(done.job.billable_s)} of billable time" if done.job.billable_s else ""
+        out().print(
+            f"[bold green]{ref}[/bold green] trained on {plan.parts.train_rows:,} rows{took}, waits for its gates"
+        )
+        for name, value in done.metrics.items():
+            out().print(f"  {name} = {value:.4f}")
+    out().print(f"Next:  bedplate evaluate {ref}")
+
+
+def _json(plan: TrainPlan, done: Trained | None) -> dict[str, Any]:
+    lineage = plan.lineage
+    told: dict[str, Any] = {
+        "model": plan.spec.name,
+        "training_job": plan.job_name,
+        "data_sha256": lineage.data_sha256,
+        "data_uri": lineage.data_uri,
+        "holdout_uri": lineage.holdout_uri,
+        "train_rows": plan.parts.train_rows,
+        "holdout_rows": plan.parts.holdout_rows,
+        "code_sha256": lineage.source.code_sha256,
+        "code_commit": lineage.source.commit,
+        "code_dirty": lineage.source.dirty,
+        "hyperparameters": dict(lineage.hyperparameters),
+        "max_usd": plan.cost.max_usd,
+        "version": plan.package.version if plan.package else None,
+    }
+    if done:
+        told |= {
+            "version": done.package.version if done.package else None,
+            "status": done.job.status,
+            "billable_s": done.job.billable_s,
+            "metrics": dict(done.metrics),
+            "unchanged": plan.package is not None,
+        }
+    return told

@@ -1,0 +1,81 @@
+"""`bedplate who-was-live`: which release was live at a time, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bedplate.cli import options
+from bedplate.cli.render import emit_json, out, table
+
+if TYPE_CHECKING:
+    from bedplate.domain.ledger import Live
+
+
+@click.command()
+@options.model
+@click.option(
+    "--at", "moment", default="now", show_default=True, help="ISO 8601 (UTC without a zone), '2 hours ago', now."
+)
+@options.stack
+@options.as_json
+def command(model: str, moment: str, stack: str, as_json: bool) -> None:
+    """Say which release of MODEL answered at a time, since when, and on whose word.
+
+    The answer comes from the ledger, whose records of releases are written after the endpoint itself was asked.
+
+    \b
+    Examples:
+      bedplate who-was-live flight-delay
+      bedplate who-was-live flight-delay --at "2 hours ago"
+      bedplate who-was-live flight-delay --at 2026-03-01T09:30 --json
+    """
+    from bedplate.domain.ledger import who_was_live
+    from bedplate.domain.moments import parse_moment
+    from bedplate.wiring import connect
+    from bedplate.workflows.ledger import Ledger
+
+    at = connect(options.project_dir(), stack)
+    at.model(model)
+    when = parse_moment(moment, at.clock.now())
+    live = who_was_live(Ledger(at.objects, at.outputs.ledger_bucket, at.clock).records(), model, when)
+    if as_json:
+        emit_json(_json(live, model, when, at.outputs.fallback_releases.get(model)))
+        return
+    if live is None:
+        fallback = at.outputs.fallback_releases.get(model, "the fallback")
+        out().print(f"Before the first deployment of {model}: release 0, {fallback}, which answers a constant.")
+        return
+    _show(live)
+
+
+def _show(live: Live) -> None:
+    until = f"until {live.until:%Y-%m-%d %H:%M:%S}" if live.until else "and still is"
+    out().print(f"[bold]{live.release}[/bold] (version {live.version}) at {live.at:%Y-%m-%d %H:%M:%S} UTC")
+    out().print(f"Live since {live.since:%Y-%m-%d %H:%M:%S} {until}.")
+    rows = [(r.seq, f"{r.at:%Y-%m-%d %H:%M:%S}", r.kind, r.actor, r.summary) for r in (*live.evidence, live.record)]
+    table("Because", ("#", "UTC", "Kind", "Actor", "What"), rows, right=("#",))
+
+
+def _json(live: Live | None, model: str, when: Any, fallback: str | None) -> dict[str, Any]:
+    if live is None:
+        return {
+            "model": model,
+            "at": when,
+            "release": fallback,
+            "version": 0,
+            "since": None,
+            "until": None,
+            "record": None,
+        }
+    return {
+        "model": live.model,
+        "at": live.at,
+        "release": live.release,
+        "version": live.version,
+        "since": live.since,
+        "until": live.until,
+        "record": live.record.to_json(),
+        "evidence": [r.to_json() for r in live.evidence],
+    }

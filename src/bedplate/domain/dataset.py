@@ -1,0 +1,95 @@
+"""Cuts a table, in order of time, into what the training script sees and what it never sees."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bedplate.domain.ledger import sha256
+from bedplate.errors import NotEnoughData
+from bedplate.settings import DataContract
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MIN_ROWS = 50
+"""Fewer rows than this in either part are no basis for anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Both parts as Parquet bytes. `data_sha256` is the hash of both; times are None without a time column."""
+
+    train: bytes
+    holdout: bytes
+    data_sha256: str
+    train_rows: int
+    holdout_rows: int
+    first: datetime | None
+    cut: datetime | None
+    """Time of the holdout's first row: everything before it is training."""
+    last: datetime | None
+    dropped_columns: tuple[str, ...]
+    """Columns of the table that the contract does not know: in neither part."""
+
+
+def split(table: pa.Table, contract: DataContract, holdout_fraction: float) -> Split:
+    """The last `holdout_fraction` of the rows, in order of the time column and then the keys, is the holdout.
+
+    Rows of the same moment are never parted: the cut moves back to the moment's first row (unless that would leave no
+    training at all). Without a time column the order of the rows counts. Raises NotEnoughData below `MIN_ROWS` each.
+    """
+    known = [name for name in contract.columns if name in table.column_names]
+    ordered = table.select(known)
+    if contract.time:
+        ordered = ordered.sort_by([(name, "ascending") for name in (contract.time, *contract.keys)])
+    cut = _cut(ordered, contract.time, holdout_fraction)
+    rows = ordered.num_rows
+    if cut < MIN_ROWS or rows - cut < MIN_ROWS:
+        raise NotEnoughData(
+            f"{rows} rows give {cut} to train on and {rows - cut} to judge by; at least {MIN_ROWS} each are needed",
+            next_step="bedplate train <model> --data <more rows>",
+        )
+    train, holdout = to_parquet(ordered.slice(0, cut)), to_parquet(ordered.slice(cut))
+    return Split(
+        train=train,
+        holdout=holdout,
+        data_sha256=sha256(f"{sha256(train)}{sha256(holdout)}".encode()),
+        train_rows=cut,
+        holdout_rows=rows - cut,
+        first=_moment(ordered, contract.time, 0),
+        cut=_moment(ordered, contract.time, cut),
+        last=_moment(ordered, contract.time, rows - 1),
+        dropped_columns=tuple(name for name in table.column_names if name not in contract.columns),
+    )
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """The same table gives the same bytes (with the same version of Arrow): no pandas metadata, fixed settings."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata(None).combine_chunks(), buffer, compression="zstd", row_group_size=65536
+    )
+    return buffer.getvalue()
+
+
+def _cut(ordered: pa.Table, time: str | None, holdout_fraction: float) -> int:
+    rows = int(ordered.num_rows)
+    cut = rows - round(rows * holdout_fraction)
+    if time is None or not 0 < cut < rows:
+        return cut
+    import numpy as np
+
+    moments = ordered.column(time).to_numpy()
+    return int(np.searchsorted(moments, moments[cut], side="left")) or cut
+
+
+def _moment(ordered: pa.Table, time: str | None, row: int) -> datetime | None:
+    if time is None:
+        return None
+    value = ordered.column(time)[row].as_py()
+    return value if isinstance(value, datetime) else None

@@ -1,0 +1,49 @@
+"""Follows a job to its end: its status and its log as they come, and its failure in the job's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from bedplate.errors import JobFailed
+from bedplate.ports import Job, Say
+from bedplate.workflows.platform import Platform
+
+LOCAL_POLL_S = 0.2
+AWS_POLL_S = 5.0
+TAIL = 15
+
+_ENDED = ("Completed", "Failed", "Stopped")
+
+
+def follow(at: Platform, job: Job, *, kind: Literal["training", "processing"], say: Say) -> tuple[Job, Sequence[str]]:
+    """Wait until the job has ended; `status` and `log` events on the way. Returns it with the whole of its log.
+
+    Does not judge: a failed job is returned like any other.
+    """
+    pause_s = LOCAL_POLL_S if at.settings.target == "local" else AWS_POLL_S
+    observe = at.jobs.training if kind == "training" else at.jobs.processing
+    lines: list[str] = []
+    phase = ""
+    while True:
+        if job.phase != phase:
+            phase = job.phase
+            say("status", {"job": job.name, "status": job.status, "phase": phase})
+        ended = job.status in _ENDED
+        for line in at.jobs.log_lines(job.name, kind=kind, after=len(lines)):
+            lines.append(line)
+            say("log", {"job": job.name, "line": line})
+        if ended:
+            return job, lines
+        at.clock.sleep(pause_s)
+        job = observe(job.name)
+
+
+def must_have_completed(job: Job, lines: Sequence[str], *, what: str, kind: Literal["training", "processing"]) -> None:
+    """Raises JobFailed with the script's last exception, the end of the log and where the rest of it is."""
+    if job.status == "Completed":
+        return
+    reason = (job.failure_reason or "it gave no reason").strip()
+    verb = "was stopped" if job.status == "Stopped" else "failed"
+    tail = "".join(f"\n  | {line}" for line in lines[-TAIL:])
+    raise JobFailed(f"{what} {verb}: {reason}{tail}", next_step=f"bedplate models log {job.name} --kind {kind}")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedplate.errors import ApprovalNeeded, NotFound, UsageError
+from bedplate.workflows.approve import Approved, ApproveRequest, approve
+from bedplate.workflows.ledger import Ledger
+from builders import a_package, a_platform, a_spec, settings
+from fakes import FakePlatform
+
+PASSED = {"verdict": "PASS", "evaluation_uri": "s3://artifacts/evaluations/1.json"}
+
+
+def stage(tmp_path: Path, *, risk: str = "low", target: str = "local", **metadata: str) -> FakePlatform:
+    changes = {"settings": settings(target=target)}
+    at = a_platform(tmp_path, a_spec(risk=risk), **changes)
+    at.registry.held["bedplate-local-churn"] = [a_package(1, metadata={**PASSED, **metadata})]
+    return at
+
+
+def yes(at: FakePlatform, person: str | None = None, **changes: Any) -> Approved:
+    return approve(at, replace(ApproveRequest("churn"), person=person, **changes))
+
+
+def kinds(at: FakePlatform) -> list[str]:
+    return [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()]
+
+
+def status(at: FakePlatform) -> str:
+    return at.registry.get("bedplate-local-churn", 1).approval
+
+
+def test_a_version_that_passed_is_approved_in_registry_and_ledger(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    done = yes(at)
+    assert (done.outcome, status(at), kinds(at)) == ("approved", "Approved", ["approved"])
+    assert at.registry.get("bedplate-local-churn", 1).metadata["approved_by"] == "ada@example.com"
+
+
+def test_approving_again_changes_nothing(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    yes(at)
+    assert yes(at, version=1).outcome == "unchanged"
+    assert kinds(at) == ["approved"]
+
+
+def test_a_run_killed_before_the_ledger_is_completed(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    yes(at)
+    at.objects.held.clear()
+    assert yes(at, version=1).outcome == "approved"
+    assert kinds(at) == ["approved"]
+
+
+@pytest.mark.parametrize("verdict", ["FAIL", "NO_DATA"])
+def test_a_shut_gate_is_not_approved_without_force(tmp_path: Path, verdict: str) -> None:
+    at = stage(tmp_path, verdict=verdict)
+    with pytest.raises(ApprovalNeeded, match=verdict) as refused:
+        yes(at)
+    assert refused.value.exit_code == 4
+    assert (status(at), kinds(at)) == ("PendingManualApproval", [])
+
+
+def test_force_needs_a_reason_and_keeps_it(tmp_path: Path) -> None:
+    at = stage(tmp_path, verdict="FAIL")
+    with pytest.raises(UsageError, match="reason"):
+        yes(at, force=True)
+    done = yes(at, force=True, reason="a drill")
+    assert done.waived
+    assert kinds(at) == ["forced"]
+    assert at.registry.get("bedplate-local-churn", 1).metadata["force_reason"] == "a drill"
+
+
+def test_a_dirty_tree_is_never_approved_without_force(tmp_path: Path) -> None:
+    with pytest.raises(ApprovalNeeded, match="changed after the commit"):
+        yes(stage(tmp_path, code_dirty="true"))
+
+
+def test_high_risk_takes_two_people_in_two_commands(tmp_path: Path) -> None:
+    at = stage(tmp_path, risk="high")
+    with pytest.raises(ApprovalNeeded, match="1 more person"):
+        yes(at, "ada@example.com")
+    with pytest.raises(ApprovalNeeded):
+        yes(at, "ada@example.com")
+    assert (status(at), kinds(at)) == ("PendingManualApproval", ["approved"])
+    done = yes(at, "grace@example.com")
+    assert done.people == ("ada@example.com", "grace@example.com")
+    assert (status(at), kinds(at)) == ("Approved", ["approved", "approved"])
+
+
+def test_a_first_yes_on_other_evidence_does_not_count(tmp_path: Path) -> None:
+    at = stage(tmp_path, risk="high")
+    with pytest.raises(ApprovalNeeded):
+        yes(at, "ada@example.com")
+    at.registry.annotate(at.registry.get("bedplate-local-churn", 1), {"evaluation_uri": "s3://artifacts/new.json"})
+    with pytest.raises(ApprovalNeeded):
+        yes(at, "grace@example.com")
+
+
+def test_a_rejection_needs_a_reason_and_undoes_the_first_yes(tmp_path: Path) -> None:
+    at = stage(tmp_path, risk="high")
+    with pytest.raises(ApprovalNeeded):
+        yes(at, "ada@example.com")
+    with pytest.raises(UsageError):
+        yes(at, reject=True)
+    assert yes(at, reject=True, reason="broken feed", version=1).outcome == "rejected"
+    assert status(at) == "Rejected"
+    with pytest.raises(ApprovalNeeded):
+        yes(at, "grace@example.com", version=1)
+
+
+def test_the_newest_version_that_waits_is_meant(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    at.registry.held["bedplate-local-churn"] += [
+        a_package(2, metadata=PASSED),
+        a_package(3, metadata=PASSED, approval="Rejected"),
+    ]
+    assert yes(at).package.version == 2
+
+
+def test_nothing_that_waits_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="waits"):
+        yes(a_platform(tmp_path))
+
+
+def test_on_aws_nobody_speaks_for_somebody_else(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--as"):
+        yes(stage(tmp_path, target="aws"), "grace@example.com")

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedplate.errors import JobFailed, NotFound, OverBudget, UsageError
+from bedplate.ports import BudgetState
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.platform import silent
+from bedplate.workflows.train import Trained, TrainPlan, TrainRequest, plan, train
+from builders import a_platform, a_spec
+from fakes import FakePlatform, Heard, refuse
+
+TUNED = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 5})
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> FakePlatform:
+    folder = tmp_path / "models" / "churn"
+    folder.mkdir(parents=True)
+    (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
+    (folder / "model.yaml").write_text("name: churn")
+    write(tmp_path / "data.parquet", 500)
+    return a_platform(tmp_path, TUNED)
+
+
+def write(path: Path, rows: int, **changes: list[Any]) -> Path:
+    start = datetime(2013, 1, 1)
+    columns: Mapping[str, list[Any]] = {
+        "id": [f"c{i}" for i in range(rows)],
+        "at": [start + timedelta(hours=i) for i in range(rows)],
+        "left": [i % 2 for i in range(rows)],
+        "age": [float(i) for i in range(rows)],
+        "calls": [i % 7 for i in range(rows)],
+        "plan": ["pro" if i % 3 else "basic" for i in range(rows)],
+        **changes,
+    }
+    pq.write_table(pa.table(dict(columns)), path)
+    return path
+
+
+def request(at: FakePlatform, **changes: Any) -> TrainRequest:
+    return replace(TrainRequest("churn", at.project_dir / "data.parquet", {}), **changes)
+
+
+def planned(at: FakePlatform, **changes: Any) -> TrainPlan:
+    return plan(at, request(at, **changes), silent)
+
+
+def trained(at: FakePlatform, **changes: Any) -> Trained:
+    return train(at, planned(at, **changes), silent)
+
+
+def kinds(at: FakePlatform) -> list[tuple[str, int | None]]:
+    return [(r.kind, r.version) for r in Ledger(at.objects, "ledger", at.clock).records()]
+
+
+def test_a_training_ends_as_a_version_that_waits_and_as_a_record(at: FakePlatform) -> None:
+    done = trained(at)
+    assert done.package is not None
+    assert (done.package.version, done.package.approval) == (1, "PendingManualApproval")
+    assert done.package.artifact_uri.endswith("/output/model.tar.gz")
+    assert kinds(at) == [("trained", 1)]
+
+
+def test_planning_changes_nothing(at: FakePlatform) -> None:
+    planned(at)
+    assert not at.objects.puts
+    assert not at.jobs.trainings
+
+
+def test_the_holdout_is_uploaded_but_never_enters_the_job(at: FakePlatform) -> None:
+    done = trained(at)
+    job = at.jobs.trainings[done.job.name]
+    assert done.package is not None
+    holdout = done.package.metadata["holdout_uri"]
+    assert at.objects.exists(holdout)
+    assert not [uri for uri in job.channels.values() if holdout.startswith(uri)]
+
+
+def test_the_job_carries_tags_key_limits_and_parameters(at: FakePlatform) -> None:
+    done = trained(at, overrides={"max_iter": "50"}, seed=7)
+    job = at.jobs.trainings[done.job.name]
+    assert job.hyperparameters == {"max_iter": "50", "seed": "7"}
+    assert job.tags["Model"] == "churn"
+    assert set(job.tags) == {"Project", "Stack", "Model", "ModelVersion", "Owner", "CostCenter", "ManagedBy"}
+    assert (job.kms_key_arn, job.max_runtime_s) == (at.outputs.kms_key_arn, 3600)
+
+
+def test_the_same_training_again_finds_its_version_and_does_nothing(at: FakePlatform) -> None:
+    first, again = trained(at), trained(at)
+    assert again.package == first.package
+    assert len(at.jobs.trainings) == 1
+    assert kinds(at) == [("trained", 1)]
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"overrides": {"max_iter": "5"}}])
+def test_another_setting_is_another_training(at: FakePlatform, change: dict[str, Any]) -> None:
+    trained(at)
+    done = trained(at, **change)
+    assert done.package is not None
+    assert done.package.version == 2
+
+
+def test_changed_code_is_another_training(at: FakePlatform) -> None:
+    first = planned(at).job_name
+    (at.project_dir / "models" / "churn" / "train.py").write_text("# SM_MODEL_DIR")
+    assert planned(at).job_name != first
+
+
+def test_a_run_killed_while_the_job_ran_is_completed_by_the_same_command(at: FakePlatform) -> None:
+    train(at, planned(at), silent, wait=False)
+    assert kinds(at) == []
+    done = trained(at)
+    assert done.adopted
+    assert len(at.jobs.trainings) == 1
+    assert kinds(at) == [("trained", 1)]
+
+
+def test_a_run_killed_between_registry_and_ledger_records_once(at: FakePlatform) -> None:
+    trained(at)
+    at.objects.held = {u: b for u, b in at.objects.held.items() if not u.startswith("s3://ledger")}
+    trained(at)
+    trained(at)
+    assert len(at.registry.held["bedplate-local-churn"]) == 1
+    assert kinds(at) == [("trained", 1)]
+
+
+def test_a_job_that_still_runs_is_followed_to_its_end(at: FakePlatform) -> None:
+    name = train(at, planned(at), silent, wait=False).job.name
+    finished = at.jobs.held[name]
+    at.jobs.held[name] = replace(finished, status="InProgress", phase="Training", artifact_uri=None)
+    at.jobs.logs[name] = ["epoch 1"]
+    sleep = at.clock.sleep
+
+    def and_finish(seconds: float) -> None:
+        sleep(seconds)
+        at.jobs.logs[name].append("metric: train_auc=0.75")
+        at.jobs.held[name] = finished
+
+    at.clock.sleep = and_finish  # type: ignore[method-assign]
+    heard = Heard()
+    done = train(at, planned(at), heard)
+    assert done.metrics == {"train_auc": 0.75}
+    assert [e["line"] for e in heard.of("log")] == ["epoch 1", "metric: train_auc=0.75"]
+    assert [e["phase"] for e in heard.of("status")] == ["Training", "Completed"]
+
+
+def test_a_script_that_raises_is_told_with_its_exception_and_the_log(at: FakePlatform) -> None:
+    at.jobs.work = refuse("ValueError: no such column")
+    at.jobs.logs[planned(at).job_name] = ["Traceback ...", "ValueError: no such column"]
+    with pytest.raises(JobFailed, match="ValueError: no such column") as failed:
+        trained(at)
+    assert failed.value.exit_code == 1
+    assert failed.value.next_step is not None
+    assert "models log" in failed.value.next_step
+    assert "| Traceback" in failed.value.message
+    assert at.registry.held == {}
+    assert kinds(at) == []
+
+
+def test_after_a_failure_the_same_command_tries_again_under_the_next_name(at: FakePlatform) -> None:
+    at.jobs.work = refuse("boom")
+    with pytest.raises(JobFailed):
+        trained(at)
+    at.jobs.work = lambda request: None
+    assert trained(at).job.name.endswith("-2")
+
+
+def test_a_training_that_may_cost_too_much_is_refused_before_anything_is_uploaded(at: FakePlatform) -> None:
+    at.specs["churn"] = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 0.01})
+    with pytest.raises(OverBudget, match=r"training\.max_usd") as refused:
+        trained(at)
+    assert refused.value.exit_code == 8
+    assert not at.objects.puts
+    assert not at.jobs.trainings
+
+
+def test_a_used_up_budget_refuses_and_another_models_does_not(at: FakePlatform) -> None:
+    at.costs.held = [BudgetState("bedplate-local-fraud", 10, 12, None, ())]
+    assert planned(at).objections == ()
+    at.costs.held.append(BudgetState("bedplate-local-churn", 10, 12, None, ()))
+    with pytest.raises(OverBudget, match="used up"):
+        trained(at)
+
+
+def test_what_ran_already_is_registered_even_when_the_budget_is_gone(at: FakePlatform) -> None:
+    train(at, planned(at), silent, wait=False)
+    at.costs.held = [BudgetState("bedplate-local-churn", 10, 12, None, ())]
+    assert trained(at).package is not None
+
+
+def test_data_that_breaks_the_contract_is_refused_by_column(at: FakePlatform) -> None:
+    write(at.project_dir / "data.parquet", 500, calls=[-1] * 500)
+    with pytest.raises(UsageError, match="calls"):
+        planned(at)
+
+
+def test_data_that_is_not_there_is_said(at: FakePlatform) -> None:
+    with pytest.raises(NotFound, match=r"gone\.parquet"):
+        planned(at, data=at.project_dir / "gone.parquet")
+
+
+def test_a_file_that_is_no_table_is_said(at: FakePlatform) -> None:
+    (at.project_dir / "data.parquet").write_bytes(b"hello")
+    with pytest.raises(UsageError, match="cannot be read"):
+        planned(at)
+
+
+def test_a_model_that_the_stack_does_not_hold_names_the_way_there(at: FakePlatform) -> None:
+    at.outputs = at.outputs.model_copy(update={"models": ("fraud",)})
+    with pytest.raises(NotFound, match="does not hold") as missing:
+        planned(at)
+    assert missing.value.next_step is not None
+    assert "bedplate up" in missing.value.next_step
+
+
+def test_a_folder_without_git_is_said_to_be_of_unknown_state(at: FakePlatform) -> None:
+    assert planned(at).lineage.source.dirty == "unknown"
+    assert planned(at).lineage.source.commit == "none"
+
+
+def test_data_in_the_models_folder_is_no_code(at: FakePlatform) -> None:
+    before = planned(at).code
+    write(at.project_dir / "models" / "churn" / "data.parquet", 500)
+    (at.project_dir / "models" / "churn" / ".notes").write_text("hidden")
+    assert planned(at).code == before
