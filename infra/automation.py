@@ -1,4 +1,4 @@
-"""Which events reach people: a release's guard alarm, a deployment or endpoint in trouble, a model version's approval."""
+"""Which events reach people: a guard alarm, a deployment or endpoint in trouble, a model version's approval."""
 
 from __future__ import annotations
 

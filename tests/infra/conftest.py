@@ -1,0 +1,174 @@
+"""Runs the platform program under Pulumi's mocks and keeps what it registered and exported."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import runpy
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from builders import a_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Registered:
+    type: str
+    name: str
+    inputs: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.name}"
+
+    def document(self, key: str = "policy") -> list[dict[str, Any]]:
+        """The statements of a policy document among the inputs."""
+        return list(json.loads(self.inputs[key])["Statement"])
+
+
+@dataclass
+class Program:
+    """What one run of the program asked for."""
+
+    project: str
+    stack: str
+    resources: list[Registered] = field(default_factory=list)
+    exports: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, type_end: str) -> list[Registered]:
+        """All resources whose type ends like this; an empty answer is an error, so that no test passes over nothing."""
+        found = [r for r in self.resources if r.type.endswith(type_end)]
+        assert found, f"the program registers no {type_end}"
+        return found
+
+    def has(self, type_end: str) -> bool:
+        return any(r.type.endswith(type_end) for r in self.resources)
+
+
+def _mocks(program: Program) -> Any:
+    import pulumi
+
+    class Recorder(pulumi.runtime.Mocks):
+        def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+            if args.typ.startswith("aws:"):
+                program.resources.append(Registered(args.typ, args.name, dict(args.inputs)))
+            service = args.typ.split(":")[1].split("/")[0] if ":" in args.typ else "x"
+            made = {
+                "arn": f"arn:aws:{service}:{REGION}:{ACCOUNT}:{args.name}",
+                "name": f"{args.name}-1a2b3c4",
+                "keyId": "1234abcd",
+                "repositoryUrl": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{args.name}",
+            }
+            state = {**made, **args.inputs}
+            return f"{args.name}-id", state
+
+        def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+            assert args.token == "aws:index/getCallerIdentity:getCallerIdentity"
+            return {"accountId": ACCOUNT, "arn": "arn:aws:iam::1:root", "id": ACCOUNT, "userId": "u"}
+
+    return Recorder()
+
+
+def run_program(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
+    """Run `infra/` of this project with this configuration; what the program raises comes through."""
+    with warnings.catch_warnings():
+        # pulumi_aws itself raises them when it is imported, about names of its own.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=r".* has been deprecated in favor of ")
+        return contextvars.copy_context().run(_run, project_dir, stack, config)
+
+
+def _run(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
+    import pulumi
+    from pulumi.runtime.stack import run_pulumi_func
+
+    program, before, real_export = Program("bedplate", stack), set(sys.modules), pulumi.export
+
+    def export(name: str, value: Any) -> None:
+        pulumi.Output.from_input(value).apply(lambda known: program.exports.__setitem__(name, known))
+
+    async def main() -> None:
+        pulumi.runtime.set_mocks(_mocks(program), project=program.project, stack=stack, preview=False)
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+        pulumi.runtime.set_all_config(texts)
+        await run_pulumi_func(lambda: runpy.run_path(str(project_dir / "infra"), run_name="__main__"))
+
+    new_loop, loops = asyncio.new_event_loop, []
+
+    def remembered() -> asyncio.AbstractEventLoop:
+        loops.append(new_loop())
+        return loops[-1]
+
+    try:
+        pulumi.export, asyncio.new_event_loop = export, remembered
+        with asyncio.Runner() as runner:
+            runner.run(main())
+    finally:
+        pulumi.export, asyncio.new_event_loop = real_export, new_loop
+        for loop in loops:  # Pulumi's mock monitor makes one in every thread that it answers from, and leaves it open
+            loop.close()
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(project_dir / "infra")):
+                del sys.modules[name]
+    return program
+
+
+@pytest.fixture(scope="session")
+def a_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the repository's program and two models of the tests' own, `churn` and `prices`."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "infra").symlink_to(ROOT / "infra")
+    rare = {"rollout": {"strategy": "linear"}, "serving": {"instance_type": "ml.g5.xlarge"}}
+    for spec in (a_spec("churn"), a_spec("prices", **rare)):
+        folder = project / "models" / spec.name
+        folder.mkdir(parents=True)
+        (folder / "model.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json", exclude_none=True)))
+    return project
+
+
+def a_config(**changes: Any) -> dict[str, Any]:
+    """A stack file's `config`, `changes` under the `bedplate:` keys."""
+    values = {
+        "target": "aws",
+        "owner": "platform@example.com",
+        "cost_center": "ml",
+        "models": ["churn", "prices"],
+        "budget": {"monthly_usd": 1000},
+        "alerts": {"emails": ["finance@example.com", "ops@example.com"]},
+        **changes,
+    }
+    return {"aws:region": REGION, **{f"bedplate:{key}": value for key, value in values.items()}}
+
+
+@pytest.fixture(scope="session")
+def ran(a_project: Path) -> Callable[..., Program]:
+    """The program's run by stack and changes of the configuration, each made once."""
+    done: dict[str, Program] = {}
+
+    def run(stack: str = "prod", **changes: Any) -> Program:
+        key = json.dumps([stack, changes], sort_keys=True)
+        if key not in done:
+            done[key] = run_program(a_project, stack, a_config(**changes))
+        return done[key]
+
+    return run
+
+
+@pytest.fixture
+def prod(ran: Callable[..., Program]) -> Program:
+    return ran("prod")
+
+
+@pytest.fixture
+def laptop(ran: Callable[..., Program]) -> Program:
+    return ran("local", target="local", storage={"force_destroy": True})

@@ -1,0 +1,339 @@
+"""Policy as code: what every resource of the platform must be, whatever the stack."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bedplate.domain import names, tags
+
+from .conftest import Program, Registered
+
+# Types of pulumi-aws without a `tags` argument.
+TAGLESS = {
+    "aws:appautoscaling/policy:Policy",
+    "aws:cloudwatch/eventTarget:EventTarget",
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:kms/alias:Alias",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketVersioning:BucketVersioning",
+    "aws:sns/topicPolicy:TopicPolicy",
+    "aws:sns/topicSubscription:TopicSubscription",
+}
+
+
+@pytest.fixture(params=["prod", "laptop"])
+def program(request: pytest.FixtureRequest) -> Program:
+    return request.getfixturevalue(request.param)
+
+
+def key_arn(program: Program) -> str:
+    return str(program.exports["kms_key_arn"])
+
+
+def by_bucket(program: Program, type_end: str) -> dict[str, Registered]:
+    """One resource of this type for every bucket, by bucket name; the test fails when a bucket lacks one."""
+    buckets = {r.inputs["bucket"] for r in program.of("s3/bucket:Bucket")}
+    found = {r.inputs["bucket"]: r for r in program.of(type_end)}
+    assert set(found) == buckets
+    return found
+
+
+def grants(program: Program) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every Allow statement that a role's own policy holds."""
+    for policy in program.of("iam/rolePolicy:RolePolicy"):
+        for statement in policy.document():
+            if statement["Effect"] == "Allow":
+                yield policy.name, statement
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+# --- encryption -----------------------------------------------------------------------------------------------------
+
+
+def test_every_bucket_is_encrypted_with_the_platform_key(program: Program) -> None:
+    for resource in by_bucket(program, "BucketServerSideEncryptionConfiguration").values():
+        (rule,) = resource.inputs["rules"]
+        default = rule["applyServerSideEncryptionByDefault"]
+        assert default == {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key_arn(program)}
+        assert rule["bucketKeyEnabled"] is True
+
+
+def test_the_key_rotates(program: Program) -> None:
+    for key in program.of("kms/key:Key"):
+        assert key.inputs["enableKeyRotation"] is True
+
+
+def test_topics_images_capture_and_job_volumes_are_encrypted_with_the_platform_key(program: Program) -> None:
+    key = key_arn(program)
+    for topic in program.of("sns/topic:Topic"):
+        assert topic.inputs["kmsMasterKeyId"] == key
+    for repository in program.of("ecr/repository:Repository"):
+        assert repository.inputs["encryptionConfigurations"] == [{"encryptionType": "KMS", "kmsKey": key}]
+    for config in program.of("EndpointConfiguration"):
+        assert config.inputs["dataCaptureConfig"]["kmsKeyId"] == key
+    for job in program.of("DataQualityJobDefinition"):
+        assert job.inputs["jobResources"]["clusterConfig"]["volumeKmsKeyId"] == key
+        assert job.inputs["dataQualityJobOutputConfig"]["kmsKeyId"] == key
+
+
+def test_endpoint_volumes_are_encrypted_unless_the_instance_encrypts_its_own_disk(program: Program) -> None:
+    configs = {c.name.split("-")[2]: c.inputs for c in program.of("EndpointConfiguration")}
+    assert configs["churn"]["kmsKeyArn"] == key_arn(program)  # ml.m5.large
+    assert configs["prices"].get("kmsKeyArn") is None  # ml.g5.xlarge: SageMaker refuses a key
+
+
+# --- access ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_bucket_can_become_public(program: Program) -> None:
+    for resource in by_bucket(program, "BucketPublicAccessBlock").values():
+        switches = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+        assert all(resource.inputs[switch] is True for switch in switches), str(resource)
+    for resource in by_bucket(program, "BucketOwnershipControls").values():
+        assert resource.inputs["rule"] == {"objectOwnership": "BucketOwnerEnforced"}
+
+
+def test_no_bucket_or_topic_answers_without_tls(program: Program) -> None:
+    policies = [*by_bucket(program, "BucketPolicy").values(), *program.of("TopicPolicy")]
+    for resource in policies:
+        denials = [s for s in resource.document() if s["Effect"] == "Deny"]
+        assert any(
+            s["Principal"] == "*" and s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for s in denials
+        ), str(resource)
+
+
+def test_no_resource_policy_lets_strangers_in(program: Program) -> None:
+    for resource in [*program.of("BucketPolicy"), *program.of("TopicPolicy")]:
+        for statement in resource.document():
+            if statement["Effect"] == "Allow":
+                assert statement["Principal"] not in ("*", {"AWS": "*"}), str(resource)
+                assert "Condition" in statement, str(resource)
+
+
+def test_no_role_has_a_wildcard_action_on_a_wildcard_resource(program: Program) -> None:
+    for who, statement in grants(program):
+        if "*" in listed(statement["Resource"]):
+            for action in listed(statement["Action"]):
+                assert "*" not in action, f"{who}: {action} on *"
+
+
+def test_no_role_is_an_administrator(program: Program) -> None:
+    for who, statement in grants(program):
+        assert "*" not in listed(statement["Action"]), who
+        assert not any(a.startswith("iam:") and "*" in a.replace("GetPolicy*", "") for a in listed(statement["Action"]))
+
+
+def test_only_the_platform_engineer_may_write_roles_and_only_under_the_boundary(program: Program) -> None:
+    writes = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"}
+    seen = 0
+    for who, statement in grants(program):
+        if writes & set(listed(statement["Action"])):
+            seen += 1
+            assert who == "platform-engineer"
+            assert "iam:PermissionsBoundary" in statement["Condition"]["StringEquals"]
+    assert seen == 1
+
+
+def test_every_role_is_under_the_boundary_and_trusts_only_this_account(program: Program) -> None:
+    for role in program.of("iam/role:Role"):
+        assert role.inputs["permissionsBoundary"].endswith(":boundary"), str(role)
+        for statement in role.document("assumeRolePolicy"):
+            assert "Condition" in statement, str(role)
+            assert statement["Principal"] in (
+                {"Service": "sagemaker.amazonaws.com"},
+                {"AWS": "arn:aws:iam::123456789012:root"},
+            )
+
+
+def test_nobody_can_delete_from_the_ledger(program: Program) -> None:
+    ledger = next(r for r in program.of("s3/bucket:Bucket") if "-ledger-" in r.inputs["bucket"])
+    (boundary,) = program.of("iam/policy:Policy")
+    denied = {a for s in boundary.document() if s["Sid"] == "LedgerStays" for a in s["Action"]}
+    assert {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"} <= denied
+    (resource,) = next(s["Resource"] for s in boundary.document() if s["Sid"] == "LedgerStays")
+    assert resource == f"arn:aws:s3:us-east-1:123456789012:{ledger.name}/*"
+
+
+def test_those_who_train_and_release_cannot_approve(program: Program) -> None:
+    for who in ("data-scientist", "reconciler"):
+        policy = next(p for p in program.of("RolePolicy") if p.name == who)
+        denials = [s for s in policy.document() if s["Effect"] == "Deny"]
+        assert any(
+            "sagemaker:UpdateModelPackage" in s["Action"]
+            and s["Condition"] == {"StringEquals": {"sagemaker:ModelApprovalStatus": "Approved"}}
+            for s in denials
+        )
+
+
+def test_the_approver_can_neither_train_nor_release(program: Program) -> None:
+    actions = {a for who, s in grants(program) if who == "approver" for a in listed(s["Action"])}
+    assert "sagemaker:UpdateModelPackage" in actions
+    assert not {a for a in actions if a.startswith(("sagemaker:Create", "sagemaker:UpdateEndpoint", "iam:"))}
+
+
+def test_inline_policies_fit_iams_limit(program: Program) -> None:
+    for policy in program.of("RolePolicy"):
+        assert len("".join(policy.inputs["policy"].split())) <= 10_240, policy.name
+    for policy in program.of("iam/policy:Policy"):
+        assert len("".join(policy.inputs["policy"].split())) <= 6_144, policy.name
+
+
+# --- keeping ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_bucket_is_versioned_and_cleans_up_after_itself(program: Program) -> None:
+    for resource in by_bucket(program, "BucketVersioning").values():
+        assert resource.inputs["versioningConfiguration"] == {"status": "Enabled"}
+    for resource in by_bucket(program, "BucketLifecycleConfiguration").values():
+        assert any("abortIncompleteMultipartUpload" in rule for rule in resource.inputs["rules"]), str(resource)
+
+
+def test_models_and_ledger_never_expire_and_capture_does(program: Program) -> None:
+    rules = {b.split("-")[2]: r.inputs["rules"] for b, r in by_bucket(program, "LifecycleConfiguration").items()}
+    expiring = {
+        purpose: {rule["filter"]["prefix"]: rule["expiration"]["days"] for rule in held if "expiration" in rule}
+        for purpose, held in rules.items()
+    }
+    assert expiring["ledger"] == {}
+    assert not any("noncurrentVersionExpiration" in rule for rule in rules["ledger"])
+    assert not any("training/".startswith(prefix) or prefix.startswith("training/") for prefix in expiring["artifacts"])
+    assert expiring["capture"] == {"capture/churn/": 90, "capture/prices/": 90}
+
+
+def test_a_data_contract_shortens_retention_and_never_lengthens_it(ran: Any) -> None:
+    program = ran("short", storage={"data_retention_days": 100})
+    (data,) = [r for b, r in by_bucket(program, "LifecycleConfiguration").items() if "-data-" in b]
+    days = {r["filter"]["prefix"]: r["expiration"]["days"] for r in data.inputs["rules"] if "expiration" in r}
+    assert days["datasets/churn/"] == 100  # the contract says 365
+    (data,) = [r for b, r in by_bucket(ran("prod"), "LifecycleConfiguration").items() if "-data-" in b]
+    days = {r["filter"]["prefix"]: r["expiration"]["days"] for r in data.inputs["rules"] if "expiration" in r}
+    assert days["datasets/churn/"] == 365  # the stack says 730
+
+
+def test_the_ledger_is_locked_on_aws_and_only_there(prod: Program, laptop: Program) -> None:
+    (lock,) = prod.of("BucketObjectLockConfiguration")
+    assert "-ledger-" in lock.inputs["bucket"]
+    assert lock.inputs["rule"]["defaultRetention"]["mode"] == "GOVERNANCE"
+    assert not laptop.has("BucketObjectLockConfiguration")
+
+
+def test_images_cannot_be_overwritten_and_are_scanned(program: Program) -> None:
+    for repository in program.of("ecr/repository:Repository"):
+        assert repository.inputs["imageTagMutability"] == "IMMUTABLE"
+        assert repository.inputs["imageScanningConfiguration"] == {"scanOnPush": True}
+
+
+# --- watching and paying --------------------------------------------------------------------------------------------
+
+
+def test_every_endpoint_captures_input_and_output(program: Program) -> None:
+    assert len(program.of("EndpointConfiguration")) == len(program.of("endpoint:Endpoint"))
+    for config in program.of("EndpointConfiguration"):
+        capture = config.inputs["dataCaptureConfig"]
+        assert capture["enableCapture"] is True
+        assert {o["captureMode"] for o in capture["captureOptions"]} == {"Input", "Output"}
+        bucket = program.exports["capture_bucket"]
+        model = config.name.split("-")[2]
+        assert capture["destinationS3Uri"] == f"s3://{bucket}/capture/{model}"
+
+
+def test_every_endpoint_has_its_alarms_schedule_scaling_and_budget(program: Program) -> None:
+    alarms = {a.inputs["name"]: a.inputs for a in program.of("MetricAlarm")}
+    budgets = {b.inputs["name"] for b in program.of("Budget")}
+    schedules = {s.inputs["name"] for s in program.of("MonitoringSchedule")}
+    scaled = {t.inputs["resourceId"] for t in program.of("appautoscaling/target:Target")}
+    for endpoint in program.of("endpoint:Endpoint"):
+        name = names.ModelNames("bedplate", program.stack, endpoint.name.split("-")[2])
+        assert {name.errors_alarm, name.latency_alarm, name.drift_alarm} <= set(alarms)
+        assert name.budget in budgets
+        assert name.monitoring_schedule in schedules
+        assert f"endpoint/{name.endpoint}/variant/{names.VARIANT}" in scaled
+        rollback = endpoint.inputs["deploymentConfig"]["autoRollbackConfiguration"]["alarms"]
+        assert [a["alarmName"] for a in rollback] == list(name.rollback_alarms)
+    assert program.exports["platform_budget"] in budgets
+
+
+def test_every_alarm_tells_somebody_and_missing_data_is_no_alarm(program: Program) -> None:
+    for alarm in program.of("MetricAlarm"):
+        assert alarm.inputs["alarmActions"] == [program.exports["alerts_topic_arn"]], str(alarm)
+        assert alarm.inputs["treatMissingData"] == "notBreaching", str(alarm)
+
+
+def test_alarm_thresholds_are_the_slo_in_the_metrics_own_units(prod: Program) -> None:
+    alarms = {a.inputs["name"]: a.inputs for a in prod.of("MetricAlarm")}
+    assert alarms["bedplate-prod-churn-errors"]["threshold"] == 0.01  # 1 % as a share
+    assert alarms["bedplate-prod-churn-latency"]["threshold"] == 500_000  # 500 ms in microseconds
+    assert alarms["bedplate-prod-churn-drift"]["threshold"] == 0.25
+
+
+def test_rollouts_become_sagemakers_traffic_routing(prod: Program) -> None:
+    routing = {
+        e.name.split("-")[2]: e.inputs["deploymentConfig"]["blueGreenUpdatePolicy"]["trafficRoutingConfiguration"]
+        for e in prod.of("endpoint:Endpoint")
+    }
+    step = {"type": "CAPACITY_PERCENT", "value": 10}
+    assert routing["churn"] == {"type": "CANARY", "waitIntervalInSeconds": 600, "canarySize": step}
+    assert routing["prices"] == {"type": "LINEAR", "waitIntervalInSeconds": 600, "linearStepSize": step}
+
+
+def test_budgets_tell_people_at_every_threshold_actual_and_forecast(program: Program) -> None:
+    for budget in program.of("Budget"):
+        told = Counter((n["notificationType"], n["threshold"]) for n in budget.inputs["notifications"])
+        assert told == Counter({("ACTUAL", 50): 1, ("ACTUAL", 80): 1, ("ACTUAL", 100): 1, ("FORECASTED", 100): 1})
+        for notification in budget.inputs["notifications"]:
+            assert notification["subscriberSnsTopicArns"] == [program.exports["alerts_topic_arn"]]
+            assert notification["subscriberEmailAddresses"] == ["finance@example.com", "ops@example.com"]
+
+
+def test_budgets_count_by_cost_allocation_tag(prod: Program) -> None:
+    filters = {b.inputs["name"]: b.inputs["costFilters"] for b in prod.of("Budget")}
+    assert filters["bedplate-prod"] == [{"name": "TagKeyValue", "values": ["user:Project$bedplate"]}]
+    assert filters["bedplate-prod-churn"] == [{"name": "TagKeyValue", "values": ["user:Model$churn"]}]
+
+
+def test_every_event_rule_has_a_target_and_a_pattern_that_names_this_environment(program: Program) -> None:
+    targets = {t.inputs["rule"] for t in program.of("EventTarget")}
+    for rule in program.of("EventRule"):
+        assert rule.inputs["name"] in targets
+        detail = json.loads(rule.inputs["eventPattern"])["detail"]
+        assert f"bedplate-{program.stack}-" in json.dumps(detail)
+
+
+# --- tags -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_taggable_resource_says_who_pays_and_who_owns(program: Program) -> None:
+    needed = set(tags.KEYS) - {"Model", "ModelVersion"}
+    for resource in program.resources:
+        if resource.type in TAGLESS:
+            assert "tags" not in resource.inputs, f"{resource} takes tags: remove it from TAGLESS"
+        else:
+            assert needed <= set(resource.inputs.get("tags") or {}), str(resource)
+
+
+def test_what_belongs_to_a_model_names_the_model(program: Program) -> None:
+    types = (
+        "Endpoint",
+        "EndpointConfiguration",
+        "Model",
+        "DataQualityJobDefinition",
+        "MetricAlarm",
+        "ModelPackageGroup",
+    )
+    for resource in program.resources:
+        if resource.type.split(":")[-1] in types:
+            assert resource.inputs["tags"]["Model"] in ("churn", "prices"), str(resource)
