@@ -134,15 +134,17 @@ def _line(file: TextIO, row: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _progress(as_json: bool, total: int | None) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
+    from bedplate.workflows.platform import silent
+
     if as_json or not sys.stderr.isatty():
-        yield lambda event, fields: None
+        yield silent
         return
     from bedplate.cli.render import progress
 
     with progress() as bar:
         task = bar.add_task("sending", total=total, note="")
 
-        def say(event: str, fields: Mapping[str, Any]) -> None:
+        def say(_: str, fields: Mapping[str, Any]) -> None:
             failed = f", {fields['failed']} requests failed" if fields.get("failed") else ""
             bar.update(task, completed=fields["done"], note=f"{fields['done']:,} rows{failed}")
 

@@ -85,8 +85,9 @@ def invoke(
         try:
             answer = platform.endpoints.invoke(endpoint, encode(rows))
         except UsageError as exc:
+            first = number * request.batch + 1
             raise UsageError(
-                f"Request {number} (rows {number * request.batch + 1} to {number * request.batch + len(rows)}): {exc.message}",
+                f"Rows {first:,} to {first + len(rows) - 1:,}: {exc.message}",
                 next_step=f"bedplate models check {request.model}, or mend the rows",
             ) from exc
         except PlatformError as exc:
