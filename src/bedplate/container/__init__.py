@@ -1,0 +1,1 @@
+"""What runs inside SageMaker's containers: train, serve, monitor, evaluate; no cloud SDK, imports when needed."""
