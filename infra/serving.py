@@ -191,21 +191,23 @@ class Serving(pulumi.ComponentResource):
         )
 
 
-def _deployment(spec: ModelSpec, alarms: list[aws.cloudwatch.MetricAlarm]) -> dict[str, object]:
+def _deployment(
+    spec: ModelSpec, alarms: list[aws.cloudwatch.MetricAlarm]
+) -> aws.sagemaker.EndpointDeploymentConfigArgsDict:
     """SageMaker's blue/green policy in the words of model.yaml's `rollout`."""
     rollout = spec.rollout
-    routing: dict[str, object] = {
-        "type": rollout.strategy.replace("-", "_").upper(),
-        "wait_interval_in_seconds": rollout.bake_s,
-    }
-    step = {"type": "CAPACITY_PERCENT", "value": rollout.canary_pct}
-    if rollout.strategy == "canary":
-        routing["canary_size"] = step
-    if rollout.strategy == "linear":
-        routing["linear_step_size"] = step
     return {
         "blue_green_update_policy": {
-            "traffic_routing_configuration": routing,
+            "traffic_routing_configuration": {
+                "type": rollout.strategy.replace("-", "_").upper(),
+                "wait_interval_in_seconds": rollout.bake_s,
+                "canary_size": {"type": "CAPACITY_PERCENT", "value": rollout.canary_pct}
+                if rollout.strategy == "canary"
+                else None,
+                "linear_step_size": {"type": "CAPACITY_PERCENT", "value": rollout.canary_pct}
+                if rollout.strategy == "linear"
+                else None,
+            },
             "termination_wait_in_seconds": DRAIN_S,
         },
         "auto_rollback_configuration": {"alarms": [{"alarm_name": alarm.name} for alarm in alarms]},

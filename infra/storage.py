@@ -171,15 +171,38 @@ def _tls_only(bucket_arn: pulumi.Output[str]) -> dict[str, object]:
     }
 
 
-def _lifecycle(purpose: names.BucketPurpose, args: StorageArgs) -> list[dict[str, object]]:
+def _lifecycle(
+    purpose: names.BucketPurpose, args: StorageArgs
+) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
     """What goes when. Models and ledger records never expire: a release that serves needs its artifact for ever."""
-    rules = [_rule("abandoned-uploads", abort_incomplete_multipart_upload={"days_after_initiation": 7})]
+    rules: list[aws.s3.BucketLifecycleConfigurationRuleArgsDict] = [
+        {
+            "id": "abandoned-uploads",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+        }
+    ]
     if purpose == "ledger":
         return rules
-    rules.append(_rule("noncurrent", noncurrent_version_expiration={"noncurrent_days": NONCURRENT_DAYS}))
+    rules.append(
+        {
+            "id": "noncurrent",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS},
+        }
+    )
     for model, name in args.model_names.items():
         for what, prefix, days in _expiring(purpose, name, args.retention, args.model_retention_days[model]):
-            rules.append(_rule(f"{model}-{what}", prefix, expiration={"days": days}))
+            rules.append(
+                {
+                    "id": f"{model}-{what}",
+                    "status": "Enabled",
+                    "filter": {"prefix": prefix},
+                    "expiration": {"days": days},
+                }
+            )
     return rules
 
 
@@ -192,7 +215,3 @@ def _expiring(
         days = min(stack.data_retention_days, contract_days)
         return (("datasets", name.datasets_prefix, days), ("labels", name.labels_prefix, days))
     return (("capture", name.capture_prefix, min(stack.capture_retention_days, contract_days)),)
-
-
-def _rule(rule_id: str, prefix: str = "", **actions: object) -> dict[str, object]:
-    return {"id": rule_id, "status": "Enabled", "filter": {"prefix": prefix}, **actions}
