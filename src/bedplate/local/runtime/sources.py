@@ -1,0 +1,135 @@
+"""What a variant of an endpoint is to serve: image, environment and artifact of its model, found in the records."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedplate.local.hooks import Record, Services
+from bedplate.local.runtime import archives, transfer
+
+
+class CannotServe(Exception):
+    """Why an endpoint cannot come up, as its FailureReason says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """`artifact` is the object's address; None for a model without one. `digest` says what is the same."""
+
+    model: str
+    image: str
+    environment: tuple[tuple[str, str], ...]
+    artifact: str | None
+    artifact_digest: str
+    packed: bool = True
+
+    @property
+    def digest(self) -> str:
+        text = repr((self.image, self.environment, self.artifact_digest))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_of(services: Services, model_name: str) -> ModelSource:
+    """Raises CannotServe when the model, its package or its artifact does not exist."""
+    model = services.record("model", model_name)
+    if model is None:
+        raise CannotServe(f'Could not find model "{model_name}".')
+    container = _container_of(services, model)
+    address, packed = _artifact_of(container)
+    return ModelSource(
+        model=model_name,
+        image=container.get("Image") or "",
+        environment=tuple(sorted((container.get("Environment") or {}).items())),
+        artifact=address,
+        artifact_digest=_digest(services, address, packed) if address else "none",
+        packed=packed,
+    )
+
+
+class Shelf:
+    """Unpacked models, each content once, for as long as anything serves it."""
+
+    def __init__(self, services: Services, folder: Path) -> None:
+        self._services = services
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._users: Counter[str] = Counter()
+
+    def take(self, source: ModelSource) -> Path:
+        """A container root whose `model/` holds the artifact. Raises CannotServe when it cannot be unpacked."""
+        root = self._folder / source.artifact_digest
+        with self._lock:
+            if not root.is_dir():
+                self._fill(source, root)
+            self._users[source.artifact_digest] += 1
+        return root
+
+    def put_back(self, source: ModelSource) -> None:
+        with self._lock:
+            self._users[source.artifact_digest] -= 1
+            if self._users[source.artifact_digest] <= 0:
+                del self._users[source.artifact_digest]
+                shutil.rmtree(self._folder / source.artifact_digest, ignore_errors=True)
+
+    def _fill(self, source: ModelSource, root: Path) -> None:
+        """Under another name first: a root that exists is whole."""
+        draft = root.with_name(root.name + ".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        (draft / "model").mkdir(parents=True)
+        try:
+            if source.artifact and source.packed:
+                bucket, key = transfer.split_uri(source.artifact)
+                archives.unpack(self._services.object_path(bucket, key), draft / "model")
+            elif source.artifact:
+                transfer.download(self._services, source.artifact, draft / "model")
+        except (ValueError, KeyError, transfer.MissingData) as exc:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise CannotServe(f"Failed to load model data from {source.artifact}: {exc.args[0]}") from exc
+        draft.rename(root)
+
+
+def _container_of(services: Services, model: Record) -> dict[str, Any]:
+    containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers") or []
+    if len(containers) != 1:
+        raise CannotServe(
+            f'Model "{model["ModelName"]}" has {len(containers)} containers; the local platform serves exactly one.'
+        )
+    container = dict(containers[0])
+    arn = container.get("ModelPackageName")
+    if not arn:
+        return container
+    package = services.record("model-package", arn)
+    if package is None:
+        raise CannotServe(f"ModelPackage {arn} does not exist.")
+    packaged = dict(package["InferenceSpecification"]["Containers"][0])
+    merged = {**(packaged.get("Environment") or {}), **(container.get("Environment") or {})}
+    return {**packaged, **{k: v for k, v in container.items() if v}, "Environment": merged}
+
+
+def _artifact_of(container: dict[str, Any]) -> tuple[str | None, bool]:
+    """Address of the artifact, and whether it is one archive."""
+    if container.get("ModelDataUrl"):
+        return container["ModelDataUrl"], True
+    source = (container.get("ModelDataSource") or {}).get("S3DataSource")
+    if not source:
+        return None, True
+    return source["S3Uri"], source.get("CompressionType", "Gzip") == "Gzip"
+
+
+def _digest(services: Services, address: str, packed: bool) -> str:
+    try:
+        bucket, key = transfer.split_uri(address)
+        names = [key] if packed else services.list_objects(bucket, key)
+        total = hashlib.sha256()
+        for name in names:
+            with services.object_path(bucket, name).open("rb") as content:
+                total.update(name.encode() + hashlib.file_digest(content, "sha256").digest())
+    except (KeyError, transfer.MissingData) as exc:
+        raise CannotServe(f"Could not find model data at {address}: {exc.args[0]}.") from exc
+    return total.hexdigest()[:16]

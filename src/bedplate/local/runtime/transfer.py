@@ -1,0 +1,108 @@
+"""Moving objects of the platform's S3 into folders and back, by the rules of SageMaker's S3 data sources."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import mimetypes
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from bedplate.local.hooks import Services
+
+
+class MissingData(Exception):
+    """There is nothing at an address that a request names; the message is SageMaker's."""
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of an s3:// address. Raises MissingData for any other.
+
+    >>> split_uri("s3://bucket/a/b.csv")
+    ('bucket', 'a/b.csv')
+    """
+    scheme, _, rest = uri.partition("://")
+    if scheme != "s3" or not rest:
+        raise MissingData(f'"{uri}" is no S3 address: s3://bucket/key was expected')
+    bucket, _, key = rest.partition("/")
+    return bucket, key
+
+
+def download(services: Services, uri: str, folder: Path, *, data_type: str = "S3Prefix", gunzip: bool = False) -> int:
+    """Copy what an S3 data source names below `folder`; the number of files. Raises MissingData when there are none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for bucket, key, name in _sources(services, uri, data_type):
+        target = folder / name
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise MissingData(f'object "{key}" of {uri} would leave its folder')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy(services.object_path(bucket, key), target, gunzip and name.endswith(".gz"))
+        count += 1
+    if not count:
+        raise MissingData(
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+            f"exists in the selected region ({services.region}) and that objects exist under that S3 prefix."
+        )
+    return count
+
+
+def upload(services: Services, folder: Path, uri: str) -> int:
+    """Put every file below `folder` under the address `uri`; the number of files."""
+    bucket, prefix = split_uri(uri)
+    count = 0
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        key = "/".join(filter(None, (prefix.rstrip("/"), path.relative_to(folder).as_posix())))
+        services.put_object(bucket, key, path, content_type(path))
+        count += 1
+    return count
+
+
+def content_type(path: Path) -> str:
+    """The media type to store a file with.
+
+    >>> content_type(Path("a.json")), content_type(Path("a.unknown"))
+    ('application/json', 'binary/octet-stream')
+    """
+    return mimetypes.guess_type(path.name)[0] or "binary/octet-stream"
+
+
+def relative_name(prefix: str, key: str) -> str:
+    """Where an object of a prefix lies below the channel's folder.
+
+    >>> relative_name("data/train/", "data/train/a/b.csv"), relative_name("data/train", "data/train/a.csv")
+    ('a/b.csv', 'a.csv')
+    >>> relative_name("data/b.csv", "data/b.csv"), relative_name("data/tr", "data/train/a.csv")
+    ('b.csv', 'train/a.csv')
+    """
+    if key == prefix:
+        return PurePosixPath(key).name
+    if prefix.endswith("/") or key[len(prefix) : len(prefix) + 1] == "/":
+        return key[len(prefix) :].lstrip("/")
+    folder = prefix.rpartition("/")[0]
+    return key[len(folder) :].lstrip("/")
+
+
+def _sources(services: Services, uri: str, data_type: str) -> Iterator[tuple[str, str, str]]:
+    bucket, prefix = split_uri(uri)
+    try:
+        if data_type == "ManifestFile":
+            first, *names = json.loads(services.get_object(bucket, prefix))
+            bucket, prefix = split_uri(first["prefix"])
+            yield from ((bucket, prefix + name, name) for name in names)
+            return
+        keys = services.list_objects(bucket, prefix)
+    except KeyError as exc:
+        raise MissingData(f"{uri}: {exc.args[0]}") from exc
+    if data_type == "S3Object":
+        keys = [k for k in keys if k == prefix]
+    yield from ((bucket, key, relative_name(prefix, key)) for key in keys if not key.endswith("/"))
+
+
+def _copy(source: Path, target: Path, gunzip: bool) -> None:
+    if not gunzip:
+        shutil.copyfile(source, target)
+        return
+    with gzip.open(source, "rb") as packed, target.with_suffix("").open("wb") as plain:
+        shutil.copyfileobj(packed, plain)

@@ -1,0 +1,175 @@
+"""Monitoring schedules: when they run, what a run looks at, how it ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bedplate.local.runtime.cron import parse
+from unit.local_runtime.rig import ARN, Rig
+
+HOUR = 3600.0
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
+
+
+def at(*parts: int) -> float:
+    return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize(
+    ("expression", "moment", "due"),
+    [
+        ("cron(0 * ? * * *)", NOON, NOON + HOUR),
+        ("cron(0 * ? * * *)", NOON - 1, NOON),
+        ("cron(30 6 ? * MON-FRI *)", NOON, at(2026, 3, 2, 6, 30)),
+        ("cron(0 17/3 ? * * *)", NOON, at(2026, 3, 1, 17)),
+        ("cron(15 10 31 * ? *)", NOON, at(2026, 3, 31, 10, 15)),
+        ("cron(0 0 29 FEB ? *)", NOON, at(2028, 2, 29)),
+        ("rate(5 minutes)", NOON, NOON + 300),
+    ],
+)
+def test_next_due_time(expression: str, moment: float, due: float) -> None:
+    assert parse(expression).next_after(moment) == due
+
+
+def test_expression_of_the_past_is_never_due() -> None:
+    assert parse("cron(0 0 1 1 ? 1999)").next_after(NOON) is None
+
+
+@pytest.mark.parametrize(
+    "expression", ["hourly", "cron(0 * * * *)", "cron(61 * ? * * *)", "cron(x * ? * * *)", "rate(0 days)"]
+)
+def test_expression_that_cannot_be_read_says_so(expression: str) -> None:
+    with pytest.raises(ValueError):
+        parse(expression)
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def watched(rig: Rig, *, baseline: bool = True) -> Clock:
+    """An endpoint that captures, and an hourly schedule over it, at noon."""
+    clock = Clock(NOON + 60)
+    rig.world.clock = clock
+    capture = {"DestinationS3Uri": "s3://capture/base"}
+    rig.world.put("endpoint", "shop", {"EndpointName": "shop", "DataCaptureConfig": capture})
+    rig.world.put_object("artifacts", "baseline/statistics.json", b"{}")
+    rig.world.put(
+        "data-quality-job-definition",
+        "quality",
+        {
+            "DataQualityAppSpecification": {"ImageUri": "image", "Environment": {"BEDPLATE_MODE": "monitor"}},
+            "DataQualityBaselineConfig": {"StatisticsResource": {"S3Uri": "s3://artifacts/baseline/statistics.json"}},
+            "DataQualityJobInput": {"EndpointInput": {"EndpointName": "shop"}},
+            "DataQualityJobOutputConfig": {
+                "MonitoringOutputs": [
+                    {"S3Output": {"S3Uri": "s3://artifacts/monitoring", "LocalPath": "/opt/ml/processing/output"}}
+                ]
+            },
+            "JobResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1}},
+            "RoleArn": "arn:aws:iam::1:role/r",
+        },
+    )
+    return clock
+
+
+def schedule(rig: Rig, expression: str = "cron(0 * ? * * *)", status: str = "Scheduled") -> dict[str, Any]:
+    record = {
+        "MonitoringScheduleName": "hourly",
+        "MonitoringScheduleArn": f"{ARN}:monitoring-schedule/hourly",
+        "MonitoringScheduleStatus": status,
+        "MonitoringType": "DataQuality",
+        "MonitoringJobDefinitionName": "quality",
+        "EndpointName": "shop",
+        "MonitoringScheduleConfig": {"ScheduleConfig": {"ScheduleExpression": expression}},
+    }
+    rig.world.put("monitoring-schedule", "hourly", record)
+    rig.hooks.schedule_changed(record)
+    return record
+
+
+def captures(rig: Rig, *minutes: int, hour: int = 12) -> None:
+    for minute in minutes:
+        rig.world.put_object("capture", f"base/shop/live/2026/03/01/{hour}/{minute:02d}-00-000-x.jsonl", b"{}\n")
+
+
+def execution(rig: Rig) -> dict[str, Any]:
+    rig.world.until(
+        lambda: any(
+            e["MonitoringExecutionStatus"] != "InProgress" for e in rig.world.tables["monitoring-execution"].values()
+        )
+    )
+    [found] = rig.world.tables["monitoring-execution"].values()
+    return found
+
+
+def test_nothing_runs_before_it_is_due_and_then_once(rig: Rig) -> None:
+    clock = watched(rig)
+    captures(rig, 5, 10)
+    schedule(rig)
+    assert rig.runtime.schedules.run_due() == []
+    clock.now = NOON + HOUR
+    assert rig.runtime.schedules.run_due() == ["hourly"]
+    assert rig.runtime.schedules.run_due() == []
+
+
+def test_run_looks_at_the_hour_before_and_its_violations_are_its_status(rig: Rig) -> None:
+    clock = watched(rig)
+    captures(rig, 5, 10)
+    captures(rig, 0, hour=13)
+    schedule(rig)
+    clock.now = NOON + HOUR
+    rig.runtime.schedules.run_due()
+    found = execution(rig)
+    assert found["MonitoringExecutionStatus"] == "CompletedWithViolations"
+    assert found["ScheduledTime"] == NOON + HOUR
+    job = found["ProcessingJobArn"].rsplit("/", 1)[-1]
+    told = json.loads(rig.world.objects["artifacts"][f"monitoring/{job}/drift.json"])
+    assert told == {"records": 2, "window": "2026-03-01T12:00:00Z"}
+
+
+def test_hour_without_requests_has_failed_for_lack_of_data(rig: Rig) -> None:
+    clock = watched(rig)
+    schedule(rig)
+    clock.now = NOON + HOUR
+    rig.runtime.schedules.run_due()
+    found = execution(rig)
+    assert found["MonitoringExecutionStatus"] == "Failed"
+    assert "No data" in found["FailureReason"]
+
+
+def test_stopped_and_deleted_schedules_do_not_run(rig: Rig) -> None:
+    clock = watched(rig)
+    captures(rig, 5)
+    schedule(rig, status="Stopped")
+    clock.now = NOON + HOUR
+    assert rig.runtime.schedules.run_due() == []
+    schedule(rig)
+    rig.hooks.schedule_deleted("hourly")
+    clock.now += HOUR
+    assert rig.runtime.schedules.run_due() == []
+
+
+def test_hours_missed_while_the_machine_slept_run_once(rig: Rig) -> None:
+    clock = watched(rig)
+    captures(rig, 5)
+    schedule(rig)
+    clock.now = NOON + 5 * HOUR
+    assert rig.runtime.schedules.run_due() == ["hourly"]
+    assert rig.runtime.schedules.run_due() == []
+
+
+def test_schedule_that_cannot_be_read_fails_with_the_reason(rig: Rig) -> None:
+    watched(rig)
+    schedule(rig, expression="every full moon")
+    record = rig.world.tables["monitoring-schedule"]["hourly"]
+    assert record["MonitoringScheduleStatus"] == "Failed"
+    assert "every full moon" in record["FailureReason"]
