@@ -17,6 +17,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict, BaseBackend
+
 _INTERVAL_S = 0.4
 _COST_RATIO = 5  # a snapshot that takes 0.2 s is made at most every second
 
@@ -58,7 +61,7 @@ class Store:
             backends = self._backends(service)
             if backends is None:
                 continue
-            backends[account][region].__dict__.update(_Unpickler(io.BytesIO(state), self._backends).load())
+            backends[account][region].__dict__.update(pickle.loads(state))
             self._seen.add(service)
         for then in self.after_load:
             then()
@@ -103,7 +106,7 @@ class Store:
         for account, region, backend in list(backends.iter_backends()) if backends is not None else ():
             buffer = io.BytesIO()
             try:
-                _Pickler(buffer, backend).dump(backend.__dict__)
+                _Pickler(buffer, protocol=5).dump(backend.__dict__)
             except Exception as exc:  # one service that cannot be kept must not take the others along
                 self._log(f"snapshot of {service} failed: {type(exc).__name__}: {exc}")
                 continue
@@ -142,25 +145,13 @@ def _key_from_pem(pem: bytes) -> Any:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles a backend's dict: locks become new locks, private keys PEM, other backends references by name."""
-
-    def __init__(self, buffer: io.BytesIO, owner: Any) -> None:
-        super().__init__(buffer, protocol=5)
-        self._owner = owner
-
-    def persistent_id(self, obj: Any) -> Any:
-        from moto.core.base_backend import BackendDict, BaseBackend
-
-        if isinstance(obj, BackendDict):
-            return ("backends", obj.service_name)
-        if isinstance(obj, BaseBackend):
-            for candidates in BackendDict._instances:
-                for account, region, backend in candidates.iter_backends():
-                    if backend is obj:
-                        return ("backend", candidates.service_name, account, region)
-        return None
+    """Pickles a backend's dict: locks become new locks, private keys PEM, backends references by name."""
 
     def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, BackendDict):
+            return _backends_again, (obj.service_name,)
+        if isinstance(obj, BaseBackend):
+            return _backend_again, _address_of(obj)
         for kind, make in _LOCKS:
             if isinstance(obj, kind):
                 return make, ()
@@ -176,13 +167,18 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, buffer: io.BytesIO, backends: Callable[[str], Any | None]) -> None:
-        super().__init__(buffer)
-        self._backends = backends
+def _address_of(backend: BaseBackend) -> tuple[str, str, str]:
+    """Where a backend is found again: service, account, region."""
+    for candidates in BackendDict._instances:
+        for account, region, other in candidates.iter_backends():
+            if other is backend:
+                return candidates.service_name, account, region
+    raise pickle.PicklingError(f"{type(backend).__name__} is no backend of a service")
 
-    def persistent_load(self, pid: Any) -> Any:
-        backends = self._backends(pid[1])
-        if backends is None or pid[0] == "backends":
-            return backends
-        return backends[pid[2]][pid[3]]
+
+def _backends_again(service: str) -> Any:
+    return get_backend(service)
+
+
+def _backend_again(service: str, account: str, region: str) -> Any:
+    return get_backend(service)[account][region]

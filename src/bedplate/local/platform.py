@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bedplate.local.blobs import Blob, BlobStore, body_chunks, decoded_chunks
 from bedplate.local.charges import Charges
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
+from bedplate.local.metrics import Metric, MetricStore, Point
 from bedplate.local.outbox import Outbox
 from bedplate.local.persistence import Store
 
@@ -56,7 +57,8 @@ class Platform:
         self.store = Store(state_dir / "state.db", self.lock, backends_of, self.log)
         self.charges = Charges(state_dir / "charges.db")
         self.outbox = Outbox(state_dir / "outbox")
-        self.loops.append(("commit", self.charges.commit, 0.5))
+        self.metrics = MetricStore(state_dir / "metrics.db", self.now())
+        self.loops += [("charges", self.charges.commit, 0.5), ("metrics", self.metrics.commit, 0.5)]
 
     @property
     def url(self) -> str:
@@ -99,6 +101,7 @@ class Platform:
         """Write and close every file, when nothing asks any more."""
         self.store.close()
         self.charges.close()
+        self.metrics.close()
 
     def _loop(self, name: str, step: Callable[[], None], interval_s: float) -> None:
         while not self.closing.wait(interval_s):
@@ -189,8 +192,11 @@ class Platform:
             self.backend("sns", topic_arn.split(":")[3]).publish(message=message, arn=topic_arn, subject=subject)
             self.store.mark("sns", "sqs")
 
-    def emit_event(self, source: str, detail_type: str, detail: Mapping[str, Any]) -> None:
-        event = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(dict(detail), default=str)}
+    def emit_event(
+        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()
+    ) -> None:
+        text = json.dumps(dict(detail), default=str)
+        event = {"Source": source, "DetailType": detail_type, "Detail": text, "Resources": list(resources)}
         with self.lock:
             self.backend("events").put_events([event])
             self.store.mark("events", "sns", "sqs", "logs")
@@ -215,21 +221,14 @@ class Platform:
         unit: str = "None",
         timestamp: float | None = None,
     ) -> None:
-        datum = {
-            "MetricName": name,
-            "Dimensions": [{"Name": k, "Value": v} for k, v in dims.items()],
-            "Value": value,
-            "Unit": unit,
-            "Timestamp": timestamp or self.now(),
-        }
-        with self.lock:
-            self.backend("cloudwatch").put_metric_data(namespace, [datum])
-            self.store.mark("cloudwatch")
+        at = self.now() if timestamp is None else timestamp
+        metric = Metric(namespace, name, tuple(sorted(dims.items())))
+        self.metrics.put(metric, [Point(at, 1.0, value, value, value, unit)])
 
     def alarm_state(self, name: str) -> str | None:
         with self.lock:
-            alarm = self.backend("cloudwatch").alarms.get(name)
-            return alarm.state_value if alarm else None
+            alarm = self.backend("cloudwatch").watched.get(name.rsplit(":alarm:", 1)[-1])
+            return str(alarm["StateValue"]) if alarm else None
 
     def charge(self, usage: Usage) -> None:
         self.charges.add(usage, self.now())
