@@ -238,6 +238,66 @@ class FakeEndpoints:
 
 
 @dataclass
+class RollingEndpoints(FakeEndpoints):
+    """Updates take `takes` observations, as a rollout does; `undone_by` is why the platform undoes one, if it does.
+
+    A release answers with its own name, the fallback as `<endpoint>-v0`; SageMaker refuses a second update.
+    """
+
+    takes: int = 2
+    undone_by: str | None = None
+    pending: str | None = None
+    fallbacks: dict[str, str] = field(default_factory=dict)
+    failure: str | None = None
+    seen: int = 0
+    modified_at: datetime = EPOCH
+    on_observe: Callable[[RollingEndpoints], None] = lambda self: None
+    sent: list[bytes] = field(default_factory=list)
+
+    def observe(self, endpoint: str) -> ports.EndpointState:
+        self.on_observe(self)
+        if self.pending is not None:
+            self.seen += 1
+            if self.seen > self.takes:
+                self._settle(endpoint)
+        state = super().observe(endpoint)
+        busy = self.pending is not None
+        return replace(
+            state,
+            status="Updating" if busy else self.status,
+            pending_config=self.pending,
+            failure_reason=self.failure,
+            modified_at=self.modified_at,
+            pending_share=0.1 if busy else None,
+        )
+
+    def update(self, endpoint: str, release: str, traffic: ports.Traffic) -> None:
+        if self.pending is not None:
+            raise Conflict(f"{endpoint} is being updated")
+        self.updates.append((endpoint, release, traffic))
+        self.pending, self.seen, self.failure, self.modified_at = release, 0, None, self.clock.now()
+
+    def release(self, name: str) -> ports.Release:
+        if name in self.fallbacks.values():
+            return ports.Release(name, None, {"BEDPLATE_VERSION": "0"}, EPOCH)
+        return super().release(name)
+
+    def invoke(self, endpoint: str, body: bytes, **kwargs: Any) -> ports.Answer:
+        self.sent.append(body)
+        answer = super().invoke(endpoint, body, **kwargs)
+        live = self.live[endpoint]
+        return replace(answer, release=f"{endpoint}-v0" if live == self.fallbacks.get(endpoint) else live)
+
+    def _settle(self, endpoint: str) -> None:
+        self.modified_at = self.clock.now()
+        if self.undone_by:
+            self.failure = self.undone_by
+        elif self.pending:
+            self.live[endpoint] = self.pending
+        self.pending = None
+
+
+@dataclass
 class FakeMetrics:
     held: dict[str, ports.AlarmState] = field(default_factory=dict)
     guards: dict[str, ports.GuardAlarm] = field(default_factory=dict)
@@ -251,6 +311,9 @@ class FakeMetrics:
 
     def delete_alarm(self, name: str) -> None:
         self.guards.pop(name, None)
+
+    def raise_alarm(self, name: str, reason: str) -> None:
+        self.held[name] = ports.AlarmState(name, "ALARM", reason, EPOCH, f"arn:{name}")
 
     def series(self, *args: Any, **kwargs: Any) -> Sequence[tuple[datetime, float]]:
         return tuple(self.points)

@@ -18,6 +18,7 @@ from bedplate.cli import options
 @click.option("--force", is_flag=True, help="Go ahead although an alarm is raised; needs --reason.")
 @click.option("--reason", help="Why; goes into the ledger.")
 @options.wait
+@options.yes
 @options.dry_run
 @options.as_json
 def command(
@@ -29,6 +30,7 @@ def command(
     force: bool,
     reason: str | None,
     wait: bool,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -68,6 +70,8 @@ def command(
         click.echo(prepared.plan.summary, err=True)
         for remark in prepared.plan.remarks:
             click.echo(f"  {remark}", err=True)
+    if prepared.plan.moves_traffic:
+        options.confirm(f"Move traffic of {model}?", assume_yes=yes or platform.local_url is not None, as_json=as_json)
     with RolloutView(quiet=as_json) as view:
         outcome = deploy(prepared, view)
     if as_json:

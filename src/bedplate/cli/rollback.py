@@ -14,10 +14,18 @@ from bedplate.cli import options
 @click.option("--now", is_flag=True, help="Leave out the look at how the target last did.")
 @click.option("--force", is_flag=True, help="Go back to a release that is not healthy; needs --reason.")
 @click.option("--reason", help="Why; goes into the ledger.")
+@click.option("--yes", "-y", is_flag=True, expose_value=False, help="Accepted and without effect: it never asks.")
 @options.dry_run
 @options.as_json
 def command(
-    model: str, stack: str, to: str | None, now: bool, force: bool, reason: str | None, dry_run: bool, as_json: bool
+    model: str,
+    stack: str,
+    to: str | None,
+    now: bool,
+    force: bool,
+    reason: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Put the previous healthy release back, or the one named by --to, and prove that it answers.
 
