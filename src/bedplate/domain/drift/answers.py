@@ -32,8 +32,8 @@ class AnswerProfile:
         """Raises ValueError when there is no finite answer.
 
         >>> profile = AnswerProfile.of([i / 1000 for i in range(1000)])
-        >>> len(profile.edges), min(profile.counts), round(profile.psi([i / 1000 for i in range(500)]), 1)
-        (11, 99, 4.6)
+        >>> len(profile.edges), min(profile.counts), profile.psi([i / 1000 for i in range(500)]) > 0.25
+        (11, 99, True)
         """
         values = _finite(answers)
         if len(values) == 0:
