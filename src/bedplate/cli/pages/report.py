@@ -125,6 +125,7 @@ def _charts(report: Report) -> dict[str, str]:
                     [w.label for w in drift.windows],
                     {name: [w.performance.get(name) for w in drift.windows] for name in metrics},
                     y_label="metric on late labels",
+                    from_zero=False,
                 )
         if ordered and ordered[0].bins:
             worst = ordered[0]
