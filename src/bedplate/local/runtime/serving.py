@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 import sys
 import threading
@@ -28,6 +29,8 @@ PING_EVERY_S = 0.03
 _RESTART_S = (0.2, 1.0, 5.0, 15.0, 30.0)
 _STEADY_S = 60.0
 _IDLE = 2
+_KEEP_ALIVE_S = 4.0
+"""Below the 5 s after which uvicorn closes an idle connection."""
 
 
 class Reply(NamedTuple):
@@ -73,7 +76,7 @@ class ServingProcess:
         self._stopping = threading.Event()
         self._child: Child | None = None
         self._port = 0
-        self._connections: deque[http.client.HTTPConnection] = deque()
+        self._connections: deque[tuple[http.client.HTTPConnection, float]] = deque()
         threading.Thread(target=self._keep, name=f"serve-{log[1]}", daemon=True).start()
 
     @property
@@ -100,29 +103,26 @@ class ServingProcess:
 
     def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """One request over a connection that is kept. Raises NoReply, or Refused when it went nowhere."""
-        while True:
-            connection, used = self._connection()
-            try:
-                connection.request(method, path, body, dict(headers))
-                answer = connection.getresponse()
-                data = answer.read()
-            except TimeoutError as exc:
-                connection.close()
-                raise NoReply("Your invocation timed out while waiting for a response from the container.") from exc
-            except ConnectionRefusedError as exc:
-                connection.close()
-                self._see_crash(connection.port)
-                raise Refused("The container is down.") from exc
-            except (OSError, http.client.HTTPException) as exc:
-                connection.close()
-                if used:  # the container closes idle connections; a fresh one tells whether it is alive
-                    continue
-                raise NoReply(f"The container closed the connection: {type(exc).__name__}.") from exc
-            if answer.will_close or self._stopping.is_set():
-                connection.close()
-            else:
-                self._connections.append(connection)
-            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, data)
+        connection = self._connection()
+        try:
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            data = answer.read()
+        except TimeoutError as exc:
+            connection.close()
+            raise NoReply("Your invocation timed out while waiting for a response from the container.") from exc
+        except ConnectionRefusedError as exc:
+            connection.close()
+            self._see_crash(connection.port)
+            raise Refused("The container is down.") from exc
+        except (OSError, http.client.HTTPException) as exc:
+            connection.close()  # it may have been at work on the request: sending it again is the caller's decision
+            raise NoReply(f"The container closed the connection: {type(exc).__name__}.") from exc
+        if answer.will_close or self._stopping.is_set():
+            connection.close()
+        else:
+            self._connections.append((connection, time.monotonic()))
+        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, data)
 
     def stop(self, grace_s: float = 2.0) -> None:
         """End it; returns at once, the process gets `grace_s` to end by itself."""
@@ -143,15 +143,20 @@ class ServingProcess:
         with self._changed:
             self._changed.wait_for(lambda: self._state != "ready" or self._port != port, 5)
 
-    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+    def _connection(self) -> http.client.HTTPConnection:
+        """One that is open and was used a moment ago, or a new one."""
         port = self._port
         while True:
             try:
-                connection = self._connections.pop()
+                connection, used_at = self._connections.pop()
             except IndexError:
-                return http.client.HTTPConnection(HOST, port, timeout=ANSWER_TIMEOUT_S), False
-            if connection.port == port:
-                return connection, True
+                return http.client.HTTPConnection(HOST, port, timeout=ANSWER_TIMEOUT_S)
+            if (
+                connection.port == port
+                and time.monotonic() - used_at < _KEEP_ALIVE_S
+                and not _closed_by_peer(connection)
+            ):
+                return connection
             connection.close()
 
     def _keep(self) -> None:
@@ -215,7 +220,7 @@ class ServingProcess:
                 self._state, self._reason = state, reason
             self._changed.notify_all()
         while state != "ready" and self._connections:
-            self._connections.pop().close()
+            self._connections.pop()[0].close()
 
     def _say(self, line: str) -> None:
         self._services.put_log(*self._log, line)
@@ -309,6 +314,15 @@ class ServingPool:
 def serve_here() -> list[str]:
     """The command of the image's entry points, on this machine."""
     return [sys.executable, "-m", "bedplate.container"]
+
+
+def _closed_by_peer(connection: http.client.HTTPConnection) -> bool:
+    """An idle connection with something to read has been closed at the other end."""
+    if connection.sock is None:
+        return True
+    poller = select.poll()
+    poller.register(connection.sock, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _free_port() -> int:
