@@ -1,0 +1,248 @@
+"""A deployment from end to end, over ports in memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedplate import ports
+from bedplate.errors import ApprovalNeeded, Locked, NotFound, PlatformError, RolledBack, UsageError
+from bedplate.workflows.deploy import DeployRequest, deploy, prepare
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.platform import silent
+from builders import a_package, a_platform
+from fakes import EPOCH, FakePlatform, Heard, RollingEndpoints
+
+E = "bedplate-local-churn"
+FALLBACK = "bedplate-local-churn-fallback"
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> FakePlatform:
+    """Two approved versions, one that waits; the fallback is live."""
+    made = a_platform(tmp_path)
+    made.endpoints = RollingEndpoints(clock=made.clock, live={E: FALLBACK}, fallbacks={E: FALLBACK})
+    versions = [a_package(1, approval="Approved"), a_package(2, approval="Approved"), a_package(3)]
+    made.registry.held["bedplate-local-churn"] = versions
+    return made
+
+
+def run(platform: FakePlatform, **asked: Any) -> Any:
+    return deploy(prepare(platform, DeployRequest("churn", **asked)), silent)
+
+
+def told(platform: FakePlatform) -> list[tuple[str, str | None]]:
+    records = Ledger(platform.objects, "ledger", platform.clock).records()
+    return [(r.kind, r.data.get("live")) for r in records]
+
+
+def rolling(platform: FakePlatform) -> RollingEndpoints:
+    assert isinstance(platform.endpoints, RollingEndpoints)
+    return platform.endpoints
+
+
+def capture(platform: FakePlatform, release: str, answers: list[float], *, minutes_ago: float = 1) -> None:
+    at = platform.clock.now() - timedelta(minutes=minutes_ago)
+    side = {"observedContentType": "application/jsonlines", "encoding": "JSON"}
+    rows = "\n".join(json.dumps({"id": str(i), "age": 1.0, "calls": 2, "plan": "pro"}) for i in range(len(answers)))
+    data = "\n".join(json.dumps({"prediction": a}) for a in answers)
+    record = {
+        "captureData": {"endpointInput": {**side, "data": rows}, "endpointOutput": {**side, "data": data}},
+        "eventMetadata": {"customAttributes": [f"release={release}"], "inferenceTime": at.isoformat()},
+    }
+    key = f"s3://capture/capture/churn/{E}/live/{at:%Y/%m/%d/%H/%M-%S}-000-{len(platform.objects.held)}.jsonl"
+    platform.objects.put(key, json.dumps(record).encode())
+
+
+def test_the_newest_approved_version_goes_live_and_proves_it_by_answering(platform: FakePlatform) -> None:
+    outcome = run(platform)
+    assert outcome.live == rolling(platform).live[E]
+    assert "-v2-" in outcome.live
+    assert told(platform) == [("deploying", None), ("deployed", outcome.live)]
+
+
+def test_a_second_deploy_of_the_same_version_changes_nothing(platform: FakePlatform) -> None:
+    run(platform, version=1)
+    before = (len(rolling(platform).updates), told(platform), dict(rolling(platform).held))
+    prepared = prepare(platform, DeployRequest("churn", 1))
+    assert prepared.plan.steps == ()
+    assert deploy(prepared, silent).live is None
+    assert (len(rolling(platform).updates), told(platform), dict(rolling(platform).held)) == before
+
+
+def test_only_an_approved_version_is_deployed(platform: FakePlatform) -> None:
+    with pytest.raises(ApprovalNeeded, match="waits for approval") as caught:
+        run(platform, version=3)
+    assert caught.value.next_step == "bedplate approve churn:3"
+    platform.registry.held["bedplate-local-churn"] = [a_package(1)]
+    with pytest.raises(ApprovalNeeded, match="No version"):
+        run(platform)
+    platform.registry.held.clear()
+    with pytest.raises(NotFound, match="no version yet"):
+        run(platform)
+    assert told(platform) == []
+
+
+def test_what_model_yaml_says_of_the_rollout_is_asked_of_the_platform(platform: FakePlatform) -> None:
+    run(platform, version=1)
+    traffic = rolling(platform).updates[-1][2]
+    assert (traffic.kind, traffic.step_pct, traffic.bake_s) == ("CANARY", 10, 600)
+    assert traffic.rollback_alarms == (f"{E}-errors", f"{E}-latency")
+
+
+def test_flags_beat_model_yaml(platform: FakePlatform) -> None:
+    run(platform, version=1, strategy="linear", canary_pct=25, bake_s=5)
+    traffic = rolling(platform).updates[-1][2]
+    assert (traffic.kind, traffic.step_pct, traffic.bake_s) == ("LINEAR", 25, 5)
+
+
+def test_the_fallback_as_champion_leaves_no_guard_and_says_so(platform: FakePlatform) -> None:
+    prepared = prepare(platform, DeployRequest("churn", 1))
+    assert any("constant answer" in remark for remark in prepared.plan.remarks)
+    deploy(prepared, silent)
+    assert platform.metrics.guards == {}
+
+
+def test_the_champions_captured_answers_become_the_guard(platform: FakePlatform) -> None:
+    champion = run(platform, version=1).live
+    capture(platform, champion, [i / 400 for i in range(400)])
+    outcome = run(platform, version=2)
+    (guard,) = platform.metrics.guards.values()
+    assert guard.dimensions == {"Endpoint": E, "Release": outcome.live}
+    assert (guard.threshold, guard.metric) == (0.25, "AnswerShift")
+    environment = rolling(platform).held[outcome.live].environment
+    profile = json.loads(environment["BEDPLATE_CHAMPION_ANSWERS"])
+    assert sum(profile["counts"]) == 400
+    assert len(environment["BEDPLATE_CHAMPION_ANSWERS"]) < 1024
+    assert environment["BEDPLATE_MIN_ANSWERS"] == "300"
+    assert guard.name in rolling(platform).updates[-1][2].rollback_alarms
+
+
+def test_answers_of_another_release_do_not_enter_the_champions_profile(platform: FakePlatform) -> None:
+    run(platform, version=1)
+    capture(platform, "somebody-else", [0.5] * 400)
+    prepared = prepare(platform, DeployRequest("churn", 2))
+    assert prepared.means.guard is None
+    assert any("has not given 300 answers yet" in remark for remark in prepared.plan.remarks)
+
+
+def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platform: FakePlatform) -> None:
+    champion = run(platform, version=1).live
+    rolling(platform).undone_by = "One or more configured alarm(s) went into alarm state"
+    alarm = ports.AlarmState(f"{E}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.01, 0.4)
+    prepared = prepare(platform, DeployRequest("churn", 2))
+    platform.metrics.held[alarm.name] = alarm
+    with pytest.raises(RolledBack, match=r"Invocation5XXErrors was 0.4, above 0.01"):
+        deploy(prepared, silent)
+    assert told(platform)[-1] == ("rolled-back", champion)
+    record = Ledger(platform.objects, "ledger", platform.clock).records()[-1]
+    assert record.version == 2
+    assert record.data["alarm"]["figure"] == 0.4
+
+
+def test_killed_while_traffic_moved_the_same_command_adopts_the_update(platform: FakePlatform) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
+    assert told(platform) == [("deploying", None)]
+    outcome = run(platform, version=1)
+    assert len(rolling(platform).updates) == 1
+    assert told(platform) == [("deploying", None), ("deployed", outcome.live)]
+
+
+def test_killed_after_the_switch_the_same_command_writes_what_is_missing(platform: FakePlatform) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
+    rolling(platform)._settle(E)
+    outcome = run(platform, version=1)
+    assert told(platform) == [("deploying", None), ("deployed", outcome.live)]
+    assert len(rolling(platform).updates) == 1
+
+
+def test_undone_while_nobody_watched_the_same_command_says_so_and_the_next_one_tries_again(
+    platform: FakePlatform,
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
+    platform.clock.sleep(30)
+    rolling(platform).undone_by = "alarm"
+    rolling(platform)._settle(E)
+    rolling(platform).undone_by = None
+    with pytest.raises(RolledBack, match="undone by the platform"):
+        run(platform, version=1)
+    assert told(platform)[-1] == ("rolled-back", f"{E}-v0")
+    assert "-v1-" in run(platform, version=1).live
+
+
+def test_of_two_deploys_at_once_the_second_is_locked_out_and_leaves_no_open_record(platform: FakePlatform) -> None:
+    late = prepare(platform, DeployRequest("churn", 2))
+    with pytest.raises(KeyboardInterrupt):
+        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
+    with pytest.raises(Locked):
+        deploy(late, silent)
+    with pytest.raises(Locked, match="v1"):
+        run(platform, version=2)
+    outcome = run(platform, version=1)
+    assert "-v1-" in outcome.live
+    assert [kind for kind, _ in told(platform)] == ["deploying", "deploying", "alert", "deployed"]
+
+
+def test_without_waiting_the_command_ends_and_the_next_one_records_the_end(platform: FakePlatform) -> None:
+    assert run(platform, version=1, wait=False).live is None
+    assert told(platform) == [("deploying", None)]
+    assert "-v1-" in run(platform, version=1).live
+
+
+def test_an_endpoint_that_goes_on_answering_with_another_release_is_no_success(platform: FakePlatform) -> None:
+    rolling(platform).fallbacks = {}
+    endpoints = rolling(platform)
+    original = endpoints.invoke
+    endpoints.invoke = lambda *a, **k: replace(original(*a, **k), release="someone")  # type: ignore[method-assign]
+    with pytest.raises(PlatformError, match="someone answers"):
+        run(platform, version=1)
+    assert [kind for kind, _ in told(platform)] == ["deploying"]
+
+
+def test_force_needs_a_reason(platform: FakePlatform) -> None:
+    with pytest.raises(UsageError, match="needs a reason"):
+        run(platform, version=1, force=True)
+
+
+def test_part_of_the_capacity_of_one_instance_cannot_be_shifted(platform: FakePlatform) -> None:
+    spec = platform.specs["churn"]
+    serving = spec.serving.model_copy(update={"instance_count": 1})
+    platform.specs["churn"] = spec.model_copy(update={"serving": serving})
+    with pytest.raises(UsageError, match="has one instance"):
+        run(platform, version=1)
+
+
+def test_the_rollout_is_said_aloud_step_by_step(platform: FakePlatform) -> None:
+    heard = Heard()
+    deploy(prepare(platform, DeployRequest("churn", 1)), heard)
+    assert [s["message"].split()[0] for s in heard.of("step")] == [
+        "Create",
+        "Record",
+        "Shift",
+        "Follow",
+        "Ask",
+        "Record",
+    ]
+    assert heard.of("rollout")[0]["status"] == "Updating"
+
+
+def test_the_row_that_proves_it_is_a_captured_one_without_label(platform: FakePlatform) -> None:
+    capture(platform, "any", [0.5])
+    assert run(platform, version=1).proof.rows_from == "captured requests"
+    assert json.loads(rolling(platform).sent[-1])["plan"] == "pro"
+
+
+def _kill_at(event: str) -> Any:
+    def say(name: str, fields: Any) -> None:
+        if name == event:
+            raise KeyboardInterrupt
+
+    return say
