@@ -18,12 +18,20 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+PARENT_PID = "BEDPLATE_PARENT_PID"
+"""Whom the command must not outlive, for systems without the parent-death signal of Linux."""
 _PR_SET_PDEATHSIG = 1
 
 
 def main(command: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_child_setup())
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, PARENT_PID: str(os.getpid())},
+        start_new_session=True,
+        preexec_fn=_child_setup(),
+    )
 
     def pass_on(number: int, _: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):

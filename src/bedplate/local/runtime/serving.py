@@ -113,10 +113,11 @@ class ServingProcess:
             raise NoReply("Your invocation timed out while waiting for a response from the container.") from exc
         except ConnectionRefusedError as exc:
             connection.close()
-            self._see_crash(connection.port)
+            self._see_crash(connection.port, 5)
             raise Refused("The container is down.") from exc
         except (OSError, http.client.HTTPException) as exc:
             connection.close()  # it may have been at work on the request: sending it again is the caller's decision
+            self._see_crash(connection.port, 0.25)
             raise NoReply(f"The container closed the connection: {type(exc).__name__}.") from exc
         if answer.will_close or self._stopping.is_set():
             connection.close()
@@ -138,10 +139,10 @@ class ServingProcess:
             self._child.kill()
         self._become("stopped")
 
-    def _see_crash(self, port: int) -> None:
-        """Nobody listens at a port that did: wait for its end to be noticed, which takes milliseconds."""
+    def _see_crash(self, port: int, timeout_s: float) -> None:
+        """If it has just died, wait until that is noticed, which takes milliseconds: the next request then waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._state != "ready" or self._port != port, 5)
+            self._changed.wait_for(lambda: self._state != "ready" or self._port != port, timeout_s)
 
     def _connection(self) -> http.client.HTTPConnection:
         """One that is open and was used a moment ago, or a new one."""
