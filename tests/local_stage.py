@@ -1,0 +1,202 @@
+"""A project of its own in a temporary folder, on a local platform of its own, with what `up` would have made for it.
+
+The platform's resources are made by boto3 here, so that a test of the release's life does not depend on the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bedplate.aws.session import Session
+from bedplate.domain.names import BUCKET_PURPOSES, ModelNames, bucket, outputs_parameter
+from bedplate.local import lifecycle
+from bedplate.settings import PlatformOutputs
+
+ACCOUNT, REGION, PROJECT, STACK = "123456789012", "us-east-1", "bedplate", "local"
+
+TRAIN = """
+import argparse, json, os
+from pathlib import Path
+import pandas as pd
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--noise", type=float, default=0.0)
+parser.add_argument("--seed", type=int, default=0)
+args = parser.parse_args()
+rows = pd.read_parquet(Path(os.environ["SM_CHANNEL_TRAINING"]) / "train.parquet")
+if args.noise > 9:
+    raise ValueError("too much noise")
+split = rows["age"].mean() * (1 - args.noise)
+model = {"split": split, "sign": 1 if args.noise < 1 else -1}
+Path(os.environ["SM_MODEL_DIR"], "model.json").write_text(json.dumps(model))
+print(f"trained on {len(rows)} rows", flush=True)
+print("metric: train_auc=0.9", flush=True)
+"""
+INFERENCE = """
+import json
+from pathlib import Path
+import numpy as np
+
+def model_fn(model_dir):
+    return json.loads(Path(model_dir, "model.json").read_text())
+
+def predict_fn(rows, model):
+    return 1 / (1 + np.exp(-model["sign"] * (rows["age"].fillna(0).to_numpy(float) - model["split"]) / 5))
+"""
+SPEC: dict[str, Any] = {
+    "name": "churn",
+    "owner": "ada@example.com",
+    "on_call": "oncall@example.com",
+    "description": "Will the customer leave?",
+    "intended_use": "offers",
+    "excluded_use": "prices",
+    "risk": "low",
+    "fallback": 0.5,
+    "data": {
+        "columns": {
+            "id": {"type": "string", "role": "key"},
+            "at": {"type": "timestamp", "role": "time"},
+            "left": {"type": "integer", "role": "label", "min": 0, "max": 1},
+            "age": {"type": "number", "nullable": True},
+            "plan": {"type": "string", "role": "segment", "categories": ["basic", "pro"]},
+        }
+    },
+    "training": {"instance_type": "ml.m5.large", "hyperparameters": {"noise": 0.0}, "max_runtime_s": 300, "max_usd": 1},
+    "gates": {
+        "thresholds": [{"metric": "auc", "min": 0.7}],
+        "segments": [{"by": "plan", "metric": "auc", "min": 0.6, "min_rows": 50}],
+        "champion": {"metric": "auc", "tolerance": 0.01},
+        "max_artifact_mb": 5,
+    },
+    "serving": {"instance_type": "ml.m5.large"},
+    "budget": {"monthly_usd": 100},
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One model, `churn`: whoever is older than the average leaves, mostly."""
+
+    project: Path
+    url: str
+
+    @property
+    def session(self) -> Session:
+        return Session.local(REGION, self.url)
+
+    @property
+    def names(self) -> ModelNames:
+        return ModelNames(PROJECT, STACK, "churn")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_"))}
+        return {**kept, "BEDPLATE_PROJECT": str(self.project), "BEDPLATE_ACTOR": "ada@example.com", "NO_COLOR": "1"}
+
+    def run(self, *args: str, timeout_s: float = 120, **environment: str) -> Ran:
+        """`bedplate ...` as a person types it."""
+        done = subprocess.run(
+            [sys.executable, "-m", "bedplate", *args],
+            cwd=self.project,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def data(self, name: str = "data.parquet", *, rows: int = 2000, seed: int = 0) -> Path:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        random = np.random.default_rng(seed)
+        age = random.normal(40, 10, rows)
+        left = (age + random.normal(0, 10, rows) > 40).astype(int)
+        start = datetime(2013, 1, 1)
+        table = {
+            "id": [f"{seed}-{i}" for i in range(rows)],
+            "at": [start + timedelta(minutes=10 * i) for i in range(rows)],
+            "left": left,
+            "age": age,
+            "plan": np.where(random.random(rows) < 0.5, "basic", "pro"),
+        }
+        pq.write_table(pa.table(table), self.project / name)
+        return self.project / name
+
+    def spec(self, **changes: Any) -> None:
+        """Write model.yaml with these top-level keys changed."""
+        (self.project / "models" / "churn" / "model.yaml").write_text(yaml.safe_dump({**SPEC, **changes}))
+
+
+def build(project: Path) -> Stage:
+    """Write the project, start its platform, make what `up` would make. The caller stops it: `lifecycle.stop`."""
+    folder = project / "models" / "churn"
+    folder.mkdir(parents=True)
+    (project / "stacks").mkdir()
+    (project / "Pulumi.yaml").write_text("name: bedplate\nruntime: python\nmain: infra\nstackConfigDir: stacks\n")
+    config = {
+        "target": "local",
+        "owner": "ml@example.com",
+        "cost_center": "ml",
+        "models": ["churn"],
+        "budget": {"monthly_usd": 1000},
+        "alerts": {"emails": ["ml@example.com"]},
+    }
+    values = {"aws:region": REGION, **{f"bedplate:{key}": value for key, value in config.items()}}
+    (project / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": values}))
+    (folder / "train.py").write_text(TRAIN)
+    (folder / "inference.py").write_text(INFERENCE)
+    stage = Stage(project, str(lifecycle.start(project, port=0).url))
+    stage.spec()
+    _make_platform(stage)
+    return stage
+
+
+def _make_platform(stage: Stage) -> None:
+    client = stage.session.client
+    buckets = {purpose: bucket(PROJECT, STACK, purpose, ACCOUNT) for purpose in BUCKET_PURPOSES}
+    for name in buckets.values():
+        client("s3").create_bucket(Bucket=name)
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = client("iam").create_role(RoleName="bedplate-local-execution", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    client("sagemaker").create_model_package_group(ModelPackageGroupName=stage.names.package_group)
+    outputs = PlatformOutputs(
+        project=PROJECT,
+        stack=STACK,
+        account_id=ACCOUNT,
+        region=REGION,
+        models=("churn",),
+        **{f"{purpose}_bucket": name for purpose, name in buckets.items()},
+        kms_key_arn=client("kms").create_key()["KeyMetadata"]["Arn"],
+        image_uri=f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/bedplate-local:latest",
+        execution_role_arn=role,
+        persona_role_arns={},
+        alerts_topic_arn=client("sns").create_topic(Name="bedplate-local-alerts")["TopicArn"],
+        platform_budget="bedplate-local",
+        fallback_releases={"churn": "bedplate-local-churn-fallback"},
+    )
+    client("ssm").put_parameter(
+        Name=outputs_parameter(PROJECT, STACK), Type="String", Value=outputs.model_dump_json(), Overwrite=True
+    )
