@@ -1,0 +1,273 @@
+"""The metrics that gates look at, each with an interval that says how far chance alone would move it.
+
+Scores are probabilities of the label 1 (task binary) or predictions (regression); labels are 0 and 1, or numbers.
+Arrays are 1-d and of one length. A metric that the rows cannot give (no row, one class only) is NaN.
+
+Every metric but the two of ranking is a function of sums over rows. So one product of resampling weights (resamples x
+rows) and columns (rows x sums) gives its whole bootstrap; what is computed once is computed by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+RESAMPLES = 200
+ECE_BINS = 10
+HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
+_Z = 1.959963984540054  # 97.5 % point of the normal distribution
+_CLIP = float(np.finfo(np.float64).eps)
+_CHUNK = 1_000_000  # weights held at a time, so that memory does not grow with the rows
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure on n rows with its 95 % interval; NaN is None in JSON."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"value": _or_none(self.value), "low": _or_none(self.low), "high": _or_none(self.high), "n": self.n}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Estimate:
+        return cls(_or_nan(found["value"]), _or_nan(found["low"]), _or_nan(found["high"]), int(found["n"]))
+
+
+def metric_names(task: str) -> tuple[str, ...]:
+    """The metrics of `settings.ModelSpec.task`.
+
+    >>> metric_names("regression")
+    ('rmse', 'mae', 'r2')
+    """
+    return ("rmse", "mae", "r2") if task == "regression" else ("auc", "average_precision", *_BINARY)
+
+
+def measure(metric: str, labels: ArrayLike, scores: ArrayLike) -> float:
+    """One metric without an interval. Raises KeyError for an unknown one.
+
+    `auc`: chance that a 1 scores above a 0, ties counting half. `average_precision`: sum over thresholds of precision
+    times the rise of recall, ties taken together. `brier`: mean squared difference of probability and label.
+    `log_loss`: mean negative log-likelihood in nats, probabilities kept 2e-16 away from 0 and 1. `accuracy`: at a threshold of 0.5.
+    `ece`: calibration error over 10 bins of equal width, the mean of |mean label - mean probability| by rows (Naeini et
+    al., 2015). `rmse`, `mae`: in the label's unit. `r2`: share of the labels' variance explained.
+
+    >>> measure("auc", [0, 1, 1], [0.1, 0.4, 0.1]), measure("ece", [0, 1], [0.25, 0.75])
+    (0.75, 0.25)
+    """
+    y, s = _floats(labels), _floats(scores)
+    return float(_values(metric, y, s, np.ones((1, len(y))))[0])
+
+
+def estimates(task: str, labels: ArrayLike, scores: ArrayLike, *, seed: int = 0) -> dict[str, Estimate]:
+    """Every metric of the task with its 95 % interval: DeLong's for AUC, percentiles of 200 resamples for the others.
+
+    Sources: DeLong, DeLong and Clarke-Pearson (1988); Efron's percentile bootstrap. The same seed, the same figures.
+    """
+    y, s = _floats(labels), _floats(scores)
+    return _with_intervals(y, s, _resampled(task, y, s, seed))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on the same rows; `difference` is candidate minus champion."""
+
+    candidate: dict[str, Estimate]
+    champion: dict[str, Estimate]
+    difference: dict[str, Estimate]
+
+
+def compare(task: str, labels: ArrayLike, candidate: ArrayLike, champion: ArrayLike, *, seed: int = 0) -> Comparison:
+    """`estimates` of both and of the difference: DeLong's paired interval for AUC, the paired bootstrap's for the rest."""
+    y, a, b = _floats(labels), _floats(candidate), _floats(champion)
+    drawn_a, drawn_b = _resampled(task, y, a, seed), _resampled(task, y, b, seed)
+    first, second = _with_intervals(y, a, drawn_a), _with_intervals(y, b, drawn_b)
+    apart = {}
+    for name in first:
+        value = first[name].value - second[name].value
+        low, high = _delong(y, a, b) if name == "auc" else _percentiles(drawn_a[name] - drawn_b[name])
+        apart[name] = Estimate(value, low, high, len(y)) if np.isfinite(value) else _nothing(len(y))
+    return Comparison(first, second, apart)
+
+
+def _with_intervals(y: Floats, s: Floats, drawn: Mapping[str, Floats]) -> dict[str, Estimate]:
+    found = {}
+    for name, values in drawn.items():
+        value = measure(name, y, s)
+        low, high = _delong(y, s) if name == "auc" else _percentiles(values)
+        found[name] = Estimate(value, low, high, len(y)) if np.isfinite(value) else _nothing(len(y))
+    return found
+
+
+def selection_rate(scores: ArrayLike, threshold: float) -> float:
+    """Share of rows whose score is `threshold` or more; NaN without a row."""
+    s = _floats(scores)
+    return float(np.mean(s >= threshold)) if len(s) else float("nan")
+
+
+def true_positive_rate(labels: ArrayLike, scores: ArrayLike, threshold: float) -> float:
+    """Share of the rows with label 1 whose score is `threshold` or more; NaN without such a row."""
+    return selection_rate(_floats(scores)[_floats(labels) == 1], threshold)
+
+
+# --- metrics of sums ------------------------------------------------------------------------------------------------
+
+Columns = Callable[[Floats, Floats], Floats]
+Finish = Callable[[Floats, Floats], Floats]
+
+
+def _mean(sums: Floats, totals: Floats) -> Floats:
+    return np.asarray(sums[:, 0] / totals)
+
+
+def _log_losses(y: Floats, s: Floats) -> Floats:
+    p = np.clip(s, _CLIP, 1 - _CLIP)
+    return np.asarray(-(y * np.log(p) + (1 - y) * np.log1p(-p))[:, None])
+
+
+def _gaps(y: Floats, s: Floats) -> Floats:
+    gaps = np.zeros((len(y), ECE_BINS))
+    gaps[np.arange(len(y)), np.clip((s * ECE_BINS).astype(np.int64), 0, ECE_BINS - 1)] = s - y
+    return gaps
+
+
+def _moments(y: Floats, s: Floats) -> Floats:
+    centred = y - y.mean() if len(y) else y  # around the mean, so that large labels lose no digits
+    return np.column_stack([centred, centred**2, (y - s) ** 2])
+
+
+def _explained(sums: Floats, totals: Floats) -> Floats:
+    spread = sums[:, 1] - sums[:, 0] ** 2 / totals
+    return np.where(spread > 0, 1 - sums[:, 2] / np.where(spread > 0, spread, 1), np.nan)
+
+
+_BINARY: Mapping[str, tuple[Columns, Finish]] = {
+    "brier": (lambda y, s: ((s - y) ** 2)[:, None], _mean),
+    "log_loss": (_log_losses, _mean),
+    "accuracy": (lambda y, s: ((s >= 0.5) == (y == 1)).astype(np.float64)[:, None], _mean),
+    "ece": (_gaps, lambda sums, totals: np.asarray(np.abs(sums).sum(axis=1) / totals)),
+}
+_REGRESSION: Mapping[str, tuple[Columns, Finish]] = {
+    "rmse": (lambda y, s: ((s - y) ** 2)[:, None], lambda sums, totals: np.sqrt(_mean(sums, totals))),
+    "mae": (lambda y, s: np.abs(s - y)[:, None], _mean),
+    "r2": (_moments, _explained),
+}
+
+
+def _values(metric: str, y: Floats, s: Floats, weights: Floats) -> Floats:
+    """(resamples,) values of a metric, one for each row of `weights` (resamples, rows)."""
+    if len(y) == 0:
+        return np.full(len(weights), np.nan)
+    if metric == "auc":
+        return np.array([_auc(y, s)] * len(weights))  # has no bootstrap: DeLong's interval is exact enough and free
+    if metric == "average_precision":
+        return _average_precision(y, s, weights)
+    columns, finish = _BINARY[metric] if metric in _BINARY else _REGRESSION[metric]
+    return finish(weights @ columns(y, s).astype(weights.dtype), weights.sum(axis=1))
+
+
+def _resampled(task: str, y: Floats, s: Floats, seed: int) -> dict[str, Floats]:
+    names = metric_names(task)
+    parts: dict[str, list[Floats]] = {name: [] for name in names}
+    for weights in _weights(len(y), seed):
+        for name in names:
+            parts[name].append(_values(name, y, s, weights) if name != "auc" else np.empty(0))
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def _weights(n: int, seed: int) -> Iterator[Floats]:
+    """How often each row is drawn, RESAMPLES times: the same for every metric and both models, which pairs them."""
+    rng = np.random.default_rng(seed)
+    step = max(1, min(RESAMPLES, _CHUNK // max(n, 1)))
+    for start in range(0, RESAMPLES, step):
+        drawn = min(step, RESAMPLES - start)
+        yield np.array(
+            [np.bincount(rng.integers(0, n, n), minlength=n) if n else () for _ in range(drawn)], dtype=float
+        )
+
+
+def _percentiles(drawn: Floats) -> tuple[float, float]:
+    known = drawn[np.isfinite(drawn)]
+    if len(known) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
+
+
+# --- metrics of ranking ---------------------------------------------------------------------------------------------
+
+
+def _auc(y: Floats, s: Floats) -> float:
+    ones = int((y == 1).sum())
+    zeros = len(y) - ones
+    if ones == 0 or zeros == 0:
+        return float("nan")
+    return float((_midranks(s)[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+def _average_precision(y: Floats, s: Floats, weights: Floats) -> Floats:
+    order = np.argsort(-s, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))  # where each run of equal scores ends
+    found = np.empty(len(weights))
+    for i, drawn in enumerate(weights):
+        weight = drawn[order]
+        hits, seen = np.cumsum(weight * y[order])[last], np.cumsum(weight)[last]
+        total = hits[-1]
+        precision = hits / np.maximum(seen, _CLIP)
+        found[i] = np.sum(precision * np.diff(hits, prepend=0.0)) / total if total > 0 else np.nan
+    return found
+
+
+def _delong(y: Floats, s: Floats, other: Floats | None = None) -> tuple[float, float]:
+    """Interval of an AUC, or of its difference to another's on the same rows; below two of a class, the widest there is."""
+    ones = int((y == 1).sum())
+    zeros = len(y) - ones
+    if min(ones, zeros) < 2:
+        return (0.0, 1.0) if other is None else (-1.0, 1.0)
+    of_ones, of_zeros = _placements(y, s)
+    value, least = float(of_ones.mean()), 0.0
+    if other is not None:
+        other_ones, other_zeros = _placements(y, other)
+        of_ones, of_zeros, least = of_ones - other_ones, of_zeros - other_zeros, -1.0
+        value = float(of_ones.mean())
+    error = float(np.sqrt(of_ones.var(ddof=1) / ones + of_zeros.var(ddof=1) / zeros))
+    return max(least, value - _Z * error), min(1.0, value + _Z * error)
+
+
+def _placements(y: Floats, s: Floats) -> tuple[Floats, Floats]:
+    """For each 1 the share of 0s below it, for each 0 the share of 1s above it; both have the AUC as their mean."""
+    one = y == 1
+    ranks = _midranks(s)
+    ones, zeros = int(one.sum()), int((~one).sum())
+    return (ranks[one] - _midranks(s[one])) / zeros, 1 - (ranks[~one] - _midranks(s[~one])) / ones
+
+
+def _midranks(values: Floats) -> Floats:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[inverse])
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _nothing(n: int) -> Estimate:
+    return Estimate(float("nan"), float("nan"), float("nan"), n)
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
