@@ -1,0 +1,173 @@
+"""What stands on the disk: one owner's only, whole, without a secret in plaintext, exported and imported as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedplate.engine.lock import hold
+from bedplate.engine.protocol import Secret
+from bedplate.errors import BedplateError, Locked, NotFound, UsageError
+from golden.oracle.runs import Engine, checkpoint
+from golden.oracle.world import World
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*step.json")
+
+HUSH = "hunter2-in-plaintext"
+
+
+def secret_step(op: str = "up", value: str = HUSH) -> dict[str, Any]:
+    return {
+        "op": op,
+        "resources": [
+            {"name": "a", "props": {"x": {"$secret": value}, "y": 1}},
+            {"name": "b", "props": {"src": {"$ref": "a.computed"}}, "opts": {"additionalSecretOutputs": ["computed"]}},
+        ],
+        "exports": {"x": {"$ref": "a.computed"}, "hidden": {"$secret": value}, "inherited": {"$ref": "b.computed"}},
+    }
+
+
+def test_no_secret_stands_in_plaintext_on_the_disk(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    events: list[dict[str, Any]] = []
+    assert engine.run(secret_step(), events.append).ok
+    (tmp_path / "step.json").unlink()
+    texts = [p.read_text() for p in (tmp_path / "state").iterdir()]
+    assert not any(HUSH in text for text in texts)
+    assert HUSH not in json.dumps(events)
+    assert engine.world.things["a-1"]["x"] == HUSH
+
+
+def test_secrets_come_back_as_secrets_and_change_nothing(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    again = Engine(tmp_path, engine.world)
+    resources = {r.urn.split("::")[-1]: r for r in again.store.read().resources()}
+    assert resources["a"].inputs["x"] == Secret(HUSH)
+    assert resources["a"].outputs["x"] == Secret(HUSH)
+    assert resources["b"].outputs["computed"] == Secret("c:b-1")
+    assert resources["oracle-s"].outputs["inherited"] == Secret("c:b-1")
+    assert again.run(secret_step()).counts == {"same": 3}
+    assert again.run(secret_step(value="another")).counts == {"same": 2, "update": 1}
+
+
+def test_a_secret_needs_the_passphrase_that_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "right")
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    assert not engine.store.paths.key.exists()
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
+    with pytest.raises(BedplateError, match="passphrase does not open"):
+        Engine(tmp_path, engine.world).store.read()
+
+
+def test_every_file_of_the_state_belongs_to_its_owner_alone(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "state").iterdir()}
+    assert set(modes) == {"s.json", "s.key", "s.lock", "s.history.jsonl"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_two_runs_at_once_one_works_and_the_other_says_who_and_since_when(tmp_path: Path) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def fault(point: str) -> None:
+        if point == "before create a":
+            inside.set()
+            leave.wait(30)
+
+    world = World()
+    first = Engine(tmp_path, world, fault=fault)
+    outcomes = []
+    runner = threading.Thread(target=lambda: outcomes.append(first.run(secret_step())))
+    runner.start()
+    inside.wait(30)
+    try:
+        with pytest.raises(Locked, match=rf"pid {os.getpid()}.* runs `up` since 2023-11-14 .* for \d+ s") as told:
+            Engine(tmp_path, world).run(secret_step())
+    finally:
+        leave.set()
+        runner.join()
+    assert told.value.exit_code == 7
+    assert outcomes[0].ok
+    assert Engine(tmp_path, world).run(secret_step()).counts == {"same": 3}
+
+
+def test_a_lock_file_left_by_a_dead_run_locks_nobody_out(tmp_path: Path) -> None:
+    path = tmp_path / "s.lock"
+    path.write_text(json.dumps({"pid": 1, "host": "elsewhere", "user": "x", "verb": "up", "since": 0}))
+    with hold(path, stack="s", verb="up"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert path.read_text() == ""
+
+
+def test_an_exported_state_is_taken_by_another_stack_and_nothing_changes(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    shown = engine.store.export(show_secrets=True)
+    assert HUSH in json.dumps(shown)
+    assert shown["version"] == 3
+    other = tmp_path / "other"
+    other.mkdir()
+    taken = Engine(other, engine.world)
+    taken.store.import_(shown)
+    assert HUSH not in taken.store.paths.checkpoint.read_text()
+    assert [r["urn"] for r in checkpoint(taken.store)] == [r["urn"] for r in checkpoint(engine.store)]
+    assert Engine(other, engine.world).run(secret_step()).counts == {"same": 3}
+
+
+def test_an_export_is_what_stands_on_the_disk_without_our_own_key(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    exported = engine.store.export()
+    assert set(exported["deployment"]) == {"manifest", "secrets_providers", "resources"}
+    assert exported["deployment"]["secrets_providers"]["type"] == "passphrase"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"version": 2, "deployment": {}},
+        {
+            "version": 3,
+            "deployment": {"resources": [{"urn": "urn:pulumi:s::o::t:t:T::a", "type": "t:t:T", "parent": "urn:gone"}]},
+        },
+    ],
+)
+def test_what_is_no_state_is_not_imported(document: dict[str, Any], tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    before = engine.store.paths.checkpoint.read_bytes()
+    with pytest.raises(UsageError):
+        engine.store.import_(document)
+    assert engine.store.paths.checkpoint.read_bytes() == before
+
+
+def test_a_broken_file_is_told_apart_from_a_missing_one(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.store.paths.checkpoint.write_text("{")
+    with pytest.raises(BedplateError, match="is not a checkpoint"):
+        engine.store.read()
+    engine.store.paths.checkpoint.unlink()
+    with pytest.raises(NotFound):
+        engine.store.read()
+
+
+def test_history_keeps_every_run_newest_first_and_no_preview(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.run(secret_step("preview"))
+    engine.run(secret_step())
+    engine.run({"op": "destroy", "resources": []})
+    engine.run({"op": "up", "resources": [{"name": "a", "props": {"fail": ["create"]}}]})
+    assert [(run["kind"], run["result"]) for run in engine.store.history()] == [
+        ("update", "failed"),
+        ("destroy", "succeeded"),
+        ("update", "succeeded"),
+    ]
