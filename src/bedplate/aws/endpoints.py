@@ -41,7 +41,7 @@ class SageMakerEndpoints:
             pending_config=pending.get("EndpointConfigName"),
             failure_reason=told.get("FailureReason") or None,
             modified_at=told["LastModifiedTime"],
-            pending_share=_pending_share(variants, fleet),
+            pending_share=_pending_share(variants, fleet) if phase else None,
             pending_phase=phase.get("Status"),
             pending_since=phase.get("StartTime"),
         )
@@ -58,6 +58,7 @@ class SageMakerEndpoints:
             ModelName=draft.name,
             PrimaryContainer=container,
             ExecutionRoleArn=draft.role_arn,
+            EnableNetworkIsolation=True,
             Tags=tags,
         )
         config: dict[str, Any] = {

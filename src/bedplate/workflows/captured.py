@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from bedplate.domain.capture import Captured, read
 from bedplate.domain.names import VARIANT
+from bedplate.domain.release import version_told
 from bedplate.workflows.platform import Platform
 
 READERS = 16
@@ -21,11 +22,12 @@ def capture_uri(platform: Platform, model: str) -> str:
 
 
 def latest(
-    platform: Platform, model: str, *, answers: int, release: str | None = None, until: datetime | None = None
+    platform: Platform, model: str, *, answers: int, version: int | None = None, until: datetime | None = None
 ) -> tuple[Captured, ...]:
     """The newest records that together hold at least `answers` answers, oldest first; fewer when there are not more.
 
-    With `release` only that release's, with `until` only those up to then.
+    With `version` only those that a release of that version answered (a version that was released twice is one model),
+    with `until` only those up to then.
     """
     end = until or platform.clock.now()
     found: list[Captured] = []
@@ -34,7 +36,7 @@ def latest(
         uris = [uri for uri in _files(platform, model, end - window, end) if uri not in seen]
         seen |= set(uris)
         for record in _records(platform, list(reversed(uris))):
-            if release is None or record.release == release:
+            if version is None or (record.release and version_told(record.release) == version):
                 found.append(record)
             if sum(len(r.answers) for r in found) >= answers:
                 return tuple(sorted(found, key=lambda r: r.at))

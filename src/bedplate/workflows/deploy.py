@@ -167,7 +167,11 @@ def champion_profile(
     champion, needed = seen.live, spec.rollout.min_answers
     if champion == fallback_release(names.endpoint):
         return None, f"{spoken(champion)} gives one constant answer: nothing to compare with, so no guard on answers"
-    captured = [a for c in latest(platform, spec.name, answers=PROFILE_ANSWERS, release=champion) for a in c.answers]
+    captured = [
+        a
+        for c in latest(platform, spec.name, answers=PROFILE_ANSWERS, version=version_told(champion))
+        for a in c.answers
+    ]
     source = f"the last {len(captured):,} captured answers of {spoken(champion)}"
     if len(captured) < needed:
         captured = _evaluated_answers(platform, names, version_told(champion))

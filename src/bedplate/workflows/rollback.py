@@ -148,7 +148,7 @@ def _latency(platform: Platform, spec: ModelSpec, seen: Observed, start: datetim
 
 
 def _answers(platform: Platform, spec: ModelSpec, target: Standing, end: datetime) -> Check:
-    records = latest(platform, spec.name, answers=LAST_ANSWERS, release=target.release, until=end)
+    records = latest(platform, spec.name, answers=LAST_ANSWERS, version=target.version, until=end)
     answers = [a for record in records for a in record.answers]
     if not answers:
         return Check("answers", "NO_DATA", "none were captured; it answered when deployed")
