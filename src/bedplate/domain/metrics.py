@@ -56,7 +56,8 @@ def measure(metric: str, labels: ArrayLike, scores: ArrayLike) -> float:
 
     `auc`: chance that a 1 scores above a 0, ties counting half. `average_precision`: sum over thresholds of precision
     times the rise of recall, ties taken together. `brier`: mean squared difference of probability and label.
-    `log_loss`: mean negative log-likelihood in nats, probabilities kept 2e-16 away from 0 and 1. `accuracy`: at a threshold of 0.5.
+    `log_loss`: mean negative log-likelihood in nats, probabilities kept 2e-16 away from 0 and 1.
+    `accuracy`: share of rows on the label's side of 0.5, which itself counts as 1.
     `ece`: calibration error over 10 bins of equal width, the mean of |mean label - mean probability| by rows (Naeini et
     al., 2015). `rmse`, `mae`: in the label's unit. `r2`: share of the labels' variance explained.
 
@@ -64,7 +65,14 @@ def measure(metric: str, labels: ArrayLike, scores: ArrayLike) -> float:
     (0.75, 0.25)
     """
     y, s = _floats(labels), _floats(scores)
-    return float(_values(metric, y, s, np.ones((1, len(y))))[0])
+    if len(y) == 0:
+        return float("nan")
+    if metric == "auc":
+        return _auc(y, s)
+    if metric == "average_precision":
+        return _Ranking.of(y, s).average_precision(np.ones(len(y)))
+    columns, finish = _BINARY[metric] if metric in _BINARY else _REGRESSION[metric]
+    return float(finish(columns(y, s).sum(axis=0)[None, :], np.array([float(len(y))]))[0])
 
 
 def estimates(task: str, labels: ArrayLike, scores: ArrayLike, *, seed: int = 0) -> dict[str, Estimate]:
@@ -86,7 +94,7 @@ class Comparison:
 
 
 def compare(task: str, labels: ArrayLike, candidate: ArrayLike, champion: ArrayLike, *, seed: int = 0) -> Comparison:
-    """`estimates` of both and of the difference: DeLong's paired interval for AUC, the paired bootstrap's for the rest."""
+    """`estimates` of both and of the difference; paired intervals: DeLong's for AUC, the bootstrap's for the rest."""
     y, a, b = _floats(labels), _floats(candidate), _floats(champion)
     drawn_a, drawn_b = _resampled(task, y, a, seed), _resampled(task, y, b, seed)
     first, second = _with_intervals(y, a, drawn_a), _with_intervals(y, b, drawn_b)
@@ -162,31 +170,32 @@ _REGRESSION: Mapping[str, tuple[Columns, Finish]] = {
 }
 
 
-def _values(metric: str, y: Floats, s: Floats, weights: Floats) -> Floats:
-    """(resamples,) values of a metric, one for each row of `weights` (resamples, rows)."""
-    if len(y) == 0:
-        return np.full(len(weights), np.nan)
-    if metric == "auc":
-        return np.array([_auc(y, s)] * len(weights))  # has no bootstrap: DeLong's interval is exact enough and free
-    if metric == "average_precision":
-        return _average_precision(y, s, weights)
-    columns, finish = _BINARY[metric] if metric in _BINARY else _REGRESSION[metric]
-    return finish(weights @ columns(y, s).astype(weights.dtype), weights.sum(axis=1))
-
-
 def _resampled(task: str, y: Floats, s: Floats, seed: int) -> dict[str, Floats]:
-    names = metric_names(task)
-    parts: dict[str, list[Floats]] = {name: [] for name in names}
+    """(RESAMPLES,) values of every metric of the task; none of AUC, whose interval is DeLong's."""
+    if len(y) == 0:
+        return {name: np.empty(0) for name in metric_names(task)}
+    of_sums = _REGRESSION if task == "regression" else _BINARY
+    parts = {name: columns(y, s) for name, (columns, _) in of_sums.items()}
+    table, ranking = np.hstack(list(parts.values())), _Ranking.of(y, s)
+    sums, totals, precisions = [], [], []
     for weights in _weights(len(y), seed):
-        for name in names:
-            parts[name].append(_values(name, y, s, weights) if name != "auc" else np.empty(0))
-    return {name: np.concatenate(found) for name, found in parts.items()}
+        sums.append(weights @ table)
+        totals.append(weights.sum(axis=1))
+        if task != "regression":
+            precisions += [ranking.average_precision(drawn) for drawn in weights]
+    found = {} if task == "regression" else {"auc": np.empty(0), "average_precision": np.array(precisions)}
+    every, total, start = np.vstack(sums), np.concatenate(totals), 0
+    for name, (_, finish) in of_sums.items():
+        width = parts[name].shape[1]
+        found[name] = finish(every[:, start : start + width], total)
+        start += width
+    return found
 
 
 def _weights(n: int, seed: int) -> Iterator[Floats]:
     """How often each row is drawn, RESAMPLES times: the same for every metric and both models, which pairs them."""
     rng = np.random.default_rng(seed)
-    step = max(1, min(RESAMPLES, _CHUNK // max(n, 1)))
+    step = max(1, min(RESAMPLES, _CHUNK // n))
     for start in range(0, RESAMPLES, step):
         drawn = min(step, RESAMPLES - start)
         yield np.array(
@@ -213,21 +222,33 @@ def _auc(y: Floats, s: Floats) -> float:
     return float((_midranks(s)[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
-def _average_precision(y: Floats, s: Floats, weights: Floats) -> Floats:
-    order = np.argsort(-s, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))  # where each run of equal scores ends
-    found = np.empty(len(weights))
-    for i, drawn in enumerate(weights):
-        weight = drawn[order]
-        hits, seen = np.cumsum(weight * y[order])[last], np.cumsum(weight)[last]
-        total = hits[-1]
-        precision = hits / np.maximum(seen, _CLIP)
-        found[i] = np.sum(precision * np.diff(hits, prepend=0.0)) / total if total > 0 else np.nan
-    return found
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Rows by falling score, sorted once for all resamples. `last` is where each run of equal scores ends."""
+
+    order: NDArray[np.int64]
+    labels: Floats
+    last: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, y: Floats, s: Floats) -> _Ranking:
+        order = np.argsort(-s, kind="stable")
+        return cls(order, y[order], np.flatnonzero(np.append(np.diff(s[order]) != 0, True)))
+
+    def average_precision(self, weights: Floats) -> float:
+        drawn = weights[self.order]
+        hits = np.cumsum(drawn * self.labels)[self.last]
+        seen = np.cumsum(drawn)[self.last]
+        total = hits[-1] if len(hits) else 0.0
+        if total == 0:
+            return float("nan")
+        rises = np.empty_like(hits)
+        rises[0], rises[1:] = hits[0], hits[1:] - hits[:-1]
+        return float(np.dot(hits / np.maximum(seen, _CLIP), rises) / total)
 
 
 def _delong(y: Floats, s: Floats, other: Floats | None = None) -> tuple[float, float]:
-    """Interval of an AUC, or of its difference to another's on the same rows; below two of a class, the widest there is."""
+    """Interval of an AUC, or of its difference to another's on the same rows; the widest below two of a class."""
     ones = int((y == 1).sum())
     zeros = len(y) - ones
     if min(ones, zeros) < 2:

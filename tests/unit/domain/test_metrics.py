@@ -89,8 +89,8 @@ def test_bootstrap_of_average_precision_resamples_rows(binary):
     labels, scores = binary
     rng = np.random.default_rng(3)
     rows = rng.integers(0, len(labels), len(labels))
-    weights = np.bincount(rows, minlength=len(labels))[None, :].astype(float)
-    assert metrics._average_precision(labels, scores, weights)[0] == pytest.approx(
+    weights = np.bincount(rows, minlength=len(labels)).astype(float)
+    assert metrics._Ranking.of(labels, scores).average_precision(weights) == pytest.approx(
         average_precision_score(labels[rows], scores[rows])
     )
 

@@ -1,0 +1,55 @@
+"""Lets one model answer the rows of a Parquet file, in a process of its own: two models in one would share modules.
+
+python -m bedplate.container.scoring MODEL_DIR ROWS.parquet OUT.npy
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from bedplate.container.requests import features_of
+from bedplate.container.script import ModelFailed, ModelWillNotLoad, contract_of, load
+
+BATCH_ROWS = 65_536
+
+
+def main(arguments: list[str]) -> int:
+    model_dir, rows, out = (Path(argument) for argument in arguments)
+    try:
+        seconds = score(model_dir, rows, out)
+    except (ModelWillNotLoad, ModelFailed, KeyError) as exc:
+        print(exc.args[0], file=sys.stderr)
+        return 1
+    print(json.dumps({"seconds": seconds}))
+    return 0
+
+
+def score(model_dir: Path, rows: Path, out: Path) -> float:
+    """Write the answers as a numpy file of floats, (rows,); returns the seconds that answering took.
+
+    Raises ModelWillNotLoad, ModelFailed, KeyError for a feature that the rows lack.
+    """
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from bedplate.container.frames import frame_of_table
+
+    contract = contract_of(model_dir)
+    features = features_of(contract)
+    script = load(model_dir, contract)
+    table = pq.read_table(rows)
+    started = time.monotonic()
+    answers = [
+        script.predict(frame_of_table(table.slice(start, BATCH_ROWS), features))
+        for start in range(0, table.num_rows, BATCH_ROWS)
+    ]
+    seconds = time.monotonic() - started
+    np.save(out, np.concatenate(answers) if answers else np.empty(0))
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
