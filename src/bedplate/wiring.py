@@ -15,6 +15,7 @@ from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings, load_mo
 if TYPE_CHECKING:
     from bedplate import ports
     from bedplate.aws.session import Session
+    from bedplate.engine.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,32 @@ class Connection:
         from bedplate.aws.clock import SystemClock
 
         return SystemClock()
+
+    def deployment(self, engine: str | None = None) -> Stack:
+        """The stack as Pulumi sees it: by the embedded engine on the local stack, by the Pulumi CLI on any other.
+
+        Raises UsageError when the embedded engine is asked for a stack that is not on this machine.
+        """
+        from bedplate.engine.stack import Stack
+
+        if self.local_url is None:
+            if engine == "embedded":
+                raise UsageError(
+                    f"Stack {self.stack!r} is on AWS, and the embedded engine applies to this machine only",
+                    next_step=f"bedplate up --stack {self.stack} --engine pulumi",
+                )
+            return Stack(self.project_dir, self.stack, engine="pulumi")
+        if engine == "pulumi":
+            return Stack(self.project_dir, self.stack, engine="pulumi", endpoint_url=self.local_url)
+        from bedplate.engine.provider import provider_factory
+
+        return Stack(
+            self.project_dir,
+            self.stack,
+            endpoint_url=self.local_url,
+            provider_factory=provider_factory(self.local_url, self.settings.region),
+            state_dir=state_dir(self.project_dir) / "state",
+        )
 
     def model(self, name: str) -> ModelSpec:
         """The model's contract in this environment; NotFound for an unknown one."""

@@ -1,0 +1,68 @@
+"""`bedplate destroy`: delete everything that a stack holds."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bedplate.cli import options
+from bedplate.cli.up import engine
+from bedplate.errors import UsageError
+
+
+@click.command("destroy")
+@options.stack
+@engine
+@options.yes
+@options.dry_run
+@options.as_json
+def command(stack: str, engine: str | None, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
+
+    Protected resources are not deleted: they are named, and everything they need stays too.
+
+    \b
+    Examples:
+      bedplate destroy --dry-run
+      bedplate destroy --yes
+
+    Exit codes: 0 all gone, 1 something could not be deleted, 2 no such stack, 7 another run is at work.
+    """
+    from bedplate.cli import render, stack_view
+    from bedplate.wiring import connect
+    from bedplate.workflows.stack import Update, tear_down
+
+    platform = connect(options.project_dir(), stack)
+    if not as_json:
+        render.where(platform.label)
+    target = platform.deployment(engine)
+    if dry_run:
+        planned: Update = target.preview_destroy()
+        if as_json:
+            stack_view.as_json(planned, stack=stack, where=platform.label, verb="destroy --dry-run")
+        else:
+            stack_view.show(planned, planned=True)
+        return
+
+    def agree(planned: Update) -> None:
+        stack_view.show(planned, planned=True)
+        _ask_for_the_name(stack, platform.label)
+
+    if not yes and (as_json or not sys.stdin.isatty()):
+        raise UsageError(
+            f"Everything in stack {stack!r} would be deleted, and there is no terminal to ask on.",
+            next_step=f"bedplate destroy --stack {stack} --yes",
+        )
+    with stack_view.watched(f"destroy {stack}") as watch:
+        update = tear_down(target, agree=None if yes else agree, on_progress=watch)
+    if as_json:
+        stack_view.as_json(update, stack=stack, where=platform.label, verb="destroy")
+    else:
+        stack_view.show(update, planned=False)
+
+
+def _ask_for_the_name(stack: str, label: str) -> None:
+    answer = click.prompt(f"This deletes all of it from {label}. Type the stack's name to go on", default="", err=True)
+    if answer.strip() != stack:
+        raise click.Abort

@@ -1,0 +1,56 @@
+"""`bedplate up`: create or update a stack."""
+
+from __future__ import annotations
+
+import click
+
+from bedplate.cli import options
+
+engine = click.option(
+    "--engine",
+    type=click.Choice(["embedded", "pulumi"]),
+    help="Who applies the program: embedded (local stack only, its default) or the Pulumi CLI.",
+)
+refresh = click.option("--refresh", is_flag=True, help="Look at the world first, not only at the state.")
+
+
+@click.command("up")
+@options.stack
+@engine
+@refresh
+@options.yes
+@options.as_json
+def command(stack: str, engine: str | None, refresh: bool, yes: bool, as_json: bool) -> None:
+    """Create a stack, or bring it to what the program in infra/ says.
+
+    On the local stack it goes ahead; on any other it shows the changes and asks. Interrupted or failed, the same
+    command again goes on from there.
+
+    \b
+    Examples:
+      bedplate up
+      bedplate up --stack dev --yes --json
+
+    Exit codes: 0 done, 1 a step failed, 2 the stack's settings are wrong, 7 another run is at work.
+    """
+    from bedplate.cli import render, stack_view
+    from bedplate.wiring import connect
+    from bedplate.workflows.stack import Update, bring_up
+
+    platform = connect(options.project_dir(), stack)
+    if not as_json:
+        render.where(platform.label)
+
+    def agree(planned: Update) -> None:
+        if not as_json:
+            stack_view.show(planned, planned=True)
+        options.confirm(f"Apply this to {platform.label}?", assume_yes=False, as_json=as_json)
+
+    ask = not yes and platform.settings.target != "local"
+    with stack_view.watched(f"up {stack}") as watch:
+        target = platform.deployment(engine)
+        update = bring_up(target, agree=agree if ask else None, on_progress=watch, refresh=refresh)
+    if as_json:
+        stack_view.as_json(update, stack=stack, where=platform.label, verb="up")
+    else:
+        stack_view.show(update, planned=False)

@@ -1,0 +1,102 @@
+"""Bring a stack up or tear it down: look first, let the person agree to what was seen, then act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+
+class PropertyChange(Protocol):
+    @property
+    def path(self) -> str: ...
+    @property
+    def old(self) -> Any: ...
+    @property
+    def new(self) -> Any: ...
+    @property
+    def replaces(self) -> bool: ...
+
+
+class Step(Protocol):
+    """What happens, or would happen, to one resource."""
+
+    @property
+    def op(self) -> str: ...
+    @property
+    def urn(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def changes(self) -> Sequence[PropertyChange]: ...
+    @property
+    def replace_keys(self) -> Sequence[str]: ...
+
+
+class Update(Protocol):
+    """How a run went, or would go."""
+
+    @property
+    def steps(self) -> Sequence[Step]: ...
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+    @property
+    def outputs(self) -> Mapping[str, Any]: ...
+    @property
+    def messages(self) -> Sequence[str]: ...
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def changed(self) -> bool: ...
+
+
+class Progress(Protocol):
+    @property
+    def state(self) -> str: ...
+    @property
+    def op(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def done(self) -> int: ...
+
+
+Watch = Callable[[Any], None]
+"""Called with `Progress` while a run works, from another thread."""
+Agree = Callable[[Update], None]
+"""Called with what would be done before anything is; raises to stop."""
+
+
+class Stack(Protocol):
+    """`engine.stack.Stack`, as far as it is needed here."""
+
+    def preview(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
+    def preview_destroy(self, *, on_progress: Watch | None = None) -> Update: ...
+    def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
+    def destroy(self, *, on_progress: Watch | None = None) -> Update: ...
+
+
+def bring_up(
+    stack: Stack, *, agree: Agree | None = None, on_progress: Watch | None = None, refresh: bool = False
+) -> Update:
+    """Create or update. With `agree` it is previewed first, and nothing is done when nothing would change.
+
+    Raises PlatformError when a step failed (the same command again goes on from there), Locked when another run is at
+    work, and whatever `agree` raises.
+    """
+    if agree is not None:
+        planned = stack.preview(refresh=refresh)
+        if not planned.changed:
+            return planned
+        agree(planned)
+    return stack.up(on_progress=on_progress, refresh=refresh)
+
+
+def tear_down(stack: Stack, *, agree: Agree | None = None, on_progress: Watch | None = None) -> Update:
+    """Delete everything that the stack holds. Raises NotFound, PlatformError, Locked, and what `agree` raises."""
+    if agree is not None:
+        agree(stack.preview_destroy())
+    return stack.destroy(on_progress=on_progress)
