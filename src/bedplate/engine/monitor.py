@@ -18,11 +18,12 @@ from typing import Any
 from bedplate.engine.events import Events
 from bedplate.engine.executor import Executor, Failed
 from bedplate.engine.planner import Planner, Rejected
-from bedplate.engine.protocol import UNKNOWN, Secret
+from bedplate.engine.protocol import UNKNOWN, Properties, Secret
 from bedplate.engine.providers import Providers, default_name, package_of, reference
 from bedplate.engine.state import PROVIDER_PREFIX, ROOT_TYPE, Resource
 from bedplate.engine.steps import Alias, Goal, Op, Step
 from bedplate.engine.values import from_struct, reveal, to_struct
+from bedplate.errors import UsageError
 
 _TICKS = 200
 """Turns of an event loop after which it is taken for idle if it cannot be asked."""
@@ -274,18 +275,26 @@ class Monitor:
     # --- functions and formalities ------------------------------------------------------------------------------
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802
-        from pulumi.runtime.proto import provider_pb2
+        from pulumi.runtime.proto import resource_pb2
 
+        try:
+            result = self._invoke(request)
+        except Stopped:
+            raise
+        except Exception as exc:
+            raise _rpc_error(str(exc) or type(exc).__name__) from exc
+        return resource_pb2.ResourceInvokeResponse(**{"return": to_struct(result)})
+
+    def _invoke(self, request: Any) -> Properties:
         if request.tok.startswith("pulumi:"):
-            raise Stopped(f"the embedded engine does not serve {request.tok}")
+            raise UsageError(f"the embedded engine does not serve {request.tok}")
         with self._planning:
             ref = request.provider or self._default_provider(package_of(request.tok), request.version)
             provider = self._providers.get(ref, self._planner.olds)
-        result = provider.invoke(request.tok, reveal(from_struct(request.args)))
-        return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
+        return provider.invoke(request.tok, reveal(from_struct(request.args)))
 
     def Call(self, request: Any) -> Any:  # noqa: N802
-        raise Stopped(f"the embedded engine does not serve calls of methods ({request.tok})")
+        raise _rpc_error(f"the embedded engine does not serve calls of methods ({request.tok})")
 
     def GetDeploymentInfo(self, _request: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import resource_pb2
@@ -388,6 +397,20 @@ def _alias(alias: Any) -> Alias:
         parent=spec.parentUrn,
         no_parent=spec.noParent,
     )
+
+
+def _rpc_error(message: str) -> Exception:
+    """An error as the SDK expects it from the other end of a wire: it becomes the program's exception."""
+    import grpc
+
+    class Refusal(grpc.RpcError):  # type: ignore[misc]
+        def code(self) -> Any:
+            return grpc.StatusCode.UNKNOWN
+
+        def details(self) -> str:
+            return message
+
+    return Refusal(message)
 
 
 def _id(resource: Resource) -> str:
