@@ -1,0 +1,19 @@
+"""Every resource type that the embedded engine knows; a type without a row is an error."""
+
+from __future__ import annotations
+
+from bedplate.engine.provider.kind import Kind
+from bedplate.engine.provider.tables import access, alerting, models, storage
+from bedplate.errors import UsageError
+
+KINDS: dict[str, Kind] = {kind.type: kind for rows in (storage, access, models, alerting) for kind in rows.KINDS}
+
+
+def kind_of(type: str) -> Kind:
+    """Raises UsageError for a type without a row."""
+    if type not in KINDS:
+        raise UsageError(
+            f"The embedded engine does not know the resource type {type} (it knows {len(KINDS)})",
+            next_step="bedplate up --engine pulumi",
+        )
+    return KINDS[type]
