@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from bedplate.aws.session import Session
-from bedplate.domain.names import BUCKET_PURPOSES, ModelNames, bucket, outputs_parameter
+from bedplate.domain.names import BUCKET_PURPOSES, VARIANT, ModelNames, bucket, outputs_parameter
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
 
@@ -197,6 +197,38 @@ def _make_platform(stage: Stage) -> None:
         platform_budget="bedplate-local",
         fallback_releases={"churn": "bedplate-local-churn-fallback"},
     )
+    _make_endpoint(stage, outputs)
     client("ssm").put_parameter(
         Name=outputs_parameter(PROJECT, STACK), Type="String", Value=outputs.model_dump_json(), Overwrite=True
+    )
+
+
+def _make_endpoint(stage: Stage, outputs: PlatformOutputs) -> None:
+    """Release 0: the fallback's constant, behind the endpoint's stable name."""
+    sagemaker, name = stage.session.client("sagemaker"), outputs.fallback_releases["churn"]
+    environment = {
+        "BEDPLATE_RELEASE": f"{stage.names.endpoint}-v0",
+        "BEDPLATE_VERSION": "0",
+        "BEDPLATE_MODEL": "churn",
+        "BEDPLATE_ENDPOINT": stage.names.endpoint,
+        "BEDPLATE_FALLBACK": "0.5",
+    }
+    container = {"Image": outputs.image_uri, "Environment": environment}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=outputs.execution_role_arn)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[
+            {"VariantName": VARIANT, "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
+        ],
+        DataCaptureConfig={
+            "EnableCapture": True,
+            "InitialSamplingPercentage": 100,
+            "DestinationS3Uri": f"s3://{outputs.capture_bucket}/{stage.names.capture_prefix}".rstrip("/"),
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json", "application/jsonlines"]},
+        },
+    )
+    sagemaker.create_endpoint(EndpointName=stage.names.endpoint, EndpointConfigName=name)
+    sagemaker.get_waiter("endpoint_in_service").wait(
+        EndpointName=stage.names.endpoint, WaiterConfig={"Delay": 0.2, "MaxAttempts": 150}
     )

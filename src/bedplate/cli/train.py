@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.render import emit_json, err, out, remark, seconds, usd, where
+from bedplate.cli.render import emit_json, out, seconds, usd, where
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,13 +51,14 @@ def command(
       bedplate train flight-delay --data flights.parquet
       bedplate train flight-delay --data flights.parquet --set max_iter=200 --seed 7 --dry-run
     """
+    from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
     from bedplate.workflows import train as work
 
     at = connect(options.project_dir(), stack)
     if not as_json:
         where(at.label)
-    say = _silent if as_json else _say
+    say = say_silently if as_json else say_progress
     plan = work.plan(at, work.TrainRequest(model, data, _pairs(settings), seed), say)
     if dry_run:
         _show_plan(plan, as_json=as_json)
@@ -77,21 +78,6 @@ def _pairs(settings: tuple[str, ...]) -> Mapping[str, str]:
             raise UsageError(f"--set {setting}: KEY=VALUE expected, as in --set max_iter=200")
         pairs[key] = value
     return pairs
-
-
-def _say(event: str, fields: Mapping[str, Any]) -> None:
-    if event == "step":
-        remark(f"[cyan]·[/cyan] {fields['text']}")
-    elif event == "status":
-        remark(f"[cyan]·[/cyan] {fields['phase']}")
-    elif event == "warning":
-        remark(f"[yellow]Warning:[/yellow] {fields['text']}")
-    elif event == "log":
-        err().print(f"  | {fields['line']}", style="dim", markup=False, soft_wrap=True)
-
-
-def _silent(event: str, fields: Mapping[str, Any]) -> None:
-    """With --json nothing but the result is said."""
 
 
 def _show_plan(plan: TrainPlan, *, as_json: bool) -> None:

@@ -33,18 +33,19 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
     """
     from bedplate.domain.ledger import who_was_live
     from bedplate.domain.moments import parse_moment
+    from bedplate.domain.release import fallback_release
     from bedplate.wiring import connect
     from bedplate.workflows.ledger import Ledger
 
     at = connect(options.project_dir(), stack)
     at.model(model)
     when = parse_moment(moment, at.clock.now())
+    fallback = fallback_release(at.names(model).endpoint)
     live = who_was_live(Ledger(at.objects, at.outputs.ledger_bucket, at.clock).records(), model, when)
     if as_json:
-        emit_json(_json(live, model, when, at.outputs.fallback_releases.get(model)))
+        emit_json(_json(live, model, when, fallback))
         return
     if live is None:
-        fallback = at.outputs.fallback_releases.get(model, "the fallback")
         out().print(f"Before the first deployment of {model}: release 0, {fallback}, which answers a constant.")
         return
     _show(live)
@@ -58,7 +59,7 @@ def _show(live: Live) -> None:
     table("Because", ("#", "UTC", "Kind", "Actor", "What"), rows, right=("#",))
 
 
-def _json(live: Live | None, model: str, when: Any, fallback: str | None) -> dict[str, Any]:
+def _json(live: Live | None, model: str, when: Any, fallback: str) -> dict[str, Any]:
     if live is None:
         return {
             "model": model,

@@ -92,4 +92,4 @@ def _moment(ordered: pa.Table, time: str | None, row: int) -> datetime | None:
     if time is None:
         return None
     value = ordered.column(time)[row].as_py()
-    return value if isinstance(value, datetime) else None
+    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))

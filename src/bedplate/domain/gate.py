@@ -67,6 +67,8 @@ class Evidence:
     fairness: Mapping[tuple[str, str, float], Estimate]
     artifact_mb: float | None
     source: str
+    is_champion: bool = False
+    """The candidate is the live release: it cannot be worse than itself."""
 
 
 def judge(gates: Gates, evidence: Evidence) -> Judgement:
@@ -147,6 +149,10 @@ def _champion(gate: ChampionGate, evidence: Evidence) -> Verdict:
     name = f"{gate.metric} against {evidence.champion}"
     lower = gate.metric not in HIGHER_IS_BETTER
     low, high = (None, gate.tolerance) if lower else (-gate.tolerance, None)
+    if evidence.is_champion:
+        bound = _bound(low, high)
+        reason = "it is the live release itself"
+        return Verdict("champion", name, "PASS", 0.0, 0.0, 0.0, bound, None, evidence.source, reason)
     if evidence.difference is None:
         reason = "there is no champion to hold it against"
         return _undecided("champion", name, None, _bound(low, high), evidence.source, reason, decides=True)
@@ -164,7 +170,7 @@ def _size(max_mb: float, evidence: Evidence) -> Verdict:
     if megabytes is None:
         return _undecided("artifact-size", "model.tar.gz", None, bound, evidence.source, "not measured", decides=True)
     outcome: Outcome = "PASS" if megabytes <= max_mb else "FAIL"
-    reason = f"{megabytes:.2f} MB"
+    reason = f"{megabytes:.3g} MB {'is inside' if outcome == 'PASS' else 'is too much'}"
     return Verdict(
         "artifact-size", "model.tar.gz", outcome, megabytes, None, None, bound, None, evidence.source, reason
     )

@@ -84,3 +84,11 @@ def test_without_a_time_column_the_order_of_the_rows_counts() -> None:
     parts = split(rows(300), contract, 0.2)
     assert read(parts.holdout)["id"][0].as_py() == "c00059"
     assert parts.cut is None
+
+
+def test_times_as_text_and_as_dates_are_times() -> None:
+    table = rows(300, hours=3)
+    text = table.set_column(1, "at", table["at"].cast(pa.string()))
+    dates = table.set_column(1, "at", table["at"].cast(pa.date32()))
+    assert split(text, CONTRACT, 0.2).cut == split(table, CONTRACT, 0.2).cut
+    assert split(dates, CONTRACT, 0.2).first == START

@@ -94,6 +94,10 @@ def test_without_a_champion_there_is_no_data() -> None:
     assert one({"champion": {"metric": "auc"}}, difference=None).outcome == "NO_DATA"
 
 
+def test_the_champion_is_no_worse_than_itself() -> None:
+    assert one({"champion": {"metric": "auc"}}, difference=None, is_champion=True).outcome == "PASS"
+
+
 def segments(**values: Estimate) -> dict[str, Any]:
     return {"plan": {name: {"auc": estimate} for name, estimate in values.items()}}
 

@@ -1,0 +1,132 @@
+"""`bedplate evaluate`: put a version through its gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bedplate.cli import options
+from bedplate.cli.render import emit_json, out, table, where
+from bedplate.errors import GateFailed, NotEnoughData
+
+if TYPE_CHECKING:
+    from bedplate.domain.gate import Judgement, Verdict
+    from bedplate.workflows.evaluate import Evaluated, EvaluationPlan
+
+
+@click.command()
+@click.argument("model", metavar="MODEL[:VERSION]")
+@click.option("--all", "everything", is_flag=True, help="Show every segment, not only those that speak.")
+@options.dry_run
+@options.wait
+@options.stack
+@options.as_json
+def command(model: str, everything: bool, dry_run: bool, wait: bool, stack: str, as_json: bool) -> None:
+    """Score the newest version, or the one named, and the live one on the same held-out rows, and judge it.
+
+    A gate says PASS when the whole 95 % interval of its figure keeps the bound, FAIL when all of it breaks the bound,
+    NO_DATA when these rows cannot tell. Exit code 3 says that a gate failed, 6 that there was too little data.
+
+    \b
+    Examples:
+      bedplate evaluate flight-delay
+      bedplate evaluate flight-delay:3 --json
+    """
+    from bedplate.cli.progress_lines import say_progress, say_silently
+    from bedplate.wiring import connect
+    from bedplate.workflows import evaluate as work
+
+    name, version = options.model_and_version(model)
+    at = connect(options.project_dir(), stack)
+    if not as_json:
+        where(at.label)
+    plan = work.plan(at, name, version)
+    if dry_run:
+        _show_plan(plan, as_json=as_json)
+        return
+    done = work.evaluate(at, plan, say_silently if as_json else say_progress, wait=wait)
+    if as_json:
+        emit_json(_json(done))
+        if done.judgement and done.judgement.outcome != "PASS":
+            raise SystemExit(GateFailed.exit_code if done.judgement.outcome == "FAIL" else NotEnoughData.exit_code)
+        return
+    if done.judgement is None:
+        out().print(f"Evaluation job {done.job.name} runs. The same command follows it and judges.")
+        return
+    _show(done, done.judgement, everything=everything)
+
+
+def _show(done: Evaluated, judgement: Judgement, *, everything: bool) -> None:
+    ref = f"{done.plan.model}:{done.plan.package.version}"
+    shown = [v for v in judgement.verdicts if everything or v.decides or v.outcome == "FAIL"]
+    rows = [
+        (
+            v.outcome,
+            v.kind,
+            v.name if v.decides else f"  {v.name}",
+            _number(v),
+            v.bound,
+            _interval(v),
+            v.n or "",
+            "" if v.outcome == "PASS" else v.reason,
+        )
+        for v in shown
+    ]
+    columns = ("Verdict", "Gate", "Of", "Figure", "Bound", "95 % interval", "Rows", "Because")
+    table(f"{ref}: {judgement.outcome}", columns, rows, right=("Figure", "Rows"))
+    out().print(f"Evidence: {done.plan.evaluation_uri}", soft_wrap=True)
+    if judgement.outcome == "PASS":
+        out().print(f"Next:  bedplate approve {ref}")
+        return
+    stopped = judgement.of(judgement.outcome)
+    told = "; ".join(f"{v.name} {v.reason}" for v in stopped) or "model.yaml declares no gates"
+    if judgement.outcome == "FAIL":
+        raise GateFailed(f"{ref} did not pass its gates: {told}", next_step=f"bedplate models list {done.plan.model}")
+    raise NotEnoughData(
+        f"{ref} could not be judged: {told}", next_step=f"bedplate train {done.plan.model} --data <more rows>"
+    )
+
+
+def _show_plan(plan: EvaluationPlan, *, as_json: bool) -> None:
+    champion = plan.champion.called if plan.champion else None
+    if as_json:
+        emit_json(
+            {
+                "model": plan.model,
+                "version": plan.package.version,
+                "champion": champion,
+                "holdout_uri": plan.holdout_uri,
+                "job": plan.job_name,
+                "adopts": plan.job is not None,
+            }
+        )
+        return
+    verb = "judge what" if plan.job else "run"
+    done = "scored already" if plan.job else "on the rows held out"
+    out().print(f"{verb} {plan.job_name} {done}: {plan.model}:{plan.package.version} against {champion or 'nobody'}")
+
+
+def _number(verdict: Verdict) -> str:
+    return "-" if verdict.value is None else f"{verdict.value:.4f}"
+
+
+def _interval(verdict: Verdict) -> str:
+    return "" if verdict.low is None or verdict.high is None else f"{verdict.low:.4f} to {verdict.high:.4f}"
+
+
+def _json(done: Evaluated) -> dict[str, Any]:
+    from bedplate.workflows.evaluate import verdict_json
+
+    plan = done.plan
+    return {
+        "model": plan.model,
+        "version": plan.package.version,
+        "job": done.job.name,
+        "status": done.job.status,
+        "champion": plan.champion.release if plan.champion else None,
+        "verdict": done.judgement.outcome if done.judgement else None,
+        "gates": [verdict_json(v) for v in done.judgement.verdicts] if done.judgement else [],
+        "evaluation_uri": plan.evaluation_uri,
+        "evaluation": done.evaluation.to_json() if done.evaluation else None,
+    }

@@ -1,0 +1,253 @@
+"""Puts a version through its gates: scores it and the live release on the same held-out rows, judges, records.
+
+The job's name comes from what it compares, so a killed `evaluate` is completed by the same command; judging again after
+model.yaml's gates changed costs no second job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bedplate.domain.evaluation import Evaluation
+from bedplate.domain.gate import Evidence, Judgement, judge
+from bedplate.domain.ledger import sha256
+from bedplate.domain.package import job_name
+from bedplate.domain.release import spoken, version_told
+from bedplate.domain.tags import for_model
+from bedplate.errors import JobFailed, NotFound
+from bedplate.ports import Job, Package, ProcessingRequest, Release, Say
+from bedplate.settings import ModelSpec
+from bedplate.workflows.job_following import follow, must_have_completed
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.models import find_version
+from bedplate.workflows.platform import Platform
+
+INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
+COMMAND = ("python", "-m", "bedplate.container", "evaluate")
+MAX_RUNTIME_S = 3600
+MAX_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The live release that a candidate is held against; without `artifact_uri` it is the fallback's `constant`."""
+
+    release: str
+    artifact_uri: str | None
+    constant: float | None
+    is_candidate: bool = False
+    """The version to judge is the live one."""
+
+    @property
+    def called(self) -> str:
+        return spoken(self.release)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPlan:
+    """What will be compared with what. `job` is one that exists already."""
+
+    model: str
+    spec: ModelSpec
+    package: Package
+    champion: Champion | None
+    holdout_uri: str
+    job_name: str
+    prefix_uri: str
+    job: Job | None
+
+    @property
+    def evaluation_uri(self) -> str:
+        return f"{self.prefix_uri}evaluation.json"
+
+    @property
+    def predictions_uri(self) -> str:
+        return f"{self.prefix_uri}predictions.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """`judgement` and `evaluation` are None while the job still runs (`--no-wait`)."""
+
+    plan: EvaluationPlan
+    job: Job
+    evaluation: Evaluation | None
+    judgement: Judgement | None
+
+
+def plan(at: Platform, model: str, version: int | None) -> EvaluationPlan:
+    """Look at the version, at what is live and at a job that was started before. Raises NotFound."""
+    spec = at.model(model)
+    package = find_version(at, model, version)
+    holdout = package.metadata.get("holdout_uri")
+    if not holdout:
+        raise NotFound(
+            f"{model}:{package.version} names no holdout in its metadata", next_step=f"bedplate models show {model}"
+        )
+    champion = champion_of(at, model, package)
+    compared = {
+        "package": package.arn,
+        "holdout": holdout,
+        "champion": asdict(champion) if champion else None,
+        "image": at.outputs.image_uri,
+    }
+    digest = sha256(json.dumps(compared, sort_keys=True).encode())[:12]
+    name, job = _find(at, f"{at.names(model).base}-evaluate", digest)
+    prefix = f"{at.names(model).evaluations_prefix}v{package.version}/{name[-14:]}/"
+    return EvaluationPlan(
+        model=model,
+        spec=spec,
+        package=package,
+        champion=champion,
+        holdout_uri=holdout,
+        job_name=name,
+        prefix_uri=f"s3://{at.outputs.artifacts_bucket}/{prefix}",
+        job=job,
+    )
+
+
+def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True) -> Evaluated:
+    """Run the job or join it, judge, and write verdict and metrics to the registry, then to the ledger.
+
+    Raises JobFailed with the end of the job's log. A failed gate is no error here: `judgement.outcome` says it.
+    """
+    job = plan.job or _submit(at, plan, say)
+    if not wait and job.status == "InProgress":
+        return Evaluated(plan, job, None, None)
+    job, lines = follow(at, job, kind="processing", say=say)
+    must_have_completed(job, lines, what=f"Evaluation job {job.name}", kind="processing")
+    evaluation = Evaluation.from_json(json.loads(at.objects.get(plan.evaluation_uri)))
+    judgement = judge(plan.spec.gates, evidence_of(plan, evaluation))
+    _record(at, plan, evaluation, judgement)
+    return Evaluated(plan, job, evaluation, judgement)
+
+
+def champion_of(at: Platform, model: str, candidate: Package) -> Champion | None:
+    """The live release; None when there is no endpoint."""
+    try:
+        state = at.endpoints.observe(at.names(model).endpoint)
+        live = at.endpoints.release(state.config)
+    except NotFound:
+        return None
+    told = live.environment.get("BEDPLATE_RELEASE", live.name)
+    return Champion(told, live.artifact_uri, _constant(live), version_told(told) == candidate.version)
+
+
+def _constant(release: Release) -> float | None:
+    text = release.environment.get("BEDPLATE_FALLBACK")
+    return None if text is None else float(text)
+
+
+def _find(at: Platform, base: str, digest: str) -> tuple[str, Job | None]:
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        name = job_name(base, digest, attempt)
+        try:
+            job = at.jobs.processing(name)
+        except NotFound:
+            return name, None
+        if job.status in ("InProgress", "Completed"):
+            return name, job
+    raise JobFailed(
+        f"{MAX_ATTEMPTS} attempts at this evaluation failed", next_step=f"bedplate models log {name} --kind processing"
+    )
+
+
+def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
+    against = f" against {plan.champion.called}" if plan.champion else ""
+    say("step", {"text": f"Scoring {plan.model}:{plan.package.version}{against} on the rows held out"})
+    inputs = {
+        "candidate": (plan.package.artifact_uri, f"{INPUT}/candidate"),
+        "holdout": (plan.holdout_uri, f"{INPUT}/holdout"),
+    }
+    if plan.champion and plan.champion.artifact_uri and not plan.champion.is_candidate:
+        inputs["champion"] = (plan.champion.artifact_uri, f"{INPUT}/champion")
+    return at.jobs.submit_processing(
+        ProcessingRequest(
+            name=plan.job_name,
+            image_uri=at.outputs.image_uri,
+            role_arn=at.outputs.execution_role_arn,
+            command=COMMAND,
+            inputs=inputs,
+            outputs={"evaluation": (OUTPUT, plan.prefix_uri.rstrip("/"))},
+            environment={"BEDPLATE_MODEL": plan.model, **_fallback(plan.champion)},
+            instance_type=plan.spec.training.instance_type,
+            max_runtime_s=MAX_RUNTIME_S,
+            tags=for_model(
+                project=at.project,
+                stack=at.stack,
+                model=plan.model,
+                version=plan.package.version,
+                owner=plan.spec.owner,
+                cost_center=at.settings.cost_center,
+            ),
+            kms_key_arn=at.outputs.kms_key_arn,
+        )
+    )
+
+
+def _fallback(champion: Champion | None) -> dict[str, str]:
+    """The fallback has no artifact: the container is told its constant, and holds the candidate against that."""
+    if champion is None or champion.artifact_uri or champion.constant is None:
+        return {}
+    return {"BEDPLATE_FALLBACK": str(champion.constant)}
+
+
+def evidence_of(plan: EvaluationPlan, evaluation: Evaluation) -> Evidence:
+    """What was measured, as the gates take it."""
+    return Evidence(
+        metrics=evaluation.candidate,
+        difference=evaluation.difference,
+        champion=plan.champion.called if plan.champion else "nobody",
+        is_champion=plan.champion is not None and plan.champion.is_candidate,
+        segments=evaluation.segments,
+        fairness={(f.by, f.metric, f.threshold): f.difference for f in evaluation.fairness},
+        artifact_mb=evaluation.artifact_mb,
+        source=plan.evaluation_uri,
+    )
+
+
+def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgement: Judgement) -> None:
+    metrics = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
+    told = {
+        "evaluation_uri": plan.evaluation_uri,
+        "verdict": judgement.outcome,
+        **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
+    }
+    fresh = at.registry.get(plan.package.group, plan.package.version)
+    if any(fresh.metadata.get(key) != value for key, value in told.items()):
+        at.registry.annotate(fresh, told)
+    data = _data(plan, metrics, judgement)
+    ledger = Ledger(at.objects, at.outputs.ledger_bucket, at.clock)
+    mine = [
+        r for r in ledger.records() if (r.kind, r.model, r.version) == ("evaluated", plan.model, plan.package.version)
+    ]
+    if mine and mine[-1].data == json.loads(json.dumps(data)):
+        return
+    against = f" against {plan.champion.called}" if plan.champion else ""
+    ledger.record(
+        "evaluated",
+        f"{plan.model} version {plan.package.version}: {judgement.outcome}{against}",
+        actor=at.identity.person,
+        model=plan.model,
+        version=plan.package.version,
+        data=data,
+    )
+
+
+def _data(plan: EvaluationPlan, metrics: Mapping[str, float], judgement: Judgement) -> dict[str, Any]:
+    return {
+        "verdict": judgement.outcome,
+        "evaluation_uri": plan.evaluation_uri,
+        "champion": plan.champion.release if plan.champion else None,
+        "metrics": dict(metrics),
+        "gates": [verdict_json(v) for v in judgement.verdicts if v.decides],
+    }
+
+
+def verdict_json(verdict: Any) -> dict[str, Any]:
+    """A verdict as JSON; infinite ends of an interval are null."""
+    finite = {k: v if not isinstance(v, float) or abs(v) < float("inf") else None for k, v in asdict(verdict).items()}
+    return {key: (None if value != value else value) for key, value in finite.items()}

@@ -1,0 +1,206 @@
+"""The first half of a release's life, typed as a person types it, against a real local platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bedplate.aws.objects import S3Objects
+from bedplate.domain.ledger import key
+from bedplate.domain.names import bucket
+from bedplate.local import lifecycle
+from local_stage import ACCOUNT, PROJECT, STACK, Stage, build
+
+LEDGER = bucket(PROJECT, STACK, "ledger", ACCOUNT)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    project = tmp_path_factory.mktemp("project")
+    try:
+        made = build(project)
+        made.data()
+        yield made
+    finally:
+        lifecycle.stop(project)
+
+
+def trained(stage: Stage, *args: str) -> int:
+    ran = stage.run("train", "churn", "--data", "data.parquet", "--json", *args)
+    assert ran.code == 0, ran.err + ran.out
+    return int(ran.json["version"])
+
+
+def records(stage: Stage) -> list[dict[str, object]]:
+    ran = stage.run("ledger", "show", "-n", "1000", "--json")
+    assert ran.code == 0, ran.err
+    return list(ran.json)
+
+
+def test_a_version_goes_from_training_to_approval_and_the_ledger_holds(stage: Stage) -> None:
+    version = trained(stage)
+    assert trained(stage) == version, "the same training again is the same version"
+
+    evaluated = stage.run("evaluate", f"churn:{version}", "--json")
+    assert evaluated.code == 0, evaluated.err + evaluated.out
+    assert evaluated.json["verdict"] == "PASS"
+    assert {gate["outcome"] for gate in evaluated.json["gates"]} == {"PASS"}
+
+    approved = stage.run("approve", f"churn:{version}", "--json")
+    assert approved.code == 0, approved.err
+    assert approved.json["status"] == "Approved"
+    assert approved.json["people"] == ["ada@example.com"]
+
+    (model,) = stage.run("models", "list", "--json").json
+    row = next(v for v in model["versions"] if v["version"] == version)
+    assert (row["approval"], row["verdict"], row["metric"]) == ("Approved", "PASS", "auc")
+    assert row["value"] > 0.7
+
+    mine = [r["kind"] for r in records(stage) if r["version"] == version]
+    assert mine == ["trained", "evaluated", "approved"]
+    assert stage.run("ledger", "verify").code == 0
+
+
+def test_a_model_that_learned_nonsense_is_stopped_with_exit_code_3(stage: Stage) -> None:
+    version = trained(stage, "--set", "noise=2")
+    ran = stage.run("evaluate", f"churn:{version}")
+    assert ran.code == 3
+    assert "FAIL" in ran.out
+    assert "auc" in ran.err
+    refused = stage.run("approve", f"churn:{version}")
+    assert refused.code == 4
+    assert "only PASS opens" in refused.err
+    forced = stage.run("approve", f"churn:{version}", "--force", "--reason", "a drill", "--json")
+    assert forced.code == 0
+    assert forced.json["waived"]
+    assert [r["kind"] for r in records(stage) if r["version"] == version][-1] == "forced"
+
+
+def test_a_script_that_raises_is_told_with_its_exception_and_where_its_log_is(stage: Stage) -> None:
+    ran = stage.run("train", "churn", "--data", "data.parquet", "--set", "noise=10")
+    assert ran.code == 1
+    assert "ValueError: too much noise" in ran.err.rpartition("\nError: ")[2]
+    command = ran.err.split("Next:")[-1].split()
+    assert command[:3] == ["bedplate", "models", "log"]
+    log = stage.run(*command[1:])
+    assert log.code == 0
+    assert "ValueError: too much noise" in log.out
+
+
+def test_a_training_that_may_cost_too_much_does_not_start(stage: Stage) -> None:
+    stage.spec(training={"instance_type": "ml.m5.24xlarge", "max_runtime_s": 3600, "max_usd": 1})
+    try:
+        ran = stage.run("train", "churn", "--data", "data.parquet")
+    finally:
+        stage.spec()
+    assert ran.code == 8
+    assert "training.max_usd" in ran.err
+
+
+def test_train_killed_while_the_job_runs_is_completed_by_the_same_command(stage: Stage) -> None:
+    command = [sys.executable, "-m", "bedplate", "train", "churn", "--data", "data.parquet", "--seed", "77"]
+    before = len(stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"])
+    child = subprocess.Popen(
+        command, cwd=stage.project, env=stage.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while len(stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == before:
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    version = trained(stage, "--seed", "77")
+    jobs = stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    assert len(jobs) == before + 1
+    assert [r["kind"] for r in records(stage) if r["version"] == version] == ["trained"]
+    assert stage.run("ledger", "verify").code == 0
+
+
+def test_an_altered_and_a_missing_record_are_named(stage: Stage) -> None:
+    trained(stage, "--seed", "5")
+    trained(stage, "--seed", "6")
+    objects, uri = S3Objects(stage.session), f"s3://{LEDGER}/{key(1)}"
+    honest = objects.get(uri)
+    forged = json.loads(honest)
+    forged["actor"] = "eve@example.com"
+    try:
+        objects.put(uri, json.dumps(forged, sort_keys=True, separators=(",", ":")).encode())
+        altered = stage.run("ledger", "verify")
+        assert altered.code == 1
+        assert "record 1" in altered.err
+        assert "altered" in altered.err
+        stage.session.client("s3").delete_object(Bucket=LEDGER, Key=key(1))
+        missing = stage.run("ledger", "verify", "--json")
+        assert missing.code == 1
+        assert (missing.json["broken"]["seq"], missing.json["broken"]["fault"]) == (1, "missing")
+    finally:
+        objects.put(uri, honest)
+    assert stage.run("ledger", "verify").code == 0
+
+
+def test_before_the_first_deployment_the_fallback_was_live(stage: Stage) -> None:
+    ran = stage.run("who-was-live", "churn", "--at", "yesterday", "--json")
+    assert ran.code == 0
+    assert (ran.json["version"], ran.json["release"]) == (0, "bedplate-local-churn-v0")
+
+
+def test_the_ledger_is_exported_as_it_is_stored(stage: Stage, tmp_path: Path) -> None:
+    trained(stage)
+    assert stage.run("ledger", "export", "--out", str(tmp_path / "l.jsonl")).code == 0
+    lines = (tmp_path / "l.jsonl").read_bytes().splitlines()
+    assert lines[0] == S3Objects(stage.session).get(f"s3://{LEDGER}/{key(1)}")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("train", "nope", "--data", "data.parquet"), 2, "There is no model 'nope'"),
+        (("train", "churn", "--data", "nope.parquet"), 2, "There is no file"),
+        (("train", "churn", "--data", "data.parquet", "--set", "depth=3"), 2, "declares no 'depth'"),
+        (("train", "churn", "--data", "data.parquet", "--set", "depth"), 2, "KEY=VALUE"),
+        (("models", "show", "churn:99"), 2, "no version 99"),
+        (("models", "list", "--stack", "nope"), 2, "no stack 'nope'"),
+        (("approve", "churn:x"), 2, "MODEL:VERSION"),
+        (("evaluate", "churn:99"), 2, "no version 99"),
+        (("who-was-live", "churn", "--at", "soon"), 2, "is no time"),
+        (("ledger", "verify", "--head", "x"), 2, "SEQ:SHA256"),
+        (("models", "log", "nope"), 2, "nope"),
+    ],
+)
+def test_bad_input_gets_one_clear_message_and_its_exit_code(
+    stage: Stage, args: tuple[str, ...], code: int, said: str
+) -> None:
+    ran = stage.run(*args)
+    assert ran.code == code, ran.err
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+
+
+def test_a_dry_run_changes_nothing(stage: Stage) -> None:
+    before = stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    ran = stage.run("train", "churn", "--data", "data.parquet", "--seed", "123", "--dry-run", "--json")
+    assert ran.code == 0
+    assert ran.json["steps"]
+    assert stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"] == before
+
+
+def test_a_broken_model_yaml_is_explained_by_file_and_key(stage: Stage) -> None:
+    stage.spec(risk="none", clour="red")
+    try:
+        checked = stage.run("models", "check", "--json")
+        train = stage.run("train", "churn", "--data", "data.parquet")
+    finally:
+        stage.spec()
+    assert checked.code == train.code == 2
+    (model,) = checked.json
+    assert "models/churn/model.yaml: clour: unknown key" in model["faults"]
+    assert "models/churn/model.yaml: clour: unknown key" in train.err
