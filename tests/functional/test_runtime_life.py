@@ -215,7 +215,7 @@ def test_alarm_in_cloudwatch_takes_a_canary_back(cloud: Cloud) -> None:
         },
     )
     until(lambda: {cloud.ask("canary")[0] for _ in range(10)}, lambda seen: seen == {"c1", "c2"})
-    cloud.cloudwatch.set_alarm_state(AlarmName="watch", StateValue="ALARM", StateReason="a test")
+    cloud.cloudwatch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "M", "Value": 5.0}])
     back = cloud.endpoint("canary", "InService")
     assert back["EndpointConfigName"] == "c1"
     assert "watch" in back["FailureReason"]
@@ -236,3 +236,61 @@ def test_endpoint_answers_again_after_stop_and_start_and_after_a_kill(cloud: Clo
     lifecycle.start(cloud.project)
     assert cloud.ask("steady")[0] == "s1"
     assert cloud.endpoint("steady", "InService")["EndpointConfigName"] == "s1"
+
+
+COUNT = """
+import json, os, pathlib
+source, output = pathlib.Path(os.environ["dataset_source"]), pathlib.Path(os.environ["output_path"])
+rows = sum(len(p.read_text().splitlines()) for p in source.rglob("*.jsonl"))
+(output / "drift.json").write_text(json.dumps({"rows": rows}))
+message = pathlib.Path(os.environ["BEDPLATE_CONTAINER_ROOT"], "output", "message")
+message.write_text("CompletedWithViolations: 1 feature drifted")
+"""
+
+
+def test_monitoring_schedule_runs_over_what_was_captured_and_reports_violations(cloud: Cloud) -> None:
+    cloud.release("w1", BEDPLATE_FALLBACK="0.3")
+    cloud.sagemaker.create_endpoint(EndpointName="watched", EndpointConfigName="w1")
+    cloud.endpoint("watched", "InService")
+    for _ in range(3):
+        cloud.ask("watched")
+    output = {
+        "S3Uri": "s3://artifacts/monitoring",
+        "LocalPath": "/opt/ml/processing/output",
+        "S3UploadMode": "EndOfJob",
+    }
+    cloud.sagemaker.create_data_quality_job_definition(
+        JobDefinitionName="quality",
+        DataQualityAppSpecification={"ImageUri": "image:1", "ContainerEntrypoint": ["python", "-c", COUNT]},
+        DataQualityJobInput={
+            "EndpointInput": {"EndpointName": "watched", "LocalPath": "/opt/ml/processing/input/endpoint"}
+        },
+        DataQualityJobOutputConfig={"MonitoringOutputs": [{"S3Output": output}]},
+        JobResources={"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5}},
+        RoleArn=ROLE,
+    )
+    cloud.sagemaker.create_monitoring_schedule(
+        MonitoringScheduleName="now",
+        MonitoringScheduleConfig={
+            "MonitoringJobDefinitionName": "quality",
+            "MonitoringType": "DataQuality",
+            "ScheduleConfig": {
+                "ScheduleExpression": "NOW",
+                "DataAnalysisStartTime": "-PT1H",
+                "DataAnalysisEndTime": "-PT0H",
+            },
+        },
+    )
+    [run] = until(
+        lambda: cloud.sagemaker.list_monitoring_executions(MonitoringScheduleName="now")[
+            "MonitoringExecutionSummaries"
+        ],
+        lambda runs: bool(runs) and runs[0]["MonitoringExecutionStatus"] != "InProgress",
+    )
+    assert run["MonitoringExecutionStatus"] == "CompletedWithViolations", run.get("FailureReason")
+    job = run["ProcessingJobArn"].rsplit("/", 1)[-1]
+    report = cloud.s3.get_object(Bucket="artifacts", Key=f"monitoring/{job}/drift.json")["Body"].read()
+    assert json.loads(report) == {"rows": 3}
+    schedule = cloud.sagemaker.describe_monitoring_schedule(MonitoringScheduleName="now")
+    assert schedule["LastMonitoringExecutionSummary"]["ProcessingJobArn"] == run["ProcessingJobArn"]
+    assert cloud.sagemaker.describe_processing_job(ProcessingJobName=job)["ExitMessage"].startswith("Completed")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bedplate.local.platform import Platform
 
 _PAGE = 100
+_KEPT_BY_ARN = ("model-package", "monitoring-execution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,9 @@ class Records:
 
     def get(self, kind: Kind, name: str) -> Record:
         """Raises the service's error when there is no such record."""
-        found = self[kind].get(name.rsplit("/", 1)[-1] if name.startswith("arn:") and kind != "model-package" else name)
+        found = self[kind].get(
+            name.rsplit("/", 1)[-1] if name.startswith("arn:") and kind not in _KEPT_BY_ARN else name
+        )
         if found is None:
             raise self._error(NOUNS[kind].missing_code, NOUNS[kind].missing, NOUNS[kind], name)
         return found
