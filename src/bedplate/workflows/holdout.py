@@ -11,13 +11,13 @@ from bedplate.workflows.platform import Platform
 
 
 def holdout_of(platform: Platform, model: str, version: int | None) -> Path:
-    """A local copy of the holdout of a version, of the newest one without a version. Raises NotFound."""
+    """A local copy of the holdout of a version, without one of the newest that has any. Raises NotFound."""
     group = platform.names(model).package_group
     if version is None:
         versions = platform.registry.versions(group)
         if not versions:
             raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data DATA.parquet")
-        package = versions[0]
+        package = next((p for p in versions if p.metadata.get("holdout_uri")), versions[0])
     else:
         package = platform.registry.get(group, version)
     uri = package.metadata.get("holdout_uri")

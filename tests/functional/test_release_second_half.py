@@ -1,0 +1,239 @@
+"""Deploy, rollback, invoke and status as a person types them, against a local platform that really serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedplate.local import lifecycle
+from local_stage import Stage, build
+from serving_stage import approved, serve, settled
+
+BROKEN = "def model_fn(d):\n    raise ValueError('no such thing')\n\ndef predict_fn(rows, model):\n    return rows\n"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """v1 is live; v2 is as good, v3 answers otherwise, v4 will not load, v5 waits for approval."""
+    project = tmp_path_factory.mktemp("second-half")
+    made = build(project)
+    try:
+        serve(made)
+        assert [approved(made), approved(made, split=41.0), approved(made, split=70.0)] == [1, 2, 3]
+        assert approved(made, inference=BROKEN) == 4
+        assert approved(made, split=42.0, approval="PendingManualApproval") == 5
+        assert made.run("deploy", "churn:1", "--bake", "1").code == 0
+        yield made
+    finally:
+        lifecycle.stop(project)
+
+
+@pytest.fixture
+def first_live(stage: Stage) -> Stage:
+    """v1 answers, whatever the test before did, and has answered enough to be compared with."""
+    settled(stage)
+    if answering(stage) != "1":
+        assert (
+            stage.run("deploy", "churn:1", "--strategy", "all-at-once", "--bake", "0", "--force", "--reason", "x").code
+            == 0
+        )
+    assert stage.run("invoke", "churn", "--rows", "200").code == 0
+    return stage
+
+
+def answering(stage: Stage) -> str:
+    """The version in the header of an answer, asked by plain boto3."""
+    answer = stage.session.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=stage.names.endpoint,
+        Body=b'{"id": "x", "at": "2013-01-01T00:00:00Z", "age": 40.0, "plan": "pro"}',
+        ContentType="application/jsonlines",
+    )
+    return dict(part.split("=") for part in answer["CustomAttributes"].split(";"))["version"]
+
+
+class Customers:
+    """Requests, one after the other, for as long as the block lasts."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._stop = stage, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Customers:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        client = self._stage.session.client("sagemaker-runtime")
+        rows = [{"id": f"c{i}", "at": "2013-01-01T00:00:00Z", "age": 20 + 0.2 * i, "plan": "pro"} for i in range(200)]
+        turn = 0
+        while not self._stop.wait(0.02):
+            body = b"\n".join(json.dumps(row).encode() for row in rows[turn % 7 :: 7])
+            turn += 1
+            client.invoke_endpoint(
+                EndpointName=self._stage.names.endpoint, Body=body, ContentType="application/jsonlines"
+            )
+
+
+def test_a_live_version_is_left_alone(first_live: Stage) -> None:
+    told = first_live.run("deploy", "churn:1", "--json")
+    assert told.code == 0
+    assert told.json["changed"] is False
+
+
+def test_a_dry_run_shows_the_plan_and_moves_nothing(first_live: Stage) -> None:
+    told = first_live.run("deploy", "churn:2", "--dry-run", "--json").json
+    assert [s["kind"] for s in told["plan"]["steps"]][-2:] == ["Prove", "End"]
+    assert answering(first_live) == "1"
+
+
+def test_a_canary_whose_answers_have_shifted_is_rolled_back_by_its_alarm(first_live: Stage) -> None:
+    with Customers(first_live):
+        told = first_live.run("deploy", "churn:3", "--bake", "20")
+    assert told.code == 5, told.err
+    assert "AnswerShift was" in told.err
+    assert "above 0.25" in told.err
+    assert answering(first_live) == "1"
+    last = first_live.run("ledger", "show", "--json").json[-1]
+    assert (last["kind"], last["version"], last["data"]["alarm"]["threshold"]) == ("rolled-back", 3, 0.25)
+
+
+def test_a_good_canary_takes_all_traffic(first_live: Stage) -> None:
+    with Customers(first_live):
+        told = first_live.run("deploy", "churn:2", "--bake", "1", "--json")
+    assert told.code == 0, told.err
+    assert told.json["proof"]["rows_from"] == "captured requests"
+    assert answering(first_live) == "2"
+
+
+def test_a_model_that_will_not_load_never_answers(first_live: Stage) -> None:
+    told = first_live.run("deploy", "churn:4", "--bake", "0")
+    assert told.code == 5
+    assert "ValueError: no such thing" in told.err
+    assert answering(first_live) == "1"
+
+
+def test_a_version_that_nobody_approved_is_refused(first_live: Stage) -> None:
+    told = first_live.run("deploy", "churn:5")
+    assert told.code == 4
+    assert "Next:  bedplate approve churn:5" in told.err
+
+
+def test_the_old_release_answers_within_three_seconds_of_enter(first_live: Stage) -> None:
+    assert first_live.run("deploy", "churn:2", "--strategy", "all-at-once", "--bake", "0").code == 0
+    begun = time.perf_counter()
+    told = first_live.run("rollback", "churn", "--reason", "rehearsal")
+    taken_s = time.perf_counter() - begun
+    assert told.code == 0, told.err
+    assert answering(first_live) == "1"
+    assert taken_s < 3.0
+    assert "rehearsal" in first_live.run("ledger", "show").out
+
+
+def test_a_rollout_in_flight_is_undone_by_a_rollback(first_live: Stage) -> None:
+    rolling = background(first_live, "deploy", "churn:2", "--bake", "60")
+    wait_for(lambda: status_of(first_live) == "Updating")
+    told = first_live.run("rollback", "churn", "--reason", "stop")
+    out, err = rolling.communicate(timeout=30)
+    assert told.code == 0, told.err
+    assert answering(first_live) == "1"
+    assert rolling.returncode == 5, (out, err)
+    assert first_live.run("ledger", "verify").code == 0
+
+
+def test_killed_in_the_middle_the_same_command_finishes_it(first_live: Stage) -> None:
+    rolling = background(first_live, "deploy", "churn:2", "--bake", "2")
+    wait_for(lambda: status_of(first_live) == "Updating")
+    os.kill(rolling.pid, signal.SIGKILL)
+    rolling.communicate()
+    told = first_live.run("deploy", "churn:2", "--bake", "2", "--json")
+    assert told.code == 0, told.err
+    assert told.json["changed"] is False
+    assert answering(first_live) == "2"
+    assert first_live.run("ledger", "verify").code == 0
+    assert "version 2" in first_live.run("who-was-live", "churn").out
+
+
+def test_of_two_deploys_at_once_the_second_is_locked_out(first_live: Stage) -> None:
+    rolling = background(first_live, "deploy", "churn:2", "--bake", "2")
+    wait_for(lambda: status_of(first_live) == "Updating")
+    told = first_live.run("deploy", "churn:3")
+    assert told.code == 7
+    assert "v2 is on its way" in told.err
+    out, err = rolling.communicate(timeout=30)
+    assert rolling.returncode == 0, (out, err)
+
+
+def test_a_missing_column_is_told_in_the_models_own_words(first_live: Stage, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "1", "plan": "pro"}\n')
+    told = first_live.run("invoke", "churn", "--data", str(rows))
+    assert told.code == 2
+    assert "age" in told.err
+
+
+def test_answers_are_written_beside_their_keys(first_live: Stage, tmp_path: Path) -> None:
+    out = tmp_path / "answers.jsonl"
+    told = first_live.run("invoke", "churn", "--rows", "30", "--out", str(out), "--json")
+    assert told.json["rows"] == 30
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(lines) == 30
+    assert lines[0].keys() == {"id", "prediction", "release"}
+
+
+def test_labels_meet_the_captured_answers_by_their_key(first_live: Stage, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("".join(json.dumps({"id": f"7-{i}", "left": i % 2}) + "\n" for i in range(50)))
+    told = first_live.run("labels", "add", "churn", str(labels), "--json").json
+    assert told["labels"] == 50
+    assert told["matched"] >= 50
+    assert not first_live.run("labels", "add", "churn", str(labels), "--json").json["new"]
+
+
+def test_status_asks_the_endpoint_itself(first_live: Stage) -> None:
+    told = first_live.run("status", "churn", "--json").json
+    assert told["answers"] == told["live"]
+    assert told["traffic"]["requests"] > 0
+    assert {a["name"] for a in told["alarms"]} >= set(first_live.names.rollback_alarms)
+
+
+def test_an_unknown_model_is_named(first_live: Stage) -> None:
+    told = first_live.run("deploy", "nobody")
+    assert told.code == 2
+    assert "nobody" in told.err
+
+
+def background(stage: Stage, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bedplate", *args],
+        cwd=stage.project,
+        env=stage.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def status_of(stage: Stage) -> str:
+    told = stage.session.client("sagemaker").describe_endpoint(EndpointName=stage.names.endpoint)
+    return str(told["EndpointStatus"])
+
+
+def wait_for(condition: Any, *, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
