@@ -97,8 +97,10 @@ class Connection:
 
         return SystemClock()
 
-    def deployment(self, engine: str | None = None) -> Stack:
+    def deployment(self, engine: str | None = None, *, install: bool = False) -> Stack:
         """The stack as Pulumi sees it: by the embedded engine on the local stack, by the Pulumi CLI on any other.
+
+        With `install` a CLI that is needed and not there is downloaded.
 
         Raises UsageError when the embedded engine is asked for a stack that is not on this machine.
         """
@@ -110,9 +112,16 @@ class Connection:
                     f"Stack {self.stack!r} is on AWS, and the embedded engine applies to this machine only",
                     next_step=f"bedplate up --stack {self.stack} --engine pulumi",
                 )
-            return Stack(self.project_dir, self.stack, engine="pulumi")
+            return Stack(self.project_dir, self.stack, engine="pulumi", install=install)
         if engine == "pulumi":
-            return Stack(self.project_dir, self.stack, engine="pulumi", endpoint_url=self.local_url)
+            return Stack(
+                self.project_dir,
+                self.stack,
+                engine="pulumi",
+                endpoint_url=self.local_url,
+                state_dir=state_dir(self.project_dir) / "state",
+                install=install,
+            )
         from bedplate.engine.provider import provider_factory
 
         return Stack(

@@ -13,13 +13,14 @@ import hashlib
 import importlib
 import json
 import os
+import signal
 import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from bedplate.engine.embedded import require_loopback
 from bedplate.engine.protocol import Changes, CheckResult, DiffResult, PartlyDone, Properties, Provider, Refused
@@ -29,6 +30,7 @@ from bedplate.engine.values import from_struct, reveal, to_struct
 from bedplate.errors import BedplateError, UsageError
 
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL"
+DEFAULT_REGION = "us-east-1"
 _WATCH_S = 1.0
 """How often a plugin looks whether the engine that started it still lives."""
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -276,7 +278,7 @@ def refuse_foreign_endpoints(config: Mapping[str, Any]) -> None:
             require_loopback(str(url))
 
 
-def aws(_package: str) -> Provider:
+def aws(package: str) -> Provider:
     """The provider half of the embedded engine, at the platform that AWS_ENDPOINT_URL names.
 
     Raises UsageError when it names none, or one that is not on this machine.
@@ -288,9 +290,28 @@ def aws(_package: str) -> Provider:
             next_step="bedplate local status",
         )
     require_loopback(url)
-    provider = importlib.import_module("bedplate.engine.provider")
-    made: Provider = provider.factory(url)(_package)
-    return made
+    return cast(Provider, _AtTheConfiguredRegion(url, package))
+
+
+class _AtTheConfiguredRegion:
+    """A provider that comes into being when its configuration says which region it is of."""
+
+    def __init__(self, endpoint_url: str, package: str) -> None:
+        self._endpoint_url = endpoint_url
+        self._package = package
+        self._made: Provider | None = None
+
+    def configure(self, config: Properties) -> None:
+        from bedplate.engine.provider import provider_factory
+
+        region = config.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        self._made = provider_factory(self._endpoint_url, str(region or DEFAULT_REGION))(self._package)
+        self._made.configure(config)
+
+    def __getattr__(self, verb: str) -> Any:
+        if self._made is None:
+            raise AttributeError(verb)
+        return getattr(self._made, verb)
 
 
 # --- the process --------------------------------------------------------------------------------------------------
@@ -323,6 +344,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{exc.message}\n{exc.next_step or ''}\n")
         return exc.exit_code
     server, port = serve(provider, package=options.package, version=options.version or _wheel(options.package))
+    for ended in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ended, lambda _number, _frame: server.stop(None))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     while server.wait_for_termination(timeout=_WATCH_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,18 +11,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bedplate.engine import paths
-from bedplate.engine.embedded import EmbeddedCommand
+from bedplate.engine import paths, pulumi_cli
+from bedplate.engine.embedded import EmbeddedCommand, require_loopback
+from bedplate.engine.handover import Engine, Handover
+from bedplate.engine.project import Project
 from bedplate.engine.providers import Factory
-from bedplate.engine.state import PROVIDER_PREFIX, name_of
+from bedplate.engine.state import PROVIDER_PREFIX, name_of, type_of
 from bedplate.engine.values import MASK
 from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
 
 if TYPE_CHECKING:
     from pulumi.automation import EngineEvent
     from pulumi.automation import Stack as AutomationStack
-
-Engine = Literal["embedded", "pulumi"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,10 @@ class PastUpdate:
 class Stack:
     """One stack of the project in `work_dir`.
 
-    `engine="embedded"` needs `provider_factory` (package name -> Provider), `endpoint_url` (loopback only) and
-    `state_dir`; `engine="pulumi"` needs the Pulumi CLI on PATH and takes no other engine's arguments.
+    With `endpoint_url` (loopback only) it is a local one: its state is in `state_dir`, and the engine asked for takes
+    it over from the other. `engine="embedded"` needs it, and `provider_factory` (package name -> Provider).
+    `engine="pulumi"` runs the Pulumi CLI (`install` downloads it where there is none); without `endpoint_url` with the
+    backend, login and AWS provider that are the CLI's own.
     """
 
     def __init__(
@@ -108,20 +111,25 @@ class Stack:
         state_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
         parallel: int = 8,
+        install: bool = False,
     ) -> None:
-        """Raises UsageError for an endpoint off this machine with the embedded engine, or when its arguments lack."""
+        """Raises UsageError for an endpoint off this machine, or when the embedded engine's arguments lack."""
         self.work_dir = work_dir
         self.name = name
         self.engine = engine
         self._endpoint_url = endpoint_url
         self._environment = dict(environment or {})
         self._parallel = parallel
+        self._install = install
+        self._state_dir = state_dir or work_dir / ".bedplate" / "state"
         self._command: EmbeddedCommand | None = None
+        if endpoint_url is not None:
+            require_loopback(endpoint_url)
         if engine == "embedded":
             if provider_factory is None or endpoint_url is None:
                 raise UsageError("The embedded engine needs a provider factory and the endpoint that it applies to")
             self._command = EmbeddedCommand(
-                state_dir or work_dir / ".bedplate" / "state",
+                self._state_dir,
                 provider_factory,
                 endpoint_url=endpoint_url,
                 parallel=parallel,
@@ -177,14 +185,15 @@ class Stack:
 
     def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The state in Pulumi's checkpoint format, for `pulumi stack import`; secrets encrypted unless shown."""
-        if self._command is not None and not show_secrets:
-            store = self._command.store(self.name)
-            if not store.exists():
-                raise self._not_found()
-            return store.export()
         with self._translated():
-            deployment = self._select(create=False).export_stack()
-        return {"version": deployment.version, "deployment": deployment.deployment}
+            stack = self._select(create=False)
+            if show_secrets:
+                deployment = stack.export_stack()
+                return {"version": deployment.version, "deployment": deployment.deployment}
+            words = ["stack", "export", "--stack", self.name]
+            result = stack.workspace.pulumi_command.run(words, str(self.work_dir), self._environment)
+        exported: dict[str, Any] = json.loads(result.stdout)
+        return exported
 
     def import_(self, document: Mapping[str, Any]) -> None:
         """Put an exported state in the place of this stack's. Raises UsageError for what is no checkpoint, Locked."""
@@ -221,26 +230,34 @@ class Stack:
     def _select(self, *, create: bool) -> AutomationStack:
         from pulumi import automation
 
-        command: Any = self._command or self._cli()
-        environment = dict(self._environment)
-        if self.engine == "pulumi" and self._endpoint_url:
-            environment["AWS_ENDPOINT_URL"] = self._endpoint_url
-        workspace = automation.LocalWorkspace(work_dir=str(self.work_dir), pulumi_command=command, env_vars=environment)
+        workspace = automation.LocalWorkspace(
+            work_dir=str(self.work_dir), pulumi_command=self._pulumi(), env_vars=self._environment
+        )
+        if self._endpoint_url is not None:
+            handover = Handover(self._state_dir, Project.load(self.work_dir).name, self.name)
+            state = handover.due(self.engine)
+            if state is not None:
+                stack = automation.Stack.create_or_select(self.name, workspace)
+                stack.import_stack(automation.Deployment(state["version"], state["deployment"]))
+            handover.taken(self.engine)
         if create:
             return automation.Stack.create_or_select(self.name, workspace)
         return automation.Stack.select(self.name, workspace)
 
-    @staticmethod
-    def _cli() -> Any:
-        from pulumi.automation import PulumiCommand
-
-        try:
-            return PulumiCommand()
-        except FileNotFoundError as exc:
-            raise UsageError(
-                "There is no `pulumi` on PATH, which --engine pulumi runs",
-                next_step="install the Pulumi CLI, or bedplate up --engine embedded --stack local",
-            ) from exc
+    def _pulumi(self) -> Any:
+        """What stands in for the CLI, or the CLI."""
+        if self._command is not None:
+            return self._command
+        cli = pulumi_cli.command(install=self._install)
+        if self._endpoint_url is None:
+            return cli
+        return pulumi_cli.LocalCommand(
+            cli,
+            work_dir=self.work_dir,
+            stack=self.name,
+            state_dir=self._state_dir,
+            endpoint_url=self._endpoint_url,
+        )
 
     @contextmanager
     def _translated(self, watch: _Watch | None = None) -> Iterator[None]:
@@ -260,6 +277,10 @@ class Stack:
 
     def _not_found(self) -> BedplateError:
         return NotFound(f"Stack {self.name!r} was never brought up", next_step=f"bedplate up --stack {self.name}")
+
+
+_OUR_PLUGIN = "using pulumi-resource-aws from $PATH"
+"""What the CLI warns of when it is told to use our plugin."""
 
 
 class _Watch:
@@ -302,8 +323,11 @@ class _Watch:
     def _diagnostic(self, event: Any) -> None:
         message = event.message.strip()
         if event.severity == "error":
-            self.errors.append(message)
-        elif message and not event.ephemeral:
+            if message not in ("update failed", "preview failed") or not self.errors:
+                self.errors.append(_about(event.urn, message))
+        elif event.severity == "debug" or event.ephemeral or message.startswith(_OUR_PLUGIN):
+            return
+        elif message:
             self.messages.append(message)
 
     def _tell(self, state: Literal["begin", "done", "failed"], metadata: Any) -> None:
@@ -318,6 +342,13 @@ class _Watch:
 
 def _op(metadata: Any) -> str:
     return str(getattr(metadata.op, "value", metadata.op))
+
+
+def _about(urn: str | None, message: str) -> str:
+    """An error with the resource that it is about, unless it names it itself."""
+    if not urn or name_of(urn) in message:
+        return message
+    return f"{type_of(urn)} {name_of(urn)}: {message}"
 
 
 def _step(metadata: Any) -> StackStep:

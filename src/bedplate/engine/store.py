@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -115,7 +116,8 @@ class Store:
         """Put the snapshot in the file's place: all of it or, after a kill, the one before."""
         resources = [self._text(with_new_names(r, snapshot.renamed), r) for r in snapshot.resources()]
         pending = [self._pending_text(operation, snapshot) for operation in snapshot.pending]
-        head = {"time": self._now(), "magic": "", "version": self._version}
+        magic = hashlib.sha256(self._version.encode()).hexdigest()
+        head = {"time": self._now(), "magic": magic, "version": self._version}
         parts = [f'"manifest":{_dump(head)}']
         if self.crypter.started:
             parts.append(f'"secrets_providers":{_dump(_provider(self.crypter))}')
@@ -172,13 +174,12 @@ class Store:
         if not show_secrets:
             return document
         deployment = document["deployment"]
-        deployment.pop("secrets_providers", None)
         snapshot = self.read()
         deployment["resources"] = [unsealed(to_json(r)) for r in snapshot.resources()]
         return document
 
     def import_(self, document: Mapping[str, Any]) -> None:
-        """Replace the state with an exported one; secrets are encrypted anew with this stack's passphrase.
+        """Replace the state with an exported one; secrets that it shows are encrypted with this stack's passphrase.
 
         Raises UsageError for another schema version, or for references to resources that are not in it.
         """
@@ -187,7 +188,10 @@ class Store:
                 f"A checkpoint of version {VERSION} expected, found {document.get('version')!r}",
                 next_step="pulumi stack export > state.json",
             )
-        snapshot = self._snapshot(document["deployment"])
+        deployment = dict(document["deployment"])
+        if '"ciphertext":' not in _dump(deployment):
+            deployment.pop("secrets_providers", None)
+        snapshot = self._snapshot(deployment)
         seen: set[str] = set()
         for resource in snapshot.resources():
             missing = resource.edges() - seen
