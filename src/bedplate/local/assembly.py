@@ -12,7 +12,7 @@ from bedplate.local.hooks import Record
 from bedplate.local.mends.sagemaker_serving import endpoint_view
 from bedplate.local.platform import Platform
 
-_MENDS = ("s3", "sagemaker", "cloudwatch", "events", "sns", "sqs", "iam", "applicationautoscaling", "budgets")
+_MENDS = ("s3", "sagemaker", "cloudwatch", "events", "sns", "sqs", "iam", "applicationautoscaling", "budgets", "ce")
 MotoApp = Callable[[dict[str, Any]], Any]
 
 

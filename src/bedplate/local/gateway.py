@@ -79,6 +79,8 @@ class Gateway:
             action = _action(environ, service)
             if service == "sqs" and action == "ReceiveMessage":
                 return self._receive_messages(environ, start_response), f"{service} {action}"
+            if _reads_what_waits(service, action, method):
+                self._platform.hooks.flush()
             with self._platform.lock:
                 body = list(self._app_for(environ)(environ, start_response))
                 self._mark(service, action, method)
@@ -152,6 +154,11 @@ class Gateway:
 
     def _log(self, status: str, seconds: float, label: str) -> None:
         self._platform.log(f"{status} {seconds * 1000:7.1f} ms  {label}")
+
+
+def _reads_what_waits(service: str, action: str, method: str) -> bool:
+    """Whether the runtime should first write what it has gathered: a list of objects, or a look at metrics."""
+    return (service == "s3" and method == "GET") or (service == "cloudwatch" and action.startswith(_READS))
 
 
 def service_of(environ: Environ) -> str:

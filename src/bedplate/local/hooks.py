@@ -62,9 +62,9 @@ class Hooks:
     schedule_changed                       created, updated, started or stopped
     schedule_deleted                       the record is gone (name)
     invoke                                 name, body, request headers (lower-case names) -> Answer
-    flush                                  write what waits to be written: captured requests, metrics. Call it without the
-                                           lock, before a list of objects or a read of metrics; it costs nothing when
-                                           nothing waits (without it, they are there within about 0.2 s)
+    flush                                  write what waits to be written: captured requests, metrics. Call it without
+                                           the lock, before a list of objects or a read of metrics; it costs nothing
+                                           when nothing waits (without it, they are there within about 0.2 s)
     restore                                the server came up again with the records it held; start what should run
     shutdown                               the server is about to end; stop every process and return
     """

@@ -15,7 +15,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 HEALTH_PATH = "/_bedplate/health"
 _POLL_S = 0.03
+EXIT_PORT_TAKEN = 98
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,8 @@ def stop(project_dir: str | Path, *, timeout_s: float = 20) -> bool:
     if not _until(lambda: _holder(state_dir) is None, timeout_s):
         _signal(pid, signal.SIGKILL)
         _until(lambda: _holder(state_dir) is None, 5)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
     (state_dir / "server.json").unlink(missing_ok=True)
     return True
 
@@ -141,39 +143,29 @@ def _launch(project_dir: str | Path, state_dir: Path, port: int | None, timeout_
     command = [sys.executable, "-m", "bedplate.local.server", "--state-dir", str(state_dir)]
     if port is not None:
         command += ["--port", str(port)]
-    with (state_dir / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=state_dir,
-            env=_environment(),
-            start_new_session=True,
-        )
-    with contextlib.suppress(_Ended):
-        if _until(lambda: _ready(project_dir, process), timeout_s):
-            return status(project_dir)
-        _signal(process.pid, signal.SIGTERM)
-    if process.poll() == EXIT_PORT_TAKEN and port:
+    log = str(state_dir / "server.log")
+    into_log = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    files = [no_input, into_log, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    pid = os.posix_spawn(sys.executable, command, _environment(), file_actions=files)
+    exit_codes: list[int] = []
+
+    def decided() -> bool:
+        if not status(project_dir).running:
+            ended, code = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                return False
+            exit_codes.append(os.waitstatus_to_exitcode(code))
+        return True
+
+    if _until(decided, timeout_s) and not exit_codes:
+        return status(project_dir)
+    if not exit_codes:
+        _signal(pid, signal.SIGTERM)
+    if exit_codes == [EXIT_PORT_TAKEN] and port:
         raise _port_taken(port)
     tail = "\n".join(f"  {line}" for line in logs(project_dir, lines=5))
     raise PlatformError(f"The local platform did not start:\n{tail}", next_step="bedplate local logs")
-
-
-EXIT_PORT_TAKEN = 98
-
-
-class _Ended(Exception):
-    """The server process ended before it was ready."""
-
-
-def _ready(project_dir: str | Path, process: subprocess.Popen[bytes]) -> bool:
-    if status(project_dir).running:
-        return True
-    if process.poll() is not None:
-        raise _Ended
-    return False
 
 
 def _environment() -> dict[str, str]:

@@ -12,6 +12,7 @@ import pickle
 import sqlite3
 import threading
 import time
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -155,6 +156,8 @@ class _Pickler(pickle.Pickler):
         for kind, make in _LOCKS:
             if isinstance(obj, kind):
                 return make, ()
+        if isinstance(obj, dict) and type(obj) not in (dict, OrderedDict):
+            return _mapping_again, (type(obj), _factory_of(obj)), _state_of(obj), None, None, _fill
         if isinstance(obj, type({}.keys())):
             return list, (list(obj),)
         if isinstance(obj, threading.Condition):
@@ -165,6 +168,42 @@ class _Pickler(pickle.Pickler):
             pem = obj.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
             return _key_from_pem, (pem,)
         return NotImplemented
+
+
+# moto's dicts of its own change what setting and listing items mean (all versions of an S3 key), and some default
+# factories are lambdas: such a dict is taken apart and put together as the plain dict it rests on.
+
+
+def _mapping_again(kind: type[dict[Any, Any]], factory: Any) -> Any:
+    made = kind.__new__(kind)
+    if isinstance(made, defaultdict):
+        made.default_factory = factory
+    return made
+
+
+def _state_of(mapping: Any) -> tuple[dict[str, Any], list[tuple[Any, Any]]]:
+    return dict(vars(mapping)) if hasattr(mapping, "__dict__") else {}, list(dict.items(mapping))
+
+
+def _fill(mapping: Any, state: tuple[dict[str, Any], list[tuple[Any, Any]]]) -> None:
+    attributes, items = state
+    for name, value in attributes.items():
+        setattr(mapping, name, value)
+    for key, value in items:
+        dict.__setitem__(mapping, key, value)
+
+
+def _factory_of(mapping: Any) -> Any:
+    """A default factory that pickle can name: for a lambda, the function here that makes the same."""
+    factory: Any = getattr(mapping, "default_factory", None)
+    if getattr(factory, "__name__", "") != "<lambda>":
+        return factory
+    sample = factory()
+    return _dict_of_dicts if isinstance(sample, defaultdict) else type(sample)
+
+
+def _dict_of_dicts() -> Any:
+    return defaultdict(dict)
 
 
 def _address_of(backend: BaseBackend) -> tuple[str, str, str]:

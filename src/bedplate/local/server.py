@@ -20,6 +20,7 @@ from bedplate.local.lifecycle import DEFAULT_PORT, EXIT_PORT_TAKEN, HOST
 
 _THREADS = 24
 _CLAIM_S = 3.0
+_LOOK_S = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     state_dir = options.state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):
+        os.setsid()  # a terminal that closes, or an interrupted command, must not take the platform along
+    os.chdir(state_dir)
     with (state_dir / "server.lock").open("a+") as lock:
         if not _claim(lock):
             sys.stderr.write("another server holds this state directory\n")
@@ -37,10 +41,10 @@ def main(argv: list[str] | None = None) -> int:
         if listener is None:
             sys.stderr.write(f"port {options.port} is taken\n")
             return EXIT_PORT_TAKEN
-        return _serve(state_dir, listener)
+        return _serve(state_dir, listener, lock)
 
 
-def _serve(state_dir: Path, listener: socket.socket) -> int:
+def _serve(state_dir: Path, listener: socket.socket, lock: IO[str]) -> int:
     from bedplate.local.assembly import assemble
     from bedplate.local.gateway import Gateway, stamp
 
@@ -50,19 +54,21 @@ def _serve(state_dir: Path, listener: socket.socket) -> int:
     platform, moto_app = assemble(state_dir, listener.getsockname()[1], stamp(time.time()))
     server = _http_server(listener, Gateway(platform, moto_app))
     server.prepare()
+    platform.begin()  # before the first answer: whoever asks at once must not find endpoints that are not back yet
     threading.Thread(target=server.serve, name="http", daemon=True).start()
-    platform.begin()
     _write_card(state_dir, platform.health())
     platform.log(f"ready at {platform.url}")
     gc.collect()
     gc.freeze()
-    stop.wait()
-    platform.log("stopping")
+    while not stop.wait(_LOOK_S) and _holds(lock):
+        pass
+    platform.log("stopping" if stop.is_set() else "the state directory is gone: stopping")
     (state_dir / "server.json").unlink(missing_ok=True)
     platform.end()
     with contextlib.suppress(Exception):
         server.stop()
-    platform.close()
+    if _holds(lock):
+        platform.close()
     platform.log("stopped")
     return 0
 
@@ -116,6 +122,14 @@ def _claim(lock: IO[str]) -> bool:
     lock.write(str(os.getpid()))
     lock.flush()
     return True
+
+
+def _holds(lock: IO[str]) -> bool:
+    """Whether the lock is still the file of that name: when a project is deleted, its server has nothing to serve."""
+    try:
+        return Path(lock.name).stat().st_ino == os.fstat(lock.fileno()).st_ino
+    except OSError:
+        return False
 
 
 def _candidates(asked: int | None, state_dir: Path) -> list[int]:

@@ -164,6 +164,8 @@ class Response(S3Response):  # type: ignore[misc]
         settings = self.backend.get_bucket_notification_configuration(self.bucket_name)
         if settings is not None and settings.event_bridge is not None:
             closing = "</NotificationConfiguration>"
+            if body.endswith("/>"):
+                body = f"{body[:-2]}>{closing}"
             echoed = f"<EventBridgeConfiguration></EventBridgeConfiguration>{closing}"
             body = body.replace(closing, echoed)
             headers.pop("content-length", None)

@@ -1,0 +1,25 @@
+"""A real local platform for the tests that need one: started once a session in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bedplate.local import lifecycle
+from platform_client import client_of
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a platform that every test of the session shares: give what you make names of your own."""
+    project = tmp_path_factory.mktemp("platform")
+    yield str(lifecycle.start(project, port=0).url)
+    lifecycle.stop(project)
+
+
+@pytest.fixture
+def client(platform: str) -> Callable[[str], Any]:
+    """boto3 clients of the shared platform, by service name."""
+    return lambda service: client_of(platform, service)

@@ -1,0 +1,15 @@
+"""Plain boto3 clients of a local platform, as anybody would make them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def client_of(url: str, service: str) -> Any:
+    """Without retries: what fails, fails at once."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=60)
+    keys = {"aws_access_key_id": "anybody", "aws_secret_access_key": "whatever"}
+    return boto3.client(service, endpoint_url=url, region_name="us-east-1", config=config, **keys)
