@@ -320,6 +320,14 @@ class FakeMetrics:
 
 
 @dataclass
+class FakeSchedules:
+    held: list[ports.MonitoringExecution] = field(default_factory=list)
+
+    def executions(self, schedule: str, *, limit: int = 20) -> Sequence[ports.MonitoringExecution]:
+        return tuple(self.held[:limit])
+
+
+@dataclass
 class FakeCosts:
     spent: list[ports.Spend] = field(default_factory=list)
     held: list[ports.BudgetState] = field(default_factory=list)
@@ -348,6 +356,7 @@ class FakePlatform:
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     costs: FakeCosts = field(default_factory=FakeCosts)
+    schedules: FakeSchedules = field(default_factory=FakeSchedules)
     identity: ports.Identity = field(
         default_factory=lambda: ports.Identity(
             "123456789012",

@@ -82,6 +82,22 @@ class Jobs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class MonitoringExecution:
+    """One run of a monitoring schedule. `status` is SageMaker's: `Completed`, `CompletedWithViolations`, `Failed` ..."""
+
+    scheduled_at: datetime
+    status: str
+    job: str | None
+    failure_reason: str | None
+
+
+class Schedules(Protocol):
+    def executions(self, schedule: str, *, limit: int = 20) -> Sequence[MonitoringExecution]:
+        """Runs of a schedule, newest first."""
+        ...
+
+
 # --- registry -------------------------------------------------------------------------------------------------------
 
 Approval = Literal["PendingManualApproval", "Approved", "Rejected"]

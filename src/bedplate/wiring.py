@@ -62,6 +62,12 @@ class Connection:
         return SageMakerJobs(self.session)
 
     @cached_property
+    def schedules(self) -> ports.Schedules:
+        from bedplate.aws.schedules import MonitoringSchedules
+
+        return MonitoringSchedules(self.session)
+
+    @cached_property
     def registry(self) -> ports.Registry:
         from bedplate.aws.registry import SageMakerRegistry
 
