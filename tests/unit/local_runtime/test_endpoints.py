@@ -100,6 +100,39 @@ def test_sampling_of_zero_captures_nothing(rig: Rig) -> None:
     assert not rig.world.objects["capture"]
 
 
+def test_capture_bucket_that_is_gone_costs_the_captured_requests_and_nothing_else(rig: Rig) -> None:
+    rig.world.missing.add("capture")
+    rig.up(rig.release("r1"))
+    assert rig.ask().status == 200
+    rig.hooks.flush()
+    assert rig.world.values("Invocations") == [1.0]
+
+
+def test_weights_are_kept_over_an_update_that_retains_them_and_over_a_restart(rig: Rig) -> None:
+    rig.up(rig.release("r1"))
+    record = rig.world.update("endpoint", "shop", EndpointStatus="Updating")
+    assert record is not None
+    rig.hooks.endpoint_weights_changed(record, [{"VariantName": "live", "DesiredWeight": 3, "DesiredInstanceCount": 4}])
+    rig.world.status("endpoint", "shop", "InService")
+    rig.release("r2")
+    rig.update(
+        "r2",
+        RetainAllVariantProperties=True,
+        ExcludeRetainedVariantProperties=[{"VariantPropertyType": "DesiredWeight"}],
+    )
+    [variant] = rig.world.status("endpoint", "shop", "InService")["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["CurrentInstanceCount"]) == (1.0, 4)
+    rig.close()
+    again = rig.again()
+    again.hooks.restore()
+    try:
+        assert again.ask().status == 200
+        again.runtime.meter.tick()
+        assert rig.world.charges[-1].count == 4
+    finally:
+        again.close()
+
+
 def test_every_invocation_is_counted_and_timed(rig: Rig) -> None:
     rig.up(rig.release("r1"))
     for _ in range(3):

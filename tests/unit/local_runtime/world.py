@@ -31,6 +31,7 @@ class World:
         self.logs: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.charges: list[Usage] = []
         self.alarms: dict[str, str] = {}
+        self.missing: set[str] = set()
         self._changed = threading.Condition(threading.RLock())
 
     def until(self, true: Callable[[], Any], timeout_s: float = 20) -> Any:
@@ -136,6 +137,8 @@ class World:
         return sorted(key for key in self.objects[bucket] if key.startswith(prefix))
 
     def put_object(self, bucket: str, key: str, body: bytes | Path, content_type: str = "") -> None:
+        if bucket in self.missing:
+            raise KeyError(f"there is no bucket {bucket}")
         with self._changed:
             self.objects[bucket][key] = body.read_bytes() if isinstance(body, Path) else body
             self._changed.notify_all()

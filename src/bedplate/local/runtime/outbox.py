@@ -6,6 +6,7 @@ shortly after. `flush` writes at once what is waiting, for a reader who must see
 
 from __future__ import annotations
 
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -76,7 +77,10 @@ class Outbox:
                     objects.setdefault((item.bucket, item.prefix), []).append(item)
             for (bucket, prefix), records in objects.items():
                 body = b"".join(record.line() for record in records)
-                self._services.put_object(bucket, prefix + records[0].name(), body, "application/jsonlines")
+                try:
+                    self._services.put_object(bucket, prefix + records[0].name(), body, "application/jsonlines")
+                except KeyError as exc:
+                    sys.stderr.write(f"{len(records)} captured requests are lost: {exc.args[0]}\n")
 
     def close(self) -> None:
         self._closed.set()
@@ -95,5 +99,5 @@ class Outbox:
     def _try_flush(self) -> None:
         try:
             self.flush()
-        except Exception:  # a bucket that was deleted must not end the thread that serves every endpoint
+        except Exception:  # whatever cannot be written must not end the thread that writes for every endpoint
             traceback.print_exc()
