@@ -187,15 +187,23 @@ def test_shadow_variant_gets_copies_and_is_captured_but_never_answers(rig: Rig) 
     rig.world.until(lambda: sum(b.count(b"\n") for k, b in rig.world.objects["capture"].items() if "/v2/" in k) == 5)
 
 
-def test_canary_serves_both_and_then_only_the_new_release(rig: Rig) -> None:
+def test_canary_serves_both_releases_while_it_bakes(rig: Rig) -> None:
     rig.up(rig.release("r1"))
     rig.release("r2")
-    rig.update("r2", canary(50, wait_s=1.0))
-    pending = rig.world.until(lambda: _pending_weight(rig) == 0.5)
-    assert pending
-    seen = Counter(release_of(rig.ask()) for _ in range(60))
-    assert set(seen) == {"r1", "r2"}
-    assert rig.world.tables["endpoint"]["shop"]["EndpointConfigName"] == "r1"
+    rig.update("r2", canary(50, wait_s=60))
+    rig.world.until(lambda: _pending_weight(rig) == 0.5)
+    assert {release_of(rig.ask()) for _ in range(60)} == {"r1", "r2"}
+    shown = rig.world.tables["endpoint"]["shop"]
+    assert (shown["EndpointStatus"], shown["EndpointConfigName"]) == ("Updating", "r1")
+    assert shown["ProductionVariants"][0]["CurrentWeight"] == 0.5
+    assert shown["PendingDeploymentSummary"]["EndpointConfigName"] == "r2"
+    assert shown["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"][0]["Status"] == "Baking"
+
+
+def test_finished_canary_leaves_only_the_new_release(rig: Rig) -> None:
+    rig.up(rig.release("r1"))
+    rig.release("r2")
+    rig.update("r2", canary(50, wait_s=0.2))
     done = rig.world.status("endpoint", "shop", "InService")
     assert done["EndpointConfigName"] == "r2"
     assert "PendingDeploymentSummary" not in done
