@@ -154,7 +154,7 @@ def _end(means: Means, step: End, proof: Proof | None, switched_s: float | None)
         "proof": {"rows": proof.rows, "rows_from": proof.rows_from, "mean_answer": proof.mean_answer}
         if proof
         else None,
-        "switched_s": switched_s,
+        "took_s": switched_s,
     }
     summary = {
         "deployed": f"{spoken(step.release)} is live",

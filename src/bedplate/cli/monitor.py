@@ -1,0 +1,175 @@
+"""`bedplate monitor`: look for drift in captured requests and answers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+from bedplate.cli import options
+
+if TYPE_CHECKING:
+    from bedplate.domain.drift import DriftReport
+
+BAR = 20
+
+
+@click.group("monitor")
+def command() -> None:
+    """Look for drift: in what is asked, in what is answered, and in how right the answers turned out to be."""
+
+
+@command.command("run")
+@options.model
+@click.option("--from", "start", metavar="TIME", help="ISO 8601 or '2 hours ago'; default: one window of model.yaml.")
+@click.option("--to", "end", metavar="TIME", help="Default: now.")
+@options.stack
+@options.wait
+@options.as_json
+def run(model: str, start: str | None, end: str | None, stack: str, wait: bool, as_json: bool) -> None:
+    """Run the monitoring job now, with the schedule's settings, on what was captured and on the labels known by now.
+
+    \b
+    Examples:
+      bedplate monitor run flight-delay
+      bedplate monitor run flight-delay --from '2 hours ago'
+
+    Exit codes: 0 no drift, 3 drift found, 6 too little data to say.
+    """
+    from bedplate.cli.progress_lines import say_progress, say_silently
+    from bedplate.domain.moments import parse_moment
+    from bedplate.wiring import connect
+    from bedplate.workflows.monitor import monitor
+
+    platform = connect(options.project_dir(), stack)
+    now = platform.clock.now()
+    first, last = (parse_moment(text, now) if text else None for text in (start, end))
+    say = say_silently if as_json else say_progress
+    done = monitor(platform, model, start=first, end=last, say=say, wait=wait)
+    if done.report is None:
+        if as_json:
+            from bedplate.cli.render import emit_json
+
+            emit_json({"job": done.job.name, "uri": done.uri})
+        else:
+            click.echo(f"Job {done.job.name} is under way. Next: bedplate monitor report {model}")
+        return
+    _tell(model, done.report, f"{done.uri}drift.json", as_json=as_json)
+
+
+@command.command("report")
+@options.model
+@options.stack
+@options.as_json
+def report(model: str, stack: str, as_json: bool) -> None:
+    """Show the newest monitoring report, whether the schedule or a person had it made.
+
+    \b
+    Examples:
+      bedplate monitor report flight-delay
+      bedplate report flight-delay --out report.html      the same with charts, and everything else, in one file
+
+    Exit codes: 0 no drift, 3 drift found, 6 too little data to say.
+    """
+    from bedplate.wiring import connect
+    from bedplate.workflows.monitor import latest_report
+
+    uri, found = latest_report(connect(options.project_dir(), stack), model)
+    _tell(model, found, uri, as_json=as_json)
+
+
+@command.command("list")
+@options.model
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@options.stack
+@options.as_json
+def list_(model: str, limit: int, stack: str, as_json: bool) -> None:
+    """List the runs of the model's monitoring schedule, newest first.
+
+    \b
+    Example:
+      bedplate monitor list flight-delay
+    """
+    from bedplate.cli.render import emit_json, table
+    from bedplate.wiring import connect
+    from bedplate.workflows.monitor import executions
+
+    found = executions(connect(options.project_dir(), stack), model, limit=limit)
+    if as_json:
+        emit_json(found)
+    elif not found:
+        click.echo(f"The schedule of {model} has not run yet. Next: bedplate monitor run {model}")
+    else:
+        rows = [(f"{e.scheduled_at:%Y-%m-%d %H:%M}", e.status, e.failure_reason or e.job or "") for e in found]
+        table(None, ("scheduled (UTC)", "status", "job, or why it failed"), rows)
+
+
+def _tell(model: str, report: DriftReport, uri: str, *, as_json: bool) -> None:
+    from bedplate.errors import GateFailed, NotEnoughData
+
+    if as_json:
+        from bedplate.cli.render import emit_json
+
+        emit_json({"uri": uri, **report.to_json()})
+    else:
+        show(report)
+    if as_json and report.outcome in ("DRIFT", "NO_DATA"):
+        raise SystemExit(GateFailed.exit_code if report.outcome == "DRIFT" else NotEnoughData.exit_code)
+    if report.outcome == "DRIFT":
+        raise GateFailed(report.summary, next_step=f"bedplate train {model} --data FRESH.parquet")
+    if report.outcome == "NO_DATA":
+        raise NotEnoughData(report.summary, next_step=f"bedplate monitor run {model} --from '30 days ago'")
+
+
+def show(report: DriftReport) -> None:
+    """The report as tables: features by PSI, windows, performance, alerts."""
+    from bedplate.cli.render import table
+
+    span = f", {report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}" if report.start and report.end else ""
+    columns = ("column", "PSI", "band", f"0 to {report.psi_alert:g} and above", "p (adjusted)", "rows")
+    judged = {**report.features, **({"(answers)": report.prediction} if report.prediction else {})}
+    rows = [
+        (name, _figure(d.psi), d.verdict, _bar(d.psi, report.psi_alert), _p(d.p_adjusted), f"{d.n:,}")
+        for name, d in sorted(judged.items(), key=lambda item: _rank(item[1].psi))
+    ]
+    table(f"{report.model}: {report.rows:,} rows asked{span}", columns, rows, right=("PSI", "p (adjusted)", "rows"))
+    if report.windows:
+        metrics = list(dict.fromkeys(m for w in report.windows for m in w.performance))
+        worst = [max((v for v in w.psi.values() if v is not None), default=None) for w in report.windows]
+        lines = [
+            (
+                f"{w.start:%Y-%m-%d}",
+                f"{w.n:,}",
+                _figure(most),
+                _figure(w.prediction_psi),
+                f"{w.n_labelled:,}",
+                *(_figure(w.performance.get(m)) for m in metrics),
+            )
+            for w, most in zip(report.windows, worst, strict=True)
+        ]
+        headings = ("from", "rows", "largest PSI", "PSI of answers", "labelled", *metrics)
+        table("By window", headings, lines, right=headings[1:])
+    if report.performance:
+        p = report.performance
+        lines = [(m, _figure(value), _figure(p.reference.get(m))) for m, value in p.metrics.items()]
+        table(f"On {p.n_labelled:,} labelled rows", ("metric", "now", "holdout"), lines, right=("now", "holdout"))
+    for alert in report.alerts:
+        style = {"fg": "red"} if alert.severity == "alert" else {"fg": "yellow"}
+        click.echo(f"{click.style(alert.severity.upper(), **style)} {alert.message}")  # type: ignore[arg-type]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _p(value: float) -> str:
+    return "-" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _rank(psi: float) -> float:
+    return math.inf if math.isnan(psi) else -psi
+
+
+def _bar(psi: float, alert: float) -> str:
+    return "" if math.isnan(psi) else "█" * min(BAR, math.ceil(BAR / 2 * psi / alert))
