@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -163,7 +164,7 @@ def _labels(cuts: NDArray[np.float64]) -> tuple[str, ...]:
     if not len(cuts):
         return ("all",)
     texts = [f"{cut:.4g}" for cut in cuts]
-    between = [f"{low} to {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    between = [f"{low} to {high}" for low, high in itertools.pairwise(texts)]
     return (f"to {texts[0]}", *between, f"over {texts[-1]}")
 
 

@@ -17,7 +17,7 @@ Outcome = Literal["DRIFT", "WARN", "OK", "NO_DATA"]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing worth a person's time. `figure` crossed `bound`; `subject` is a column, or `prediction`, or a metric."""
+    """One thing worth a person's time: `figure` crossed `bound`. `subject` is a column, `prediction`, or a metric."""
 
     severity: Severity
     kind: Literal["feature", "prediction", "performance", "quality"]
