@@ -48,7 +48,7 @@ def tell(stage: Stage) -> None:
     stage.run(f"train {MODEL} --data {first_half.result()}")
     live = flights.submit(live_flights)
     stage.run(f"evaluate {MODEL}:1")
-    stage.run(f"approve {MODEL}:1 --reason 'All gates passed on the holdout of May and June' --yes")
+    stage.run(f"approve {MODEL}:1 --reason 'All gates passed on the holdout of May and June'")
 
     stage.chapter("A guarded canary", "A tenth of the traffic first, watched by alarms; release 0 answers the rest.")
     application, feed = Application(client(), endpoint(stage)), iter(live.result())
@@ -72,14 +72,14 @@ def tell(stage: Stage) -> None:
     stage.run(f"evaluate {MODEL}:2", expect=3)
     reason = "The board wants it live today"
     stage.say(f"[dim]Someone forces it through all the same, and the ledger keeps who and why: {reason!r}.[/dim]")
-    stage.run(f"approve {MODEL}:2 --force --reason '{reason}' --yes")
+    stage.run(f"approve {MODEL}:2 --force --reason '{reason}'")
     with InBackground(application, feed):
         stage.run(f"deploy {MODEL}:2 --yes", expect=5)
 
     stage.chapter("A better one", "The same pipeline and the same gates, on data to September.")
     renewed.wait()
     stage.run(f"evaluate {MODEL}:3")
-    stage.run(f"approve {MODEL}:3 --reason 'Beats the champion on the same rows' --yes")
+    stage.run(f"approve {MODEL}:3 --reason 'Beats the champion on the same rows'")
     with InBackground(application, feed):
         stage.run(f"deploy {MODEL}:3 --yes")
 

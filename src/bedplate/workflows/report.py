@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bedplate.domain.drift import DriftReport
+from bedplate.domain.evaluation import Evaluation
+from bedplate.domain.ledger import LIVE_KINDS, Record, who_was_live
+from bedplate.domain.metrics import Estimate
+from bedplate.domain.release import fallback_release, spoken
+from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
+from bedplate.settings import ModelSpec
+from bedplate.workflows.costs import bill, budgets
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.models import leading_metric
+from bedplate.workflows.monitor import latest_report
+from bedplate.workflows.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +46,6 @@ class Gate:
     bound: str
     verdict: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A metric with its 95 % interval over `n` rows."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureDrift:
-    """PSI of one feature, and the shares of its bins (each sums to 1)."""
-
-    name: str
-    psi: float
-    bins: tuple[str, ...]
-    reference: tuple[float, ...]
-    current: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One window of the drift report; a figure is None where the window held too few rows."""
-
-    label: str
-    psi: Mapping[str, float | None]
-    prediction_psi: float | None
-    performance: Mapping[str, float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    rows: int
-    features: tuple[FeatureDrift, ...]
-    windows: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +84,150 @@ class Report:
     gates: tuple[Gate, ...]
     segment_metric: str
     segment_bound: float | None
-    segments: Mapping[str, Mapping[str, Figure]]
-    drift: Drift | None
-    psi_warn: float
-    psi_alert: float
-    worst_feature: str
+    segments: Mapping[str, Mapping[str, Estimate]]
+    drift: DriftReport | None
     traffic: Traffic | None
     last_rollback: Rollback | None
     spend: Mapping[str, tuple[Mapping[str, float], float, Sequence[float]]]
     budgets: tuple[BudgetState, ...]
+
+
+_TONES = {
+    "deployed": "good",
+    "approved": "good",
+    "rolled-back": "bad",
+    "rejected": "bad",
+    "forced": "warn",
+} | dict.fromkeys(("alert", "budget-alert", "rollback"), "warn")
+_PERIODS_S = (1, 5, 10, 30, 60, 300, 3600, 86400)
+_POINTS = 150
+VERSIONS_SHOWN = 3
+
+
+def gather(platform: Platform, model: str, *, where: str) -> Report:
+    """Read ledger, evaluations, the last drift report, traffic and money of one model. Changes nothing.
+
+    Raises NotFound for an unknown model.
+    """
+    spec = platform.model(model)
+    now = platform.clock.now()
+    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    records = ledger.records()
+    mine = [r for r in records if r.model == model]
+    live = who_was_live(records, model, now)
+    metric, bound = _segment_gate(spec)
+    rollbacks = [r for r in mine if r.kind == "rollback"]
+    return Report(
+        model=model,
+        description=spec.description,
+        stack=platform.stack,
+        where=where,
+        made_at=now,
+        live=LiveNow(spoken(live.release), live.since) if live else None,
+        acts=tuple(Act(r.at, r.kind, r.version, r.actor, r.summary, _TONES.get(r.kind, "")) for r in mine),
+        ledger_whole=ledger.verify().ok,
+        gates=_gates(mine),
+        segment_metric=metric,
+        segment_bound=bound,
+        segments=_segments(platform, spec, mine, metric),
+        drift=_last_drift(platform, model),
+        traffic=_traffic(platform, model, mine, now),
+        last_rollback=Rollback(rollbacks[-1].version or 0, rollbacks[-1].data.get("took_s")) if rollbacks else None,
+        spend=_spend(platform, spec, model, now),
+        budgets=tuple(standing.budget for standing in budgets(platform)),
+    )
+
+
+def _last_drift(platform: Platform, model: str) -> DriftReport | None:
+    try:
+        return latest_report(platform, model)[1]
+    except NotFound:
+        return None
+
+
+def _gates(records: Sequence[Record]) -> tuple[Gate, ...]:
+    """Verdicts of each version's last evaluation, oldest version first."""
+    last = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
+    return tuple(
+        Gate(
+            version,
+            v["name"],
+            v.get("value"),
+            v.get("low"),
+            v.get("high"),
+            v.get("bound", ""),
+            v["outcome"],
+            v.get("reason", ""),
+        )
+        for version, record in sorted(last.items())
+        for v in record.data.get("gates", ())
+    )
+
+
+def _segment_gate(spec: ModelSpec) -> tuple[str, float | None]:
+    if spec.gates.segments:
+        gate = spec.gates.segments[0]
+        return gate.metric, gate.min if gate.min is not None else gate.max
+    return leading_metric(spec), None
+
+
+def _segments(
+    platform: Platform, spec: ModelSpec, records: Sequence[Record], metric: str
+) -> dict[str, dict[str, Estimate]]:
+    """Figures of the newest versions in every segment with as many rows as its gate asks for."""
+    least = {gate.by: gate.min_rows for gate in spec.gates.segments}
+    last = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
+    rows: dict[str, dict[str, Estimate]] = {}
+    for version, record in sorted(last.items())[-VERSIONS_SHOWN:]:
+        evaluation = Evaluation.from_json(json.loads(platform.objects.get(record.data["evaluation_uri"])))
+        for column in spec.data.segments:
+            for value, metrics in evaluation.segments.get(column, {}).items():
+                figure = metrics.get(metric)
+                if figure is not None and figure.n >= least.get(column, 1) and figure.value == figure.value:
+                    row = rows.setdefault(f"{column} {value}", {})
+                    row[f"v{version}"] = figure
+    return rows
+
+
+def _traffic(platform: Platform, model: str, records: Sequence[Record], now: datetime) -> Traffic | None:
+    """Answers of every release that was ever asked for, from the first deployment on."""
+    moves = [r for r in records if r.kind in ("deploying", *LIVE_KINDS)]
+    if not moves:
+        return None
+    endpoint, start = platform.names(model).endpoint, moves[0].at
+    period_s = next((p for p in _PERIODS_S if (now - start).total_seconds() / p <= _POINTS), _PERIODS_S[-1])
+    releases = dict.fromkeys(
+        [fallback_release(endpoint), *(str(r.data["release"]) for r in moves if r.data.get("release"))]
+    )
+    answers: dict[str, dict[datetime, float]] = {}
+    for release in releases:
+        points = platform.metrics.series(
+            "Bedplate/Serving",
+            "Answers",
+            {"Endpoint": endpoint, "Release": release},
+            start=start,
+            end=now,
+            period_s=period_s,
+            stat="Sum",
+        )
+        if points:
+            answers[spoken(release)] = {t: answers.get(spoken(release), {}).get(t, 0.0) + v for t, v in points}
+    times = tuple(sorted({t for points in answers.values() for t in points}))
+    if not times:
+        return None
+    marks = {r.at: f"{r.kind} v{r.version}" for r in moves if r.kind != "deploying"}
+    return Traffic(times, {name: [points.get(t, 0.0) for t in times] for name, points in answers.items()}, marks)
+
+
+def _spend(
+    platform: Platform, spec: ModelSpec, model: str, now: datetime
+) -> dict[str, tuple[Mapping[str, float], float, Sequence[float]]]:
+    """This month by stage, for the model and for the platform."""
+    days = now.day
+    settings = platform.settings.budget
+    of_model = {s.group: s.usd for s in bill(platform, by="stage", days=days, model=model).spending.shares}
+    of_all = {s.group: s.usd for s in bill(platform, by="stage", days=days, model=None).spending.shares}
+    return {
+        model: (of_model, spec.budget.monthly_usd, spec.budget.actual_thresholds_pct),
+        "the platform": (of_all, settings.monthly_usd, settings.actual_thresholds_pct),
+    }

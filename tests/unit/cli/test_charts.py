@@ -6,14 +6,13 @@ from xml.etree import ElementTree
 import pytest
 
 from bedplate.cli.pages import charts
+from bedplate.domain.metrics import Estimate
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BANDS = [charts.Band(0.1, "warn 0.1"), charts.Band(0.25, "alert 0.25", charts.BAD)]
 DRAWN = {
     "lines": lambda: charts.lines(["a", "b", "c"], {"temp": [0.1, None, 0.3]}, y_label="PSI", bands=BANDS),
-    "estimates": lambda: charts.estimates(
-        {"EWR": {"v1": charts.Estimate(0.7, 0.6, 0.8, 9)}}, x_label="AUC", bands=BANDS
-    ),
+    "estimates": lambda: charts.estimates({"EWR": {"v1": Estimate(0.7, 0.6, 0.8, 9)}}, x_label="AUC", bands=BANDS),
     "bars": lambda: charts.bars({"temp": 0.4, "hour": 0.02}, x_label="PSI", bands=BANDS),
     "histogram_pair": lambda: charts.histogram_pair(["0–1", "1–2"], [0.5, 0.5], [0.9, 0.1], x_label="temp"),
     "shares": lambda: charts.shares(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from bedplate.domain.metrics import Estimate
+
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e3e7ec"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a6d1d", "#7a5195")
 GOOD, WARN, BAD = "#009E73", "#E69F00", "#D55E00"
@@ -51,16 +53,6 @@ class Band:
     at: float
     label: str
     color: str = WARN
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its 95 % interval and the number of rows behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def lines(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ from bedplate.cli.pages import charts
 from bedplate.cli.render import seconds, usd
 
 if TYPE_CHECKING:
+    from bedplate.domain.drift import DriftReport
+    from bedplate.domain.drift.compare import Drift
     from bedplate.workflows.report import Report
 
 WORST_SHOWN = 6
@@ -43,7 +44,7 @@ def render(report: Report) -> str:
         charts=drawn,
         usd=usd,
         number=_number,
-        none=lambda text: Markup('<p class="none">{}</p>').format(text),
+        empty=lambda text: Markup('<p class="none">{}</p>').format(text),
     )
 
 
@@ -56,12 +57,11 @@ def _tiles(report: Report) -> list[Tile]:
             f"since {live.since:%H:%M:%S} UTC" if live else "the fallback",
         )
     ]
-    if report.drift:
-        worst = max((f.psi for f in report.drift.features if not math.isnan(f.psi)), default=math.nan)
-        tone = "bad" if worst >= report.psi_alert else "warn" if worst >= report.psi_warn else "good"
-        tiles.append(
-            Tile("largest drift (PSI)", _number(worst), f"{report.worst_feature}, {report.drift.rows:,} rows", tone)
-        )
+    if report.drift and report.drift.features:
+        drift, worst = report.drift, _by_psi(report.drift)[:1]
+        tone = {"OK": "good", "WARN": "warn", "DRIFT": "bad"}.get(drift.outcome, "")
+        note = f"{worst[0][0]}, {drift.rows:,} rows" if worst else f"{drift.rows:,} rows are too few"
+        tiles.append(Tile("largest drift (PSI)", _number(drift.max_psi) or "unknown", note, tone))
     if report.last_rollback:
         took = report.last_rollback.took_s
         tiles.append(
@@ -90,49 +90,57 @@ def _tiles(report: Report) -> list[Tile]:
 
 
 def _charts(report: Report) -> dict[str, str]:
-    bands = [
-        charts.Band(report.psi_warn, f"look {report.psi_warn:g}"),
-        charts.Band(report.psi_alert, f"alert {report.psi_alert:g}", charts.BAD),
-    ]
     drawn = dict.fromkeys(("traffic", "segments", "drift", "features", "worst", "performance", "spend"), "")
     if report.traffic and len(report.traffic.times) > 1:
         drawn["traffic"] = charts.shares(report.traffic.times, report.traffic.answers, marks=report.traffic.marks)
     if report.segments:
-        rows = {
-            name: {version: charts.Estimate(e.value, e.low, e.high, e.n) for version, e in by_version.items()}
-            for name, by_version in report.segments.items()
-        }
         bound = (
             []
             if report.segment_bound is None
             else [charts.Band(report.segment_bound, f"gate {report.segment_bound:g}")]
         )
-        drawn["segments"] = charts.estimates(rows, x_label=report.segment_metric, bands=bound)
-    drift = report.drift
-    if drift:
-        ordered = sorted((f for f in drift.features if not math.isnan(f.psi)), key=lambda f: -f.psi)
-        drawn["features"] = charts.bars({f.name: f.psi for f in ordered[:FEATURES_SHOWN]}, x_label="PSI", bands=bands)
-        if drift.windows:
-            shown = [f.name for f in ordered[:WORST_SHOWN]]
-            series: Mapping[str, list[float | None]] = {
-                **{name: [w.psi.get(name) for w in drift.windows] for name in shown},
-                "predictions": [w.prediction_psi for w in drift.windows],
-            }
-            drawn["drift"] = charts.lines([w.label for w in drift.windows], series, y_label="PSI", bands=bands)
-            if any(w.performance for w in drift.windows):
-                metrics = list(dict.fromkeys(name for w in drift.windows for name in w.performance))
-                drawn["performance"] = charts.lines(
-                    [w.label for w in drift.windows],
-                    {name: [w.performance.get(name) for w in drift.windows] for name in metrics},
-                    y_label="metric on late labels",
-                    from_zero=False,
-                )
-        if ordered and ordered[0].bins:
-            worst = ordered[0]
-            drawn["worst"] = charts.histogram_pair(worst.bins, worst.reference, worst.current, x_label=worst.name)
+        drawn["segments"] = charts.estimates(report.segments, x_label=report.segment_metric, bands=bound)
+    if report.drift:
+        drawn |= _drift_charts(report.drift)
     if report.spend:
         drawn["spend"] = charts.spend(report.spend)
     return drawn
+
+
+def _drift_charts(drift: DriftReport) -> dict[str, str]:
+    bands = [
+        charts.Band(drift.psi_warn, f"look {drift.psi_warn:g}"),
+        charts.Band(drift.psi_alert, f"alert {drift.psi_alert:g}", charts.BAD),
+    ]
+    drawn: dict[str, str] = {}
+    ordered = _by_psi(drift)
+    ticks = [f"{w.start:%d %b}" for w in drift.windows]
+    if ordered:
+        drawn["features"] = charts.bars(
+            {name: d.psi for name, d in ordered[:FEATURES_SHOWN]}, x_label="PSI", bands=bands
+        )
+        name, worst = ordered[0]
+        drawn["worst"] = charts.histogram_pair(worst.bins, worst.reference, worst.current, x_label=name)
+    if ordered and drift.windows:
+        series: dict[str, list[float | None]] = {
+            name: [w.psi.get(name) for w in drift.windows] for name, _ in ordered[:WORST_SHOWN]
+        }
+        series["predictions"] = [w.prediction_psi for w in drift.windows]
+        drawn["drift"] = charts.lines(ticks, series, y_label="PSI", bands=bands)
+    told = list(dict.fromkeys(name for w in drift.windows for name, v in w.performance.items() if v is not None))
+    if told:
+        drawn["performance"] = charts.lines(
+            ticks,
+            {name: [w.performance.get(name) for w in drift.windows] for name in told},
+            y_label="metric on late labels",
+            from_zero=False,
+        )
+    return drawn
+
+
+def _by_psi(drift: DriftReport) -> list[tuple[str, Drift]]:
+    """Features that could be judged, those that moved most first."""
+    return sorted(((n, d) for n, d in drift.features.items() if d.verdict != "NO_DATA"), key=lambda item: -item[1].psi)
 
 
 def _number(value: float | None) -> str:
