@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
@@ -26,7 +28,10 @@ class SageMakerRegistry:
         self._session = session
 
     def register(self, draft: PackageDraft) -> Package:
-        """Make a new version, waiting for approval. Raises PlatformError when the metadata does not fit."""
+        """Make a new version, waiting for approval; one training job makes one version, however often it is asked.
+
+        Raises PlatformError when the metadata does not fit.
+        """
         _must_fit(draft.metadata)
         with translated(f"Cannot register a version of {draft.group}", next_step="bedplate up"):
             made = self._sagemaker.create_model_package(
@@ -45,6 +50,7 @@ class SageMakerRegistry:
                     "SupportedResponseMIMETypes": CONTENT_TYPES,
                 },
                 CustomerMetadataProperties=dict(draft.metadata),
+                ClientToken=_token(draft),
                 **self._tags(draft),
             )
         return self._describe(made["ModelPackageArn"])
@@ -110,6 +116,12 @@ class SageMakerRegistry:
     @property
     def _sagemaker(self) -> Any:
         return self._session.client("sagemaker")
+
+
+def _token(draft: PackageDraft) -> str:
+    """What makes two requests the same one to SageMaker: the training job, or all that is to be registered."""
+    said = draft.metadata.get("training_job") or json.dumps([draft.artifact_uri, dict(draft.metadata)], sort_keys=True)
+    return hashlib.sha256(f"{draft.group} {said}".encode()).hexdigest()[:32]
 
 
 def _must_fit(metadata: Mapping[str, str]) -> None:

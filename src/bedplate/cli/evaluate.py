@@ -69,7 +69,7 @@ def _show(done: Evaluated, judgement: Judgement, *, everything: bool) -> None:
             v.bound,
             _interval(v),
             v.n or "",
-            "" if v.outcome == "PASS" else v.reason,
+            "" if v.outcome == "PASS" and v.kind != "segment" else v.reason,
         )
         for v in shown
     ]

@@ -130,7 +130,7 @@ def _over(gate: SegmentGate, below: Sequence[Verdict], source: str) -> Verdict:
     def verdict(outcome: Outcome, reason: str) -> Verdict:
         figures = (worst.value, worst.low, worst.high, worst.n) if worst else (None, None, None, None)
         value, low, high, n = figures
-        return Verdict("segment", name, outcome, value, low, high, bound, n, source, reason)
+        return Verdict("segment", f"{name}, worst", outcome, value, low, high, bound, n, source, reason)
 
     small = len(below) - len(judged)
     aside = f"; {small} with too few rows" if small else ""

@@ -44,6 +44,6 @@ def must_have_completed(job: Job, lines: Sequence[str], *, what: str, kind: Lite
     if job.status == "Completed":
         return
     reason = (job.failure_reason or "it gave no reason").strip()
-    verb = "was stopped" if job.status == "Stopped" else "failed"
+    verb = f"was stopped ({job.phase})" if job.status == "Stopped" else "failed"
     tail = "".join(f"\n  | {line}" for line in lines[-TAIL:])
     raise JobFailed(f"{what} {verb}: {reason}{tail}", next_step=f"bedplate models log {job.name} --kind {kind}")

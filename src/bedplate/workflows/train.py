@@ -24,7 +24,7 @@ from bedplate.domain.package import (
     same_training,
 )
 from bedplate.domain.tags import for_model
-from bedplate.errors import JobFailed, NotFound, OverBudget
+from bedplate.errors import Conflict, JobFailed, NotFound, OverBudget
 from bedplate.ports import Job, Package, PackageDraft, Say, TrainingRequest
 from bedplate.settings import ModelSpec
 from bedplate.workflows.job_following import follow, must_have_completed
@@ -133,12 +133,14 @@ def train(at: Platform, plan: TrainPlan, say: Say, *, wait: bool = True) -> Trai
         raise OverBudget(f"No training of {plan.spec.name}: {'; '.join(refusals)}", next_step="bedplate budgets")
     for objection in plan.objections:
         say("warning", {"text": objection.reason})
+    if plan.lineage.source.dirty == "true":
+        say("warning", {"text": f"models/{plan.spec.name} is not committed as it is: approve will want --force"})
     if plan.package and plan.job:
         _record(at, plan, plan.package, plan.job, {}, only_if_missing=True)
         return Trained(plan.job, plan.package, {}, adopted=True)
-    job = plan.job or _submit(at, plan, say)
+    job, adopted = (plan.job, True) if plan.job else _submit(at, plan, say)
     if not wait:
-        return Trained(job, None, {}, adopted=plan.job is not None)
+        return Trained(job, None, {}, adopted)
     job, lines = follow(at, job, kind="training", say=say)
     must_have_completed(job, lines, what=f"Training job {job.name}", kind="training")
     metrics = metrics_of(lines)
@@ -146,8 +148,8 @@ def train(at: Platform, plan: TrainPlan, say: Say, *, wait: bool = True) -> Trai
     if package is None:
         say("step", {"text": "Registering the result"})
         package = at.registry.register(_draft(at, plan, job))
-    _record(at, plan, package, job, metrics, only_if_missing=plan.job is not None)
-    return Trained(job, package, metrics, adopted=plan.job is not None)
+    _record(at, plan, package, job, metrics, only_if_missing=adopted)
+    return Trained(job, package, metrics, adopted)
 
 
 def metrics_of(lines: Iterable[str]) -> dict[str, float]:
@@ -235,30 +237,36 @@ def _budgets(at: Platform, model: str) -> tuple[Spent, ...]:
 # --- execute --------------------------------------------------------------------------------------------------------
 
 
-def _submit(at: Platform, plan: TrainPlan, say: Say) -> Job:
+def _submit(at: Platform, plan: TrainPlan, say: Say) -> tuple[Job, bool]:
+    """The job, and whether somebody else had started it."""
     say("step", {"text": "Uploading data and code"})
     _put_once(at, plan.lineage.data_uri, plan.parts.train)
     _put_once(at, plan.lineage.holdout_uri, plan.parts.holdout)
     _put_once(at, plan.code_uri, plan.code)
     say("step", {"text": f"Starting training job {plan.job_name}"})
+    try:
+        return at.jobs.submit_training(_job_request(at, plan)), False
+    except Conflict:  # this very training was started since we looked: the job is theirs and ours
+        return at.jobs.training(plan.job_name), True
+
+
+def _job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
     training = plan.spec.training
-    return at.jobs.submit_training(
-        TrainingRequest(
-            name=plan.job_name,
-            image_uri=plan.lineage.image_uri,
-            role_arn=at.outputs.execution_role_arn,
-            entry_point=training.entry_point,
-            channels={"code": plan.code_uri, "training": plan.lineage.data_uri},
-            output_uri=f"s3://{at.outputs.artifacts_bucket}/{at.names(plan.spec.name).training_prefix}",
-            hyperparameters=plan.lineage.hyperparameters,
-            environment={"BEDPLATE_MODEL": plan.spec.name, "PYTHONHASHSEED": str(plan.lineage.seed)},
-            instance_type=training.instance_type,
-            instance_count=training.instance_count,
-            volume_gb=training.volume_gb,
-            max_runtime_s=training.max_runtime_s,
-            tags=_tags(at, plan.spec),
-            kms_key_arn=at.outputs.kms_key_arn,
-        )
+    return TrainingRequest(
+        name=plan.job_name,
+        image_uri=plan.lineage.image_uri,
+        role_arn=at.outputs.execution_role_arn,
+        entry_point=training.entry_point,
+        channels={"code": plan.code_uri, "training": plan.lineage.data_uri},
+        output_uri=f"s3://{at.outputs.artifacts_bucket}/{at.names(plan.spec.name).training_prefix}",
+        hyperparameters=plan.lineage.hyperparameters,
+        environment={"BEDPLATE_MODEL": plan.spec.name, "PYTHONHASHSEED": str(plan.lineage.seed)},
+        instance_type=training.instance_type,
+        instance_count=training.instance_count,
+        volume_gb=training.volume_gb,
+        max_runtime_s=training.max_runtime_s,
+        tags=_tags(at, plan.spec),
+        kms_key_arn=at.outputs.kms_key_arn,
     )
 
 

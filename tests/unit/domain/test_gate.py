@@ -126,7 +126,7 @@ def test_every_segment_is_reported_and_only_the_gate_decides() -> None:
     gates = {"segments": [{"by": "plan", "metric": "auc", "min": 0.7, "min_rows": 200}]}
     found = judged(gates, segments=segments(a=figure(0.75), b=figure(0.9, n=50), c=figure(0.5)))
     assert [(v.name, v.outcome, v.decides) for v in found.verdicts] == [
-        ("auc by plan", "FAIL", True),
+        ("auc by plan, worst", "FAIL", True),
         ("auc plan=a", "PASS", False),
         ("auc plan=b", "NO_DATA", False),
         ("auc plan=c", "FAIL", False),

@@ -232,3 +232,28 @@ def test_data_in_the_models_folder_is_no_code(at: FakePlatform) -> None:
     write(at.project_dir / "models" / "churn" / "data.parquet", 500)
     (at.project_dir / "models" / "churn" / ".notes").write_text("hidden")
     assert planned(at).code == before
+
+
+def test_two_who_start_the_same_training_at_once_share_the_job(at: FakePlatform) -> None:
+    ours = planned(at)
+    trained(at)
+    assert train(at, ours, silent).job.name == ours.job_name
+    assert len(at.registry.held["bedplate-local-churn"]) == 1
+
+
+def test_uncommitted_code_is_warned_of_before_anybody_waits_for_approval(at: FakePlatform) -> None:
+    ours = planned(at)
+    lineage = replace(ours.lineage, source=replace(ours.lineage.source, dirty="true"))
+    heard = Heard()
+    train(at, replace(ours, lineage=lineage), heard)
+    assert "not committed" in heard.of("warning")[0]["text"]
+
+
+def test_a_job_that_was_stopped_says_in_which_phase(at: FakePlatform) -> None:
+    name = train(at, planned(at), silent, wait=False).job.name
+    at.jobs.held[name] = replace(at.jobs.held[name], status="InProgress", phase="Training")
+    ours = planned(at)
+    stopped = replace(at.jobs.held[name], status="Stopped", phase="MaxRuntimeExceeded")
+    at.jobs.held[name] = stopped
+    with pytest.raises(JobFailed, match="MaxRuntimeExceeded"):
+        train(at, ours, silent)

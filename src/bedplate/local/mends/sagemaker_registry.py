@@ -60,6 +60,10 @@ class Registry(Verbs):
         made: dict[str, Any] = {"ModelPackageStatus": "Completed", "ModelPackageStatusDetails": _DONE}
         if group_name:
             group = self._records.get("model-package-group", group_name)
+            token = self._request.get("ClientToken")
+            for package in self._packages_of(group["ModelPackageGroupName"]) if token else ():
+                if package.get("ClientToken") == token:  # the same request again: AWS makes it once
+                    return self._arn_of("model-package", package)
             group["LastVersion"] = version = group.get("LastVersion", 0) + 1
             arn = self._records.arn("model-package", f"{group['ModelPackageGroupName']}/{version}")
             made |= {"ModelPackageGroupName": group["ModelPackageGroupName"], "ModelPackageVersion": version}
