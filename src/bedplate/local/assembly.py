@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bedplate.local.hooks import Record
-from bedplate.local.mends.sagemaker_serving import endpoint_view
 from bedplate.local.platform import Platform
+from bedplate.local.runtime import attach
 
-_MENDS = ("s3", "sagemaker", "cloudwatch", "events", "sns", "sqs", "iam", "applicationautoscaling", "budgets", "ce")
+# Services with loops or files of their own are mended at the start, the others before they are first used: importing
+# all of moto's would take longer than the rest of the start.
+_FROM_THE_START = ("s3", "sagemaker", "cloudwatch", "budgets")
+_WHEN_USED = ("events", "sns", "sqs", "iam", "applicationautoscaling", "ce")
+
 MotoApp = Callable[[dict[str, Any]], Any]
 
 
@@ -24,39 +28,29 @@ def assemble(state_dir: Path, port: int, since: str) -> tuple[Platform, MotoApp]
     )  # fmt: skip
     platform = Platform(state_dir, port=port, since=since)
     _quicken()
-    for name in _MENDS:
-        import_module(f"bedplate.local.mends.{name}").install(platform)
-    _attach_runtime(platform)
-    platform.store.load()
-    return platform, _dispatcher()
-
-
-def _attach_runtime(platform: Platform) -> None:
-    try:
-        attach = import_module("bedplate.local.runtime").attach
-    except (ModuleNotFoundError, AttributeError):
-        platform.log("no runtime: jobs and endpoints are records only")
-        _records_only(platform)
-        return
+    platform.mend = _mender(platform)
+    for name in _FROM_THE_START:
+        platform.mend(name)
     attach(platform.hooks, platform)
+    platform.store.load()
+    return platform, _dispatcher(platform)
 
 
-def _records_only(platform: Platform) -> None:
-    """Without processes behind them, endpoints are in service at once and nothing else ever ends."""
+def _mender(platform: Platform) -> Callable[[str], None]:
+    left, begun = {*_FROM_THE_START, *_WHEN_USED}, set[str]()
+    lock = threading.RLock()
 
-    def created(record: Record) -> None:
-        platform.update("endpoint", record["EndpointName"], EndpointStatus="InService")
+    def mend(service: str) -> None:
+        """Lay our operations over a moto service, once; by moto's name of it."""
+        if service not in left:
+            return
+        with lock:
+            if service in left and service not in begun:
+                begun.add(service)
+                import_module(f"bedplate.local.mends.{service}").install(platform)
+                left.discard(service)
 
-    def updated(record: Record, request: Record) -> None:
-        config = platform.record("endpoint-config", request["EndpointConfigName"]) or {}
-        view = endpoint_view(config, request.get("DeploymentConfig"))
-        platform.update(
-            "endpoint", record["EndpointName"], EndpointStatus="InService", PendingDeploymentSummary=None, **view
-        )
-
-    platform.hooks.endpoint_created = created
-    platform.hooks.endpoint_updated = updated
-    platform.hooks.endpoint_weights_changed = lambda record, _: created(record)
+    return mend
 
 
 def _quicken() -> None:
@@ -69,10 +63,14 @@ def _quicken() -> None:
     BaseModel.__new__ = staticmethod(lambda cls, *_, **__: object.__new__(cls))
 
 
-def _dispatcher() -> MotoApp:
+def _dispatcher(platform: Platform) -> MotoApp:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    dispatcher = DomainDispatcherApplication(create_backend_app)
+    def create(service: Any) -> Any:
+        platform.mend(str(service).replace("-", ""))
+        return create_backend_app(service)
+
+    dispatcher = DomainDispatcherApplication(create)
 
     def find(environ: dict[str, Any]) -> Any:
         return dispatcher.get_application(environ)

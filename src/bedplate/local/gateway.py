@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from bedplate.local import bodies
 from bedplate.local.lifecycle import HEALTH_PATH
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Gateway:
         action = ""
         body: Iterable[bytes]
         try:
-            self._platform.receive_body(environ, service)
+            bodies.receive(environ, service)
             action = _action(environ, service)
             if service == "sqs" and action == "ReceiveMessage":
                 return self._receive_messages(environ, start_response), f"{service} {action}"
@@ -95,7 +96,7 @@ class Gateway:
             )
             body = _error(environ, start_response, 500, "InternalFailure", message)
         finally:
-            self._platform.release_body(environ)
+            bodies.release(environ)
         return body, f"{service} {action or f'{method} {path}'}"
 
     def _mark(self, service: str, action: str, method: str) -> None:

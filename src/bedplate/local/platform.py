@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
+import re
 import sys
 import threading
 import time
@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bedplate.local.blobs import Blob, BlobStore, body_chunks, decoded_chunks
 from bedplate.local.charges import Charges
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
 from bedplate.local.metrics import Metric, MetricStore, Point
+from bedplate.local.objects import Objects
 from bedplate.local.outbox import Outbox
 from bedplate.local.persistence import Store
 
@@ -30,8 +30,6 @@ _MOTO_NAMES = {
     "application-autoscaling": "applicationautoscaling",
 }
 _NOT_KEPT = {"sts", "sagemaker-metrics"}
-
-_FILE_AT_LEAST = 64 * 1024
 
 _STATE_CHANGES: dict[str, tuple[str, str]] = {
     "training-job": ("TrainingJobStatus", "SageMaker Training Job State Change"),
@@ -52,9 +50,11 @@ class Platform:
         self.lock = threading.RLock()
         self.closing = threading.Event()
         self.loops: list[tuple[str, Callable[[], None], float]] = []
+        self._objects = Objects(self)
         self._clock = clock
         self._since = since
-        self.store = Store(state_dir / "state.db", self.lock, backends_of, self.log)
+        self.mend: Callable[[str], None] = lambda _: None
+        self.store = Store(state_dir / "state.db", self.lock, self.backends_of, self.log)
         self.charges = Charges(state_dir / "charges.db")
         self.outbox = Outbox(state_dir / "outbox")
         self.metrics = MetricStore(state_dir / "metrics.db", self.now())
@@ -110,33 +110,6 @@ class Platform:
             except Exception:  # a loop that dies silently would stop every alarm
                 self.log(f"loop {name} failed\n{traceback.format_exc().rstrip()}")
 
-    # --- what the gateway needs ------------------------------------------------------------------------------------
-
-    def receive_body(self, environ: dict[str, Any], service: str) -> None:
-        """Take the request's body off the network, so that a slow sender never holds the lock."""
-        stream = environ["wsgi.input"]
-        chunked = environ.pop("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
-        length = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
-        if service == "s3" and _is_object_upload(environ) and (length is None or length >= _FILE_AT_LEAST):
-            algorithm = environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "")
-            if environ.get("HTTP_X_AMZ_CONTENT_SHA256", "").startswith("STREAMING-"):
-                chunks = decoded_chunks(stream.read, stream.readline)
-                environ["HTTP_X_AMZ_CONTENT_SHA256"] = "UNSIGNED-PAYLOAD"
-            else:
-                chunks = body_chunks(stream.read, length)
-            environ["bedplate.body"] = BlobStore.current.receive(chunks, algorithm)
-            body = b""
-        else:
-            body = b"".join(body_chunks(stream.read, length))
-        environ["CONTENT_LENGTH"] = str(len(body))
-        environ["wsgi.input"] = io.BytesIO(body)
-
-    def release_body(self, environ: dict[str, Any]) -> None:
-        """Let go of what `receive_body` put on disk and nobody took."""
-        received = environ.get("bedplate.body")
-        if received is not None:
-            received.path.unlink(missing_ok=True)
-
     # --- records ---------------------------------------------------------------------------------------------------
 
     def record(self, kind: Kind, name: str) -> Record | None:
@@ -172,16 +145,34 @@ class Platform:
 
     def announce(self, kind: Kind, record: Record) -> None:
         """Send the state-change event that SageMaker sends to EventBridge."""
-        if kind in _STATE_CHANGES:
-            self.emit_event("aws.sagemaker", _STATE_CHANGES[kind][1], record)
+        if kind not in _STATE_CHANGES:
+            return
+        status, detail_type = _STATE_CHANGES[kind]
+        if kind == "endpoint":  # its events spell the status InService as IN_SERVICE
+            record = {**record, status: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", record[status]).upper()}
+        self.emit_event("aws.sagemaker", detail_type, record)
 
     @property
     def _records(self) -> Any:
         return self.backend("sagemaker").records
 
+    def backends_of(self, service: str) -> Any | None:
+        """moto's backends of a service, mended, by the name that requests are signed for; None for what is not kept or
+        moto does not have."""
+        from moto.backends import get_backend
+
+        name = _MOTO_NAMES.get(service, service)
+        if name in _NOT_KEPT:
+            return None
+        self.mend(name)
+        try:
+            return get_backend(name)
+        except (ImportError, AttributeError, KeyError):
+            return None
+
     def backend(self, service: str, region: str | None = None) -> Any:
         """moto's backend of a service in this account. Hold the lock while using it."""
-        backends = backends_of(service)
+        backends = self.backends_of(service)
         assert backends is not None, service
         return backends[self.account_id][region or self.region]
 
@@ -239,69 +230,13 @@ class Platform:
     # --- objects ---------------------------------------------------------------------------------------------------
 
     def get_object(self, bucket: str, key: str) -> bytes:
-        with self.lock:
-            return bytes(self._object(bucket, key).value)
+        return self._objects.get(bucket, key)
 
     def object_path(self, bucket: str, key: str) -> Path:
-        with self.lock:
-            return Path(self._object(bucket, key).blob.path)
+        return self._objects.path(bucket, key)
 
     def list_objects(self, bucket: str, prefix: str) -> list[str]:
-        with self.lock:
-            keys = self._bucket(bucket).keys
-            return sorted(name for name in list(keys.keys()) if name.startswith(prefix) and key_of(keys[name]))
+        return self._objects.names(bucket, prefix)
 
     def put_object(self, bucket: str, key: str, body: bytes | Path, content_type: str = "binary/octet-stream") -> None:
-        data: bytes | Blob = body if isinstance(body, bytes) else _received(body)
-        with self.lock:
-            self._bucket(bucket)
-            stored = self.backend("s3", "aws").put_object(bucket, key, data)
-            stored.set_metadata({"Content-Type": content_type})
-            self.store.mark("s3", "sqs", "sns", "events")
-
-    def _bucket(self, bucket: str) -> Any:
-        buckets = self.backend("s3", "aws").buckets
-        if bucket not in buckets:
-            raise KeyError(f"there is no bucket {bucket}")
-        return buckets[bucket]
-
-    def _object(self, bucket: str, key: str) -> Any:
-        found = key_of(self._bucket(bucket).keys.get(key))
-        if found is None:
-            raise KeyError(f"there is no object s3://{bucket}/{key}")
-        return found
-
-
-def _received(path: Path) -> Blob:
-    with path.open("rb") as file:
-        return BlobStore.current.receive(body_chunks(file.read, None))
-
-
-def _is_object_upload(environ: Mapping[str, Any]) -> bool:
-    """Whether a request to S3 carries an object's bytes, or a part's, in its body."""
-    names = {pair.split("=", 1)[0] for pair in environ.get("QUERY_STRING", "").split("&") if pair}
-    return (
-        environ["REQUEST_METHOD"] == "PUT"
-        and "/" in environ.get("PATH_INFO", "/").strip("/")
-        and names <= {"uploadId", "partNumber", "x-id"}
-        and "HTTP_X_AMZ_COPY_SOURCE" not in environ
-    )
-
-
-def key_of(found: Any) -> Any | None:
-    """The object of an entry of moto's key store; None for nothing, and for a delete marker."""
-    from moto.s3.models import FakeKey
-
-    return found if isinstance(found, FakeKey) else None
-
-
-def backends_of(service: str) -> Any | None:
-    """moto's backends of a service, by the name that requests are signed for; None for what is not kept or unknown."""
-    from moto.backends import get_backend
-
-    if service in _NOT_KEPT:
-        return None
-    try:
-        return get_backend(_MOTO_NAMES.get(service, service))
-    except (ImportError, AttributeError, KeyError):
-        return None
+        self._objects.put(bucket, key, body, content_type)

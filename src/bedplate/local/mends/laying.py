@@ -16,7 +16,11 @@ def lay(package: str, *, response: type | None = None, backend: type | None = No
     models: Any = import_module(f"moto.{package}.models")
     urls: Any = import_module(f"moto.{package}.urls")
     if backend is not None:
-        getattr(models, f"{package}_backends").backend = backend
+        backends: Any = getattr(models, f"{package}_backends")
+        backends.backend = backend
+        for regions in backends.values():  # made by moto in passing: it looks up keys in IAM for any request
+            regions.backend = backend
+            regions.clear()
     if response is not None:
         urls.url_paths = {path: _moved(handler, response) for path, handler in urls.url_paths.items()}
 
