@@ -121,7 +121,8 @@ class AwsProvider:
         outputs = self._outputs(kind, inputs, {}, answer)
         try:
             if kind.tags and not kind.tags.on_create:
-                change_tags(cloud, kind, outputs, {}, {**(inputs.get("tags") or {}), INTENT_TAG: intent})
+                wanted = {**(inputs.get("tags") or {}), INTENT_TAG: intent}
+                change_tags(cloud, kind, outputs, tags_of(cloud, kind, outputs), wanted)
             for extra in kind.extras:
                 if any(inputs.get(name) for name in extra.for_) and extra.when(inputs):
                     self._call(kind, extra.operation, outputs)

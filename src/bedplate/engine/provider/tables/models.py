@@ -19,6 +19,7 @@ GONE = (
     "Cannot find",
 )
 SCALED = ("serviceNamespace", "scalableDimension", "resourceId")
+NOT_SCALED = ("ObjectNotFoundException", "No scalable target found", "No scaling policy found")
 TAGS = Tags("AddTags", "DeleteTags", "ListTags", {"ResourceArn": "{arn}"})
 
 
@@ -171,7 +172,7 @@ KINDS = (
         keys=SCALED,
         from_id=_target_of,
         found="ScalableTargets[ResourceId={resourceId}]",
-        gone=("ObjectNotFoundException",),
+        gone=NOT_SCALED,
         outputs={"arn": "=ScalableTargetARN|ScalableTargetARN"},
         updates=(Call("RegisterScalableTarget", ("minCapacity", "maxCapacity", "suspendedState", "roleArn")),),
         replaces=SCALED,
@@ -190,7 +191,7 @@ KINDS = (
         max_name=256,
         rename={"name": "PolicyName|PolicyNames"},
         found="ScalingPolicies[PolicyName={name}]",
-        gone=("ObjectNotFoundException",),
+        gone=NOT_SCALED,
         outputs={"arn": "=PolicyARN|PolicyARN"},
         updates=(
             Call(

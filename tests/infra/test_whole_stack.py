@@ -1,0 +1,196 @@
+"""The unmodified program through the embedded engine on a running local platform, from the first up to destroy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedplate.engine.protocol import INTENT_TAG
+from bedplate.engine.provider import provider_factory
+from bedplate.engine.provider.cloud import Cloud
+from bedplate.engine.stack import Stack, Update
+from bedplate.local import lifecycle
+from bedplate.settings import PlatformOutputs
+from builders import a_spec
+
+from .conftest import ROOT, a_config
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
+
+
+class Environment:
+    """A project of the test's own with one model, its platform, and a stack."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        (project / "stacks").mkdir()
+        shutil.copy(ROOT / "Pulumi.yaml", project)
+        shutil.copytree(ROOT / "infra", project / "infra")
+        self.write_model()
+        self.write_stack()
+        url = str(lifecycle.start(project, port=0).url)
+        self.cloud = Cloud(url, "us-east-1")
+        factory = provider_factory(url, "us-east-1")
+        self.stack = Stack(
+            project, "local", endpoint_url=url, provider_factory=factory, state_dir=project / ".bedplate" / "state"
+        )
+
+    def write_model(self, **changes: Any) -> None:
+        folder = self.project / "models" / "churn"
+        folder.mkdir(parents=True, exist_ok=True)
+        spec = a_spec("churn", **changes).model_dump(mode="json", exclude_none=True)
+        (folder / "model.yaml").write_text(yaml.safe_dump(spec))
+
+    def write_stack(self, **changes: Any) -> None:
+        values = {"target": "local", "models": ["churn"], "storage": {"force_destroy": True}, **changes}
+        text = yaml.safe_dump({"config": a_config(**values)})
+        (self.project / "stacks" / "Pulumi.local.yaml").write_text(text)
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        return self.cloud.call(service, operation, **params)
+
+    def survivors(self) -> dict[str, list[Any]]:
+        """Everything of ours that the platform still lists; keys that wait for their deletion are deleted."""
+        lists = {
+            ("s3", "ListBuckets"): "Buckets",
+            ("iam", "ListRoles"): "Roles",
+            ("ecr", "DescribeRepositories"): "repositories",
+            ("sagemaker", "ListModels"): "Models",
+            ("sagemaker", "ListEndpoints"): "Endpoints",
+            ("sagemaker", "ListEndpointConfigs"): "EndpointConfigs",
+            ("sagemaker", "ListModelPackageGroups"): "ModelPackageGroupSummaryList",
+            ("sagemaker", "ListMonitoringSchedules"): "MonitoringScheduleSummaries",
+            ("sagemaker", "ListDataQualityJobDefinitions"): "JobDefinitionSummaries",
+            ("cloudwatch", "DescribeAlarms"): "MetricAlarms",
+            ("sns", "ListTopics"): "Topics",
+            ("sns", "ListSubscriptions"): "Subscriptions",
+            ("events", "ListRules"): "Rules",
+            ("ssm", "DescribeParameters"): "Parameters",
+        }
+        found = {f"{service} {key}": self.call(service, op).get(key, []) for (service, op), key in lists.items()}
+        found["iam policies"] = self.call("iam", "ListPolicies", Scope="Local")["Policies"]
+        found["budgets"] = self.call("budgets", "DescribeBudgets", AccountId=self.cloud.account_id).get("Budgets", [])
+        scaled = self.call("application-autoscaling", "DescribeScalableTargets", ServiceNamespace="sagemaker")
+        found["targets"] = scaled["ScalableTargets"]
+        found["aliases"] = [
+            a for a in self.call("kms", "ListAliases")["Aliases"] if not a["AliasName"].startswith("alias/aws/")
+        ]
+        keys = [self.call("kms", "DescribeKey", KeyId=k["KeyId"]) for k in self.call("kms", "ListKeys")["Keys"]]
+        found["keys"] = [k for k in keys if k["KeyMetadata"]["KeyState"] == "Enabled"]
+        return {what: held for what, held in found.items() if held}
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    monkeypatch.delenv("BEDPLATE_STATE_DIR", raising=False)
+    made = Environment(tmp_path)
+    yield made
+    lifecycle.stop(tmp_path)
+
+
+def changed(update: Update) -> set[tuple[str, str]]:
+    return {(step.op, step.type.rsplit(":", 1)[1]) for step in update.steps}
+
+
+def test_an_environment_lives_and_leaves_nothing_behind(environment: Environment) -> None:
+    planned = environment.stack.preview()
+    assert set(planned.counts) == {"create"}
+
+    created = environment.stack.up()
+    assert created.counts == planned.counts
+    outputs = PlatformOutputs.model_validate(created.outputs)
+    parameter = environment.call("ssm", "GetParameter", Name="/bedplate/local/platform-outputs", WithDecryption=True)
+    assert PlatformOutputs.model_validate_json(parameter["Parameter"]["Value"]) == outputs
+
+    endpoint = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
+    assert endpoint["EndpointStatus"] == "InService"
+    assert endpoint["EndpointConfigName"] == outputs.fallback_releases["churn"]
+    tags = environment.call("sagemaker", "ListTags", ResourceArn=endpoint["EndpointArn"])["Tags"]
+    assert {"Model", "Owner", INTENT_TAG} <= {tag["Key"] for tag in tags}
+
+    assert not environment.stack.up().changed
+    assert not environment.stack.refresh().changed
+
+    environment.stack.destroy()
+    assert environment.survivors() == {}
+
+
+def test_a_change_of_serving_replaces_release_zero_and_leaves_the_endpoint_alone(environment: Environment) -> None:
+    before = PlatformOutputs.model_validate(environment.stack.up().outputs)
+    serving = {"instance_type": "ml.m5.xlarge", "slo": {"latency_p99_ms": 200}}
+    environment.write_model(serving=serving, rollout={"bake_s": 30})
+    update = environment.stack.up()
+    assert changed(update) == {
+        ("replace", "EndpointConfiguration"),
+        ("update", "MetricAlarm"),
+        ("update", "Parameter"),
+    }
+    after = PlatformOutputs.model_validate(update.outputs)
+    assert after.fallback_releases != before.fallback_releases
+    endpoint = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
+    assert endpoint["EndpointConfigName"] == before.fallback_releases["churn"]
+    assert not environment.stack.up().changed
+    environment.stack.destroy()
+    assert environment.survivors() == {}
+
+
+def test_up_never_undoes_a_release(environment: Environment) -> None:
+    before = PlatformOutputs.model_validate(environment.stack.up().outputs)
+    fallback = environment.call(
+        "sagemaker", "DescribeEndpointConfig", EndpointConfigName=before.fallback_releases["churn"]
+    )
+    release = "bedplate-local-churn-v1-0a1b2c3d"
+    variants = fallback["ProductionVariants"]
+    environment.call("sagemaker", "CreateEndpointConfig", EndpointConfigName=release, ProductionVariants=variants)
+    environment.call("sagemaker", "UpdateEndpoint", EndpointName="bedplate-local-churn", EndpointConfigName=release)
+
+    def live() -> bool:
+        found = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
+        return (found["EndpointConfigName"], found["EndpointStatus"]) == (release, "InService")
+
+    environment.cloud.wait("the release to be live", live)
+    environment.write_model(rollout={"bake_s": 30}, owner="new.owner@example.com")
+    update = environment.stack.up()
+    assert ("update", "Endpoint") in changed(update)  # its tags
+    assert live()
+    environment.stack.refresh()
+    environment.stack.up()
+    assert live()
+
+
+def test_what_was_changed_by_hand_is_found_and_put_right(environment: Environment) -> None:
+    environment.stack.up()
+    bucket = "bedplate-local-ledger-123456789012"
+    environment.call("s3", "DeletePublicAccessBlock", Bucket=bucket)
+    environment.call("s3", "PutBucketVersioning", Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    found = environment.stack.refresh()
+    assert changed(found) == {("delete", "BucketPublicAccessBlock"), ("update", "BucketVersioning")}
+    mended = environment.stack.up()
+    assert changed(mended) == {("create", "BucketPublicAccessBlock"), ("update", "BucketVersioning")}
+    assert environment.call("s3", "GetBucketVersioning", Bucket=bucket)["Status"] == "Enabled"
+
+
+def test_a_second_model_comes_and_goes(environment: Environment) -> None:
+    environment.stack.up()
+    folder = environment.project / "models" / "prices"
+    folder.mkdir()
+    spec = a_spec("prices").model_dump(mode="json", exclude_none=True)
+    (folder / "model.yaml").write_text(yaml.safe_dump(spec))
+    environment.write_stack(models=["churn", "prices"])
+    added = environment.stack.up()
+    assert {op for op, _ in changed(added)} <= {"create", "update"}
+    assert {d["EndpointName"] for d in environment.call("sagemaker", "ListEndpoints")["Endpoints"]} == {
+        "bedplate-local-churn",
+        "bedplate-local-prices",
+    }
+    environment.write_stack()
+    removed = environment.stack.up()
+    assert ("delete", "Endpoint") in changed(removed)
+    assert json.loads(json.dumps(environment.stack.outputs()["models"])) == ["churn"]
+    assert len(environment.call("sagemaker", "ListEndpoints")["Endpoints"]) == 1
