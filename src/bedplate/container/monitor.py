@@ -1,0 +1,168 @@
+"""Makes a baseline, or holds captured requests against one: SageMaker Model Monitor's contract for a container."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bedplate.container import paths
+
+INPUT, OUTPUT = "/opt/ml/processing/input/endpoint", "/opt/ml/processing/output"
+LABELS = "/opt/ml/processing/input/labels"
+BASELINE = "/opt/ml/processing/baseline"
+MAX_MESSAGE = 1024
+
+
+class CannotMonitor(Exception):
+    """What is missing, in a sentence for the exit message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The environment of one run, with its paths relocated. `start` and `end` bound when requests were answered."""
+
+    mode: str
+    source: Path
+    labels: Path
+    output: Path
+    statistics: Path
+    constraints: Path
+    spec: Path | None
+    start: datetime | None
+    end: datetime | None
+    endpoint: str
+    schedule: str
+    version: str | None
+    publish: bool
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], root: Path) -> Request:
+        """Raises CannotMonitor for a mode nobody knows."""
+
+        def path(name: str, default: str) -> Path:
+            return paths.relocated(environment.get(name) or default, root)
+
+        mode = environment.get("BEDPLATE_MODE") or "monitor"
+        if mode not in ("baseline", "monitor"):
+            raise CannotMonitor(f"BEDPLATE_MODE is {mode!r}; 'baseline' or 'monitor' expected")
+        spec = environment.get("BEDPLATE_SPEC")
+        return cls(
+            mode=mode,
+            source=path("dataset_source", INPUT),
+            labels=paths.relocated(LABELS, root),
+            output=path("output_path", OUTPUT),
+            statistics=path("baseline_statistics", f"{BASELINE}/stats/statistics.json"),
+            constraints=path("baseline_constraints", f"{BASELINE}/constraints/constraints.json"),
+            spec=paths.relocated(spec, root) if spec else None,
+            start=_time(environment.get("start_time")),
+            end=_time(environment.get("end_time")),
+            endpoint=environment.get("sagemaker_endpoint_name") or environment.get("BEDPLATE_ENDPOINT") or "",
+            schedule=environment.get("sagemaker_monitoring_schedule_name") or "",
+            version=environment.get("BEDPLATE_VERSION") or None,
+            publish=environment.get("publish_cloudwatch_metrics", "Enabled").lower() in ("enabled", "true"),
+        )
+
+
+def main() -> int:
+    root = paths.root()
+    try:
+        request = Request.of(os.environ, root)
+        message = baseline(request) if request.mode == "baseline" else monitor(request, root, datetime.now(UTC))
+    except CannotMonitor as exc:
+        print(f"monitor failed: {exc}", file=sys.stderr, flush=True)
+        _tell(root, str(exc))
+        return 1
+    print(message, flush=True)
+    _tell(root, message)
+    return 0
+
+
+def baseline(request: Request) -> str:
+    """Write `statistics.json` and `constraints.json`. Raises CannotMonitor."""
+    from bedplate.container.baseline import NothingToLearnFrom, baseline_of
+    from bedplate.container.statistics import write_baseline
+    from bedplate.settings import ModelSpec
+
+    if request.spec is None or not request.spec.is_file():
+        raise CannotMonitor(f"BEDPLATE_SPEC must name the model's contract.json (found: {request.spec})")
+    try:
+        spec = ModelSpec.model_validate_json(request.spec.read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise CannotMonitor(f"{request.spec.name} is no model's contract: {exc!s:.300}") from exc
+    try:
+        found, rows = baseline_of(spec, sorted(request.source.rglob("*.parquet")))
+    except NothingToLearnFrom as exc:
+        raise CannotMonitor(str(exc)) from exc
+    write_baseline(request.output, spec, found, rows=rows, version=request.version)
+    answers = f", {found.prediction.n:,} answers" if found.prediction else ", no answers"
+    return f"Completed: baseline of {len(found.features)} features from {rows:,} rows{answers}."
+
+
+def monitor(request: Request, root: Path, now: datetime) -> str:
+    """Write the report and what SageMaker's own container writes; returns the exit message. Raises CannotMonitor."""
+    from bedplate.container.captured import labels_below, records, sample_of
+    from bedplate.container.statistics import NoBaseline, metric_lines, read_baseline, statistics_json, violations_json
+    from bedplate.domain.drift.analysis import analyse, counted
+    from bedplate.settings import ModelSpec
+
+    try:
+        saved = read_baseline(request.statistics, request.constraints)
+    except NoBaseline as exc:
+        raise CannotMonitor(f"{exc}; make one with: bedplate baseline") from exc
+    if request.spec is not None and request.spec.is_file():
+        spec = ModelSpec.model_validate_json(request.spec.read_text(encoding="utf-8"))
+    elif saved is not None:
+        spec = saved.spec
+    else:
+        raise CannotMonitor("there is neither a baseline nor a contract (BEDPLATE_SPEC): bedplate baseline")
+    sample = sample_of(
+        spec,
+        records(request.source, start=request.start, end=request.end),
+        labels_below(request.labels, spec.data.keys) if request.labels.is_dir() else {},
+        version=request.version or (saved.version if saved else None),
+    )
+    report = analyse(spec, saved.baseline if saved else None, sample, endpoint=request.endpoint)
+    known = saved.baseline.features if saved else {}
+    profiles = {name: counted(known[name], values) for name, values in sample.columns.items() if name in known}
+    for name, content in (
+        ("drift.json", report.to_json()),
+        ("statistics.json", statistics_json(spec, profiles, sample.rows)),
+        ("constraint_violations.json", violations_json(report)),
+    ):
+        request.output.mkdir(parents=True, exist_ok=True)
+        (request.output / name).write_text(json.dumps(content), encoding="utf-8")
+    if request.publish:
+        at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        _publish(root, "".join(json.dumps(m) + "\n" for m in metric_lines(report, schedule=request.schedule, at=at)))
+    if not report.alerts:
+        return f"Completed: {report.summary}."
+    return f"CompletedWithViolations: {len(report.alerts)} violations: {report.summary}."
+
+
+def _publish(root: Path, lines: str) -> None:
+    path = root / "output" / "metrics" / "cloudwatch" / "cloudwatch_metrics.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(lines, encoding="utf-8")
+
+
+def _tell(root: Path, message: str) -> None:
+    path = root / "output" / "message"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(message[:MAX_MESSAGE], encoding="utf-8")
+
+
+def _time(text: str | None) -> datetime | None:
+    """
+    >>> _time("2013-07-01T00:00:00Z").isoformat(), _time(""), _time("None")
+    ('2013-07-01T00:00:00+00:00', None, None)
+    """
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
