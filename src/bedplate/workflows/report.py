@@ -83,7 +83,7 @@ class Report:
     ledger_whole: bool
     gates: tuple[Gate, ...]
     segment_metric: str
-    segment_bound: float | None
+    segment_bounds: Mapping[str, float | None]
     segments: Mapping[str, Mapping[str, Estimate]]
     drift: DriftReport | None
     traffic: Traffic | None
@@ -115,7 +115,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
     records = ledger.records()
     mine = [r for r in records if r.model == model]
     live = who_was_live(records, model, now)
-    metric, bound = _segment_gate(spec)
+    metric = spec.gates.segments[0].metric if spec.gates.segments else leading_metric(spec)
     rollbacks = [r for r in mine if r.kind == "rollback"]
     return Report(
         model=model,
@@ -128,7 +128,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
         ledger_whole=ledger.verify().ok,
         gates=_gates(mine),
         segment_metric=metric,
-        segment_bound=bound,
+        segment_bounds={g.by: g.min if g.min is not None else g.max for g in spec.gates.segments if g.metric == metric},
         segments=_segments(platform, spec, mine, metric),
         drift=_last_drift(platform, model),
         traffic=_traffic(platform, model, mine, now),
@@ -162,13 +162,6 @@ def _gates(records: Sequence[Record]) -> tuple[Gate, ...]:
         for version, record in sorted(last.items())
         for v in record.data.get("gates", ())
     )
-
-
-def _segment_gate(spec: ModelSpec) -> tuple[str, float | None]:
-    if spec.gates.segments:
-        gate = spec.gates.segments[0]
-        return gate.metric, gate.min if gate.min is not None else gate.max
-    return leading_metric(spec), None
 
 
 def _segments(

@@ -94,11 +94,13 @@ def _charts(report: Report) -> dict[str, str]:
     if report.traffic and len(report.traffic.times) > 1:
         drawn["traffic"] = charts.shares(report.traffic.times, report.traffic.answers, marks=report.traffic.marks)
     if report.segments:
-        bound = (
-            []
-            if report.segment_bound is None
-            else [charts.Band(report.segment_bound, f"gate {report.segment_bound:g}")]
-        )
+        bound = [
+            charts.Band(at, f"gate for {column} {at:g}", color)
+            for (column, at), color in zip(
+                report.segment_bounds.items(), (charts.WARN, charts.BAD, charts.MUTED), strict=False
+            )
+            if at is not None
+        ]
         drawn["segments"] = charts.estimates(report.segments, x_label=report.segment_metric, bands=bound)
     if report.drift:
         drawn |= _drift_charts(report.drift)
