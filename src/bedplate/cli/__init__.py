@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "deploy": "Release an approved version behind a guarded rollout.",
         "rollback": "Put an earlier release back, and prove that it answers.",
         "invoke": "Send rows to a model's endpoint.",
+        "releases": "List the releases that exist, and prune those that nobody needs.",
         "status": "Show who is live, how it does and what it costs, on one screen.",
     },
     "Watching": {

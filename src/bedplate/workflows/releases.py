@@ -1,0 +1,61 @@
+"""Which releases of a model still exist on the platform, and which of them nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bedplate.domain.release import version_told
+from bedplate.domain.rollback import standings
+from bedplate.domain.rollout import Observed
+from bedplate.ports import Release
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.observe import observe
+from bedplate.workflows.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A release, and why it stays; `why` is empty for one that may go."""
+
+    release: str
+    version: int | None
+    created_at: datetime
+    why: str
+
+
+def releases(platform: Platform, model: str) -> tuple[Kept, ...]:
+    """Newest first. Raises NotFound for a model or endpoint that does not exist."""
+    spec, names = platform.model(model), platform.names(model)
+    records = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock).records()
+    seen = observe(platform, model, records)
+    ranks = [s.release for s in reversed(standings(records, model, names.endpoint))]
+    return keep(platform.endpoints.releases(names.endpoint), seen, ranks, spec.rollout.keep_releases)
+
+
+def keep(existing: Sequence[Release], seen: Observed, ranks: Sequence[str], count: int) -> tuple[Kept, ...]:
+    """What is live, on its way, or among the first `count` places to roll back to (`ranks`, nearest first) stays; so do
+    the newest ones while there are fewer than `count`.
+    """
+    why = dict.fromkeys(ranks[:count], "a rollback may go there")
+    if seen.pending:
+        why[seen.pending] = "on its way"
+    why[seen.live] = "live"
+    for release in existing:
+        if sum(r.name in why for r in existing) >= count:
+            break
+        why.setdefault(release.name, "recent")
+    return tuple(Kept(r.name, version_told(r.name), r.created_at, why.get(r.name, "")) for r in existing)
+
+
+def prune(platform: Platform, model: str) -> tuple[str, ...]:
+    """Delete what `releases` says may go, each with its alarm; returns their names. Artifacts and versions stay: a
+    pruned release is made anew by deploying its version."""
+    gone = []
+    for release in releases(platform, model):
+        if not release.why:
+            platform.endpoints.delete_release(release.release)
+            platform.metrics.delete_alarm(platform.names(model).guard_alarm(release.release))
+            gone.append(release.release)
+    return tuple(gone)
