@@ -209,9 +209,8 @@ class Monitor:
             self._workers.settle()
             if self._planner.duplicated:
                 raise Stopped("a name was registered twice")
-        with self._slots:
+        with self._slot():
             for step in steps:
-                self._refuse_after_step_failure()
                 self._take(step)
             resource = steps[-1].resource
             if steps[0].op in (Op.IMPORT, Op.IMPORT_REPLACEMENT):
@@ -221,6 +220,19 @@ class Monitor:
                     self._take(step)
                     resource = step.resource
         return resource
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """Room to work in. What was ready together is begun together, so only who had to wait asks after failures."""
+        if not self._slots.acquire(blocking=False):
+            self._slots.acquire()
+            if self.step_failed:
+                self._slots.release()
+                self._refuse_after_step_failure()
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     def _take(self, step: Step) -> None:
         try:

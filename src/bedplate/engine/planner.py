@@ -194,8 +194,7 @@ class Planner:
                     dependent.urn,
                 )
             self.deleting.add(dependent.urn)
-            if not dependent.pending_replacement:
-                steps.append(Step(Op.DELETE_REPLACED, dependent, recreate=True))
+            steps.append(Step(Op.DELETE_REPLACED, dependent, recreate=True))
         return steps
 
     def _dependent_replacements(self, root: Resource) -> list[tuple[Resource, tuple[str, ...]]]:

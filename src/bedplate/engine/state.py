@@ -122,7 +122,7 @@ _FIELDS: tuple[tuple[str, str], ...] = (
 
 def to_json(resource: Resource) -> dict[str, Any]:
     """The resource under the checkpoint's keys; what is empty is left out. Secrets are still `Secret`."""
-    return {key: value for name, key in _FIELDS if (value := getattr(resource, name))}
+    return {key: value for name, key in _FIELDS if (value := getattr(resource, name)) or name == "custom"}
 
 
 def from_json(data: Mapping[str, Any]) -> Resource:

@@ -106,7 +106,7 @@ def checkpoint(store: Store) -> list[dict[str, Any]]:
     document = json.loads(store.paths.checkpoint.read_bytes())
     result = []
     for resource in document["deployment"]["resources"]:
-        kept = {k: v for k, v in resource.items() if k not in ("created", "modified")}
+        kept = {k: v for k, v in resource.items() if k not in ("created", "modified") and v is not False}
         if kept["type"].startswith("pulumi:providers:"):
             kept["id"] = "UUID"
         if "provider" in kept:
