@@ -116,7 +116,7 @@ def _ledger(stack: str) -> Ledger:
     from bedplate.workflows.ledger import Ledger
 
     at = connect(options.project_dir(), stack)
-    return Ledger(at.objects, at.outputs.ledger_bucket, at.clock)
+    return Ledger.of(at)
 
 
 def _known_head(head: str | None) -> tuple[int, str] | None:

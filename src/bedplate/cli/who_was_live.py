@@ -41,7 +41,7 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
     at.model(model)
     when = parse_moment(moment, at.clock.now())
     fallback = fallback_release(at.names(model).endpoint)
-    live = who_was_live(Ledger(at.objects, at.outputs.ledger_bucket, at.clock).records(), model, when)
+    live = who_was_live(Ledger.of(at).records(), model, when)
     if as_json:
         emit_json(_json(live, model, when, fallback))
         return

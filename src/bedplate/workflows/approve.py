@@ -49,7 +49,7 @@ def approve(at: Platform, request: ApproveRequest) -> Approved:
         flag = "--force" if request.force else "--reject"
         raise UsageError(f"{flag} needs a reason, which is kept", next_step='the same command with --reason "..."')
     package = _package(at, request)
-    ledger = Ledger(at.objects, at.outputs.ledger_bucket, at.clock)
+    ledger = Ledger.of(at)
     history = [r for r in ledger.records() if r.model == request.model and r.version == package.version]
     if request.reject:
         return _reject(at, ledger, request, package, history, person)

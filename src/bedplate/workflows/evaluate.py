@@ -220,7 +220,7 @@ def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgemen
     if any(fresh.metadata.get(key) != value for key, value in told.items()):
         at.registry.annotate(fresh, told)
     data = _data(plan, metrics, judgement)
-    ledger = Ledger(at.objects, at.outputs.ledger_bucket, at.clock)
+    ledger = Ledger.of(at)
     mine = [
         r for r in ledger.records() if (r.kind, r.model, r.version) == ("evaluated", plan.model, plan.package.version)
     ]

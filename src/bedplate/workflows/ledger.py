@@ -22,8 +22,10 @@ from bedplate.domain.ledger import (
     sha256,
     verify,
 )
-from bedplate.errors import Conflict, PlatformError
+from bedplate.errors import Conflict, NotFound, PlatformError
 from bedplate.ports import Clock, Objects
+from bedplate.workflows.ledger_cache import LedgerCache
+from bedplate.workflows.platform import Platform
 
 MAX_RACES = 100
 """Writers that got ahead of us before we give up; each lost race means that somebody else made progress."""
@@ -35,11 +37,18 @@ _PROBES = 16
 class Ledger:
     """The ledger in one bucket. Appending never overwrites; reading never trusts that a record is well-formed."""
 
-    def __init__(self, objects: Objects, bucket: str, clock: Clock) -> None:
+    def __init__(self, objects: Objects, bucket: str, clock: Clock, *, cache: LedgerCache | None = None) -> None:
         self._objects = objects
         self._bucket = bucket
         self._clock = clock
+        self._cache = cache
         self._known = 0
+
+    @classmethod
+    def of(cls, at: Platform) -> Ledger:
+        """A stack's ledger, with a copy of its records kept in the project's `.bedplate`."""
+        bucket = at.outputs.ledger_bucket
+        return cls(at.objects, bucket, at.clock, cache=LedgerCache.of(at.project_dir, bucket))
 
     def record(
         self,
@@ -88,16 +97,30 @@ class Ledger:
 
     def records(self) -> list[Record]:
         """Every record in order. Raises PlatformError for one that is illegible."""
-        return [self._decoded(seq, raw) for seq, raw in self.stored()]
+        kept = self._kept()
+        new = list(self.stored(after=len(kept)))
+        found = [*enumerate(kept, 1), *new]
+        if self._cache and new and [seq for seq, _ in found] == list(range(1, len(found) + 1)):
+            self._cache.save([raw for _, raw in found])
+        return [self._decoded(seq, raw) for seq, raw in found]
 
-    def stored(self) -> Iterator[tuple[int, bytes]]:
-        """(number, bytes) of every record in order, read in parallel."""
-        seqs = [seq for info in self._objects.list(self._prefix) if (seq := seq_of(info.uri)) is not None]
+    def stored(self, *, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """(number, bytes) of every record behind number `after`, in order, read in parallel and never from a copy."""
+        behind = self._objects.list(self._prefix, after=self._uri(after))
+        seqs = [seq for info in behind if (seq := seq_of(info.uri)) is not None]
         with ThreadPoolExecutor(READERS) as pool:
             yield from zip(seqs, pool.map(self._raw, seqs), strict=True)
 
     def verify(self, known_head: tuple[int, str] | None = None) -> Verification:
         return verify(self.stored(), known_head=known_head)
+
+    def _kept(self) -> list[bytes]:
+        """The copies kept here, when the last of them is still what is stored: the chain vouches for the others."""
+        kept = self._cache.load() if self._cache else []
+        try:
+            return kept if kept and self._raw(len(kept)) == kept[-1] else []
+        except NotFound:
+            return []
 
     def _place(self, entry: Entry, last: int) -> Record:
         now = self._clock.now()

@@ -292,7 +292,7 @@ def _draft(at: Platform, plan: TrainPlan, job: Job) -> PackageDraft:
 def _record(
     at: Platform, plan: TrainPlan, package: Package, job: Job, metrics: Mapping[str, float], *, only_if_missing: bool
 ) -> None:
-    ledger = Ledger(at.objects, at.outputs.ledger_bucket, at.clock)
+    ledger = Ledger.of(at)
     if only_if_missing and any(
         r.kind == "trained" and r.model == plan.spec.name and r.version == package.version for r in ledger.records()
     ):

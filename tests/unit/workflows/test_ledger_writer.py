@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bedplate.domain.ledger import Entry, encode, key, place, seq_of
 from bedplate.errors import Conflict, PlatformError
 from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.ledger_cache import LedgerCache
 from fakes import FakeClock, FakeObjects
 
 
@@ -106,3 +108,57 @@ def test_strange_objects_in_the_bucket_are_not_records() -> None:
     objects = FakeObjects(held={"s3://ledger/ledger/readme.txt": b"hello"})
     assert note(a_ledger(objects)) == 1
     assert a_ledger(objects).verify().ok
+
+
+def kept(objects: FakeObjects, folder: Path) -> Ledger:
+    return Ledger(objects, "ledger", objects.clock, cache=LedgerCache(folder / "ledger.jsonl"))
+
+
+def test_what_was_read_once_is_not_fetched_again(tmp_path: Path) -> None:
+    objects = FakeObjects()
+    for number in range(20):
+        note(a_ledger(objects), str(number))
+    assert len(kept(objects, tmp_path).records()) == 20
+    note(a_ledger(objects), "20")
+    objects.gets.clear()
+    assert [r.summary for r in kept(objects, tmp_path).records()] == [str(n) for n in range(21)]
+    assert len(objects.gets) == 2, "the last one kept, to see that it still holds, and the new one"
+
+
+def test_a_ledger_that_began_anew_does_not_mix_with_the_copy_of_the_old_one(tmp_path: Path) -> None:
+    old, new = FakeObjects(), FakeObjects()
+    for number in range(3):
+        note(a_ledger(old), f"old {number}")
+    kept(old, tmp_path).records()
+    note(a_ledger(new), "new")
+    assert [r.summary for r in kept(new, tmp_path).records()] == ["new"]
+    for number in range(3):
+        note(a_ledger(new), f"new {number}")
+    assert [r.summary for r in kept(new, tmp_path).records()] == ["new", "new 0", "new 1", "new 2"]
+
+
+def test_verification_never_trusts_the_copy(tmp_path: Path) -> None:
+    objects = FakeObjects()
+    for number in range(3):
+        note(a_ledger(objects), str(number))
+    ledger = kept(objects, tmp_path)
+    ledger.records()
+    objects.held[f"s3://ledger/{key(1)}"] = b"{}"
+    assert not ledger.verify().ok
+
+
+def test_a_copy_that_cannot_be_read_is_as_good_as_none(tmp_path: Path) -> None:
+    objects = FakeObjects()
+    note(a_ledger(objects))
+    (tmp_path / "ledger.jsonl").write_bytes(b"garbage")
+    assert len(kept(objects, tmp_path).records()) == 1
+    assert len(Ledger(objects, "ledger", objects.clock, cache=LedgerCache(tmp_path)).records()) == 1
+
+
+def test_a_ledger_with_a_gap_is_never_kept(tmp_path: Path) -> None:
+    objects = FakeObjects()
+    for number in range(3):
+        note(a_ledger(objects), str(number))
+    del objects.held[f"s3://ledger/{key(2)}"]
+    assert [r.seq for r in kept(objects, tmp_path).records()] == [1, 3]
+    assert not (tmp_path / "ledger.jsonl").exists()
