@@ -210,6 +210,53 @@ def test_status_asks_the_endpoint_itself(first_live: Stage) -> None:
     assert {a["name"] for a in told["alarms"]} >= set(first_live.names.rollback_alarms)
 
 
+def test_drift_is_found_by_feature_and_late_labels_tell_how_right_the_answers_were(
+    first_live: Stage, tmp_path: Path
+) -> None:
+    assert first_live.run("baseline", "churn", "--json").json["features"] == ["age", "plan"]
+    older = [{"id": f"old-{i}", "at": "2013-02-01T00:00:00Z", "age": 40 + 0.1 * i, "plan": "pro"} for i in range(400)]
+    rows, labels = tmp_path / "rows.jsonl", tmp_path / "labels.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in older))
+    labels.write_text("".join(json.dumps({"id": r["id"], "label": int(i % 3 > 0)}) + "\n" for i, r in enumerate(older)))
+    assert first_live.run("invoke", "churn", "--data", str(rows)).code == 0
+    assert first_live.run("labels", "add", "churn", str(labels)).code == 0
+    told = first_live.run("monitor", "run", "churn", "--json")
+    assert told.code == 3, told.err
+    assert told.json["outcome"] == "DRIFT"
+    assert told.json["features"]["age"]["verdict"] == "significant"
+    assert told.json["performance"]["n_labelled"] >= 400
+    shown = first_live.run("monitor", "report", "churn")
+    assert shown.code == 3
+    assert "significant" in shown.out
+    assert first_live.run("ledger", "verify").code == 0
+
+
+def test_money_is_told_by_model_and_budget(first_live: Stage) -> None:
+    budget = {
+        "BudgetName": first_live.names.budget,
+        "BudgetLimit": {"Amount": "0.0001", "Unit": "USD"},
+        "TimeUnit": "MONTHLY",
+        "BudgetType": "COST",
+        "CostFilters": {"TagKeyValue": ["user:Model$churn"]},
+    }
+    first_live.session.client("budgets").create_budget(AccountId="123456789012", Budget=budget)
+    told = first_live.run("costs", "--model", "churn", "--json").json
+    assert told["total_usd"] > 0
+    assert {share["group"] for share in told["shares"]} >= {"serving"}
+    assert told["models"][0]["predictions"] > 0
+    assert first_live.run("budgets", "--model", "churn").code == 0
+    over = first_live.run("budgets", "--check")
+    assert over.code == 8
+    assert "Used up: churn" in over.err
+
+
+def test_only_releases_that_somebody_needs_survive_a_pruning(first_live: Stage) -> None:
+    before = {r["release"]: r["why"] for r in first_live.run("releases", "list", "churn", "--json").json}
+    gone = first_live.run("releases", "prune", "churn", "--yes", "--json").json["deleted"]
+    assert set(gone) == {release for release, why in before.items() if not why}
+    assert answering(first_live) == "1"
+
+
 def test_an_unknown_model_is_named(first_live: Stage) -> None:
     told = first_live.run("deploy", "nobody")
     assert told.code == 2

@@ -135,7 +135,7 @@ def show(report: DriftReport) -> None:
     ]
     table(f"{report.model}: {report.rows:,} rows asked{span}", columns, rows, right=("PSI", "p (adjusted)", "rows"))
     if report.windows:
-        metrics = list(dict.fromkeys(m for w in report.windows for m in w.performance))
+        metrics = list(dict.fromkeys(m for w in report.windows for m, v in w.performance.items() if v is not None))
         worst = [max((v for v in w.psi.values() if v is not None), default=None) for w in report.windows]
         lines = [
             (
