@@ -190,7 +190,8 @@ class Planner:
                 self._reject(
                     f'unable to replace resource "{dependent.urn}" as part of replacing "{root.urn}" as it is '
                     "currently marked for protection. To unprotect the resource, remove the `protect` flag from the "
-                    "resource in your Pulumi program and run `pulumi up`",
+                    "resource in your Pulumi program and run `pulumi up`, or use the command:\n"
+                    f"`pulumi state unprotect '{dependent.urn}'`",
                     dependent.urn,
                 )
             self.deleting.add(dependent.urn)

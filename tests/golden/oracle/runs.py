@@ -15,7 +15,10 @@ from bedplate.engine.store import Store
 from golden.oracle.world import World, WorldProvider
 
 HERE = Path(__file__).parent
-RECORDINGS: dict[str, list[dict[str, Any]]] = json.loads((HERE / "recordings.json").read_text())
+RECORDINGS: dict[str, list[dict[str, Any]]] = {
+    **json.loads((HERE / "recordings.json").read_text()),
+    **json.loads((HERE / "more_recordings.json").read_text()),
+}
 
 
 @dataclass
@@ -111,5 +114,13 @@ def checkpoint(store: Store) -> list[dict[str, Any]]:
             kept["id"] = "UUID"
         if "provider" in kept:
             kept["provider"] = kept["provider"].rpartition("::")[0] + "::UUID"
-        result.append(kept)
+        result.append(_without_ciphertext(kept))
     return result
+
+
+def _without_ciphertext(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "ciphertext" in value:
+            return "CIPHERTEXT"
+        return {k: _without_ciphertext(v) for k, v in value.items()}
+    return [_without_ciphertext(v) for v in value] if isinstance(value, list) else value
