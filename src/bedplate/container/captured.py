@@ -74,11 +74,12 @@ def sample_of(
     times: list[datetime] = []
     answers: list[float] = []
     releases: Counter[str] = Counter()
+    time = spec.data.time
     for record in found:
         counts = record.version == version if version else record.version != FALLBACK_VERSION
         asked = [_typed(row, spec.data.columns) for row in record.rows] if record.text else record.rows
         rows += asked
-        times += [_time(row, spec.data.time, record.at) for row in asked]
+        times += [_time(row, time, record.at) for row in asked]
         answers += record.answers if counts else [float("nan")] * len(record.rows)
         releases[record.release] += len(record.rows)
     moments = np.array(times, dtype="M8[us]")

@@ -43,8 +43,9 @@ def main() -> int:
 def evaluate(folder: Path) -> None:
     """From `folder/input/{candidate,champion,holdout}` to `folder/output/{evaluation.json,predictions.parquet}`.
 
-    A champion that cannot score these rows (its features are others) counts as none, and a line on stderr says so; a
-    candidate that cannot is an error. Raises CannotEvaluate.
+    Without a champion's model, BEDPLATE_FALLBACK is the constant that it answers. A champion that cannot score these
+    rows (its features are others) counts as none, and a line on stderr says so; a candidate that cannot is an error.
+    Raises CannotEvaluate.
     """
     holdout = folder / "input" / "holdout" / "holdout.parquet"
     if not holdout.is_file():
@@ -132,12 +133,12 @@ def _answers(folder: Path, name: str, running: subprocess.Popen[str]) -> tuple[n
 
 
 def _champion(folder: Path, running: subprocess.Popen[str] | None, rows: int) -> np.ndarray[Any, Any] | None:
-    """The champion's answers; those of the fallback when that is live (`BEDPLATE_FALLBACK`); None without either."""
+    """The champion's answers: its model's, or the fallback's constant where BEDPLATE_FALLBACK says that it is live."""
     import numpy as np
 
+    fallback = os.environ.get("BEDPLATE_FALLBACK")
     if running is None:
-        constant = os.environ.get("BEDPLATE_FALLBACK")
-        return None if constant is None else np.full(rows, float(constant))
+        return np.full(rows, float(fallback)) if fallback else None
     try:
         return _answers(folder, "champion", running)[0]
     except CannotEvaluate as exc:
