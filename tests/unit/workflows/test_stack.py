@@ -1,0 +1,86 @@
+"""Bringing up and tearing down: what is asked, and when nothing is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bedplate.cli.stack_view import summary
+from bedplate.workflows.stack import Watch, bring_up, tear_down
+
+
+@dataclass(frozen=True)
+class Run:
+    counts: Mapping[str, int]
+    steps: tuple[Any, ...] = ()
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
+    duration_s: float = 1.5
+
+    @property
+    def changed(self) -> bool:
+        return bool(set(self.counts) - {"same"})
+
+
+@dataclass
+class FakeStack:
+    would: Run
+    did: list[str] = field(default_factory=list)
+
+    def preview(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Run:
+        self.did.append("preview")
+        return self.would
+
+    def preview_destroy(self, *, on_progress: Watch | None = None) -> Run:
+        self.did.append("preview destroy")
+        return self.would
+
+    def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Run:
+        self.did.append(f"up refresh={refresh}")
+        return self.would
+
+    def destroy(self, *, on_progress: Watch | None = None) -> Run:
+        self.did.append("destroy")
+        return self.would
+
+
+def refuse(planned: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_without_anybody_to_ask_it_goes_ahead() -> None:
+    stack = FakeStack(Run({"create": 3}))
+    bring_up(stack, refresh=True)
+    tear_down(stack)
+    assert stack.did == ["up refresh=True", "destroy"]
+
+
+def test_what_was_not_agreed_to_is_not_done() -> None:
+    stack = FakeStack(Run({"create": 3}))
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(stack, agree=refuse)
+    with pytest.raises(KeyboardInterrupt):
+        tear_down(stack, agree=refuse)
+    assert stack.did == ["preview", "preview destroy"]
+
+
+def test_nobody_is_asked_about_nothing() -> None:
+    stack = FakeStack(Run({"same": 3}))
+    assert bring_up(stack, agree=refuse).counts == {"same": 3}
+    assert stack.did == ["preview"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "planned", "line"),
+    [
+        ({"create": 2, "same": 1}, True, "2 to create, 1 unchanged, in 1.5 s"),
+        ({"create": 2, "replace": 1, "delete": 4}, False, "2 created, 1 replaced, 4 deleted, in 1.5 s"),
+        ({"same": 7}, False, "No changes, 7 unchanged, in 1.5 s"),
+        ({}, False, "No changes, in 1.5 s"),
+    ],
+)
+def test_the_summary_line_says_what_was_done_or_would_be(counts: dict[str, int], planned: bool, line: str) -> None:
+    assert summary(Run(counts), planned=planned) == line
