@@ -12,6 +12,7 @@ from bedplate.cli import options
 @options.stack
 @click.option("--to", "to", metavar="VERSION", help="The version to go back to, 0 for the fallback.")
 @click.option("--now", is_flag=True, help="Leave out the look at how the target last did.")
+@click.option("--rescore", is_flag=True, help="Have the target answer the last captured requests first, in a job.")
 @click.option("--force", is_flag=True, help="Go back to a release that is not healthy; needs --reason.")
 @click.option("--reason", help="Why; goes into the ledger.")
 @click.option("--yes", "-y", is_flag=True, expose_value=False, help="Accepted and without effect: it never asks.")
@@ -22,6 +23,7 @@ def command(
     stack: str,
     to: str | None,
     now: bool,
+    rescore: bool,
     force: bool,
     reason: str | None,
     dry_run: bool,
@@ -37,6 +39,7 @@ def command(
     Examples:
       bedplate rollback flight-delay --reason "complaints from the gate"
       bedplate rollback flight-delay --to 1 --now
+      bedplate rollback flight-delay --rescore --dry-run
 
     Exit codes: 0 the target answers, 2 nothing to go back to, 4 the target is not healthy.
     """
@@ -49,7 +52,8 @@ def command(
     platform = connect(options.project_dir(), stack)
     if not as_json:
         click.echo(platform.label, err=True)
-    ready = prepare(platform, RollbackRequest(model, version, now, force, reason))
+    with RolloutView(quiet=as_json) as view:
+        ready = prepare(platform, RollbackRequest(model, version, now, force, reason, rescore), view)
     plan = ready.prepared.plan
     if not as_json:
         for check in ready.checks:

@@ -37,7 +37,8 @@ class RolloutView:
             return
         if event == "step":
             self._stop()
-            click.echo(f"{fields['number']}/{fields['of']} {fields['message']}", err=True)
+            number = f"{fields['number']}/{fields['of']} " if fields["of"] else ""
+            click.echo(f"{number}{fields['message']}", err=True)
         elif event == "rollout":
             self._follow(fields)
 

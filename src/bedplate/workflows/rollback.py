@@ -20,8 +20,9 @@ from bedplate.workflows.deploy import Prepared
 from bedplate.workflows.execute import Means, Outcome, execute
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.platform import Platform, silent
 from bedplate.workflows.probe import probe_of
+from bedplate.workflows.rescore import rescore
 
 LAST_ANSWERS = 200
 LAST_TURN = timedelta(hours=1)
@@ -30,13 +31,15 @@ LAST_TURN = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class RollbackRequest:
-    """What was asked. `now` leaves out what takes time; `force` needs a reason."""
+    """What was asked. `now` leaves out what takes time; `force` needs a reason; `rescore` has the target answer the
+    last captured requests first, in a job."""
 
     model: str
     version: int | None = None
     now: bool = False
     force: bool = False
     reason: str | None = None
+    rescore: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class PreparedRollback:
     checks: tuple[Check, ...]
 
 
-def prepare(platform: Platform, request: RollbackRequest) -> PreparedRollback:
+def prepare(platform: Platform, request: RollbackRequest, say: ports.Say = silent) -> PreparedRollback:
     """Observe, choose, check and plan; nothing is changed.
 
     Raises NotFound when there is nothing to go back to, ApprovalNeeded when the target is not healthy.
@@ -65,6 +68,9 @@ def prepare(platform: Platform, request: RollbackRequest) -> PreparedRollback:
     if plan is None:
         target = choose_target(seen, records, request.version)
         checks = health(platform, spec, seen, target, quick=request.now)
+        if request.rescore and target.version:
+            held = platform.endpoints.release(seen.config_of(target.release))
+            checks = (*checks, rescore(platform, spec, held, target, say))
         require_health(target, checks, force=request.force, reason=request.reason, model=request.model)
         plan = plan_rollback(seen, target, abort_alarm=_abort_alarm(platform, seen) if seen.busy else None)
     wanted = plan.steps[-1]

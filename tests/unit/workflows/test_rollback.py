@@ -14,7 +14,7 @@ from bedplate.workflows.deploy import prepare as prepare_deploy
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
 from bedplate.workflows.rollback import PreparedRollback, RollbackRequest, prepare, rollback
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakePlatform, refuse
 
 from .test_deploy import FALLBACK, E, _kill_at, capture, platform, rolling, told
 from .test_deploy import run as deploy_version
@@ -170,3 +170,47 @@ def _series(**figures: float) -> Any:
         return ((EPOCH + timedelta(minutes=1), figures[metric]),) if metric in figures else ()
 
     return series
+
+
+def test_a_target_may_answer_the_last_captured_requests_first(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    capture(platform, two_live[0], [0.25, 0.5])
+    _scoring(platform, [0.25, 0.5])
+    checks = {c.what: c for c in prepare(platform, RollbackRequest("churn", rescore=True)).checks}
+    assert checks["re-score"].verdict == "PASS"
+    assert "all 2 rows, mean 0.375" in checks["re-score"].told
+
+
+def test_a_target_that_answers_otherwise_than_before_gets_no_traffic(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    capture(platform, two_live[0], [0.25, 0.5])
+    _scoring(platform, [0.25, 0.9])
+    with pytest.raises(ApprovalNeeded, match="1 of 2 rows that it answered before get another answer now"):
+        run(platform, rescore=True)
+
+
+def test_a_target_that_cannot_answer_what_is_asked_today_gets_no_traffic(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    capture(platform, two_live[1], [0.25])
+    platform.jobs.work = refuse("the candidate cannot score the holdout: no column 'age'")
+    with pytest.raises(ApprovalNeeded, match="no column 'age'"):
+        run(platform, rescore=True)
+
+
+def _scoring(platform: FakePlatform, answers: list[float]) -> None:
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def work(request: Any) -> None:
+        rows = pq.read_table(io.BytesIO(platform.objects.held[request.inputs["holdout"][0]]))
+        assert {"id", "age", "plan", "left"} <= set(rows.column_names)
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"prediction": answers}), sink)
+        platform.objects.put(f"{request.outputs['evaluation'][1]}/predictions.parquet", sink.getvalue())
+
+    platform.jobs.work = work
