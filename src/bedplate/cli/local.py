@@ -94,7 +94,7 @@ def logs(lines: int, follow: bool, as_json: bool) -> None:
 @options.yes
 @options.as_json
 def reset(yes: bool, as_json: bool) -> None:
-    """Throw away everything the platform holds: buckets, models, endpoints, budgets.
+    """Throw away everything the platform holds (buckets, models, endpoints, budgets) and what `up` knows of it.
 
     \b
     Example:
@@ -102,7 +102,11 @@ def reset(yes: bool, as_json: bool) -> None:
     """
     project = options.project_dir()
     options.confirm(f"Delete everything the local platform of {project} holds?", assume_yes=yes, as_json=as_json)
-    _show(lifecycle.reset(project), as_json=as_json)
+    from bedplate.wiring import forget_local_stacks
+
+    now = lifecycle.reset(project)
+    forget_local_stacks(project)
+    _show(now, as_json=as_json)
 
 
 def _show(now: lifecycle.Status, *, as_json: bool) -> None:

@@ -2,27 +2,62 @@
 
 A snapshot is the pickled state of a service's moto backends. All services that changed are pickled together under the
 platform's lock and written together, so after a kill the state is one that existed at a moment: at most about a second
-is lost, and never half of a call. How long a snapshot may take decides how often there is one.
+is lost, and never half of a call. How long a snapshot takes decides how often there is one; a service with many parts
+(S3 with its objects) is kept by a `Partition`, so that only the parts that changed are written.
 """
 
 from __future__ import annotations
 
-import io
 import pickle
 import sqlite3
 import threading
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from moto.backends import get_backend
-from moto.core.base_backend import BackendDict, BaseBackend
+from bedplate.local.pickling import pickled
 
 _INTERVAL_S = 0.4
 _COST_RATIO = 5  # a snapshot that takes 0.2 s is made at most every second
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS snapshots (
+    service TEXT, account TEXT, region TEXT, state BLOB, PRIMARY KEY (service, account, region)
+);
+CREATE TABLE IF NOT EXISTS parts (
+    service TEXT, account TEXT, region TEXT, whole TEXT, part TEXT, state BLOB,
+    PRIMARY KEY (service, account, region, whole, part)
+);
+"""
+
+
+@dataclass
+class Changes:
+    """What to write of a backend's parts: `wholes` are all there are, `anew` those whose old parts are dropped first,
+    `parts` the changed ones by (whole, part), with None for one that is gone."""
+
+    wholes: frozenset[str] = frozenset()
+    anew: frozenset[str] = frozenset()
+    parts: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+
+
+class Partition(Protocol):
+    """How a service's backend comes apart (S3: buckets and their keys). The pickled whole must leave the parts out."""
+
+    def changes(self, backend: Any) -> Changes:
+        """What changed since the last call. Called with the platform's lock held."""
+
+    def restore(self, backend: Any, parts: Iterable[tuple[str, str, Any]]) -> None:
+        """Put parts (whole, part, state) back into a backend that was just loaded."""
+
+    def forget(self, backend: Any) -> None:
+        """The last changes could not be written: everything counts as changed."""
+
+
+Address = tuple[str, str, str]
 
 
 class Store:
@@ -42,31 +77,39 @@ class Store:
         self._closing = threading.Event()
         self._writing = threading.Lock()
         self._db = _open(path)
+        self.partitions: dict[str, Partition] = {}
         self.before_snapshot: list[Callable[[], None]] = []
         self.after_snapshot: list[Callable[[], None]] = []
         self.after_load: list[Callable[[], None]] = []
 
     def mark(self, *services: str) -> None:
-        """Note that these services have something new to keep. Cheap: called after every request that writes."""
+        """Note that these services have something new to keep. Cheap: called after every request that writes, with the
+        platform's lock held."""
         self._dirty.update(services)
         self._seen.update(services)
         self._wake.set()
 
     def mark_all(self) -> None:
-        self.mark(*self._seen)
+        with self._lock:
+            self.mark(*self._seen)
 
-    def load(self) -> list[str]:
-        """Bring back every service from its last snapshot, before the first request. Returns their names."""
-        rows = self._db.execute("SELECT service, account, region, state FROM snapshots").fetchall()
-        for service, account, region, state in rows:
+    def load(self) -> None:
+        """Bring back every service from its last snapshot, before the first request."""
+        for service, account, region, state in self._db.execute("SELECT * FROM snapshots").fetchall():
             backends = self._backends(service)
             if backends is None:
                 continue
-            backends[account][region].__dict__.update(pickle.loads(state))
+            backend = backends[account][region]
+            backend.__dict__.update(pickle.loads(state))
+            if service in self.partitions:
+                rows = self._db.execute(
+                    "SELECT whole, part, state FROM parts WHERE service = ? AND account = ? AND region = ?",
+                    (service, account, region),
+                )
+                self.partitions[service].restore(backend, ((w, p, pickle.loads(s)) for w, p, s in rows))
             self._seen.add(service)
         for then in self.after_load:
             then()
-        return sorted({row[0] for row in rows})
 
     def flush(self) -> float:
         """Write everything that changed; seconds of work it took. Safe from any thread."""
@@ -76,10 +119,14 @@ class Store:
                 dirty, self._dirty = self._dirty, set()
                 for then in self.before_snapshot:
                     then()
-                rows = [row for service in sorted(dirty) for row in self._dump(service)]
-            if rows:
+                found = [row for service in sorted(dirty) for row in self._dump(service)]
+            try:
                 with self._db:
-                    self._db.executemany("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", rows)
+                    for address, state, changes in found:
+                        self._write(address, state, changes)
+            except sqlite3.Error:
+                self._take_back(dirty)
+                raise
             for then in self.after_snapshot:
                 then()
             return time.perf_counter() - began
@@ -91,7 +138,11 @@ class Store:
             self._wake.clear()
             if self._closing.is_set():
                 return
-            took_s = self.flush()
+            took_s = 1.0
+            try:
+                took_s = self.flush()
+            except Exception:  # a full disk may have room again; without this loop nothing would ever be kept
+                self._log(f"snapshot failed\n{traceback.format_exc().rstrip()}")
             self._closing.wait(max(_INTERVAL_S, took_s * _COST_RATIO))
 
     def close(self) -> None:
@@ -102,16 +153,43 @@ class Store:
         with self._writing:
             self._db.close()
 
-    def _dump(self, service: str) -> Iterator[tuple[str, str, str, bytes]]:
-        backends = self._backends(service)
-        for account, region, backend in list(backends.iter_backends()) if backends is not None else ():
-            buffer = io.BytesIO()
+    def _dump(self, service: str) -> list[tuple[Address, bytes, Changes]]:
+        found = []
+        for account, region, backend in self._backends_in(service):
             try:
-                _Pickler(buffer, protocol=5).dump(backend.__dict__)
+                state = pickled(backend.__dict__)
+                partition = self.partitions.get(service)
+                changes = partition.changes(backend) if partition else Changes()
+                parts = {at: None if part is None else pickled(part) for at, part in changes.parts.items()}
             except Exception as exc:  # one service that cannot be kept must not take the others along
                 self._log(f"snapshot of {service} failed: {type(exc).__name__}: {exc}")
                 continue
-            yield service, account, region, buffer.getvalue()
+            found.append(((service, account, region), state, Changes(changes.wholes, changes.anew, parts)))
+        return found
+
+    def _write(self, address: Address, state: bytes, changes: Changes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", (*address, state))
+        if address[0] not in self.partitions:
+            return
+        where = "service = ? AND account = ? AND region = ?"
+        known = {row[0] for row in self._db.execute(f"SELECT DISTINCT whole FROM parts WHERE {where}", address)}
+        for whole in (known - changes.wholes) | changes.anew:
+            self._db.execute(f"DELETE FROM parts WHERE {where} AND whole = ?", (*address, whole))
+        gone = [(*address, *at) for at, part in changes.parts.items() if part is None]
+        self._db.executemany(f"DELETE FROM parts WHERE {where} AND whole = ? AND part = ?", gone)
+        kept = [(*address, *at, part) for at, part in changes.parts.items() if part is not None]
+        self._db.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?)", kept)
+
+    def _take_back(self, services: Iterable[str]) -> None:
+        with self._lock:
+            self.mark(*services)
+            for service in services:
+                for _, _, backend in self._backends_in(service) if service in self.partitions else ():
+                    self.partitions[service].forget(backend)
+
+    def _backends_in(self, service: str) -> list[tuple[str, str, Any]]:
+        backends = self._backends(service)
+        return list(backends.iter_backends()) if backends is not None else []
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -120,104 +198,5 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
-    db.execute(
-        "CREATE TABLE IF NOT EXISTS snapshots (service TEXT, account TEXT, region TEXT, state BLOB,"
-        " PRIMARY KEY (service, account, region))"
-    )
+    db.executescript(_SCHEMA)
     return db
-
-
-# --- what pickle alone cannot do ------------------------------------------------------------------------------------
-
-_LOCKS: tuple[tuple[type, Callable[[], Any]], ...] = (
-    (type(threading.Lock()), threading.Lock),
-    (type(threading.RLock()), threading.RLock),
-)
-
-
-def _new_condition(_: Iterable[Any] = ()) -> threading.Condition:
-    return threading.Condition()
-
-
-def _key_from_pem(pem: bytes) -> Any:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    return load_pem_private_key(pem, None)
-
-
-class _Pickler(pickle.Pickler):
-    """Pickles a backend's dict: locks become new locks, private keys PEM, backends references by name."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, BackendDict):
-            return _backends_again, (obj.service_name,)
-        if isinstance(obj, BaseBackend):
-            return _backend_again, _address_of(obj)
-        for kind, make in _LOCKS:
-            if isinstance(obj, kind):
-                return make, ()
-        if isinstance(obj, dict) and type(obj) not in (dict, OrderedDict):
-            return _mapping_again, (type(obj), _factory_of(obj)), _state_of(obj), None, None, _fill
-        if isinstance(obj, type({}.keys())):
-            return list, (list(obj),)
-        if isinstance(obj, threading.Condition):
-            return _new_condition, ()
-        if hasattr(obj, "private_bytes") and hasattr(obj, "public_key"):
-            from cryptography.hazmat.primitives import serialization as s
-
-            pem = obj.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
-            return _key_from_pem, (pem,)
-        return NotImplemented
-
-
-# moto's dicts of its own change what setting and listing items mean (all versions of an S3 key), and some default
-# factories are lambdas: such a dict is taken apart and put together as the plain dict it rests on.
-
-
-def _mapping_again(kind: type[dict[Any, Any]], factory: Any) -> Any:
-    made = kind.__new__(kind)
-    if isinstance(made, defaultdict):
-        made.default_factory = factory
-    return made
-
-
-def _state_of(mapping: Any) -> tuple[dict[str, Any], list[tuple[Any, Any]]]:
-    return dict(vars(mapping)) if hasattr(mapping, "__dict__") else {}, list(dict.items(mapping))
-
-
-def _fill(mapping: Any, state: tuple[dict[str, Any], list[tuple[Any, Any]]]) -> None:
-    attributes, items = state
-    for name, value in attributes.items():
-        setattr(mapping, name, value)
-    for key, value in items:
-        dict.__setitem__(mapping, key, value)
-
-
-def _factory_of(mapping: Any) -> Any:
-    """A default factory that pickle can name: for a lambda, the function here that makes the same."""
-    factory: Any = getattr(mapping, "default_factory", None)
-    if getattr(factory, "__name__", "") != "<lambda>":
-        return factory
-    sample = factory()
-    return _dict_of_dicts if isinstance(sample, defaultdict) else type(sample)
-
-
-def _dict_of_dicts() -> Any:
-    return defaultdict(dict)
-
-
-def _address_of(backend: BaseBackend) -> tuple[str, str, str]:
-    """Where a backend is found again: service, account, region."""
-    for candidates in BackendDict._instances:
-        for account, region, other in candidates.iter_backends():
-            if other is backend:
-                return candidates.service_name, account, region
-    raise pickle.PicklingError(f"{type(backend).__name__} is no backend of a service")
-
-
-def _backends_again(service: str) -> Any:
-    return get_backend(service)
-
-
-def _backend_again(service: str, account: str, region: str) -> Any:
-    return get_backend(service)[account][region]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from moto.s3.responses import S3Response
 
 from bedplate.local.blobs import Blob, BlobStore, Digest
 from bedplate.local.mends.laying import lay
+from bedplate.local.persistence import Changes
 from bedplate.local.policies import Verdict, evaluate
 
 if TYPE_CHECKING:
@@ -33,12 +34,71 @@ _CONDITION_HEADERS = (
 _FILE_AT_LEAST = 64 * 1024
 
 
+class Keys(models._VersionedKeyStore):  # type: ignore[misc]
+    """A bucket's objects, every version of each, knowing which changed since the last snapshot. They are kept one by
+    one: the bucket's own snapshot holds none."""
+
+    __folded__ = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: set[str] = set()
+        self.is_new = True
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.changed.add(key)
+        super().__setitem__(key, value)
+
+    def setlist(self, key: Any, list_: Any) -> None:
+        self.changed.add(key)
+        super().setlist(key, list_)
+
+    def pop(self, key: str) -> None:
+        self.changed.add(key)
+        super().pop(key)
+
+
+class ByObject:
+    """How S3's backend comes apart: buckets, and in them the versions of each key."""
+
+    def changes(self, backend: Any) -> Changes:
+        parts: dict[tuple[str, str], Any] = {}
+        anew = set()
+        for bucket_name, key in Key.touched:
+            bucket = backend.buckets.get(bucket_name)
+            if bucket is not None and key in bucket.keys:
+                bucket.keys.changed.add(key)
+        Key.touched.clear()
+        for name, bucket in backend.buckets.items():
+            keys: Keys = bucket.keys
+            if keys.is_new:
+                anew.add(name)
+                keys.changed.update(keys)
+                keys.is_new = False
+            parts.update({(name, key): keys.getlist(key) for key in keys.changed})
+            keys.changed = set()
+        return Changes(frozenset(backend.buckets), frozenset(anew), parts)
+
+    def restore(self, backend: Any, parts: Iterable[tuple[str, str, Any]]) -> None:
+        for bucket in backend.buckets.values():
+            bucket.keys.is_new = False
+        for bucket_name, key, versions in parts:
+            if bucket_name in backend.buckets:
+                dict.__setitem__(backend.buckets[bucket_name].keys, key, versions)
+        Key.touched.clear()
+
+    def forget(self, backend: Any) -> None:
+        for bucket in backend.buckets.values():
+            bucket.keys.is_new = True
+
+
 class Key(FakeKey):  # type: ignore[misc]
     """An object whose bytes are a file. `value` is bytes, or a Blob while references are asked for."""
 
     blob: Blob
     disposed: bool
     _references: ClassVar[bool] = False
+    touched: ClassVar[set[tuple[str, str]]] = set()
 
     @classmethod
     @contextmanager
@@ -49,6 +109,13 @@ class Key(FakeKey):  # type: ignore[misc]
             yield
         finally:
             cls._references = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Whatever of an object is set (an access list, a lock, an expiry) makes it one to keep again."""
+        super().__setattr__(name, value)
+        bucket = self.__dict__.get("bucket_name")
+        if bucket and name != "disposed":
+            self.touched.add((bucket, self.name))
 
     @property
     def value(self) -> Any:
@@ -222,7 +289,8 @@ def install(platform: Platform) -> None:
         return verdicts[said]
 
     models.FakeBucket.get_permission = permission
-    models.FakeKey, models.FakeMultipart = Key, Multipart
+    models.FakeKey, models.FakeMultipart, models._VersionedKeyStore = Key, Multipart, Keys
+    platform.store.partitions["s3"] = ByObject()
     FakeDeleteMarker.etag, FakeDeleteMarker.size = "", 0
     FakeDeleteMarker.dispose = lambda _: None
     lay("s3", response=Response, backend=Backend)
