@@ -14,7 +14,7 @@ from bedplate.engine import program as programs
 from bedplate.engine.events import Event, Events
 from bedplate.engine.executor import Executor, Failed
 from bedplate.engine.lock import hold
-from bedplate.engine.monitor import EngineLog, Monitor, Workers, secret_config
+from bedplate.engine.monitor import EngineLog, Monitor, secret_config
 from bedplate.engine.planner import Planner
 from bedplate.engine.providers import Factory, Providers
 from bedplate.engine.recovery import recover
@@ -22,6 +22,7 @@ from bedplate.engine.refresh import refresh
 from bedplate.engine.state import Snapshot
 from bedplate.engine.steps import Op, Step
 from bedplate.engine.store import Store
+from bedplate.engine.workers import Workers
 
 Verb = Literal["preview", "up", "refresh", "destroy"]
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.monitor import EngineLog, Monitor, Workers
+from bedplate.engine.monitor import EngineLog, Monitor
+from bedplate.engine.workers import Workers
 
 _ONE_AT_A_TIME = threading.Lock()
 """Working directory, sys.path and standard output belong to the whole process."""
