@@ -17,7 +17,7 @@ from bedplate.engine.handover import Engine, Handover
 from bedplate.engine.project import Project
 from bedplate.engine.providers import Factory
 from bedplate.engine.state import PROVIDER_PREFIX, name_of, type_of
-from bedplate.engine.values import MASK
+from bedplate.engine.values import MASK, mask
 from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
 
 if TYPE_CHECKING:
@@ -356,7 +356,7 @@ def _step(metadata: Any) -> StackStep:
     keys = tuple(metadata.keys or ())
     changes: tuple[PropertyChange, ...] = ()
     if op in ("update", "replace") and metadata.old is not None and metadata.new is not None:
-        changes = _changes(metadata.old.inputs or {}, metadata.new.inputs or {}, metadata.diffs or (), keys)
+        changes = _changes(mask(metadata.old.inputs or {}), mask(metadata.new.inputs or {}), metadata.diffs or (), keys)
     return StackStep(op, metadata.urn, metadata.type, name_of(metadata.urn), changes, keys)
 
 
@@ -389,7 +389,7 @@ def _found(metadata: Any) -> StackStep | None:
     """What a refresh found of one resource, None when it is as the state says."""
     if metadata.new is None:
         return StackStep("delete", metadata.urn, metadata.type, name_of(metadata.urn))
-    changes = _changes(metadata.old.inputs or {}, metadata.new.inputs or {}, metadata.diffs or (), ())
+    changes = _changes(mask(metadata.old.inputs or {}), mask(metadata.new.inputs or {}), metadata.diffs or (), ())
     if not changes:
         return None
     return StackStep("update", metadata.urn, metadata.type, name_of(metadata.urn), changes)

@@ -97,12 +97,12 @@ def reveal(value: Any) -> Any:
 
 
 def mask(value: Any) -> Any:
-    """The same data for a screen: `[secret]` in place of every secret.
+    """The same data for a screen: `[secret]` in place of every secret, also of one as it stands in a checkpoint.
 
     >>> mask({"a": Secret("x"), "b": [1]})
     {'a': '[secret]', 'b': [1]}
     """
-    if isinstance(value, Secret):
+    if isinstance(value, Secret) or (isinstance(value, dict) and value.get(SIGNATURE) == SECRET_SIGNATURE):
         return MASK
     if isinstance(value, dict):
         return {key: mask(item) for key, item in value.items()}
