@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from bedplate.aws.clock import SystemClock
 from bedplate.aws.objects import S3Objects
 from bedplate.domain.ledger import key
 from bedplate.domain.names import bucket
 from bedplate.local import lifecycle
+from bedplate.workflows.ledger import Ledger
 from local_stage import ACCOUNT, PROJECT, STACK, Stage, build
 
 LEDGER = bucket(PROJECT, STACK, "ledger", ACCOUNT)
@@ -111,7 +114,7 @@ def test_train_killed_while_the_job_runs_is_completed_by_the_same_command(stage:
     child = subprocess.Popen(
         command, cwd=stage.project, env=stage.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == before:
         assert time.monotonic() < deadline
         assert child.poll() is None
@@ -143,6 +146,19 @@ def test_an_altered_and_a_missing_record_are_named(stage: Stage) -> None:
         assert (missing.json["broken"]["seq"], missing.json["broken"]["fault"]) == (1, "missing")
     finally:
         objects.put(uri, honest)
+    assert stage.run("ledger", "verify").code == 0
+
+
+def test_writers_that_do_not_know_of_each_other_lose_nothing(stage: Stage) -> None:
+    def write(writer: int) -> None:
+        ledger = Ledger(S3Objects(stage.session), LEDGER, SystemClock())
+        for number in range(5):
+            ledger.record("alert", f"{writer}.{number}", actor="test", model="race")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(6)))
+    written = [r["summary"] for r in records(stage) if r["model"] == "race"]
+    assert sorted(map(str, written)) == sorted(f"{writer}.{number}" for writer in range(6) for number in range(5))
     assert stage.run("ledger", "verify").code == 0
 
 

@@ -7,6 +7,7 @@ same command, and nothing is ever registered twice.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -157,6 +158,8 @@ def metrics_of(lines: Iterable[str]) -> dict[str, float]:
 
     >>> metrics_of(["metric: train_auc=0.7", "hello", "metric: train_auc=0.71"])
     {'train_auc': 0.71}
+    >>> metrics_of(["metric: loss=nan", "metric: loss=1e999", "metric: e=e"])
+    {}
     """
     found: dict[str, float] = {}
     for line in lines:
@@ -166,7 +169,7 @@ def metrics_of(lines: Iterable[str]) -> dict[str, float]:
                 found[match[1]] = float(match[2])
             except ValueError:
                 continue
-    return {name: value for name, value in found.items() if value == value}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def must_be_deployed(at: Platform, model: str) -> None:
