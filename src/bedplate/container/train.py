@@ -157,7 +157,9 @@ def _run(command: list[str], code: Path, environment: Mapping[str, str]) -> None
     reader = threading.Thread(target=_tee, args=(child.stderr, tail), daemon=True)
     reader.start()
     code_of_exit = child.wait()
-    reader.join(timeout=5)
+    reader.join(timeout=5)  # what the script left behind may hold the stream open
+    if not reader.is_alive():
+        child.stderr.close()
     signal.signal(signal.SIGTERM, before)
     if code_of_exit != 0:
         raise TrainingFailed(_reason(command[1], code_of_exit, list(tail)))
