@@ -150,6 +150,17 @@ class LocalCommand:
                 args, cwd, {**additional_env, **self._environment(additional_env)}, on_output, on_error
             )
 
+    def for_import(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """An exported state with this stack's own salt in it, when its secrets are shown and any salt will do.
+
+        Without one the CLI panics at the first secret; with one of another passphrase it refuses.
+        """
+        deployment = document.get("deployment") or {}
+        salt = read_yaml(self._own_project() / f"Pulumi.{self._stack}.yaml").get("encryptionsalt")
+        if salt and '"ciphertext":' not in json.dumps(deployment):
+            deployment = {**deployment, "secrets_providers": {"type": "passphrase", "state": {"salt": salt}}}
+        return {**document, "deployment": deployment}
+
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
         launcher = write_launcher(self._places.plugins)
         self._places.backend.mkdir(parents=True, exist_ok=True)

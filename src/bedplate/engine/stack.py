@@ -200,7 +200,11 @@ class Stack:
         from pulumi.automation import Deployment
 
         with self._translated():
-            self._select(create=True).import_stack(Deployment(document.get("version"), document.get("deployment")))
+            stack = self._select(create=True)
+            command = stack.workspace.pulumi_command
+            if isinstance(command, pulumi_cli.LocalCommand):
+                document = command.for_import(document)
+            stack.import_stack(Deployment(document.get("version"), document.get("deployment")))
 
     # --- the Automation API ---------------------------------------------------------------------------------------
 

@@ -204,6 +204,21 @@ def test_the_lock_of_a_killed_cli_is_dropped_and_that_of_a_living_one_respected(
     assert sorted(path.stem for path in locks.iterdir()) == ["elsewhere", "living"]
 
 
+def test_an_imported_state_that_shows_its_secrets_gets_this_stacks_salt_and_another_keeps_its_own(
+    local: LocalCommand, project: Path
+) -> None:
+    local.run(["stack", "init", "local"], str(project), {})
+    theirs = {"type": "passphrase", "state": {"salt": "v1:theirs"}}
+    ours = {"type": "passphrase", "state": {"salt": "v1:abc"}}
+
+    def taken(**secret: str) -> Any:
+        deployment = {"secrets_providers": theirs, "resources": [{"inputs": {"key": secret}}]}
+        return local.for_import({"version": 3, "deployment": deployment})["deployment"]["secrets_providers"]
+
+    assert taken(plaintext='"x"') == ours
+    assert taken(ciphertext="v1:x") == theirs
+
+
 # --- who keeps the state ------------------------------------------------------------------------------------------
 
 
