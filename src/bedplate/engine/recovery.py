@@ -49,6 +49,8 @@ def _creating(
         return
     new.id = found.id
     new.outputs = mark_keys(mark_secrets(found.outputs, new.inputs), new.additional_secret_outputs)
+    # As found, not as asked for: what the kill cut off (a key's rotation, a bucket's tags) shows in the next diff.
+    new.inputs = mark_secrets(found.inputs, new.inputs)
     old = live.get(new.urn)
     if old is not None and old.pending_replacement:
         resources.remove(old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bedplate.engine.protocol import (
@@ -226,6 +227,9 @@ class AwsProvider:
         missing = "" if kind.tags and kind.tags.on_create else intent
         if kind.tags and tags_of(cloud, kind, outputs).get(INTENT_TAG, missing) != intent:
             return None
+        if kind.after_create:
+            with suppress(Refused):  # it exists; that it does not work is for the next look to say
+                kind.after_create(cloud, outputs)
         return str(outputs["id"])
 
     # --- requests and answers ----------------------------------------------------------------------------------------

@@ -24,23 +24,27 @@ def _bucket_params(cloud: Cloud, operation: str, _inputs: Props, params: Props) 
 
 
 def _empty(cloud: Cloud, known: Props, inputs: Props) -> None:
-    """Delete every version and every delete marker of a bucket that may be destroyed with its objects."""
-    if not inputs.get("forceDestroy"):
-        return
+    """Delete every version and every delete marker of a bucket that may be destroyed with its objects.
+
+    An empty bucket loses its tags too: moto keeps them for the next bucket of the name, with the intent of this one.
+    """
     bucket = known["bucket"]
-    while True:
-        page = cloud.attempt("s3", "ListObjectVersions", *NO_BUCKET, Bucket=bucket, MaxKeys=1000) or {}
-        found = [
-            {"Key": item["Key"], "VersionId": item["VersionId"]}
-            for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-        ]
-        if not found:
+    past = {"BypassGovernanceRetention": True} if inputs.get("objectLockEnabled") else {}
+    while found := _versions(cloud, bucket):
+        if not inputs.get("forceDestroy"):
             return
-        past = {"BypassGovernanceRetention": True} if inputs.get("objectLockEnabled") else {}
         answer = cloud.call("s3", "DeleteObjects", Bucket=bucket, Delete={"Objects": found, "Quiet": True}, **past)
         if answer.get("Errors"):
             first = answer["Errors"][0]
             raise ServiceError("DeleteObjects", first.get("Code", ""), f"{first.get('Key')}: {first.get('Message')}")
+    cloud.attempt("s3", "DeleteBucketTagging", *NO_BUCKET, Bucket=bucket)
+
+
+def _versions(cloud: Cloud, bucket: str) -> list[Props]:
+    """Up to a thousand versions and delete markers."""
+    page = cloud.attempt("s3", "ListObjectVersions", *NO_BUCKET, Bucket=bucket, MaxKeys=1000) or {}
+    listed = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+    return [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in listed]
 
 
 def _suspended(_cloud: Cloud, operation: str, _inputs: Props, params: Props) -> Props | None:
