@@ -7,17 +7,18 @@ import sys
 import click
 
 from bedplate.cli import options
-from bedplate.cli.up import engine
+from bedplate.cli.up import engine, install
 from bedplate.errors import UsageError
 
 
 @click.command("destroy")
 @options.stack
 @engine
+@install
 @options.yes
 @options.dry_run
 @options.as_json
-def command(stack: str, engine: str | None, yes: bool, dry_run: bool, as_json: bool) -> None:
+def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
 
     Protected resources are not deleted: they are named, and everything they need stays too.
@@ -36,7 +37,7 @@ def command(stack: str, engine: str | None, yes: bool, dry_run: bool, as_json: b
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
-    target = platform.deployment(engine)
+    target = platform.deployment(engine, install=install)
     if dry_run:
         planned: Update = target.preview_destroy()
         if as_json:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from bedplate.cli import options
-from bedplate.cli.up import engine, refresh
+from bedplate.cli.up import engine, install, refresh
 
 
 @click.command("preview")
 @options.stack
 @engine
+@install
 @refresh
 @options.as_json
-def command(stack: str, engine: str | None, refresh: bool, as_json: bool) -> None:
+def command(stack: str, engine: str | None, install: bool, refresh: bool, as_json: bool) -> None:
     """Show what `up` would create, update, replace and delete, with the properties that change. Changes nothing.
 
     \b
@@ -30,7 +31,7 @@ def command(stack: str, engine: str | None, refresh: bool, as_json: bool) -> Non
     if not as_json:
         render.where(platform.label)
     with stack_view.watched(f"preview {stack}") as watch:
-        update = platform.deployment(engine).preview(on_progress=watch, refresh=refresh)
+        update = platform.deployment(engine, install=install).preview(on_progress=watch, refresh=refresh)
     if as_json:
         stack_view.as_json(update, stack=stack, where=platform.label, verb="preview")
     else:

@@ -11,16 +11,20 @@ engine = click.option(
     type=click.Choice(["embedded", "pulumi"]),
     help="Who applies the program: embedded (local stack only, its default) or the Pulumi CLI.",
 )
+install = click.option(
+    "--install", is_flag=True, help="With the Pulumi CLI as engine: download it when there is none on this machine."
+)
 refresh = click.option("--refresh", is_flag=True, help="Look at the world first, not only at the state.")
 
 
 @click.command("up")
 @options.stack
 @engine
+@install
 @refresh
 @options.yes
 @options.as_json
-def command(stack: str, engine: str | None, refresh: bool, yes: bool, as_json: bool) -> None:
+def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: bool, as_json: bool) -> None:
     """Create a stack, or bring it to what the program in infra/ says.
 
     On the local stack it goes ahead; on any other it shows the changes and asks. Interrupted or failed, the same
@@ -30,6 +34,7 @@ def command(stack: str, engine: str | None, refresh: bool, yes: bool, as_json: b
     Examples:
       bedplate up
       bedplate up --stack dev --yes --json
+      bedplate up --engine pulumi --install
 
     Exit codes: 0 done, 1 a step failed, 2 the stack's settings are wrong, 7 another run is at work.
     """
@@ -48,7 +53,7 @@ def command(stack: str, engine: str | None, refresh: bool, yes: bool, as_json: b
 
     ask = not yes and platform.settings.target != "local"
     with stack_view.watched(f"up {stack}") as watch:
-        target = platform.deployment(engine)
+        target = platform.deployment(engine, install=install)
         update = bring_up(target, agree=agree if ask else None, on_progress=watch, refresh=refresh)
     if as_json:
         stack_view.as_json(update, stack=stack, where=platform.label, verb="up")

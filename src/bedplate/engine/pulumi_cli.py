@@ -21,7 +21,7 @@ from bedplate.engine.plugin import ENDPOINT_VARIABLE
 from bedplate.engine.project import Project
 from bedplate.engine.secrets import passphrase
 from bedplate.engine.store import Paths
-from bedplate.errors import UsageError
+from bedplate.errors import PlatformError, UsageError
 from bedplate.settings import read_yaml
 
 if TYPE_CHECKING:
@@ -65,13 +65,19 @@ def _age(path: Path) -> float:
 def command(*, install: bool = False) -> PulumiCommand:
     """The CLI as the Automation API takes it; with `install` the SDK's own version is downloaded when there is none.
 
-    Raises UsageError when there is none, or one that is too old for the SDK.
+    Raises UsageError when there is none, or one that is too old for the SDK, PlatformError when the download fails.
     """
     from pulumi import automation
 
     path = find()
     if path is None and install:
-        return automation.PulumiCommand.install()
+        try:
+            return automation.PulumiCommand.install()
+        except (OSError, subprocess.CalledProcessError) as exc:
+            raise PlatformError(
+                f"The Pulumi CLI could not be downloaded: {exc}",
+                next_step="bedplate up --engine pulumi, after installing it by hand: https://www.pulumi.com/docs/install",
+            ) from exc
     if path is None:
         raise UsageError(
             f"There is no `pulumi` on PATH, in ~/.pulumi/bin or named by {CLI_VARIABLE}; --engine pulumi runs it",

@@ -19,7 +19,7 @@ from bedplate.engine.launcher import write_launcher
 from bedplate.engine.lock import hold
 from bedplate.engine.pulumi_cli import LocalCommand, Places
 from bedplate.engine.store import Paths
-from bedplate.errors import Locked, UsageError
+from bedplate.errors import Locked, PlatformError, UsageError
 
 URL = "http://127.0.0.1:4566"
 
@@ -77,6 +77,18 @@ def test_a_download_happens_only_when_asked_for(nowhere: Path, monkeypatch: pyte
     executable(nowhere / ".pulumi/bin/pulumi")
     pulumi_cli.command(install=True)
     assert asked == [True]
+
+
+def test_a_download_that_fails_says_what_to_do_by_hand(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pulumi.automation import PulumiCommand
+
+    def no_network(cls: type) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(PulumiCommand, "install", classmethod(no_network))
+    with pytest.raises(PlatformError, match="no route to host") as failed:
+        pulumi_cli.command(install=True)
+    assert failed.value.next_step
 
 
 def test_a_cli_that_is_too_old_is_refused_and_one_without_a_version_is_not(
