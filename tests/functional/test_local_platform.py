@@ -173,6 +173,31 @@ def test_versions_and_delete_markers_can_all_be_deleted(client: Client, bucket: 
     s3.delete_bucket(Bucket=bucket)
 
 
+def test_listing_pages_by_prefix_and_folder_in_order(client: Client, bucket: str) -> None:
+    s3 = client("s3")
+    for key in ("a", "d/1", "d/2", "d/e/3", "d/é +&", "z", "gone"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="gone")
+    pages = s3.get_paginator("list_objects_v2")
+
+    def listed(**asked: Any) -> list[str]:
+        found = []
+        for page in pages.paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}, **asked):
+            rows = [r["Key"] for r in page.get("Contents", ())] + [r["Prefix"] for r in page.get("CommonPrefixes", ())]
+            assert len(rows) == page["KeyCount"] <= 2
+            found += rows
+        return found
+
+    assert listed() == ["a", "d/1", "d/2", "d/e/3", "d/é +&", "z"]
+    assert listed(Delimiter="/") == ["a", "d/", "z"]
+    assert listed(Prefix="d/", Delimiter="/") == ["d/1", "d/2", "d/é +&", "d/e/"]
+    assert listed(Prefix="d/", StartAfter="d/2") == ["d/e/3", "d/é +&"]
+    assert listed(Prefix="nothing") == []
+    one = s3.list_objects_v2(Bucket=bucket, Prefix="a")["Contents"][0]
+    assert (one["Size"], one["ETag"]) == (1, f'"{hashlib.md5(b"x").hexdigest()}"')
+    assert refused(s3.list_objects_v2, Bucket=bucket, ContinuationToken="?") == "InvalidArgument"
+
+
 def test_event_bridge_notification_is_echoed(client: Client, bucket: str) -> None:
     s3 = client("s3")
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})

@@ -179,6 +179,30 @@ def test_everything_is_as_before_after_a_kill(project: Path) -> None:
     assert {k: after[k] for k in before if after[k] != before[k]} == {}
 
 
+def test_what_changed_since_the_last_snapshot_is_kept_object_by_object(project: Path) -> None:
+    s3 = clients(project)("s3")
+    for bucket in ("changing", "made-again"):
+        s3.create_bucket(Bucket=bucket)
+        for key in ("a", "b", "c"):
+            s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    saved(project)
+    tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
+    s3.put_object_tagging(Bucket="changing", Key="a", Tagging=tags)
+    s3.put_object(Bucket="changing", Key="b", Body=b"anew")
+    s3.delete_object(Bucket="changing", Key="c")
+    s3.delete_objects(Bucket="made-again", Delete={"Objects": [{"Key": k} for k in ("a", "b", "c")]})
+    s3.delete_bucket(Bucket="made-again")
+    s3.create_bucket(Bucket="made-again")
+    s3.put_object(Bucket="made-again", Key="d", Body=b"d")
+    saved(project)
+    kill(project)
+    s3 = clients(project)("s3")
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket="changing")["Contents"]] == ["a", "b"]
+    assert s3.get_object(Bucket="changing", Key="b")["Body"].read() == b"anew"
+    assert s3.get_object_tagging(Bucket="changing", Key="a")["TagSet"] == tags["TagSet"]
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket="made-again")["Contents"]] == ["d"]
+
+
 def test_files_of_deleted_objects_go_and_orphans_of_a_kill_are_swept(project: Path) -> None:
     s3 = clients(project)("s3")
     s3.create_bucket(Bucket="swept")

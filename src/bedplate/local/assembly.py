@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,15 @@ def _mender(platform: Platform) -> Callable[[str], None]:
 
 
 def _quicken() -> None:
-    """Two costs of moto that a long-lived server need not pay: a directory listing and a tracked object per request."""
+    """What moto does for each request and a long-lived server need not: list a directory, look through a class for its
+    methods, and remember every object ever made."""
     import moto.backends
+    import moto.core.responses
     from moto.core.common_models import BaseModel
 
     modules = frozenset(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
+    moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)
     BaseModel.__new__ = staticmethod(lambda cls, *_, **__: object.__new__(cls))
 
 

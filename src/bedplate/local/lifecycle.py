@@ -29,6 +29,7 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 HEALTH_PATH = "/_bedplate/health"
 _POLL_S = 0.03
+_LOG_BYTES = 10_000_000
 EXIT_PORT_TAKEN = 98
 
 
@@ -54,6 +55,9 @@ def state_dir_of(project_dir: str | Path) -> Path:
 def ensure_running(project_dir: str | Path) -> str:
     """The URL of this project's platform, which is started first when it is not running."""
     now = status(project_dir)
+    if now.running and now.version != __version__:
+        stop(project_dir)  # another version of Bedplate left it running; what it holds stays
+        now = status(project_dir)
     return str(now.url if now.running else start(project_dir).url)
 
 
@@ -81,6 +85,9 @@ def start(project_dir: str | Path, *, port: int | None = None, timeout_s: float 
     state_dir.mkdir(parents=True, exist_ok=True)
     with _locked(state_dir / "start.lock", timeout_s):
         running = status(project_dir)
+        if not running.running and _holder(state_dir) is not None:  # busy, or stopping: it answers, or it ends
+            _until(lambda: status(project_dir).running or _holder(state_dir) is None, timeout_s)
+            running = status(project_dir)
         if running.running:
             if port and running.port != port:
                 raise PlatformError(
@@ -144,6 +151,8 @@ def _launch(project_dir: str | Path, state_dir: Path, port: int | None, timeout_
     if port is not None:
         command += ["--port", str(port)]
     log = str(state_dir / "server.log")
+    if Path(log).exists() and Path(log).stat().st_size > _LOG_BYTES:
+        Path(log).replace(f"{log}.1")
     into_log = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     files = [no_input, into_log, (os.POSIX_SPAWN_DUP2, 1, 2)]

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from bedplate.local.lifecycle import DEFAULT_PORT, EXIT_PORT_TAKEN, HOST
 
-_THREADS = 24
+_THREADS = 40
 _CLAIM_S = 3.0
 _LOOK_S = 2.0
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import moto.s3.models as models
 import moto.s3.urls
+from moto.s3.exceptions import InvalidContinuationToken
 from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 
 from bedplate.local.blobs import Blob, BlobStore, Digest
 from bedplate.local.mends.laying import lay
+from bedplate.local.mends.s3_listing import list_objects_v2
 from bedplate.local.persistence import Changes
 from bedplate.local.policies import Verdict, evaluate
+from bedplate.local.storage_meter import INTERVAL_S, StorageMeter
 
 if TYPE_CHECKING:
     from bedplate.local.platform import Platform
@@ -226,6 +229,14 @@ class Response(S3Response):  # type: ignore[misc]
         small = isinstance(content, Blob) and content.length < _FILE_AT_LEAST
         return status, headers, content.read() if small else content
 
+    def list_objects_v2(self) -> Any:
+        bucket = self.backend.get_bucket(self.bucket_name)
+        try:
+            body = list_objects_v2(bucket, self.request.args)
+        except ValueError as exc:
+            raise InvalidContinuationToken() from exc
+        return 200, {"content-type": "application/xml"}, body
+
     def get_bucket_notification(self) -> Any:
         status, headers, body = super().get_bucket_notification()
         settings = self.backend.get_bucket_notification_configuration(self.bucket_name)
@@ -270,6 +281,7 @@ class Response(S3Response):  # type: ignore[misc]
 def install(platform: Platform) -> None:
     from moto.iam.access_control import PermissionResult
 
+    platform.loops.append(("storage", StorageMeter(platform).step, INTERVAL_S))
     store = BlobStore.current = BlobStore(platform.state_dir / "objects")
     platform.store.before_snapshot.append(store.before_snapshot)
     platform.store.after_snapshot.append(store.after_snapshot)
