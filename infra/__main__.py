@@ -44,6 +44,7 @@ storage = Storage(
     StorageArgs(
         project=project,
         stack=stack,
+        region=settings.region,
         account_id=account_id,
         retention=settings.storage,
         model_retention_days={model: spec.data.retention_days for model, spec in specs.items()},

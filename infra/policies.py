@@ -271,6 +271,7 @@ def platform_engineer(scope: Scope) -> list[Statement]:
         _allow("Alarms", "cloudwatch:*", scope.arn("cloudwatch", f"alarm:{prefix}-*")),
         _allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
         _allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
+        _allow("EndpointLogs", "logs:*", scope.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{prefix}-*")),
         _allow("Parameters", "ssm:*", scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")),
         _allow("Key", "kms:*", [scope.kms_key_arn, scope.arn("kms", f"alias/{prefix}")]),
         _allow("Scaling", "application-autoscaling:*", scope.arn("application-autoscaling", "scalable-target/*")),
@@ -280,6 +281,7 @@ def platform_engineer(scope: Scope) -> list[Statement]:
             [
                 "kms:CreateKey",
                 "kms:ListAliases",
+                "logs:DescribeLogGroups",
                 "ecr:GetAuthorizationToken",
                 "application-autoscaling:DescribeScalableTargets",
                 "application-autoscaling:DescribeScalingPolicies",

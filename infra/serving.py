@@ -30,6 +30,7 @@ LOCAL_DISK_FAMILIES = (
     "p5",
 )
 SCALE_IN_COOLDOWN_S, SCALE_OUT_COOLDOWN_S = 300, 60
+LOG_RETENTION_DAYS = 90
 DRAIN_S = 300  # the old fleet stays this long after the traffic has moved: rolling back within it is instant
 
 
@@ -53,6 +54,15 @@ class Serving(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         config = self._release_zero(args)
         alarms = self._alarms(args)
+        # SageMaker would make this group itself at the first line: unencrypted, untagged, and kept for ever.
+        logs = aws.cloudwatch.LogGroup(
+            args.names.endpoint,
+            name=f"/aws/sagemaker/Endpoints/{args.names.endpoint}",
+            retention_in_days=LOG_RETENTION_DAYS,
+            kms_key_id=args.kms_key_arn,
+            tags=args.tags,
+            opts=self._child,
+        )
         endpoint = aws.sagemaker.Endpoint(
             args.names.endpoint,
             name=args.names.endpoint,
@@ -62,7 +72,8 @@ class Serving(pulumi.ComponentResource):
             # Releases are the command line's: `up` must never undo a rollout or a rollback. Both are ignored,
             # for a changed deployment_config alone would call UpdateEndpoint with the config name of the state.
             opts=pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(ignore_changes=["endpointConfigName", "deploymentConfig"])
+                self._child,
+                pulumi.ResourceOptions(ignore_changes=["endpointConfigName", "deploymentConfig"], depends_on=[logs]),
             ),
         )
         self._autoscaling(args, endpoint)

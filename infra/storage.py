@@ -19,6 +19,7 @@ LEDGER_LOCK_DAYS = 365  # governance mode: only a principal with s3:BypassGovern
 class StorageArgs:
     project: str
     stack: str
+    region: str
     account_id: str
     retention: Retention
     model_retention_days: Mapping[str, int]
@@ -41,7 +42,7 @@ class Storage(pulumi.ComponentResource):
             description=f"Everything that {args.project}-{args.stack} keeps",
             enable_key_rotation=True,
             deletion_window_in_days=7 if args.retention.force_destroy else 30,
-            policy=pulumi.Output.json_dumps(_key_policy(args.account_id)),
+            policy=pulumi.Output.json_dumps(_key_policy(args)),
             tags=args.tags,
             opts=kept,
         )
@@ -124,7 +125,8 @@ class Storage(pulumi.ComponentResource):
         return bucket
 
 
-def _key_policy(account_id: str) -> dict[str, object]:
+def _key_policy(args: StorageArgs) -> dict[str, object]:
+    account_id, logs = args.account_id, f"arn:aws:logs:{args.region}:{args.account_id}:log-group"
     use = ["kms:Decrypt", "kms:GenerateDataKey*"]
     return {
         "Version": "2012-10-17",
@@ -150,6 +152,20 @@ def _key_policy(account_id: str) -> dict[str, object]:
                 "Principal": {"Service": "events.amazonaws.com"},
                 "Action": use,
                 "Resource": "*",
+            },
+            {  # What this environment's endpoints log.
+                "Sid": "EndpointLogs",
+                "Effect": "Allow",
+                "Principal": {"Service": f"logs.{args.region}.amazonaws.com"},
+                "Action": ["kms:Encrypt", "kms:ReEncrypt*", "kms:DescribeKey", *use],
+                "Resource": "*",
+                "Condition": {
+                    "ArnLike": {
+                        "kms:EncryptionContext:aws:logs:arn": (
+                            f"{logs}:/aws/sagemaker/Endpoints/{args.project}-{args.stack}-*"
+                        )
+                    }
+                },
             },
         ],
     }

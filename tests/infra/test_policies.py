@@ -90,6 +90,14 @@ def test_topics_images_capture_and_job_volumes_are_encrypted_with_the_platform_k
         assert job.inputs["dataQualityJobOutputConfig"]["kmsKeyId"] == key
 
 
+def test_every_endpoint_logs_into_an_encrypted_group_that_forgets(program: Program) -> None:
+    groups = {g.inputs["name"]: g.inputs for g in program.of("LogGroup")}
+    for endpoint in program.of("endpoint:Endpoint"):
+        group = groups[f"/aws/sagemaker/Endpoints/{endpoint.inputs['name']}"]
+        assert group["kmsKeyId"] == key_arn(program)
+        assert group["retentionInDays"] == 90
+
+
 def test_endpoint_volumes_are_encrypted_unless_the_instance_encrypts_its_own_disk(program: Program) -> None:
     configs = {c.name.split("-")[2]: c.inputs for c in program.of("EndpointConfiguration")}
     assert configs["churn"]["kmsKeyArn"] == key_arn(program)  # ml.m5.large

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +71,7 @@ class Environment:
             ("sagemaker", "ListMonitoringSchedules"): "MonitoringScheduleSummaries",
             ("sagemaker", "ListDataQualityJobDefinitions"): "JobDefinitionSummaries",
             ("cloudwatch", "DescribeAlarms"): "MetricAlarms",
+            ("logs", "DescribeLogGroups"): "logGroups",
             ("sns", "ListTopics"): "Topics",
             ("sns", "ListSubscriptions"): "Subscriptions",
             ("events", "ListRules"): "Rules",
@@ -92,6 +96,37 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env
     made = Environment(tmp_path)
     yield made
     lifecycle.stop(tmp_path)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bedplate.engine.provider import cloud, provider_factory
+from bedplate.engine.stack import Stack
+
+verb, project, url, left = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+call = cloud.Cloud.call
+
+def counted(self, service, operation, **params):
+    global left
+    answer = call(self, service, operation, **params)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)  # the call was made, and nobody heard the answer
+    return answer
+
+cloud.Cloud.call = counted
+factory = provider_factory(url, "us-east-1")
+state = project / ".bedplate" / "state"
+getattr(Stack(project, "local", endpoint_url=url, provider_factory=factory, state_dir=state), verb)()
+"""
+
+
+def kill_in(environment: Environment, verb: str, calls: int) -> None:
+    """Run a verb in a process of its own, which is killed right after that many calls to the platform."""
+    arguments = [verb, str(environment.project), environment.cloud.endpoint_url, str(calls)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
 def changed(update: Update) -> set[tuple[str, str]]:
@@ -194,3 +229,15 @@ def test_a_second_model_comes_and_goes(environment: Environment) -> None:
     assert ("delete", "Endpoint") in changed(removed)
     assert json.loads(json.dumps(environment.stack.outputs()["models"])) == ["churn"]
     assert len(environment.call("sagemaker", "ListEndpoints")["Endpoints"]) == 1
+
+
+@pytest.mark.parametrize("calls", [5, 60])
+def test_a_kill_neither_loses_nor_doubles_anything(environment: Environment, calls: int) -> None:
+    kill_in(environment, "up", calls)
+    environment.stack.up()
+    assert len(environment.survivors()["keys"]) == 1
+    assert not environment.stack.refresh().changed
+    assert not environment.stack.up().changed
+    kill_in(environment, "destroy", calls)
+    environment.stack.destroy()
+    assert environment.survivors() == {}

@@ -380,6 +380,13 @@ CASES = (
         {"dashboardName": "another"},
     ),
     Case(
+        "aws:cloudwatch/logGroup:LogGroup",
+        lambda g: {"name": "/aws/sagemaker/Endpoints/case", "retentionInDays": 90, "kmsKeyId": g["key"]},
+        lambda g: {"retentionInDays": 30},
+        {"name": "another", "kmsKeyId": "another"},
+        tags=True,
+    ),
+    Case(
         "aws:cloudwatch/eventRule:EventRule",
         lambda g: {"name": "case", "description": "d", "eventPattern": '{"source": ["aws.sagemaker"]}'},
         lambda g: {"description": "e", "eventPattern": '{"source": ["aws.cloudwatch"]}'},

@@ -1,4 +1,4 @@
-"""CloudWatch, EventBridge, SNS and Budgets: what notices, and whom it tells."""
+"""CloudWatch, its logs, EventBridge, SNS and Budgets: what notices, and whom it tells."""
 
 from __future__ import annotations
 
@@ -235,6 +235,28 @@ KINDS = (
         outputs={"dashboardArn": "arn:aws:cloudwatch::{account}:dashboard/{dashboardName}"},
         updates=(Call("PutDashboard", ("dashboardBody",)),),
         replaces=("dashboardName",),
+    ),
+    Kind(
+        type="aws:cloudwatch/logGroup:LogGroup",
+        service="logs",
+        create="CreateLogGroup",
+        read="DescribeLogGroups",
+        delete="DeleteLogGroup",
+        id="{name}",
+        keys=("name",),
+        named="name",
+        max_name=512,
+        rename={"name": "logGroupName|logGroupNamePrefix"},
+        found="logGroups[logGroupName={name}]",
+        gone=("ResourceNotFoundException",),
+        outputs={"arn": "arn:aws:logs:{region}:{account}:log-group:{name}"},
+        extras=(Call("PutRetentionPolicy", ("retentionInDays",)),),
+        updates=(
+            Call("PutRetentionPolicy", ("retentionInDays",), when=lambda new: bool(new.get("retentionInDays"))),
+            Call("DeleteRetentionPolicy", ("retentionInDays",), when=lambda new: not new.get("retentionInDays")),
+        ),
+        replaces=("name", "logGroupClass", "kmsKeyId"),
+        tags=Tags("TagResource", "UntagResource", "ListTagsForResource", {"resourceArn": "{arn}"}, "tags", "tagKeys"),
     ),
     Kind(
         type="aws:cloudwatch/eventRule:EventRule",
