@@ -240,8 +240,9 @@ def _write(path: Path, text: str) -> None:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except OSError:  # somebody else's process, or a system without /proc
         return True
-    return True
+    return status.rpartition(")")[2].split()[0] not in ("Z", "X")

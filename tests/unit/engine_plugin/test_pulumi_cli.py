@@ -231,6 +231,15 @@ def test_an_imported_state_that_shows_its_secrets_gets_this_stacks_salt_and_anot
     assert taken(ciphertext="v1:x") == theirs
 
 
+def test_a_killed_cli_that_nobody_has_buried_is_dead_all_the_same() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "print(1)"], stdout=subprocess.DEVNULL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not pulumi_cli._alive(child.pid)
+    child.wait()
+    assert not pulumi_cli._alive(child.pid)
+    assert pulumi_cli._alive(os.getpid())
+
+
 # --- who keeps the state ------------------------------------------------------------------------------------------
 
 
