@@ -63,6 +63,23 @@ def test_an_operation_nobody_has_is_refused_by_name(client: Client) -> None:
     assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [("GET", "/", {"Origin": "https://elsewhere.example"}), ("POST", "/moto-api/reset", {})],
+)
+def test_web_pages_and_motos_own_api_are_turned_away(
+    platform: str, method: str, path: str, headers: dict[str, str]
+) -> None:
+    from http.client import HTTPConnection
+
+    link = HTTPConnection(platform.removeprefix("http://"), timeout=10)
+    link.request(method, path, headers=headers)
+    answer = link.getresponse()
+    assert answer.status == 403
+    assert answer.getheader("access-control-allow-origin") is None
+    link.close()
+
+
 def test_eight_threads_at_once_see_no_error(client: Client) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -49,6 +49,9 @@ class Gateway:
         path = environ.get("PATH_INFO", "/")
         if path == HEALTH_PATH:
             return _send(start_response, 200, self._platform.health())
+        if _is_foreign(environ):
+            message = "The local platform answers programs of this machine, not web pages, and has no moto API."
+            return _error(environ, start_response, 403, "AccessDenied", message)
         environ["RAW_URI"] = environ.get("REQUEST_URI", path)
         state: dict[str, Any] = {"status": "500"}
 
@@ -157,6 +160,13 @@ class Gateway:
         self._platform.log(f"{status} {seconds * 1000:7.1f} ms  {label}")
 
 
+def _is_foreign(environ: Environ) -> bool:
+    """A web page of another origin, opened in a browser on this machine; or moto's own API, which resets everything."""
+    origin = environ.get("HTTP_ORIGIN", "")
+    elsewhere = bool(origin) and not re.match(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:|$)", origin)
+    return elsewhere or environ.get("PATH_INFO", "").startswith("/moto-api/")
+
+
 def _reads_what_waits(service: str, action: str, method: str) -> bool:
     """Whether the runtime should first write what it has gathered: a list of objects, or a look at metrics."""
     return (service == "s3" and method == "GET") or (service == "cloudwatch" and action.startswith(_READS))
@@ -197,7 +207,7 @@ def _send(start_response: StartResponse, status: int, payload: dict[str, Any]) -
 
 def _error(environ: Environ, start_response: StartResponse, status: int, code: str, message: str) -> Iterable[bytes]:
     """An error in the protocol of the request: JSON, XML of the query protocol, or S3's XML."""
-    reason = {400: "Bad Request", 500: "Internal Server Error"}[status]
+    reason = {400: "Bad Request", 403: "Forbidden", 500: "Internal Server Error"}[status]
     content_type = environ.get("CONTENT_TYPE", "")
     if content_type.startswith("application/x-www-form-urlencoded"):
         kind = "text/xml"

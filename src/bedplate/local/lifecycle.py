@@ -180,7 +180,7 @@ def _launch(project_dir: str | Path, state_dir: Path, port: int | None, timeout_
 def _environment() -> dict[str, str]:
     """The server's environment: nothing of the caller's AWS settings may reach it, or the jobs that it starts."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BEDPLATE_", "MOTO_", "PULUMI_"))}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
+    return {**kept, "PYTHONUNBUFFERED": "1", "MOTO_DISABLE_GLOBAL_CORS": "true"}
 
 
 def _port_taken(port: int) -> PlatformError:
