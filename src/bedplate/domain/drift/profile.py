@@ -167,7 +167,7 @@ def _counted(edges: Floats, ordered: Floats, nulls: int) -> NumericProfile:
     below = np.searchsorted(ordered, edges, side="right")
     counts = np.diff(below, prepend=0, append=len(ordered)).astype(np.int64)
     low, high = (float(ordered[0]), float(ordered[-1])) if len(ordered) else (np.inf, -np.inf)
-    return NumericProfile(edges, counts, nulls, float(ordered.sum()), float(np.dot(ordered, ordered)), low, high)
+    return NumericProfile(edges, counts, nulls, float(ordered.sum()), float(np.square(ordered).sum()), low, high)
 
 
 def _most(unseen: Mapping[str, int]) -> dict[str, int]:
