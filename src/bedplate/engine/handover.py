@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from bedplate.engine.plugin import intent_of
 from bedplate.engine.pulumi_cli import Places
-from bedplate.engine.store import Paths
+from bedplate.engine.store import INTENT_KEY, Paths
 
 Engine = Literal["embedded", "pulumi"]
 
@@ -33,9 +34,22 @@ class Handover:
         keeper = self.keeper()
         if keeper == engine or not self._files[keeper].exists():
             return None
-        document = json.loads(self._files[keeper].read_bytes())
-        deployment = document["deployment"] if keeper == "embedded" else document["checkpoint"]["latest"]
-        return {"version": document["version"], "deployment": deployment or {}}
+        if keeper == "embedded":
+            document: dict[str, Any] = json.loads(self._files[keeper].read_bytes())
+            return {"version": document["version"], "deployment": document["deployment"]}
+        version, deployment = self._pulumis()
+        return {"version": version, "deployment": _with_intents(deployment)}
+
+    def interrupted(self) -> tuple[str, ...]:
+        """URNs of what the CLI was at when it was killed, while it kept the state."""
+        if self.keeper() != "pulumi" or not self._files["pulumi"].exists():
+            return ()
+        pending = self._pulumis()[1].get("pending_operations") or ()
+        return tuple(operation["resource"]["urn"] for operation in pending)
+
+    def _pulumis(self) -> tuple[int, dict[str, Any]]:
+        document = json.loads(self._files["pulumi"].read_bytes())
+        return document["version"], document["checkpoint"].get("latest") or {}
 
     def taken(self, engine: Engine) -> None:
         """From now on the state is this engine's."""
@@ -45,3 +59,13 @@ class Handover:
         temporary = self._marker.with_suffix(".engine.tmp")
         temporary.write_text(engine + "\n", encoding="utf-8")
         temporary.replace(self._marker)
+
+
+def _with_intents(deployment: dict[str, Any]) -> dict[str, Any]:
+    """The CLI's interrupted creates, with what our plugin tagged them with: so the embedded engine finds them."""
+    ids = {r["urn"]: r.get("id", "") for r in deployment.get("resources") or () if not r.get("delete")}
+    pending = [
+        {**operation, INTENT_KEY: intent_of(operation["resource"]["urn"], ids.get(operation["resource"]["urn"], ""))}
+        for operation in deployment.get("pending_operations") or ()
+    ]
+    return {**deployment, "pending_operations": pending} if pending else deployment

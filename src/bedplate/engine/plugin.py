@@ -128,7 +128,7 @@ class Plugin:
 
         with _told(context):
             inputs = reveal(from_struct(request.properties))
-            intent = "" if request.preview else str(uuid.uuid4())
+            intent = "" if request.preview else intent_of(request.urn, self._replaced(request.urn))
             made = self._provider.create(request.urn, _type(request), inputs, request.preview, intent)
             return provider_pb2.CreateResponse(id=made.id, properties=to_struct(made.outputs))
 
@@ -173,8 +173,19 @@ class Plugin:
             return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
 
     def _seed(self, urn: str) -> bytes:
+        return hashlib.sha256(f"{urn}\n{self._replaced(urn)}".encode()).digest()
+
+    def _replaced(self, urn: str) -> str:
         with self._lock:
-            return hashlib.sha256(f"{urn}\n{self._ids.get(urn, '')}".encode()).digest()
+            return self._ids.get(urn, "")
+
+
+def intent_of(urn: str, replaced: str) -> str:
+    """What a create is tagged with, so that it is found again after a kill; `replaced` is the id it replaces, or "".
+
+    The real engine writes no intent down before a create, so it has to follow from what its state says.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{urn}\n{replaced}"))
 
 
 # --- the wire -----------------------------------------------------------------------------------------------------

@@ -220,6 +220,7 @@ class Stack:
         started = time.perf_counter()
         with self._translated(watch):
             stack = self._select(create=create)
+            self._refuse_after_interruption()
             result = call(stack, watch.event)
         outputs = getattr(result, "outputs", None) or {}
         return Update(
@@ -238,7 +239,7 @@ class Stack:
             work_dir=str(self.work_dir), pulumi_command=self._pulumi(), env_vars=self._environment
         )
         if self._endpoint_url is not None:
-            handover = Handover(self._state_dir, Project.load(self.work_dir).name, self.name)
+            handover = self._handover()
             state = handover.due(self.engine)
             if state is not None:
                 stack = automation.Stack.create_or_select(self.name, workspace)
@@ -247,6 +248,22 @@ class Stack:
         if create:
             return automation.Stack.create_or_select(self.name, workspace)
         return automation.Stack.select(self.name, workspace)
+
+    def _handover(self) -> Handover:
+        return Handover(self._state_dir, Project.load(self.work_dir).name, self.name)
+
+    def _refuse_after_interruption(self) -> None:
+        """The CLI would make again what a killed run of it was making; the embedded engine finds it."""
+        if self.engine == "embedded" or self._endpoint_url is None:
+            return
+        urns = self._handover().interrupted()
+        if urns:
+            names = ", ".join(sorted({name_of(urn) for urn in urns}))
+            raise PlatformError(
+                f"The last run of the Pulumi CLI was interrupted while at work on {names}; the embedded engine finds "
+                "out what became of it, and either engine goes on from there",
+                next_step=f"bedplate up --engine embedded --stack {self.name}",
+            )
 
     def _pulumi(self) -> Any:
         """What stands in for the CLI, or the CLI."""

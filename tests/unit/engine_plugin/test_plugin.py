@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
-from bedplate.engine.plugin import aws, refuse_foreign_endpoints, serve
+from bedplate.engine.plugin import aws, intent_of, refuse_foreign_endpoints, serve
 from bedplate.engine.protocol import (
     UNKNOWN,
     Changes,
@@ -92,11 +92,14 @@ def test_a_preview_says_what_will_be_known_later_and_makes_nothing(stub: Any, pr
     assert provider.intents == [""]
 
 
-def test_every_create_has_an_intent_of_its_own(stub: Any, provider: Recorder) -> None:
-    assert stub.Create(create(x=1)).id == "a-1"
-    assert stub.Create(create(x=1)).id == "a-2"
+def test_a_create_is_tagged_with_what_follows_from_the_state_and_a_replacement_with_another(
+    stub: Any, provider: Recorder
+) -> None:
+    stub.Create(create(x=1))
+    stub.Diff(provider_pb2.DiffRequest(urn=URN, id="a-1"))
+    stub.Create(create(x=1))
+    assert provider.intents == [intent_of(URN, ""), intent_of(URN, "a-1")]
     assert len(set(provider.intents)) == 2
-    assert all(provider.intents)
 
 
 def test_secrets_go_in_as_plain_values_and_come_out_marked(stub: Any, provider: Recorder) -> None:

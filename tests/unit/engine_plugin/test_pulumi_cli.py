@@ -17,6 +17,7 @@ from bedplate.engine import pulumi_cli
 from bedplate.engine.handover import Handover
 from bedplate.engine.launcher import write_launcher
 from bedplate.engine.lock import hold
+from bedplate.engine.plugin import intent_of
 from bedplate.engine.pulumi_cli import LocalCommand, Places
 from bedplate.engine.store import Paths
 from bedplate.errors import Locked, PlatformError, UsageError
@@ -247,17 +248,37 @@ def test_the_state_is_taken_over_only_from_an_engine_that_keeps_one(tmp_path: Pa
     handover = Handover(tmp_path, "shop", "local")
     assert handover.keeper() == "embedded"
     assert handover.due("pulumi") is None
-    (tmp_path / "local.json").write_text('{"version": 3, "deployment": {"resources": [1]}}')
+    (tmp_path / "local.json").write_text('{"version": 3, "deployment": {"resources": [{"urn": "a"}]}}')
     assert handover.due("embedded") is None
-    assert handover.due("pulumi") == {"version": 3, "deployment": {"resources": [1]}}
+    assert handover.due("pulumi") == {"version": 3, "deployment": {"resources": [{"urn": "a"}]}}
     handover.taken("pulumi")
     assert handover.due("pulumi") is None
     theirs = Places(tmp_path.resolve()).checkpoint("shop", "local")
     theirs.parent.mkdir(parents=True)
-    theirs.write_text('{"version": 3, "checkpoint": {"stack": "s", "latest": {"resources": [2]}}}')
-    assert handover.due("embedded") == {"version": 3, "deployment": {"resources": [2]}}
+    theirs.write_text('{"version": 3, "checkpoint": {"stack": "s", "latest": {"resources": [{"urn": "b"}]}}}')
+    assert handover.due("embedded") == {"version": 3, "deployment": {"resources": [{"urn": "b"}]}}
     handover.taken("embedded")
     assert handover.keeper() == "embedded"
+
+
+def test_what_the_cli_was_interrupted_in_is_handed_over_with_the_intents_of_our_plugin(tmp_path: Path) -> None:
+    handover = Handover(tmp_path, "shop", "local")
+    handover.taken("pulumi")
+    assert handover.interrupted() == ()
+    urns = [f"urn:pulumi:local::shop::aws:kms/key:Key::{name}" for name in ("new", "replaced")]
+    resources = [{"urn": urns[1], "id": "gone", "delete": True}, {"urn": urns[1], "id": "k-1"}]
+    pending = [{"type": "creating", "resource": {"urn": urn}} for urn in urns]
+    theirs = Places(tmp_path.resolve()).checkpoint("shop", "local")
+    theirs.parent.mkdir(parents=True)
+    latest = {"resources": resources, "pending_operations": pending}
+    theirs.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
+    assert handover.interrupted() == tuple(urns)
+    document = handover.due("embedded")
+    assert document is not None
+    intents = [operation["intent"] for operation in document["deployment"]["pending_operations"]]
+    assert intents == [intent_of(urns[0], ""), intent_of(urns[1], "k-1")]
+    handover.taken("embedded")
+    assert handover.interrupted() == ()
 
 
 def test_the_launcher_is_written_once_and_again_when_it_has_to_say_something_else(tmp_path: Path) -> None:
