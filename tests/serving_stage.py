@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import time
+from pathlib import Path
 from typing import Any
 
 from bedplate.domain.names import VARIANT, bucket
@@ -77,6 +78,8 @@ def approved(
     path = stage.data("holdout.parquet", rows=400, seed=7)
     s3.put_object(Bucket=data, Key="datasets/churn/by-hand/holdout.parquet", Body=path.read_bytes())
     s3.put_object(Bucket=data, Key="datasets/churn/by-hand/train.parquet", Body=path.read_bytes())
+    evaluation = f"evaluations/churn/by-hand-{split}-{sign}"
+    s3.put_object(Bucket=artifacts, Key=f"{evaluation}/predictions.parquet", Body=_predictions(path, split, sign))
     arn = stage.session.client("sagemaker").create_model_package(
         ModelPackageGroupName=stage.names.package_group,
         InferenceSpecification={
@@ -94,6 +97,21 @@ def approved(
             "model": "churn",
             "data_uri": f"s3://{data}/datasets/churn/by-hand/train.parquet",
             "holdout_uri": f"s3://{data}/datasets/churn/by-hand/holdout.parquet",
+            "evaluation_uri": f"s3://{artifacts}/{evaluation}/evaluation.json",
         },
     )["ModelPackageArn"]
     return int(arn.rpartition("/")[2])
+
+
+def _predictions(holdout: Path, split: float, sign: int) -> bytes:
+    """What `INFERENCE` answers to the holdout, as an evaluation leaves it."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(holdout)
+    age, left = (rows.column(name).to_numpy().astype(float) for name in ("age", "left"))
+    prediction = 1 / (1 + np.exp(-sign * (age - split) / 5))
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"id": rows.column("id"), "label": left, "prediction": prediction}), sink)
+    return sink.getvalue()

@@ -110,6 +110,8 @@ def _record(line: bytes) -> Record | None:
     try:
         found = orjson.loads(line)
         data, meta = found["captureData"], found["eventMetadata"]
+        if str(meta.get("inferenceId") or "").startswith("bedplate-"):  # asked by a deploy or a status, by no customer
+            return None
         asked = data["endpointInput"]
         kind = _kind(asked)
         rows = rows_of(_body(asked), kind)

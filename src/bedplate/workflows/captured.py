@@ -12,6 +12,8 @@ from bedplate.domain.release import version_told
 from bedplate.workflows.platform import Platform
 
 READERS = 16
+OURS = "bedplate-"
+"""InferenceIds of requests that we sent to see who answers; they are no customer's, and are not read."""
 WINDOWS = (timedelta(minutes=10), timedelta(hours=2), timedelta(days=2), timedelta(days=30), timedelta(days=400))
 """How far back is looked, until enough is found."""
 
@@ -36,6 +38,8 @@ def latest(
         uris = [uri for uri in _files(platform, model, end - window, end) if uri not in seen]
         seen |= set(uris)
         for record in _records(platform, list(reversed(uris))):
+            if (record.inference_id or "").startswith(OURS):
+                continue
             if version is None or (record.release and version_told(record.release) == version):
                 found.append(record)
             if sum(len(r.answers) for r in found) >= answers:

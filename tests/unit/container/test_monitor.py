@@ -173,6 +173,16 @@ def test_answers_of_other_versions_do_not_count(baseline):
     assert found.features["x"].n == ROWS
 
 
+def test_requests_of_our_own_that_prove_who_answers_do_not_count(baseline):
+    ours = record([{"x": 1.0}], [0.5])
+    ours["eventMetadata"]["inferenceId"] = "bedplate-proof"
+    customers = record([{"x": 2.0}], [0.5])
+    customers["eventMetadata"]["inferenceId"] = "order-7"
+    capture(baseline, ours, customers)
+    monitor.main()
+    assert report(baseline).rows == 1
+
+
 def test_only_requests_of_the_asked_time_count(baseline, monkeypatch):
     capture(baseline, *(record([{"x": 1.0}], [0.5], at=f"2026-11-21T0{hour}:00:00Z") for hour in (1, 2, 3)))
     monkeypatch.setenv("start_time", "2026-11-21T02:00:00Z")
