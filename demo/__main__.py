@@ -5,6 +5,7 @@ Every figure is computed then and there, on the local platform, from the real fl
 
 from __future__ import annotations
 
+import email
 import importlib.util
 import sys
 import time
@@ -13,8 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from demo.stage import Meanwhile, Stage, StoryError, console
-from demo.traffic import Application, Batch, InBackground, batches
+from demo.traffic import Application, Feed, InBackground
 
 ROOT = Path(__file__).parents[1]
 MODEL = "flight-delay"
@@ -51,11 +55,11 @@ def tell(stage: Stage) -> None:
     stage.run(f"approve {MODEL}:1 --reason 'All gates passed on the holdout of May and June'")
 
     stage.chapter("A guarded canary", "A tenth of the traffic first, watched by alarms; release 0 answers the rest.")
-    application, feed = Application(client(), endpoint(stage)), iter(live.result())
+    application, feed = Application(client(), endpoint(stage)), live.result()
     with InBackground(application, feed):
         stage.run(f"deploy {MODEL}:1 --yes")
-    broken = flights.submit(write_data, "broken-feed", "2013-01", "2013-06", shuffle=BROKEN)
-    send_until(stage, application, feed, "Oct")
+    broken = flights.submit(write_data, "broken-feed", "2013-01", "2013-06", late_minutes=BROKEN_LATE_MINUTES)
+    send_until(stage, application, feed, "2013-10")
 
     stage.chapter(
         "Drift, found before customers find it", "Labels arrive late. What was answered is held against the baseline."
@@ -66,7 +70,11 @@ def tell(stage: Stage) -> None:
     stage.run(f"monitor run {MODEL}", expect=3)
     fresh = flights.submit(write_data, "fresh", "2013-01", "2013-09")
 
-    stage.chapter("A broken feed", f"Somebody upstream shuffles `{BROKEN}`. The script runs as ever; the gates see it.")
+    stage.chapter(
+        "A broken feed",
+        f"Upstream, somebody counts a flight as late from {BROKEN_LATE_MINUTES} minutes on instead of 15. "
+        "The script runs as ever; the gates see it.",
+    )
     stage.run(f"train {MODEL} --data {broken.result()}")
     renewed = Meanwhile(f"train {MODEL} --data {fresh.result()}")
     stage.run(f"evaluate {MODEL}:2", expect=3)
@@ -110,79 +118,79 @@ def tell(stage: Stage) -> None:
     stage.say(f"The report, readable offline: [bold]{REPORT}[/bold]")
 
 
-BROKEN = "hour"
+BROKEN_LATE_MINUTES = 0
+ROWS_A_REQUEST = 130
+"""About as many flights as leave New York in three hours."""
 
 
 def make_room() -> None:
     """Start from nothing: what an earlier demo left is removed, what somebody else made is not."""
     from bedplate.local.lifecycle import reset, status
+    from bedplate.wiring import forget_local_stacks
 
-    now = status(ROOT)
-    if now.state_dir.exists() and any(now.state_dir.iterdir()) and not MARKER.exists():
+    held = Path(status(ROOT).state_dir)
+    if (held / "state.db").exists() and not MARKER.exists():
         raise StoryError(
-            f"the local platform of this project holds something that the demo did not make ({now.state_dir}). "
+            f"the local platform of this project holds something that the demo did not make ({held}). "
             "Keep it and run: BEDPLATE_STATE_DIR=.bedplate-demo make demo. Or remove it: bedplate local reset"
         )
     reset(ROOT)
+    forget_local_stacks(ROOT)
     WORK.mkdir(parents=True, exist_ok=True)
     MARKER.write_text("made by `make demo`; the next one starts afresh\n")
 
 
-def write_data(name: str, first: str, last: str, *, shuffle: str | None = None) -> Path:
+def write_data(name: str, first: str, last: str, **broken: int) -> Path:
     path = WORK / f"{name}.parquet"
-    prepare().prepare(first, last, shuffle=shuffle).to_parquet(path, index=False)
+    flights = prepare()
+    pq.write_table(flights.to_arrow(flights.prepare(first, last, **broken)), path)
     return path
 
 
-def live_flights() -> list[Batch]:
+def live_flights() -> Feed:
     from bedplate.settings import load_model
 
     data = load_model(ROOT, MODEL).data
-    columns = [*data.keys, *data.features]
-    return list(batches(prepare().prepare("2013-07", "2013-12"), columns))
+    return Feed(prepare().prepare("2013-07", "2013-12"), [*data.keys, *data.features])
 
 
 def write_labels(first: str, last: str) -> Path:
     path = WORK / "labels.parquet"
-    prepare().prepare(first, last)[["flight_id", "delayed"]].to_parquet(path, index=False)
+    pq.write_table(pa.Table.from_pandas(prepare().prepare(first, last)[["flight_id", "delayed"]]), path)
     return path
 
 
-def send_until(stage: Stage, application: Application, feed: Any, month: str) -> None:
-    """Send everything before `month` as fast as it is answered, on four connections."""
+def send_until(stage: Stage, application: Application, feed: Feed, month: str) -> None:
+    """Send every flight before `month` as fast as it is answered, on four connections."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    start, sent = time.perf_counter(), 0
-    upcoming = []
-    for batch in feed:
-        upcoming.append(batch)
-        if batch[0].endswith(month):
-            break
+    start, left = time.perf_counter(), feed.left(month)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Real flights arrive", total=len(upcoming))
+        task = progress.add_task("Real flights arrive", total=left)
+
+        def keep_sending() -> None:
+            while (taken := feed.take(ROWS_A_REQUEST, before=month))[1]:
+                application.send(*taken)
+                progress.update(task, advance=taken[1], description=f"Real flights arrive, {feed.day}")
+
         with ThreadPoolExecutor(4) as pool:
-            for batch, _ in zip(upcoming, pool.map(application.send, upcoming), strict=True):
-                sent += batch[2]
-                progress.update(task, advance=1, description=f"Real flights arrive, {batch[0]}")
-    taken = time.perf_counter() - start
-    stage.say(
-        f"{sent:,} flights of July to September, {len(upcoming):,} requests: {taken:.1f} s, {sent / taken:,.0f}/s"
-    )
+            for done in [pool.submit(keep_sending) for _ in range(4)]:
+                done.result()
+    took = time.perf_counter() - start
+    stage.say(f"{left:,} flights of July to September, {ROWS_A_REQUEST} a request: {took:.1f} s, {left / took:,.0f}/s")
 
 
 def wait_for_alert(stage: Stage, *, timeout_s: float = 20.0) -> None:
     """Finance's own queue gets the budget's message."""
     from bedplate.local.lifecycle import status
 
-    outbox = status(ROOT).state_dir / "outbox"
+    outbox = Path(status(ROOT).state_dir) / "outbox"
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        mails = sorted(outbox.glob("*.eml"))
-        if mails:
-            import email
-
-            message = email.message_from_bytes(mails[0].read_bytes())
+        mails = [email.message_from_bytes(path.read_bytes()) for path in sorted(outbox.glob("*.eml"))]
+        message = next((mail for mail in mails if "budget" in mail["Subject"].lower()), None)
+        if message is not None:
             stage.say(f"Mail to [bold]{message['To']}[/bold]: {message['Subject']}")
             return
         time.sleep(0.5)

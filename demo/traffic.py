@@ -5,29 +5,48 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import itemgetter
 from types import TracebackType
 from typing import Any
 
 import pandas as pd
 
-Batch = tuple[str, bytes, int]
-"""The day, the request's body (JSON Lines), and how many flights it holds."""
 
+class Feed:
+    """Flights in the order of their departure, as lines of JSON; every caller takes the next ones."""
 
-def batches(flights: pd.DataFrame, columns: list[str], *, hours: int = 3) -> Iterator[Batch]:
-    """One request for every `hours` of departures."""
-    import orjson
+    def __init__(self, flights: pd.DataFrame, columns: list[str]) -> None:
+        import orjson
 
-    window = flights["scheduled_departure"].dt.floor(f"{hours}h")
-    rows = flights[columns].assign(scheduled_departure=flights["scheduled_departure"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    records = rows.astype(object).where(rows.notna(), None).to_dict(orient="records")
-    for start, group in groupby(zip(window, records, strict=True), key=itemgetter(0)):
-        lines = [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) for _, record in group]
-        yield f"{start:%d %b}", b"\n".join(lines), len(lines)
+        rows = flights[columns].assign(
+            scheduled_departure=flights["scheduled_departure"].dt.strftime("%Y-%m-%dT%H:%MZ")
+        )
+        names = list(rows.columns)
+        values = zip(*(rows[name].astype(object).where(rows[name].notna(), None) for name in names), strict=True)
+        self._lines = [
+            orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_SERIALIZE_NUMPY) for row in values
+        ]
+        self._months = flights["scheduled_departure"].dt.strftime("%Y-%m").tolist()
+        self._days = flights["scheduled_departure"].dt.strftime("%d %B").tolist()
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def take(self, rows: int, *, before: str | None = None) -> tuple[bytes, int]:
+        """A request's body, and how many flights it holds: fewer than `rows` at the end or at month `before`."""
+        with self._lock:
+            start = self._next
+            end = min(start + rows, len(self._lines))
+            while before and end > start and self._months[end - 1] >= before:
+                end -= 1
+            self._next = end
+            return b"\n".join(self._lines[start:end]), end - start
+
+    def left(self, before: str) -> int:
+        return sum(month < before for month in self._months[self._next :])
+
+    @property
+    def day(self) -> str:
+        return self._days[min(self._next, len(self._days) - 1)]
 
 
 @dataclass
@@ -39,43 +58,42 @@ class Application:
     answered: Counter[str] = field(default_factory=Counter)
     failed: int = 0
 
-    def send(self, batch: Batch) -> str:
-        """Send one request; returns the release that answered."""
-        _, body, rows = batch
+    def send(self, body: bytes, rows: int) -> None:
         answer = self.client.invoke_endpoint(
             EndpointName=self.endpoint, Body=body, ContentType="application/jsonlines", Accept="application/jsonlines"
         )
         answer["Body"].read()
         said = dict(part.split("=", 1) for part in answer.get("CustomAttributes", "").split(";") if "=" in part)
-        release = said.get("release", "?")
-        self.answered[release] += rows
-        return release
+        self.answered[said.get("release", "?")] += rows
 
 
 class InBackground:
-    """Keeps sending while something else goes on, at a steady pace, until the `with` block ends."""
+    """Keeps sending small requests on two connections while something else goes on, until the `with` block ends."""
 
-    def __init__(self, application: Application, feed: Iterator[Batch], *, pause_s: float = 0.03) -> None:
-        self.application, self.feed, self.pause_s = application, feed, pause_s
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
+    def __init__(self, application: Application, feed: Feed, *, rows: int = 10, pause_s: float = 0.004) -> None:
+        self._application, self._feed, self._rows, self._pause_s = application, feed, rows, pause_s
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(2)]
 
     def _run(self) -> None:
-        for batch in self.feed:
-            if self.stop.is_set():
+        while not self._stop.is_set():
+            body, rows = self._feed.take(self._rows)
+            if not rows:
                 return
             try:
-                self.application.send(batch)
+                self._application.send(body, rows)
             except Exception:  # an application goes on when one request fails; the story tells how many did
-                self.application.failed += 1
-            time.sleep(self.pause_s)
+                self._application.failed += 1
+            time.sleep(self._pause_s)
 
     def __enter__(self) -> InBackground:
-        self.thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop.set()
-        self.thread.join(timeout=30)
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=30)

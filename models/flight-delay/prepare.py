@@ -36,12 +36,15 @@ KEPT = [
 COLUMNS = ["flight_id", "scheduled_departure", *FEATURES, "delayed"]
 
 
-def prepare(first: str = "2013-01", last: str = "2013-12", *, shuffle: str | None = None) -> pd.DataFrame:
+def prepare(
+    first: str = "2013-01", last: str = "2013-12", *, shuffle: str | None = None, late_minutes: int = LATE_MINUTES
+) -> pd.DataFrame:
     """Flights from month `first` to month `last` (New York time, both `2013-mm` and included), in order of departure.
 
     `scheduled_departure` is UTC; `hour` and `minute` are New York's. Cancelled and diverted flights never arrived and
     are left out. `shuffle` breaks the feed on purpose: that feature's values belong to other flights of the table. With
     `hour`, all that is looked up by the hour is broken with it (minute, congestion, weather); key, time and label stay.
+    `late_minutes` breaks the label instead: from how many minutes on a flight is late, 15 for everybody else.
     """
     months = _month(first), _month(last)
     if shuffle is not None and shuffle not in FEATURES:
@@ -50,7 +53,7 @@ def prepare(first: str = "2013-01", last: str = "2013-12", *, shuffle: str | Non
     table["departures_same_hour"] = table.groupby(["origin", "time_hour"])["flight"].transform("size")
     table = table[table["month"].between(*months) & table["arr_delay"].notna()].reset_index(drop=True)
     table["scheduled_departure"] = (table["time_hour"] + pd.to_timedelta(table["minute"], unit="min")).dt.as_unit("us")
-    table["delayed"] = (table["arr_delay"] > LATE_MINUTES).astype("int64")
+    table["delayed"] = (table["arr_delay"] > late_minutes).astype("int64")
     others = np.random.default_rng(SHUFFLE_SEED).permutation(len(table))
     if shuffle == "hour":
         table = _with_hours_of(table, others)
@@ -139,9 +142,15 @@ def main() -> None:
     )
     parser.add_argument("--to", dest="last", default="2013-12", metavar="2013-MM", help="last (default %(default)s)")
     parser.add_argument("--shuffle", metavar="FEATURE", help="break the feed: values of another flight")
+    parser.add_argument(
+        "--late-minutes",
+        type=int,
+        default=LATE_MINUTES,
+        help="break the label: late from here on (default %(default)s)",
+    )
     args = parser.parse_args()
     try:
-        table = prepare(args.first, args.last, shuffle=args.shuffle)
+        table = prepare(args.first, args.last, shuffle=args.shuffle, late_minutes=args.late_minutes)
     except ValueError as exc:
         parser.error(str(exc))
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -84,7 +84,7 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MonitoringExecution:
-    """One run of a monitoring schedule. `status` is SageMaker's: `Completed`, `CompletedWithViolations`, `Failed` ..."""
+    """One run of a monitoring schedule. `status` is SageMaker's: `Completed`, `Failed` ..."""
 
     scheduled_at: datetime
     status: str
@@ -276,12 +276,17 @@ class AlarmState:
 
 @dataclass(frozen=True, slots=True)
 class GuardAlarm:
-    """An alarm on one metric's maximum; `period_s` of 10 or 30 is high resolution."""
+    """An alarm on how far `candidate`'s answers are from `champion`'s in the same period, in the champion's `bins`.
+
+    The figure is `domain.guard.expressions`'; `period_s` of 10 or 30 is high resolution.
+    """
 
     name: str
-    namespace: str
-    metric: str
-    dimensions: Mapping[str, str]
+    endpoint: str
+    candidate: str
+    champion: str
+    bins: int
+    min_answers: int
     threshold: float
     period_s: int
     topic_arn: str | None

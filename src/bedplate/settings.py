@@ -197,9 +197,9 @@ class Rollout(Edge):
     """How long each step is watched before the next one. SageMaker allows at most 3,600 s."""
     keep_releases: int = Field(default=5, ge=2)
     max_prediction_shift: float = Field(default=0.25, gt=0)
-    """PSI of the canary's answers against the champion's that raises its alarm (0.25: Siddiqi's 'significant')."""
+    """PSI of the canary's answers against the champion's at the same time that raises its alarm (0.25: Siddiqi)."""
     min_answers: int = Field(default=300, ge=50)
-    """Answers before the shift is judged; below 300, PSI of equal distributions often exceeds 0.1."""
+    """Answers of canary and champion each, in one period, before the shift is judged; with fewer it is mostly noise."""
 
 
 class Monitor(Edge):

@@ -164,6 +164,13 @@ def state_dir(project_dir: Path) -> Path:
     return Path(named).resolve() if named else project_dir / ".bedplate"
 
 
+def forget_local_stacks(project_dir: Path) -> None:
+    """Remove the embedded engine's state: what it describes is gone with the local platform."""
+    import shutil
+
+    shutil.rmtree(state_dir(project_dir) / "state", ignore_errors=True)
+
+
 def _local_url(project_dir: Path) -> str:
     from bedplate.local.lifecycle import ensure_running
 

@@ -9,9 +9,12 @@ from typing import Any
 
 from bedplate.aws.errors import translated
 from bedplate.aws.session import Session
+from bedplate.domain.guard import NAMESPACE, expressions
 from bedplate.ports import AlarmState, GuardAlarm
 
 _NAMES_A_CALL = 100
+SHIFT = "AnswerShift"
+"""Label of a guard alarm's figure, as people read it."""
 
 
 class CloudWatchMetrics:
@@ -33,24 +36,23 @@ class CloudWatchMetrics:
                     alarm.get("StateReason", ""),
                     alarm["StateUpdatedTimestamp"],
                     alarm["AlarmArn"],
-                    alarm.get("MetricName"),
+                    alarm.get("MetricName") or _watched(alarm.get("Metrics", ())),
                     alarm.get("Threshold"),
                     _figure(alarm.get("StateReasonData")),
                 )
         return found
 
     def put_alarm(self, alarm: GuardAlarm) -> None:
-        """Create the alarm, or make it what is asked for; missing data is not a breach, one breach is enough."""
+        """Create the alarm, or make it what is asked for; missing data is not a breach, one breach is enough.
+
+        The limits of metric math in an alarm (10 metrics, 10 expressions) hold for up to five bins.
+        """
         actions = {"AlarmActions": [alarm.topic_arn]} if alarm.topic_arn else {}
         with translated(f"Cannot create alarm {alarm.name}"):
             self._cloudwatch.put_metric_alarm(
                 AlarmName=alarm.name,
-                AlarmDescription=f"{alarm.metric} above {alarm.threshold:g}",
-                Namespace=alarm.namespace,
-                MetricName=alarm.metric,
-                Dimensions=_dimensions(alarm.dimensions),
-                Statistic="Maximum",
-                Period=alarm.period_s,
+                AlarmDescription=f"{SHIFT} of {alarm.candidate} from {alarm.champion} above {alarm.threshold:g}",
+                Metrics=_shift_queries(alarm),
                 EvaluationPeriods=1,
                 DatapointsToAlarm=1,
                 Threshold=alarm.threshold,
@@ -103,6 +105,27 @@ class CloudWatchMetrics:
     @property
     def _cloudwatch(self) -> Any:
         return self._session.client("cloudwatch")
+
+
+def _shift_queries(alarm: GuardAlarm) -> list[dict[str, Any]]:
+    def bin_of(side: str, release: str, number: int) -> dict[str, Any]:
+        dimensions = {"Endpoint": alarm.endpoint, "Release": release, "Bins": alarm.champion}
+        metric = {"Namespace": NAMESPACE, "MetricName": f"Bin{number}", "Dimensions": _dimensions(dimensions)}
+        stat = {"Metric": metric, "Period": alarm.period_s, "Stat": "Sum"}
+        return {"Id": f"{side}{number}", "MetricStat": stat, "ReturnData": False}
+
+    sides = {"c": alarm.candidate, "h": alarm.champion}
+    bins = [bin_of(side, release, i) for side, release in sides.items() for i in range(1, alarm.bins + 1)]
+    math = [
+        {"Id": name, "Expression": text, "Label": SHIFT if name == "shift" else name, "ReturnData": name == "shift"}
+        for name, text in expressions(alarm.bins, alarm.min_answers).items()
+    ]
+    return [*bins, *math]
+
+
+def _watched(queries: Sequence[Mapping[str, Any]]) -> str | None:
+    """The label of the expression that an alarm on metric math watches."""
+    return next((q.get("Label") or q["Id"] for q in queries if q.get("ReturnData", True)), None)
 
 
 def _dimensions(dimensions: Mapping[str, str]) -> list[dict[str, str]]:

@@ -73,8 +73,8 @@ def line(fields: Mapping[str, Any]) -> str:
     """One observation in words.
 
     >>> line({"status": "Updating", "phase": "Baking", "live": "e-v1-0a1b2c3d", "pending": "e-v2-0a1b2c3d",
-    ...       "share": 0.1, "bake_left_s": 12.4, "alarms": {"e-errors": "OK", "e-v2-answers": "ALARM"}, "shift": 0.3})
-    'Updating, Baking: v1 90 %, v2 10 %, 12 s left, shift 0.300, ALARM: e-v2-answers'
+    ...       "share": 0.1, "bake_left_s": 12.4, "alarms": {"e-errors": "OK", "e-v2-answers": "ALARM"}})
+    'Updating, Baking: v1 90 %, v2 10 %, 12 s left, ALARM: e-v2-answers'
     """
     told = []
     live, pending, share = fields.get("live"), fields.get("pending"), fields.get("share")
@@ -86,8 +86,6 @@ def line(fields: Mapping[str, Any]) -> str:
         told.append(f"{fields['bake_left_s']:.0f} s left")
     if fields.get("answers_new") is not None:
         told.append(f"{fields['answers_new']:.0f} answers of the new in the last minute")
-    if fields.get("shift") is not None:
-        told.append(f"shift {fields['shift']:.3f}")
     alarms = fields.get("alarms") or {}
     raised = [name for name, state in alarms.items() if state == "ALARM"]
     if alarms:

@@ -111,8 +111,7 @@ class Application:
 
     def _emit(self) -> None:
         self._timer = None
-        line = self._emission.line(int(self._clock() * 1000))
-        if line is not None:
+        for line in self._emission.lines(int(self._clock() * 1000)):
             self._say(line + b"\n")
 
 

@@ -12,8 +12,8 @@ from bedplate.settings import Serving
 
 CONTENT = "BEDPLATE_CONTENT"
 """Hash of what a release serves, without the rollout's own settings; two releases with the same one answer alike."""
-CHAMPION_ANSWERS = "BEDPLATE_CHAMPION_ANSWERS"
-MIN_ANSWERS = "BEDPLATE_MIN_ANSWERS"
+ANSWER_EDGES = "BEDPLATE_ANSWER_EDGES"
+"""Bins in which a release counts its answers; see `domain.guard.encode`."""
 
 
 def content_hash(
@@ -50,18 +50,16 @@ def release_environment(
     *,
     package_environment: Mapping[str, str],
     content: str,
-    champion_answers: str | None,
-    min_answers: int,
+    answer_edges: str | None,
 ) -> tuple[str, dict[str, str]]:
     """Name of a release and the environment of its container.
 
-    `champion_answers` is an `AnswerProfile` as JSON; None where the champion has none worth comparing with, and then
-    the release measures no shift. The name's digest covers everything in the environment but the name itself.
+    `answer_edges` is what `domain.guard.encode` made, None where there is nothing to count by. The name's digest covers
+    everything in the environment but the name itself.
 
     >>> names = ModelNames("bedplate", "local", "churn")
-    >>> name, env = release_environment(names, 3, package_environment={}, content="c0ffee", champion_answers=None,
-    ...                                 min_answers=300)
-    >>> name == env["BEDPLATE_RELEASE"], env["BEDPLATE_VERSION"], CHAMPION_ANSWERS in env
+    >>> name, env = release_environment(names, 3, package_environment={}, content="c0ffee", answer_edges=None)
+    >>> name == env["BEDPLATE_RELEASE"], env["BEDPLATE_VERSION"], ANSWER_EDGES in env
     (True, '3', False)
     """
     environment = {
@@ -71,8 +69,8 @@ def release_environment(
         "BEDPLATE_ENDPOINT": names.endpoint,
         CONTENT: content,
     }
-    if champion_answers is not None:
-        environment |= {CHAMPION_ANSWERS: champion_answers, MIN_ANSWERS: str(min_answers)}
+    if answer_edges is not None:
+        environment[ANSWER_EDGES] = answer_edges
     name = names.release(version, _sha(environment))
     return name, {**environment, "BEDPLATE_RELEASE": name}
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bedplate import ports
 from bedplate.domain import tags
+from bedplate.domain.guard import Edges, decode, edges_of, encode, period_s
 from bedplate.domain.names import VARIANT, ModelNames
 from bedplate.domain.release import (
+    ANSWER_EDGES,
     CONTENT,
     content_hash,
     fallback_release,
@@ -21,16 +21,12 @@ from bedplate.domain.release import (
 from bedplate.domain.rollout import Observed, Plan, Shift, Target, Way, plan_deploy
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, RolledBack, UsageError
 from bedplate.settings import ModelSpec
-from bedplate.workflows.captured import capture_uri, latest
+from bedplate.workflows.captured import capture_uri
 from bedplate.workflows.execute import Means, Outcome, execute
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.probe import Probe, probe_of
-
-PROFILE_ANSWERS = 5000
-"""Champion's answers that its profile is made of; more make the edges no better."""
-GUARD_PERIOD_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +74,18 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
         serving=spec.serving,
     )
     same = _live_content(platform, seen) == content and version_told(seen.live) == package.version
-    profile, remark = (None, None) if same or seen.busy else champion_profile(platform, spec, names, seen)
+    champions, remark = ((), None) if same or seen.busy else champion_edges(platform, spec, names, seen)
+    own = edges_of(_evaluated_answers(platform, package))
     release, environment = release_environment(
         names,
         package.version,
         package_environment=package.environment,
         content=content,
-        champion_answers=profile,
-        min_answers=spec.rollout.min_answers,
+        answer_edges=encode(own, seen.live, champions),
     )
-    way = _way(spec, names, request, release, guarded=profile is not None)
-    target = Target(release, package.version, same, profile is not None)
+    guarded = bool(champions)
+    way = _way(spec, names, request, release, guarded=guarded)
+    target = Target(release, package.version, same, guarded)
     plan = plan_deploy(seen, target, way, force=request.force)
     if remark and any(isinstance(step, Shift) for step in plan.steps):
         plan = replace(plan, remarks=(*plan.remarks, remark))
@@ -99,7 +96,7 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
         seen=seen,
         probe=_probe(platform, spec, package, plan),
         draft=draft,
-        guard=_guard(platform, spec, names, release, draft.tags) if profile else None,
+        guard=_guard(platform, spec, draft, seen.live, len(champions) + 1, way.bake_s) if guarded else None,
         alarms=_watched(plan, names, seen),
         bake_s=way.bake_s if way.strategy != "all-at-once" else 0,
         data={
@@ -110,7 +107,7 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
             "step_pct": way.step_pct,
             "bake_s": way.bake_s,
             "alarms": list(way.alarms),
-            "guarded": profile is not None,
+            "guarded": guarded,
             "forced": request.force or None,
         },
         reason=request.reason,
@@ -157,45 +154,27 @@ def approved_package(platform: Platform, model: str, version: int | None) -> por
     return package
 
 
-def champion_profile(
-    platform: Platform, spec: ModelSpec, names: ModelNames, seen: Observed
-) -> tuple[str | None, str | None]:
-    """The champion's answers as an `AnswerProfile` in JSON, and a remark: where they come from, or why there are none.
-
-    Its last captured answers; where those are fewer than `rollout.min_answers`, what its evaluation predicted.
-    """
-    champion, needed = seen.live, spec.rollout.min_answers
-    if champion == fallback_release(names.endpoint):
-        return None, f"{spoken(champion)} gives one constant answer: nothing to compare with, so no guard on answers"
-    captured = [
-        a
-        for c in latest(platform, spec.name, answers=PROFILE_ANSWERS, version=version_told(champion))
-        for a in c.answers
-    ]
-    source = f"the last {len(captured):,} captured answers of {spoken(champion)}"
-    if len(captured) < needed:
-        captured = _evaluated_answers(platform, names, version_told(champion))
-        source = f"{len(captured):,} predictions of {spoken(champion)}'s evaluation"
-    if len(captured) < needed:
-        return None, f"{spoken(champion)} has not given {needed} answers yet: no guard on answers"
-    profile = _profile(captured)
-    if profile is None:
-        return None, f"{spoken(champion)} answers everything alike: no guard on answers"
-    return profile, f"guard: PSI of the answers against {source}, at most {spec.rollout.max_prediction_shift:g}"
+def champion_edges(platform: Platform, spec: ModelSpec, names: ModelNames, seen: Observed) -> tuple[Edges, str | None]:
+    """The bins in which the champion counts its answers, and a remark: what guards the canary, or why nothing does."""
+    champion = spoken(seen.live)
+    if seen.live == fallback_release(names.endpoint):
+        return (), f"{champion} gives one constant answer: nothing to compare with, so no guard on answers"
+    try:
+        environment = platform.endpoints.release(seen.config_of(seen.live)).environment
+    except NotFound:
+        environment = {}
+    edges = decode(environment.get(ANSWER_EDGES)).get("", ())
+    if not edges:
+        return (), f"{champion} counts no answers, since it was never evaluated: no guard on answers"
+    return edges, (
+        f"guard: PSI of its answers against {champion}'s at the same time, at most "
+        f"{spec.rollout.max_prediction_shift:g} from {spec.rollout.min_answers} answers on"
+    )
 
 
-def _profile(answers: list[float]) -> str | None:
-    from bedplate.domain.drift import AnswerProfile
-
-    if len(set(answers)) < 2:
-        return None
-    return json.dumps(AnswerProfile.of(answers).to_json(), separators=(",", ":"))
-
-
-def _evaluated_answers(platform: Platform, names: ModelNames, version: int | None) -> list[float]:
-    if not version:
-        return []
-    uri = platform.registry.get(names.package_group, version).metadata.get("evaluation_uri")
+def _evaluated_answers(platform: Platform, package: ports.Package) -> list[float]:
+    """What a version predicted in its evaluation; empty for one that was never evaluated."""
+    uri = package.metadata.get("evaluation_uri")
     predictions = f"{uri.rpartition('/')[0]}/predictions.parquet" if uri else ""
     if not predictions or not platform.objects.exists(predictions):
         return []
@@ -254,16 +233,21 @@ def _draft(
     )
 
 
-def _guard(platform: Platform, spec: ModelSpec, names: ModelNames, release: str, tagged: Any) -> ports.GuardAlarm:
+def _guard(
+    platform: Platform, spec: ModelSpec, draft: ports.ReleaseDraft, champion: str, bins: int, bake_s: int
+) -> ports.GuardAlarm:
+    names = platform.names(spec.name)
     return ports.GuardAlarm(
-        name=names.guard_alarm(release),
-        namespace="Bedplate/Serving",
-        metric="AnswerShift",
-        dimensions={"Endpoint": names.endpoint, "Release": release},
+        name=names.guard_alarm(draft.name),
+        endpoint=names.endpoint,
+        candidate=draft.name,
+        champion=champion,
+        bins=bins,
+        min_answers=spec.rollout.min_answers,
         threshold=spec.rollout.max_prediction_shift,
-        period_s=GUARD_PERIOD_S,
+        period_s=period_s(bake_s),
         topic_arn=platform.outputs.alerts_topic_arn,
-        tags=tagged,
+        tags=draft.tags,
     )
 
 

@@ -94,22 +94,18 @@ def _view(
 
 
 def _figures(platform: Platform, seen: Observed, config: str, now: datetime) -> dict[str, float]:
-    """Answers given in the last minute by the old and the new release, and how far the new one's have shifted."""
+    """Answers given in the last minute by the old and the new release."""
     found: dict[str, float] = {}
-    for key, metric, release, stat in (
-        ("answers_old", "Answers", seen.live, "Sum"),
-        ("answers_new", "Answers", config, "Sum"),
-        ("shift", "AnswerShift", config, "Maximum"),
-    ):
+    for key, release in (("answers_old", seen.live), ("answers_new", config)):
         points = platform.metrics.series(
             "Bedplate/Serving",
-            metric,
+            "Answers",
             {"Endpoint": seen.endpoint, "Release": release},
             start=now - timedelta(seconds=60),
             end=now + timedelta(seconds=10),
             period_s=10,
-            stat=stat,
+            stat="Sum",
         )
         if points:
-            found[key] = points[-1][1] if metric == "AnswerShift" else sum(value for _, value in points)
+            found[key] = sum(value for _, value in points)
     return found

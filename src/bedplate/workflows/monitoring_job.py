@@ -100,7 +100,8 @@ def _hours(platform: Platform, model: str, start: datetime, end: datetime) -> li
     """Folders that hold something, found by leaping from one to the next."""
     prefix = f"{capture_uri(platform, model)}/{platform.names(model).endpoint}/{VARIANT}/"
     last = f"{prefix}{end:%Y/%m/%d/%H/~}"
-    at, found = f"{prefix}{start:%Y/%m/%d/%H/}", []
+    found: list[str] = []
+    at = f"{prefix}{start:%Y/%m/%d/%H/}"
     while True:
         info = next(iter(platform.objects.list(prefix, after=at)), None)
         if info is None or info.uri > last:

@@ -7,20 +7,18 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from bedplate.container.application import Application
 from bedplate.container.emission import Emission
 from bedplate.container.script import ModelWillNotLoad
 from bedplate.container.serve import predictor_of
-from bedplate.domain.drift import AnswerProfile
 
 RELEASE = {"release": "e-v1-0a1b2c3d", "version": "1", "model": "churn"}
 
 
 def emission(**changes) -> Emission:
-    return Emission(**{"endpoint": "e", "release": "e-v1-0a1b2c3d", "champion": None, "min_answers": 300, **changes})
+    return Emission(**{"endpoint": "e", "release": "e-v1-0a1b2c3d", "edges": {}, **changes})
 
 
 class Asked:
@@ -188,39 +186,33 @@ def test_nothing_is_told_without_answers(asked):
     assert asked.lines == []
 
 
-def test_line_counts_only_what_came_since_the_last():
+def test_lines_count_only_what_came_since_the_last():
     told = emission()
     told.add([0.1, 0.3])
-    first = json.loads(told.line(0))
+    (first,) = map(json.loads, told.lines(0))
     assert (first["Answers"], round(first["MeanAnswer"], 3)) == (2, 0.2)
-    assert told.line(1) is None
+    assert told.lines(1) == []
     told.add([0.5])
-    assert json.loads(told.line(2))["Answers"] == 1
+    assert json.loads(told.lines(2)[0])["Answers"] == 1
 
 
-def test_shift_is_told_from_the_minimum_on_and_looks_at_the_latest_answers():
-    rng = np.random.default_rng(0)
-    champion = AnswerProfile.of(rng.random(5000))
-    told = emission(champion=champion, min_answers=500)
-    told.add(rng.random(499).tolist())
-    assert "AnswerShift" not in json.loads(told.line(0))
-    told.add(rng.random(1).tolist())
-    assert json.loads(told.line(1))["AnswerShift"] < 0.1
-    told.add((rng.random(2000) ** 4).tolist())
-    shift = json.loads(told.line(2))
-    assert shift["AnswerShift"] > 0.25
-    assert {"Name": "AnswerShift", "Unit": "None"} in shift["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+def test_answers_are_counted_in_the_releases_own_bins_and_in_the_champions():
+    told = emission(edges={"": (0.2, 0.6), "r-v1": (0.5,)})
+    told.add([0.1, 0.2, 0.3, 0.9])
+    _, own, champions = map(json.loads, told.lines(0))
+    assert (own["Bins"], own["Bin1"], own["Bin2"], own["Bin3"]) == (own["Release"], 2, 1, 1)
+    assert (champions["Bins"], champions["Bin1"], champions["Bin2"]) == ("r-v1", 3, 1)
+    directive = champions["_aws"]["CloudWatchMetrics"][0]
+    assert directive["Dimensions"] == [["Endpoint", "Release", "Bins"]]
+    assert directive["Metrics"][0] == {"Name": "Bin1", "Unit": "Count", "StorageResolution": 1}
 
 
-def test_environment_gives_profile_and_minimum():
-    profile = AnswerProfile.of([0.1, 0.2, 0.3])
-    told = Emission.from_environment(
-        {"BEDPLATE_CHAMPION_ANSWERS": json.dumps(profile.to_json()), "BEDPLATE_MIN_ANSWERS": "2"}
-    )
+def test_environment_gives_the_bins():
+    told = Emission.from_environment({"BEDPLATE_ANSWER_EDGES": '{"r-v1":[0.5]}'})
     told.add([0.1, 0.2])
-    assert "AnswerShift" in json.loads(told.line(0))
-    with pytest.raises(ValueError):
-        Emission.from_environment({"BEDPLATE_CHAMPION_ANSWERS": "nothing"})
+    assert json.loads(told.lines(0)[1])["Bin1"] == 2
+    with pytest.raises(ValueError, match="edges of answers"):
+        Emission.from_environment({"BEDPLATE_ANSWER_EDGES": "nothing"})
 
 
 def test_fallback_starts_without_pandas_pydantic_or_scikit_learn():
@@ -231,7 +223,7 @@ from pathlib import Path
 import uvicorn
 from bedplate.container.serve import predictor_of, Emission
 predictor_of(Path("nowhere"), {{"BEDPLATE_FALLBACK": "0.2"}}).answer(b"{{}}", "", "")
-Emission.from_environment({{}}).line(0)
+Emission.from_environment({{}}).lines(0)
 print([name for name in {heavy!r} if name in sys.modules])
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

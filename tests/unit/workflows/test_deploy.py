@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -59,6 +60,19 @@ def capture(platform: FakePlatform, release: str, answers: list[float], *, minut
     platform.objects.put(key, json.dumps(record).encode())
 
 
+def evaluated(platform: FakePlatform, version: int, predictions: list[float]) -> None:
+    """As if `bedplate evaluate` had put its predictions beside the verdict."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(pa.table({"prediction": predictions}), file)
+    platform.objects.put(f"s3://artifacts/e/v{version}/predictions.parquet", file.getvalue())
+    held = platform.registry.held["bedplate-local-churn"]
+    uri = {"evaluation_uri": f"s3://artifacts/e/v{version}/evaluation.json"}
+    held[:] = [replace(p, metadata={**p.metadata, **uri}) if p.version == version else p for p in held]
+
+
 def test_the_newest_approved_version_goes_live_and_proves_it_by_answering(platform: FakePlatform) -> None:
     outcome = run(platform)
     assert outcome.live == rolling(platform).live[E]
@@ -108,27 +122,25 @@ def test_the_fallback_as_champion_leaves_no_guard_and_says_so(platform: FakePlat
     assert platform.metrics.guards == {}
 
 
-def test_the_champions_captured_answers_become_the_guard(platform: FakePlatform) -> None:
+def test_a_champion_that_was_never_evaluated_leaves_no_guard_and_says_so(platform: FakePlatform) -> None:
+    run(platform, version=1)
+    prepared = prepare(platform, DeployRequest("churn", 2))
+    assert any("never evaluated" in remark for remark in prepared.plan.remarks)
+    assert prepared.means.guard is None
+
+
+def test_the_canary_is_guarded_in_the_champions_own_bins(platform: FakePlatform) -> None:
+    evaluated(platform, 1, [i / 400 for i in range(400)])
     champion = run(platform, version=1).live
-    capture(platform, champion, [i / 400 for i in range(400)])
     outcome = run(platform, version=2)
     (guard,) = platform.metrics.guards.values()
-    assert guard.dimensions == {"Endpoint": E, "Release": outcome.live}
-    assert (guard.threshold, guard.metric) == (0.25, "AnswerShift")
-    environment = rolling(platform).held[outcome.live].environment
-    profile = json.loads(environment["BEDPLATE_CHAMPION_ANSWERS"])
-    assert sum(profile["counts"]) == 400
-    assert len(environment["BEDPLATE_CHAMPION_ANSWERS"]) < 1024
-    assert environment["BEDPLATE_MIN_ANSWERS"] == "300"
+    assert (guard.endpoint, guard.candidate, guard.champion) == (E, outcome.live, champion)
+    assert (guard.threshold, guard.min_answers, guard.bins) == (0.25, 300, 5)
+    told_edges = json.loads(rolling(platform).held[outcome.live].environment["BEDPLATE_ANSWER_EDGES"])
+    assert told_edges == {champion: [0.1975, 0.3975, 0.5975, 0.7975]}
+    own = json.loads(rolling(platform).held[champion].environment["BEDPLATE_ANSWER_EDGES"])
+    assert own == {"": told_edges[champion]}
     assert guard.name in rolling(platform).updates[-1][2].rollback_alarms
-
-
-def test_answers_of_another_release_do_not_enter_the_champions_profile(platform: FakePlatform) -> None:
-    run(platform, version=1)
-    capture(platform, "somebody-else", [0.5] * 400)
-    prepared = prepare(platform, DeployRequest("churn", 2))
-    assert prepared.means.guard is None
-    assert any("has not given 300 answers yet" in remark for remark in prepared.plan.remarks)
 
 
 def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platform: FakePlatform) -> None:

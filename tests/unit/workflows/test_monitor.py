@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bedplate.domain.drift import DriftReport
@@ -31,7 +34,9 @@ def live(platform: FakePlatform) -> FakePlatform:
     """v1, evaluated, is live."""
     metadata = {"data_uri": "s3://data/t.parquet", "evaluation_uri": "s3://artifacts/e/evaluation.json"}
     platform.registry.held[E] = [a_package(1, approval="Approved", metadata=metadata)]
-    platform.objects.put("s3://artifacts/e/predictions.parquet", b"x")
+    predictions = io.BytesIO()
+    pq.write_table(pa.table({"prediction": [0.1, 0.2, 0.4]}), predictions)
+    platform.objects.put("s3://artifacts/e/predictions.parquet", predictions.getvalue())
     deploy_version(platform, version=1)
     return platform
 
