@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -218,9 +219,10 @@ def test_drift_is_found_by_feature_and_late_labels_tell_how_right_the_answers_we
     rows, labels = tmp_path / "rows.jsonl", tmp_path / "labels.jsonl"
     rows.write_text("".join(json.dumps(row) + "\n" for row in older))
     labels.write_text("".join(json.dumps({"id": r["id"], "label": int(i % 3 > 0)}) + "\n" for i, r in enumerate(older)))
+    begun = datetime.now(UTC).isoformat()
     assert first_live.run("invoke", "churn", "--data", str(rows)).code == 0
     assert first_live.run("labels", "add", "churn", str(labels)).code == 0
-    told = first_live.run("monitor", "run", "churn", "--json")
+    told = first_live.run("monitor", "run", "churn", "--from", begun, "--json")
     assert told.code == 3, told.err
     assert told.json["outcome"] == "DRIFT"
     assert told.json["features"]["age"]["verdict"] == "significant"
