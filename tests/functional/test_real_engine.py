@@ -18,7 +18,9 @@ import pytest
 from bedplate.engine import pulumi_cli
 from bedplate.engine.handover import Engine
 from bedplate.engine.provider import provider_factory
+from bedplate.engine.pulumi_cli import Places
 from bedplate.engine.stack import Stack, Update
+from bedplate.errors import PlatformError
 from bedplate.local import lifecycle
 from golden.oracle.comparing import compare, edges
 from golden.oracle.real import RealEngine
@@ -207,6 +209,32 @@ def test_the_state_goes_along_from_engine_to_engine(project: Project) -> None:
     assert not real.up().changed
     assert real.destroy().counts["delete"] == made.counts["create"]
     assert embedded.preview().counts == made.counts
+
+
+def test_what_a_killed_cli_was_making_is_found_by_the_embedded_engine_and_not_made_again(project: Project) -> None:
+    project.write()
+    embedded, real = project.stack("embedded", "killed"), project.stack("pulumi", "killed")
+    made = real.up()
+    checkpoint = Places((project.folder / "killed").resolve()).checkpoint("bedplate", "local")
+    leave_as_if_killed_in_the_create_of("platform-outputs", checkpoint)
+    with pytest.raises(PlatformError, match="interrupted while at work on platform-outputs") as refused:
+        real.up()
+    assert "--engine embedded" in (refused.value.next_step or "")
+    again = embedded.up()
+    assert not again.changed
+    assert "found what it made" in " ".join(again.messages)
+    assert not real.up().changed
+    assert embedded.destroy().counts == {"delete": made.counts["create"]}
+
+
+def leave_as_if_killed_in_the_create_of(name: str, checkpoint: Path) -> None:
+    document = json.loads(checkpoint.read_text())
+    latest = document["checkpoint"]["latest"]
+    (cut,) = [resource for resource in latest["resources"] if resource["urn"].endswith(f"::{name}")]
+    latest["resources"].remove(cut)
+    announced = {key: value for key, value in cut.items() if key not in ("id", "outputs")}
+    latest["pending_operations"] = [{"type": "creating", "resource": announced}]
+    checkpoint.write_text(json.dumps(document))
 
 
 def brief(update: Update) -> list[tuple[Any, ...]]:

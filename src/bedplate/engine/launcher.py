@@ -1,10 +1,17 @@
-"""Writes the executable by which the Pulumi CLI starts one of our providers: `pulumi-resource-<package>`."""
+"""Writes the executable by which the Pulumi CLI starts one of our providers: `pulumi-resource-<package>`.
+
+`bedplate up --engine pulumi` does so by itself; for a `pulumi` typed by hand:
+
+    python -m bedplate.engine.launcher .bedplate/state/plugins
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -28,3 +35,16 @@ def write_launcher(
     temporary.chmod(0o755)
     temporary.replace(path)
     return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bedplate.engine.launcher", description="Write pulumi-resource-aws."
+    )
+    parser.add_argument("directory", type=Path, help="the folder to put on PATH")
+    sys.stdout.write(f"{write_launcher(parser.parse_args(arguments).directory.resolve())}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

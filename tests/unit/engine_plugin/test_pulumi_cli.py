@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from semver import VersionInfo
 
-from bedplate.engine import pulumi_cli
+from bedplate.engine import launcher, pulumi_cli
 from bedplate.engine.handover import Handover
 from bedplate.engine.launcher import write_launcher
 from bedplate.engine.lock import hold
@@ -291,10 +291,15 @@ def test_the_launcher_is_written_once_and_again_when_it_has_to_say_something_els
     assert "other:make" in path.read_text()
 
 
+def test_the_launcher_can_be_written_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert launcher.main([str(tmp_path / "plugins")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "plugins" / "pulumi-resource-aws")
+
+
 def test_a_launched_plugin_says_its_port_and_ends_when_told_to(tmp_path: Path) -> None:
-    launcher = write_launcher(tmp_path, "test", provider="golden.oracle.plugin:make", version="1.0.0")
+    path = write_launcher(tmp_path, "test", provider="golden.oracle.plugin:make", version="1.0.0")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "ORACLE_WORLD": str(tmp_path / "world")}
-    with subprocess.Popen([launcher, "127.0.0.1:9"], stdout=subprocess.PIPE, env=environment, text=True) as plugin:
+    with subprocess.Popen([path, "127.0.0.1:9"], stdout=subprocess.PIPE, env=environment, text=True) as plugin:
         assert plugin.stdout is not None
         assert int(plugin.stdout.readline()) > 0
         plugin.terminate()
