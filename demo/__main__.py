@@ -6,6 +6,7 @@ Every figure is computed then and there, on the local platform, from the real fl
 from __future__ import annotations
 
 import email
+import email.policy
 import importlib.util
 import sys
 import time
@@ -181,20 +182,23 @@ def send_until(stage: Stage, application: Application, feed: Feed, month: str) -
     stage.say(f"{left:,} flights of July to September, {ROWS_A_REQUEST} a request: {took:.1f} s, {left / took:,.0f}/s")
 
 
-def wait_for_alert(stage: Stage, *, timeout_s: float = 20.0) -> None:
-    """Finance's own queue gets the budget's message."""
+def wait_for_alert(stage: Stage, *, timeout_s: float = 60.0) -> None:
+    """Finance's mailbox gets the word that money was really spent, not only forecast."""
     from bedplate.local.lifecycle import status
 
     outbox = Path(status(ROOT).state_dir) / "outbox"
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        mails = [email.message_from_bytes(path.read_bytes()) for path in sorted(outbox.glob("*.eml"))]
-        message = next((mail for mail in mails if "budget" in mail["Subject"].lower()), None)
-        if message is not None:
-            stage.say(f"Mail to [bold]{message['To']}[/bold]: {message['Subject']}")
+        mails = [email.message_from_bytes(p.read_bytes(), policy=email.policy.default) for p in outbox.glob("*.eml")]
+        told = [(mail, mail.get_content()) for mail in mails if f"{MODEL} has exceeded" in str(mail["Subject"])]
+        spent = [(mail, text) for mail, text in told if "Alert Type: ACTUAL" in text]
+        if spent:
+            mail, text = max(spent, key=lambda item: str(item[0]["Date"]))
+            stage.say(f"Mail to [bold]{mail['To']}[/bold]: {mail['Subject']}")
+            stage.say("  " + next(line for line in text.splitlines() if line.startswith("You requested")))
             return
         time.sleep(0.5)
-    raise StoryError(f"no budget alert arrived within {timeout_s:.0f} s")
+    raise StoryError(f"no alert of spent money arrived within {timeout_s:.0f} s")
 
 
 def client() -> Any:

@@ -8,27 +8,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from bedplate.domain.instances import has_local_disk
 from bedplate.domain.names import VARIANT, ModelNames
 from bedplate.settings import ModelSpec
 
-# Instance families with disks of their own: encrypted in hardware, and SageMaker refuses a KMS key for them.
-# Source: SageMaker API reference, CreateEndpointConfig, KmsKeyId.
-LOCAL_DISK_FAMILIES = (
-    "m5d",
-    "c5d",
-    "r5d",
-    "m6gd",
-    "c6gd",
-    "r6gd",
-    "m6id",
-    "c6id",
-    "r6id",
-    "g4dn",
-    "g5",
-    "g6",
-    "p4d",
-    "p5",
-)
 SCALE_IN_COOLDOWN_S, SCALE_OUT_COOLDOWN_S = 300, 60
 LOG_RETENTION_DAYS = 90
 DRAIN_S = 300  # the old fleet stays this long after the traffic has moved: rolling back within it is instant
@@ -125,7 +108,7 @@ class Serving(pulumi.ComponentResource):
                     "csv_content_types": ["text/csv"],
                 },
             },
-            kms_key_arn=None if _has_local_disk(serving.instance_type) else args.kms_key_arn,
+            kms_key_arn=None if has_local_disk(serving.instance_type) else args.kms_key_arn,
             tags=args.tags,
             opts=self._child,
         )
@@ -223,7 +206,3 @@ def _deployment(
         },
         "auto_rollback_configuration": {"alarms": [{"alarm_name": alarm.name} for alarm in alarms]},
     }
-
-
-def _has_local_disk(instance_type: str) -> bool:
-    return instance_type.split(".")[1] in LOCAL_DISK_FAMILIES

@@ -8,6 +8,7 @@ from typing import Any
 
 from bedplate.aws.errors import code_of, is_conflict, is_missing, translated
 from bedplate.aws.session import Session
+from bedplate.domain.instances import has_local_disk
 from bedplate.errors import Conflict, PlatformError, UsageError
 from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, Traffic
 
@@ -76,7 +77,7 @@ class SageMakerEndpoints:
         }
         if draft.capture_pct > 0:
             config["DataCaptureConfig"] = _capture(draft)
-        if draft.kms_key_arn:
+        if draft.kms_key_arn and not has_local_disk(draft.instance_type):
             config["KmsKeyId"] = draft.kms_key_arn
         self._once(
             f"Cannot create endpoint configuration {draft.name}", self._sagemaker.create_endpoint_config, **config

@@ -25,7 +25,6 @@ Kind = Literal[
     "monitored",
     "alert",
     "labelled",
-    "budget-alert",
 ]
 GENESIS = "0" * 64
 """`prev` of the first record."""

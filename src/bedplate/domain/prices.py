@@ -1,9 +1,9 @@
 """What an hour of an instance costs: SageMaker's on-demand list prices, as plain data.
 
-Source: AWS's published prices of SageMaker (https://aws.amazon.com/sagemaker/pricing/) for US East (N. Virginia), as
-of 2025, entered by hand: check a figure there before money depends on it. Discounts, free tiers, savings plans and
-other regions are not in it. Training, processing and real-time hosting of one instance type cost the same, but for the
-burstable types: t2 is offered for hosting, t3 for the two kinds of jobs.
+Source: AWS's price page (https://aws.amazon.com/sagemaker/pricing/), US East (N. Virginia), as the authors remembered
+it in 2025. It was not read off that page when this table was made: check a figure there before money depends on it.
+Discounts, free tiers, savings plans and other regions are not in it. Training, processing and real-time hosting of one
+instance type cost the same, but for the burstable types: t2 is offered for hosting, t3 for the two kinds of jobs.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ _TONES = {
     "rolled-back": "bad",
     "rejected": "bad",
     "forced": "warn",
-} | dict.fromkeys(("alert", "budget-alert", "rollback"), "warn")
+} | dict.fromkeys(("alert", "rollback"), "warn")
 _PERIODS_S = (1, 5, 10, 30, 60, 300, 3600, 86400)
 _POINTS = 150
 VERSIONS_SHOWN = 3

@@ -85,10 +85,7 @@ def lines(
                 label=name,
             )
         for band in bands:
-            axes.axhline(band.at, color=band.color, linewidth=1.2, linestyle=(0, (4, 3)))
-            axes.annotate(
-                band.label, (1, band.at), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8.5
-            )
+            axes.axhline(band.at, color=band.color, linewidth=1.2, linestyle=(0, (4, 3)), label=band.label)
         every = max(1, -(-len(ticks) // 9))
         axes.set_xticks(list(positions)[::every], list(ticks)[::every])
         axes.set_ylabel(y_label)
@@ -171,6 +168,7 @@ def shares(
         series: release -> answers in each interval.
         marks: moments to name on the chart.
     """
+    marks = dict(sorted((marks or {}).items()))
     totals = [sum(values) or 1.0 for values in zip(*series.values(), strict=True)]
     start = times[0]
     minutes = [(t - start).total_seconds() for t in times]
@@ -182,11 +180,19 @@ def shares(
             colors=[PALETTE[i % len(PALETTE)] for i in range(len(series))],
             alpha=0.85,
         )
-        for at, text in (marks or {}).items():
+        for text_x, (at, text) in zip(
+            _apart([(m - start).total_seconds() for m in marks], minutes[-1]), marks.items(), strict=True
+        ):
             x = (at - start).total_seconds()
             axes.axvline(x, color=INK, linewidth=0.9)
             axes.annotate(
-                text, (x, 1.0), xycoords=("data", "axes fraction"), rotation=35, ha="left", va="bottom", fontsize=8
+                text,
+                (x, 1.0),
+                (text_x, 1.06),
+                xycoords=("data", "axes fraction"),
+                rotation=35,
+                fontsize=8,
+                arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6},
             )
         axes.set_ylim(0, 100)
         axes.set_xlim(minutes[0], minutes[-1])
@@ -225,6 +231,18 @@ def spend(rows: Mapping[str, tuple[Mapping[str, float], float, Sequence[float]]]
         axes.set_xlabel("% of the month's budget")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
         return _svg(figure, "Spend against budget: " + ", ".join(rows))
+
+
+def _apart(places: Sequence[float], width: float, share: float = 0.06) -> list[float]:
+    """Where labels may stand so that neighbours do not overlap, each at or right of its own place.
+
+    >>> _apart([0, 1, 50], 100)
+    [0, 6.0, 50]
+    """
+    found: list[float] = []
+    for place in places:
+        found.append(max(place, found[-1] + share * width) if found else place)
+    return found
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+"""Documentation that cannot rot: README's commands are run as they stand, and links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *(REPOSITORY / "docs").rglob("*.md")])
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """What git tracks or would track, as a newcomer has it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    here = tmp_path / "bedplate"
+    for name in listed:
+        source = REPOSITORY / name
+        if source.is_file():
+            target = here / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    yield here
+    subprocess.run([f"{Path(sys.executable).parent}/bedplate", "local", "stop"], cwd=here, check=False)
+
+
+@pytest.mark.xdist_group("readme")
+def test_readme_commands_work_in_a_fresh_clone_as_they_stand(clone: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_", "PYTEST"))}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    typed = commands(clone / "README.md")
+    assert any(line.startswith("bedplate rollback") for line in typed)
+    for line in typed:
+        done = subprocess.run(
+            line, shell=True, cwd=clone, env=environment, capture_output=True, text=True, timeout=180, check=False
+        )
+        assert done.returncode == 0, f"$ {line}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    dead = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert dead == []
