@@ -56,11 +56,11 @@ def tell(stage: Stage) -> None:
     stage.run(f"approve {MODEL}:1 --reason 'All gates passed on the holdout of May and June'")
 
     stage.chapter("A guarded canary", "A tenth of the traffic first, watched by alarms; release 0 answers the rest.")
-    application, feed = Application(client(), endpoint(stage)), live.result()
-    with InBackground(application, feed):
+    application, (quarter, ahead) = Application(client(), endpoint(stage)), live.result()
+    with InBackground(application, quarter):
         stage.run(f"deploy {MODEL}:1 --yes")
     broken = flights.submit(write_data, "broken-feed", "2013-01", "2013-06", late_minutes=BROKEN_LATE_MINUTES)
-    send_until(stage, application, feed, "2013-10")
+    send_until(stage, application, quarter, "2013-10")
 
     stage.chapter(
         "Drift, found before customers find it", "Labels arrive late. What was answered is held against the baseline."
@@ -82,14 +82,14 @@ def tell(stage: Stage) -> None:
     reason = "The board wants it live today"
     stage.say(f"[dim]Someone forces it through all the same, and the ledger keeps who and why: {reason!r}.[/dim]")
     stage.run(f"approve {MODEL}:2 --force --reason '{reason}'")
-    with InBackground(application, feed):
+    with InBackground(application, ahead):
         stage.run(f"deploy {MODEL}:2 --yes", expect=5)
 
     stage.chapter("A better one", "The same pipeline and the same gates, on data to September.")
     renewed.wait()
     stage.run(f"evaluate {MODEL}:3")
     stage.run(f"approve {MODEL}:3 --reason 'Beats the champion on the same rows'")
-    with InBackground(application, feed):
+    with InBackground(application, ahead):
         stage.run(f"deploy {MODEL}:3 --yes")
 
     stage.chapter("Back, by hand", "One command; the release header is the proof.")
@@ -148,11 +148,14 @@ def write_data(name: str, first: str, last: str, **broken: int) -> Path:
     return path
 
 
-def live_flights() -> Feed:
+def live_flights() -> tuple[Feed, Feed]:
+    """July to September in the order of departure, and the months after, which passengers ask about in no order."""
     from bedplate.settings import load_model
 
     data = load_model(ROOT, MODEL).data
-    return Feed(prepare().prepare("2013-07", "2013-12"), [*data.keys, *data.features])
+    flights, columns = prepare().prepare("2013-07", "2013-12"), [*data.keys, *data.features]
+    later = flights["scheduled_departure"] >= "2013-10-01"
+    return Feed(flights[~later], columns), Feed(flights[later].sample(frac=1, random_state=1), columns)
 
 
 def write_labels(first: str, last: str) -> Path:

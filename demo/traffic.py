@@ -13,7 +13,7 @@ import pandas as pd
 
 
 class Feed:
-    """Flights in the order of their departure, as lines of JSON; every caller takes the next ones."""
+    """Flights as lines of JSON, in the order they are given; every caller takes the next ones."""
 
     def __init__(self, flights: pd.DataFrame, columns: list[str]) -> None:
         import orjson

@@ -62,12 +62,14 @@ def shift(candidate: Sequence[float], champion: Sequence[float]) -> float:
 def expressions(bins: int, min_answers: int) -> dict[str, str]:
     """Metric math by id, over the metrics `c1`.. (candidate) and `h1`.. (champion); `shift` is what the alarm watches.
 
-    Without `min_answers` on both sides in the period the figure is 0: too little to judge is not a breach.
+    Without `min_answers` on both sides in the period the figure is 0: too little to judge is not a breach. It is 0 too
+    once the candidate answers more than the champion: from then on the period's two halves would be compared, the
+    champion's earlier one with the candidate's later one.
     """
     numbers = range(1, bins + 1)
     fraction = {side: f"(FILL({side}%d,0)+{_PRIOR})/({side}n+{_PRIOR * bins})" for side in "ch"}
     terms = {f"t{i}": "({c}-{h})*LOG(({c})/({h}))".format(**{s: f % i for s, f in fraction.items()}) for i in numbers}
-    enough = f"cn>={min_answers} AND hn>={min_answers}"
+    enough = f"cn>={min_answers} AND hn>={min_answers} AND hn>=cn"
     return {
         **{f"{side}n": "+".join(f"FILL({side}{i},0)" for i in numbers) for side in "ch"},
         **terms,
