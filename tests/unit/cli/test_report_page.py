@@ -1,0 +1,98 @@
+"""The report's page: whole without figures, self-contained with them, and safe with text that people wrote."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from bedplate.cli.pages.report import render
+from bedplate.domain.drift import DriftReport, Window
+from bedplate.domain.drift.compare import Drift
+from bedplate.domain.metrics import Estimate
+from bedplate.ports import BudgetState
+from bedplate.workflows.report import Act, Gate, LiveNow, Report, Rollback, Traffic
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOTHING = Report(
+    model="churn",
+    description="Who leaves?",
+    stack="local",
+    where="LOCAL http://127.0.0.1:4566",
+    made_at=NOW,
+    live=None,
+    acts=(),
+    ledger_whole=True,
+    gates=(),
+    segment_metric="auc",
+    segment_bounds={},
+    segments={},
+    drift=None,
+    traffic=None,
+    last_rollback=None,
+    spend={},
+    budgets=(),
+)
+
+
+def moved(psi: float, verdict: str = "significant") -> Drift:
+    shares = ((0.5, 0.5), (0.9, 0.1))
+    return Drift(psi, 0.1, "ks", 0.2, 0.01, 0.02, verdict, 900, 900, ("low", "high"), *shares)  # type: ignore[arg-type]
+
+
+def everything() -> Report:
+    week = Window(NOW, NOW + timedelta(days=7), 900, {"age": 0.4, "plan": None}, 0.2, 900, {"auc": 0.7})
+    drift = DriftReport(
+        "churn", "e", 900, NOW, NOW, {"v1": 900}, "DRIFT", "age moved",
+        {"age": moved(0.4), "plan": moved(0.02, "stable")}, moved(0.2), (week, replace(week, start=NOW + timedelta(days=7))), None, {}, (), 0.1, 0.25,
+    )  # fmt: skip
+    return replace(
+        NOTHING,
+        live=LiveNow("v1", NOW),
+        acts=(Act(NOW, "forced", 1, "mara@b.example", "because <b>I</b> say so", "warn"),),
+        gates=(Gate(1, "auc", 0.73, 0.72, 0.74, ">= 0.7", "PASS", "inside"),),
+        segment_bounds={"plan": 0.6},
+        segments={"plan pro": {"v1": Estimate(0.7, 0.6, 0.8, 100)}},
+        drift=drift,
+        traffic=Traffic((NOW, NOW + timedelta(seconds=1)), {"v1": [1.0, 2.0]}, {NOW: "deployed v1"}),
+        last_rollback=Rollback(1, 0.4),
+        spend={"churn": ({"training": 0.4}, 1.0, (50.0,))},
+        budgets=(BudgetState("churn", 1.0, 0.9, None, (("ACTUAL", 50.0, "ALARM"),)),),
+    )
+
+
+def test_without_figures_every_section_says_so() -> None:
+    page = render(NOTHING)
+    assert page.count('<p class="none">') == 6
+    assert "<svg" not in page
+    assert "release 0" in page
+
+
+def test_with_figures_every_section_has_its_chart() -> None:
+    page = render(everything())
+    assert page.count("<svg") == 7
+    assert '<p class="none">' not in page
+
+
+def test_nothing_is_loaded_from_anywhere() -> None:
+    page = render(everything())
+    assert re.findall(r'(?:src|href)="(?!#)[^"]*"', page) == []
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_what_people_wrote_is_text_and_no_markup() -> None:
+    assert "because &lt;b&gt;I&lt;/b&gt; say so" in render(everything())
+
+
+def test_a_broken_ledger_cannot_be_overlooked() -> None:
+    page = render(replace(NOTHING, ledger_whole=False))
+    assert "THE CHAIN IS BROKEN" in page
+    assert ">BROKEN<" in page
+
+
+def test_the_tiles_take_the_colour_of_what_they_say() -> None:
+    page = render(everything())
+    assert '<b class="bad">0.4</b>' in page
+    assert '<b class="warn">$0.90</b>' in page
+    assert '<b class="good">0.4 s</b>' in page
