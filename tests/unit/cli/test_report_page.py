@@ -42,10 +42,26 @@ def moved(psi: float, verdict: str = "significant") -> Drift:
 
 def everything() -> Report:
     week = Window(NOW, NOW + timedelta(days=7), 900, {"age": 0.4, "plan": None}, 0.2, 900, {"auc": 0.7})
+    features = {"age": moved(0.4), "plan": moved(0.02, "stable")}
+    windows = (week, replace(week, start=NOW + timedelta(days=7)))
     drift = DriftReport(
-        "churn", "e", 900, NOW, NOW, {"v1": 900}, "DRIFT", "age moved",
-        {"age": moved(0.4), "plan": moved(0.02, "stable")}, moved(0.2), (week, replace(week, start=NOW + timedelta(days=7))), None, {}, (), 0.1, 0.25,
-    )  # fmt: skip
+        model="churn",
+        endpoint="e",
+        rows=900,
+        start=NOW,
+        end=NOW,
+        releases={"v1": 900},
+        outcome="DRIFT",
+        summary="age moved",
+        features=features,
+        prediction=moved(0.2),
+        windows=windows,
+        performance=None,
+        quality={},
+        alerts=(),
+        psi_warn=0.1,
+        psi_alert=0.25,
+    )
     return replace(
         NOTHING,
         live=LiveNow("v1", NOW),
