@@ -19,12 +19,15 @@ SECTIONS: dict[str, dict[str, str]] = {
     "The platform": {
         "up": "Create or update a stack.",
         "preview": "Show what `up` would change.",
+        "drift": "Compare program, state and world, property by property.",
+        "refresh": "Take the world's values into the state.",
         "destroy": "Delete everything a stack holds.",
         "outputs": "Print what a stack exports.",
         "local": "Start, stop and look at the local platform.",
     },
     "The life of a release": {
         "train": "Train a model and register the result as a new version.",
+        "reproduce": "Train a version again from its record, and compare.",
         "models": "List, show and check models and their versions.",
         "evaluate": "Put a version through its gates.",
         "approve": "Approve or reject a version, by name and with evidence.",

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from bedplate.cli.render import emit_json, out, progress, remark, seconds
-from bedplate.workflows.stack import Progress, PropertyChange, Step, Update, Watch
+from bedplate.domain.plan import UNKNOWN, PropertyChange, Step
+from bedplate.workflows.stack import Progress, Update, Watch
 
 _STYLE = {
     "create": ("+", "green"),
@@ -33,6 +34,26 @@ _WIDTH = 40
 
 def show(update: Update, *, planned: bool) -> None:
     """Print the steps and the summary line."""
+    _grid(update)
+    out().print(summary(update, planned=planned))
+    for message in update.messages:
+        remark(message)
+
+
+def show_found(update: Update, *, planned: bool) -> None:
+    """Print what a refresh found in the world, and what becomes of it."""
+    _grid(update)
+    if not update.steps:
+        out().print(f"The state is as the world is, in {seconds(update.duration_s)}")
+        return
+    gone = sum(step.op == "delete" for step in update.steps)
+    verb = "to take" if planned else "taken"
+    out().print(
+        f"{len(update.steps) - gone} changed and {gone} gone, {verb} into the state, in {seconds(update.duration_s)}"
+    )
+
+
+def _grid(update: Update) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -46,9 +67,6 @@ def show(update: Update, *, planned: bool) -> None:
                 Text(f"{sign} {step.op}", style=style), short_type(step.type), Text(step.name), Text(_changes(step))
             )
         out().print(grid)
-    out().print(summary(update, planned=planned))
-    for message in update.messages:
-        remark(message)
 
 
 def summary(update: Update, *, planned: bool) -> str:
@@ -133,12 +151,11 @@ def _changes(step: Step) -> str:
 
 def _change(change: PropertyChange) -> str:
     mark = " (forces replacement)" if change.replaces else ""
-    return f"{change.path}: {_value(change.old)} → {_value(change.new)}{mark}"
+    return f"{change.path}: {value_text(change.old)} → {value_text(change.new)}{mark}"
 
 
-def _value(value: Any) -> str:
-    from_unknown = value == "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-    if from_unknown:
+def value_text(value: Any) -> str:
+    if value == UNKNOWN:
         return "(known after apply)"
     if value is None:
         return "(none)"

@@ -46,6 +46,11 @@ class StackStep:
     name: str
     changes: tuple[PropertyChange, ...] = ()
     replace_keys: tuple[str, ...] = ()
+    parent: str = ""
+    before: Mapping[str, Any] | None = None
+    """Inputs in the state, secrets as `[secret]`; None for what is not there yet."""
+    after: Mapping[str, Any] | None = None
+    """Inputs as the program wants them; None for what goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class Update:
     messages: tuple[str, ...] = ()
     """Warnings, and what the program printed."""
     duration_s: float = 0.0
+    resources: tuple[StackStep, ...] = ()
+    """Everything that the run looked at, what stays the same included."""
 
     @property
     def changed(self) -> bool:
@@ -149,6 +156,12 @@ class Stack:
             "preview", on_progress, lambda stack, event: stack.preview_destroy(on_event=event), create=False
         )
 
+    def preview_refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
+        """What `refresh` would take over. Raises NotFound for a stack that was never made."""
+        return self._run(
+            "preview", on_progress, lambda stack, event: stack.preview_refresh(on_event=event), create=False
+        )
+
     def up(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
         """Create or update. Raises PlatformError when a step failed, Locked when another run is at work."""
         return self._run("up", on_progress, lambda stack, event: stack.up(on_event=event, refresh=refresh or None))
@@ -230,6 +243,7 @@ class Stack:
             outputs={key: MASK if out.secret else out.value for key, out in outputs.items()},
             messages=tuple(watch.messages),
             duration_s=time.perf_counter() - started,
+            resources=watch.resources(),
         )
 
     def _select(self, *, create: bool) -> AutomationStack:
@@ -335,11 +349,12 @@ class _Watch:
             self.counts = _counts(event.summary_event.resource_changes)
 
     def steps(self) -> tuple[StackStep, ...]:
+        return tuple(step for step in self.resources() if step.op != "same")
+
+    def resources(self) -> tuple[StackStep, ...]:
         replaced = {step.urn for step in self._seen if step.op == "replace"}
         parts = {"create-replacement", "read-replacement", "import-replacement", "delete-replaced", "discard-replaced"}
-        return tuple(
-            step for step in self._seen if step.op != "same" and not (step.op in parts and step.urn in replaced)
-        )
+        return tuple(step for step in self._seen if not (step.op in parts and step.urn in replaced))
 
     def _diagnostic(self, event: Any) -> None:
         message = event.message.strip()
@@ -378,7 +393,24 @@ def _step(metadata: Any) -> StackStep:
     changes: tuple[PropertyChange, ...] = ()
     if op in ("update", "replace") and metadata.old is not None and metadata.new is not None:
         changes = _changes(mask(metadata.old.inputs or {}), mask(metadata.new.inputs or {}), metadata.diffs or (), keys)
-    return StackStep(op, metadata.urn, metadata.type, name_of(metadata.urn), changes, keys)
+    return StackStep(
+        op,
+        metadata.urn,
+        metadata.type,
+        name_of(metadata.urn),
+        changes,
+        keys,
+        parent=(metadata.new or metadata.old).parent or "",
+        before=_inputs(metadata.old) if op not in ("create", "import") else None,
+        after=_inputs(metadata.new) if op not in ("delete", "delete-replaced", "discard", "discard-replaced") else None,
+    )
+
+
+def _inputs(state: Any) -> Mapping[str, Any] | None:
+    if state is None:
+        return None
+    shown: Mapping[str, Any] = mask(state.inputs or {})
+    return shown
 
 
 def _changes(

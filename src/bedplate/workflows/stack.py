@@ -1,37 +1,12 @@
-"""Bring a stack up or tear it down: look first, let the person agree to what was seen, then act."""
+"""Bring a stack up, compare it or tear it down: look first, let the person agree to what was seen, then act."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-
-class PropertyChange(Protocol):
-    @property
-    def path(self) -> str: ...
-    @property
-    def old(self) -> Any: ...
-    @property
-    def new(self) -> Any: ...
-    @property
-    def replaces(self) -> bool: ...
-
-
-class Step(Protocol):
-    """What happens, or would happen, to one resource."""
-
-    @property
-    def op(self) -> str: ...
-    @property
-    def urn(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def changes(self) -> Sequence[PropertyChange]: ...
-    @property
-    def replace_keys(self) -> Sequence[str]: ...
+from bedplate.domain.plan import Planned, Step
+from bedplate.domain.stack_drift import StackDrift, compare
 
 
 class Update(Protocol):
@@ -39,6 +14,8 @@ class Update(Protocol):
 
     @property
     def steps(self) -> Sequence[Step]: ...
+    @property
+    def resources(self) -> Sequence[Planned]: ...
     @property
     def counts(self) -> Mapping[str, int]: ...
     @property
@@ -75,6 +52,8 @@ class Stack(Protocol):
 
     def preview(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
     def preview_destroy(self, *, on_progress: Watch | None = None) -> Update: ...
+    def preview_refresh(self, *, on_progress: Watch | None = None) -> Update: ...
+    def refresh(self, *, on_progress: Watch | None = None) -> Update: ...
     def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
     def destroy(self, *, on_progress: Watch | None = None) -> Update: ...
 
@@ -100,3 +79,21 @@ def tear_down(stack: Stack, *, agree: Agree | None = None, on_progress: Watch | 
     if agree is not None:
         agree(stack.preview_destroy())
     return stack.destroy(on_progress=on_progress)
+
+
+def find_drift(stack: Stack, *, on_progress: Watch | None = None) -> StackDrift:
+    """Compare program, state and world; nothing is changed, the state included. Raises NotFound, PlatformError."""
+    found = stack.preview_refresh(on_progress=on_progress)
+    pending = stack.preview(on_progress=on_progress)
+    return compare(found.steps, pending.steps)
+
+
+def take_over(stack: Stack, *, agree: Agree | None = None, on_progress: Watch | None = None) -> Update:
+    """Write the world's values into the state. With `agree` it is looked at first, and nothing is done when the state
+    is right already. Raises NotFound, PlatformError, Locked, and what `agree` raises."""
+    if agree is not None:
+        found = stack.preview_refresh()
+        if not found.steps:
+            return found
+        agree(found)
+    return stack.refresh(on_progress=on_progress)

@@ -1,0 +1,68 @@
+"""`bedplate drift`: where program, state and world disagree about a stack."""
+
+from __future__ import annotations
+
+import click
+
+from bedplate.cli import options
+from bedplate.cli.up import engine, install
+from bedplate.errors import GateFailed
+
+_SIGN = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
+
+
+@click.command("drift")
+@options.stack
+@engine
+@install
+@options.as_json
+def command(stack: str, engine: str | None, install: bool, as_json: bool) -> None:
+    """Compare program, state and world, property by property. Changes nothing, the state included.
+
+    Drift is what somebody changed or deleted in the world behind the program's back. What the program says and no
+    `up` has applied yet is shown too, and is no drift; what the program leaves to releases (which one an endpoint
+    serves) is neither.
+
+    \b
+    Examples:
+      bedplate drift
+      bedplate drift --stack prod --json
+
+    Exit codes: 0 no drift, 1 something could not be read, 2 the stack was never brought up, 3 drift found.
+    """
+    from bedplate.cli import render, stack_view
+    from bedplate.wiring import connect
+    from bedplate.workflows.stack import find_drift
+
+    platform = connect(options.project_dir(), stack)
+    if not as_json:
+        render.where(platform.label)
+    with stack_view.watched(f"drift {stack}") as watch:
+        drift = find_drift(platform.deployment(engine, install=install), on_progress=watch)
+    if as_json:
+        head = {"stack": stack, "where": platform.label, "drifted": drift.drifted, "ahead": drift.ahead}
+        render.emit_json({**head, "differences": drift.differences})
+        if drift.drifted:
+            raise SystemExit(GateFailed.exit_code)
+        return
+    if drift.differences:
+        from rich.text import Text
+
+        rows = [
+            (
+                Text(each.kind, style=_SIGN[each.kind]),
+                f"{stack_view.short_type(each.type)} {each.name}",
+                each.path or "(the whole)",
+                *(stack_view.value_text(value) for value in (each.program, each.state, each.world)),
+            )
+            for each in drift.differences
+        ]
+        render.table(None, ("", "resource", "property", "program", "state", "world"), rows)
+    if drift.drifted:
+        count = sum(each.kind != "not applied" for each in drift.differences)
+        raise GateFailed(
+            f"{count} {'difference' if count == 1 else 'differences'} between the world and what the last run left",
+            next_step=f"bedplate up --refresh --stack {stack}, to put the program's values back",
+        )
+    ahead = f"; the program is ahead, see: bedplate preview --stack {stack}" if drift.ahead else ""
+    render.out().print(f"No drift: the world is as the last run left it{ahead}")

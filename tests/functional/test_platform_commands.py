@@ -1,0 +1,139 @@
+"""What a platform engineer types between two `up`s, on one stack of the real program on a running local platform."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedplate.cli import main
+from bedplate.local import lifecycle
+from builders import a_spec
+from platform_client import client_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
+ROOT = Path(__file__).resolve().parents[2]
+ENDPOINT = "bedplate-local-churn"
+ALARM = "bedplate-local-churn-latency"
+BUCKET = "bedplate-local-artifacts-123456789012"
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Site:
+    project: Path
+    url: str
+
+    def run(self, *args: str) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main(args)
+        return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    def client(self, service: str) -> Any:
+        return client_of(self.url, service)
+
+    def configure(self, **changes: Any) -> None:
+        values = {
+            "target": "local",
+            "owner": "platform@example.com",
+            "cost_center": "ml",
+            "models": ["churn"],
+            "budget": {"monthly_usd": 1000},
+            "alerts": {"emails": ["ops@example.com"]},
+            "storage": {"force_destroy": True},
+            **changes,
+        }
+        config = {"aws:region": "us-east-1", **{f"bedplate:{key}": value for key, value in values.items()}}
+        (self.project / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A stack with one model that is up; a test leaves it as it found it."""
+    project = tmp_path_factory.mktemp("site")
+    (project / "stacks").mkdir()
+    shutil.copy(ROOT / "Pulumi.yaml", project)
+    shutil.copytree(ROOT / "infra", project / "infra")
+    (project / "models" / "churn").mkdir(parents=True)
+    spec = a_spec("churn").model_dump(mode="json", exclude_none=True)
+    (project / "models" / "churn" / "model.yaml").write_text(yaml.safe_dump(spec))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BEDPLATE_PROJECT", str(project))
+        patch.delenv("BEDPLATE_STATE_DIR", raising=False)
+        patch.delenv("BEDPLATE_STACK", raising=False)
+        made = Site(project, str(lifecycle.start(project, port=0).url))
+        made.configure()
+        assert made.run("up", "--json").code == 0
+        yield made
+        lifecycle.stop(project)
+
+
+def test_drift_names_what_was_changed_and_deleted_and_refresh_takes_it_over(site: Site) -> None:
+    clean = site.run("drift", "--json")
+    assert (clean.code, clean.json["drifted"], clean.json["differences"]) == (0, False, [])
+    before = state(site)
+    site.client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+    site.client("cloudwatch").delete_alarms(AlarmNames=[ALARM])
+
+    drift = site.run("drift", "--json")
+    assert (drift.code, drift.json["drifted"], drift.json["ahead"]) == (3, True, False)
+    assert [(d["kind"], d["name"], d["path"], d["program"], d["world"]) for d in drift.json["differences"]] == [
+        ("changed", "artifacts", "versioningConfiguration.status", "Enabled", "Suspended"),
+        ("gone", ALARM, "", "exists", None),
+    ]
+    assert state(site) == before, "drift only looks"
+
+    assert site.run("refresh", "--dry-run", "--json").json["changed"]
+    assert state(site) == before
+    assert {step["op"] for step in site.run("refresh", "--json").json["steps"]} == {"update", "delete"}
+    after = site.run("drift", "--json")
+    assert (after.code, after.json["ahead"]) == (0, True)
+    assert site.run("up", "--json").json["counts"].items() >= {"create": 1, "update": 1}.items()
+    assert site.client("s3").get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+
+
+def state(site: Site) -> str:
+    return (site.project / ".bedplate" / "state" / "local.json").read_text()
+
+
+def test_a_release_by_the_command_line_is_no_drift(site: Site) -> None:
+    client = site.client("sagemaker")
+    now = served(site)
+    config = client.describe_endpoint_config(EndpointConfigName=now)
+    client.create_endpoint_config(EndpointConfigName="release", ProductionVariants=config["ProductionVariants"])
+    serve(site, "release")
+    assert served(site) == "release"
+    assert site.run("drift").code == 0
+    serve(site, now)
+    client.delete_endpoint_config(EndpointConfigName="release")
+
+
+def served(site: Site) -> str:
+    return str(site.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"])
+
+
+def serve(site: Site, config: str) -> None:
+    client = site.client("sagemaker")
+    waiter = client.get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
+    client.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=config)
+    waiter.wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
