@@ -18,12 +18,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bedplate.wiring import forget_local_stacks, state_dir
 from demo.stage import Meanwhile, Stage, StoryError, console
 from demo.traffic import Application, Feed, InBackground
 
 ROOT = Path(__file__).parents[1]
 MODEL = "flight-delay"
-WORK = ROOT / ".bedplate" / "demo"
+WORK = state_dir(ROOT) / "demo"
 MARKER = WORK / "made-by-the-demo"
 REPORT = WORK / "report.html"
 
@@ -127,7 +128,6 @@ ROWS_A_REQUEST = 130
 def make_room() -> None:
     """Start from nothing: what an earlier demo left is removed, what somebody else made is not."""
     from bedplate.local.lifecycle import reset, status
-    from bedplate.wiring import forget_local_stacks
 
     held = Path(status(ROOT).state_dir)
     if (held / "state.db").exists() and not MARKER.exists():
