@@ -78,6 +78,8 @@ def progress(*, transient: bool = True) -> Progress:
         console=err(),
         transient=transient,
         disable=not err().is_terminal,
+        redirect_stdout=False,  # the platform program runs in this process with a standard output of its own:
+        redirect_stderr=False,  # whoever puts streams back last must not put back somebody else's
     )
 
 
