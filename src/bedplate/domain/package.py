@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -76,7 +77,7 @@ def job_name(base: str, digest: str, attempt: int) -> str:
     return base[: MAX_JOB_NAME - len(tail)].rstrip("-") + tail
 
 
-def metadata(lineage: Lineage, *, training_job: str, trained_by: str, trained_at: str) -> dict[str, str]:
+def metadata(lineage: Lineage, *, training_job: str, trained_by: str, trained_at: str, code_uri: str) -> dict[str, str]:
     """CustomerMetadataProperties of a fresh model package, by docs/contracts.md.
 
     Hyper-parameters that do not fit into 256 characters are replaced by their hash; the ledger keeps them whole.
@@ -95,6 +96,7 @@ def metadata(lineage: Lineage, *, training_job: str, trained_by: str, trained_at
         "code_commit": lineage.source.commit,
         "code_dirty": lineage.source.dirty,
         "code_sha256": lineage.source.code_sha256,
+        "code_uri": code_uri,
         "lock_sha256": lineage.source.lock_sha256,
         "seed": str(lineage.seed),
         "instance_type": lineage.instance_type,
@@ -145,6 +147,21 @@ def archive(files: Mapping[str, bytes]) -> bytes:
             info.size, info.mode = len(files[name]), 0o644
             tar.addfile(info, io.BytesIO(files[name]))
     return buffer.getvalue()
+
+
+def unarchive(body: bytes) -> dict[str, bytes]:
+    """Files of an `archive` by name.
+
+    >>> unarchive(archive({"train.py": b"pass", "lib/a.py": b""})) == {"train.py": b"pass", "lib/a.py": b""}
+    True
+
+    Raises ValueError for bytes that are no such archive.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
+            return {m.name: held.read() for m in tar if m.isfile() and (held := tar.extractfile(m)) is not None}
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as exc:
+        raise ValueError(f"the code archive cannot be unpacked: {exc}") from exc
 
 
 def _fitting(values: Mapping[str, Any]) -> str:

@@ -109,7 +109,7 @@ def plan(at: Platform, request: TrainRequest, say: Say) -> TrainPlan:
         instance_count=spec.training.instance_count,
         max_runtime_s=spec.training.max_runtime_s,
     )
-    against = () if job else objections(cost, limit_usd=spec.training.max_usd, budgets=_budgets(at, request.model))
+    against = () if job else objections(cost, limit_usd=spec.training.max_usd, budgets=budgets_of(at, request.model))
     code = archive(files)
     prefix = f"s3://{at.outputs.artifacts_bucket}/{at.names(request.model).training_prefix}code/"
     return TrainPlan(
@@ -232,7 +232,8 @@ def _registered(at: Platform, model: str, job: str) -> Package | None:
     return next((p for p in versions if p.metadata.get("training_job") == job), None)
 
 
-def _budgets(at: Platform, model: str) -> tuple[Spent, ...]:
+def budgets_of(at: Platform, model: str) -> tuple[Spent, ...]:
+    """What is gone of the model's budget and of the platform's."""
     ours = {at.names(model).budget, at.outputs.platform_budget}
     return tuple(Spent(b.name, b.limit_usd, b.actual_usd) for b in at.costs.budgets() if b.name in ours)
 
@@ -287,7 +288,13 @@ def _draft(at: Platform, plan: TrainPlan, job: Job) -> PackageDraft:
         artifact_uri=job.artifact_uri or "",
         description=f"{plan.spec.name}, trained on data {plan.lineage.data_sha256[:12]} by {at.identity.person}",
         environment={},
-        metadata=metadata(plan.lineage, training_job=job.name, trained_by=at.identity.person, trained_at=trained_at),
+        metadata=metadata(
+            plan.lineage,
+            training_job=job.name,
+            trained_by=at.identity.person,
+            trained_at=trained_at,
+            code_uri=plan.code_uri,
+        ),
         tags={},
     )
 

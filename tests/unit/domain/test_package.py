@@ -63,6 +63,9 @@ def test_what_decides_nothing_makes_the_same_training(change: dict[str, object])
     assert same_training(replace(LINEAGE, **change)) == same_training(LINEAGE)  # type: ignore[arg-type]
 
 
+CODE = "s3://artifacts/training/churn/code/0a1b/sourcedir.tar.gz"
+
+
 def test_attempts_have_names_of_their_own_however_long_the_model_is_called() -> None:
     names = {job_name("bedplate-staging-" + "m" * 60, same_training(LINEAGE), attempt) for attempt in range(1, 13)}
     assert len(names) == 12
@@ -71,14 +74,18 @@ def test_attempts_have_names_of_their_own_however_long_the_model_is_called() -> 
 
 def test_metadata_fits_the_registry() -> None:
     long = replace(LINEAGE, hyperparameters={f"parameter_{i}": "x" * 20 for i in range(40)})
-    values = metadata(long, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z")
+    values = metadata(
+        long, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z", code_uri=CODE
+    )
     assert max(map(len, values.values())) <= 256
     assert len(values) + 4 + 9 <= 50
     assert set(json.loads(values["hyperparameters"])) == {"sha256"}
 
 
 def test_metadata_keeps_short_hyperparameters_readable() -> None:
-    values = metadata(LINEAGE, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z")
+    values = metadata(
+        LINEAGE, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z", code_uri=CODE
+    )
     assert json.loads(values["hyperparameters"]) == {"max_iter": "100", "seed": "0"}
 
 
