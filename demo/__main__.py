@@ -8,6 +8,7 @@ from __future__ import annotations
 import email
 import email.policy
 import importlib.util
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +25,6 @@ from demo.traffic import Application, Feed, InBackground
 
 ROOT = Path(__file__).parents[1]
 MODEL = "flight-delay"
-WORK = state_dir(ROOT) / "demo"
-MARKER = WORK / "made-by-the-demo"
-REPORT = WORK / "report.html"
 
 
 def main() -> int:
@@ -41,7 +39,7 @@ def main() -> int:
 
 
 def tell(stage: Stage) -> None:
-    make_room()
+    report = make_room() / "report.html"
 
     stage.chapter(
         "The platform", "One Pulumi program, applied to a local platform that speaks AWS's own wire protocol."
@@ -106,7 +104,7 @@ def tell(stage: Stage) -> None:
     stage.run("ledger verify")
     stage.run(f"who-was-live {MODEL}")
     stage.run(f"status {MODEL}")
-    stage.run(f"report {MODEL} --out {REPORT}")
+    stage.run(f"report {MODEL} --out {report}")
 
     console.print()
     stage.clock()
@@ -117,7 +115,7 @@ def tell(stage: Stage) -> None:
     stage.say(
         f"\nThe platform is still up: [bold]bedplate status {MODEL}[/bold]. To end it: [bold]bedplate local stop[/bold]"
     )
-    stage.say(f"The report, readable offline: [bold]{REPORT}[/bold]")
+    stage.say(f"The report, readable offline: [bold]{report}[/bold]")
 
 
 BROKEN_LATE_MINUTES = 0
@@ -125,24 +123,40 @@ ROWS_A_REQUEST = 130
 """About as many flights as leave New York in three hours."""
 
 
-def make_room() -> None:
-    """Start from nothing: what an earlier demo left is removed, what somebody else made is not."""
-    from bedplate.local.lifecycle import reset, status
+def make_room() -> Path:
+    """Start from nothing, and return the story's folder.
 
-    held = Path(status(ROOT).state_dir)
-    if (held / "state.db").exists() and not MARKER.exists():
-        raise StoryError(
-            f"the local platform of this project holds something that the demo did not make ({held}). "
-            "Keep it and run: BEDPLATE_STATE_DIR=.bedplate-demo make demo. Or remove it: bedplate local reset"
+    What an earlier demo left is removed. Where somebody else's work is held, the story takes a state of its own beside it.
+    """
+    from bedplate.local.lifecycle import reset
+
+    if _holds_somebody_elses_work():
+        os.environ["BEDPLATE_STATE_DIR"] = str(ROOT / ".bedplate-demo")
+        console.print(
+            "The local platform of this project holds work that the demo did not make: it is left alone, and the story "
+            "is told beside it. To look at it afterwards: [bold]export BEDPLATE_STATE_DIR=.bedplate-demo[/bold]"
         )
     reset(ROOT)
     forget_local_stacks(ROOT)
-    WORK.mkdir(parents=True, exist_ok=True)
-    MARKER.write_text("made by `make demo`; the next one starts afresh\n")
+    work().mkdir(parents=True, exist_ok=True)
+    marker().write_text("made by `make demo`; the next one starts afresh\n")
+    return work()
+
+
+def work() -> Path:
+    return state_dir(ROOT) / "demo"
+
+
+def marker() -> Path:
+    return work() / "made-by-the-demo"
+
+
+def _holds_somebody_elses_work() -> bool:
+    return (state_dir(ROOT) / "local" / "state.db").exists() and not marker().exists()
 
 
 def write_data(name: str, first: str, last: str, **broken: int) -> Path:
-    path = WORK / f"{name}.parquet"
+    path = work() / f"{name}.parquet"
     flights = prepare()
     pq.write_table(flights.to_arrow(flights.prepare(first, last, **broken)), path)
     return path
@@ -159,7 +173,7 @@ def live_flights() -> tuple[Feed, Feed]:
 
 
 def write_labels(first: str, last: str) -> Path:
-    path = WORK / "labels.parquet"
+    path = work() / "labels.parquet"
     pq.write_table(pa.Table.from_pandas(prepare().prepare(first, last)[["flight_id", "delayed"]]), path)
     return path
 
