@@ -126,7 +126,7 @@ ROWS_A_REQUEST = 130
 def make_room() -> Path:
     """Start from nothing, and return the story's folder.
 
-    What an earlier demo left is removed. Where somebody else's work is held, the story takes a state of its own beside it.
+    What an earlier demo left is removed. Somebody else's work is left alone: the story takes a state of its own beside.
     """
     from bedplate.local.lifecycle import reset
 
