@@ -47,6 +47,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "costs": "Show what was spent, by model, stage or owner.",
         "budgets": "Show budgets, forecasts and thresholds crossed.",
         "ledger": "Show, verify and export the record of every act.",
+        "explain-decision": "Follow one captured answer back to data, code and approver.",
         "who-was-live": "Say which release was live at a time, and why.",
     },
 }

@@ -19,6 +19,7 @@ class Captured:
     rows: tuple[dict[str, Any], ...]
     answers: tuple[float, ...]
     inference_id: str | None = None
+    event_id: str | None = None
 
 
 def read(body: bytes) -> Iterator[Captured]:
@@ -46,6 +47,7 @@ def read(body: bytes) -> Iterator[Captured]:
                 rows=tuple(_objects(_text(data.get("endpointInput")))),
                 answers=tuple(_answers(_text(data.get("endpointOutput")))),
                 inference_id=meta.get("inferenceId"),
+                event_id=meta.get("eventId"),
             )
         except (ValueError, KeyError, TypeError):
             continue

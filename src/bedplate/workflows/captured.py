@@ -47,6 +47,29 @@ def latest(
     return tuple(sorted(found, key=lambda r: r.at))
 
 
+def find_event(
+    platform: Platform, model: str, event_id: str, *, since: datetime | None = None, until: datetime | None = None
+) -> tuple[Captured, str] | None:
+    """The newest record of this eventId or inferenceId between two times, with the file it is in; None without one.
+
+    Captured files are read from the newest back, so an event of long ago is found sooner when its day is given.
+    """
+    end = until or platform.clock.now()
+    wanted, seen = event_id.encode(), set[str]()
+    for start in [since] if since else [end - window for window in WINDOWS]:
+        uris = [uri for uri in _files(platform, model, start, end) if uri not in seen]
+        seen |= set(uris)
+        newest_first = uris[::-1]
+        with ThreadPoolExecutor(READERS) as pool:
+            for at in range(0, len(uris), READERS):
+                batch = newest_first[at : at + READERS]
+                for uri, body in zip(batch, pool.map(platform.objects.get, batch), strict=True):
+                    for record in reversed(list(read(body)) if wanted in body else []):
+                        if event_id in (record.event_id, record.inference_id):
+                            return record, uri
+    return None
+
+
 def _files(platform: Platform, model: str, start: datetime, end: datetime) -> list[str]:
     names = platform.names(model)
     prefix = f"{capture_uri(platform, model)}/{names.endpoint}/{VARIANT}/"

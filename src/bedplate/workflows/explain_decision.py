@@ -1,0 +1,54 @@
+"""Finds a captured prediction, and everything on record that it rests on. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bedplate.domain.capture import Captured
+from bedplate.domain.decision import Grounds, grounds
+from bedplate.errors import NotFound
+from bedplate.ports import Package
+from bedplate.workflows.captured import find_event
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`package` is None for the fallback, for an unknown release, and when the version is no longer registered."""
+
+    model: str
+    event: Captured
+    capture_uri: str
+    grounds: Grounds
+    package: Package | None
+
+
+def explain(
+    at: Platform, model: str, event_id: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Decision:
+    """From an eventId, or the inferenceId that a caller gave, to the grounds of the answer.
+
+    Raises NotFound for an unknown model, and for an event that the capture does not hold (between the two times).
+    """
+    at.model(model)
+    found = find_event(at, model, event_id, since=since, until=until)
+    if found is None:
+        raise NotFound(
+            f"No captured request of {model} has the eventId or inferenceId {event_id!r} "
+            f"(capture holds serving.capture_pct of the requests, for capture_retention_days)",
+            next_step=f"bedplate monitor {model}",
+        )
+    event, uri = found
+    basis = grounds(Ledger.of(at).records(), model, event.release, event.at)
+    return Decision(model, event, uri, basis, _package(at, model, basis.version))
+
+
+def _package(at: Platform, model: str, version: int | None) -> Package | None:
+    if not version:
+        return None
+    try:
+        return at.registry.get(at.names(model).package_group, version)
+    except NotFound:
+        return None
