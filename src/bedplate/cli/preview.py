@@ -6,6 +6,7 @@ import click
 
 from bedplate.cli import options
 from bedplate.cli.up import engine, install, refresh
+from bedplate.errors import UsageError
 
 
 @click.command("preview")
@@ -13,26 +14,41 @@ from bedplate.cli.up import engine, install, refresh
 @engine
 @install
 @refresh
+@click.option("--markdown", is_flag=True, help="Write Markdown, for a pull request.")
 @options.as_json
-def command(stack: str, engine: str | None, install: bool, refresh: bool, as_json: bool) -> None:
+def command(stack: str, engine: str | None, install: bool, refresh: bool, markdown: bool, as_json: bool) -> None:
     """Show what `up` would create, update, replace and delete, with the properties that change. Changes nothing.
+
+    Beside it stand what each change costs a month at list price (what cannot be known beforehand is said as unknown),
+    and warnings for what loses data or drops traffic.
 
     \b
     Examples:
       bedplate preview
+      bedplate preview --stack staging --markdown > preview.md
       bedplate preview --stack staging --json
 
     Exit codes: 0 shown, 1 the program or a resource is wrong, 2 the stack's settings are wrong.
     """
     from bedplate.cli import render, stack_view
+    from bedplate.cli import review as view
     from bedplate.wiring import connect
+    from bedplate.workflows.stack import review
 
     platform = connect(options.project_dir(), stack)
+    if as_json and markdown:
+        raise UsageError(
+            "--json and --markdown exclude each other", next_step=f"bedplate preview --stack {stack} --json"
+        )
     if not as_json:
         render.where(platform.label)
     with stack_view.watched(f"preview {stack}") as watch:
         update = platform.deployment(engine, install=install).preview(on_progress=watch, refresh=refresh)
+    found = review(update)
     if as_json:
-        stack_view.as_json(update, stack=stack, where=platform.label, verb="preview")
+        plan = stack_view.data(update, stack=stack, where=platform.label, verb="preview")
+        render.emit_json({**plan, **view.as_data(found)})
+    elif markdown:
+        click.echo(view.markdown(found, stack=stack, where=platform.label), nl=False)
     else:
-        stack_view.show(update, planned=True)
+        view.show(found)

@@ -83,31 +83,31 @@ def summary(update: Update, *, planned: bool) -> str:
 
 def as_json(update: Update, *, stack: str, where: str, verb: str) -> None:
     """The same as data."""
-    emit_json(
-        {
-            "stack": stack,
-            "where": where,
-            "verb": verb,
-            "changed": update.changed,
-            "counts": dict(update.counts),
-            "steps": [
-                {
-                    "op": step.op,
-                    "urn": step.urn,
-                    "type": step.type,
-                    "name": step.name,
-                    "changes": [
-                        {"path": c.path, "old": c.old, "new": c.new, "replaces": c.replaces} for c in step.changes
-                    ],
-                    "replace_keys": list(step.replace_keys),
-                }
-                for step in update.steps
-            ],
-            "outputs": dict(update.outputs),
-            "messages": list(update.messages),
-            "duration_s": round(update.duration_s, 3),
-        }
-    )
+    emit_json(data(update, stack=stack, where=where, verb=verb))
+
+
+def data(update: Update, *, stack: str, where: str, verb: str) -> dict[str, Any]:
+    return {
+        "stack": stack,
+        "where": where,
+        "verb": verb,
+        "changed": update.changed,
+        "counts": dict(update.counts),
+        "steps": [
+            {
+                "op": step.op,
+                "urn": step.urn,
+                "type": step.type,
+                "name": step.name,
+                "changes": [{"path": c.path, "old": c.old, "new": c.new, "replaces": c.replaces} for c in step.changes],
+                "replace_keys": list(step.replace_keys),
+            }
+            for step in update.steps
+        ],
+        "outputs": dict(update.outputs),
+        "messages": list(update.messages),
+        "duration_s": round(update.duration_s, 3),
+    }
 
 
 @contextmanager
@@ -146,10 +146,10 @@ def short_type(type: str) -> str:
 
 
 def _changes(step: Step) -> str:
-    return "\n".join(_change(change) for change in step.changes)
+    return "\n".join(change_text(change) for change in step.changes)
 
 
-def _change(change: PropertyChange) -> str:
+def change_text(change: PropertyChange) -> str:
     mark = " (forces replacement)" if change.replaces else ""
     return f"{change.path}: {value_text(change.old)} → {value_text(change.new)}{mark}"
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bedplate.domain.plan import Planned, Step
+from bedplate.domain.plan_cost import PlanCost, price_plan
+from bedplate.domain.plan_risk import Risk, risks
 from bedplate.domain.stack_drift import StackDrift, compare
 
 
@@ -56,6 +59,20 @@ class Stack(Protocol):
     def refresh(self, *, on_progress: Watch | None = None) -> Update: ...
     def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
     def destroy(self, *, on_progress: Watch | None = None) -> Update: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A plan with what a reviewer asks of it."""
+
+    update: Update
+    cost: PlanCost
+    risks: tuple[Risk, ...]
+
+
+def review(planned: Update) -> Review:
+    """What a plan costs a month, and what it puts at risk."""
+    return Review(planned, price_plan(planned.resources), risks(planned.resources))
 
 
 def bring_up(

@@ -1,0 +1,182 @@
+"""What a plan costs a month: each resource before and after, and what cannot be known beforehand said as unknown.
+
+Instances are priced by `bedplate.domain.prices`, a month of 730 hours. The other figures are AWS's list prices of
+US East (N. Virginia) that docs/platform.md names, entered by hand: check them before money depends on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bedplate.domain.plan import UNKNOWN, Planned
+from bedplate.domain.prices import S3_USD_PER_GB_MONTH, hourly_usd
+
+HOURS_A_MONTH = 730
+KMS_KEY_USD_MONTH = 1.0
+ALARM_USD_MONTH = 0.10
+"""A standard metric alarm on one metric; metric math counts each metric, and is said as unknown."""
+
+ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+ENDPOINT_CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+SCALING_TARGET = "aws:appautoscaling/target:Target"
+JOB_DEFINITION = "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition"
+
+_FREE_SERVICES = ("aws:iam/", "aws:appautoscaling/", "pulumi:", "bedplate:")
+_FREE = frozenset(
+    {
+        "aws:budgets/budget:Budget",
+        "aws:cloudwatch/eventRule:EventRule",
+        "aws:cloudwatch/eventTarget:EventTarget",
+        "aws:ecr/lifecyclePolicy:LifecyclePolicy",
+        "aws:kms/alias:Alias",
+        "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        "aws:sagemaker/model:Model",
+        "aws:sagemaker/modelPackageGroup:ModelPackageGroup",
+        "aws:sagemaker/monitoringSchedule:MonitoringSchedule",
+        "aws:sns/topicPolicy:TopicPolicy",
+        "aws:sns/topicSubscription:TopicSubscription",
+        "aws:ssm/parameter:Parameter",
+    }
+)
+"""Cost nothing by being there. What they cause is counted where it is run: a schedule's jobs at the job definition."""
+_BY_USE = {
+    "aws:s3/bucket:Bucket": f"by what is stored, {S3_USD_PER_GB_MONTH:g} USD per GB",
+    "aws:ecr/repository:Repository": "by what is stored, 0.10 USD per GB of images",
+    "aws:cloudwatch/logGroup:LogGroup": "by what is logged",
+    "aws:sns/topic:Topic": "by what is sent",
+}
+_GOES = ("delete", "delete-replaced", "discard", "discard-replaced")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD a month; None when it cannot be known, and `why` says why. `why` may explain a known figure, too."""
+
+    usd: float | None
+    why: str = ""
+
+
+NOTHING = Price(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """One resource's month before and after the run."""
+
+    op: str
+    urn: str
+    type: str
+    name: str
+    before: Price
+    after: Price
+
+    @property
+    def difference_usd(self) -> float | None:
+        """None when either side is unknown."""
+        if self.before.usd is None or self.after.usd is None:
+            return None
+        return self.after.usd - self.before.usd
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCost:
+    """Every resource that something happens to and that costs, or may cost, money."""
+
+    lines: tuple[CostLine, ...]
+
+    @property
+    def difference_usd(self) -> float:
+        """Of what is known; `unknown` says how much is not in it."""
+        return sum(line.difference_usd or 0.0 for line in self.lines)
+
+    @property
+    def unknown(self) -> int:
+        return sum(line.difference_usd is None for line in self.lines)
+
+
+def price_plan(resources: Sequence[Planned]) -> PlanCost:
+    """Price what is created, updated, replaced or deleted, and an endpoint whose configuration is."""
+    lines = []
+    for resource in resources:
+        before = _price(resource, resources, after=False)
+        after = _price(resource, resources, after=True)
+        touched = resource.op not in ("same", "read") or (resource.type == ENDPOINT and before != after)
+        if touched and not before.usd == after.usd == 0:
+            if resource.type == ENDPOINT and resource.op == "same":
+                after = Price(after.usd, f"{after.why}; from the next deployment on")
+            lines.append(CostLine(resource.op, resource.urn, resource.type, resource.name, before, after))
+    return PlanCost(tuple(lines))
+
+
+def _price(resource: Planned, resources: Sequence[Planned], *, after: bool) -> Price:
+    inputs = _side(resource, after)
+    kind = resource.type
+    if inputs is None or kind in _FREE or (kind.startswith((*_FREE_SERVICES, "aws:s3/bucket")) and kind not in _BY_USE):
+        return NOTHING
+    if kind == ENDPOINT:
+        return _endpoint(resource, inputs, resources, after)
+    if kind == JOB_DEFINITION:
+        return _monitoring(inputs)
+    if kind == "aws:kms/key:Key":
+        return Price(KMS_KEY_USD_MONTH)
+    if kind == "aws:cloudwatch/metricAlarm:MetricAlarm":
+        return (
+            Price(None, "by the metrics in its expression") if inputs.get("metricQueries") else Price(ALARM_USD_MONTH)
+        )
+    return Price(None, _BY_USE.get(kind, "no price is known for this type"))
+
+
+def _endpoint(resource: Planned, inputs: Mapping[str, Any], resources: Sequence[Planned], after: bool) -> Price:
+    """The instances of the configuration that it names, or, when a release of the command line is what it names or
+    nothing is known yet, of the one under the same component."""
+    held = [r for r in resources if r.type == ENDPOINT_CONFIGURATION and _side(r, after) is not None]
+    own = [r for r in held if r.parent == resource.parent]
+    named = [r for r in held if (_side(r, after) or {}).get("name") == inputs.get("endpointConfigName")]
+    chosen = own if own and (after or not named) else named
+    if len(chosen) != 1:
+        return Price(None, "its configuration is not the program's")
+    return _instances(_side(chosen[0], after) or {}, _ceiling(resource, resources, after))
+
+
+def _instances(config: Mapping[str, Any], ceiling: float | None) -> Price:
+    total, parts = 0.0, []
+    for variant in config.get("productionVariants") or []:
+        instance, count = variant.get("instanceType"), variant.get("initialInstanceCount")
+        if variant.get("serverlessConfig"):
+            return Price(None, "serverless: by requests")
+        if not isinstance(count, int | float) or not isinstance(instance, str) or instance == UNKNOWN:
+            return Price(None, "instances are not known before the run")
+        hourly = hourly_usd(instance, "endpoint")
+        if hourly is None:
+            return Price(None, f"the price of {instance} is not known")
+        total += count * hourly * HOURS_A_MONTH
+        text = f"{count:g} x {instance}"
+        if ceiling is not None and ceiling > count:
+            text += f", up to {ceiling * hourly * HOURS_A_MONTH:,.2f} USD when scaled out to {ceiling:g}"
+        parts.append(text)
+    return Price(round(total, 2), "; ".join(parts))
+
+
+def _ceiling(endpoint: Planned, resources: Sequence[Planned], after: bool) -> float | None:
+    for resource in resources:
+        if resource.type == SCALING_TARGET and resource.parent == endpoint.parent:
+            most = (_side(resource, after) or {}).get("maxCapacity")
+            return most if isinstance(most, int | float) else None
+    return None
+
+
+def _monitoring(inputs: Mapping[str, Any]) -> Price:
+    cluster = (inputs.get("jobResources") or {}).get("clusterConfig") or {}
+    instance, count = cluster.get("instanceType"), cluster.get("instanceCount", 1)
+    hourly = hourly_usd(instance, "processing") if isinstance(instance, str) else None
+    if hourly is None:
+        return Price(None, "by the time its runs take")
+    return Price(None, f"by the time its runs take, {hourly * count:g} USD an hour on {count:g} x {instance}")
+
+
+def _side(resource: Planned, after: bool) -> Mapping[str, Any] | None:
+    if after:
+        return None if resource.op in _GOES else resource.after
+    return None if resource.op in ("create", "import") else resource.before
