@@ -159,3 +159,31 @@ def test_preview_prices_the_change_and_warns_of_what_would_be_lost(site: Site) -
     assert site.run("preview", "--markdown", "--json").code == 2
     site.configure()
     assert site.run("preview", "--json").json["monthly_cost"]["lines"] == []
+
+
+def test_an_exported_state_comes_back_as_it_was(site: Site, tmp_path: Path) -> None:
+    kept = tmp_path / "state.json"
+    held = site.run("state", "list", "--json").json["resources"]
+    assert BUCKET in {resource["id"] for resource in held}
+    written = site.run("state", "export", "--file", str(kept), "--json").json
+    assert written["resources"] == len(held)
+    assert kept.stat().st_mode & 0o077 == 0
+
+    fewer = json.loads(kept.read_text())
+    resources = fewer["deployment"]["resources"]
+    fewer["deployment"]["resources"] = [r for r in resources if not r["urn"].endswith("::bedplate-local-churn-drift")]
+    (tmp_path / "fewer.json").write_text(json.dumps(fewer))
+    assert site.run("state", "import", str(tmp_path / "fewer.json"), "--json").code == 2, "it asks, or wants --yes"
+    assert site.run("state", "import", str(tmp_path / "fewer.json"), "--yes", "--json").code == 0
+    assert site.run("preview", "--json").json["counts"]["create"] == 1
+
+    assert site.run("state", "import", str(kept), "--yes").code == 0
+    assert site.run("state", "list", "--json").json["resources"] == held
+    assert not site.run("preview", "--json").json["changed"]
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"deployment": null}'])
+def test_what_is_no_exported_state_is_refused(site: Site, tmp_path: Path, text: str) -> None:
+    (tmp_path / "other.json").write_text(text)
+    ran = site.run("state", "import", str(tmp_path / "other.json"), "--yes")
+    assert (ran.code, "bedplate state export" in ran.err) == (2, True)

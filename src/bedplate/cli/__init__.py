@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from bedplate import __version__
-from bedplate.errors import BedplateError
+from bedplate.errors import BedplateError, UsageError
 
 SECTIONS: dict[str, dict[str, str]] = {
     "The platform": {
@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "preview": "Show what `up` would change.",
         "drift": "Compare program, state and world, property by property.",
         "refresh": "Take the world's values into the state.",
+        "state": "List, export and import a stack's state.",
         "destroy": "Delete everything a stack holds.",
         "outputs": "Print what a stack exports.",
         "local": "Start, stop and look at the local platform.",
@@ -115,17 +116,36 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         code = root.main(arguments, prog_name="bedplate", standalone_mode=False)
     except BedplateError as exc:
-        sys.exit(tell(exc, as_json="--json" in arguments))
+        sys.exit(tell(_with_a_next_step(exc, arguments), as_json="--json" in arguments))
     except click.exceptions.Abort:
         click.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
         sys.exit(130)
     except click.ClickException as exc:
+        if "--json" in arguments:
+            sys.exit(tell(UsageError(exc.format_message(), next_step=_help(exc)), as_json=True))
         exc.show()
         sys.exit(exc.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as exc:
+        if exc.filename is None:
+            raise
+        sys.exit(tell(BedplateError(f"{exc.filename}: {exc.strerror}"), as_json="--json" in arguments))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _with_a_next_step(error: BedplateError, arguments: list[str]) -> BedplateError:
+    """A wrong command line without better advice is sent to the command's help."""
+    if error.next_step is None and isinstance(error, UsageError):
+        words = [word for word in arguments[:1] if word in root.list_commands(click.Context(root))]
+        error.next_step = " ".join(["bedplate", *words, "--help"])
+    return error
+
+
+def _help(exc: click.ClickException) -> str:
+    context = getattr(exc, "ctx", None)
+    return f"{context.command_path if context else 'bedplate'} --help"
 
 
 def tell(error: BedplateError, *, as_json: bool) -> int:
