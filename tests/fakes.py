@@ -117,6 +117,9 @@ class FakeRegistry:
     def set_approval(self, package: ports.Package, approval: ports.Approval, note: str) -> ports.Package:
         return self._put(replace(self.get(package.group, package.version), approval=approval, approval_note=note))
 
+    def delete(self, package: ports.Package) -> None:
+        self.held[package.group] = [p for p in self.held.get(package.group, []) if p.version != package.version]
+
     def annotate(self, package: ports.Package, metadata: Mapping[str, str]) -> ports.Package:
         held = self.get(package.group, package.version)
         return self._put(replace(held, metadata={**held.metadata, **metadata}))

@@ -84,6 +84,13 @@ class SageMakerRegistry:
             self._sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=merged)
         return self._describe(package.arn)
 
+    def delete(self, package: Package) -> None:
+        try:
+            with translated(f"Cannot delete {package.group} version {package.version}"):
+                self._sagemaker.delete_model_package(ModelPackageName=package.arn)
+        except NotFound:
+            return
+
     def _tags(self, draft: PackageDraft) -> dict[str, Any]:
         return {"Tags": tag_list(draft.tags)} if draft.tags else {}
 

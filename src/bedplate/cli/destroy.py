@@ -21,7 +21,8 @@ from bedplate.errors import UsageError
 def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
 
-    Protected resources are not deleted: they are named, and everything they need stays too.
+    Versions in the registry, releases and their alarms go too; jobs and logs stay, as AWS keeps them. Protected
+    resources are not deleted: they are named, and everything they need stays too.
 
     \b
     Examples:
@@ -32,6 +33,7 @@ def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: b
     """
     from bedplate.cli import render, stack_view
     from bedplate.wiring import connect
+    from bedplate.workflows.belongings import belongings, remove_releases, remove_versions, require_expendable
     from bedplate.workflows.stack import Update, tear_down
 
     platform = connect(options.project_dir(), stack)
@@ -46,8 +48,13 @@ def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: b
             stack_view.show(planned, planned=True)
         return
 
+    held = belongings(platform)
+    require_expendable(platform, held)
+
     def agree(planned: Update) -> None:
         stack_view.show(planned, planned=True)
+        for b in held:
+            render.remark(f"{b.model}: {len(b.versions)} versions and {len(b.releases)} releases go with it")
         _ask_for_the_name(stack, platform.label)
 
     if not yes and (as_json or not sys.stdin.isatty()):
@@ -56,7 +63,13 @@ def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: b
             next_step=f"bedplate destroy --stack {stack} --yes",
         )
     with stack_view.watched(f"destroy {stack}") as watch:
-        update = tear_down(target, agree=None if yes else agree, on_progress=watch)
+        update = tear_down(
+            target,
+            agree=None if yes else agree,
+            before=lambda: remove_versions(platform, held),
+            on_progress=watch,
+        )
+    remove_releases(platform, held)
     if as_json:
         stack_view.as_json(update, stack=stack, where=platform.label, verb="destroy")
     else:

@@ -91,10 +91,21 @@ def bring_up(
     return stack.up(on_progress=on_progress, refresh=refresh)
 
 
-def tear_down(stack: Stack, *, agree: Agree | None = None, on_progress: Watch | None = None) -> Update:
-    """Delete everything that the stack holds. Raises NotFound, PlatformError, Locked, and what `agree` raises."""
+def tear_down(
+    stack: Stack,
+    *,
+    agree: Agree | None = None,
+    before: Callable[[], None] | None = None,
+    on_progress: Watch | None = None,
+) -> Update:
+    """Delete everything that the stack holds; `before` runs once it was agreed to.
+
+    Raises NotFound, PlatformError, Locked, and what `agree` raises.
+    """
     if agree is not None:
         agree(stack.preview_destroy())
+    if before is not None:
+        before()
     return stack.destroy(on_progress=on_progress)
 
 

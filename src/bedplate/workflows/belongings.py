@@ -1,0 +1,62 @@
+"""What the command line made in a stack: versions, releases and their alarms, which go when the stack goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bedplate.errors import NotFound, UsageError
+from bedplate.ports import Package
+from bedplate.workflows.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """Of one model. SageMaker deletes no group that still has versions, and knows nothing of what a release was."""
+
+    model: str
+    versions: tuple[Package, ...]
+    releases: tuple[str, ...]
+
+
+def belongings(platform: Platform) -> tuple[Belongings, ...]:
+    """Of every model that the stack's file names and that has any.
+
+    The platform's outputs are not asked, so that a destroy that broke off can be finished when they are gone.
+    """
+    found = []
+    for model in platform.settings.models:
+        names = platform.names(model)
+        try:
+            versions = tuple(platform.registry.versions(names.package_group))
+        except NotFound:
+            versions = ()
+        releases = tuple(release.name for release in platform.endpoints.releases(names.endpoint))
+        if versions or releases:
+            found.append(Belongings(model, versions, releases))
+    return tuple(found)
+
+
+def require_expendable(platform: Platform, held: Sequence[Belongings]) -> None:
+    """Raises UsageError where the stack's file protects its data and there are versions to lose."""
+    count = sum(len(b.versions) for b in held)
+    if count and not platform.settings.storage.force_destroy:
+        raise UsageError(
+            f"Stack {platform.stack!r} protects its data (storage.force_destroy is false), and its registry holds "
+            f"{count} versions",
+            next_step=f"set bedplate:storage force_destroy in stacks/Pulumi.{platform.stack}.yaml, and bedplate up",
+        )
+
+
+def remove_versions(platform: Platform, held: Sequence[Belongings]) -> None:
+    """Before the groups are deleted."""
+    for package in (package for b in held for package in b.versions):
+        platform.registry.delete(package)
+
+
+def remove_releases(platform: Platform, held: Sequence[Belongings]) -> None:
+    """After the endpoints are gone: a live release cannot be deleted."""
+    for b in held:
+        for release in b.releases:
+            platform.endpoints.delete_release(release)
+            platform.metrics.delete_alarm(platform.names(b.model).guard_alarm(release))
