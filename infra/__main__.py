@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from alerts import Alerts, AlertsArgs
 from automation import Automation, AutomationArgs
 from bedplate.domain import names, tags
-from bedplate.settings import load_model
+from bedplate.settings import load_models
 from budgets import Budgets, BudgetsArgs
 from configuration import check_account, read_settings
 from identity import Identity, IdentityArgs
@@ -22,7 +22,7 @@ from storage import Storage, StorageArgs
 project, stack = pulumi.get_project(), pulumi.get_stack()
 settings = read_settings(stack)
 account_id = check_account(aws.get_caller_identity().account_id, settings)
-specs = {model: load_model(Path(__file__).parents[1], model, settings, stack=stack) for model in settings.models}
+specs = load_models(Path(__file__).parents[1], settings, stack=stack)
 
 platform_tags = tags.platform(project=project, stack=stack, owner=settings.owner, cost_center=settings.cost_center)
 model_names = {model: names.ModelNames(project, stack, model) for model in specs}

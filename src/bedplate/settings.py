@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from bedplate.errors import NotFound, SettingsError
+from bedplate.errors import NotFound, SettingsError, UsageError
 
 Name = Annotated[
     str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$", description="lower-case letters, digits, dashes")
@@ -369,7 +369,7 @@ def load_stack(project_dir: Path, stack: str) -> StackSettings:
         )
     config = read_yaml(path).get("config", {})
     if not isinstance(config, dict):
-        raise SettingsError(f"{path}: 'config' must hold keys and values")
+        raise SettingsError(f"{path}: 'config' must hold keys and values", next_step=f"$EDITOR {path}")
     return stack_settings(config, source=str(path.relative_to(project_dir)))
 
 
@@ -401,8 +401,29 @@ def load_model(project_dir: Path, model: str, settings: StackSettings | None = N
         values, source = _overlay(values, overrides), f"{source} with stacks/Pulumi.{stack}.yaml overrides.{model}"
     spec = parse(ModelSpec, values, source=source)
     if spec.name != model:
-        raise SettingsError(f"{source}: name is {spec.name!r}, expected {model!r} as the folder is called")
+        raise SettingsError(
+            f"{source}: name is {spec.name!r}, expected {model!r} as the folder is called", next_step=f"$EDITOR {path}"
+        )
     return spec
+
+
+def load_models(project_dir: Path, settings: StackSettings, *, stack: str) -> dict[str, ModelSpec]:
+    """Every model that the stack names. Raises SettingsError with the faults of all of them together."""
+    specs: dict[str, ModelSpec] = {}
+    errors: list[UsageError] = []
+    for model in settings.models:
+        try:
+            specs[model] = load_model(project_dir, model, settings, stack=stack)
+        except (SettingsError, NotFound) as exc:
+            errors.append(exc)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        problems = tuple(line for e in errors for line in getattr(e, "problems", ()) or (e.message,))
+        raise SettingsError(
+            f"{len(errors)} models of stack {stack!r} are faulty", problems=problems, next_step="bedplate models check"
+        )
+    return specs
 
 
 def known_models(project_dir: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from bedplate.errors import NotFound, SettingsError
-from bedplate.settings import ModelSpec, load_model, load_stack, parse
+from bedplate.settings import ModelSpec, load_model, load_models, load_stack, parse
 
 REPOSITORY = Path(__file__).parents[2]
 MODEL = {
@@ -111,6 +111,16 @@ def test_a_fault_in_an_override_names_the_stack_file(project: Path) -> None:
 def test_an_unknown_model_lists_those_that_exist(project: Path) -> None:
     with pytest.raises(NotFound, match=r"no model 'fraud'.*there are: churn"):
         load_model(project, "fraud")
+
+
+def test_the_faults_of_all_models_of_a_stack_are_told_at_once(project: Path) -> None:
+    write_model(project, {"risk": "none"})
+    write_stack(project, {"bedplate:models": ["churn", "ghost"]})
+    with pytest.raises(SettingsError, match="2 models of stack 'dev'") as told:
+        load_models(project, load_stack(project, "dev"), stack="dev")
+    assert "models/churn/model.yaml: risk" in told.value.message
+    assert "'ghost'" in told.value.message
+    assert told.value.next_step == "bedplate models check"
 
 
 def test_a_model_is_called_as_its_folder(project: Path) -> None:

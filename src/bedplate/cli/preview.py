@@ -42,6 +42,7 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
         )
     if not as_json:
         render.where(platform.label)
+    platform.check_models()
     with stack_view.watched(f"preview {stack}") as watch:
         update = platform.deployment(engine, install=install).preview(on_progress=watch, refresh=refresh)
     found = review(update)

@@ -45,6 +45,7 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: b
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
+    platform.check_models()
 
     def agree(planned: Update) -> None:
         if not as_json:

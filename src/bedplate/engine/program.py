@@ -17,6 +17,7 @@ from typing import Any
 
 from bedplate.engine.monitor import EngineLog, Monitor
 from bedplate.engine.workers import Workers
+from bedplate.errors import BedplateError
 
 _ONE_AT_A_TIME = threading.Lock()
 """Working directory, sys.path and standard output belong to the whole process."""
@@ -119,7 +120,9 @@ def _execute(program: Program) -> None:
 
 
 def _explain(exc: BaseException, program: Program) -> str:
-    """The traceback from the program's first own frame on."""
+    """The traceback from the program's first own frame on; of a fault in the user's files only what it says."""
+    if isinstance(exc, BedplateError):
+        return exc.message
     frames = traceback.extract_tb(exc.__traceback__)
     folder = str(program.folder)
     own = next((i for i, frame in enumerate(frames) if frame.filename.startswith(folder)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,8 +12,8 @@ from bedplate.workflows.platform import Platform
 
 LOCAL_POLL_S = 0.2
 AWS_POLL_S = 5.0
-TAIL = 15
 
+_FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+)", line (\d+)')
 _ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -40,10 +41,18 @@ def follow(at: Platform, job: Job, *, kind: Literal["training", "processing"], s
 
 
 def must_have_completed(job: Job, lines: Sequence[str], *, what: str, kind: Literal["training", "processing"]) -> None:
-    """Raises JobFailed with the script's last exception, the end of the log and where the rest of it is."""
+    """Raises JobFailed with the script's last exception, the line that raised it, and where its log is."""
     if job.status == "Completed":
         return
     reason = (job.failure_reason or "it gave no reason").strip()
     verb = f"was stopped ({job.phase})" if job.status == "Stopped" else "failed"
-    tail = "".join(f"\n  | {line}" for line in lines[-TAIL:])
-    raise JobFailed(f"{what} {verb}: {reason}{tail}", next_step=f"bedplate models log {job.name} --kind {kind}")
+    raise JobFailed(
+        f"{what} {verb}: {reason.splitlines()[0]}{_place(reason, lines)}",
+        next_step=f"bedplate models log {job.name} --kind {kind}",
+    )
+
+
+def _place(reason: str, lines: Sequence[str]) -> str:
+    """` (train.py, line 12)`: the innermost frame of the traceback that the job left; empty without one."""
+    frames = _FRAME.findall(reason) or _FRAME.findall("\n".join(lines))
+    return f" ({frames[-1][0]}, line {frames[-1][1]})" if frames else ""

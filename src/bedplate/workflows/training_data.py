@@ -21,13 +21,13 @@ def read_table(path: Path, contract: DataContract, model: str) -> pa.Table:
     data breaks the contract.
     """
     if not path.is_file():
-        raise NotFound(f"There is no file {path}", next_step=f"bedplate train {model} --data <file.parquet>")
-    table = _read(path, contract)
+        raise NotFound(f"There is no file {path}", next_step=_mended(model))
+    table = _read(path, contract, model)
     _must_fit(table, contract, path, model)
     return table
 
 
-def _read(path: Path, contract: DataContract) -> pa.Table:
+def _read(path: Path, contract: DataContract, model: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet as pq
@@ -39,8 +39,12 @@ def _read(path: Path, contract: DataContract) -> pa.Table:
             strings = {name: pa.string() for name, c in contract.columns.items() if c.type == "string"}
             return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=strings))
     except (pa.ArrowException, OSError) as exc:
-        raise UsageError(f"{path} cannot be read: {exc}") from exc
-    raise UsageError(f"{path}: a .parquet or .csv file expected")
+        raise UsageError(f"{path} cannot be read: {exc}", next_step=_mended(model)) from exc
+    raise UsageError(f"{path}: a .parquet or .csv file expected", next_step=_mended(model))
+
+
+def _mended(model: str) -> str:
+    return f"bedplate train {model} --data <file.parquet>"
 
 
 def _must_fit(table: pa.Table, contract: DataContract, path: Path, model: str) -> None:
@@ -50,7 +54,8 @@ def _must_fit(table: pa.Table, contract: DataContract, path: Path, model: str) -
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems[:MAX_SHOWN])
         more = f"\n  and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
+        count = "one way" if len(problems) == 1 else f"{len(problems)} ways"
         raise UsageError(
-            f"{path} breaks the data contract of {model} in {len(problems)} ways:{lines}{more}",
+            f"{path} breaks the data contract of {model} in {count}:{lines}{more}",
             next_step=f"$EDITOR models/{model}/model.yaml, or mend the data",
         )

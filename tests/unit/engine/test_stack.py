@@ -197,3 +197,13 @@ def test_a_command_line_that_is_not_served_is_refused_by_name(project: Path) -> 
     for args in (["plugin", "install"], ["up", "--target", "urn", "--stack", "s"], ["up", "--client=127.0.0.1:1"]):
         with pytest.raises(CommandError, match="does not serve"):
             command.run(args, str(project), {})
+
+
+def test_a_fault_in_a_file_that_the_program_reads_is_told_without_a_traceback(project: Path) -> None:
+    faulty = (
+        "from bedplate.errors import SettingsError\nraise SettingsError('models/churn/model.yaml: risk: unknown')\n"
+    )
+    (project / "infra" / "sizes.py").write_text(faulty)
+    with pytest.raises(PlatformError) as refused:
+        stack(project, World()).up()
+    assert refused.value.message == "models/churn/model.yaml: risk: unknown"

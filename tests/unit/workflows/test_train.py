@@ -153,15 +153,16 @@ def test_a_job_that_still_runs_is_followed_to_its_end(at: FakePlatform) -> None:
     assert [e["phase"] for e in heard.of("status")] == ["Training", "Completed"]
 
 
-def test_a_script_that_raises_is_told_with_its_exception_and_the_log(at: FakePlatform) -> None:
-    at.jobs.work = refuse("ValueError: no such column")
-    at.jobs.logs[planned(at).job_name] = ["Traceback ...", "ValueError: no such column"]
+def test_a_script_that_raises_is_told_with_its_exception_and_line_and_where_the_log_is(at: FakePlatform) -> None:
+    at.jobs.work = refuse("ValueError: no such column\ntrain.py exited with code 1")
+    at.jobs.logs[planned(at).job_name] = ['  File "/opt/ml/code/train.py", line 12, in <module>', "ValueError"]
     with pytest.raises(JobFailed, match="ValueError: no such column") as failed:
         trained(at)
     assert failed.value.exit_code == 1
     assert failed.value.next_step is not None
     assert "models log" in failed.value.next_step
-    assert "| Traceback" in failed.value.message
+    assert failed.value.message.endswith("ValueError: no such column (train.py, line 12)")
+    assert "\n" not in failed.value.message
     assert at.registry.held == {}
     assert kinds(at) == []
 
