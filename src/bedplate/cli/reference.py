@@ -20,7 +20,8 @@ def page() -> str:
 
 
 def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    names = root.context_settings["help_option_names"]  # what a command inherits when it is run from the root
+    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100, help_option_names=names)
     yield name, context.get_help() + "\n"
     if isinstance(command, click.Group):
         for child_name in command.list_commands(context):
