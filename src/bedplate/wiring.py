@@ -127,6 +127,7 @@ class Connection:
                 endpoint_url=self.local_url,
                 state_dir=state_dir(self.project_dir) / "state",
                 install=install,
+                world=_local_world(self.project_dir),
             )
         from bedplate.engine.provider import provider_factory
 
@@ -136,6 +137,7 @@ class Connection:
             endpoint_url=self.local_url,
             provider_factory=provider_factory(self.local_url, self.settings.region),
             state_dir=state_dir(self.project_dir) / "state",
+            world=_local_world(self.project_dir),
         )
 
     def model(self, name: str) -> ModelSpec:
@@ -173,6 +175,12 @@ def forget_local_stacks(project_dir: Path) -> None:
     import shutil
 
     shutil.rmtree(state_dir(project_dir) / "state", ignore_errors=True)
+
+
+def _local_world(project_dir: Path) -> str | None:
+    from bedplate.local.lifecycle import status
+
+    return status(project_dir).world
 
 
 def _local_url(project_dir: Path) -> str:

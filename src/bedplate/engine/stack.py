@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bedplate.engine import paths, pulumi_cli
+from bedplate.engine.continuity import Continuity
 from bedplate.engine.embedded import EmbeddedCommand, require_loopback
 from bedplate.engine.handover import Engine, Handover
 from bedplate.engine.project import Project
@@ -102,9 +103,10 @@ class Stack:
     """One stack of the project in `work_dir`.
 
     With `endpoint_url` (loopback only) it is a local one: its state is in `state_dir`, and the engine asked for takes
-    it over from the other. `engine="embedded"` needs it, and `provider_factory` (package name -> Provider).
-    `engine="pulumi"` runs the Pulumi CLI (`install` downloads it where there is none); without `endpoint_url` with the
-    backend, login and AWS provider that are the CLI's own.
+    it over from the other. `world` is what the platform calls what it holds: when it is another one than at the last
+    run, this run looks at the world first. `engine="embedded"` needs `endpoint_url` and `provider_factory` (package
+    name -> Provider). `engine="pulumi"` runs the Pulumi CLI (`install` downloads it where there is none); without
+    `endpoint_url` with the backend, login and AWS provider that are the CLI's own.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         parallel: int = 8,
         install: bool = False,
+        world: str | None = None,
     ) -> None:
         """Raises UsageError for an endpoint off this machine, or when the embedded engine's arguments lack."""
         self.work_dir = work_dir
@@ -129,6 +132,7 @@ class Stack:
         self._parallel = parallel
         self._install = install
         self._state_dir = state_dir or work_dir / ".bedplate" / "state"
+        self._continuity = Continuity(self._state_dir, name, world)
         self._command: EmbeddedCommand | None = None
         if endpoint_url is not None:
             require_loopback(endpoint_url)
@@ -147,7 +151,7 @@ class Stack:
     def preview(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
         """What `up` would do. Raises PlatformError with every problem found."""
         return self._run(
-            "preview", on_progress, lambda stack, event: stack.preview(on_event=event, refresh=refresh or None)
+            "preview", on_progress, lambda stack, event: stack.preview(on_event=event, refresh=self._looks(refresh))
         )
 
     def preview_destroy(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
@@ -164,15 +168,25 @@ class Stack:
 
     def up(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
         """Create or update. Raises PlatformError when a step failed, Locked when another run is at work."""
-        return self._run("up", on_progress, lambda stack, event: stack.up(on_event=event, refresh=refresh or None))
+        self._continuity.begin()
+        done = self._run("up", on_progress, lambda stack, event: stack.up(on_event=event, refresh=self._looks(refresh)))
+        self._continuity.whole()
+        return done
 
     def refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
         """Take over into the state what the world has become. Raises NotFound, PlatformError, Locked."""
-        return self._run("refresh", on_progress, lambda stack, event: stack.refresh(on_event=event), create=False)
+        done = self._run("refresh", on_progress, lambda stack, event: stack.refresh(on_event=event), create=False)
+        self._continuity.whole()
+        return done
 
     def destroy(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
         """Delete everything, protected resources last and in vain. Raises NotFound, PlatformError, Locked."""
-        return self._run("destroy", on_progress, lambda stack, event: stack.destroy(on_event=event), create=False)
+        return self._run(
+            "destroy",
+            on_progress,
+            lambda stack, event: stack.destroy(on_event=event, refresh=self._looks(False)),
+            create=False,
+        )
 
     def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """What the program exported at the last `up`. Raises NotFound for a stack that was never made."""
@@ -218,6 +232,9 @@ class Stack:
             if isinstance(command, pulumi_cli.LocalCommand):
                 document = command.for_import(document)
             stack.import_stack(Deployment(document.get("version"), document.get("deployment")))
+
+    def _looks(self, asked: bool) -> bool | None:
+        return asked or self._continuity.broken() or None
 
     # --- the Automation API ---------------------------------------------------------------------------------------
 

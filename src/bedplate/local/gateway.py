@@ -88,6 +88,8 @@ class Gateway:
             with self._platform.lock:
                 body = list(self._app_for(environ)(environ, start_response))
                 self._mark(service, action, method)
+            if "HTTP_IF_NONE_MATCH" in environ and method == "PUT":
+                self._platform.store.flush()  # a record of the ledger that was answered for outlives a kill
         except NotImplementedError as exc:
             name = action or (re.search(r"The (\w+) action", str(exc)) or ["", f"{method} {path}"])[1]
             message = f"The local platform does not have {service}:{name}. {exc}".strip()

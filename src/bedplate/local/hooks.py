@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 Record = dict[str, Any]
+UNDER_WAY = "bedplate:UpdateRequest"
+"""Key of an endpoint's record: the update that is under way, as it was asked for; no answer shows it."""
 Kind = Literal[
     "training-job",
     "processing-job",

@@ -35,7 +35,8 @@ EXIT_PORT_TAKEN = 98
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the platform is. `since` is ISO 8601 in UTC; url, port, pid, since and version are None when it is down."""
+    """Where the platform is. `since` is ISO 8601 in UTC; `world` names what it holds, and changes when a kill lost some
+    of it. All but `running` and `state_dir` are None when it is down."""
 
     running: bool
     url: str | None
@@ -44,6 +45,7 @@ class Status:
     state_dir: str
     since: str | None
     version: str | None
+    world: str | None = None
 
 
 def state_dir_of(project_dir: str | Path) -> Path:
@@ -70,7 +72,14 @@ def status(project_dir: str | Path) -> Status:
         return Status(False, None, None, None, str(state_dir), None, None)
     port = int(card["port"])
     return Status(
-        True, f"http://{HOST}:{port}", port, int(health["pid"]), str(state_dir), health["since"], health["version"]
+        running=True,
+        url=f"http://{HOST}:{port}",
+        port=port,
+        pid=int(health["pid"]),
+        state_dir=str(state_dir),
+        since=health["since"],
+        version=health["version"],
+        world=health.get("world"),
     )
 
 
@@ -272,7 +281,7 @@ def _locked(path: Path, timeout_s: float) -> Iterator[None]:
         yield
 
 
-def health_card(state_dir: Path, port: int, since: str) -> dict[str, Any]:
+def health_card(state_dir: Path, port: int, since: str, world: str) -> dict[str, Any]:
     """What a server says about itself, at the health path and in `server.json`."""
     return {
         "service": "bedplate-local",
@@ -282,4 +291,5 @@ def health_card(state_dir: Path, port: int, since: str) -> dict[str, Any]:
         "pid": os.getpid(),
         "since": since,
         "version": __version__,
+        "world": world,
     }

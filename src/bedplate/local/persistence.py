@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from bedplate.local.continuity import Continuity
 from bedplate.local.pickling import pickled
 
 _INTERVAL_S = 0.4
@@ -77,14 +78,21 @@ class Store:
         self._closing = threading.Event()
         self._writing = threading.Lock()
         self._db = _open(path)
+        self._continuity = Continuity(path.parent)
         self.partitions: dict[str, Partition] = {}
         self.before_snapshot: list[Callable[[], None]] = []
         self.after_snapshot: list[Callable[[], None]] = []
         self.after_load: list[Callable[[], None]] = []
 
+    @property
+    def world(self) -> str:
+        """The name of what is held: another one after a kill that lost something."""
+        return self._continuity.world
+
     def mark(self, *services: str) -> None:
         """Note that these services have something new to keep. Cheap: called after every request that writes, with the
         platform's lock held."""
+        self._continuity.changed()
         self._dirty.update(services)
         self._seen.update(services)
         self._wake.set()
@@ -127,6 +135,9 @@ class Store:
             except sqlite3.Error:
                 self._take_back(dirty)
                 raise
+            with self._lock:
+                if not self._dirty:
+                    self._continuity.saved()
             for then in self.after_snapshot:
                 then()
             return time.perf_counter() - began

@@ -76,7 +76,7 @@ class Platform:
         self.closing.wait(seconds)
 
     def health(self) -> dict[str, Any]:
-        return health_card(self.state_dir, self.port, self._since)
+        return health_card(self.state_dir, self.port, self._since, self.store.world)
 
     def log(self, line: str) -> None:
         """One line of the server's log."""

@@ -46,7 +46,7 @@ def follow(
     begun = platform.clock.now()
     pause_s = POLL_LOCAL_S if platform.identity.local_url else POLL_AWS_S
     raised: AlarmState | None = None
-    busy = False
+    busy = seen.busy
     figures_at: datetime | None = None
     figures: dict[str, float] = {}
     while True:

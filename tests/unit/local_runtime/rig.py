@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any
 
-from bedplate.local.hooks import Answer, Hooks, Record
+from bedplate.local.hooks import UNDER_WAY, Answer, Hooks, Record
 from bedplate.local.runtime import attach
 from unit.local_runtime.world import ACCOUNT, World
 
@@ -133,10 +133,13 @@ class Rig:
         return record
 
     def update(self, config: str, deployment: Record | None = None, name: str = "shop", **more: Any) -> None:
-        record = self.world.update("endpoint", name, EndpointStatus="Updating", FailureReason=None)
-        assert record is not None
         request = {"EndpointName": name, "EndpointConfigName": config, **more}
-        self.hooks.endpoint_updated(record, {**request, "DeploymentConfig": deployment} if deployment else request)
+        if deployment:
+            request["DeploymentConfig"] = deployment
+        changes = {"EndpointStatus": "Updating", "FailureReason": None, UNDER_WAY: request}
+        record = self.world.update("endpoint", name, **changes)
+        assert record is not None
+        self.hooks.endpoint_updated(record, request)
 
     def up(self, config: str, name: str = "shop") -> Record:
         self.create(config, name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bedplate.local.hooks import UNDER_WAY
 from unit.local_runtime.rig import Rig, canary
 
 
@@ -280,20 +281,41 @@ def test_endpoint_serves_again_after_the_platform_was_killed(rig: Rig) -> None:
         again.close()
 
 
-def test_deployment_cut_short_by_the_platforms_end_is_rolled_back_with_a_reason(rig: Rig) -> None:
+def test_deployment_cut_short_by_the_platforms_end_begins_anew_when_it_starts(rig: Rig) -> None:
     rig.up(rig.release("r1"))
     rig.release("r2")
     rig.update("r2", canary(50, wait_s=60))
     rig.world.until(lambda: _pending_weight(rig) == 0.5)
     rig.close()
-    assert rig.world.tables["endpoint"]["shop"]["EndpointStatus"] == "Updating"
+    shown = rig.world.tables["endpoint"]["shop"]
+    assert shown["EndpointStatus"] == "Updating"
+    shown[UNDER_WAY]["DeploymentConfig"] = canary(50, wait_s=0)  # the same once more, without the wait
+    again = rig.again()
+    again.hooks.restore()
+    try:
+        done = rig.world.status("endpoint", "shop", "InService")
+        assert done["EndpointConfigName"] == "r2"
+        assert "FailureReason" not in done
+        assert "PendingDeploymentSummary" not in done
+        assert UNDER_WAY not in done
+        assert release_of(again.ask()) == "r2"
+    finally:
+        again.close()
+
+
+def test_deployment_that_begins_anew_still_heeds_its_alarms(rig: Rig) -> None:
+    rig.up(rig.release("r1"))
+    rig.release("r2")
+    rig.update("r2", canary(50, wait_s=60, alarms=("bad",)))
+    rig.world.until(lambda: _pending_weight(rig) == 0.5)
+    rig.close()
+    rig.world.alarms["bad"] = "ALARM"
     again = rig.again()
     again.hooks.restore()
     try:
         back = rig.world.status("endpoint", "shop", "InService")
         assert back["EndpointConfigName"] == "r1"
-        assert "r2" in back["FailureReason"]
-        assert "PendingDeploymentSummary" not in back
+        assert "bad" in back["FailureReason"]
         assert release_of(again.ask()) == "r1"
     finally:
         again.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 
-from bedplate.local.hooks import Record
+from bedplate.local.hooks import UNDER_WAY, Record
 from bedplate.local.mends.laying import Refused
 from bedplate.local.mends.sagemaker_verbs import Verbs
 
@@ -77,7 +77,12 @@ class Serving(Verbs):
         record = self._records.update(
             "endpoint",
             record["EndpointName"],
-            {"EndpointStatus": "Updating", "PendingDeploymentSummary": pending, "FailureReason": None},
+            {
+                "EndpointStatus": "Updating",
+                "PendingDeploymentSummary": pending,
+                "FailureReason": None,
+                UNDER_WAY: request,
+            },
         )
         self.platform.hooks.endpoint_updated(copy.deepcopy(record), request)
         return self._arn_of("endpoint", record)

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bedplate.local.hooks import Record, Services
+from bedplate.local.hooks import UNDER_WAY, Record, Services
 from bedplate.local.runtime.fleet import Fleet, Traffic, assemble, await_ready, pending_summaries, release, summaries
 from bedplate.local.runtime.metering import Meter
 from bedplate.local.runtime.rollout import Rollout, rollout_of
@@ -88,7 +88,7 @@ class Endpoint:
         )
 
     def _restore(self, record: Record) -> None:
-        """As it was; a deployment that was under way is undone, as half of its fleet went down with the platform."""
+        """As it was; a deployment that was under way begins anew, as half of its fleet went down with the platform."""
         in_service = record["EndpointStatus"] == "InService"
         fleet: Fleet | None = None
         try:
@@ -103,15 +103,18 @@ class Endpoint:
                 self._let_go(fleet, keep_warm=False)
             self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_REASON], PendingDeploymentSummary=None)
             return
-        if not in_service:
-            self._go_live(fleet)
-            self._report(
-                EndpointStatus="InService",
-                ProductionVariants=summaries(fleet.variants, 1.0, fleet.started_at),
-                ShadowProductionVariants=summaries(fleet.shadows, 1.0, fleet.started_at) or None,
-                PendingDeploymentSummary=None,
-                **_interrupted(record, fleet),
-            )
+        if in_service:
+            return
+        self._go_live(fleet)
+        if record["EndpointStatus"] == "Updating" and UNDER_WAY in record:
+            self._update(record, record[UNDER_WAY])
+            return
+        self._report(
+            EndpointStatus="InService",
+            ProductionVariants=summaries(fleet.variants, 1.0, fleet.started_at),
+            ShadowProductionVariants=summaries(fleet.shadows, 1.0, fleet.started_at) or None,
+            PendingDeploymentSummary=None,
+        )
 
     def _update(self, record: Record, request: Record) -> None:
         blue = self._live
@@ -268,6 +271,8 @@ class Endpoint:
     def _report(self, **changes: Any) -> None:
         if self._deleted or self._closing:
             raise _Ended
+        if changes.get("EndpointStatus") in ("InService", "Failed"):
+            changes[UNDER_WAY] = None
         self._services.update("endpoint", self._name, **changes)
 
     def _watch(self, seconds: float, alarms: Sequence[str]) -> None:
@@ -316,17 +321,6 @@ class Endpoint:
                         FailureReason=reason,
                         PendingDeploymentSummary=None,
                     )
-
-
-def _interrupted(record: Record, fleet: Fleet) -> Record:
-    """The FailureReason of a deployment that went down with the platform; nothing when there was none."""
-    pending = record.get("PendingDeploymentSummary")
-    if not pending:
-        return {}
-    return {
-        "FailureReason": f"Deployment {pending['EndpointConfigName']} was interrupted, as the local platform ended. "
-        f"The endpoint was rolled back to {fleet.config}. Start the deployment again."
-    }
 
 
 def _desired(record: Record) -> dict[str, tuple[float, int]]:
