@@ -1,0 +1,31 @@
+"""What the platform program exports, as one type."""
+
+from __future__ import annotations
+
+from bedplate.settings.types import Edge
+
+
+class PlatformOutputs(Edge):
+    """The program's exports, field by field, also written as JSON to the SSM parameter `names.outputs_parameter`.
+
+    What can be derived from `project`, `stack` and a model's name is not repeated here: see `domain.names.ModelNames`.
+    """
+
+    project: str
+    stack: str
+    account_id: str
+    region: str
+    models: tuple[str, ...]
+    artifacts_bucket: str
+    data_bucket: str
+    capture_bucket: str
+    ledger_bucket: str
+    kms_key_arn: str
+    image_uri: str
+    """URI of the one image that trains, serves and monitors."""
+    execution_role_arn: str
+    persona_role_arns: dict[str, str]
+    alerts_topic_arn: str
+    platform_budget: str
+    fallback_releases: dict[str, str]
+    """Per model: name of the EndpointConfig of release 0."""

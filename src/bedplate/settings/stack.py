@@ -1,0 +1,52 @@
+"""`stacks/Pulumi.<stack>.yaml`: what differs between environments, as types."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from bedplate.settings.types import Edge, Email, Name, Usd
+
+
+class Storage(Edge):
+    artifact_retention_days: int = Field(default=365, ge=1)
+    data_retention_days: int = Field(default=730, ge=1)
+    capture_retention_days: int = Field(default=90, ge=1)
+    force_destroy: bool = False
+    """Whether `destroy` may delete buckets that still hold objects; never in prod."""
+
+
+class PlatformBudget(Edge):
+    monthly_usd: Usd
+    actual_thresholds_pct: tuple[float, ...] = (50, 80, 100)
+    forecast_thresholds_pct: tuple[float, ...] = (100,)
+
+
+class Alerts(Edge):
+    emails: tuple[Email, ...]
+
+
+class StackSettings(Edge):
+    """The `bedplate:` keys of a stack file. Values only; rules live in code."""
+
+    target: Literal["local", "aws"]
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region")
+    account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
+    """The only account this stack may be applied to; checked with STS before anything changes."""
+    owner: Email
+    cost_center: str
+    models: tuple[Name, ...]
+    image_tag: str = "latest"
+    storage: Storage = Storage()
+    budget: PlatformBudget
+    alerts: Alerts
+    overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Per model: keys of model.yaml that have another value in this environment."""
+
+    @model_validator(mode="after")
+    def overrides_name_models(self) -> StackSettings:
+        for model in self.overrides:
+            if model not in self.models:
+                raise ValueError(f"overrides names {model!r}, which is not in models ({', '.join(self.models)})")
+        return self

@@ -1,0 +1,22 @@
+"""`training:` of model.yaml: how a version is made, and what it may cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from bedplate.settings.types import Edge, Usd
+
+
+class Training(Edge):
+    entry_point: str = "train.py"
+    instance_type: str = Field(default="ml.m5.xlarge", pattern=r"^ml\.")
+    instance_count: int = Field(default=1, ge=1, le=64)
+    volume_gb: int = Field(default=30, ge=1)
+    hyperparameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    seed: int = 0
+    holdout_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Last part of the data in the order of the `time` column (of the rows, without one); the script never sees it."""
+    max_runtime_s: int = Field(default=3600, ge=1)
+    max_usd: Usd | None = None

@@ -1,0 +1,20 @@
+"""The types that every file's keys are made of: strict about unknown keys, unchanging once read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$", description="lower-case letters, digits, dashes")
+]
+Pct = Annotated[float, Field(ge=0, le=100)]
+Usd = Annotated[float, Field(gt=0)]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="an e-mail address")]
+
+
+class Edge(BaseModel):
+    """Base of everything that is read from a file: unknown keys are errors, values do not change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
