@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bedplate import ports
     from bedplate.aws.session import Session
     from bedplate.engine.stack import Stack
+    from bedplate.engine.terraform import Export
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,17 @@ class Connection:
             state_dir=state_dir(self.project_dir) / "state",
             world=_local_world(self.project_dir),
         )
+
+    def terraform(
+        self, directory: Path, *, engine: str | None = None, install: bool = False, show_secrets: bool = False
+    ) -> tuple[Export, tuple[str, ...]]:
+        """Write the stack's state to a directory as Terraform; what was exported, and the names of the files."""
+        from bedplate.engine import terraform
+
+        document = self.deployment(engine, install=install).export(show_secrets=show_secrets)
+        exported = terraform.export(document, endpoint_url=self.local_url)
+        names = terraform.write(exported, directory, stack=self.stack, project_dir=self.project_dir)
+        return exported, names
 
     def model(self, name: str) -> ModelSpec:
         """The model's contract in this environment; NotFound for an unknown one."""

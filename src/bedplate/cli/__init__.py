@@ -22,6 +22,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "drift": "Compare program, state and world, property by property.",
         "refresh": "Take the world's values into the state.",
         "state": "List, export and import a stack's state.",
+        "export": "Write the platform out as Terraform.",
         "destroy": "Delete everything a stack holds.",
         "outputs": "Print what a stack exports.",
         "local": "Start, stop and look at the local platform.",
