@@ -20,6 +20,7 @@ class IdentityArgs:
     account_id: str
     bucket_arns: Mapping[str, pulumi.Input[str]]
     kms_key_arn: pulumi.Input[str]
+    signing_key_arn: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
     tags: Mapping[str, str]
 
@@ -57,6 +58,7 @@ class Identity(pulumi.ComponentResource):
             account_id=args.account_id,
             bucket_arns=args.bucket_arns,
             kms_key_arn=args.kms_key_arn,
+            signing_key_arn=args.signing_key_arn,
             repository_arn=args.repository_arn,
             execution_role_arn=execution_role_arn,
         )

@@ -39,6 +39,7 @@ class Scope:
     account_id: str
     bucket_arns: Mapping[str, pulumi.Input[str]]
     kms_key_arn: pulumi.Input[str]
+    signing_key_arn: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
     execution_role_arn: pulumi.Input[str]
 
@@ -98,6 +99,11 @@ def _decrypt(scope: Scope) -> Statement:
 
 def _encrypt(scope: Scope) -> Statement:
     return _allow("Encrypt", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], scope.kms_key_arn)
+
+
+def _sign_datasets(scope: Scope) -> Statement:
+    """Who registers data signs it, who trains asks whether the signature holds."""
+    return _allow("SignDatasets", ["kms:Sign", "kms:Verify", "kms:DescribeKey"], scope.signing_key_arn)
 
 
 def _append_ledger(scope: Scope) -> list[Statement]:
@@ -169,6 +175,7 @@ def _run_models(scope: Scope) -> list[Statement]:
         *_read_objects(scope, "artifacts", "data", "capture"),
         _allow("WriteObjects", "s3:PutObject", scope.objects("artifacts", "data")),
         _encrypt(scope),
+        _sign_datasets(scope),
         *_append_ledger(scope),
         *_look(scope),
         _allow(
@@ -263,6 +270,7 @@ def execution(scope: Scope) -> list[Statement]:
 def platform_engineer(scope: Scope) -> list[Statement]:
     """What `bedplate up` and `destroy` need, for what bears the environment's prefix."""
     prefix, account = scope.prefix, scope.account_id
+    aliases = [scope.arn("kms", f"alias/{prefix}"), scope.arn("kms", f"alias/{prefix}-signing")]
     return [
         _allow("Buckets", "s3:*", [f"arn:aws:s3:::{prefix}-*-{account}", f"arn:aws:s3:::{prefix}-*-{account}/*"]),
         _allow("Models", "sagemaker:*", scope.sagemaker("*")),
@@ -273,7 +281,7 @@ def platform_engineer(scope: Scope) -> list[Statement]:
         _allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
         _allow("EndpointLogs", "logs:*", scope.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{prefix}-*")),
         _allow("Parameters", "ssm:*", scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")),
-        _allow("Key", "kms:*", [scope.kms_key_arn, scope.arn("kms", f"alias/{prefix}")]),
+        _allow("Key", "kms:*", [scope.kms_key_arn, scope.signing_key_arn, *aliases]),
         _allow("Scaling", "application-autoscaling:*", scope.arn("application-autoscaling", "scalable-target/*")),
         # These have no resource before the thing exists, or never.
         _allow(

@@ -1,4 +1,4 @@
-"""Where everything is kept: one KMS key and four buckets (artifacts, data, capture, ledger)."""
+"""Where everything is kept: a KMS key, one that signs datasets, and four buckets (artifacts, data, capture, ledger)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StorageArgs:
 
 
 class Storage(pulumi.ComponentResource):
-    """Outputs: `key_arn`; `buckets` and `bucket_arns` by purpose."""
+    """Outputs: `key_arn`, `signing_key_arn`; `buckets` and `bucket_arns` by purpose."""
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Storage", name, None, opts)
@@ -48,12 +48,13 @@ class Storage(pulumi.ComponentResource):
         )
         aws.kms.Alias("key", name=f"alias/{args.project}-{args.stack}", target_key_id=key.key_id, opts=child)
         self.key_arn = key.arn
+        self.signing_key_arn = _signing_key(args, kept, child)
         self.buckets: dict[str, pulumi.Output[str]] = {}
         self.bucket_arns: dict[str, pulumi.Output[str]] = {}
         for purpose in names.BUCKET_PURPOSES:
             bucket = self._bucket(purpose, args, key, child, kept)
             self.buckets[purpose], self.bucket_arns[purpose] = bucket.bucket, bucket.arn
-        self.register_outputs({"keyArn": self.key_arn, "buckets": self.buckets})
+        self.register_outputs({"keyArn": self.key_arn, "signingKeyArn": self.signing_key_arn, "buckets": self.buckets})
 
     def _bucket(
         self,
@@ -125,19 +126,40 @@ class Storage(pulumi.ComponentResource):
         return bucket
 
 
+def _signing_key(args: StorageArgs, kept: pulumi.ResourceOptions, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Signs manifests of registered datasets. Its private half never leaves KMS; AWS does not rotate keys of pairs."""
+    key = aws.kms.Key(
+        "signing",
+        description=f"Signs the datasets of {args.project}-{args.stack}",
+        key_usage="SIGN_VERIFY",
+        customer_master_key_spec="ECC_NIST_P256",
+        deletion_window_in_days=7 if args.retention.force_destroy else 30,
+        policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [_account_decides(args)]}),
+        tags=args.tags,
+        opts=kept,
+    )
+    aws.kms.Alias("signing", name=f"alias/{args.project}-{args.stack}-signing", target_key_id=key.key_id, opts=child)
+    return key.arn
+
+
+def _account_decides(args: StorageArgs) -> dict[str, object]:
+    """AWS's default: the account's IAM policies decide. In a key's policy "*" is this key and no other."""
+    return {
+        "Sid": "AccountDecidesByIam",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{args.account_id}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+
+
 def _key_policy(args: StorageArgs) -> dict[str, object]:
     account_id, logs = args.account_id, f"arn:aws:logs:{args.region}:{args.account_id}:log-group"
     use = ["kms:Decrypt", "kms:GenerateDataKey*"]
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {  # AWS's default: the account's IAM policies decide. In a key's policy "*" is this key and no other.
-                "Sid": "AccountDecidesByIam",
-                "Effect": "Allow",
-                "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},
-                "Action": "kms:*",
-                "Resource": "*",
-            },
+            _account_decides(args),
             {  # Alarms and budgets publish to the encrypted topic.
                 "Sid": "AlertsFromThisAccount",
                 "Effect": "Allow",

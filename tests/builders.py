@@ -51,6 +51,7 @@ def outputs(**changes: Any) -> PlatformOutputs:
         "capture_bucket": "capture",
         "ledger_bucket": "ledger",
         "kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1",
+        "signing_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/2",
         "image_uri": IMAGE,
         "execution_role_arn": f"arn:aws:iam::{ACCOUNT}:role/bedplate-local-execution",
         "persona_role_arns": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -331,6 +332,19 @@ class FakeSchedules:
 
 
 @dataclass
+class FakeSigner:
+    """Signs with a secret by HMAC: another key, digest or signature does not hold."""
+
+    secret: bytes = b"secret"
+
+    def sign(self, key: str, digest: bytes) -> bytes:
+        return hmac.digest(self.secret, key.encode() + digest, "sha256")
+
+    def verify(self, key: str, digest: bytes, signature: bytes) -> bool:
+        return hmac.compare_digest(self.sign(key, digest), signature)
+
+
+@dataclass
 class FakeCosts:
     spent: list[ports.Spend] = field(default_factory=list)
     held: list[ports.BudgetState] = field(default_factory=list)
@@ -358,6 +372,7 @@ class FakePlatform:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    signer: FakeSigner = field(default_factory=FakeSigner)
     costs: FakeCosts = field(default_factory=FakeCosts)
     schedules: FakeSchedules = field(default_factory=FakeSchedules)
     identity: ports.Identity = field(

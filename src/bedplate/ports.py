@@ -356,6 +356,16 @@ class Costs(Protocol):
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
+class Signer(Protocol):
+    """Signs with a key that nobody can copy, and says later whether a signature is the key's."""
+
+    def sign(self, key: str, digest: bytes) -> bytes:
+        """Signature of a SHA-256 digest (32 bytes) by the key with this ARN."""
+        ...
+
+    def verify(self, key: str, digest: bytes, signature: bytes) -> bool: ...
+
+
 class Clock(Protocol):
     def now(self) -> datetime: ...
     def sleep(self, seconds: float) -> None: ...

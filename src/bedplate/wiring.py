@@ -87,6 +87,12 @@ class Connection:
         return S3Objects(self.session)
 
     @cached_property
+    def signer(self) -> ports.Signer:
+        from bedplate.aws.signing import KmsSigner
+
+        return KmsSigner(self.session)
+
+    @cached_property
     def metrics(self) -> ports.Metrics:
         from bedplate.aws.metrics import CloudWatchMetrics
 

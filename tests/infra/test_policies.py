@@ -72,9 +72,13 @@ def test_every_bucket_is_encrypted_with_the_platform_key(program: Program) -> No
         assert rule["bucketKeyEnabled"] is True
 
 
-def test_the_key_rotates(program: Program) -> None:
+def test_every_key_that_encrypts_rotates_and_the_one_that_signs_only_signs(program: Program) -> None:
+    signing, encrypting = [], []
     for key in program.of("kms/key:Key"):
-        assert key.inputs["enableKeyRotation"] is True
+        (signing if key.inputs.get("keyUsage") == "SIGN_VERIFY" else encrypting).append(key)
+    assert [key.inputs["enableKeyRotation"] for key in encrypting] == [True]
+    assert [key.inputs["customerMasterKeySpec"] for key in signing] == ["ECC_NIST_P256"]
+    assert program.exports["signing_key_arn"] != program.exports["kms_key_arn"]
 
 
 def test_topics_images_capture_and_job_volumes_are_encrypted_with_the_platform_key(program: Program) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from bedplate.domain.names import version_of_release
 
 Kind = Literal[
+    "registered-data",
     "trained",
     "evaluated",
     "approved",

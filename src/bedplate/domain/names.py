@@ -111,6 +111,10 @@ class ModelNames:
         return f"datasets/{self.model}/"
 
     @property
+    def dataset_versions_prefix(self) -> str:  # data bucket: <prefix><sha256>/{data.parquet|data.csv,manifest.json,...}
+        return f"datasets/{self.model}/versions/"
+
+    @property
     def labels_prefix(self) -> str:  # data bucket: late labels, JSON Lines of {key, label, observed_at}
         return f"labels/{self.model}/"
 

@@ -21,6 +21,8 @@ class PlatformOutputs(Edge):
     capture_bucket: str
     ledger_bucket: str
     kms_key_arn: str
+    signing_key_arn: str = ""
+    """Signs manifests of datasets; empty on a stack that `up` last touched before there was one."""
     image_uri: str
     """URI of the one image that trains, serves and monitors."""
     execution_role_arn: str
