@@ -235,7 +235,8 @@ def test_a_second_model_comes_and_goes(environment: Environment) -> None:
 def test_a_kill_neither_loses_nor_doubles_anything(environment: Environment, calls: int) -> None:
     kill_in(environment, "up", calls)
     environment.stack.up()
-    assert len(environment.survivors()["keys"]) == 1
+    usages = [key["KeyMetadata"]["KeyUsage"] for key in environment.survivors()["keys"]]
+    assert sorted(usages) == ["ENCRYPT_DECRYPT", "SIGN_VERIFY"]
     assert not environment.stack.refresh().changed
     assert not environment.stack.up().changed
     kill_in(environment, "destroy", calls)
