@@ -257,6 +257,8 @@ class RollingEndpoints(FakeEndpoints):
     modified_at: datetime = EPOCH
     on_observe: Callable[[RollingEndpoints], None] = lambda self: None
     sent: list[bytes] = field(default_factory=list)
+    baking: bool = False
+    """Whether an update in flight says that it bakes, and since when."""
 
     def observe(self, endpoint: str) -> ports.EndpointState:
         self.on_observe(self)
@@ -273,6 +275,8 @@ class RollingEndpoints(FakeEndpoints):
             failure_reason=self.failure,
             modified_at=self.modified_at,
             pending_share=0.1 if busy else None,
+            pending_phase="Baking" if busy and self.baking else None,
+            pending_since=self.modified_at if busy and self.baking else None,
         )
 
     def update(self, endpoint: str, release: str, traffic: ports.Traffic) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from bedplate.local import lifecycle
 from local_stage import Stage, build
-from serving_stage import approved, serve, settled
+from serving_stage import ROLLOUT, approved, serve, settled
 
 BROKEN = "def model_fn(d):\n    raise ValueError('no such thing')\n\ndef predict_fn(rows, model):\n    return rows\n"
 
@@ -110,6 +110,19 @@ def test_a_canary_whose_answers_have_shifted_is_rolled_back_by_its_alarm(first_l
     assert answering(first_live) == "1"
     last = first_live.run("ledger", "show", "--json").json[-1]
     assert (last["kind"], last["version"], last["data"]["alarm"]["threshold"]) == ("rolled-back", 3, 0.25)
+
+
+def test_a_canary_that_nobody_asks_is_undone_and_the_exit_code_says_no_data(first_live: Stage) -> None:
+    first_live.spec(rollout={**ROLLOUT, "bake_answers": 50})
+    try:
+        told = first_live.run("deploy", "churn:2", "--bake", "2")
+    finally:
+        first_live.spec(rollout={**ROLLOUT, "bake_answers": 0})
+    assert told.code == 6, told.err
+    assert "0 answers in a bake of 2 s, and 50 are needed" in told.err
+    assert answering(first_live) == "1"
+    last = first_live.run("ledger", "show", "--json").json[-1]
+    assert (last["kind"], last["data"]["verdict"]) == ("rolled-back", "NO_DATA")
 
 
 def test_a_good_canary_takes_all_traffic(first_live: Stage) -> None:

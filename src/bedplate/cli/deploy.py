@@ -46,7 +46,8 @@ def command(
       bedplate deploy flight-delay:3 --strategy canary --canary-pct 10 --bake 60
       bedplate deploy flight-delay:3 --dry-run
 
-    Exit codes: 0 live, 4 not approved, 5 rolled back by the platform, 7 another update is in flight.
+    Exit codes: 0 live, 4 not approved, 5 rolled back by the platform, 6 undone because nobody asked it while it was
+    watched, 7 another update is in flight.
     """
     from bedplate.cli.render import emit_json
     from bedplate.cli.rollout_view import RolloutView, plan_json, show_plan

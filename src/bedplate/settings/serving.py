@@ -46,3 +46,5 @@ class Rollout(Edge):
     """PSI of the canary's answers against the champion's at the same time that raises its alarm (0.25: Siddiqi)."""
     min_answers: int = Field(default=300, ge=50)
     """Answers of canary and champion each, in one period, before the shift is judged; with fewer it is mostly noise."""
+    bake_answers: int = Field(default=50, ge=0)
+    """Answers that a canary, or a linear rollout, must give before its bake ends; with fewer it is undone (NO_DATA)."""

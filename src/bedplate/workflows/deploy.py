@@ -90,6 +90,9 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
     if remark and any(isinstance(step, Shift) for step in plan.steps):
         plan = replace(plan, remarks=(*plan.remarks, remark))
     draft = _draft(platform, spec, package, release, environment)
+    joined = seen.attempts[-1] if seen.busy and seen.attempts else None
+    bake_s = joined.bake_s if joined else way.bake_s if way.strategy != "all-at-once" else 0
+    needed = joined.needed_answers if joined else spec.rollout.bake_answers if way.strategy != "all-at-once" else 0
     means = Means(
         platform=platform,
         ledger=ledger,
@@ -98,14 +101,16 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
         draft=draft,
         guard=_guard(platform, spec, draft, seen.live, len(champions) + 1, way.bake_s) if guarded else None,
         alarms=_watched(plan, names, seen),
-        bake_s=way.bake_s if way.strategy != "all-at-once" else 0,
+        bake_s=bake_s,
+        needed_answers=needed if bake_s else 0,
         data={
             "package": package.arn,
             "artifact": package.artifact_uri,
             "content": content,
             "strategy": way.strategy,
             "step_pct": way.step_pct,
-            "bake_s": way.bake_s,
+            "bake_s": bake_s,
+            "needed_answers": needed,
             "alarms": list(way.alarms),
             "guarded": guarded,
             "forced": request.force or None,

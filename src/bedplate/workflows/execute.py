@@ -21,7 +21,8 @@ from bedplate.domain.rollout import (
     Shift,
     Step,
 )
-from bedplate.errors import BedplateError, Conflict, Locked, PlatformError, RolledBack
+from bedplate.domain.rollout.bake import starved
+from bedplate.errors import BedplateError, Conflict, Locked, NotEnoughData, PlatformError, RolledBack
 from bedplate.ports import AlarmState, GuardAlarm, ReleaseDraft, Say, Traffic
 from bedplate.workflows.follow import Settled, follow
 from bedplate.workflows.ledger import Ledger
@@ -44,6 +45,8 @@ class Means:
     guard: GuardAlarm | None = None
     alarms: tuple[str, ...] = ()
     bake_s: int = 0
+    needed_answers: int = 0
+    """Answers of the candidate without which its bake promotes nothing."""
     data: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     wait: bool = True
@@ -63,8 +66,9 @@ class Outcome:
 def execute(plan: Plan, means: Means, say: Say) -> Outcome:
     """Carry out the steps in order.
 
-    Raises Locked when somebody else's update came first, RolledBack when the platform undid the update (recorded by
-    then), PlatformError for anything else. Run again, the same command observes anew and goes on.
+    Raises Locked when somebody else's update came first, RolledBack when the platform undid the update, NotEnoughData
+    when it was undone because too little was answered (both recorded by then), PlatformError for anything else. Run
+    again, the same command observes anew and goes on.
     """
     clock = means.platform.clock
     begun = clock.now()
@@ -88,7 +92,10 @@ def execute(plan: Plan, means: Means, say: Say) -> Outcome:
                 bake_s=means.bake_s,
                 say=say,
                 expect_undo=step.wanted != step.config,
+                needed_answers=means.needed_answers,
             )
+            if settled.starved:
+                raise undo_starved(means, step.config, settled.answers or 0, say)
             if settled.state.config != step.wanted:
                 raise _not_as_wanted(means, step, settled)
         elif isinstance(step, Prove):
@@ -110,7 +117,10 @@ def _make(means: Means, step: Step) -> None:
     elif isinstance(step, CreateGuard) and means.guard:
         means.platform.metrics.put_alarm(means.guard)
     elif isinstance(step, Abort):
-        _abort(means, step)
+        who = means.platform.identity.person
+        abort(
+            means.platform, means.seen.endpoint, step.alarm, f"rollback by {who}: {means.reason or 'no reason given'}"
+        )
 
 
 def _begin(means: Means, step: Begin) -> int:
@@ -132,15 +142,48 @@ def _shift(means: Means, step: Shift, attempt: int) -> None:
         ) from exc
 
 
-def _abort(means: Means, step: Abort) -> None:
-    """The platform looks at alarms now and then, and CloudWatch puts a raised one back: raise it until it was seen."""
-    who = means.platform.identity.person
-    why = f"rollback by {who}: {means.reason or 'no reason given'}"
+def abort(platform: Platform, endpoint: str, alarm: str, why: str) -> None:
+    """Have the platform undo the update in flight, by raising an alarm that watches it.
+
+    The platform looks at alarms now and then, and CloudWatch puts a raised one back: raise it until it was seen.
+    """
     for _ in range(ABORT_TRIES):
-        if means.platform.endpoints.observe(means.seen.endpoint).status != "Updating":
+        if platform.endpoints.observe(endpoint).status != "Updating":
             return
-        means.platform.metrics.raise_alarm(step.alarm, why)
-        means.platform.clock.sleep(ABORT_PAUSE_S)
+        platform.metrics.raise_alarm(alarm, why)
+        platform.clock.sleep(ABORT_PAUSE_S)
+
+
+def undo_starved(means: Means, config: str, answers: float, say: Say) -> NotEnoughData:
+    """A bake without traffic is undone by the platform's own mechanism; where that came too late, by switching back."""
+    seen, platform = means.seen, means.platform
+    back_to = seen.config_of(seen.live)
+    why = starved(config, answers, means.needed_answers, means.bake_s)
+    say("step", {"number": 0, "of": 0, "message": f"Undo the rollout of {spoken(config)}: {why}"})
+    held = platform.metrics.alarms(means.alarms)
+    alarm = next((name for name in reversed(means.alarms) if name in held), None)
+    if alarm is not None:
+        abort(platform, seen.endpoint, alarm, f"NO_DATA: {why}")
+    settled = follow(platform, seen, back_to, alarms=(), bake_s=0, say=say, expect_undo=True)
+    if settled.state.config != back_to:
+        platform.endpoints.update(seen.endpoint, back_to, Traffic("ALL_AT_ONCE", 100, 0, ()))
+        follow(platform, seen, back_to, alarms=(), bake_s=0, say=say)
+    proof = ask(platform, seen.endpoint, means.probe, seen.live)
+    data = {
+        **means.data,
+        "live": proof.release,
+        "release": config,
+        "verdict": "NO_DATA",
+        "answers": answers,
+        "reason": why,
+        "alarm": {"name": alarm, "raised_by": "bedplate"} if alarm else None,
+    }
+    _record(means, "rolled-back", version_told(config), f"{why}; {spoken(seen.live)} is live", data)
+    return NotEnoughData(
+        f"Not promoted: {why}. {spoken(seen.live)} answers.",
+        next_step=f"bedplate invoke {seen.model} while it bakes, a longer --bake, or --strategy all-at-once, which needs "
+        "no traffic",
+    )
 
 
 def _end(means: Means, step: End, proof: Proof | None, switched_s: float | None) -> None:

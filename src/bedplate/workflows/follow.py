@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bedplate.domain.rollout import Observed
+from bedplate.domain.rollout.bake import Bake, judge_bake, margin_s
 from bedplate.errors import PlatformError
 from bedplate.ports import AlarmState, EndpointState, Say
 from bedplate.workflows.platform import Platform
@@ -16,16 +17,23 @@ POLL_AWS_S = 5.0
 FIGURES_EVERY_S = 2.0
 GRACE_S = 15.0
 """How long an endpoint may look as if nothing had been asked of it, after an update was accepted."""
+LOOK_BACK_S = 10.0
+"""Answers are counted in periods of ten seconds: from the one in which the update was asked for."""
 SETTLED = ("InService", "Failed", "OutOfService", "UpdateRollbackFailed")
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Where the endpoint came to rest, and the alarm that was seen raised on the way."""
+    """Where the endpoint came to rest, and the alarm that was seen raised on the way.
+
+    `starved` says that it did not: the bake is about to end, and only `answers` were counted.
+    """
 
     state: EndpointState
     alarm: AlarmState | None
     seconds: float
+    answers: float | None = None
+    starved: bool = False
 
 
 def follow(
@@ -37,8 +45,10 @@ def follow(
     bake_s: int,
     say: Say,
     expect_undo: bool = False,
+    needed_answers: int = 0,
 ) -> Settled:
-    """Poll until the update to `config` has settled, one way or the other.
+    """Poll until the update to `config` has settled, one way or the other, or until its bake is about to end with fewer
+    than `needed_answers` answers.
 
     Says `rollout` with status, phase, share of traffic, seconds left of the bake, alarms and figures. Raises
     PlatformError when the endpoint is broken afterwards.
@@ -49,6 +59,9 @@ def follow(
     busy = seen.busy
     figures_at: datetime | None = None
     figures: dict[str, float] = {}
+    fed = not needed_answers
+    since = min([begun, *(a.at for a in seen.attempts[-1:])]) - timedelta(seconds=LOOK_BACK_S)
+    answers: float | None = None
     while True:
         state = platform.endpoints.observe(seen.endpoint)
         now = platform.clock.now()
@@ -63,7 +76,14 @@ def follow(
                     f"Endpoint {seen.endpoint} is {state.status}: {state.failure_reason or 'no reason was given'}",
                     next_step=f"bedplate rollback {seen.model} --now",
                 )
-            return Settled(state, raised, waited_s)
+            return Settled(state, raised, waited_s, answers)
+        left_s = _bake_left(state, now, bake_s)
+        if not fed and left_s is not None:
+            answers = answers_since(platform, seen.endpoint, config, since, now)
+            verdict = judge_bake(Bake(left_s, answers, needed_answers, margin_s(bake_s, poll_s=pause_s)))
+            fed = verdict == "PASS"
+            if verdict == "NO_DATA":
+                return Settled(state, raised, waited_s, answers, starved=True)
         if bake_s and (figures_at is None or (now - figures_at).total_seconds() >= FIGURES_EVERY_S):
             figures, figures_at = _figures(platform, seen, config, now), now
         say("rollout", _view(seen, state, now, bake_s, held, figures))
@@ -78,8 +98,7 @@ def _view(
     held: object,
     figures: dict[str, float],
 ) -> dict[str, object]:
-    baking = state.pending_phase == "Baking" and state.pending_since is not None
-    left = bake_s - (now - state.pending_since).total_seconds() if baking and state.pending_since else None
+    left = _bake_left(state, now, bake_s)
     states = {name: alarm.state for name, alarm in held.items()} if isinstance(held, dict) else {}
     return {
         "status": state.status,
@@ -87,25 +106,38 @@ def _view(
         "live": seen.release_of(state.config),
         "pending": state.pending_config and seen.release_of(state.pending_config),
         "share": state.pending_share,
-        "bake_left_s": None if left is None else max(0.0, left),
+        "bake_left_s": left,
         "alarms": states,
         **figures,
     }
+
+
+def _bake_left(state: EndpointState, now: datetime, bake_s: int) -> float | None:
+    """Seconds; None while nothing bakes."""
+    if state.pending_phase != "Baking" or state.pending_since is None:
+        return None
+    return max(0.0, bake_s - (now - state.pending_since).total_seconds())
+
+
+def answers_since(platform: Platform, endpoint: str, release: str, since: datetime, until: datetime) -> float:
+    """Answers that a release counted itself (`Bedplate/Serving`), to 10 seconds."""
+    points = platform.metrics.series(
+        "Bedplate/Serving",
+        "Answers",
+        {"Endpoint": endpoint, "Release": release},
+        start=since,
+        end=until + timedelta(seconds=10),
+        period_s=10,
+        stat="Sum",
+    )
+    return sum(value for _, value in points)
 
 
 def _figures(platform: Platform, seen: Observed, config: str, now: datetime) -> dict[str, float]:
     """Answers given in the last minute by the old and the new release."""
     found: dict[str, float] = {}
     for key, release in (("answers_old", seen.live), ("answers_new", config)):
-        points = platform.metrics.series(
-            "Bedplate/Serving",
-            "Answers",
-            {"Endpoint": seen.endpoint, "Release": release},
-            start=now - timedelta(seconds=60),
-            end=now + timedelta(seconds=10),
-            period_s=10,
-            stat="Sum",
-        )
-        if points:
-            found[key] = sum(value for _, value in points)
+        counted = answers_since(platform, seen.endpoint, release, now - timedelta(seconds=60), now)
+        if counted:
+            found[key] = counted
     return found

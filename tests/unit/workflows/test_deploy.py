@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bedplate import ports
-from bedplate.errors import ApprovalNeeded, Locked, NotFound, PlatformError, RolledBack, UsageError
+from bedplate.errors import ApprovalNeeded, Locked, NotEnoughData, NotFound, PlatformError, RolledBack, UsageError
 from bedplate.workflows.deploy import DeployRequest, deploy, prepare
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
@@ -155,6 +155,68 @@ def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platf
     record = Ledger(platform.objects, "ledger", platform.clock).records()[-1]
     assert record.version == 2
     assert record.data["alarm"]["figure"] == 0.4
+
+
+@pytest.fixture
+def baking(platform: FakePlatform) -> FakePlatform:
+    """v1 is live; an update bakes until its time is over or the errors alarm is raised, as on SageMaker."""
+    run(platform, version=1)
+    endpoints, name = rolling(platform), f"{E}-errors"
+    endpoints.baking, endpoints.takes = True, 10_000
+    platform.metrics.held[name] = ports.AlarmState(name, "OK", "", EPOCH, "arn")
+
+    def look(held: RollingEndpoints) -> None:
+        if held.pending and platform.metrics.held[name].state == "ALARM":
+            held.undone_by = "alarm"
+            held._settle(E)
+        elif held.pending and (platform.clock.now() - held.modified_at).total_seconds() >= 20:
+            held._settle(E)
+
+    endpoints.on_observe = look
+    return platform
+
+
+def test_a_bake_without_traffic_is_undone_by_its_alarm_and_is_no_pass(baking: FakePlatform) -> None:
+    champion = rolling(baking).live[E]
+    with pytest.raises(NotEnoughData, match="gave 0 answers in a bake of 20 s, and 50 are needed") as caught:
+        run(baking, version=2, bake_s=20)
+    assert caught.value.exit_code == 6
+    assert "--strategy all-at-once" in str(caught.value.next_step)
+    assert rolling(baking).live[E] == champion
+    assert "NO_DATA" in baking.metrics.held[f"{E}-errors"].reason
+    record = Ledger(baking.objects, "ledger", baking.clock).records()[-1]
+    assert (record.kind, record.data["verdict"], record.data["live"]) == ("rolled-back", "NO_DATA", champion)
+
+
+def test_a_bake_with_enough_answers_promotes(baking: FakePlatform) -> None:
+    baking.metrics.points = [(baking.clock.now(), 50.0)]
+    assert "-v2-" in run(baking, version=2, bake_s=20).live
+
+
+def test_how_many_answers_are_needed_is_the_contracts(baking: FakePlatform) -> None:
+    spec = baking.specs["churn"]
+    baking.metrics.points = [(baking.clock.now(), 50.0)]
+    rollout = spec.rollout.model_copy(update={"bake_answers": 51})
+    baking.specs["churn"] = spec.model_copy(update={"rollout": rollout})
+    with pytest.raises(NotEnoughData, match="51 are needed"):
+        run(baking, version=2, bake_s=20)
+
+
+def test_where_no_alarm_can_undo_a_starved_bake_traffic_is_switched_back(baking: FakePlatform) -> None:
+    champion = rolling(baking).live[E]
+    baking.metrics.held.clear()
+    name = f"{E}-errors"
+    rolling(baking).on_observe = lambda held: (
+        held._settle(E) if held.pending and (baking.clock.now() - held.modified_at).total_seconds() >= 20 else None
+    )
+    with pytest.raises(NotEnoughData):
+        run(baking, version=2, bake_s=20)
+    assert name not in baking.metrics.held
+    assert rolling(baking).live[E] == champion
+
+
+def test_an_all_at_once_deployment_needs_no_traffic(baking: FakePlatform) -> None:
+    assert "-v2-" in run(baking, version=2, bake_s=20, strategy="all-at-once").live
 
 
 def test_killed_while_traffic_moved_the_same_command_adopts_the_update(platform: FakePlatform) -> None:

@@ -29,6 +29,9 @@ class Attempt:
     by_rollback: bool = False
     previous: str | None = None
     reason: str | None = None
+    strategy: str | None = None
+    bake_s: int = 0
+    needed_answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,9 @@ def attempts_in(records: Sequence[Record], model: str) -> tuple[Attempt, ...]:
                     r.data.get("act") == "rollback",
                     r.data.get("from"),
                     r.data.get("reason"),
+                    r.data.get("strategy"),
+                    int(r.data.get("bake_s") or 0),
+                    int(r.data.get("needed_answers") or 0),
                 )
             )
         elif r.kind in ("deployed", "rolled-back", "rollback"):
