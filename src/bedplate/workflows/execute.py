@@ -181,8 +181,8 @@ def undo_starved(means: Means, config: str, answers: float, say: Say) -> NotEnou
     _record(means, "rolled-back", version_told(config), f"{why}; {spoken(seen.live)} is live", data)
     return NotEnoughData(
         f"Not promoted: {why}. {spoken(seen.live)} answers.",
-        next_step=f"bedplate invoke {seen.model} while it bakes, a longer --bake, or --strategy all-at-once, which needs "
-        "no traffic",
+        next_step=f"bedplate invoke {seen.model} while it bakes, a longer --bake, or --strategy all-at-once (it needs "
+        "no traffic)",
     )
 
 
