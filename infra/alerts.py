@@ -41,6 +41,7 @@ def _topic_policy(topic_arn: pulumi.Output[str], args: AlertsArgs) -> dict[str, 
     sources = {
         "cloudwatch.amazonaws.com": f"arn:aws:cloudwatch:{region}:{account}:alarm:*",
         "budgets.amazonaws.com": f"arn:aws:budgets::{account}:*",
+        "costalerts.amazonaws.com": f"arn:aws:ce::{account}:*",
         "events.amazonaws.com": f"arn:aws:events:{region}:{account}:rule/*",
     }
     publishers = [

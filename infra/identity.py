@@ -26,7 +26,7 @@ class IdentityArgs:
 
 
 class Identity(pulumi.ComponentResource):
-    """Outputs: `execution_role_arn`, `persona_role_arns`. Whoever uses them waits for their policies too."""
+    """Outputs: `execution_role_arn`, `boundary_arn`, `persona_role_arns`. Who uses a role waits for its policies."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Identity", name, None, opts)
@@ -39,6 +39,7 @@ class Identity(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.boundary_arn = boundary.arn
         execution = self._role("execution", args, policies.service_trust(args.account_id), boundary)
         execution_arn = self._granted("execution", execution, policies.execution(self._scope(args, "")))
         self.execution_role_arn = execution_arn

@@ -279,6 +279,21 @@ def platform_engineer(scope: Scope) -> list[Statement]:
         _allow("Alarms", "cloudwatch:*", scope.arn("cloudwatch", f"alarm:{prefix}-*")),
         _allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
         _allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
+        _allow(
+            "CostAnomalies", "ce:*", [f"arn:aws:ce::{account}:anomaly{kind}/*" for kind in ("monitor", "subscription")]
+        ),
+        # What a used-up budget attaches to the trainers' roles: policies that deny.
+        _allow(
+            "StopPolicies",
+            ["iam:CreatePolicy", "iam:TagPolicy", "iam:UntagPolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy"],
+            f"arn:aws:iam::{account}:policy/{prefix}*-stop-training",
+        ),
+        _allow(
+            "PassBudgetActionsRole",
+            "iam:PassRole",
+            f"arn:aws:iam::{account}:role/{prefix}-budget-actions",
+            {"StringEquals": {"iam:PassedToService": "budgets.amazonaws.com"}},
+        ),
         _allow("EndpointLogs", "logs:*", scope.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{prefix}-*")),
         _allow("Parameters", "ssm:*", scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")),
         _allow("Key", "kms:*", [scope.kms_key_arn, scope.signing_key_arn, *aliases]),

@@ -163,7 +163,9 @@ def _key_policy(args: StorageArgs) -> dict[str, object]:
             {  # Alarms and budgets publish to the encrypted topic.
                 "Sid": "AlertsFromThisAccount",
                 "Effect": "Allow",
-                "Principal": {"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]},
+                "Principal": {
+                    "Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com", "costalerts.amazonaws.com"]
+                },
                 "Action": use,
                 "Resource": "*",
                 "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},

@@ -359,6 +359,11 @@ class FakeCosts:
     def budgets(self) -> Sequence[ports.BudgetState]:
         return tuple(self.held)
 
+    def resume(self, budget: str) -> int:
+        found = [b for b in self.held if b.name == budget and b.stopped]
+        self.held = [replace(b, stopped=False) if b in found else b for b in self.held]
+        return len(found)
+
 
 @dataclass
 class FakePlatform:

@@ -335,6 +335,8 @@ class BudgetState:
     forecast_usd: float | None
     thresholds: tuple[tuple[Literal["ACTUAL", "FORECASTED"], float, Literal["OK", "ALARM"]], ...]
     """(kind, percent of the limit, state)."""
+    stopped: bool = False
+    """Whether an action of this budget has been executed: new trainings are denied until it is undone."""
 
 
 class Costs(Protocol):
@@ -351,6 +353,9 @@ class Costs(Protocol):
         ...
 
     def budgets(self) -> Sequence[BudgetState]: ...
+    def resume(self, budget: str) -> int:
+        """Undo every executed action of a budget; returns how many there were."""
+        ...
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

@@ -265,6 +265,59 @@ def test_money_is_told_by_model_and_budget(first_live: Stage) -> None:
     assert "Used up: churn" in over.err
 
 
+def test_a_used_up_budget_stops_new_trainings_until_somebody_lets_them_go_on(first_live: Stage) -> None:
+    client = first_live.session.client
+    account, name = "123456789012", "bedplate-local"
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = client("iam").create_role(RoleName="bedplate-local-data-scientist", AssumeRolePolicyDocument=trust)["Role"]
+    deny = {
+        "Effect": "Deny",
+        "Action": ["sagemaker:CreateTrainingJob"],
+        "Resource": f"arn:aws:sagemaker:*:{account}:training-job/bedplate-local-*",
+        "Condition": {"StringEquals": {"aws:RequestTag/Model": "churn"}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    policy = client("iam").create_policy(PolicyName="stop", PolicyDocument=document)["Policy"]["Arn"]
+    budget = {"BudgetName": name, "BudgetLimit": {"Amount": "1000", "Unit": "USD"}, "TimeUnit": "MONTHLY"}
+    client("budgets").create_budget(AccountId=account, Budget={**budget, "BudgetType": "COST"})
+    client("budgets").create_budget_action(
+        AccountId=account,
+        BudgetName=name,
+        NotificationType="ACTUAL",
+        ActionType="APPLY_IAM_POLICY",
+        ActionThreshold={"ActionThresholdValue": 0.00001, "ActionThresholdType": "ABSOLUTE_VALUE"},
+        Definition={"IamActionDefinition": {"PolicyArn": policy, "Roles": ["bedplate-local-data-scientist"]}},
+        ExecutionRoleArn=role["Arn"],
+        ApprovalModel="AUTOMATIC",
+        Subscribers=[{"SubscriptionType": "EMAIL", "Address": "a@example.com"}],
+    )
+
+    def attached() -> list[str]:
+        found = client("iam").list_attached_role_policies(RoleName="bedplate-local-data-scientist")
+        return [each["PolicyName"] for each in found["AttachedPolicies"]]
+
+    deadline = time.monotonic() + 10
+    while attached() != ["stop"]:
+        assert time.monotonic() < deadline, "the action is not executed"
+        threading.Event().wait(0.05)
+    refused = first_live.run("train", "churn", "--data", str(first_live.data(seed=9)), "--seed", "77")
+    assert refused.code == 8, refused.err
+    assert "has stopped new trainings" in refused.err
+    with pytest.raises(client("sagemaker").exceptions.ClientError, match="explicit deny"):  # and not only politely
+        client("sagemaker").create_training_job(
+            TrainingJobName="bedplate-local-churn-by-hand",
+            RoleArn=role["Arn"],
+            AlgorithmSpecification={"TrainingImage": "i", "TrainingInputMode": "File"},
+            OutputDataConfig={"S3OutputPath": "s3://b/o"},
+            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            StoppingCondition={"MaxRuntimeInSeconds": 60},
+            Tags=[{"Key": "Model", "Value": "churn"}],
+        )
+    assert first_live.run("budgets", "--resume", name, "--yes").code == 0
+    assert attached() == []
+    client("budgets").delete_budget(AccountId=account, BudgetName=name)
+
+
 def test_only_releases_that_somebody_needs_survive_a_pruning(first_live: Stage) -> None:
     before = {r["release"]: r["why"] for r in first_live.run("releases", "list", "churn", "--json").json}
     gone = first_live.run("releases", "prune", "churn", "--yes", "--json").json["deleted"]

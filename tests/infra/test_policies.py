@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -155,9 +155,14 @@ def test_only_the_platform_engineer_may_write_roles_and_only_under_the_boundary(
     for who, statement in grants(program):
         if writes & set(listed(statement["Action"])):
             seen += 1
+            if who == "budget-actions":  # AWS Budgets: may attach what denies, and nothing else
+                attached = statement["Condition"]["ArnLike"]["iam:PolicyARN"]
+                assert attached.endswith("-stop-training")
+                assert set(listed(statement["Action"])) == {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
+                continue
             assert who == "platform-engineer"
             assert "iam:PermissionsBoundary" in statement["Condition"]["StringEquals"]
-    assert seen == 1
+    assert seen == 2
 
 
 def test_every_role_is_under_the_boundary_and_trusts_only_this_account(program: Program) -> None:
@@ -167,17 +172,52 @@ def test_every_role_is_under_the_boundary_and_trusts_only_this_account(program: 
             assert "Condition" in statement, str(role)
             assert statement["Principal"] in (
                 {"Service": "sagemaker.amazonaws.com"},
+                {"Service": "budgets.amazonaws.com"},
                 {"AWS": "arn:aws:iam::123456789012:root"},
             )
 
 
 def test_nobody_can_delete_from_the_ledger(program: Program) -> None:
     ledger = next(r for r in program.of("s3/bucket:Bucket") if "-ledger-" in r.inputs["bucket"])
-    (boundary,) = program.of("iam/policy:Policy")
+    boundary = next(p for p in program.of("iam/policy:Policy") if p.name == "boundary")
     denied = {a for s in boundary.document() if s["Sid"] == "LedgerStays" for a in s["Action"]}
     assert {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"} <= denied
     (resource,) = next(s["Resource"] for s in boundary.document() if s["Sid"] == "LedgerStays")
     assert resource == f"arn:aws:s3:us-east-1:123456789012:{ledger.name}/*"
+
+
+def test_a_used_up_budget_stops_new_trainings_of_its_model_and_nothing_else(program: Program) -> None:
+    policies = {p.name: p for p in program.of("iam/policy:Policy") if p.name.endswith("-stop-training")}
+    budgets = {b.inputs["name"] for b in program.of("budgets/budget:Budget")}
+    assert {name.removesuffix("-stop-training") for name in policies} == budgets
+    prefix = f"{program.project}-{program.stack}"
+    for name, policy in policies.items():
+        (statement,) = policy.document()
+        assert statement["Effect"] == "Deny"
+        assert set(statement["Action"]) == {
+            "sagemaker:CreateTrainingJob",
+            "sagemaker:CreateHyperParameterTuningJob",
+        }, "a rollback re-scores by a processing job: no budget may stand in its way"
+        of = name.removesuffix("-stop-training").removeprefix(prefix).removeprefix("-")
+        wanted = {"StringEquals": {"aws:RequestTag/Model": of}} if of else None
+        assert statement.get("Condition") == wanted
+    for action in program.of("budgetAction:BudgetAction"):
+        assert action.inputs["approvalModel"] == "AUTOMATIC"
+        assert action.inputs["actionThreshold"]["actionThresholdValue"] == 100
+        roles = action.inputs["definition"]["iamActionDefinition"]["roles"]
+        assert [role.split(":")[-1] for role in roles] == ["data-scientist", "reconciler"]
+
+
+def test_a_stage_of_the_life_has_a_budget_of_its_own(ran: Callable[..., Program]) -> None:
+    program = ran(budget={"monthly_usd": 1000, "stages": {"training": 100, "storage": 20}})
+    budgets = {b.inputs["name"]: b.inputs for b in program.of("budgets/budget:Budget")}
+    (tag, bill) = budgets["bedplate-prod.training"]["filterExpression"]["ands"]
+    assert tag["tags"]["values"] == ["bedplate"]
+    assert bill["dimensions"] == {"key": "USAGE_TYPE", "values": ["Train:"], "matchOptions": ["CONTAINS"]}
+    assert budgets["bedplate-prod.storage"]["limitAmount"] == "20.00"
+    stopping = {a.inputs["budgetName"] for a in program.of("budgetAction:BudgetAction")}
+    assert {"bedplate-prod", "bedplate-prod.training"} <= stopping
+    assert "bedplate-prod.storage" not in stopping
 
 
 def test_those_who_train_and_release_cannot_approve(program: Program) -> None:

@@ -11,6 +11,7 @@ from bedplate.aws.errors import translated
 from bedplate.aws.session import Session
 from bedplate.ports import BudgetState, Spend
 
+_IN_FORCE = ("EXECUTION_SUCCESS", "REVERSE_FAILURE", "RESET_FAILURE")
 UNTAGGED = "(untagged)"
 
 
@@ -59,13 +60,34 @@ class CostExplorerCosts:
         client = self._session.client("budgets")
         found = []
         with translated("Cannot read budgets"):
+            stopped = {action["BudgetName"] for action in self._executed(client, account)}
             for page in client.get_paginator("describe_budgets").paginate(AccountId=account):
                 for budget in page.get("Budgets", ()):
                     pages = client.get_paginator("describe_notifications_for_budget").paginate(
                         AccountId=account, BudgetName=budget["BudgetName"]
                     )
-                    found.append(_budget(budget, [n for p in pages for n in p.get("Notifications", ())]))
+                    told = [n for p in pages for n in p.get("Notifications", ())]
+                    found.append(_budget(budget, told, stopped=budget["BudgetName"] in stopped))
         return found
+
+    def resume(self, budget: str) -> int:
+        account = self._session.caller()["Account"]
+        client = self._session.client("budgets")
+        with translated(f"Cannot undo what budget {budget} stopped", next_step="bedplate budgets"):
+            executed = [a for a in self._executed(client, account) if a["BudgetName"] == budget]
+            for action in executed:
+                client.execute_budget_action(
+                    AccountId=account,
+                    BudgetName=budget,
+                    ActionId=action["ActionId"],
+                    ExecutionType="REVERSE_BUDGET_ACTION",
+                )
+        return len(executed)
+
+    def _executed(self, client: Any, account: str) -> list[Mapping[str, Any]]:
+        """Actions whose policy is attached now."""
+        pages = client.get_paginator("describe_budget_actions_for_account").paginate(AccountId=account)
+        return [action for page in pages for action in page.get("Actions", ()) if action["Status"] in _IN_FORCE]
 
 
 def _spends(day: Mapping[str, Any]) -> list[Spend]:
@@ -85,7 +107,9 @@ def _all_of(tags: Mapping[str, str]) -> dict[str, Any]:
     return each[0] if len(each) == 1 else {"And": each}
 
 
-def _budget(budget: Mapping[str, Any], notifications: Sequence[Mapping[str, Any]]) -> BudgetState:
+def _budget(
+    budget: Mapping[str, Any], notifications: Sequence[Mapping[str, Any]], *, stopped: bool = False
+) -> BudgetState:
     limit = float(budget["BudgetLimit"]["Amount"])
     spend = budget.get("CalculatedSpend", {})
     forecast = spend.get("ForecastedSpend", {}).get("Amount")
@@ -105,6 +129,7 @@ def _budget(budget: Mapping[str, Any], notifications: Sequence[Mapping[str, Any]
         actual_usd=float(spend.get("ActualSpend", {}).get("Amount", 0)),
         forecast_usd=None if forecast is None else float(forecast),
         thresholds=tuple(thresholds),
+        stopped=stopped,
     )
 
 

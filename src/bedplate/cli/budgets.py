@@ -10,15 +10,21 @@ from bedplate.cli import options
 @click.command("budgets")
 @click.option("--model", metavar="MODEL", help="Only this model's.")
 @click.option("--check", is_flag=True, help="Exit 8 when a budget is used up.")
+@click.option("--resume", metavar="BUDGET", help="Let trainings go on that this budget's action has stopped.")
+@options.yes
 @options.stack
 @options.as_json
-def command(model: str | None, check: bool, stack: str, as_json: bool) -> None:
+def command(model: str | None, check: bool, resume: str | None, yes: bool, stack: str, as_json: bool) -> None:
     """Show every budget of the stack: limit, spent so far, forecast for the month, and the thresholds crossed.
+
+    A budget that reached its stop (budget.stop_training_at_pct) has denied new trainings; they go on by themselves next
+    month on the local platform, and with --resume at once anywhere.
 
     \b
     Examples:
       bedplate budgets
       bedplate budgets --model flight-delay --check
+      bedplate budgets --resume bedplate-local-flight-delay
 
     Exit codes: 0, or with --check 8 when a budget is used up.
     """
@@ -26,8 +32,14 @@ def command(model: str | None, check: bool, stack: str, as_json: bool) -> None:
     from bedplate.errors import OverBudget
     from bedplate.wiring import connect
     from bedplate.workflows.costs import budgets
+    from bedplate.workflows.costs import resume as resume_budget
 
-    standing = budgets(connect(options.project_dir(), stack), model)
+    at = connect(options.project_dir(), stack)
+    if resume:
+        options.confirm(f"Let trainings go on although {resume} is used up?", assume_yes=yes, as_json=as_json)
+        undone = resume_budget(at, resume)
+        click.echo(f"{resume}: {undone} action{'s' if undone != 1 else ''} undone", err=True)
+    standing = budgets(at, model)
     if as_json:
         emit_json([{"of": s.of, **_plain(s.budget), "used_pct": s.used_pct, "crossed": s.crossed} for s in standing])
     elif not standing:
@@ -41,10 +53,11 @@ def command(model: str | None, check: bool, stack: str, as_json: bool) -> None:
                 f"{s.used_pct:.0f} %",
                 "-" if s.budget.forecast_usd is None else usd(s.budget.forecast_usd),
                 ", ".join(f"{kind.lower()} {pct:g} %" for kind, pct in s.crossed) or "none",
+                "stopped" if s.budget.stopped else "allowed",
             )
             for s in standing
         ]
-        columns = ("budget", "limit", "spent", "used", "forecast", "thresholds crossed")
+        columns = ("budget", "limit", "spent", "used", "forecast", "thresholds crossed", "trainings")
         table("This month", columns, rows, right=("limit", "spent", "used", "forecast"))
     over = [s for s in standing if s.over]
     if check and over:

@@ -35,6 +35,8 @@ class Spent:
     name: str
     limit_usd: float
     actual_usd: float
+    stopped: bool = False
+    """Its action has been executed: AWS denies new trainings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def objections(cost: CostEstimate, *, limit_usd: float | None, budgets: Sequence
     """What speaks against a job of this cost, refusals first.
 
     Refused: it could cost more than `limit_usd` (model.yaml's training.max_usd), or its price is not known while there
-    is such a limit (a limit that cannot be checked does not hold), or a budget is used up. Warned: it could use up
-    what is left of a budget.
+    is such a limit (a limit that cannot be checked does not hold), or a budget is used up, or has stopped trainings.
+    Warned: it could use up what is left of a budget.
     """
     found: list[Objection] = []
     if limit_usd is not None and cost.max_usd is None:
@@ -70,7 +72,13 @@ def objections(cost: CostEstimate, *, limit_usd: float | None, budgets: Sequence
         )
     for budget in budgets:
         left = budget.limit_usd - budget.actual_usd
-        if left <= 0:
+        if budget.stopped:
+            text = (
+                f"budget {budget.name} has stopped new trainings (${budget.actual_usd:.2f} of ${budget.limit_usd:.2f} "
+                f"spent); until next month, or: bedplate budgets --resume {budget.name}"
+            )
+            found.append(Objection(True, text))
+        elif left <= 0:
             text = f"budget {budget.name} is used up: ${budget.actual_usd:.2f} of ${budget.limit_usd:.2f}"
             found.append(Objection(True, text))
         elif cost.max_usd is not None and cost.max_usd > left:

@@ -37,6 +37,16 @@ def outputs_parameter(project: str, stack: str) -> str:
     return f"/{project}/{stack}/platform-outputs"
 
 
+def stage_budget(budget: str, stage: str) -> str:
+    """The budget of one stage of the life, beside the whole one of a model or of the platform. The dot keeps it apart
+    from the budget of a model called like a stage.
+
+    >>> stage_budget("bedplate-prod-churn", "training")
+    'bedplate-prod-churn.training'
+    """
+    return f"{budget}.{stage}"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelNames:
     """Names of what the platform holds for one model.

@@ -27,6 +27,8 @@ _FREE_SERVICES = ("aws:iam/", "aws:appautoscaling/", "pulumi:", "bedplate:")
 _FREE = frozenset(
     {
         "aws:budgets/budget:Budget",
+        "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
+        "aws:costexplorer/anomalySubscription:AnomalySubscription",
         "aws:cloudwatch/eventRule:EventRule",
         "aws:cloudwatch/eventTarget:EventTarget",
         "aws:ecr/lifecyclePolicy:LifecyclePolicy",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bedplate.local.budgeting import Spend, counted, crossed, period_of, spend, threshold_usd
+from bedplate.local.policies import Verdict, evaluate
 
 if TYPE_CHECKING:
     from bedplate.local.platform import Platform
@@ -24,8 +26,7 @@ class BudgetWatch:
     def step(self) -> None:
         """Look at every budget, and tell about the thresholds crossed since the last look."""
         with self._platform.lock:
-            books = list(self._platform.backend("budgets", "aws").books.values())
-            due = [alert for book in books for alert in self._due(book)]
+            due = [alert for book in self._books() for alert in self._due(book)]
         for send in due:
             send()
 
@@ -54,6 +55,8 @@ class BudgetWatch:
                 "Threshold": threshold["ActionThresholdValue"],
                 "ThresholdType": threshold["ActionThresholdType"],
             }
+            if entry.get("done_in") not in (None, period.start):  # a new period: what the last one stopped may go on
+                self.execute(entry, "RESET_BUDGET_ACTION")
             if self._newly(entry, crossed(alert, limit, now), period.start):
                 if action["ApprovalModel"] == "AUTOMATIC":
                     self.execute(entry, "APPROVE_BUDGET_ACTION")
@@ -85,16 +88,44 @@ class BudgetWatch:
             self._platform.log(f"budget alert to {subscriber['Address']} failed: {type(exc).__name__}: {exc}")
 
     def execute(self, entry: dict[str, Any], execution: str) -> None:
-        """Do, or undo, what an action is for: attach an IAM policy. Other kinds of action are only recorded."""
-        undo = execution.startswith("REVERSE")
+        """Do, or undo, what an action is for: attach an IAM policy. Other kinds of action are only recorded.
+
+        A reset undoes what is done and waits for the threshold again; a reversal does not wait for it in this period.
+        """
+        undo, reset = not execution.startswith(("APPROVE", "RETRY")), execution.startswith("RESET")
         definition = entry["action"]["Definition"].get("IamActionDefinition")
         try:
-            if definition:
+            if definition and (not undo or entry["action"]["Status"] == "EXECUTION_SUCCESS"):
                 self._attach(definition, undo=undo)
         except Exception as exc:  # its failure is the action's status, as on AWS
-            self._set_status(entry, "REVERSE_FAILURE" if undo else "EXECUTION_FAILURE", str(exc))
+            failure = "RESET_FAILURE" if reset else "REVERSE_FAILURE" if undo else "EXECUTION_FAILURE"
+            self._set_status(entry, failure, str(exc))
             return
-        self._set_status(entry, "REVERSE_SUCCESS" if undo else "EXECUTION_SUCCESS", execution)
+        unit = next(b["budget"]["TimeUnit"] for b in self._books() if entry in b["actions"].values())
+        entry["done_in"] = None if reset else period_of(unit, self._platform.now()).start
+        self._set_status(entry, "STANDBY" if reset else "REVERSE_SUCCESS" if undo else "EXECUTION_SUCCESS", execution)
+
+    def refusal(self, action: str, resource: str, tags: Mapping[str, str]) -> str | None:
+        """The budget whose executed action denies a call; None when none does.
+
+        A laptop has no roles to assume, so whoever asks the local platform counts as one of the roles that the action
+        attached its policy to.
+        """
+        context = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+        iam = self._platform.backend("iam", "aws")
+        for book in self._books():
+            for entry in book["actions"].values():
+                definition = entry["action"]["Definition"].get("IamActionDefinition")
+                if entry["action"]["Status"] != "EXECUTION_SUCCESS" or not definition:
+                    continue
+                policy = iam.managed_policies.get(definition["PolicyArn"])
+                documents = [json.loads(v.document) for v in policy.versions if v.is_default] if policy else []
+                if evaluate(documents, action, resource, context=context) is Verdict.DENY:
+                    return str(book["budget"]["BudgetName"])
+        return None
+
+    def _books(self) -> list[dict[str, Any]]:
+        return list(self._platform.backend("budgets", "aws").books.values())
 
     def _attach(self, definition: Mapping[str, Any], *, undo: bool) -> None:
         iam, arn = self._platform.backend("iam", "aws"), definition["PolicyArn"]

@@ -54,6 +54,8 @@ class Platform:
         self._clock = clock
         self._since = since
         self.mend: Callable[[str], None] = lambda _: None
+        self.stopped_by_budget: Callable[[str, str, Mapping[str, str]], str | None] = lambda *_: None
+        """(action, ARN, request's tags) -> the budget whose executed action denies the call. Hold the lock."""
         self.store = Store(state_dir / "state.db", self.lock, self.backends_of, self.log)
         self.charges = Charges(state_dir / "charges.db")
         self.outbox = Outbox(state_dir / "outbox")

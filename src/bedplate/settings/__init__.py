@@ -4,23 +4,26 @@ from bedplate.settings.data import Column, DataContract
 from bedplate.settings.files import known_models, load_model, load_models, load_stack, parse, read_yaml, stack_settings
 from bedplate.settings.gates import ChampionGate, FairnessGate, Gates, Metric, SegmentGate, Threshold
 from bedplate.settings.model import ModelSpec
+from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
 from bedplate.settings.outputs import PlatformOutputs
 from bedplate.settings.serving import Rollout, Serving, Slo
-from bedplate.settings.stack import Alerts, PlatformBudget, StackSettings, Storage
+from bedplate.settings.stack import Alerts, StackSettings, Storage
 from bedplate.settings.training import Training
 from bedplate.settings.types import Edge, Email, Name, Pct, Usd
-from bedplate.settings.watching import Budget, Monitor, Retraining
+from bedplate.settings.watching import Monitor, Retraining
 
 __all__ = [
     "Alerts",
     "Budget",
     "ChampionGate",
     "Column",
+    "CostAnomalies",
     "DataContract",
     "Edge",
     "Email",
     "FairnessGate",
     "Gates",
+    "LifeStage",
     "Metric",
     "ModelSpec",
     "Monitor",

@@ -8,10 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from bedplate.settings.data import DataContract
 from bedplate.settings.gates import Gates
+from bedplate.settings.money import Budget
 from bedplate.settings.serving import Rollout, Serving
 from bedplate.settings.training import Training
 from bedplate.settings.types import Edge, Email, Name
-from bedplate.settings.watching import Budget, Monitor, Retraining
+from bedplate.settings.watching import Monitor, Retraining
 
 
 class ModelSpec(Edge):

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge, Email, Name, Usd
+from bedplate.settings.money import CostAnomalies, PlatformBudget
+from bedplate.settings.types import Edge, Email, Name
 
 
 class Storage(Edge):
@@ -15,12 +16,6 @@ class Storage(Edge):
     capture_retention_days: int = Field(default=90, ge=1)
     force_destroy: bool = False
     """Whether `destroy` may delete buckets that still hold objects; never in prod."""
-
-
-class PlatformBudget(Edge):
-    monthly_usd: Usd
-    actual_thresholds_pct: tuple[float, ...] = (50, 80, 100)
-    forecast_thresholds_pct: tuple[float, ...] = (100,)
 
 
 class Alerts(Edge):
@@ -40,6 +35,7 @@ class StackSettings(Edge):
     image_tag: str = "latest"
     storage: Storage = Storage()
     budget: PlatformBudget
+    cost_anomalies: CostAnomalies = CostAnomalies()
     alerts: Alerts
     overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Per model: keys of model.yaml that have another value in this environment."""

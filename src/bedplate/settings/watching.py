@@ -1,4 +1,4 @@
-"""`monitors:`, `retraining:` and `budget:` of model.yaml: what is watched, and what happens then."""
+"""`monitors:` and `retraining:` of model.yaml: what is watched, and what happens then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bedplate.settings.gates import Metric
-from bedplate.settings.types import Edge, Usd
+from bedplate.settings.types import Edge
 
 
 class Monitor(Edge):
@@ -25,9 +25,3 @@ class Retraining(Edge):
     on_drift: bool = True
     on_performance_drop: bool = True
     max_age_days: int | None = Field(default=None, ge=1)
-
-
-class Budget(Edge):
-    monthly_usd: Usd
-    actual_thresholds_pct: tuple[float, ...] = (50, 80, 100)
-    forecast_thresholds_pct: tuple[float, ...] = (100,)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from bedplate.domain.cost import Spending, add_up, crossed, per_thousand, stage_of
+from bedplate.domain.names import stage_budget
 from bedplate.domain.release import fallback_release
+from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
+from bedplate.settings import LifeStage
 from bedplate.workflows.platform import Platform
 
 By = Literal["model", "stage", "owner"]
@@ -110,6 +113,8 @@ def budgets(platform: Platform, model: str | None = None) -> Sequence[BudgetStan
         of = {budget: name for budget, name in of.items() if name == model}
     else:
         of[platform.outputs.platform_budget] = "the platform"
+    stages = get_args(LifeStage)
+    of |= {stage_budget(budget, stage): f"{name}, {stage}" for budget, name in of.items() for stage in stages}
     standing = [
         BudgetStanding(
             b,
@@ -120,3 +125,14 @@ def budgets(platform: Platform, model: str | None = None) -> Sequence[BudgetStan
         if b.name in of
     ]
     return sorted(standing, key=lambda s: -s.used_pct)
+
+
+def resume(platform: Platform, budget: str) -> int:
+    """Undo what a budget's actions have stopped; how many there were. Raises NotFound for no budget of this stack."""
+    held = {standing.budget.name for standing in budgets(platform)}
+    if budget not in held:
+        raise NotFound(
+            f"Stack {platform.stack!r} has no budget {budget!r} (it has: {', '.join(sorted(held)) or 'none'})",
+            next_step="bedplate budgets",
+        )
+    return platform.costs.resume(budget)

@@ -16,6 +16,7 @@ from pathlib import Path
 from bedplate.domain.cost_estimate import CostEstimate, Objection, Spent, estimate, objections
 from bedplate.domain.dataset import Split, split
 from bedplate.domain.ledger import iso_ms, sha256
+from bedplate.domain.names import stage_budget
 from bedplate.domain.package import (
     Lineage,
     archive,
@@ -233,9 +234,10 @@ def _registered(at: Platform, model: str, job: str) -> Package | None:
 
 
 def budgets_of(at: Platform, model: str) -> tuple[Spent, ...]:
-    """What is gone of the model's budget and of the platform's."""
-    ours = {at.names(model).budget, at.outputs.platform_budget}
-    return tuple(Spent(b.name, b.limit_usd, b.actual_usd) for b in at.costs.budgets() if b.name in ours)
+    """What is gone of the model's budget and of the platform's, and of what each has for training alone."""
+    whole = (at.names(model).budget, at.outputs.platform_budget)
+    ours = {*whole, *(stage_budget(name, "training") for name in whole)}
+    return tuple(Spent(b.name, b.limit_usd, b.actual_usd, b.stopped) for b in at.costs.budgets() if b.name in ours)
 
 
 # --- execute --------------------------------------------------------------------------------------------------------

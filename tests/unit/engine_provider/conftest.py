@@ -132,7 +132,17 @@ def ground(apply: Apply) -> dict[str, str]:
         bound = {"threshold": 1, "comparisonOperator": "GreaterThanThreshold"}
         apply("aws:cloudwatch/metricAlarm:MetricAlarm", {"name": name, **metric, **bound})
     rule = apply("aws:cloudwatch/eventRule:EventRule", {"name": "ground", "eventPattern": '{"source": ["a"]}'}).id
+    stop = {"Effect": "Deny", "Action": "sagemaker:CreateTrainingJob", "Resource": "*"}
+    policy = apply("aws:iam/policy:Policy", {"name": "ground-stop", "policy": document(stop)}).id
+    limit = {"budgetType": "COST", "timeUnit": "MONTHLY", "limitAmount": "10.00", "limitUnit": "USD"}
+    apply("aws:budgets/budget:Budget", {"name": "ground", **limit})
+    monitor = apply(
+        "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
+        {"name": "ground", "monitorType": "DIMENSIONAL", "monitorDimension": "SERVICE"},
+    ).id
     return {
+        "stop_policy": policy,
+        "anomaly_monitor": monitor,
         "key": key["arn"],
         "key_id": key["keyId"],
         "bucket": bucket,

@@ -8,8 +8,12 @@ from bedplate.engine.protocol import INTENT_TAG, Changes
 from bedplate.engine.provider.aws import AwsProvider
 from bedplate.engine.provider.tables import KINDS, kind_of
 
-from .cases import CASES, TAGS, Case
+from .cases import CASES as PLATFORM_CASES
+from .cases import TAGS, Case
 from .conftest import SEED, Apply
+from .watching_cases import CASES as WATCHING_CASES
+
+CASES = (*PLATFORM_CASES, *WATCHING_CASES)
 
 every_type = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -230,7 +230,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
         kept = {k: v for k, v in asked.items() if k not in ("AccountId", "ResourceTags")}
         tags = {t["Key"]: t["Value"] for t in asked.get("ResourceTags") or ()}
         shown = {**kept, "ActionId": action_id, "Status": "STANDBY"}
-        book["actions"][action_id] = {"action": shown, "tags": tags, "history": [], "told": None}
+        book["actions"][action_id] = {"action": shown, "tags": tags, "history": [], "told": None, "done_in": None}
         return self._action_answer(action_id)
 
     def describe_budget_action(self) -> str:
@@ -280,6 +280,7 @@ def install(platform: Platform) -> None:
 
     Response.platform, Response.watch = platform, BudgetWatch(platform)
     platform.loops.append(("budgets", Response.watch.step, 1.0))
+    platform.stopped_by_budget = Response.watch.refusal
     lay("budgets", response=Response, backend=Backend)
 
 

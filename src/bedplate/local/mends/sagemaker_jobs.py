@@ -15,6 +15,7 @@ from bedplate.local.mends.sagemaker_verbs import Verbs
 
 class Jobs(Verbs):
     def create_training_job(self) -> ActionResult:
+        self._must_be_within_budget("sagemaker:CreateTrainingJob", "training-job")
         output = self._request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
         now = self.platform.now()
         record, answer = self._created(
@@ -42,6 +43,7 @@ class Jobs(Verbs):
         return self._deleted_when_done("training-job")
 
     def create_processing_job(self) -> ActionResult:
+        self._must_be_within_budget("sagemaker:CreateProcessingJob", "processing-job")
         record, answer = self._created("processing-job", ProcessingJobStatus="InProgress")
         self.platform.hooks.processing_started(copy.deepcopy(record))
         return answer
@@ -57,6 +59,18 @@ class Jobs(Verbs):
 
     def delete_processing_job(self) -> ActionResult:
         return self._deleted_when_done("processing-job")
+
+    def _must_be_within_budget(self, action: str, kind: Kind) -> None:
+        """A budget action that was executed has attached a policy which may deny this; the words are AWS's."""
+        arn = f"arn:aws:sagemaker:{self.region}:{self.current_account}:{kind}/{self._name(kind)}"
+        tags = {tag["Key"]: tag["Value"] for tag in self._request.get("Tags") or ()}
+        if self.platform.stopped_by_budget(action, arn, tags):
+            caller = f"arn:aws:iam::{self.current_account}:root"
+            raise Refused(
+                "AccessDeniedException",
+                f"User: {caller} is not authorized to perform: {action} on resource: {arn} "
+                "with an explicit deny in an identity-based policy",
+            )
 
     def _stopped(self, kind: Kind, hook: Callable[[str], None]) -> ActionResult:
         name, status = self._name(kind), NOUNS[kind].status

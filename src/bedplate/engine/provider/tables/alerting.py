@@ -96,11 +96,33 @@ def _budget_params(_cloud: Cloud, operation: str, known: Props, params: Props) -
     budget["BudgetLimit"] = {"Amount": str(known.get("limitAmount", "")), "Unit": str(known.get("limitUnit", "USD"))}
     if known.get("costFilters"):
         budget["CostFilters"] = {each["name"]: list(each["values"]) for each in known["costFilters"]}
+    if known.get("filterExpression"):
+        budget["FilterExpression"] = _expression(known["filterExpression"])
+        budget["Metrics"] = [known["metrics"]]
     if operation == "CreateBudget" and known.get("notifications"):
         params["NotificationsWithSubscribers"] = [
             {"Notification": _notification(each), "Subscribers": _subscribers(each)} for each in known["notifications"]
         ]
     return params
+
+
+_EXPRESSION = {"ands": "And", "ors": "Or", "not": "Not", "dimensions": "Dimensions", "tags": "Tags"}
+_CLAUSE = {"key": "Key", "values": "Values", "matchOptions": "MatchOptions"}
+
+
+def _expression(said: Props) -> Props:
+    """Cost Explorer's expression out of Pulumi's, whose lists have plural names."""
+    made: Props = {}
+    for key, value in said.items():
+        if value is None:
+            continue
+        if key in ("ands", "ors"):
+            made[_EXPRESSION[key]] = [_expression(each) for each in value]
+        elif key == "not":
+            made["Not"] = _expression(value)
+        else:
+            made[_EXPRESSION[key]] = {_CLAUSE[k]: v for k, v in value.items() if v is not None}
+    return made
 
 
 def _notification(said: Props) -> Props:
@@ -128,7 +150,24 @@ def _found_budget(cloud: Cloud, inputs: Props, found: Mapping[str, Any]) -> Prop
     }
     if filters or inputs.get("costFilters"):
         seen["costFilters"] = _like(inputs.get("costFilters") or [], filters)
+    if inputs.get("filterExpression") and _expression(inputs["filterExpression"]) != found.get("FilterExpression"):
+        seen["filterExpression"] = _back(found.get("FilterExpression") or {})
     return seen
+
+
+def _back(found: Mapping[str, Any]) -> Props:
+    """Pulumi's words for an expression of Cost Explorer's."""
+    words = {member: key for key, member in _EXPRESSION.items()}
+    clause = {member: key for key, member in _CLAUSE.items()}
+    told: Props = {}
+    for member, value in found.items():
+        if member in ("And", "Or"):
+            told[words[member]] = [_back(each) for each in value]
+        elif member == "Not":
+            told["not"] = _back(value)
+        else:
+            told[words[member]] = {clause[k]: v for k, v in value.items()}
+    return told
 
 
 def _found_notifications(cloud: Cloud, budget: str) -> list[Props]:
@@ -366,12 +405,17 @@ KINDS = (
             "budgetType": "Budget.BudgetType|NewBudget.BudgetType",
             "timeUnit": "Budget.TimeUnit|NewBudget.TimeUnit",
         },
-        local=("limitAmount", "limitUnit", "costFilters", "notifications"),
+        local=("limitAmount", "limitUnit", "costFilters", "filterExpression", "metrics", "notifications"),
         fixed={"AccountId": "{account}"},
         found="Budget",
         gone=("NotFoundException",),
         outputs={"arn": "arn:aws:budgets::{account}:budget/{name}"},
-        updates=(Call("UpdateBudget", ("limitAmount", "limitUnit", "costFilters", "budgetType", "timeUnit")),),
+        updates=(
+            Call(
+                "UpdateBudget",
+                ("limitAmount", "limitUnit", "costFilters", "filterExpression", "metrics", "budgetType", "timeUnit"),
+            ),
+        ),
         on_update=_change_notifications,
         replaces=("name",),
         tags=Tags(

@@ -1,0 +1,93 @@
+"""Cases of the types that watch, tell and act: money, scaling, tracking, automation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .cases import Case, Ground
+
+
+def _action(g: Ground) -> dict[str, Any]:
+    return {
+        "budgetName": "ground",
+        "actionType": "APPLY_IAM_POLICY",
+        "approvalModel": "AUTOMATIC",
+        "notificationType": "ACTUAL",
+        "actionThreshold": {"actionThresholdType": "PERCENTAGE", "actionThresholdValue": 100},
+        "definition": {"iamActionDefinition": {"policyArn": g["stop_policy"], "roles": [g["role_name"]]}},
+        "executionRoleArn": g["role"],
+        "subscribers": [
+            {"subscriptionType": "SNS", "address": g["topic"]},
+            {"subscriptionType": "EMAIL", "address": "a@example.com"},
+        ],
+    }
+
+
+def _filtered(words: list[str]) -> dict[str, Any]:
+    return {
+        "ands": [
+            {"tags": {"key": "user:Model", "values": ["churn"], "matchOptions": ["EQUALS"]}},
+            {"dimensions": {"key": "USAGE_TYPE", "values": words, "matchOptions": ["CONTAINS"]}},
+        ]
+    }
+
+
+def _impact(usd: str) -> dict[str, Any]:
+    return {
+        "dimension": {
+            "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+            "values": [usd],
+            "matchOptions": ["GREATER_THAN_OR_EQUAL"],
+        }
+    }
+
+
+CASES: tuple[Case, ...] = (
+    Case(
+        "aws:budgets/budget:Budget",
+        lambda g: {
+            "name": "case.training",
+            "budgetType": "COST",
+            "timeUnit": "MONTHLY",
+            "limitAmount": "5.00",
+            "limitUnit": "USD",
+            "filterExpression": _filtered(["Train:"]),
+            "metrics": "UnblendedCost",
+        },
+        lambda g: {"filterExpression": _filtered(["Train:", "Tuning:"])},
+        {"name": "another"},
+        tags=True,
+    ),
+    Case(
+        "aws:budgets/budgetAction:BudgetAction",
+        _action,
+        lambda g: {"actionThreshold": {"actionThresholdType": "PERCENTAGE", "actionThresholdValue": 90}},
+        {"budgetName": "another", "actionType": "RUN_SSM_DOCUMENTS"},
+        tags=True,
+    ),
+    Case(
+        "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
+        lambda g: {
+            "name": "case",
+            "monitorType": "CUSTOM",
+            "monitorSpecification": json.dumps({"Tags": {"Key": "Project", "Values": ["shop"]}}),
+        },
+        lambda g: {"name": "another"},
+        {"monitorType": "DIMENSIONAL", "monitorSpecification": "{}"},
+        tags=True,
+    ),
+    Case(
+        "aws:costexplorer/anomalySubscription:AnomalySubscription",
+        lambda g: {
+            "name": "case",
+            "frequency": "IMMEDIATE",
+            "monitorArnLists": [g["anomaly_monitor"]],
+            "subscribers": [{"type": "SNS", "address": g["topic"]}],
+            "thresholdExpression": _impact("10"),
+        },
+        lambda g: {"thresholdExpression": _impact("25")},
+        {"name": "another"},
+        tags=True,
+    ),
+)
