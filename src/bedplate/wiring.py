@@ -34,7 +34,7 @@ class Connection:
         from bedplate.aws.session import Session
 
         if self.local_url:
-            return Session.local(self.settings.region, self.local_url)
+            return Session.local(self.settings.region, self.local_url, actor=self._claimed_actor)
         return Session.aws(self.settings.region, expected_account=self.settings.account_id)
 
     @cached_property
@@ -42,6 +42,12 @@ class Connection:
         from bedplate.aws.identity import whoami
 
         return whoami(self.session)
+
+    @cached_property
+    def _claimed_actor(self) -> str:
+        from bedplate.aws.identity import claimed
+
+        return claimed()
 
     @property
     def label(self) -> str:
@@ -142,7 +148,7 @@ class Connection:
             self.project_dir,
             self.stack,
             endpoint_url=self.local_url,
-            provider_factory=provider_factory(self.local_url, self.settings.region),
+            provider_factory=provider_factory(self.local_url, self.settings.region, actor=self._claimed_actor),
             state_dir=state_dir(self.project_dir) / "state",
             world=_local_world(self.project_dir),
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -493,3 +494,38 @@ def test_an_event_with_a_target_nobody_knows_still_reaches_the_others(client: Cl
     assert sent["FailedEntryCount"] == 0
     event = json.loads(inbox.read()[0][1])
     assert (event["detail"], event["time"][-1]) == ({"a": 1}, "Z")
+
+
+# --- the event history -----------------------------------------------------------------------------------------------
+
+
+def test_the_trail_knows_who_changed_what_and_when(client: Client) -> None:
+    keys = client("iam")
+    keys.create_user(UserName="grace-of-the-trail")
+    key = keys.create_access_key(UserName="grace-of-the-trail")["AccessKey"]
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    bucket = "trailed-bucket"
+    client("s3").create_bucket(Bucket=bucket)
+    by_grace = boto3.client(
+        "s3",
+        endpoint_url=client("s3").meta.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    by_grace.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client("s3").list_objects_v2(Bucket=bucket)
+
+    asked = {"LookupAttributes": [{"AttributeKey": "ResourceName", "AttributeValue": bucket}], "StartTime": began}
+    events = client("cloudtrail").lookup_events(**asked)["Events"]
+    assert [(e["EventName"], e["Username"]) for e in events] == [
+        ("PutBucketVersioning", "grace-of-the-trail"),
+        ("CreateBucket", "anybody"),
+    ]
+    assert events[0]["EventSource"] == "s3.amazonaws.com"
+    assert began <= events[0]["EventTime"] <= datetime.now(UTC) + timedelta(seconds=1)
+    assert json.loads(events[0]["CloudTrailEvent"])["userIdentity"]["arn"].endswith(":user/grace-of-the-trail")
+    assert (
+        client("cloudtrail").lookup_events(**{**asked, "StartTime": datetime.now(UTC) + timedelta(hours=1)})["Events"]
+        == []
+    )

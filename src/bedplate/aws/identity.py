@@ -19,7 +19,7 @@ def whoami(session: Session) -> Identity:
     """
     caller = session.caller()
     arn = caller["Arn"]
-    person = _claimed() if session.endpoint_url else person_of(arn)
+    person = (session.actor or claimed()) if session.endpoint_url else person_of(arn)
     return Identity(caller["Account"], session.region, arn, person, session.endpoint_url)
 
 
@@ -34,7 +34,8 @@ def person_of(arn: str) -> str:
     return arn.rpartition(":")[2].rpartition("/")[2]
 
 
-def _claimed() -> str:
+def claimed() -> str:
+    """Who somebody on a laptop says they are: BEDPLATE_ACTOR, else git's user.email, else the name signed in with."""
     return os.environ.get("BEDPLATE_ACTOR") or _git_email() or getpass.getuser()
 
 

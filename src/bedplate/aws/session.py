@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from bedplate.aws.errors import translated
 from bedplate.errors import UsageError
@@ -41,13 +42,15 @@ class Session:
     credentials: Credentials | None = None
     expected_account: str | None = None
     """The only account that may be touched; asked of STS before the first client is handed out."""
+    actor: str = ""
+    """Who asks, told to the local platform for its event history; AWS knows by the credentials."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @classmethod
-    def local(cls, region: str, url: str) -> Session:
-        """The local platform at `url`."""
-        return cls(region, url, MADE_UP)
+    def local(cls, region: str, url: str, *, actor: str = "") -> Session:
+        """The local platform at `url`, asked by `actor`."""
+        return cls(region, url, MADE_UP, actor=actor)
 
     @classmethod
     def aws(cls, region: str, *, expected_account: str | None = None) -> Session:
@@ -93,6 +96,8 @@ class Session:
             "max_pool_connections": POOL,
             "user_agent_extra": "bedplate",
         }
+        if self.actor:
+            common["user_agent_extra"] += f" bedplate-actor/{quote(self.actor, safe='')}"
         if self.endpoint_url:
             common |= {"s3": {"addressing_style": "path"}, "proxies": {}}
         return Config(**common)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bedplate.local.callers import identity_of
 from bedplate.local.platform import Platform
 from bedplate.local.runtime import attach
 
 # Services with loops or files of their own are mended at the start, the others before they are first used: importing
 # all of moto's would take longer than the rest of the start.
 _FROM_THE_START = ("s3", "sagemaker", "cloudwatch", "budgets")
-_WHEN_USED = ("events", "sns", "sqs", "iam", "applicationautoscaling", "ce")
+_WHEN_USED = ("events", "sns", "sqs", "iam", "applicationautoscaling", "ce", "cloudtrail")
 
 MotoApp = Callable[[dict[str, Any]], Any]
 
@@ -32,6 +33,7 @@ def assemble(state_dir: Path, port: int, since: str) -> tuple[Platform, MotoApp]
     platform.mend = _mender(platform)
     for name in _FROM_THE_START:
         platform.mend(name)
+    platform.trail.person = partial(identity_of, platform)
     attach(platform.hooks, platform)
     platform.store.load()
     return platform, _dispatcher(platform)

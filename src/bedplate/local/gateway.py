@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from bedplate.local import bodies
+from bedplate.local.calls import Request
 from bedplate.local.lifecycle import HEALTH_PATH
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Gateway:
 
         def remember(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             state["status"] = status[:3]
+            environ["bedplate.error"] = _error_code(status, headers)
             file = environ.get("bedplate.file")
             if file is not None:
                 headers = [(k, v) for k, v in headers if k.lower() != "content-length"]
@@ -76,11 +78,12 @@ class Gateway:
     def _answer(self, environ: Environ, start_response: StartResponse) -> tuple[Iterable[bytes], str]:
         service = service_of(environ)
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "/")
-        action = ""
+        action, asked = "", io.BytesIO()
         body: Iterable[bytes]
         try:
             bodies.receive(environ, service)
             action = _action(environ, service)
+            asked = environ["wsgi.input"]
             if service == "sqs" and action == "ReceiveMessage":
                 return self._receive_messages(environ, start_response), f"{service} {action}"
             if _reads_what_waits(service, action, method):
@@ -102,12 +105,34 @@ class Gateway:
             body = _error(environ, start_response, 500, "InternalFailure", message)
         finally:
             bodies.release(environ)
+        if not _reads(action, method):
+            self._note(service, action, environ, asked, body)
         return body, f"{service} {action or f'{method} {path}'}"
 
     def _mark(self, service: str, action: str, method: str) -> None:
-        reads = action.startswith(_READS) if action else method in ("GET", "HEAD", "OPTIONS")
-        if not reads:
+        if not _reads(action, method):
             self._platform.store.mark(service, *_REACHES.get(service, ()))
+
+    def _note(self, service: str, action: str, environ: Environ, asked: io.BytesIO, body: Iterable[bytes]) -> None:
+        """For the event history; read and kept later, so that a call pays next to nothing for it."""
+        path = environ.get("PATH_INFO", "/")
+        of_object = service == "s3" and "/" in path.strip("/")
+        self._platform.trail.note(
+            Request(
+                at=self._platform.now(),
+                service=service,
+                action=action,
+                error=environ.get("bedplate.error", ""),
+                method=environ["REQUEST_METHOD"],
+                path=path,
+                query=environ.get("QUERY_STRING", ""),
+                content_type=environ.get("CONTENT_TYPE", ""),
+                user_agent=environ.get("HTTP_USER_AGENT", ""),
+                authorization=environ.get("HTTP_AUTHORIZATION", "")[:200],
+                body=b"" if of_object else asked.getvalue(),
+                answer=b"" if of_object else b"".join(body),
+            )
+        )
 
     def _receive_messages(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Long polling without the lock: ask moto for what is there now, again and again until the wait is over."""
@@ -160,6 +185,18 @@ class Gateway:
 
     def _log(self, status: str, seconds: float, label: str) -> None:
         self._platform.log(f"{status} {seconds * 1000:7.1f} ms  {label}")
+
+
+def _reads(action: str, method: str) -> bool:
+    return action.startswith(_READS) if action else method in ("GET", "HEAD", "OPTIONS")
+
+
+def _error_code(status: str, headers: list[tuple[str, str]]) -> str:
+    """AWS's code of a refusal as the trail keeps it: from the header where there is one, else the HTTP status."""
+    if status[:1] in ("2", "3"):
+        return ""
+    named = {name.lower(): value for name, value in headers}.get("x-amzn-errortype", "")
+    return named.split(":")[0].split("#")[-1] or f"HTTP {status[:3]}"
 
 
 def _is_foreign(environ: Environ) -> bool:

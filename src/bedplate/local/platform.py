@@ -20,6 +20,7 @@ from bedplate.local.metrics import Metric, MetricStore, Point
 from bedplate.local.objects import Objects
 from bedplate.local.outbox import Outbox
 from bedplate.local.persistence import Store
+from bedplate.local.trail import Trail
 
 REGION = "us-east-1"
 
@@ -60,6 +61,8 @@ class Platform:
         self.charges = Charges(state_dir / "charges.db")
         self.outbox = Outbox(state_dir / "outbox")
         self.metrics = MetricStore(state_dir / "metrics.db", self.now())
+        self.trail = Trail(state_dir / "trail.db", self.account_id, self.now)
+        self.loops += [("trail", self.trail.drain, 0.5)]
         self.loops += [("charges", self.charges.commit, 0.5), ("metrics", self.metrics.commit, 0.5)]
 
     @property
@@ -104,6 +107,7 @@ class Platform:
         self.store.close()
         self.charges.close()
         self.metrics.close()
+        self.trail.close()
 
     def _loop(self, name: str, step: Callable[[], None], interval_s: float) -> None:
         while not self.closing.wait(interval_s):

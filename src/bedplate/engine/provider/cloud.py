@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bedplate.engine.protocol import Refused
 from bedplate.errors import PlatformError, UsageError
@@ -34,6 +36,7 @@ class Cloud:
         endpoint_url: str,
         region: str,
         *,
+        actor: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,6 +48,7 @@ class Cloud:
             )
         self.endpoint_url = endpoint_url
         self.region = region
+        self._actor = actor or os.environ.get("BEDPLATE_ACTOR") or getpass.getuser()
         self._sleep = sleep
         self._clock = clock
         self._clients: dict[str, Any] = {}
@@ -80,6 +84,7 @@ class Cloud:
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
                 config=Config(
+                    user_agent_extra=f"bedplate bedplate-actor/{quote(self._actor, safe='')}",
                     retries={"total_max_attempts": 2, "mode": "standard"},
                     s3={"addressing_style": "path"},
                     max_pool_connections=32,
