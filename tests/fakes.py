@@ -192,20 +192,48 @@ class FakeEndpoints:
     held: dict[str, ports.Release] = field(default_factory=dict)
     updates: list[tuple[str, str, ports.Traffic]] = field(default_factory=list)
     status: str = "InService"
+    splits: dict[str, ports.SplitDraft] = field(default_factory=dict)
+    weights: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Endpoint -> variant -> weight, once `set_weights` was called on the configuration that is live."""
+    weighed: list[tuple[str, dict[str, float]]] = field(default_factory=list)
+    asked_variants: list[str | None] = field(default_factory=list)
 
     def observe(self, endpoint: str) -> ports.EndpointState:
         if endpoint not in self.live:
             raise NotFound(f"There is no endpoint {endpoint}", next_step="bedplate up")
+        weights = self._weights(endpoint)
+        split = self.splits.get(self.live[endpoint])
+        total = sum(weights.values())
         return ports.EndpointState(
             name=endpoint,
             arn=f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{endpoint}",
             status=self.status,
             config=self.live[endpoint],
-            variants={"live": 1.0},
+            variants={name: weight / total for name, weight in weights.items()},
             pending_config=None,
             failure_reason=None,
             modified_at=self.clock.now(),
+            shadows={v.name: min(1.0, v.weight / total) for v in split.shadows} if split else {},
         )
+
+    def create_split(self, draft: ports.SplitDraft) -> None:
+        for variant in (*draft.variants, *draft.shadows):
+            self.release(variant.release)
+        self.splits.setdefault(draft.name, draft)
+
+    def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
+        live = self._weights(endpoint)
+        unknown = set(weights) - set(live)
+        if unknown:
+            raise PlatformError(f"There is no variant {sorted(unknown)} of {endpoint}")
+        self.weighed.append((endpoint, dict(weights)))
+        self.weights[endpoint] = {**live, **weights}
+
+    def _weights(self, endpoint: str) -> dict[str, float]:
+        split = self.splits.get(self.live[endpoint])
+        if split is None:
+            return {"live": 1.0}
+        return self.weights.get(endpoint) or {v.name: v.weight for v in split.variants}
 
     def create_release(self, draft: ports.ReleaseDraft) -> ports.Release:
         made = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
@@ -221,10 +249,12 @@ class FakeEndpoints:
         return tuple(sorted(mine, key=lambda r: r.created_at, reverse=True))
 
     def delete_release(self, name: str) -> None:
-        self.held.pop(name)
+        if self.splits.pop(name, None) is None:
+            self.held.pop(name)
 
     def update(self, endpoint: str, release: str, traffic: ports.Traffic) -> None:
         self.updates.append((endpoint, release, traffic))
+        self.weights.pop(endpoint, None)
         self.live[endpoint] = release
 
     def invoke(
@@ -236,9 +266,17 @@ class FakeEndpoints:
         inference_id: str | None = None,
         variant: str | None = None,
     ) -> ports.Answer:
-        release = self.live[endpoint]
+        """A split answers with the variant that is asked for, else with its first, the champion's."""
+        self.asked_variants.append(variant)
+        release, answering = self.live[endpoint], "live"
+        split = self.splits.get(release)
+        if split is not None:
+            found = next((v for v in split.variants if v.name == (variant or split.variants[0].name)), None)
+            if found is None:
+                raise PlatformError(f"Variant {variant} of endpoint {endpoint} not found")
+            release, answering = found.release, found.name
         rows = body.strip().count(b"\n") + 1
-        return ports.Answer(b'{"prediction": 0.5}\n' * rows, content_type, "live", release, {"release": release})
+        return ports.Answer(b'{"prediction": 0.5}\n' * rows, content_type, answering, release, {"release": release})
 
 
 @dataclass
@@ -293,14 +331,15 @@ class RollingEndpoints(FakeEndpoints):
     def invoke(self, endpoint: str, body: bytes, **kwargs: Any) -> ports.Answer:
         self.sent.append(body)
         answer = super().invoke(endpoint, body, **kwargs)
-        live = self.live[endpoint]
-        return replace(answer, release=f"{endpoint}-v0" if live == self.fallbacks.get(endpoint) else live)
+        fallback = answer.release == self.fallbacks.get(endpoint)
+        return replace(answer, release=f"{endpoint}-v0" if fallback else answer.release)
 
     def _settle(self, endpoint: str) -> None:
         self.modified_at = self.clock.now()
         if self.undone_by:
             self.failure = self.undone_by
         elif self.pending:
+            self.weights.pop(endpoint, None)
             self.live[endpoint] = self.pending
         self.pending = None
 

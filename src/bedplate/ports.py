@@ -178,6 +178,32 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantDraft:
+    """One variant of a split: the Model of `release`, which exists. `weight` is relative to the other variants'; a
+    shadow's is relative to the sum of the production variants', 1:1 being a copy of every request."""
+
+    name: str
+    release: str
+    instance_type: str
+    instance_count: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDraft:
+    """One EndpointConfig over several releases; the first variant is the champion's. With a shadow there is exactly one
+    variant and one shadow, as SageMaker has it."""
+
+    name: str
+    variants: tuple[VariantDraft, ...]
+    shadows: tuple[VariantDraft, ...]
+    capture_uri: str
+    capture_pct: float
+    tags: Mapping[str, str]
+    kms_key_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """How a deployment moves traffic: `step_pct` of capacity a step, watched `bake_s` seconds, undone by any alarm."""
 
@@ -205,6 +231,8 @@ class EndpointState:
     pending_phase: str | None = None
     """`Creating`, `ActivatingTraffic`, `Baking` ... of the new fleet, and `pending_since` when that began."""
     pending_since: datetime | None = None
+    shadows: Mapping[str, float] = field(default_factory=dict)
+    """Shadow variant -> the share of requests, 0 to 1, that it gets a copy of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +254,15 @@ class Endpoints(Protocol):
         ...
 
     def delete_release(self, name: str) -> None: ...
+    def create_split(self, draft: SplitDraft) -> None:
+        """Create the EndpointConfig; one of that name that exists is left as it is. `update` makes it live,
+        `delete_release` deletes it (its Models stay, they are their releases')."""
+        ...
+
+    def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
+        """Change the weights of live production variants, without a deployment. Variants not named keep theirs."""
+        ...
+
     def update(self, endpoint: str, release: str, traffic: Traffic) -> None: ...
     def invoke(
         self,

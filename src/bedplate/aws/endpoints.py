@@ -10,7 +10,7 @@ from bedplate.aws.errors import code_of, is_conflict, is_missing, translated
 from bedplate.aws.session import Session
 from bedplate.domain.instances import has_local_disk
 from bedplate.errors import Conflict, PlatformError, UsageError
-from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, Traffic
+from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, SplitDraft, Traffic, VariantDraft
 
 START_UP_S = 1800
 """What a new fleet is given to start, on top of the time that its traffic is watched."""
@@ -45,6 +45,7 @@ class SageMakerEndpoints:
             pending_share=_pending_share(variants, fleet) if phase else None,
             pending_phase=phase.get("Status"),
             pending_since=phase.get("StartTime"),
+            shadows=_mirrored(variants, told.get("ShadowProductionVariants") or []),
         )
 
     def create_release(self, draft: ReleaseDraft) -> Release:
@@ -75,14 +76,19 @@ class SageMakerEndpoints:
             ],
             "Tags": tags,
         }
-        if draft.capture_pct > 0:
-            config["DataCaptureConfig"] = _capture(draft)
-        if draft.kms_key_arn and not has_local_disk(draft.instance_type):
-            config["KmsKeyId"] = draft.kms_key_arn
-        self._once(
-            f"Cannot create endpoint configuration {draft.name}", self._sagemaker.create_endpoint_config, **config
-        )
+        self._create_config(draft, (draft.instance_type,), config)
         return self.release(draft.name)
+
+    def create_split(self, draft: SplitDraft) -> None:
+        """Create the EndpointConfig over Models that exist; one of that name is left as it is."""
+        config: dict[str, Any] = {
+            "EndpointConfigName": draft.name,
+            "ProductionVariants": [_variant(variant) for variant in draft.variants],
+            "Tags": _tags(draft.tags),
+        }
+        if draft.shadows:
+            config["ShadowProductionVariants"] = [_variant(variant) for variant in draft.shadows]
+        self._create_config(draft, [v.instance_type for v in (*draft.variants, *draft.shadows)], config)
 
     def release(self, name: str) -> Release:
         """A release by its EndpointConfig's name; NotFound when there is none (any more)."""
@@ -122,18 +128,24 @@ class SageMakerEndpoints:
 
     def update(self, endpoint: str, release: str, traffic: Traffic) -> None:
         """Start a blue/green update. Raises Conflict while another update of the endpoint is in flight."""
-        from botocore.exceptions import ClientError
+        self._change(
+            f"Cannot update endpoint {endpoint}",
+            self._sagemaker.update_endpoint,
+            EndpointName=endpoint,
+            EndpointConfigName=release,
+            DeploymentConfig=_deployment(traffic),
+        )
 
-        doing = f"Cannot update endpoint {endpoint}"
-        with translated(doing):
-            try:
-                self._sagemaker.update_endpoint(
-                    EndpointName=endpoint, EndpointConfigName=release, DeploymentConfig=_deployment(traffic)
-                )
-            except ClientError as exc:
-                if _is_busy(exc):
-                    raise Conflict(f"{doing}: an update of it is in flight") from exc
-                raise
+    def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
+        """Shift traffic between live variants. Raises Conflict while the endpoint is being updated."""
+        self._change(
+            f"Cannot change the weights of endpoint {endpoint}",
+            self._sagemaker.update_endpoint_weights_and_capacities,
+            EndpointName=endpoint,
+            DesiredWeightsAndCapacities=[
+                {"VariantName": name, "DesiredWeight": float(weight)} for name, weight in weights.items()
+            ],
+        )
 
     def invoke(
         self,
@@ -177,6 +189,28 @@ class SageMakerEndpoints:
     def _runtime(self) -> Any:
         return self._session.client("sagemaker-runtime")
 
+    def _create_config(
+        self, draft: ReleaseDraft | SplitDraft, instance_types: Sequence[str], config: dict[str, Any]
+    ) -> None:
+        if draft.capture_pct > 0:
+            config["DataCaptureConfig"] = _capture(draft)
+        if draft.kms_key_arn and not any(map(has_local_disk, instance_types)):
+            config["KmsKeyId"] = draft.kms_key_arn
+        self._once(
+            f"Cannot create endpoint configuration {draft.name}", self._sagemaker.create_endpoint_config, **config
+        )
+
+    def _change(self, doing: str, call: Any, **arguments: Any) -> None:
+        from botocore.exceptions import ClientError
+
+        with translated(doing):
+            try:
+                call(**arguments)
+            except ClientError as exc:
+                if _is_busy(exc):
+                    raise Conflict(f"{doing}: an update of it is in flight") from exc
+                raise
+
     def _once(self, doing: str, call: Any, **arguments: Any) -> None:
         from botocore.exceptions import ClientError
 
@@ -201,9 +235,29 @@ def custom_attributes(header: str) -> dict[str, str]:
 
 
 def _shares(variants: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    weights = {v["VariantName"]: float(v.get("CurrentWeight", v.get("DesiredWeight", 1.0)) or 0.0) for v in variants}
+    weights = {v["VariantName"]: _weight(v) for v in variants}
     total = sum(weights.values())
     return {name: weight / total if total else 0.0 for name, weight in weights.items()}
+
+
+def _mirrored(variants: Sequence[Mapping[str, Any]], shadows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The share of requests that each shadow gets a copy of: its weight by the production variants' together."""
+    total = sum(_weight(v) for v in variants)
+    return {v["VariantName"]: min(1.0, _weight(v) / total) if total else 0.0 for v in shadows}
+
+
+def _weight(variant: Mapping[str, Any]) -> float:
+    return float(variant.get("CurrentWeight", variant.get("DesiredWeight", 1.0)) or 0.0)
+
+
+def _variant(draft: VariantDraft) -> dict[str, Any]:
+    return {
+        "VariantName": draft.name,
+        "ModelName": draft.release,
+        "InstanceType": draft.instance_type,
+        "InitialInstanceCount": draft.instance_count,
+        "InitialVariantWeight": draft.weight,
+    }
 
 
 def _pending_share(variants: Sequence[Mapping[str, Any]], fleet: Mapping[str, Any]) -> float | None:
@@ -215,7 +269,7 @@ def _pending_share(variants: Sequence[Mapping[str, Any]], fleet: Mapping[str, An
     return new / (old + new) if old + new else 0.0
 
 
-def _capture(draft: ReleaseDraft) -> dict[str, Any]:
+def _capture(draft: ReleaseDraft | SplitDraft) -> dict[str, Any]:
     config: dict[str, Any] = {
         "EnableCapture": True,
         "InitialSamplingPercentage": round(draft.capture_pct),

@@ -15,8 +15,20 @@ BUCKET_PURPOSES: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture", "l
 PERSONAS = ("platform-engineer", "data-scientist", "approver", "finance", "auditor", "reconciler")
 
 _RELEASE = re.compile(r"^(?P<endpoint>.+)-v(?P<version>\d+)-(?P<digest>[0-9a-f]{7,8})$")
+_SPLIT = re.compile(r"^(?P<endpoint>.+)-split-(?P<digest>[0-9a-f]{7,8})$")
 VARIANT = "live"
-"""Name of the one production variant of a release; shadow and A/B variants are named after their release's version."""
+"""Name of a release's one production variant, and of the champion's in a split."""
+CHALLENGER = "challenger"
+"""Name of the second variant of a split, and of a shadow; further ones are `arm-3` and so on."""
+
+
+def variant_of(place: int) -> str:
+    """Name of the variant at a place in a split, the champion's being the first.
+
+    >>> [variant_of(place) for place in (1, 2, 3)]
+    ['live', 'challenger', 'arm-3']
+    """
+    return {1: VARIANT, 2: CHALLENGER}.get(place, f"arm-{place}")
 
 
 def bucket(project: str, stack: str, purpose: BucketPurpose, account_id: str) -> str:
@@ -106,6 +118,14 @@ class ModelNames:
         """
         return f"{self.base}-v{version}-{digest[:8]}"
 
+    def split(self, digest: str) -> str:
+        """Name of the EndpointConfig that divides the traffic over several releases.
+
+        >>> ModelNames("bedplate", "local", "flight-delay").split("0a1b2c3d4e5f")
+        'bedplate-local-flight-delay-split-0a1b2c3d'
+        """
+        return f"{self.base}-split-{digest[:8]}"
+
     def guard_alarm(self, release: str) -> str:
         """Alarm on one release's own answers against the champion's; lives as long as the release.
 
@@ -159,3 +179,12 @@ def version_of_release(release: str) -> int | None:
     """
     match = _RELEASE.match(release)
     return int(match["version"]) if match else None
+
+
+def is_split(config: str) -> bool:
+    """Whether an EndpointConfig's name is that of a split, no release's.
+
+    >>> is_split("bedplate-local-flight-delay-split-0a1b2c3d"), is_split("bedplate-local-flight-delay-v3-0a1b2c3d")
+    (True, False)
+    """
+    return _SPLIT.match(config) is not None
