@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pulumi
 
 from bedplate.errors import SettingsError
 from bedplate.settings import StackSettings, stack_settings
+from bedplate.workflows.soundness import require_sound
 
 
 def read_settings(stack: str) -> StackSettings:
@@ -19,6 +21,9 @@ def read_settings(stack: str) -> StackSettings:
         key: json.loads(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
         for key, value in pulumi.runtime.config.CONFIG.get().items()
     }
+    project_dir = Path(__file__).parents[1]
+    if (project_dir / "stacks" / f"Pulumi.{stack}.yaml").exists():
+        require_sound(project_dir, stack)  # the same faults, and the models', with their lines
     return stack_settings(config, source=f"stacks/Pulumi.{stack}.yaml")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bedplate.domain.names import ModelNames
 from bedplate.errors import UsageError
-from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings, load_model, load_models, load_stack, read_yaml
+from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings, load_model, load_stack, read_yaml
 
 if TYPE_CHECKING:
     from bedplate import ports
@@ -167,10 +167,6 @@ class Connection:
     def model(self, name: str) -> ModelSpec:
         """The model's contract in this environment; NotFound for an unknown one."""
         return load_model(self.project_dir, name, self.settings, stack=self.stack)
-
-    def check_models(self) -> None:
-        """Raises SettingsError with every fault of the models that the stack names, before the program meets them."""
-        load_models(self.project_dir, self.settings, stack=self.stack)
 
     def names(self, model: str) -> ModelNames:
         return ModelNames(self.project, self.stack, model)

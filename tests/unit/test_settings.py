@@ -7,6 +7,7 @@ import yaml
 
 from bedplate.errors import NotFound, SettingsError
 from bedplate.settings import ModelSpec, load_model, load_models, load_stack, parse
+from bedplate.workflows.soundness import require_sound
 
 REPOSITORY = Path(__file__).parents[2]
 MODEL = {
@@ -77,8 +78,8 @@ def test_all_faults_of_a_stack_file_are_told_at_once_with_file_and_key(project: 
         load_stack(project, "dev")
     text = str(caught.value)
     assert "3 faults" in text
-    assert "stacks/Pulumi.dev.yaml: budget.monthly_usd: input should be a valid number" in text
-    assert "stacks/Pulumi.dev.yaml: colour: unknown key" in text
+    assert "stacks/Pulumi.dev.yaml:7:5: budget.monthly_usd: input should be a valid number" in text
+    assert "stacks/Pulumi.dev.yaml:8:3: colour: unknown key" in text
     assert "region" in text
     assert "moon" in text
 
@@ -118,7 +119,7 @@ def test_the_faults_of_all_models_of_a_stack_are_told_at_once(project: Path) -> 
     write_stack(project, {"bedplate:models": ["churn", "ghost"]})
     with pytest.raises(SettingsError, match="2 models of stack 'dev'") as told:
         load_models(project, load_stack(project, "dev"), stack="dev")
-    assert "models/churn/model.yaml: risk" in told.value.message
+    assert "models/churn/model.yaml:21:1: risk" in told.value.message
     assert "'ghost'" in told.value.message
     assert told.value.next_step == "bedplate models check"
 
@@ -167,3 +168,102 @@ def test_a_retirement_date_may_be_a_yaml_date() -> None:
 def test_roles_tell_features_keys_label_and_segments_apart() -> None:
     data = parse(ModelSpec, MODEL, source="x").data
     assert (data.features, data.keys, data.label, data.time, data.segments) == (("age",), ("id",), "left", None, ())
+
+
+def faults_of(project: Path, stack: str = "dev") -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        require_sound(project, stack)
+    return caught.value.problems
+
+
+def test_faults_of_stack_model_and_region_are_told_together_with_their_lines(project: Path) -> None:
+    (project / "stacks" / "Pulumi.dev.yaml").write_text(
+        """config:
+  aws:region: eu-south-1
+  bedplate:target: aws
+  bedplate:owner: a@b.example
+  bedplate:cost_center: ml
+  bedplate:models: [churn, ghost]
+  bedplate:budget:
+    monthly_usd: 5
+  bedplate:alerts:
+    emails: [f@b.example]
+  bedplate:overrides:
+    churn:
+      serving: {instance_type: ml.g5.xlarge}
+      rollout:
+        strategi: linear
+"""
+    )
+    write_model(project, {"fallback": 3, "serving": {"instance_type": "ml.m5.large", "max_instances": "many"}})
+    told = faults_of(project)
+    assert {line.split(": ")[0] for line in told} == {
+        "stacks/Pulumi.dev.yaml:6:3",
+        "stacks/Pulumi.dev.yaml:13:17",
+        "stacks/Pulumi.dev.yaml:15:9",
+        "models/churn/model.yaml:16:1",
+        "models/churn/model.yaml:24:3",
+    }
+    said = "\n".join(told)
+    assert "15:9: rollout.strategi: unknown key, did you mean strategy?" in said
+    assert "24:3: serving.max_instances: input should be a valid integer" in said
+    assert "16:1: fallback: a fallback is a probability" in said  # although the other two hide it from pydantic
+    assert "13:17: serving.instance_type: region eu-south-1 has no ml.g5.xlarge" in said
+    assert "'ghost'" in said
+
+
+def test_a_region_without_the_instance_type_is_a_fault_where_the_type_is_named(project: Path) -> None:
+    write_stack(project, {"aws:region": "eu-south-1", "bedplate:overrides": {"churn": {"serving": {}}}})
+    write_model(project, {"serving": {"instance_type": "ml.g5.xlarge"}})
+    (told,) = faults_of(project)
+    assert told.startswith("models/churn/model.yaml:23:3: serving.instance_type: region eu-south-1 has no ml.g5.xlarge")
+    write_stack(project, {"aws:region": "eu-south-1", "bedplate:available_instance_types": ["ml.g5.xlarge"]})
+    assert require_sound(project, "dev").unknown == ()
+
+
+def test_a_region_that_the_table_does_not_know_is_said_to_be_unknown(project: Path) -> None:
+    write_stack(project, {"aws:region": "us-gov-west-1"})
+    unknown = require_sound(project, "dev").unknown
+    assert len(unknown) == 2
+    assert "whether us-gov-west-1 has ml.m5.large is not known here" in unknown[1]
+
+
+def test_a_faulty_stack_file_does_not_hide_the_faults_of_its_models(project: Path) -> None:
+    write_stack(project, {"bedplate:target": "asw", "bedplate:overrides": {"fraud": {}}})
+    write_model(project, {"risk": "hihg"})
+    told = faults_of(project)
+    assert any("target: input should be 'local' or 'aws' (found 'asw')" in line for line in told)
+    assert any("overrides names 'fraud'" in line for line in told)
+    assert any("did you mean high?" in line for line in told)
+    assert len(told) == 3
+
+
+def test_what_follows_from_another_fault_is_not_told_as_one(project: Path) -> None:
+    columns = MODEL["data"]["columns"] | {"plan": {"type": "strng"}}
+    write_model(project, {"data": {"columns": columns}, "monitors": {"features": ["plan"]}})
+    (told,) = faults_of(project)
+    assert "data.columns.plan.type" in told
+
+
+def test_a_key_given_twice_is_a_fault(project: Path) -> None:
+    path = project / "stacks" / "Pulumi.dev.yaml"
+    path.write_text(path.read_text() + "  bedplate:owner: c@d.example\n")
+    (told,) = faults_of(project)
+    assert "owner: given twice, first in line" in told
+
+
+def test_every_clash_of_values_is_told_at_once(project: Path) -> None:
+    clashes = {
+        "gates": {"thresholds": [{"metric": "rmse", "max": 1}]},
+        "monitors": {"psi_warn": 0.5, "features": ["height"]},
+        "serving": {"instance_count": 1, "min_instances": 1},
+    }
+    write_model(project, clashes)
+    told = "\n".join(faults_of(project))
+    for part in ("no metric of task 'binary'", "above psi_alert", "'height'", "at least 2"):
+        assert part in told
+
+
+@pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
+def test_every_shipped_stack_is_sound(stack: str) -> None:
+    assert require_sound(REPOSITORY, stack).unknown == ()

@@ -33,8 +33,10 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
     from bedplate.cli import render, stack_view
     from bedplate.cli import review as view
     from bedplate.wiring import connect
+    from bedplate.workflows.soundness import require_sound
     from bedplate.workflows.stack import review
 
+    sound = require_sound(options.project_dir(), stack)
     platform = connect(options.project_dir(), stack)
     if as_json and markdown:
         raise UsageError(
@@ -42,7 +44,8 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
         )
     if not as_json:
         render.where(platform.label)
-    platform.check_models()
+        for line in sound.unknown:
+            render.remark(line)
     with stack_view.watched(f"preview {stack}") as watch:
         update = platform.deployment(engine, install=install).preview(on_progress=watch, refresh=refresh)
     found = review(update)

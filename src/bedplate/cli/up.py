@@ -40,12 +40,15 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: b
     """
     from bedplate.cli import render, stack_view
     from bedplate.wiring import connect
+    from bedplate.workflows.soundness import require_sound
     from bedplate.workflows.stack import Update, bring_up
 
+    sound = require_sound(options.project_dir(), stack)
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
-    platform.check_models()
+        for line in sound.unknown:
+            render.remark(line)
 
     def agree(planned: Update) -> None:
         if not as_json:

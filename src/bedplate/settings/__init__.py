@@ -1,7 +1,20 @@
 """The files that people write and the outputs that the platform exports, as types; nothing here touches the cloud."""
 
 from bedplate.settings.data import Column, DataContract
-from bedplate.settings.files import known_models, load_model, load_models, load_stack, parse, read_yaml, stack_settings
+from bedplate.settings.files import (
+    known_models,
+    known_stacks,
+    load_model,
+    load_models,
+    load_stack,
+    model_positions,
+    model_values,
+    parse,
+    read_yaml,
+    stack_file,
+    stack_positions,
+    stack_settings,
+)
 from bedplate.settings.gates import ChampionGate, FairnessGate, Gates, Metric, SegmentGate, Threshold
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
@@ -42,10 +55,15 @@ __all__ = [
     "Training",
     "Usd",
     "known_models",
+    "known_stacks",
     "load_model",
     "load_models",
     "load_stack",
+    "model_positions",
+    "model_values",
     "parse",
     "read_yaml",
+    "stack_file",
+    "stack_positions",
     "stack_settings",
 ]

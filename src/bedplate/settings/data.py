@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge
+from bedplate.settings.types import Edge, refuse
 
 
 class Column(Edge):
@@ -64,10 +64,12 @@ class DataContract(Edge):
 
     @model_validator(mode="after")
     def roles_are_complete(self) -> DataContract:
+        clashes: list[tuple[str, ...]] = []
         for role, low, high in (("label", 1, 1), ("key", 1, 5), ("time", 0, 1)):
             count = len(self.names(role))
             if not low <= count <= high:
-                raise ValueError(f"{low} to {high} columns with role {role!r} expected, found {count}")
+                clashes.append((f"{low} to {high} columns with role {role!r} expected, found {count}", "columns"))
         if not self.features:
-            raise ValueError("at least one column with role 'feature' or 'segment' expected")
+            clashes.append(("at least one column with role 'feature' or 'segment' expected", "columns"))
+        refuse(clashes)
         return self

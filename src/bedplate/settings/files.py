@@ -1,17 +1,52 @@
-"""Reads the files that people write, and tells every fault at once: file, key, what was expected, what was found."""
+"""Reads the files that people write, and tells every fault at once: file, line, key, what was expected and found."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from bedplate.errors import NotFound, SettingsError, UsageError
+from bedplate.settings import faults, positions
+from bedplate.settings.faults import Fault
 from bedplate.settings.model import ModelSpec
+from bedplate.settings.positions import Positions
 from bedplate.settings.stack import StackSettings
 
 M = TypeVar("M", bound=BaseModel)
+
+# What a required key is thought to say while the rest of a faulty file is looked at.
+_STAND_INS: dict[type, Mapping[str, Any]] = {
+    StackSettings: {
+        "target": "aws",
+        "region": "us-east-1",
+        "owner": "nobody@example.com",
+        "cost_center": "none",
+        "models": [],
+        "budget": {"monthly_usd": 1},
+        "alerts": {"emails": []},
+    },
+    ModelSpec: {
+        "name": "nameless",
+        "owner": "nobody@example.com",
+        "on_call": "nobody@example.com",
+        "description": "",
+        "intended_use": "",
+        "excluded_use": "",
+        "risk": "low",
+        "fallback": 0,
+        "data": {
+            "columns": {
+                "id": {"type": "string", "role": "key"},
+                "x": {"type": "number"},
+                **{"y": {"type": "number", "role": "label"}},
+            }
+        },
+        "budget": {"monthly_usd": 1},
+    },
+}
 
 
 def load_stack(project_dir: Path, stack: str) -> StackSettings:
@@ -19,26 +54,52 @@ def load_stack(project_dir: Path, stack: str) -> StackSettings:
 
     Raises NotFound for a stack without a file, SettingsError with one line per fault.
     """
+    path = stack_file(project_dir, stack)
+    source = str(path.relative_to(project_dir))
+    config = read_yaml(path).get("config", {})
+    if not isinstance(config, dict):
+        raise SettingsError(f"{path}: 'config' must hold keys and values", next_step=f"$EDITOR {path}")
+    return stack_settings(config, source=source, where=stack_positions(path, source))
+
+
+def stack_file(project_dir: Path, stack: str) -> Path:
+    """The stack's file; NotFound, with those that there are, when it does not exist."""
     path = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
     if not path.exists():
-        have = sorted(p.name.removeprefix("Pulumi.").removesuffix(".yaml") for p in path.parent.glob("Pulumi.*.yaml"))
+        have = known_stacks(project_dir)
         raise NotFound(
             f"There is no stack {stack!r}: {path.relative_to(project_dir)} does not exist "
             f"(there are: {', '.join(have) or 'none'})",
             next_step=f"bedplate up --stack {have[0]}" if have else "bedplate --help",
         )
-    config = read_yaml(path).get("config", {})
-    if not isinstance(config, dict):
-        raise SettingsError(f"{path}: 'config' must hold keys and values", next_step=f"$EDITOR {path}")
-    return stack_settings(config, source=str(path.relative_to(project_dir)))
+    return path
 
 
-def stack_settings(config: dict[str, Any], *, source: str) -> StackSettings:
+def known_stacks(project_dir: Path) -> tuple[str, ...]:
+    files = (project_dir / "stacks").glob("Pulumi.*.yaml")
+    return tuple(sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in files))
+
+
+def stack_settings(config: dict[str, Any], *, source: str, where: Positions | None = None) -> StackSettings:
     """Settings from a Pulumi configuration (`aws:region` and the `bedplate:` keys), from the file or the engine."""
     values = {key.removeprefix("bedplate:"): value for key, value in config.items() if key.startswith("bedplate:")}
     if "aws:region" in config:
         values["region"] = config["aws:region"]
-    return parse(StackSettings, values, source=source)
+    return parse(StackSettings, values, source=source, where=(where,) if where else ())
+
+
+def stack_positions(path: Path, source: str) -> Positions:
+    """Where a stack file's keys stand, called as the settings call them."""
+    return positions.positions(path.read_text(encoding="utf-8"), source, _settings_key)
+
+
+def _settings_key(path: positions.Path) -> positions.Path | None:
+    if len(path) < 2 or path[0] != "config":
+        return () if path == ("config",) else None
+    key = str(path[1])
+    if key == "aws:region":
+        return ("region", *path[2:])
+    return (key.removeprefix("bedplate:"), *path[2:]) if key.startswith("bedplate:") else None
 
 
 def load_model(project_dir: Path, model: str, settings: StackSettings | None = None, *, stack: str = "") -> ModelSpec:
@@ -54,17 +115,35 @@ def load_model(project_dir: Path, model: str, settings: StackSettings | None = N
             f"(there are: {', '.join(have) or 'none'})",
             next_step="bedplate models list",
         )
-    values, source = read_yaml(path), str(path.relative_to(project_dir))
-    overrides = settings.overrides.get(model) if settings else None
-    if overrides:
-        parse(ModelSpec, values, source=source)  # a fault of the file's own is told before the overrides'
-        values, source = _overlay(values, overrides), f"{source} with stacks/Pulumi.{stack}.yaml overrides.{model}"
-    spec = parse(ModelSpec, values, source=source)
+    values, source = model_values(project_dir, model, settings), str(path.relative_to(project_dir))
+    where = model_positions(project_dir, model, settings, stack)
+    if settings and settings.overrides.get(model):
+        source = f"{source} with stacks/Pulumi.{stack}.yaml overrides.{model}"
+    spec = parse(ModelSpec, values, source=source, where=where)
     if spec.name != model:
-        raise SettingsError(
-            f"{source}: name is {spec.name!r}, expected {model!r} as the folder is called", next_step=f"$EDITOR {path}"
-        )
+        told = f"{positions.tell(where, ('name',))}: name: is {spec.name!r}, expected {model!r} as the folder is called"
+        raise SettingsError(f"{source} has one fault", problems=(told,), next_step=f"$EDITOR {path}")
     return spec
+
+
+def model_values(project_dir: Path, model: str, settings: StackSettings | None = None) -> dict[str, Any]:
+    """What model.yaml says with the stack's overrides laid over it, unchecked."""
+    values = read_yaml(project_dir / "models" / model / "model.yaml")
+    return _overlay(values, settings.overrides.get(model, {})) if settings else values
+
+
+def model_positions(
+    project_dir: Path, model: str, settings: StackSettings | None = None, stack: str = ""
+) -> tuple[Positions, ...]:
+    """Where a model's keys stand: in the stack's overrides, and below them in model.yaml."""
+    path = project_dir / "models" / model / "model.yaml"
+    own = positions.positions(path.read_text(encoding="utf-8"), str(path.relative_to(project_dir)))
+    over = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
+    if settings is None or model not in settings.overrides or not over.exists():
+        return (own,)
+    above = ("config", "bedplate:overrides", model)
+    text, file = over.read_text(encoding="utf-8"), str(over.relative_to(project_dir))
+    return positions.positions(text, file, lambda at: at[3:] if at[:3] == above else None), own
 
 
 def load_models(project_dir: Path, settings: StackSettings, *, stack: str) -> dict[str, ModelSpec]:
@@ -105,27 +184,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def parse(kind: type[M], values: dict[str, Any], *, source: str) -> M:
-    """Validate, turning pydantic's findings into one line for each fault: file, key, expectation, what was found."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as exc:
-        problems = tuple(_problem(source, error) for error in exc.errors(include_url=False))
+def parse(kind: type[M], values: dict[str, Any], *, source: str, where: tuple[Positions, ...] = ()) -> M:
+    """Validate; SettingsError with one line for each fault: file (line and column by `where`), key, expectation."""
+    parsed, found = faults.find(kind, values, _STAND_INS.get(kind, {}))
+    problems = [_line(fault, source, where) for fault in found]
+    problems += [
+        f"{layer.tell(path)}: {'.'.join(map(str, path))}: given twice, first in line {first}; YAML keeps only this one"
+        for layer in where
+        for path, first in layer.twice
+    ]
+    if parsed is None or problems:
         count = "one fault" if len(problems) == 1 else f"{len(problems)} faults"
-        raise SettingsError(
-            f"{source} has {count}", problems=problems, next_step=f"$EDITOR {source.split()[0]}"
-        ) from exc
+        raise SettingsError(f"{source} has {count}", problems=tuple(problems), next_step=f"$EDITOR {source.split()[0]}")
+    return parsed
 
 
-def _problem(source: str, error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"]) or "(the whole file)"
-    if error["type"] == "missing":
-        return f"{source.split()[0]}: {key}: required, but missing"
-    if error["type"] == "extra_forbidden":
-        return f"{source.split()[0]}: {key}: unknown key"
-    message = error["msg"].removeprefix("Value error, ")
-    found = "" if error["type"] == "value_error" else f" (found {error['input']!r:.80})"
-    return f"{source.split()[0]}: {key}: {message[0].lower() + message[1:]}{found}"
+def _line(fault: Fault, source: str, where: tuple[Positions, ...]) -> str:
+    at = positions.tell(where, fault.path) if where else source.split()[0]
+    return f"{at}: {fault.key}: {fault.message}"
 
 
 def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

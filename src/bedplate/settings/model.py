@@ -11,7 +11,7 @@ from bedplate.settings.gates import Gates
 from bedplate.settings.money import Budget
 from bedplate.settings.serving import Rollout, Serving
 from bedplate.settings.training import Training
-from bedplate.settings.types import Edge, Email, Name
+from bedplate.settings.types import Edge, Email, Name, refuse
 from bedplate.settings.watching import Monitor, Retraining
 
 
@@ -45,22 +45,40 @@ class ModelSpec(Edge):
 
     @model_validator(mode="after")
     def parts_fit_together(self) -> ModelSpec:
-        known = set(self.data.columns)
-        used = {g.by: "gates.segments" for g in self.gates.segments} | {
-            g.by: "gates.fairness" for g in self.gates.fairness
-        }
-        if self.monitors.features != "all":
-            used |= dict.fromkeys(self.monitors.features, "monitors.features")
-        for column, where in used.items():
-            if column not in known:
-                raise ValueError(f"{where} names {column!r}, which is no column of data.columns")
+        clashes: list[tuple[str, ...]] = []
+        segments = [(f"gates.segments.{at}.by", gate.by) for at, gate in enumerate(self.gates.segments)]
+        fairness = [(f"gates.fairness.{at}.by", gate.by) for at, gate in enumerate(self.gates.fairness)]
+        features = () if self.monitors.features == "all" else self.monitors.features
+        watched = [(f"monitors.features.{at}", column) for at, column in enumerate(features)]
+        for key, column in (*segments, *fairness, *watched):
+            if column not in self.data.columns:
+                where = ".".join(part for part in key.split(".")[:2])
+                clashes.append((f"{where} names {column!r}, which is no column of data.columns", key, "data.columns"))
         if self.rollout.strategy != "all-at-once" and self.serving.instance_count < 2:
-            raise ValueError(
+            said = (
                 f"rollout.strategy {self.rollout.strategy!r} shifts part of the capacity, so "
                 f"serving.instance_count must be at least 2 (it is {self.serving.instance_count})"
             )
+            clashes.append((said, "serving.instance_count", "rollout.strategy"))
         if self.task == "binary" and not 0 <= self.fallback <= 1:
-            raise ValueError(
-                f"fallback is a probability for task 'binary', so 0 to 1 expected, found {self.fallback:g}"
+            said = f"a fallback is a probability for task 'binary', so 0 to 1 expected, found {self.fallback:g}"
+            clashes.append((said, "fallback", "task"))
+        if self.monitors.psi_warn > self.monitors.psi_alert:
+            said = (
+                f"psi_warn {self.monitors.psi_warn:g} is above psi_alert {self.monitors.psi_alert:g}: "
+                "what alerts would never have warned"
             )
+            clashes.append((said, "monitors.psi_warn", "monitors.psi_alert"))
+        if self.task == "binary":
+            wrong = {"rmse", "mae", "r2"}
+        else:
+            wrong = {"auc", "average_precision", "brier", "log_loss", "accuracy", "ece"}
+        measured = [(f"gates.thresholds.{at}.metric", gate.metric) for at, gate in enumerate(self.gates.thresholds)]
+        measured += [(f"gates.segments.{at}.metric", gate.metric) for at, gate in enumerate(self.gates.segments)]
+        measured += [("gates.champion.metric", self.gates.champion.metric)] if self.gates.champion else []
+        measured += [(f"monitors.max_drop.{metric}", metric) for metric in self.monitors.max_drop]
+        for key, metric in measured:
+            if metric in wrong:
+                clashes.append((f"{metric} is no metric of task {self.task!r}", key, "task"))
+        refuse(clashes)
         return self

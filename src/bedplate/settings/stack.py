@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bedplate.settings.money import CostAnomalies, PlatformBudget
-from bedplate.settings.types import Edge, Email, Name
+from bedplate.settings.types import Edge, Email, Name, refuse
 
 
 class Storage(Edge):
@@ -40,9 +40,21 @@ class StackSettings(Edge):
     overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Per model: keys of model.yaml that have another value in this environment."""
 
+    available_instance_types: tuple[str, ...] = ()
+    """Instance types that this region has, though Bedplate's dated table of regions (domain.availability) says no."""
+
     @model_validator(mode="after")
-    def overrides_name_models(self) -> StackSettings:
-        for model in self.overrides:
-            if model not in self.models:
-                raise ValueError(f"overrides names {model!r}, which is not in models ({', '.join(self.models)})")
+    def values_fit_together(self) -> StackSettings:
+        have = ", ".join(self.models)
+        clashes = [
+            (f"overrides names {model!r}, which is not in models ({have})", f"overrides.{model}", "models")
+            for model in self.overrides
+            if model not in self.models
+        ]
+        twice = sorted({model for model in self.models if self.models.count(model) > 1})
+        clashes += [(f"models names {model!r} more than once", "models", "models") for model in twice]
+        if self.target == "local" and self.account_id is not None:
+            said = "account_id is for stacks on AWS, and target is 'local'"
+            clashes.append((said, "account_id", "target"))
+        refuse(clashes)
         return self

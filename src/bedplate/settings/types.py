@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,3 +19,21 @@ class Edge(BaseModel):
     """Base of everything that is read from a file: unknown keys are errors, values do not change afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Clash(ValueError):
+    """Values that are right each and do not go together: every such finding of one validator at once.
+
+    A finding is a sentence and the keys that it follows from, relative to the type being validated, dotted; the first
+    is where the reader is sent.
+    """
+
+    def __init__(self, clashes: Sequence[tuple[str, ...]]) -> None:
+        super().__init__("; ".join(message for message, *_ in clashes))
+        self.clashes = tuple(clashes)
+
+
+def refuse(clashes: Sequence[tuple[str, ...]]) -> None:
+    """Raise `Clash` when there are any."""
+    if clashes:
+        raise Clash(clashes)
