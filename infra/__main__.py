@@ -13,6 +13,7 @@ from bedplate.domain import names, tags
 from bedplate.settings import load_models
 from budgets import Budgets, BudgetsArgs
 from configuration import check_account, read_settings
+from dashboards import Dashboard, DashboardArgs
 from identity import Identity, IdentityArgs
 from monitoring import Monitoring, MonitoringArgs
 from registry import Registry, RegistryArgs
@@ -101,14 +102,13 @@ serving = {
             execution_role_arn=identity.execution_role_arn,
             capture_bucket=storage.buckets["capture"],
             kms_key_arn=storage.key_arn,
-            alerts_topic_arn=alerts.topic_arn,
             tags=model_tags[model],
         ),
     )
     for model, spec in specs.items()
 }
-for model, spec in specs.items():
-    Monitoring(
+monitoring = {
+    model: Monitoring(
         model,
         MonitoringArgs(
             names=model_names[model],
@@ -118,6 +118,20 @@ for model, spec in specs.items():
             execution_role_arn=identity.execution_role_arn,
             artifacts_bucket=storage.buckets["artifacts"],
             kms_key_arn=storage.key_arn,
+            tags=model_tags[model],
+        ),
+    )
+    for model, spec in specs.items()
+}
+for model, spec in specs.items():
+    Dashboard(
+        model,
+        DashboardArgs(
+            prefix=f"{project}-{stack}-",
+            region=settings.region,
+            names=model_names[model],
+            spec=spec,
+            alarms=[*serving[model].alarms, monitoring[model].alarm],
             alerts_topic_arn=alerts.topic_arn,
             tags=model_tags[model],
         ),

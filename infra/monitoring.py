@@ -26,7 +26,6 @@ class MonitoringArgs:
     execution_role_arn: pulumi.Input[str]
     artifacts_bucket: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str]
-    alerts_topic_arn: pulumi.Input[str]
     tags: Mapping[str, str]
 
 
@@ -90,7 +89,7 @@ class Monitoring(pulumi.ComponentResource):
             tags=args.tags,
             opts=child,
         )
-        aws.cloudwatch.MetricAlarm(
+        self.alarm = aws.cloudwatch.MetricAlarm(
             names.drift_alarm,
             name=names.drift_alarm,
             alarm_description=f"A feature of {names.endpoint} has drifted: PSI above {args.monitors.psi_alert:g}. "
@@ -104,8 +103,6 @@ class Monitoring(pulumi.ComponentResource):
             comparison_operator="GreaterThanThreshold",
             threshold=args.monitors.psi_alert,
             treat_missing_data="notBreaching",
-            alarm_actions=[args.alerts_topic_arn],
-            ok_actions=[args.alerts_topic_arn],
             tags=args.tags,
             opts=child,
         )

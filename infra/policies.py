@@ -277,6 +277,7 @@ def platform_engineer(scope: Scope) -> list[Statement]:
         _allow("Images", "ecr:*", scope.arn("ecr", f"repository/{prefix}")),
         _allow("Topics", "sns:*", scope.arn("sns", f"{prefix}-*")),
         _allow("Alarms", "cloudwatch:*", scope.arn("cloudwatch", f"alarm:{prefix}-*")),
+        _allow("Dashboards", "cloudwatch:*", f"arn:aws:cloudwatch::{account}:dashboard/{prefix}-*"),
         _allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
         _allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
         _allow(

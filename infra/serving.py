@@ -25,12 +25,11 @@ class ServingArgs:
     execution_role_arn: pulumi.Input[str]
     capture_bucket: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str]
-    alerts_topic_arn: pulumi.Input[str]
     tags: Mapping[str, str]
 
 
 class Serving(pulumi.ComponentResource):
-    """Outputs: `endpoint_name`, `fallback_release` (the name of release 0's EndpointConfig)."""
+    """Outputs: `endpoint_name`, `fallback_release` (the name of release 0's EndpointConfig), `alarms`."""
 
     def __init__(self, name: str, args: ServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Serving", name, None, opts)
@@ -61,6 +60,7 @@ class Serving(pulumi.ComponentResource):
         )
         self._autoscaling(args, endpoint)
         self.endpoint_name = endpoint.name
+        self.alarms = alarms
         self.fallback_release = config.name
         self.register_outputs({"endpointName": self.endpoint_name, "fallbackRelease": self.fallback_release})
 
@@ -129,8 +129,6 @@ class Serving(pulumi.ComponentResource):
             comparison_operator="GreaterThanThreshold",
             threshold=slo.max_error_pct / 100,
             treat_missing_data="notBreaching",
-            alarm_actions=[args.alerts_topic_arn],
-            ok_actions=[args.alerts_topic_arn],
             tags=args.tags,
             opts=self._child,
         )
@@ -149,8 +147,6 @@ class Serving(pulumi.ComponentResource):
             comparison_operator="GreaterThanThreshold",
             threshold=slo.latency_p99_ms * 1000,  # ModelLatency is in microseconds
             treat_missing_data="notBreaching",
-            alarm_actions=[args.alerts_topic_arn],
-            ok_actions=[args.alerts_topic_arn],
             tags=args.tags,
             opts=self._child,
         )

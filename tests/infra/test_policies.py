@@ -16,6 +16,7 @@ from .conftest import Program, Registered
 # Types of pulumi-aws without a `tags` argument.
 TAGLESS = {
     "aws:appautoscaling/policy:Policy",
+    "aws:cloudwatch/dashboard:Dashboard",
     "aws:cloudwatch/eventTarget:EventTarget",
     "aws:ecr/lifecyclePolicy:LifecyclePolicy",
     "aws:iam/rolePolicy:RolePolicy",
@@ -321,7 +322,10 @@ def test_every_endpoint_has_its_alarms_schedule_scaling_and_budget(program: Prog
 
 def test_every_alarm_tells_somebody_and_missing_data_is_no_alarm(program: Program) -> None:
     for alarm in program.of("MetricAlarm"):
-        assert alarm.inputs["alarmActions"] == [program.exports["alerts_topic_arn"]], str(alarm)
+        (told,) = [
+            c for c in program.of("CompositeAlarm") if f'ALARM("{alarm.inputs["name"]}")' in c.inputs["alarmRule"]
+        ]
+        assert told.inputs["alarmActions"] == [program.exports["alerts_topic_arn"]], str(alarm)
         assert alarm.inputs["treatMissingData"] == "notBreaching", str(alarm)
 
 

@@ -107,6 +107,15 @@ class ModelNames:
         return f"{self.base}-drift"
 
     @property
+    def health_alarm(self) -> str:
+        """Over all the others: the one that tells people."""
+        return f"{self.base}-health"
+
+    @property
+    def dashboard(self) -> str:
+        return self.base
+
+    @property
     def rollback_alarms(self) -> tuple[str, str]:
         return (self.errors_alarm, self.latency_alarm)
 

@@ -18,6 +18,10 @@ KMS_KEY_USD_MONTH = 1.0
 ALARM_USD_MONTH = 0.10
 """A standard metric alarm on one metric; metric math counts each metric, and is said as unknown."""
 
+COMPOSITE_ALARM_USD_MONTH = 0.50
+DASHBOARD_USD_MONTH = 3.00
+"""From the account's fourth dashboard on; the first three are free, and nobody here can count them."""
+
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 ENDPOINT_CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 SCALING_TARGET = "aws:appautoscaling/target:Target"
@@ -124,6 +128,10 @@ def _price(resource: Planned, resources: Sequence[Planned], *, after: bool) -> P
         return _monitoring(inputs)
     if kind == "aws:kms/key:Key":
         return Price(KMS_KEY_USD_MONTH)
+    if kind == "aws:cloudwatch/compositeAlarm:CompositeAlarm":
+        return Price(COMPOSITE_ALARM_USD_MONTH)
+    if kind == "aws:cloudwatch/dashboard:Dashboard":
+        return Price(DASHBOARD_USD_MONTH, "the account's first three are free")
     if kind == "aws:cloudwatch/metricAlarm:MetricAlarm":
         return (
             Price(None, "by the metrics in its expression") if inputs.get("metricQueries") else Price(ALARM_USD_MONTH)

@@ -29,6 +29,7 @@ class Rule(models.Rule):  # type: ignore[misc]
         without telling the sender."""
         if self.state != "ENABLED" or not self.event_pattern.matches_event(original_event):
             return
+        self.platform.put_metric("AWS/Events", "TriggeredRules", {"RuleName": self.name}, 1.0, "Count")
         targets = self.targets
         for target in targets:
             try:
