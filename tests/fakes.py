@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,7 +69,8 @@ class FakeObjects:
     def list(self, prefix_uri: str, *, after: str | None = None) -> Iterator[ports.ObjectInfo]:
         for uri in sorted(self.held):
             if uri.startswith(prefix_uri) and (after is None or uri > after):
-                yield ports.ObjectInfo(uri, len(self.held[uri]), self.clock.now())
+                etag = hashlib.md5(self.held[uri], usedforsecurity=False).hexdigest()
+                yield ports.ObjectInfo(uri, len(self.held[uri]), self.clock.now(), etag)
 
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
         self.put(uri, path.read_bytes())

@@ -135,7 +135,7 @@ class Package:
 class Registry(Protocol):
     def register(self, draft: PackageDraft) -> Package: ...
     def versions(self, group: str) -> Sequence[Package]:
-        """Every version, newest first; empty for a group without any."""
+        """Every version, newest first; empty for a group without any. A slice reads no more than it holds."""
         ...
 
     def get(self, group: str, version: int) -> Package: ...
@@ -283,6 +283,8 @@ class ObjectInfo:
     uri: str
     size: int
     modified_at: datetime
+    etag: str = ""
+    """Changes whenever the object is written anew."""
 
 
 class Objects(Protocol):

@@ -74,7 +74,10 @@ class S3Objects:
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
                 for entry in page.get("Contents", ()):
                     yield ObjectInfo(
-                        f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["LastModified"].astimezone(UTC)
+                        f"s3://{bucket}/{entry['Key']}",
+                        entry["Size"],
+                        entry["LastModified"].astimezone(UTC),
+                        entry["ETag"],
                     )
 
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:

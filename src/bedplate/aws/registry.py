@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
-from typing import Any
+from typing import Any, overload
 
 from bedplate.aws.errors import translated
 from bedplate.aws.jobs import tag_list
@@ -56,14 +56,16 @@ class SageMakerRegistry:
         return self._describe(made["ModelPackageArn"])
 
     def versions(self, group: str) -> Sequence[Package]:
-        """Every version, newest first. Raises NotFound for a group that does not exist."""
+        """Every version, newest first, each described when it is first looked at; a hundred are listed by one call.
+
+        Raises NotFound for a group that does not exist.
+        """
         with translated(f"Cannot list the versions of {group}", next_step="bedplate up"):
             pages = self._sagemaker.get_paginator("list_model_packages").paginate(
-                ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
+                ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=100
             )
             arns = [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]
-        with ThreadPoolExecutor(_READERS) as pool:
-            return tuple(sorted(pool.map(self._describe, arns), key=lambda p: p.version, reverse=True))
+        return _Versions(sorted(arns, key=_version_of, reverse=True), self._describe)
 
     def get(self, group: str, version: int) -> Package:
         """Raises NotFound, naming the group, for a version that does not exist."""
@@ -100,7 +102,7 @@ class SageMakerRegistry:
         return f"arn:{partition}:sagemaker:{self._session.region}:{caller['Account']}:model-package/{group}/{version}"
 
     def _describe(self, arn: str) -> Package:
-        group, version = arn.split("/")[-2:]
+        group, version = arn.split("/")[-2], _version_of(arn)
         try:
             with translated(f"Cannot read version {version} of {group}"):
                 found = self._sagemaker.describe_model_package(ModelPackageName=arn)
@@ -109,7 +111,7 @@ class SageMakerRegistry:
         container = found.get("InferenceSpecification", {}).get("Containers", [{}])[0]
         return Package(
             group=group,
-            version=int(version),
+            version=version,
             arn=arn,
             approval=found.get("ModelApprovalStatus", "PendingManualApproval"),
             approval_note=found.get("ApprovalDescription") or None,
@@ -123,6 +125,42 @@ class SageMakerRegistry:
     @property
     def _sagemaker(self) -> Any:
         return self._session.client("sagemaker")
+
+
+class _Versions(Sequence[Package]):
+    """Packages by ARN, described in batches, in parallel, when they are asked for."""
+
+    def __init__(self, arns: Sequence[str], describe: Callable[[str], Package]) -> None:
+        self._arns = arns
+        self._describe = describe
+        self._known: dict[int, Package] = {}
+
+    def __len__(self) -> int:
+        return len(self._arns)
+
+    @overload
+    def __getitem__(self, at: int) -> Package: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Package]: ...
+    def __getitem__(self, at: int | slice) -> Package | Sequence[Package]:
+        if isinstance(at, slice):
+            asked = range(*at.indices(len(self)))
+            self._learn(asked)
+            return tuple(self._known[i] for i in asked)
+        index = range(len(self))[at]
+        if index not in self._known:
+            self._learn(range(index, min(index + _READERS, len(self))) if index else range(1))
+        return self._known[index]
+
+    def _learn(self, indices: range) -> None:
+        lacking = [i for i in indices if i not in self._known]
+        with ThreadPoolExecutor(_READERS) as pool:
+            packages = pool.map(self._describe, [self._arns[i] for i in lacking])
+            self._known.update(zip(lacking, packages, strict=True))
+
+
+def _version_of(arn: str) -> int:
+    return int(arn.rpartition("/")[2])
 
 
 def _token(draft: PackageDraft) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
-from bedplate.cli.render import emit_json, out, remark, table
+from bedplate.cli.render import emit_json, out, progress, remark, table
 from bedplate.errors import BedplateError, UsageError
 
 if TYPE_CHECKING:
@@ -66,18 +66,30 @@ def show(model: str | None, kinds: tuple[str, ...], last: int, stack: str, as_js
 
 @command.command()
 @click.option("--head", metavar="SEQ:SHA256", help="An end of the ledger noted earlier, which must still be in it.")
+@click.option("--full", is_flag=True, help="Read every object anew, also those that are unchanged by their ETag.")
 @options.stack
 @options.as_json
-def verify(head: str | None, stack: str, as_json: bool) -> None:
+def verify(head: str | None, full: bool, stack: str, as_json: bool) -> None:
     """Prove that nothing is missing, altered or out of order.
 
+    Every object is listed; those that were read before and whose ETag is unchanged are taken from this machine's copy.
     A chain cannot say by itself that its end was cut off. Note the head that this prints, and give it back next time.
 
     \b
-    Example:
+    Examples:
       bedplate ledger verify --json
+      bedplate ledger verify --full --head 812:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     """
-    result = _ledger(stack).verify(_known_head(head))
+    known = _known_head(head)
+    with progress() as display:
+        task = display.add_task("Reading records", total=None, note="")
+        result = _ledger(stack).verify(
+            known,
+            full=full,
+            progress=lambda done, total: display.update(
+                task, completed=done, total=total, note=f"{done:,} of {total:,}"
+            ),
+        )
     if as_json:
         emit_json(result)
         if not result.ok:
@@ -138,4 +150,6 @@ def _tell(result: Verification) -> None:
         )
     count = "one record" if result.records == 1 else f"{result.records:,} records"
     out().print(f"[green]The ledger holds:[/green] {count}, none missing, none altered.")
+    if result.read is not None and result.read < result.records:
+        remark(f"{result.read:,} read now, {result.records - result.read:,} unchanged since (--full reads them all)")
     out().print(f"Head: {result.last_seq}:{result.head}", soft_wrap=True)

@@ -28,20 +28,22 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("model", metavar="[MODEL]", required=False)
+@click.option("--last", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many, from the newest.")
+@click.option("--all", "everything", is_flag=True, help="Every version.")
 @options.stack
 @options.as_json
-def list_(model: str | None, stack: str, as_json: bool) -> None:
-    """List versions: status, verdict, metric, which one is live, and who trained it when.
+def list_(model: str | None, last: int, everything: bool, stack: str, as_json: bool) -> None:
+    """List versions, newest first: status, verdict, metric, which one is live, and who trained it when.
 
     \b
     Examples:
       bedplate models list
-      bedplate models list flight-delay --json
+      bedplate models list flight-delay --all --json
     """
     from bedplate.wiring import connect
     from bedplate.workflows.models import list_models
 
-    rows = list_models(connect(options.project_dir(), stack), model)
+    rows = list_models(connect(options.project_dir(), stack), model, newest=None if everything else last)
     if as_json:
         emit_json(rows)
         return
@@ -171,3 +173,5 @@ def _table(rows: tuple[ModelRow, ...]) -> None:
         ]
         columns = ("Version", "Status", "Verdict", "Metric", "Live", "Trained (UTC)", "By")
         table(f"{row.model}  ({live})", columns, cells, right=("Version",))
+        if len(row.versions) < row.count:
+            remark(f"{row.count - len(row.versions)} older ones: bedplate models list {row.model} --all")

@@ -175,6 +175,8 @@ class Verification:
     last_seq: int
     head: str
     broken: Break | None
+    read: int | None = None
+    """Objects that were read for this; the others are unchanged since they were read last. None: all of them."""
 
 
 def verify(stored: Iterable[tuple[int, bytes]], *, known_head: tuple[int, str] | None = None) -> Verification:

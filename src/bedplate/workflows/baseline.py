@@ -58,7 +58,7 @@ def baseline(platform: Platform, model: str, version: int | None, say: Say, *, w
     statistics = json.loads(platform.objects.get(places[0]))
     features = tuple(str(f["name"]) for f in statistics.get("features", ()))
     made = Baseline(package.version, job, *places, features, _rows(statistics), has_answers)
-    Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock).record(
+    Ledger.of(platform).record(
         "baseline",
         f"baseline of v{package.version}: {len(features)} columns" + (f", {made.rows:,} rows" if made.rows else ""),
         actor=platform.identity.person,

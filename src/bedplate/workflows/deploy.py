@@ -63,7 +63,7 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
         raise UsageError("--force needs a reason", next_step=f"bedplate deploy {request.model} --force --reason '...'")
     spec, names = platform.model(request.model), platform.names(request.model)
     package = approved_package(platform, request.model, request.version)
-    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    ledger = Ledger.of(platform)
     records = ledger.records()
     seen = observe(platform, request.model, records, names.rollback_alarms)
     content = content_hash(

@@ -65,7 +65,7 @@ def add_labels(platform: Platform, model: str, rows: Iterable[Mapping[str, Any]]
     positives = sum(1 for row in found if row["label"] == 1) if spec.task == "binary" else None
     added = Added(uri, len(found), new, positives, join(platform, model, found))
     if new:
-        Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock).record(
+        Ledger.of(platform).record(
             "labelled",
             f"{added.labels:,} labels, {added.join.matched:,} of {added.join.answers:,} latest answers have one",
             actor=platform.identity.person,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -24,7 +25,7 @@ from bedplate.domain.ledger import (
 )
 from bedplate.errors import Conflict, NotFound, PlatformError
 from bedplate.ports import Clock, Objects
-from bedplate.workflows.ledger_cache import LedgerCache
+from bedplate.workflows.ledger_cache import Copy, LedgerCache
 from bedplate.workflows.platform import Platform
 
 MAX_RACES = 100
@@ -32,6 +33,19 @@ MAX_RACES = 100
 READERS = 32
 _PAGE = 1000
 _PROBES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A record's object as a listing has it."""
+
+    seq: int
+    etag: str
+    size: int
+
+
+def _same(copy: Copy, stored: _Stored) -> bool:
+    return bool(stored.etag) and copy.etag == stored.etag and len(copy.raw) == stored.size
 
 
 class Ledger:
@@ -98,27 +112,66 @@ class Ledger:
     def records(self) -> list[Record]:
         """Every record in order. Raises PlatformError for one that is illegible."""
         kept = self._kept()
-        new = list(self.stored(after=len(kept)))
-        found = [*enumerate(kept, 1), *new]
-        if self._cache and new and [seq for seq, _ in found] == list(range(1, len(found) + 1)):
-            self._cache.save([raw for _, raw in found])
-        return [self._decoded(seq, raw) for seq, raw in found]
+        listed = self._listed(after=len(kept))
+        found = [*enumerate(kept, 1)]
+        found += [(s.seq, Copy(s.etag, raw)) for s, raw in zip(listed, self._read(listed), strict=True)]
+        if listed:
+            self._keep(found)
+        return [self._decoded(seq, copy.raw) for seq, copy in found]
 
-    def stored(self, *, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """(number, bytes) of every record behind number `after`, in order, read in parallel and never from a copy."""
+    def stored(self) -> Iterator[tuple[int, bytes]]:
+        """(number, bytes) of every record, in order, read in parallel and never from a copy."""
+        listed = self._listed()
+        yield from zip((s.seq for s in listed), self._read(listed), strict=True)
+
+    def verify(
+        self,
+        known_head: tuple[int, str] | None = None,
+        *,
+        full: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Verification:
+        """Check the whole chain. Objects that were read before and whose ETag is the same are not read again.
+
+        A fault that is found in a copy is looked for once more in the bucket, for it may be the copy's. With `full`
+        every object is read anew. `progress` is told (objects read, objects to read).
+        """
+        listed = self._listed()
+        copies = [] if full or self._cache is None else self._cache.load()
+        known = [s.seq <= len(copies) and _same(copies[s.seq - 1], s) for s in listed]
+        unread = [s for s, held in zip(listed, known, strict=True) if not held]
+        fresh = iter(self._read(unread, progress))
+        found = [
+            (s.seq, copies[s.seq - 1] if held else Copy(s.etag, next(fresh)))
+            for s, held in zip(listed, known, strict=True)
+        ]
+        result = verify(((seq, copy.raw) for seq, copy in found), known_head=known_head)
+        if not result.ok and any(known):
+            return self.verify(known_head, full=True, progress=progress)
+        if result.ok:
+            self._keep(found)
+        return replace(result, read=len(unread))
+
+    def _listed(self, *, after: int = 0) -> list[_Stored]:
         behind = self._objects.list(self._prefix, after=self._uri(after))
-        seqs = [seq for info in behind if (seq := seq_of(info.uri)) is not None]
+        return [_Stored(seq, i.etag, i.size) for i in behind if (seq := seq_of(i.uri)) is not None]
+
+    def _read(self, listed: Sequence[_Stored], progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
         with ThreadPoolExecutor(READERS) as pool:
-            yield from zip(seqs, pool.map(self._raw, seqs), strict=True)
+            for done, raw in enumerate(pool.map(self._raw, [s.seq for s in listed]), 1):
+                if progress:
+                    progress(done, len(listed))
+                yield raw
 
-    def verify(self, known_head: tuple[int, str] | None = None) -> Verification:
-        return verify(self.stored(), known_head=known_head)
+    def _keep(self, found: Sequence[tuple[int, Copy]]) -> None:
+        if self._cache and [seq for seq, _ in found] == list(range(1, len(found) + 1)):
+            self._cache.save([copy for _, copy in found])
 
-    def _kept(self) -> list[bytes]:
+    def _kept(self) -> list[Copy]:
         """The copies kept here, when the last of them is still what is stored: the chain vouches for the others."""
         kept = self._cache.load() if self._cache else []
         try:
-            return kept if kept and self._raw(len(kept)) == kept[-1] else []
+            return kept if kept and self._raw(len(kept)) == kept[-1].raw else []
         except NotFound:
             return []
 

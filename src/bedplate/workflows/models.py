@@ -32,19 +32,24 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model of the stack: what is live, and its versions, newest first. `live_release` None: no endpoint yet."""
+    """A model of the stack: what is live, and its newest versions. `live_release` None: no endpoint yet."""
 
     model: str
     live_release: str | None
     live_version: int | None
     versions: tuple[VersionRow, ...]
+    count: int
+    """How many versions there are in all."""
 
 
-def list_models(at: Platform, only: str | None = None) -> tuple[ModelRow, ...]:
-    """Every model of the stack, or one. Raises NotFound for an unknown one, or when the platform is not up."""
+def list_models(at: Platform, only: str | None = None, *, newest: int | None = None) -> tuple[ModelRow, ...]:
+    """Every model of the stack, or one, with its `newest` versions (None: all).
+
+    Raises NotFound for an unknown one, or when the platform is not up.
+    """
     if only is not None:
         at.model(only)
-    return tuple(_row(at, model) for model in ((only,) if only else at.outputs.models))
+    return tuple(_row(at, model, newest) for model in ((only,) if only else at.outputs.models))
 
 
 def live_release(at: Platform, model: str) -> str | None:
@@ -77,7 +82,7 @@ def leading_metric(spec: ModelSpec) -> str:
     return "auc" if spec.task == "binary" else "rmse"
 
 
-def _row(at: Platform, model: str) -> ModelRow:
+def _row(at: Platform, model: str, newest: int | None) -> ModelRow:
     release = live_release(at, model)
     live = None if release is None else version_of_release(release) or 0
     try:
@@ -85,7 +90,8 @@ def _row(at: Platform, model: str) -> ModelRow:
     except (NotFound, SettingsError):  # a stack may still hold a model whose folder is gone or broken
         metric = "auc"
     packages = at.registry.versions(at.names(model).package_group)
-    return ModelRow(model, release, live, tuple(_version(model, p, metric, live) for p in packages))
+    rows = tuple(_version(model, package, metric, live) for package in packages[:newest])
+    return ModelRow(model, release, live, rows, len(packages))
 
 
 def _version(model: str, package: Package, metric: str, live: int | None) -> VersionRow:

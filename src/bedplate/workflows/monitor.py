@@ -112,7 +112,7 @@ def read_report(platform: Platform, uri: str) -> DriftReport:
 def _record(
     platform: Platform, model: str, version: int | None, uri: str, report: DriftReport, start: datetime, end: datetime
 ) -> None:
-    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    ledger = Ledger.of(platform)
     ledger.record(
         "monitored",
         report.summary,

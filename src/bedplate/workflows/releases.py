@@ -28,7 +28,7 @@ class Kept:
 def releases(platform: Platform, model: str) -> tuple[Kept, ...]:
     """Newest first. Raises NotFound for a model or endpoint that does not exist."""
     spec, names = platform.model(model), platform.names(model)
-    records = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock).records()
+    records = Ledger.of(platform).records()
     seen = observe(platform, model, records)
     ranks = [s.release for s in reversed(standings(records, model, names.endpoint))]
     return keep(platform.endpoints.releases(names.endpoint), seen, ranks, spec.rollout.keep_releases)

@@ -111,7 +111,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
     """
     spec = platform.model(model)
     now = platform.clock.now()
-    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    ledger = Ledger.of(platform)
     records = ledger.records()
     mine = [r for r in records if r.model == model]
     live = who_was_live(records, model, now)

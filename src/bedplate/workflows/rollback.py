@@ -60,7 +60,7 @@ def prepare(platform: Platform, request: RollbackRequest, say: ports.Say = silen
             "--force needs a reason", next_step=f"bedplate rollback {request.model} --force --reason '...'"
         )
     spec = platform.model(request.model)
-    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    ledger = Ledger.of(platform)
     records = ledger.records()
     seen = observe(platform, request.model, records)
     checks: tuple[Check, ...] = ()

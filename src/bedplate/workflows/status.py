@@ -65,7 +65,7 @@ class ModelStatus:
 def status(platform: Platform, model: str) -> ModelStatus:
     """Ask everything in parallel. Raises NotFound when there is no such model, or the platform is not up."""
     spec, names = platform.model(model), platform.names(model)
-    records = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock).records()
+    records = Ledger.of(platform).records()
     seen = observe(platform, model, records)
     now = platform.clock.now()
     with ThreadPoolExecutor(8) as pool:

@@ -137,14 +137,52 @@ def test_a_ledger_that_began_anew_does_not_mix_with_the_copy_of_the_old_one(tmp_
     assert [r.summary for r in kept(new, tmp_path).records()] == ["new", "new 0", "new 1", "new 2"]
 
 
-def test_verification_never_trusts_the_copy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("altered", [b"{}", b'{"at"'])
+def test_verification_reads_what_the_listing_shows_as_changed(tmp_path: Path, altered: bytes) -> None:
     objects = FakeObjects()
     for number in range(3):
         note(a_ledger(objects), str(number))
     ledger = kept(objects, tmp_path)
-    ledger.records()
-    objects.held[f"s3://ledger/{key(1)}"] = b"{}"
-    assert not ledger.verify().ok
+    assert ledger.verify().ok
+    uri = f"s3://ledger/{key(2)}"
+    objects.held[uri] = altered.ljust(len(objects.held[uri]))
+    objects.gets.clear()
+    result = ledger.verify()
+    assert result.broken is not None
+    assert (result.broken.seq, result.broken.fault) == (2, "illegible")
+
+
+def test_verification_fetches_only_what_it_has_not_read_before(tmp_path: Path) -> None:
+    objects = FakeObjects()
+    for number in range(20):
+        note(a_ledger(objects), str(number))
+    assert kept(objects, tmp_path).verify().read == 20
+    note(a_ledger(objects), "20")
+    objects.gets.clear()
+    result = kept(objects, tmp_path).verify()
+    assert (result.ok, result.records, result.read, len(objects.gets)) == (True, 21, 1, 1)
+    assert kept(objects, tmp_path).verify(full=True).read == 21
+
+
+def test_a_copy_that_was_tampered_with_does_not_accuse_the_ledger(tmp_path: Path) -> None:
+    objects = FakeObjects()
+    for number in range(3):
+        note(a_ledger(objects), str(number))
+    kept(objects, tmp_path).verify()
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"summary":"1"', b'"summary":"9"'))
+    assert kept(objects, tmp_path).verify().ok
+
+
+def test_a_record_that_is_gone_is_missed_whatever_the_copy_says(tmp_path: Path) -> None:
+    objects = FakeObjects()
+    for number in range(3):
+        note(a_ledger(objects), str(number))
+    kept(objects, tmp_path).verify()
+    del objects.held[f"s3://ledger/{key(2)}"]
+    result = kept(objects, tmp_path).verify()
+    assert result.broken is not None
+    assert result.broken.fault == "missing"
 
 
 def test_a_copy_that_cannot_be_read_is_as_good_as_none(tmp_path: Path) -> None:
