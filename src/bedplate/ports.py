@@ -263,7 +263,11 @@ class Endpoints(Protocol):
         """Change the weights of live production variants, without a deployment. Variants not named keep theirs."""
         ...
 
-    def update(self, endpoint: str, release: str, traffic: Traffic) -> None: ...
+    def update(self, endpoint: str, release: str, traffic: Traffic) -> None:
+        """Make a release or a split live. Between configurations of other production variants only ALL_AT_ONCE is
+        possible, and its alarms are not watched by the platform; a shadow does not matter for that."""
+        ...
+
     def invoke(
         self,
         endpoint: str,

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from bedplate.local import lifecycle
+from local_stage import Stage, build
 from platform_client import client_of
+from serving_stage import serve
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,15 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def client(platform: str) -> Callable[[str], Any]:
     """boto3 clients of the shared platform, by service name."""
     return lambda service: client_of(platform, service)
+
+
+@pytest.fixture(scope="session")
+def rough_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One model's platform for tests that treat it badly: each leaves the endpoint at rest, whatever answers."""
+    project = tmp_path_factory.mktemp("rough")
+    made = build(project)
+    try:
+        serve(made)
+        yield made
+    finally:
+        lifecycle.stop(project)

@@ -127,14 +127,23 @@ class SageMakerEndpoints:
                         raise
 
     def update(self, endpoint: str, release: str, traffic: Traffic) -> None:
-        """Start a blue/green update. Raises Conflict while another update of the endpoint is in flight."""
-        self._change(
-            f"Cannot update endpoint {endpoint}",
-            self._sagemaker.update_endpoint,
-            EndpointName=endpoint,
-            EndpointConfigName=release,
-            DeploymentConfig=_deployment(traffic),
-        )
+        """Start a blue/green update. Raises Conflict while another update of the endpoint is in flight.
+
+        SageMaker's deployment guardrails work between configurations of the same variants only. To and from a split
+        of other variants all traffic moves at once, and no alarm is watched by SageMaker: the caller has to. Raises
+        UsageError when steps are asked for there.
+        """
+        doing = f"Cannot update endpoint {endpoint}"
+        guard: dict[str, Any] = {"DeploymentConfig": _deployment(traffic)}
+        if not self._same_variants(doing, endpoint, release):
+            if traffic.kind != "ALL_AT_ONCE":
+                raise UsageError(
+                    f"{doing}: SageMaker moves traffic step by step only between configurations of the same variants, "
+                    f"and {release} has others than are live",
+                    next_step="shift the weights first, then move all at once",
+                )
+            guard = {}
+        self._change(doing, self._sagemaker.update_endpoint, EndpointName=endpoint, EndpointConfigName=release, **guard)
 
     def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
         """Shift traffic between live variants. Raises Conflict while the endpoint is being updated."""
@@ -188,6 +197,12 @@ class SageMakerEndpoints:
     @property
     def _runtime(self) -> Any:
         return self._session.client("sagemaker-runtime")
+
+    def _same_variants(self, doing: str, endpoint: str, config: str) -> bool:
+        with translated(doing):
+            live = self._sagemaker.describe_endpoint(EndpointName=endpoint).get("ProductionVariants") or []
+            new = self._sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+        return {v["VariantName"] for v in live} == {v["VariantName"] for v in new}
 
     def _create_config(
         self, draft: ReleaseDraft | SplitDraft, instance_types: Sequence[str], config: dict[str, Any]

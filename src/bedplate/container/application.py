@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol
@@ -53,7 +54,7 @@ class Application:
         self._predictor = predictor
         self._emission = emission
         told = ";".join(f"{name}={value}" for name, value in release.items())
-        self._header = (ATTRIBUTES, told.encode("latin-1", "replace"))
+        self._told = told.encode("latin-1", "replace")
         self._clock = clock
         self._say = say
         self._timer: asyncio.TimerHandle | None = None
@@ -62,8 +63,8 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            status, content_type, body = await self._route(scope, receive)
-            await self._reply(send, status, content_type, body)
+            status, content_type, body, took_us = await self._route(scope, receive)
+            await self._reply(send, status, content_type, body, took_us)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -73,14 +74,19 @@ class Application:
                 self._emit()
                 return
 
-    async def _route(self, scope: Scope, receive: Receive) -> tuple[int, str, bytes]:
+    async def _route(self, scope: Scope, receive: Receive) -> tuple[int, str, bytes, int | None]:
+        """Status, type, body and, for a request that was worked on, the microseconds that it took."""
         route = (scope["method"], scope["path"])
         if route == ("GET", "/ping"):
-            return 200, JSON, b""
+            return 200, JSON, b"", None
         if route == ("POST", "/invocations"):
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            return self._invoke(await _body(receive), headers.get(b"content-type", ""), headers.get(b"accept", ""))
-        return 404, JSON, _error(f"{route[0]} {route[1]}: only GET /ping and POST /invocations are answered here")
+            asked = await _body(receive)
+            began = time.perf_counter_ns()
+            answer = self._invoke(asked, headers.get(b"content-type", ""), headers.get(b"accept", ""))
+            return *answer, (time.perf_counter_ns() - began) // 1000
+        told = _error(f"{route[0]} {route[1]}: only GET /ping and POST /invocations are answered here")
+        return 404, JSON, told, None
 
     def _invoke(self, body: bytes, content_type: str, accept: str) -> tuple[int, str, bytes]:
         try:
@@ -96,11 +102,11 @@ class Application:
             traceback.print_exc(file=sys.stderr)
             return 500, JSON, _error(str(failed))
 
-    async def _reply(self, send: Send, status: int, content_type: str, body: bytes) -> None:
+    async def _reply(self, send: Send, status: int, content_type: str, body: bytes, took_us: int | None) -> None:
         headers = [
             (b"content-type", content_type.encode("latin-1", "replace")),
             (b"content-length", str(len(body)).encode()),
-            self._header,
+            (ATTRIBUTES, self._told + (b";took_us=%d" % took_us if took_us is not None else b"")),
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

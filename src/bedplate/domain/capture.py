@@ -20,6 +20,8 @@ class Captured:
     answers: tuple[float, ...]
     inference_id: str | None = None
     event_id: str | None = None
+    took_us: int | None = None
+    """Microseconds that the container worked on it, where the container says so."""
 
 
 def read(body: bytes) -> Iterator[Captured]:
@@ -48,6 +50,7 @@ def read(body: bytes) -> Iterator[Captured]:
                 answers=tuple(_answers(_text(data.get("endpointOutput")))),
                 inference_id=meta.get("inferenceId"),
                 event_id=meta.get("eventId"),
+                took_us=took_us_in(meta.get("customAttributes")),
             )
         except (ValueError, KeyError, TypeError):
             continue
@@ -59,11 +62,25 @@ def release_in(attributes: object) -> str | None:
     >>> release_in(["release=r;version=1"]), release_in("release=r"), release_in(None)
     ('r', 'r', None)
     """
+    return _attribute(attributes, "release")
+
+
+def took_us_in(attributes: object) -> int | None:
+    """How long the container worked on it, in microseconds.
+
+    >>> took_us_in(["release=r;took_us=1250"]), took_us_in(["release=r"]), took_us_in(["took_us=?"])
+    (1250, None, None)
+    """
+    told = _attribute(attributes, "took_us")
+    return int(told) if told is not None and told.isdecimal() else None
+
+
+def _attribute(attributes: object, name: str) -> str | None:
     texts = attributes if isinstance(attributes, list) else [attributes]
     for text in texts:
         for part in str(text or "").split(";"):
             key, _, value = part.partition("=")
-            if key.strip() == "release":
+            if key.strip() == name:
                 return value.strip()
     return None
 

@@ -77,6 +77,12 @@ def test_ping_answers_and_every_answer_says_which_release_gave_it(asked):
     assert headers[b"x-amzn-sagemaker-custom-attributes"] == b"release=e-v1-0a1b2c3d;version=1;model=churn"
 
 
+def test_answer_says_how_long_it_took(asked):
+    told, _, took_us = asked(lines(row(0)))[1][b"x-amzn-sagemaker-custom-attributes"].partition(b";took_us=")
+    assert told == b"release=e-v1-0a1b2c3d;version=1;model=churn"
+    assert 0 < int(took_us) < 60_000_000
+
+
 def test_as_many_answers_as_rows_in_their_order(asked):
     status, headers, body = asked(lines(row(-1), row(0), row(1)))
     assert (status, headers[b"content-type"]) == (200, b"application/jsonlines")

@@ -188,6 +188,48 @@ def test_shadow_variant_gets_copies_and_is_captured_but_never_answers(rig: Rig) 
     rig.world.until(lambda: sum(b.count(b"\n") for k, b in rig.world.objects["capture"].items() if "/v2/" in k) == 5)
 
 
+def test_copy_is_captured_exactly_when_its_original_is(rig: Rig) -> None:
+    rig.release("r1")
+    rig.release("r2")
+    config = rig.world.tables["endpoint-config"]["r1"]
+    config["DataCaptureConfig"]["InitialSamplingPercentage"] = 50
+    config["ShadowProductionVariants"] = [{"VariantName": "v2", "ModelName": "r2", "InitialInstanceCount": 1}]
+    rig.up("r1")
+    for number in range(40):
+        rig.ask(inference_id=f"n{number}")
+    rig.world.until(lambda: len(rig.world.values("Invocations")) == 80)
+    rig.hooks.flush()
+    kept: dict[str, set[str]] = {"/live/": set(), "/v2/": set()}
+    for key, body in rig.world.objects["capture"].items():
+        ids = {json.loads(line)["eventMetadata"]["inferenceId"] for line in body.splitlines()}
+        kept["/v2/" if "/v2/" in key else "/live/"] |= ids
+    assert kept["/live/"] == kept["/v2/"]
+    assert 5 < len(kept["/v2/"]) < 35
+
+
+def test_shares_of_a_split_are_as_before_after_the_platform_was_killed(rig: Rig) -> None:
+    rig.release("r1")
+    rig.release("r2")
+    variants = [
+        {"VariantName": "live", "ModelName": "r1", "InitialVariantWeight": 1, "InitialInstanceCount": 1},
+        {"VariantName": "challenger", "ModelName": "r2", "InitialVariantWeight": 1, "InitialInstanceCount": 1},
+    ]
+    rig.release("ab", config={"ProductionVariants": variants})
+    rig.up("ab")
+    record = rig.world.update("endpoint", "shop", EndpointStatus="Updating")
+    assert record is not None
+    rig.hooks.endpoint_weights_changed(record, [{"VariantName": "live", "DesiredWeight": 0}])
+    rig.world.status("endpoint", "shop", "InService")
+    rig.close()
+    again = rig.again()
+    again.hooks.restore()
+    try:
+        assert {release_of(again.ask()) for _ in range(20)} == {"r2"}
+        assert release_of(again.ask(target_variant="live")) == "r1"
+    finally:
+        again.close()
+
+
 def test_canary_serves_both_releases_while_it_bakes(rig: Rig) -> None:
     rig.up(rig.release("r1"))
     rig.release("r2")

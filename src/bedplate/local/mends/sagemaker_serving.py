@@ -29,6 +29,7 @@ class Serving(Verbs):
         return self._deleted("model")
 
     def create_endpoint_config(self) -> ActionResult:
+        _check_variants(self._request)
         for variant in _variants(self._request):
             if variant.get("ModelName"):
                 self._records.get("model", variant["ModelName"])
@@ -69,6 +70,8 @@ class Serving(Verbs):
         request = copy.deepcopy(dict(self._request))
         if request.get("RetainDeploymentConfig") and not request.get("DeploymentConfig"):
             request["DeploymentConfig"] = record.get("LastDeploymentConfig")
+        if request.get("DeploymentConfig"):
+            _check_same_variants(record, config)
         pending = {
             "EndpointConfigName": config["EndpointConfigName"],
             "ProductionVariants": variant_summaries(config["ProductionVariants"]),
@@ -147,6 +150,31 @@ def variant_summaries(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for v in variants
     ]
+
+
+def _check_variants(request: Mapping[str, Any]) -> None:
+    """Names are used once; a shadow copies the traffic of exactly one production variant."""
+    names = [v["VariantName"] for v in _variants(request)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Refused("ValidationException", f"Variant names must be unique: {', '.join(twice)} is used twice.")
+    shadows = request.get("ShadowProductionVariants") or ()
+    if shadows and (len(request["ProductionVariants"]) != 1 or len(shadows) != 1):
+        message = (
+            "With ShadowProductionVariants there can be only one ProductionVariant and one ShadowProductionVariant."
+        )
+        raise Refused("ValidationException", message)
+
+
+def _check_same_variants(record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Deployment guardrails move traffic between fleets of the same variants only (the SageMaker guide, Exclusions)."""
+    old, new = (sorted(v["VariantName"] for v in told["ProductionVariants"]) for told in (record, config))
+    if old != new:
+        message = (
+            f"With a DeploymentConfig the new endpoint configuration must have the same variants as the old one: "
+            f"{', '.join(old)} is live, {config['EndpointConfigName']} has {', '.join(new)}."
+        )
+        raise Refused("ValidationException", message)
 
 
 def _variants(request: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -57,11 +57,13 @@ class Invoker:
         passed_on = {name: headers[name] for name in _PASSED_ON if name in headers}
         passed_on.setdefault("content-type", "application/octet-stream")
         reply, model_s = self._ask(target, body, passed_on)
-        self._shadow(target, body, passed_on, moment)
+        kept = self._is_kept(target)
+        self._shadow(target, body, passed_on, moment, kept)
         self._count(target, reply, model_s, time.perf_counter() - began - model_s, moment)
         if reply is None:
             return self._model_error(target, Reply(0, {}, b"The container did not answer in time, or not at all."))
-        self._capture(target, body, passed_on, reply, moment)
+        if kept:
+            self._capture(target, body, passed_on, reply, moment)
         if reply.status >= 400:
             return self._model_error(target, reply)
         answer = {
@@ -91,20 +93,25 @@ class Invoker:
                 break
         return None, time.perf_counter() - asked
 
-    def _shadow(self, target: Target, body: bytes, headers: dict[str, str], moment: float) -> None:
+    def _is_kept(self, target: Target) -> bool:
+        """Whether this request is among the sampled ones: decided once, so that a copy is kept when its original is."""
+        settings = target.fleet.capture
+        return settings is not None and (settings.sampling >= 1.0 or self._rng.random() < settings.sampling)
+
+    def _shadow(self, target: Target, body: bytes, headers: dict[str, str], moment: float, kept: bool) -> None:
         """Send copies to the shadow variants; what they say is captured and counted, never returned."""
         fleet = target.fleet
         if not fleet.shadows or (fleet.shadow_share < 1.0 and self._rng.random() >= fleet.shadow_share):
             return
         for variant in fleet.shadows:
             if self._backlog.acquire(blocking=False):
-                self._shadows.submit(self._send_shadow, Target(fleet, variant), body, headers, moment)
+                self._shadows.submit(self._send_shadow, Target(fleet, variant), body, headers, moment, kept)
 
-    def _send_shadow(self, target: Target, body: bytes, headers: dict[str, str], moment: float) -> None:
+    def _send_shadow(self, target: Target, body: bytes, headers: dict[str, str], moment: float, kept: bool) -> None:
         try:
             reply, model_s = self._ask(target, body, headers)
             self._count(target, reply, model_s, 0.0, moment)
-            if reply is not None:
+            if reply is not None and kept:
                 self._capture(target, body, headers, reply, moment)
         finally:
             self._backlog.release()
@@ -112,8 +119,6 @@ class Invoker:
     def _capture(self, target: Target, body: bytes, headers: Mapping[str, str], reply: Reply, moment: float) -> None:
         settings = target.fleet.capture
         if settings is None or reply.status >= 400:
-            return
-        if settings.sampling < 1.0 and self._rng.random() >= settings.sampling:
             return
         exchange = Exchange(
             endpoint=target.fleet.endpoint,
