@@ -8,8 +8,9 @@ import pulumi
 import pulumi_aws as aws
 
 from alerts import Alerts, AlertsArgs
+from audit import Audit, AuditArgs
 from automation import Automation, AutomationArgs
-from bedplate.domain import names, tags
+from bedplate.domain import names, retention, tags
 from bedplate.settings import load_models
 from budgets import Budgets, BudgetsArgs
 from configuration import check_account, read_settings
@@ -48,9 +49,29 @@ storage = Storage(
         region=settings.region,
         account_id=account_id,
         retention=settings.storage,
-        model_retention_days={model: spec.data.retention_days for model, spec in specs.items()},
+        model_retention_days={
+            model: retention.contract_days(spec.data, settings.storage.privacy_retention_days.model_dump())
+            for model, spec in specs.items()
+        },
         model_names=model_names,
         lock_ledger=settings.target == "aws",
+        reader_account_ids=settings.registry.reader_account_ids,
+        tags=platform_tags,
+    ),
+)
+audit = Audit(
+    "audit",
+    AuditArgs(
+        project=project,
+        stack=stack,
+        region=settings.region,
+        account_id=account_id,
+        settings=settings.audit,
+        force_destroy=settings.storage.force_destroy,
+        kms_key_arn=storage.key_arn,
+        log_bucket=storage.log_bucket,
+        ledger_bucket_arn=storage.bucket_arns["ledger"],
+        cost_tags=tags.COST_KEYS if settings.cost_allocation_tags else (),
         tags=platform_tags,
     ),
 )
@@ -174,6 +195,8 @@ outputs = {  # the fields of bedplate.settings.PlatformOutputs, one by one
     "data_bucket": storage.buckets["data"],
     "capture_bucket": storage.buckets["capture"],
     "ledger_bucket": storage.buckets["ledger"],
+    "logs_bucket": storage.log_bucket,
+    "trail_bucket": audit.trail_bucket,
     "kms_key_arn": storage.key_arn,
     "signing_key_arn": storage.signing_key_arn,
     "image_uri": registry.image_uri,

@@ -1,4 +1,4 @@
-"""Where everything is kept: a KMS key, one that signs datasets, and four buckets (artifacts, data, capture, ledger)."""
+"""Where everything is kept: a KMS key, one that signs datasets, four buckets, and a fifth for their access logs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pulumi_aws as aws
 
 from bedplate.domain import names
 from bedplate.settings import Storage as Retention
+from buckets import BucketArgs, Rule, expires, secure_bucket
 
-NONCURRENT_DAYS = 30  # how long an overwritten or deleted object can be brought back
 LEDGER_LOCK_DAYS = 365  # governance mode: only a principal with s3:BypassGovernanceRetention deletes earlier
 
 
@@ -23,14 +23,16 @@ class StorageArgs:
     account_id: str
     retention: Retention
     model_retention_days: Mapping[str, int]
-    """The data contract of each model may ask for less than the stack's retention, never for more."""
+    """Days that contract and privacy class allow; they may shorten the stack's retention, never lengthen it."""
     model_names: Mapping[str, names.ModelNames]
     lock_ledger: bool
+    reader_account_ids: tuple[str, ...]
+    """Accounts that may read model artifacts, to promote them."""
     tags: Mapping[str, str]
 
 
 class Storage(pulumi.ComponentResource):
-    """Outputs: `key_arn`, `signing_key_arn`; `buckets` and `bucket_arns` by purpose."""
+    """Outputs: `key_arn`, `signing_key_arn`; `buckets` and `bucket_arns` by purpose; `log_bucket`."""
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Storage", name, None, opts)
@@ -51,8 +53,9 @@ class Storage(pulumi.ComponentResource):
         self.signing_key_arn = _signing_key(args, kept, child)
         self.buckets: dict[str, pulumi.Output[str]] = {}
         self.bucket_arns: dict[str, pulumi.Output[str]] = {}
+        self.log_bucket = _log_bucket(args, child, kept)
         for purpose in names.BUCKET_PURPOSES:
-            bucket = self._bucket(purpose, args, key, child, kept)
+            bucket = self._bucket(purpose, args, child, kept)
             self.buckets[purpose], self.bucket_arns[purpose] = bucket.bucket, bucket.arn
         self.register_outputs({"keyArn": self.key_arn, "signingKeyArn": self.signing_key_arn, "buckets": self.buckets})
 
@@ -60,70 +63,57 @@ class Storage(pulumi.ComponentResource):
         self,
         purpose: names.BucketPurpose,
         args: StorageArgs,
-        key: aws.kms.Key,
         child: pulumi.ResourceOptions,
         kept: pulumi.ResourceOptions,
     ) -> aws.s3.Bucket:
-        locked = args.lock_ledger and purpose == "ledger"
-        bucket = aws.s3.Bucket(
-            purpose,
-            bucket=names.bucket(args.project, args.stack, purpose, args.account_id),
-            force_destroy=args.retention.force_destroy,
-            object_lock_enabled=locked,
-            tags=args.tags,
-            opts=kept,
+        bucket, _ = secure_bucket(
+            BucketArgs(
+                purpose=purpose,
+                name=names.bucket(args.project, args.stack, purpose, args.account_id),
+                force_destroy=args.retention.force_destroy,
+                tags=dict(args.tags),
+                key_arn=self.key_arn,
+                keep_noncurrent=purpose == "ledger",
+                expiry=_expiry(purpose, args),
+                statements=_readers(args) if purpose == "artifacts" else (),
+                lock_days=LEDGER_LOCK_DAYS if args.lock_ledger and purpose == "ledger" else 0,
+                log_bucket=self.log_bucket,
+            ),
+            child,
+            kept,
         )
-        versioning = aws.s3.BucketVersioning(
-            purpose, bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=child
-        )
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            purpose,
-            bucket=bucket.bucket,
-            rules=[
-                {
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": key.arn,
-                    },
-                    "bucket_key_enabled": True,  # one data key per bucket instead of one KMS request per object
-                }
-            ],
-            opts=child,
-        )
-        access = aws.s3.BucketPublicAccessBlock(
-            purpose,
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        aws.s3.BucketOwnershipControls(
-            purpose, bucket=bucket.bucket, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
-        )
-        aws.s3.BucketPolicy(
-            purpose,
-            bucket=bucket.bucket,
-            policy=pulumi.Output.json_dumps(_tls_only(bucket.arn)),
-            # S3 refuses two changes of a bucket's access at once.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[access])),
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            purpose,
-            bucket=bucket.bucket,
-            rules=_lifecycle(purpose, args),
-            # Rules for noncurrent versions are refused while versioning is not on.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning])),
-        )
-        if locked:
-            aws.s3.BucketObjectLockConfiguration(
-                purpose,
-                bucket=bucket.bucket,
-                rule={"default_retention": {"mode": "GOVERNANCE", "days": LEDGER_LOCK_DAYS}},
-                opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning])),
-            )
         return bucket
+
+
+def _log_bucket(args: StorageArgs, child: pulumi.ResourceOptions, kept: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Where S3 writes the access logs of every other bucket. Log delivery knows no KMS key, so it has S3's own."""
+    name = names.bucket(args.project, args.stack, "logs", args.account_id)
+    delivery = {
+        "Sid": "AccessLogs",
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{name}/access/*",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": args.account_id},
+            "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{args.project}-{args.stack}-*"},
+        },
+    }
+    bucket, policy = secure_bucket(
+        BucketArgs(
+            purpose="logs",
+            name=name,
+            force_destroy=args.retention.force_destroy,
+            tags=dict(args.tags),
+            key_arn=None,
+            expiry=[expires("access", "access/", args.retention.access_log_retention_days)],
+            statements=[delivery],
+        ),
+        child,
+        kept,
+    )
+    # S3 looks at this policy when another bucket is told to log here.
+    return pulumi.Output.all(bucket.bucket, policy.id).apply(lambda both: str(both[0]))
 
 
 def _signing_key(args: StorageArgs, kept: pulumi.ResourceOptions, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -155,6 +145,7 @@ def _account_decides(args: StorageArgs) -> dict[str, object]:
 
 def _key_policy(args: StorageArgs) -> dict[str, object]:
     account_id, logs = args.account_id, f"arn:aws:logs:{args.region}:{args.account_id}:log-group"
+    trail = names.trail_arn(args.project, args.stack, args.region, account_id)
     use = ["kms:Decrypt", "kms:GenerateDataKey*"]
     return {
         "Version": "2012-10-17",
@@ -191,59 +182,60 @@ def _key_policy(args: StorageArgs) -> dict[str, object]:
                     }
                 },
             },
+            {  # The account's event history on its way to its bucket.
+                "Sid": "Trail",
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:SourceArn": trail}},
+            },
+            *_decrypting_readers(args),
         ],
     }
 
 
-def _tls_only(bucket_arn: pulumi.Output[str]) -> dict[str, object]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
-    }
-
-
-def _lifecycle(
-    purpose: names.BucketPurpose, args: StorageArgs
-) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
-    """What goes when. Models and ledger records never expire: a release that serves needs its artifact for ever."""
-    rules: list[aws.s3.BucketLifecycleConfigurationRuleArgsDict] = [
+def _decrypting_readers(args: StorageArgs) -> list[dict[str, object]]:
+    if not args.reader_account_ids:
+        return []
+    return [
         {
-            "id": "abandoned-uploads",
-            "status": "Enabled",
-            "filter": {"prefix": ""},
-            "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+            "Sid": "PromoteFromHere",
+            "Effect": "Allow",
+            "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in args.reader_account_ids]},
+            "Action": ["kms:Decrypt", "kms:DescribeKey"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"kms:ViaService": f"s3.{args.region}.amazonaws.com"}},
         }
     ]
-    if purpose == "ledger":
-        return rules
-    rules.append(
+
+
+def _readers(args: StorageArgs) -> list[dict[str, object]]:
+    """Other environments' accounts copy a model's artifact when they promote it; they see models and nothing else."""
+    if not args.reader_account_ids:
+        return []
+    bucket = names.bucket(args.project, args.stack, "artifacts", args.account_id)
+    return [
         {
-            "id": "noncurrent",
-            "status": "Enabled",
-            "filter": {"prefix": ""},
-            "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS},
+            "Sid": "PromoteFromHere",
+            "Effect": "Allow",
+            "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in args.reader_account_ids]},
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": [f"arn:aws:s3:::{bucket}/training/*", f"arn:aws:s3:::{bucket}/evaluations/*"],
+            "Condition": {"StringEquals": {"aws:PrincipalAccount": list(args.reader_account_ids)}},
         }
-    )
-    for model, name in args.model_names.items():
-        for what, prefix, days in _expiring(purpose, name, args.retention, args.model_retention_days[model]):
-            rules.append(
-                {
-                    "id": f"{model}-{what}",
-                    "status": "Enabled",
-                    "filter": {"prefix": prefix},
-                    "expiration": {"days": days},
-                }
-            )
-    return rules
+    ]
+
+
+def _expiry(purpose: names.BucketPurpose, args: StorageArgs) -> list[Rule]:
+    """What goes when. Models and ledger records never expire: a release that serves needs its artifact for ever."""
+    if purpose == "ledger":
+        return []
+    return [
+        expires(f"{model}-{what}", prefix, days)
+        for model, name in args.model_names.items()
+        for what, prefix, days in _expiring(purpose, name, args.retention, args.model_retention_days[model])
+    ]
 
 
 def _expiring(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bedplate.domain import names, tags
+from builders import a_spec
 
 from .conftest import Program, Registered
 
@@ -18,10 +19,12 @@ TAGLESS = {
     "aws:appautoscaling/policy:Policy",
     "aws:cloudwatch/dashboard:Dashboard",
     "aws:cloudwatch/eventTarget:EventTarget",
+    "aws:costexplorer/costAllocationTag:CostAllocationTag",
     "aws:ecr/lifecyclePolicy:LifecyclePolicy",
     "aws:iam/rolePolicy:RolePolicy",
     "aws:kms/alias:Alias",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketLogging:BucketLogging",
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
     "aws:s3/bucketPolicy:BucketPolicy",
@@ -66,9 +69,12 @@ def listed(value: Any) -> list[Any]:
 
 
 def test_every_bucket_is_encrypted_with_the_platform_key(program: Program) -> None:
-    for resource in by_bucket(program, "BucketServerSideEncryptionConfiguration").values():
+    for name, resource in by_bucket(program, "BucketServerSideEncryptionConfiguration").items():
         (rule,) = resource.inputs["rules"]
         default = rule["applyServerSideEncryptionByDefault"]
+        if "-logs-" in name:  # S3's log delivery writes to no bucket with a KMS key
+            assert default == {"sseAlgorithm": "AES256"}
+            continue
         assert default == {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key_arn(program)}
         assert rule["bucketKeyEnabled"] is True
 
@@ -245,6 +251,39 @@ def test_inline_policies_fit_iams_limit(program: Program) -> None:
         assert len("".join(policy.inputs["policy"].split())) <= 6_144, policy.name
 
 
+def test_every_bucket_says_who_read_it_but_the_one_that_holds_the_logs(program: Program) -> None:
+    (logs,) = [r.inputs["bucket"] for r in program.of("s3/bucket:Bucket") if "-logs-" in r.inputs["bucket"]]
+    logged = {r.inputs["bucket"]: r.inputs for r in program.of("BucketLogging")}
+    assert set(logged) == {r.inputs["bucket"] for r in program.of("s3/bucket:Bucket")} - {logs}
+    assert {inputs["targetBucket"] for inputs in logged.values()} == {logs}
+    assert len({inputs["targetPrefix"] for inputs in logged.values()}) == len(logged)
+
+
+def test_the_trail_is_encrypted_signed_and_sees_the_ledgers_objects(program: Program) -> None:
+    (trail,) = program.of("cloudtrail/trail:Trail")
+    assert trail.inputs["kmsKeyId"] == key_arn(program)
+    assert trail.inputs["enableLogFileValidation"] is True
+    assert trail.inputs["s3BucketName"] == program.exports["trail_bucket"]
+    (selector,) = trail.inputs["eventSelectors"]
+    assert selector["includeManagementEvents"] is True
+    assert selector["dataResources"] == [
+        {"type": "AWS::S3::Object", "values": ["arn:aws:s3:us-east-1:123456789012:ledger/"]}
+    ]
+    assert names.trail_arn("bedplate", program.stack, "us-east-1", "123456789012").endswith(trail.inputs["name"])
+
+
+def test_a_stack_without_a_trail_of_its_own_has_none(ran: Callable[..., Program]) -> None:
+    program = ran(audit={"enabled": False})
+    assert not program.has("cloudtrail/trail:Trail")
+    assert program.exports["trail_bucket"] is None
+
+
+def test_cost_allocation_tags_are_the_payers_only(ran: Callable[..., Program], prod: Program) -> None:
+    assert not prod.has("CostAllocationTag")
+    activated = {r.inputs["tagKey"] for r in ran(cost_allocation_tags=True).of("CostAllocationTag")}
+    assert activated == {"Project", "Stack", "Model", "Owner", "CostCenter"}
+
+
 # --- keeping ----------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +314,16 @@ def test_a_data_contract_shortens_retention_and_never_lengthens_it(ran: Any) -> 
     (data,) = [r for b, r in by_bucket(ran("prod"), "LifecycleConfiguration").items() if "-data-" in b]
     days = {r["filter"]["prefix"]: r["expiration"]["days"] for r in data.inputs["rules"] if "expiration" in r}
     assert days["datasets/churn/"] == 365  # the stack says 730
+
+
+def test_a_privacy_class_shortens_what_holds_peoples_data(ran: Any) -> None:
+    columns = a_spec("churn").model_dump(mode="json", exclude_none=True)["data"]["columns"]
+    columns["age"]["privacy"] = "personal"
+    limits = {"privacy_retention_days": {"personal": 20}}
+    program = ran("private", storage=limits, overrides={"churn": {"data": {"columns": columns}}})
+    (capture,) = [r for b, r in by_bucket(program, "LifecycleConfiguration").items() if "-capture-" in b]
+    days = {r["filter"]["prefix"]: r["expiration"]["days"] for r in capture.inputs["rules"] if "expiration" in r}
+    assert days == {"capture/churn/": 20, "capture/prices/": 90}
 
 
 def test_the_ledger_is_locked_on_aws_and_only_there(prod: Program, laptop: Program) -> None:

@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-BucketPurpose = Literal["artifacts", "data", "capture", "ledger"]
+BucketPurpose = Literal["artifacts", "data", "capture", "ledger", "logs", "trail"]
 BUCKET_PURPOSES: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture", "ledger")
+"""What the commands read and write; `logs` (who asked S3 for what) and `trail` (CloudTrail) are the auditor's."""
 PERSONAS = ("platform-engineer", "data-scientist", "approver", "finance", "auditor", "reconciler")
 
 _RELEASE = re.compile(r"^(?P<endpoint>.+)-v(?P<version>\d+)-(?P<digest>[0-9a-f]{7,8})$")
@@ -38,6 +39,15 @@ def bucket(project: str, stack: str, purpose: BucketPurpose, account_id: str) ->
     'bedplate-prod-ledger-123456789012'
     """
     return f"{project}-{stack}-{purpose}-{account_id}"
+
+
+def trail_arn(project: str, stack: str, region: str, account_id: str) -> str:
+    """The CloudTrail trail of an environment.
+
+    >>> trail_arn("bedplate", "prod", "us-east-1", "123456789012")
+    'arn:aws:cloudtrail:us-east-1:123456789012:trail/bedplate-prod'
+    """
+    return f"arn:aws:cloudtrail:{region}:{account_id}:trail/{project}-{stack}"
 
 
 def outputs_parameter(project: str, stack: str) -> str:

@@ -31,6 +31,9 @@ _FREE_SERVICES = ("aws:iam/", "aws:appautoscaling/", "pulumi:", "bedplate:")
 _FREE = frozenset(
     {
         "aws:budgets/budget:Budget",
+        "aws:costexplorer/costAllocationTag:CostAllocationTag",
+        "aws:ecr/repositoryPolicy:RepositoryPolicy",
+        "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",
         "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
         "aws:costexplorer/anomalySubscription:AnomalySubscription",
         "aws:cloudwatch/eventRule:EventRule",
@@ -49,6 +52,7 @@ _FREE = frozenset(
 """Cost nothing by being there. What they cause is counted where it is run: a schedule's jobs at the job definition."""
 _BY_USE = {
     "aws:budgets/budgetAction:BudgetAction": "two are free, a further one is 0.10 USD a day",
+    "aws:cloudtrail/trail:Trail": "the first copy of management events is free, data events are 0.10 USD per 100,000",
     "aws:s3/bucket:Bucket": f"by what is stored, {S3_USD_PER_GB_MONTH:g} USD per GB",
     "aws:ecr/repository:Repository": "by what is stored, 0.10 USD per GB of images",
     "aws:cloudwatch/logGroup:LogGroup": "by what is logged",

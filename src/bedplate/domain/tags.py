@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 KEYS = ("Project", "Stack", "Model", "ModelVersion", "Owner", "CostCenter", "ManagedBy")
+COST_KEYS = ("Project", "Stack", "Model", "Owner", "CostCenter")
+"""Those that spend is counted by: budgets and Cost Explorer find it once they are cost-allocation tags."""
 
 
 def platform(*, project: str, stack: str, owner: str, cost_center: str) -> dict[str, str]:

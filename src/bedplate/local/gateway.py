@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from bedplate.local import bodies
+from bedplate.local.access_log import Access
 from bedplate.local.calls import Request
 from bedplate.local.lifecycle import HEALTH_PATH
 
@@ -71,6 +72,8 @@ class Gateway:
             label = f"sagemaker-runtime InvokeEndpoint {invocation['name']}"
         else:
             body, label = self._answer(environ, remember)
+            if label.startswith("s3 "):
+                self._access(environ, state["status"], began)
         self._log(state["status"], time.perf_counter() - began, label)
         file = environ.get("bedplate.file")
         return file.chunks() if file is not None else body
@@ -131,6 +134,24 @@ class Gateway:
                 authorization=environ.get("HTTP_AUTHORIZATION", "")[:200],
                 body=b"" if of_object else asked.getvalue(),
                 answer=b"" if of_object else b"".join(body),
+            )
+        )
+
+    def _access(self, environ: Environ, status: str, began: float) -> None:
+        bucket, _, key = environ.get("PATH_INFO", "/").strip("/").partition("/")
+        caller = re.search(r"Credential=([^/,]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        self._platform.access_log.note(
+            Access(
+                at=self._platform.now(),
+                method=environ["REQUEST_METHOD"],
+                bucket=bucket,
+                key=key,
+                query=environ.get("QUERY_STRING", ""),
+                status=status,
+                error=environ.get("bedplate.error", ""),
+                requester=caller[1] if caller else "",
+                user_agent=environ.get("HTTP_USER_AGENT", ""),
+                took_ms=(time.perf_counter() - began) * 1000,
             )
         )
 

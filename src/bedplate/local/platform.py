@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bedplate.local import trail_delivery
+from bedplate.local.access_log import AccessLog
 from bedplate.local.charges import Charges
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
@@ -62,7 +64,11 @@ class Platform:
         self.outbox = Outbox(state_dir / "outbox")
         self.metrics = MetricStore(state_dir / "metrics.db", self.now())
         self.trail = Trail(state_dir / "trail.db", self.account_id, self.now)
+        self.trail_delivery = trail_delivery.TrailDelivery(self)
+        self.trail.keep_data_event = self.trail_delivery.asks_for
+        self.access_log = AccessLog(self)
         self.loops += [("trail", self.trail.drain, 0.5)]
+        self.loops += [("trails", self.trail_delivery.step, trail_delivery.INTERVAL_S)]
         self.loops += [("charges", self.charges.commit, 0.5), ("metrics", self.metrics.commit, 0.5)]
 
     @property

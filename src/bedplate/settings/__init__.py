@@ -16,17 +16,19 @@ from bedplate.settings.files import (
     stack_settings,
 )
 from bedplate.settings.gates import ChampionGate, FairnessGate, Gates, Metric, SegmentGate, Threshold
+from bedplate.settings.holding import Audit, PrivacyRetention, Registry, Storage
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
 from bedplate.settings.outputs import PlatformOutputs
 from bedplate.settings.serving import Rollout, Serving, Slo
-from bedplate.settings.stack import Alerts, StackSettings, Storage
+from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
 from bedplate.settings.types import Edge, Email, Name, Pct, Usd
 from bedplate.settings.watching import Monitor, Retraining
 
 __all__ = [
     "Alerts",
+    "Audit",
     "Budget",
     "ChampionGate",
     "Column",
@@ -44,6 +46,8 @@ __all__ = [
     "Pct",
     "PlatformBudget",
     "PlatformOutputs",
+    "PrivacyRetention",
+    "Registry",
     "Retraining",
     "Rollout",
     "SegmentGate",

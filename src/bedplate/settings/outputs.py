@@ -20,6 +20,10 @@ class PlatformOutputs(Edge):
     data_bucket: str
     capture_bucket: str
     ledger_bucket: str
+    logs_bucket: str = ""
+    """S3's access logs of every other bucket; empty on a platform from before it had them."""
+    trail_bucket: str | None = None
+    """CloudTrail's files; None where the stack keeps no trail."""
     kms_key_arn: str
     signing_key_arn: str = ""
     """Signs manifests of datasets; empty on a stack that `up` last touched before there was one."""

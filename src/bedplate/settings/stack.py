@@ -6,16 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from bedplate.settings.holding import AccountId, Audit, Registry, Storage
 from bedplate.settings.money import CostAnomalies, PlatformBudget
 from bedplate.settings.types import Edge, Email, Name, refuse
-
-
-class Storage(Edge):
-    artifact_retention_days: int = Field(default=365, ge=1)
-    data_retention_days: int = Field(default=730, ge=1)
-    capture_retention_days: int = Field(default=90, ge=1)
-    force_destroy: bool = False
-    """Whether `destroy` may delete buckets that still hold objects; never in prod."""
 
 
 class Alerts(Edge):
@@ -27,13 +20,18 @@ class StackSettings(Edge):
 
     target: Literal["local", "aws"]
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="an AWS region")
-    account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
+    account_id: AccountId | None = None
     """The only account this stack may be applied to; checked with STS before anything changes."""
     owner: Email
     cost_center: str
     models: tuple[Name, ...]
     image_tag: str = "latest"
     storage: Storage = Storage()
+    registry: Registry = Registry()
+    audit: Audit = Audit()
+    cost_allocation_tags: bool = False
+    """Whether `up` activates the tags that costs are counted by: only the payer account may, and AWS knows a tag only
+    about a day after something first carried it."""
     budget: PlatformBudget
     cost_anomalies: CostAnomalies = CostAnomalies()
     alerts: Alerts

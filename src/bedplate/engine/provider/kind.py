@@ -24,15 +24,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """How a service tags. `target` are the parameters that name the resource, values being formats over its outputs."""
+    """How a service tags. `target` are the parameters that name the resource, as far as an operation has them; texts
+    in them are formats over its outputs. `specification` is EC2's resource type, whose creates take tags by it."""
 
     add: str
     remove: str
     list: str
-    target: Mapping[str, str]
+    target: Mapping[str, Any]
     member: str = "Tags"
     keys: str = "TagKeys"
     on_create: bool = True
+    specification: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,16 @@ class Backend(CloudTrailBackend):  # type: ignore[misc]
 class Response(CloudTrailResponse):  # type: ignore[misc]
     platform: ClassVar[Platform]
 
+    def put_event_selectors(self) -> str:
+        answer = str(super().put_event_selectors())
+        self.platform.trail_delivery.step()  # data events count from now on
+        return answer
+
+    def start_logging(self) -> str:
+        answer = str(super().start_logging())
+        self.platform.trail_delivery.step()
+        return answer
+
     def lookup_events(self) -> str:
         asked: Json = json.loads(self.body or "{}")
         attributes = [(a["AttributeKey"], a["AttributeValue"]) for a in asked.get("LookupAttributes") or ()]

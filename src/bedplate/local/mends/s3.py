@@ -14,6 +14,7 @@ from moto.s3.exceptions import InvalidContinuationToken
 from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 
+from bedplate.local import access_log
 from bedplate.local.blobs import Blob, BlobStore, Digest
 from bedplate.local.mends.laying import lay
 from bedplate.local.mends.s3_listing import list_objects_v2
@@ -203,6 +204,9 @@ class Backend(S3Backend):  # type: ignore[misc]
         with Key.by_reference():
             return super().upload_part_copy(*args, **kwargs)
 
+    def log_incoming_request(self, request: Any, bucket_name: str) -> None:
+        """moto writes an object for each request; here local.access_log writes one now and then."""
+
 
 class Response(S3Response):  # type: ignore[misc]
     def setup_class(self, request: Any, full_url: str | None = None, headers: Any = None) -> None:
@@ -286,6 +290,7 @@ def install(platform: Platform) -> None:
     platform.store.before_snapshot.append(store.before_snapshot)
     platform.store.after_snapshot.append(store.after_snapshot)
     platform.store.after_load.append(lambda: _sweep(platform, store))
+    platform.loops.append(("access log", platform.access_log.step, access_log.INTERVAL_S))
     verdicts = {
         Verdict.ALLOW: PermissionResult.PERMITTED,
         Verdict.DENY: PermissionResult.DENIED,
@@ -301,11 +306,24 @@ def install(platform: Platform) -> None:
         return verdicts[said]
 
     models.FakeBucket.get_permission = permission
+    models.FakeBucket._log_permissions_enabled_policy = staticmethod(_log_delivery_may_write)
     models.FakeKey, models.FakeMultipart, models._VersionedKeyStore = Key, Multipart, Keys
     platform.store.partitions["s3"] = ByObject()
     FakeDeleteMarker.etag, FakeDeleteMarker.size = "", 0
     FakeDeleteMarker.dispose = lambda _: None
     lay("s3", response=Response, backend=Backend)
+
+
+def _log_delivery_may_write(target_bucket: Any, target_prefix: str | None) -> bool:
+    if not target_bucket.policy:
+        return False
+    resource = f"arn:aws:s3:::{target_bucket.name}/{target_prefix or ''}x"
+    own = [
+        {"Effect": said["Effect"], "Action": said["Action"], "Resource": said["Resource"]}
+        for said in json.loads(target_bucket.policy)["Statement"]
+        if isinstance(said["Principal"], dict) and models.LOGGING_SERVICE_PRINCIPAL in said["Principal"].values()
+    ]
+    return evaluate([{"Statement": own}], "s3:PutObject", resource, context={}) is Verdict.ALLOW
 
 
 def _sweep(platform: Platform, store: BlobStore) -> None:

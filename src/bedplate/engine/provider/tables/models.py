@@ -112,6 +112,18 @@ def _policy_of(id: str) -> Props:
 
 
 KINDS = (
+    Kind(
+        type="aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",
+        service="sagemaker",
+        create="PutModelPackageGroupPolicy",
+        read="GetModelPackageGroupPolicy",
+        delete="DeleteModelPackageGroupPolicy",
+        id="{modelPackageGroupName}",
+        keys=("modelPackageGroupName",),
+        gone=("ValidationException", "ResourceNotFound"),
+        updates=(Call("PutModelPackageGroupPolicy", ("resourcePolicy",)),),
+        replaces=("modelPackageGroupName",),
+    ),
     _sagemaker("Model", "Model", "ModelArn", rename={"name": "ModelName"}),
     _sagemaker(
         "EndpointConfiguration",

@@ -86,6 +86,13 @@ def _lock_off(_cloud: Cloud, operation: str, _inputs: Props, params: Props) -> P
     return params
 
 
+def _logging_off(_cloud: Cloud, operation: str, _inputs: Props, params: Props) -> Props | None:
+    """There is no deletion of logging: an empty status ends it."""
+    if operation == "PutBucketLogging":
+        params.setdefault("BucketLoggingStatus", {})
+    return params
+
+
 def _found_versioning(_cloud: Cloud, _inputs: Props, found: Mapping[str, Any]) -> Props:
     return {"versioningConfiguration": {"status": found["Status"]}}
 
@@ -176,6 +183,16 @@ KINDS = (
         gone=("NoSuchLifecycleConfiguration",),
     ),
     _part(
+        "BucketLogging",
+        "PutBucketLogging",
+        "GetBucketLogging",
+        "PutBucketLogging",  # without a configuration it ends
+        ("targetBucket", "targetPrefix", "targetGrants", "targetObjectKeyFormat"),
+        payload="BucketLoggingStatus.LoggingEnabled",
+        found="LoggingEnabled",
+        to_params=_logging_off,
+    ),
+    _part(
         "BucketObjectLockConfiguration",
         "PutObjectLockConfiguration",
         "GetObjectLockConfiguration",
@@ -214,6 +231,20 @@ KINDS = (
         to_params=lambda _cloud, operation, known, params: (
             {**params, "force": bool(known.get("forceDelete"))} if operation == "DeleteRepository" else params
         ),
+    ),
+    Kind(
+        type="aws:ecr/repositoryPolicy:RepositoryPolicy",
+        service="ecr",
+        create="SetRepositoryPolicy",
+        read="GetRepositoryPolicy",
+        delete="DeleteRepositoryPolicy",
+        id="{repository}",
+        keys=("repository",),
+        rename={"repository": "repositoryName", "policy": "policyText"},
+        gone=("RepositoryPolicyNotFoundException", "RepositoryNotFoundException"),
+        outputs={"registryId": "=registryId"},
+        updates=(Call("SetRepositoryPolicy", ("policy",)),),
+        replaces=("repository",),
     ),
     Kind(
         type="aws:ecr/lifecyclePolicy:LifecyclePolicy",
