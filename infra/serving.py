@@ -189,13 +189,13 @@ def _deployment(
     return {
         "blue_green_update_policy": {
             "traffic_routing_configuration": {
-                "type": rollout.strategy.replace("-", "_").upper(),
+                "type": rollout.shift.replace("-", "_").upper(),
                 "wait_interval_in_seconds": rollout.bake_s,
                 "canary_size": {"type": "CAPACITY_PERCENT", "value": rollout.canary_pct}
-                if rollout.strategy == "canary"
+                if rollout.shift == "canary"
                 else None,
                 "linear_step_size": {"type": "CAPACITY_PERCENT", "value": rollout.canary_pct}
-                if rollout.strategy == "linear"
+                if rollout.shift == "linear"
                 else None,
             },
             "termination_wait_in_seconds": DRAIN_S,

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from bedplate.cli import options
+
+if TYPE_CHECKING:
+    from bedplate.workflows.deploy import DeployRequest
+
+COMPARING = ("shadow", "ab", "bandit", "champion-challenger")
+STRATEGIES = ("all-at-once", "canary", "linear", *COMPARING)
 
 
 @click.command("deploy")
 @click.argument("target", metavar="MODEL[:VERSION]")
 @options.stack
-@click.option("--strategy", type=click.Choice(["all-at-once", "canary", "linear"]), help="How traffic moves.")
+@click.option("--strategy", type=click.Choice(STRATEGIES), help="How traffic moves; see docs/strategies.")
 @click.option("--canary-pct", type=click.IntRange(1, 50), help="Share of the canary, or of a linear step.")
 @click.option(
     "--bake", "bake_s", type=click.IntRange(0, 3600), metavar="SECONDS", help="How long each step is watched."
@@ -44,10 +52,14 @@ def command(
     Examples:
       bedplate deploy flight-delay
       bedplate deploy flight-delay:3 --strategy canary --canary-pct 10 --bake 60
+      bedplate deploy flight-delay:3 --strategy shadow --no-wait
       bedplate deploy flight-delay:3 --dry-run
 
-    Exit codes: 0 live, 4 not approved, 5 rolled back by the platform, 6 undone because nobody asked it while it was
-    watched, 7 another update is in flight.
+    With shadow, ab, bandit or champion-challenger two releases run side by side until one is the better one: the
+    command follows it (or leaves it to `bedplate reconcile`), and `bedplate rollout` steers it.
+
+    Exit codes: 0 live (or passed, and waiting for `rollout promote`), 3 the challenger is not the better one, 4 not
+    approved, 5 rolled back by the platform, 6 not enough traffic or labels to judge it, 7 something else is moving.
     """
     from bedplate.cli.render import emit_json
     from bedplate.cli.rollout_view import RolloutView, plan_json, show_plan
@@ -60,6 +72,10 @@ def command(
     if not as_json:
         click.echo(platform.label, err=True)
     request = DeployRequest(model, version, strategy, canary_pct, bake_s, force, reason, wait)
+    comparing = strategy or platform.model(model).rollout.strategy
+    if comparing in COMPARING:
+        _side_by_side(platform, request, comparing, yes=yes, dry_run=dry_run, as_json=as_json)
+        return
     prepared = prepare(platform, request)
     if dry_run:
         if as_json:
@@ -95,3 +111,44 @@ def command(
         )
     elif not wait and prepared.plan.steps:
         click.echo(f"{spoken(prepared.release)} is on its way. Next: the same command follows it and records the end.")
+
+
+def _side_by_side(
+    platform: Any, request: DeployRequest, strategy: Any, *, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from bedplate.cli.experiment_view import ExperimentView, told_end
+    from bedplate.cli.render import emit_json
+    from bedplate.workflows.rollout import begin, follow, outcome_error, propose, state_json, tick
+
+    beginning = propose(platform, request, strategy)
+    if as_json and dry_run:
+        emit_json({"summary": beginning.summary, "remarks": beginning.remarks, "terms": asdict(beginning.terms)})
+        return
+    if not as_json:
+        click.echo(beginning.summary, err=True)
+        for remark in beginning.remarks:
+            click.echo(f"  {remark}", err=True)
+    if dry_run:
+        return
+    question = f"Put v{beginning.terms.version} behind {request.model}'s endpoint?"
+    options.confirm(question, assume_yes=yes or platform.local_url is not None, as_json=as_json)
+    state = begin(platform, beginning, request.model, reason=request.reason)
+    with ExperimentView(quiet=as_json) as view:
+        if request.wait:
+            state = follow(platform, request.model, view)
+        else:
+            ticked = tick(platform, request.model, view)
+            state = ticked.state if ticked else state
+    error = outcome_error(state)
+    if error:
+        raise error
+    if as_json:
+        emit_json(state_json(state))
+    elif request.wait:
+        click.echo(told_end(state))
+    else:
+        click.echo(
+            f"The rollout is {state.phase}. Next: bedplate reconcile --loop; bedplate rollout status {request.model}"
+        )

@@ -26,6 +26,7 @@ Kind = Literal[
     "monitored",
     "alert",
     "labelled",
+    "rollout",
 ]
 GENESIS = "0" * 64
 """`prev` of the first record."""

@@ -55,15 +55,15 @@ def standings(records: Sequence[Record], model: str, endpoint: str) -> tuple[Sta
 
 
 def choose_target(seen: Observed, records: Sequence[Record], version: int | None) -> Standing:
-    """The release to go back to. Without a version: the one that an update in flight would replace, else the nearest
-    one below the live one that the platform never had to undo.
+    """The release to go back to. Without a version: the one that an update in flight would replace, the champion where
+    two releases share the traffic, else the nearest one below the live one that the platform never had to undo.
 
     Raises NotFound when there is none, UsageError when the named one is live already.
     """
     stack = standings(records, seen.model, seen.endpoint)
     if version is not None:
         return _named(seen, records, stack, version)
-    if seen.busy:
+    if seen.busy or seen.split:
         known = [s for s in stack if s.release == seen.live]
         return known[-1] if known else Standing(seen.live, version_told(seen.live) or 0, None, None)
     top = next((i for i in reversed(range(len(stack))) if stack[i].release == seen.live), len(stack))
@@ -77,7 +77,7 @@ def choose_target(seen: Observed, records: Sequence[Record], version: int | None
 
 
 def _named(seen: Observed, records: Sequence[Record], stack: Sequence[Standing], version: int) -> Standing:
-    if version_told(seen.live) == version and not seen.busy:
+    if version_told(seen.live) == version and not seen.busy and not seen.split:
         raise UsageError(f"{spoken(seen.live)} is live already", next_step=f"bedplate status {seen.model}")
     undone = _undone(records, seen.model)
     turns = [s for s in stack if s.version == version] or [
@@ -165,21 +165,22 @@ def plan_rollback(seen: Observed, target: Standing, *, abort_alarm: str | None) 
         undo, replaced = _undo(seen, abort_alarm)
         wanted = replace(wanted, previous=replaced or seen.live)
     begin = Begin(f"Record that {name} is wanted back", target.release, target.version, "rollback")
-    if seen.busy and target.release == seen.live:
+    if seen.busy and target.release == seen.live and not seen.split:
         return Plan(f"{name} keeps the traffic", (begin, *undo, *_conclude(seen, wanted)))
     config = seen.config_of(target.release)
     switch = (
         Shift(f"Switch all traffic to {name}", config, "ALL_AT_ONCE", 100, 0, ()),
         Follow(f"Wait until {name} has the traffic", config, config),
     )
+    alone = seen.split and target.release == seen.live
     return Plan(
-        f"{name} takes the place of {spoken(wanted.previous or seen.live)}",
+        f"{name} alone answers again" if alone else f"{name} takes the place of {spoken(wanted.previous or seen.live)}",
         (*undo, begin, *switch, *_conclude(seen, wanted)),
     )
 
 
 def _undo(seen: Observed, abort_alarm: str | None) -> tuple[tuple[Step, ...], str | None]:
-    back_to = seen.config_of(seen.live)
+    back_to = seen.config if seen.split else seen.config_of(seen.live)
     replaced = seen.release_of(seen.pending) if seen.pending else None
     wait = Follow(f"Wait until {spoken(seen.live)} has all traffic again", seen.pending or back_to, back_to)
     if not (abort_alarm and seen.pending and seen.status == "Updating"):

@@ -20,7 +20,7 @@ from bedplate.settings.holding import Audit, PrivacyRetention, Registry, Storage
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
 from bedplate.settings.outputs import PlatformOutputs
-from bedplate.settings.serving import Rollout, Serving, Slo
+from bedplate.settings.serving import Experiment, Rollout, Serving, Slo
 from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
 from bedplate.settings.types import Edge, Email, Name, Pct, Usd
@@ -36,6 +36,7 @@ __all__ = [
     "DataContract",
     "Edge",
     "Email",
+    "Experiment",
     "FairnessGate",
     "Gates",
     "LifeStage",

@@ -24,25 +24,36 @@ def capture_uri(platform: Platform, model: str) -> str:
 
 
 def latest(
-    platform: Platform, model: str, *, answers: int, version: int | None = None, until: datetime | None = None
+    platform: Platform,
+    model: str,
+    *,
+    answers: int,
+    version: int | None = None,
+    until: datetime | None = None,
+    since: datetime | None = None,
+    variant: str = VARIANT,
 ) -> tuple[Captured, ...]:
     """The newest records that together hold at least `answers` answers, oldest first; fewer when there are not more.
 
     With `version` only those that a release of that version answered (a version that was released twice is one model),
-    with `until` only those up to then.
+    with `until` only those up to then, with `since` only those from then on. `variant` is the champion's or another's.
     """
     end = until or platform.clock.now()
     found: list[Captured] = []
     seen: set[str] = set()
-    for window in WINDOWS:
-        uris = [uri for uri in _files(platform, model, end - window, end) if uri not in seen]
+    count = 0
+    for start in [since] if since else [end - window for window in WINDOWS]:
+        uris = [uri for uri in _files(platform, model, start, end, variant) if uri not in seen]
         seen |= set(uris)
         for record in _records(platform, list(reversed(uris))):
             if (record.inference_id or "").startswith(OURS):
                 continue
-            if version is None or (record.release and version_told(record.release) == version):
+            if (version is None or (record.release and version_told(record.release) == version)) and (
+                since is None or record.at >= since
+            ):
                 found.append(record)
-            if sum(len(r.answers) for r in found) >= answers:
+                count += len(record.answers)
+            if count >= answers:
                 return tuple(sorted(found, key=lambda r: r.at))
     return tuple(sorted(found, key=lambda r: r.at))
 
@@ -70,9 +81,9 @@ def find_event(
     return None
 
 
-def _files(platform: Platform, model: str, start: datetime, end: datetime) -> list[str]:
+def _files(platform: Platform, model: str, start: datetime, end: datetime, variant: str = VARIANT) -> list[str]:
     names = platform.names(model)
-    prefix = f"{capture_uri(platform, model)}/{names.endpoint}/{VARIANT}/"
+    prefix = f"{capture_uri(platform, model)}/{names.endpoint}/{variant}/"
     first, last = (f"{prefix}{moment:%Y/%m/%d/%H/%M-%S}" for moment in (start, end + timedelta(seconds=1)))
     found = []
     for info in platform.objects.list(prefix, after=first):

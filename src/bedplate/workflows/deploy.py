@@ -19,7 +19,8 @@ from bedplate.domain.release import (
     version_told,
 )
 from bedplate.domain.rollout import Observed, Plan, Shift, Target, Way, plan_deploy
-from bedplate.errors import ApprovalNeeded, Conflict, NotFound, RolledBack, UsageError
+from bedplate.domain.rollout.machine import open_rollout
+from bedplate.errors import ApprovalNeeded, Conflict, Locked, NotFound, RolledBack, UsageError
 from bedplate.settings import ModelSpec
 from bedplate.workflows.captured import capture_uri
 from bedplate.workflows.execute import Means, Outcome, execute
@@ -41,6 +42,8 @@ class DeployRequest:
     force: bool = False
     reason: str | None = None
     wait: bool = True
+    within: str | None = None
+    """The rollout whose promotion this is; any other one that is open keeps a deployment out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +69,23 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
     ledger = Ledger.of(platform)
     records = ledger.records()
     seen = observe(platform, request.model, records, names.rollback_alarms)
-    content = content_hash(
-        package_arn=package.arn,
-        image_uri=package.image_uri,
-        artifact_uri=package.artifact_uri,
-        environment=package.environment,
-        serving=spec.serving,
-    )
-    same = _live_content(platform, seen) == content and version_told(seen.live) == package.version
+    under_way = open_rollout(records, request.model)
+    if under_way and under_way.id != request.within:
+        raise Locked(
+            f"A rollout of {spoken(under_way.terms.challenger)} ({under_way.terms.strategy}) is {under_way.phase}",
+            next_step=f"bedplate rollout status {request.model}, then rollout promote or rollout abort",
+        )
+    content = content_of(package, spec)
+    same = live_content(platform, seen) == content and version_told(seen.live) == package.version
     champions, remark = ((), None) if same or seen.busy else champion_edges(platform, spec, names, seen)
-    own = edges_of(_evaluated_answers(platform, package))
-    release, environment = release_environment(
-        names,
-        package.version,
-        package_environment=package.environment,
-        content=content,
-        answer_edges=encode(own, seen.live, champions),
-    )
+    draft = release_draft(platform, spec, package, seen.live, champions)
+    release = draft.name
     guarded = bool(champions)
     way = _way(spec, names, request, release, guarded=guarded)
     target = Target(release, package.version, same, guarded)
     plan = plan_deploy(seen, target, way, force=request.force)
     if remark and any(isinstance(step, Shift) for step in plan.steps):
         plan = replace(plan, remarks=(*plan.remarks, remark))
-    draft = _draft(platform, spec, package, release, environment)
     joined = seen.attempts[-1] if seen.busy and seen.attempts else None
     bake_s = joined.bake_s if joined else way.bake_s if way.strategy != "all-at-once" else 0
     needed = joined.needed_answers if joined else spec.rollout.bake_answers if way.strategy != "all-at-once" else 0
@@ -189,7 +185,7 @@ def _evaluated_answers(platform: Platform, package: ports.Package) -> list[float
     return [float(v) for v in table.column("prediction").to_pylist() if v is not None]
 
 
-def _live_content(platform: Platform, seen: Observed) -> str | None:
+def live_content(platform: Platform, seen: Observed) -> str | None:
     """The live release's content hash; None where it has none of ours."""
     if seen.live == fallback_release(seen.endpoint):
         return None
@@ -200,7 +196,7 @@ def _live_content(platform: Platform, seen: Observed) -> str | None:
 
 
 def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: str, *, guarded: bool) -> Way:
-    strategy = request.strategy or spec.rollout.strategy
+    strategy = request.strategy or spec.rollout.shift
     if strategy != "all-at-once" and spec.serving.instance_count < 2:
         raise UsageError(
             f"--strategy {strategy} shifts part of the capacity, and {spec.name} has one instance",
@@ -211,10 +207,29 @@ def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: st
     return Way(strategy, request.canary_pct or spec.rollout.canary_pct, bake_s, (*names.rollback_alarms, *guard))
 
 
-def _draft(
-    platform: Platform, spec: ModelSpec, package: ports.Package, release: str, environment: dict[str, str]
+def content_of(package: ports.Package, spec: ModelSpec) -> str:
+    """What a version serves under this contract, as a hash."""
+    return content_hash(
+        package_arn=package.arn,
+        image_uri=package.image_uri,
+        artifact_uri=package.artifact_uri,
+        environment=package.environment,
+        serving=spec.serving,
+    )
+
+
+def release_draft(
+    platform: Platform, spec: ModelSpec, package: ports.Package, champion: str, champions: Edges | None
 ) -> ports.ReleaseDraft:
+    """A version's release: it counts its answers in its own bins and, where those are known, in the champion's."""
     outputs = platform.outputs
+    release, environment = release_environment(
+        platform.names(spec.name),
+        package.version,
+        package_environment=package.environment,
+        content=content_of(package, spec),
+        answer_edges=encode(edges_of(_evaluated_answers(platform, package)), champion, champions),
+    )
     return ports.ReleaseDraft(
         name=release,
         image_uri=package.image_uri,

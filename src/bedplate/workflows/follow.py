@@ -77,7 +77,7 @@ def follow(
                     next_step=f"bedplate rollback {seen.model} --now",
                 )
             return Settled(state, raised, waited_s, answers)
-        left_s = _bake_left(state, now, bake_s)
+        left_s = bake_left(state, now, bake_s)
         if not fed and left_s is not None:
             answers = answers_since(platform, seen.endpoint, config, since, now)
             verdict = judge_bake(Bake(left_s, answers, needed_answers, margin_s(bake_s, poll_s=pause_s)))
@@ -98,7 +98,7 @@ def _view(
     held: object,
     figures: dict[str, float],
 ) -> dict[str, object]:
-    left = _bake_left(state, now, bake_s)
+    left = bake_left(state, now, bake_s)
     states = {name: alarm.state for name, alarm in held.items()} if isinstance(held, dict) else {}
     return {
         "status": state.status,
@@ -112,7 +112,7 @@ def _view(
     }
 
 
-def _bake_left(state: EndpointState, now: datetime, bake_s: int) -> float | None:
+def bake_left(state: EndpointState, now: datetime, bake_s: int) -> float | None:
     """Seconds; None while nothing bakes."""
     if state.pending_phase != "Baking" or state.pending_since is None:
         return None

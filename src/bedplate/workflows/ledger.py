@@ -93,6 +93,26 @@ class Ledger:
             last = record.seq
         raise Conflict(f"Others wrote {MAX_RACES} records to the ledger in a row", next_step="bedplate ledger verify")
 
+    def append_unless(self, entry: Entry, *, since: int, forbids: Callable[[Record], bool]) -> Record:
+        """Append, unless somebody wrote a record that `forbids` it behind number `since`, the last one that was read.
+
+        What was decided from the records up to `since` is written only while it still follows from all of them: two
+        who decide at once write one record. Raises Conflict with the record that came first.
+        """
+        last = since
+        for _ in range(MAX_RACES):
+            for seq, raw in self.stored(after=last):
+                came = self._decoded(seq, raw)
+                if forbids(came):
+                    raise Conflict(f"{came.actor} was faster: {came.summary}", next_step="bedplate rollout status")
+                last = seq
+            record = self._place(entry, last)
+            raw = encode(record)
+            if self._objects.put_if_absent(self._uri(record.seq), raw) or self._raw(record.seq) == raw:
+                self._known = record.seq
+                return record
+        raise Conflict(f"Others wrote {MAX_RACES} records to the ledger in a row", next_step="bedplate ledger verify")
+
     def last_seq(self) -> int:
         """Number of the last record, 0 for an empty ledger.
 

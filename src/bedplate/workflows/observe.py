@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bedplate.domain.ledger import Record
+from bedplate.domain.names import is_split
 from bedplate.domain.rollout import Observed, attempts_in, recorded_live
+from bedplate.domain.rollout.machine import splits_in
 from bedplate.ports import EndpointState
 from bedplate.workflows.platform import Platform
+
+RELEASE = "BEDPLATE_RELEASE"
+"""What a container is told that it is called."""
 
 
 def observe(platform: Platform, model: str, records: Sequence[Record], alarms: Sequence[str] = ()) -> Observed:
@@ -34,5 +39,14 @@ def seen(
         attempts=attempts_in(records, model),
         recorded_live=recorded_live(records, model),
         alarms_raised=raised,
+        config=state.config,
+        splits=splits_in(records, model),
     )
+    if is_split(state.config) and not blank.split:
+        blank = replace(blank, splits={**blank.splits, state.config: _champion(platform, state.config)})
     return replace(blank, live=blank.release_of(state.config))
+
+
+def _champion(platform: Platform, split: str) -> str:
+    """The first release in a split that the ledger does not tell of."""
+    return str(platform.endpoints.release(split).environment.get(RELEASE, split))

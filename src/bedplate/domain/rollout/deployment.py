@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -49,6 +49,14 @@ class Observed:
     attempts: tuple[Attempt, ...] = ()
     recorded_live: str | None = None
     alarms_raised: tuple[str, ...] = ()
+    config: str = ""
+    """EndpointConfig that is live: that of `live`, or a split in which `live` is the champion."""
+    splits: Mapping[str, str] = field(default_factory=dict)
+    """EndpointConfig of every split that the ledger knows -> its champion."""
+
+    @property
+    def split(self) -> bool:
+        return self.config in self.splits
 
     @property
     def busy(self) -> bool:
@@ -58,7 +66,8 @@ class Observed:
         return self.fallback_config if release == fallback_release(self.endpoint) else release
 
     def release_of(self, config: str) -> str:
-        return fallback_release(self.endpoint) if config == self.fallback_config else config
+        """What answers behind an EndpointConfig; the champion where it is a split."""
+        return fallback_release(self.endpoint) if config == self.fallback_config else self.splits.get(config, config)
 
 
 def attempts_in(records: Sequence[Record], model: str) -> tuple[Attempt, ...]:

@@ -13,14 +13,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from bedplate.domain.ledger import Record
-from bedplate.domain.names import VARIANT
+from bedplate.domain.names import CHALLENGER, VARIANT
 
 Strategy = Literal["shadow", "ab", "bandit", "champion-challenger"]
 STRATEGIES: tuple[Strategy, ...] = ("shadow", "ab", "bandit", "champion-challenger")
 MIRRORED: tuple[Strategy, ...] = ("shadow", "champion-challenger")
 """The challenger answers copies of the requests, and its answers reach nobody."""
-CHALLENGER = "challenger"
-"""Name of the challenger's variant; the champion keeps `names.VARIANT`."""
 
 Phase = Literal[
     "proposed",
@@ -123,6 +121,8 @@ class Terms:
     """After so long without a verdict it is NO_DATA."""
     auto_promote: bool = False
     promote_by: Literal["all-at-once", "canary", "linear"] = "all-at-once"
+    """How the challenger takes over. SageMaker shifts part of the traffic only between configurations with the same
+    production variants, so out of an A/B test or a bandit it is all at once."""
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -154,6 +154,8 @@ class RolloutState:
     verdict: Verdict | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
+    by: Literal["figures", "alarm", "person"] | None = None
+    """What a FAIL rests on, or who aborted it."""
     why: Literal["failed", "starved", "aborted"] | None = None
     """What an `undoing` is for."""
 
@@ -194,6 +196,7 @@ def after(state: RolloutState, event: Event, record: Record) -> RolloutState:
         verdict=data.get("verdict") or state.verdict,
         facts=data.get("facts") or state.facts,
         reason=data.get("reason") or state.reason,
+        by=data.get("by") or state.by,
         why=why.get(event, state.why),
     )
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bedplate.domain.names import VARIANT
-from bedplate.domain.rollout.machine import CHALLENGER, LIVE, MIRRORED, WATCHED, Event, RolloutState, Verdict
+from bedplate.domain.names import CHALLENGER, VARIANT
+from bedplate.domain.rollout.machine import LIVE, MIRRORED, WATCHED, Event, RolloutState, Verdict
 
 SAME_WEIGHT = 0.005
 RECORD_EVERY = timedelta(minutes=10)
@@ -118,8 +118,9 @@ def _proposed(state: RolloutState, world: World) -> Decision:
         return _overtaken(world)
     if state.asked_at and world.modified_at >= state.asked_at - timedelta(seconds=1) and world.failure_reason:
         why = f"the platform undid it: {world.failure_reason}"
-        return Decision(why, "undone", {"verdict": "FAIL", "reason": why})
-    return Decision("champion and challenger are put behind the endpoint", "asked", {}, Install("Put both behind it"))
+        return Decision(why, "undone", {"verdict": "FAIL", "reason": why, "by": "alarm"})
+    asked: Event | None = None if state.asked_at else "asked"
+    return Decision("champion and challenger are put behind the endpoint", asked, {}, Install("Put both behind it"))
 
 
 def _live(state: RolloutState, world: World, judgement: Judgement | None, now: datetime) -> Decision:
@@ -133,7 +134,8 @@ def _live(state: RolloutState, world: World, judgement: Judgement | None, now: d
         wanted = dict(world.weights)
     if world.alarms_raised and state.phase != "paused":
         why = f"{', '.join(world.alarms_raised)} is in ALARM"
-        return Decision(why, "failed", {"verdict": "FAIL", "reason": why}, Restore("All traffic to the champion"))
+        data = {"verdict": "FAIL", "reason": why, "by": "alarm"}
+        return Decision(why, "failed", data, Restore("All traffic to the champion"))
     weigh = None if _same(wanted, world.weights) else Weigh(f"Weights: {spoken_weights(wanted)}", wanted)
     if state.phase == "passed" and state.terms.auto_promote:
         return Decision("it passed, and is promoted by itself", "promote", {}, Promote("Promote the challenger"))
@@ -143,7 +145,7 @@ def _live(state: RolloutState, world: World, judgement: Judgement | None, now: d
 
 
 def _judged(state: RolloutState, judgement: Judgement, now: datetime, weigh: Weigh | None) -> Decision:
-    data = {"facts": dict(judgement.facts), "verdict": judgement.verdict, "reason": judgement.told}
+    data = {"facts": dict(judgement.facts), "verdict": judgement.verdict, "reason": judgement.told, "by": "figures"}
     if judgement.verdict == "PASS":
         return Decision(judgement.told, "passed", data)
     if judgement.verdict == "FAIL":
@@ -167,8 +169,6 @@ def _promoting(state: RolloutState, world: World) -> Decision:
         return Decision("the challenger takes all traffic")
     if world.promoted or world.config == state.terms.split:
         return Decision("the challenger's own deployment goes on", act=Promote("Promote the challenger"))
-    if world.config == state.terms.champion_config:
-        return _overtaken(world)
     return _overtaken(world)
 
 

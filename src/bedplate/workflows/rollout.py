@@ -1,0 +1,465 @@
+"""Takes a rollout of two releases side by side from its beginning to its end, one resumable tick at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from bedplate import ports
+from bedplate.domain.ledger import Entry, Record
+from bedplate.domain.names import CHALLENGER, VARIANT
+from bedplate.domain.release import fallback_release, spoken, version_told
+from bedplate.domain.rollout.machine import (
+    MIRRORED,
+    WATCHED,
+    Event,
+    RolloutState,
+    Strategy,
+    Terms,
+    can,
+    open_rollout,
+    rollouts_in,
+)
+from bedplate.domain.rollout.ticking import (
+    Act,
+    Decision,
+    Install,
+    Judgement,
+    Restore,
+    Undo,
+    Weigh,
+    World,
+    decide,
+    spoken_weights,
+)
+from bedplate.errors import (
+    BedplateError,
+    Conflict,
+    GateFailed,
+    Locked,
+    NotEnoughData,
+    NotFound,
+    RolledBack,
+    UsageError,
+)
+from bedplate.ports import ReleaseDraft, Say, SplitDraft, Traffic, VariantDraft
+from bedplate.settings import ModelSpec
+from bedplate.workflows.captured import capture_uri
+from bedplate.workflows.deploy import (
+    DeployRequest,
+    approved_package,
+    champion_edges,
+    content_of,
+    deploy,
+    live_content,
+    prepare,
+    release_draft,
+)
+from bedplate.workflows.execute import abort
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.observe import observe
+from bedplate.workflows.platform import Platform
+from bedplate.workflows.rollout_figures import judge
+
+MOVES: frozenset[str] = frozenset({"rollout", "deploying", "deployed", "rolled-back", "rollback"})
+"""Records that a decision about a rollout must have seen."""
+ALL_AT_ONCE_PCT = 100
+PAUSE_LOCAL_S = 0.5
+PAUSE_AWS_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A rollout that is about to begin, or one that is under way to be gone on with (`state`)."""
+
+    terms: Terms
+    summary: str
+    remarks: tuple[str, ...]
+    state: RolloutState | None
+    since: int
+    """Last record that this was decided from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """One tick: the state behind it, and what was decided."""
+
+    state: RolloutState
+    decision: Decision
+    weights: Mapping[str, float]
+    status: str
+
+
+def propose(platform: Platform, request: DeployRequest, strategy: Strategy) -> Beginning:
+    """Observe and plan; nothing is changed. One that is under way for the same version and strategy is gone on with.
+
+    Raises UsageError where the fallback is live or the version is live already, Locked while anything else is moving.
+    """
+    spec = platform.model(request.model)
+    records = _ledger(platform).records()
+    package = approved_package(platform, request.model, request.version)
+    last = records[-1].seq if records else 0
+    under_way = open_rollout(records, request.model)
+    if under_way:
+        if (under_way.terms.version, under_way.terms.strategy) != (package.version, strategy):
+            raise Locked(
+                f"A rollout of {spoken(under_way.terms.challenger)} ({under_way.terms.strategy}) is {under_way.phase}",
+                next_step=f"bedplate rollout status {request.model}, then rollout promote or rollout abort",
+            )
+        told = f"The rollout of v{package.version} is {under_way.phase}: it is gone on with"
+        return Beginning(under_way.terms, told, (), under_way, last)
+    seen = observe(platform, request.model, records, platform.names(request.model).rollback_alarms)
+    if seen.busy or seen.split:
+        raise Locked(f"Endpoint {seen.endpoint} is {seen.status}", next_step=f"bedplate rollout status {request.model}")
+    if seen.live == fallback_release(seen.endpoint):
+        raise UsageError(
+            f"{spoken(seen.live)} gives one constant answer: there is nothing to compare v{package.version} with",
+            next_step=f"bedplate deploy {request.model}:{package.version} --strategy canary",
+        )
+    if version_told(seen.live) == package.version and live_content(platform, seen) == content_of(package, spec):
+        raise UsageError(f"v{package.version} is live already", next_step=f"bedplate status {request.model}")
+    if seen.alarms_raised:
+        raise BedplateError(
+            f"{', '.join(seen.alarms_raised)} is in ALARM now and would end the rollout at once",
+            next_step=f"bedplate status {request.model}",
+        )
+    edges, _ = champion_edges(platform, spec, platform.names(request.model), seen)
+    challenger = release_draft(platform, spec, package, seen.live, edges).name
+    terms = _terms(spec, strategy, seen.live, seen.config_of(seen.live), challenger, package.version, platform)
+    return Beginning(terms, _summary(terms), _remarks(spec, terms), None, last)
+
+
+def begin(platform: Platform, beginning: Beginning, model: str, *, reason: str | None = None) -> RolloutState:
+    """Write the proposal; the first tick puts both releases behind the endpoint. Raises Locked when somebody else was
+    faster."""
+    if beginning.state:
+        return beginning.state
+    terms = beginning.terms
+    name = f"v{terms.version}-{platform.clock.now():%Y%m%d-%H%M%S}"
+    data = {"rollout": name, "event": "proposed", "phase": "proposed", "terms": asdict(terms), "reason": reason}
+    summary = f"{terms.strategy} rollout of v{terms.version} begins beside {spoken(terms.champion)}"
+    record = _append(platform, model, terms.version, summary, data, beginning.since)
+    return rollouts_in([record], model)[0]
+
+
+def tick(platform: Platform, model: str, say: Say) -> Ticked | None:
+    """Observe, decide, record, act: once. None when no rollout is open.
+
+    Raises Locked when somebody else ticked at the same time: theirs counts.
+    """
+    ledger = _ledger(platform)
+    records = ledger.records()
+    state = open_rollout(records, model)
+    if state is None:
+        return None
+    spec = platform.model(model)
+    endpoint = platform.endpoints.observe(platform.names(model).endpoint)
+    world = _world(platform, spec, state, endpoint)
+    judgement: Judgement | None = None
+    if state.phase in WATCHED and not world.busy and world.config == state.terms.split:
+        judgement = judge(platform, spec, state)
+    decision = decide(state, world, judgement, platform.clock.now())
+    if decision.event:
+        state = _tell(platform, state, decision.event, decision.told, decision.data, records[-1].seq)
+    if decision.act:
+        say("step", {"number": 0, "of": 0, "message": decision.act.message})
+        state = _do(platform, spec, state, decision.act, say)
+    return Ticked(state, decision, world.weights, endpoint.status)
+
+
+def follow(platform: Platform, model: str, say: Say) -> RolloutState:
+    """Tick until a person or time has to say what is next: it passed, it was paused, or it is over.
+
+    Says `experiment` with phase, weights, what was decided and the figures.
+    """
+    pause_s = PAUSE_LOCAL_S if platform.identity.local_url else PAUSE_AWS_S
+    state = _last(platform, model)
+    while True:
+        try:
+            ticked = tick(platform, model, say)
+        except Locked:
+            ticked = None
+        state = ticked.state if ticked else _last(platform, model)
+        if ticked:
+            say("experiment", view(ticked))
+        if state.over or state.phase == "paused" or (state.phase == "passed" and not state.terms.auto_promote):
+            return state
+        platform.clock.sleep(pause_s)
+
+
+def view(ticked: Ticked) -> Mapping[str, Any]:
+    """What is to be seen of a tick."""
+    return {
+        "phase": ticked.state.phase,
+        "strategy": ticked.state.terms.strategy,
+        "weights": dict(ticked.weights),
+        "told": ticked.decision.told,
+        "facts": dict(ticked.state.facts),
+    }
+
+
+def order(
+    platform: Platform,
+    model: str,
+    event: Literal["promote", "pause", "resume", "abort"],
+    *,
+    reason: str | None,
+    say: Say,
+) -> RolloutState:
+    """What a person wants: recorded, then acted on by a tick.
+
+    Raises NotFound when no rollout is open, UsageError when its phase does not know the order.
+    """
+    records = _ledger(platform).records()
+    state = open_rollout(records, model)
+    if state is None:
+        raise NotFound(f"No rollout of {model} is open", next_step=f"bedplate rollout history {model}")
+    meant: Event = state.terms.running if event == "resume" else event
+    if not can(state.phase, meant) or (event == "resume" and state.phase != "paused"):
+        raise UsageError(
+            f"A rollout that is {state.phase} cannot {event}", next_step=f"bedplate rollout status {model}"
+        )
+    if event == "promote" and state.verdict != "PASS" and not reason:
+        raise UsageError(
+            f"{spoken(state.terms.challenger)} has no PASS yet ({state.verdict or 'no verdict'}): a reason is needed",
+            next_step=f"bedplate rollout promote {model} --reason '...'",
+        )
+    data = {"reason": reason, "by": "person"} if event == "abort" else {"reason": reason}
+    summary = {"promote": "is promoted", "pause": "rests", "resume": "goes on", "abort": "is given up"}[event]
+    state = _tell(platform, state, meant, f"{summary}{f': {reason}' if reason else ''}", data, records[-1].seq)
+    ticked = tick(platform, model, say)
+    return ticked.state if ticked else state
+
+
+def state_json(state: RolloutState) -> dict[str, Any]:
+    """A rollout's state as data."""
+    terms = state.terms
+    return {
+        "rollout": state.id,
+        "model": state.model,
+        "strategy": terms.strategy,
+        "phase": state.phase,
+        "verdict": state.verdict,
+        "reason": state.reason,
+        "champion": terms.champion,
+        "challenger": terms.challenger,
+        "weights": dict(state.weights),
+        "facts": dict(state.facts),
+    }
+
+
+def outcome_error(state: RolloutState) -> BedplateError | None:
+    """What the command line says of a rollout's end; None for a good one."""
+    terms, why = state.terms, state.reason or "no reason was given"
+    told = f"{spoken(terms.challenger)} was not promoted: {why}. {spoken(terms.champion)} answers."
+    history = f"bedplate rollout history {state.model}"
+    if state.phase == "no-data":
+        return NotEnoughData(
+            told, next_step=f"bedplate invoke {state.model}, bedplate labels add {state.model}; {history}"
+        )
+    if state.phase == "rolled-back" and state.by == "figures":
+        return GateFailed(told, next_step=history)
+    if state.phase in ("rolled-back", "aborted"):
+        return RolledBack(told, next_step=history)
+    return None
+
+
+# --- acts -----------------------------------------------------------------------------------------------------------
+
+
+def _do(platform: Platform, spec: ModelSpec, state: RolloutState, act: Act, say: Say) -> RolloutState:
+    endpoint, terms = platform.names(state.model).endpoint, state.terms
+    try:
+        if isinstance(act, Install):
+            _install(platform, spec, state)
+        elif isinstance(act, Weigh):
+            platform.endpoints.set_weights(endpoint, act.weights)
+        elif isinstance(act, Restore):
+            platform.endpoints.update(endpoint, terms.champion_config, Traffic("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, ()))
+        elif isinstance(act, Undo):
+            alarm = next(iter(platform.metrics.alarms(platform.names(state.model).rollback_alarms)), None)
+            if alarm:
+                abort(platform, endpoint, alarm, f"rollout {state.id}: {state.reason or state.why}")
+        else:
+            return _promote(platform, state, say)
+    except Conflict:
+        pass  # an update came first: the next tick looks again
+    return state
+
+
+def _install(platform: Platform, spec: ModelSpec, state: RolloutState) -> None:
+    terms, names = state.terms, platform.names(state.model)
+    draft = _challenger(platform, spec, state)
+    platform.endpoints.create_release(draft)
+    platform.endpoints.create_split(_split(platform, spec, terms, draft))
+    alarms = tuple(platform.metrics.alarms(names.rollback_alarms))
+    platform.endpoints.update(names.endpoint, terms.split, Traffic("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, alarms))
+
+
+def _challenger(platform: Platform, spec: ModelSpec, state: RolloutState) -> ReleaseDraft:
+    terms = state.terms
+    package = approved_package(platform, state.model, terms.version)
+    seen = observe(platform, state.model, _ledger(platform).records())
+    edges, _ = champion_edges(platform, spec, platform.names(state.model), seen)
+    draft = release_draft(platform, spec, package, terms.champion, edges)
+    if draft.name != terms.challenger:
+        raise UsageError(
+            f"model.yaml or the version changed since the rollout began: {draft.name} would be made, and "
+            f"{terms.challenger} was meant",
+            next_step=f"bedplate rollout abort {state.model} --reason '...'",
+        )
+    return draft
+
+
+def _split(platform: Platform, spec: ModelSpec, terms: Terms, draft: ReleaseDraft) -> SplitDraft:
+    def variant(name: str, release: str, weight: float) -> VariantDraft:
+        return VariantDraft(name, release, draft.instance_type, draft.instance_count, weight)
+
+    mirrored = terms.strategy in MIRRORED
+    champion = variant(VARIANT, terms.champion, terms.weights[VARIANT])
+    challenger = variant(CHALLENGER, terms.challenger, terms.share)
+    return SplitDraft(
+        name=terms.split,
+        variants=(champion,) if mirrored else (champion, challenger),
+        shadows=(challenger,) if mirrored else (),
+        capture_uri=capture_uri(platform, spec.name),
+        capture_pct=spec.serving.capture_pct,
+        tags=draft.tags,
+        kms_key_arn=draft.kms_key_arn,
+    )
+
+
+def _promote(platform: Platform, state: RolloutState, say: Say) -> RolloutState:
+    terms = state.terms
+    request = DeployRequest(
+        state.model,
+        terms.version,
+        strategy=terms.promote_by,
+        reason=f"rollout {state.id}: {state.verdict or 'forced'}",
+        wait=False,
+        within=state.id,
+    )
+    try:
+        prepared = prepare(platform, request)
+        if prepared.release != terms.challenger and prepared.plan.moves_traffic:
+            raise UsageError(
+                f"model.yaml or the version changed since the rollout began: {prepared.release} would go live",
+                next_step=f"bedplate rollout abort {state.model} --reason '...'",
+            )
+        deploy(prepared, say)
+    except RolledBack as exc:
+        records = _ledger(platform).records()
+        data = {"verdict": "FAIL", "reason": exc.message, "by": "alarm"}
+        return _tell(platform, state, "undone", exc.message, data, records[-1].seq)
+    return _last(platform, state.model)
+
+
+# --- looking and telling --------------------------------------------------------------------------------------------
+
+
+def _world(platform: Platform, spec: ModelSpec, state: RolloutState, endpoint: ports.EndpointState) -> World:
+    alarms = platform.metrics.alarms(platform.names(spec.name).rollback_alarms)
+    return World(
+        config=endpoint.config,
+        pending=endpoint.pending_config,
+        busy=endpoint.status in ("Creating", "Updating", "SystemUpdating", "RollingBack"),
+        undoable=endpoint.status == "Updating" and endpoint.pending_config is not None,
+        weights=endpoint.variants,
+        modified_at=endpoint.modified_at,
+        failure_reason=endpoint.failure_reason,
+        alarms_raised=tuple(name for name, alarm in alarms.items() if alarm.state == "ALARM"),
+        promoted=endpoint.config == state.terms.challenger,
+    )
+
+
+def _tell(
+    platform: Platform, state: RolloutState, event: Event, told: str, data: Mapping[str, Any], since: int
+) -> RolloutState:
+    from bedplate.domain.rollout.machine import after
+
+    kept = {key: value for key, value in data.items() if value is not None}
+    phase = after(state, event, _blank(state, kept)).phase
+    summary = f"{state.terms.strategy} rollout of v{state.terms.version} {event} ({phase}): {told}"
+    full = {**kept, "rollout": state.id, "event": event, "phase": phase}
+    record = _append(platform, state.model, state.terms.version, summary, full, since)
+    return after(state, event, record)
+
+
+def _blank(state: RolloutState, data: Mapping[str, Any]) -> Record:
+    return Record(state.seq, state.told_at, "rollout", state.model, state.terms.version, "", "", data, "", "")
+
+
+def _append(platform: Platform, model: str, version: int, summary: str, data: Mapping[str, Any], since: int) -> Record:
+    entry = Entry("rollout", model, version, platform.identity.person, summary, data)
+    try:
+        return _ledger(platform).append_unless(
+            entry, since=since, forbids=lambda r: r.model == model and r.kind in MOVES
+        )
+    except Conflict as exc:
+        raise Locked(exc.message, next_step=f"bedplate rollout status {model}") from exc
+
+
+def _last(platform: Platform, model: str) -> RolloutState:
+    found = rollouts_in(_ledger(platform).records(), model)
+    if not found:
+        raise NotFound(f"{model} never had a rollout", next_step="bedplate deploy --help")
+    return found[-1]
+
+
+def _ledger(platform: Platform) -> Ledger:
+    return Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+
+
+def _terms(
+    spec: ModelSpec,
+    strategy: Strategy,
+    champion: str,
+    champion_config: str,
+    challenger: str,
+    version: int,
+    platform: Platform,
+) -> Terms:
+    wanted = spec.rollout.experiment
+    share = (1.0 if strategy in MIRRORED else 0.5) if wanted.share_pct is None else wanted.share_pct / 100
+    digest = hashlib.sha256(
+        json.dumps([champion, challenger, strategy in MIRRORED, share, spec.serving.instance_count]).encode()
+    ).hexdigest()
+    return Terms(
+        strategy=strategy,
+        champion=champion,
+        champion_config=champion_config,
+        challenger=challenger,
+        version=version,
+        split=platform.names(spec.name).split(digest),
+        share=share,
+        max_s=wanted.max_hours * 3600,
+        auto_promote=wanted.auto_promote,
+        promote_by=spec.rollout.shift if strategy in MIRRORED else "all-at-once",
+    )
+
+
+def _summary(terms: Terms) -> str:
+    new, old = f"v{terms.version}", spoken(terms.champion)
+    return {
+        "shadow": f"{new} answers a copy of {100 * terms.share:g} % of {old}'s requests; nobody sees its answers",
+        "champion-challenger": f"{new} answers a copy of {100 * terms.share:g} % of {old}'s requests, and late labels "
+        "say which of the two was right",
+        "ab": f"A/B test of {new} against {old}: {spoken_weights(terms.weights)}",
+        "bandit": f"{new} and {old} share the traffic, the better one more and more: {spoken_weights(terms.weights)}",
+    }[terms.strategy]
+
+
+def _remarks(spec: ModelSpec, terms: Terms) -> tuple[str, ...]:
+    wanted = spec.rollout.experiment
+    cost = f"{spec.serving.instance_count} more {spec.serving.instance_type} run until it is over"
+    labels = f"judged by {wanted.metric!r} on late labels: bedplate labels add {spec.name}"
+    stop = f"without a verdict after {wanted.max_hours:g} h the champion stays (NO_DATA)"
+    return (cost, stop) if terms.strategy == "shadow" else (labels, cost, stop)
+
+
+def history(records: Sequence[Record], model: str) -> tuple[RolloutState, ...]:
+    """Every rollout of two releases side by side, oldest first."""
+    return rollouts_in(records, model)
