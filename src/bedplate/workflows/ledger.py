@@ -101,11 +101,11 @@ class Ledger:
         """
         last = since
         for _ in range(MAX_RACES):
-            for seq, raw in self.stored(after=last):
-                came = self._decoded(seq, raw)
+            for stored in self._listed(after=last):
+                came = self._decoded(stored.seq, self._raw(stored.seq))
                 if forbids(came):
                     raise Conflict(f"{came.actor} was faster: {came.summary}", next_step="bedplate rollout status")
-                last = seq
+                last = stored.seq
             record = self._place(entry, last)
             raw = encode(record)
             if self._objects.put_if_absent(self._uri(record.seq), raw) or self._raw(record.seq) == raw:

@@ -410,7 +410,7 @@ def _last(platform: Platform, model: str) -> RolloutState:
 
 
 def _ledger(platform: Platform) -> Ledger:
-    return Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    return Ledger.of(platform)
 
 
 def _terms(

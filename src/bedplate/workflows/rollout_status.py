@@ -36,7 +36,7 @@ class Standing:
 def standing(platform: Platform, model: str) -> Standing:
     """Look once. Raises NotFound when there is no such model, or the platform is not up."""
     spec = platform.model(model)
-    records = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock).records()
+    records = Ledger.of(platform).records()
     endpoint = platform.endpoints.observe(platform.names(model).endpoint)
     told = movements(records, model)
     under_way = next((m for m in reversed(told) if m.open), None)
@@ -67,4 +67,4 @@ def standing(platform: Platform, model: str) -> Standing:
 def past(platform: Platform, model: str) -> tuple[Movement, ...]:
     """Every movement of a model's traffic, oldest first."""
     platform.model(model)
-    return movements(Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock).records(), model)
+    return movements(Ledger.of(platform).records(), model)
