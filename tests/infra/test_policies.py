@@ -10,30 +10,10 @@ from typing import Any
 import pytest
 
 from bedplate.domain import names, tags
+from bedplate.domain.policy.ownership import TAGLESS
 from builders import a_spec
 
 from .conftest import Program, Registered
-
-# Types of pulumi-aws without a `tags` argument.
-TAGLESS = {
-    "aws:appautoscaling/policy:Policy",
-    "aws:cloudwatch/dashboard:Dashboard",
-    "aws:cloudwatch/eventTarget:EventTarget",
-    "aws:costexplorer/costAllocationTag:CostAllocationTag",
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy",
-    "aws:iam/rolePolicy:RolePolicy",
-    "aws:kms/alias:Alias",
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
-    "aws:s3/bucketLogging:BucketLogging",
-    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-    "aws:s3/bucketPolicy:BucketPolicy",
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
-    "aws:s3/bucketVersioning:BucketVersioning",
-    "aws:sns/topicPolicy:TopicPolicy",
-    "aws:sns/topicSubscription:TopicSubscription",
-}
 
 
 @pytest.fixture(params=["prod", "laptop"])

@@ -6,7 +6,7 @@ import click
 
 from bedplate.cli import options
 from bedplate.cli.up import engine, install, refresh
-from bedplate.errors import UsageError
+from bedplate.errors import GateFailed, UsageError
 
 
 @click.command("preview")
@@ -20,7 +20,8 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
     """Show what `up` would create, update, replace and delete, with the properties that change. Changes nothing.
 
     Beside it stand what each change costs a month at list price (what cannot be known beforehand is said as unknown),
-    and warnings for what loses data or drops traffic.
+    warnings for what loses data or drops traffic, and which policies (encryption, access, tags, capture, alarms,
+    budgets) it violates.
 
     \b
     Examples:
@@ -28,7 +29,8 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
       bedplate preview --stack staging --markdown > preview.md
       bedplate preview --stack staging --json
 
-    Exit codes: 0 shown, 1 the program or a resource is wrong, 2 the stack's settings are wrong.
+    Exit codes: 0 shown, 1 the program or a resource is wrong, 2 the stack's settings are wrong, 3 shown, and a
+    mandatory policy is violated.
     """
     from bedplate.cli import render, stack_view
     from bedplate.cli import review as view
@@ -56,3 +58,5 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
         click.echo(view.markdown(found, stack=stack, where=platform.label), nl=False)
     else:
         view.show(found)
+    if found.policies.stops:
+        raise SystemExit(GateFailed.exit_code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bedplate.cli import stack_view
+from bedplate.cli import policy_view, stack_view
 from bedplate.cli.render import out, table, usd
 from bedplate.domain.plan_cost import CostLine, PlanCost, Price
 from bedplate.domain.plan_risk import Risk
@@ -30,6 +30,8 @@ def show(review: Review) -> None:
         columns = ("step", "resource", "now", "then", "difference", "how")
         table("\nUSD a month", columns, costs, right=columns[2:5])
         out().print(total(review.cost))
+    policy_view.show(review.policies)
+    out().print(policy_view.summary(review.policies))
 
 
 def as_data(review: Review) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def as_data(review: Review) -> dict[str, Any]:
         for line in review.cost.lines
     ]
     cost = {"difference_usd": round(review.cost.difference_usd, 2), "unknown": review.cost.unknown, "lines": lines}
-    return {"monthly_cost": cost, "warnings": review.risks}
+    return {"monthly_cost": cost, "warnings": review.risks, "policies": policy_view.as_data(review.policies)}
 
 
 def markdown(review: Review, *, stack: str, where: str) -> str:
@@ -56,6 +58,10 @@ def markdown(review: Review, *, stack: str, where: str) -> str:
     parts = [f"## Preview of `{stack}`", f"{where}: {stack_view.summary(review.update, planned=True)}."]
     if review.risks:
         parts.append("\n".join(f"- **{_AT_STAKE[r.kind]}** {r.op} {_named(r)}: {r.why}" for r in review.risks))
+    parts.append(policy_view.summary(review.policies) + ".")
+    if review.policies.violations:
+        found = [policy_view.cells(violation) for violation in review.policies.violations]
+        parts.append(_markdown_table(policy_view.COLUMNS, found))
     if review.cost.lines:
         rows = [(line.op, _named(line), *_figures(line), _why(line)) for line in review.cost.lines]
         columns = ("step", "resource", "now", "then", "difference", "how")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bedplate.cli import options
+from bedplate.errors import GateFailed
 
 engine = click.option(
     "--engine",
@@ -27,8 +28,8 @@ refresh = click.option("--refresh", is_flag=True, help="Look at the world first,
 def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: bool, as_json: bool) -> None:
     """Create a stack, or bring it to what the program in infra/ says.
 
-    On the local stack it goes ahead; on any other it shows the changes and asks. Interrupted or failed, the same
-    command again goes on from there.
+    On the local stack it goes ahead; on any other it shows the changes and asks. What violates a mandatory policy
+    stops it before anything is changed. Interrupted or failed, the same command again goes on from there.
 
     \b
     Examples:
@@ -36,12 +37,14 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: b
       bedplate up --stack dev --yes --json
       bedplate up --engine pulumi --install
 
-    Exit codes: 0 done, 1 a step failed, 2 the stack's settings are wrong, 7 another run is at work.
+    Exit codes: 0 done, 1 a step failed, 2 the stack's settings are wrong, 3 a policy is violated, 7 another run
+    is at work.
     """
-    from bedplate.cli import render, stack_view
-    from bedplate.wiring import connect
+    from bedplate.cli import policy_view, render, stack_view
+    from bedplate.wiring import connect, state_dir
+    from bedplate.workflows.judged import Judged
     from bedplate.workflows.soundness import require_sound
-    from bedplate.workflows.stack import Update, bring_up
+    from bedplate.workflows.stack import Update, bring_up, judge_update, require_lawful
 
     sound = require_sound(options.project_dir(), stack)
     platform = connect(options.project_dir(), stack)
@@ -50,16 +53,33 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: b
         for line in sound.unknown:
             render.remark(line)
 
+    def check(planned: Update) -> None:
+        require_lawful(judge_update(planned), stack=stack, applied=False)
+
     def agree(planned: Update) -> None:
         if not as_json:
             stack_view.show(planned, planned=True)
         options.confirm(f"Apply this to {platform.label}?", assume_yes=False, as_json=as_json)
 
     ask = not yes and platform.settings.target != "local"
+    judged = Judged(options.project_dir(), stack, state_dir(options.project_dir()) / "state")
     with stack_view.watched(f"up {stack}") as watch:
         target = platform.deployment(engine, install=install)
-        update = bring_up(target, agree=agree if ask else None, on_progress=watch, refresh=refresh)
+        update = bring_up(
+            target,
+            check=None if judged.already() else check,
+            agree=agree if ask else None,
+            on_progress=watch,
+            refresh=refresh,
+        )
+    judgement = judge_update(update)
     if as_json:
-        stack_view.as_json(update, stack=stack, where=platform.label, verb="up")
+        data = stack_view.data(update, stack=stack, where=platform.label, verb="up")
+        render.emit_json({**data, "policies": policy_view.as_data(judgement)})
+        if judgement.stops:
+            raise SystemExit(GateFailed.exit_code)
     else:
         stack_view.show(update, planned=False)
+        policy_view.show(judgement)
+        require_lawful(judgement, stack=stack, applied=True)
+    judged.remember()

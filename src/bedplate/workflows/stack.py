@@ -9,7 +9,10 @@ from typing import Any, Protocol
 from bedplate.domain.plan import Planned, Step
 from bedplate.domain.plan_cost import PlanCost, price_plan
 from bedplate.domain.plan_risk import Risk, risks
+from bedplate.domain.policy import POLICIES, Judgement, judge
+from bedplate.domain.policy import rules as policy
 from bedplate.domain.stack_drift import StackDrift, compare
+from bedplate.errors import GateFailed
 
 
 class Update(Protocol):
@@ -68,26 +71,51 @@ class Review:
     update: Update
     cost: PlanCost
     risks: tuple[Risk, ...]
+    policies: Judgement
 
 
 def review(planned: Update) -> Review:
-    """What a plan costs a month, and what it puts at risk."""
-    return Review(planned, price_plan(planned.resources), risks(planned.resources))
+    """What a plan costs a month, what it puts at risk, and which policies it violates."""
+    return Review(planned, price_plan(planned.resources), risks(planned.resources), judge_update(planned))
+
+
+def judge_update(update: Update) -> Judgement:
+    """What a run leaves, or would leave, in the stack, put through every policy."""
+    return judge(policy.planned(update.resources), POLICIES)
+
+
+def require_lawful(judgement: Judgement, *, stack: str, applied: bool) -> None:
+    """Raises GateFailed, with every violation of a mandatory policy, when there is one."""
+    broken = [v for v in judgement.violations if v.level == "mandatory"]
+    if broken:
+        lines = "\n".join(f"  {v.policy}: {v.type} {v.name}: {v.what}. Mend: {v.mend}" for v in broken)
+        count = "One mandatory policy is" if len(broken) == 1 else f"{len(broken)} mandatory policies are"
+        fate = "what was applied stays; mend it and bring it up again" if applied else "nothing was changed"
+        raise GateFailed(f"{count} violated, {fate}:\n{lines}", next_step=f"bedplate preview --stack {stack}")
 
 
 def bring_up(
-    stack: Stack, *, agree: Agree | None = None, on_progress: Watch | None = None, refresh: bool = False
+    stack: Stack,
+    *,
+    check: Agree | None = None,
+    agree: Agree | None = None,
+    on_progress: Watch | None = None,
+    refresh: bool = False,
 ) -> Update:
-    """Create or update. With `agree` it is previewed first, and nothing is done when nothing would change.
+    """Create or update. With `check` or `agree` it is previewed first and shown to them, in this order; where somebody
+    is to agree, nothing is done when nothing would change.
 
     Raises PlatformError when a step failed (the same command again goes on from there), Locked when another run is at
-    work, and whatever `agree` raises.
+    work, and whatever `check` and `agree` raise.
     """
-    if agree is not None:
+    if check is not None or agree is not None:
         planned = stack.preview(refresh=refresh)
-        if not planned.changed:
-            return planned
-        agree(planned)
+        if check is not None:
+            check(planned)
+        if agree is not None:
+            if not planned.changed:
+                return planned
+            agree(planned)
     return stack.up(on_progress=on_progress, refresh=refresh)
 
 

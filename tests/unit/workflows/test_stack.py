@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bedplate.cli.stack_view import summary
-from bedplate.workflows.stack import Watch, bring_up, tear_down
+from bedplate.domain.policy import POLICIES
+from bedplate.errors import GateFailed
+from bedplate.workflows.judged import Judged
+from bedplate.workflows.stack import Watch, bring_up, judge_update, require_lawful, review, tear_down
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Run:
     steps: tuple[Any, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[str, ...] = ()
+    resources: tuple[Any, ...] = ()
     duration_s: float = 1.5
 
     @property
@@ -84,3 +89,42 @@ def test_nobody_is_asked_about_nothing() -> None:
 )
 def test_the_summary_line_says_what_was_done_or_would_be(counts: dict[str, int], planned: bool, line: str) -> None:
     assert summary(Run(counts), planned=planned) == line
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket that nothing encrypts, versions or shuts."""
+
+    name: str = "open"
+    type: str = "aws:s3/bucket:Bucket"
+    urn: str = "urn:open"
+    after: Mapping[str, Any] = field(default_factory=lambda: {"bucket": "open"})
+
+
+def test_what_violates_a_mandatory_policy_is_not_brought_up() -> None:
+    stack = FakeStack(Run({"create": 1}, resources=(Bucket(),)))
+
+    def check(planned: Any) -> None:
+        require_lawful(judge_update(planned), stack="dev", applied=False)
+
+    with pytest.raises(GateFailed, match=r"nothing was changed:\n(.|\n)*buckets-encrypted: aws:s3/bucket:Bucket open"):
+        bring_up(stack, check=check)
+    assert stack.did == ["preview"]
+
+
+def test_a_review_holds_what_the_policies_found() -> None:
+    found = review(Run({"create": 1}, resources=()))
+    assert found.policies.violations == ()
+    assert found.policies.policies == len(POLICIES)
+
+
+def test_a_program_that_was_judged_is_known_again_until_anything_of_it_changes(tmp_path: Path) -> None:
+    (tmp_path / "infra").mkdir()
+    program = tmp_path / "infra" / "__main__.py"
+    program.write_text("a = 1")
+    assert not Judged(tmp_path, "dev", tmp_path / "state").already()
+    Judged(tmp_path, "dev", tmp_path / "state").remember()
+    assert Judged(tmp_path, "dev", tmp_path / "state").already()
+    assert not Judged(tmp_path, "prod", tmp_path / "state").already()
+    program.write_text("a = 2")
+    assert not Judged(tmp_path, "dev", tmp_path / "state").already()

@@ -1,0 +1,115 @@
+"""Who may come in: nobody from outside, and nobody with every right on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bedplate.domain.policy.rules import Finding, Program, Resource, listed
+
+_SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+_ADMINISTRATORS = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess", "AmazonSageMakerFullAccess")
+_EVERYWHERE = ("0.0.0.0/0", "::/0")
+_RESOURCE_POLICIES = (
+    "s3/bucketPolicy:BucketPolicy",
+    "sns/topicPolicy:TopicPolicy",
+    "sqs/queuePolicy:QueuePolicy",
+    "ecr/repositoryPolicy:RepositoryPolicy",
+    "kms/key:Key",
+    "kms/keyPolicy:KeyPolicy",
+    "secretsmanager/secretPolicy:SecretPolicy",
+    "sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",
+)
+_POLICY_INPUT = {"aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy": "resourcePolicy"}
+
+
+def buckets_shut(program: Program) -> Iterator[Finding]:
+    """Every bucket has all four public-access switches on, and no ACLs."""
+    shut = {b["bucket"]: b for b in program.of("s3/bucketPublicAccessBlock:BucketPublicAccessBlock")}
+    owned = {
+        b["bucket"]: b["rule.objectOwnership"] for b in program.of("s3/bucketOwnershipControls:BucketOwnershipControls")
+    }
+    for bucket in program.of("s3/bucket:Bucket"):
+        name = bucket["bucket"]
+        block = shut.get(name)
+        off = [switch for switch in _SWITCHES if block is None or block[switch] is not True]
+        if off:
+            yield bucket, f"can become public: {', '.join(off)} not on"
+        if owned.get(name) != "BucketOwnerEnforced":
+            yield bucket, "ACLs are possible: objectOwnership is not BucketOwnerEnforced"
+
+
+def strangers_out(program: Program) -> Iterator[Finding]:
+    """No resource policy, security group or subnet lets in whoever comes."""
+    for resource in program.of(*_RESOURCE_POLICIES):
+        path = _POLICY_INPUT.get(resource.type, "policy")
+        for statement in resource.statements(path) if resource.has(path) else ():
+            anybody = "*" in _principals(statement)
+            if statement.get("Effect") == "Allow" and anybody and not statement.get("Condition"):
+                yield resource, f"statement {statement.get('Sid', '?')} allows {_short(statement)} to anybody"
+    for group in program.of("ec2/securityGroup:SecurityGroup"):
+        for rule in group["ingress"] or ():
+            ranges = [*(rule.get("cidrBlocks") or ()), *(rule.get("ipv6CidrBlocks") or ())]
+            if any(range in _EVERYWHERE for range in ranges):
+                yield group, f"lets the whole internet in on port {rule.get('fromPort')}"
+    for rule in program.of("vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
+        if rule["cidrIpv4"] in _EVERYWHERE or rule["cidrIpv6"] in _EVERYWHERE:
+            yield rule, f"lets the whole internet in on port {rule['fromPort']}"
+    for subnet in program.of("ec2/subnet:Subnet"):
+        if subnet["mapPublicIpOnLaunch"]:
+            yield subnet, "gives public addresses (mapPublicIpOnLaunch)"
+
+
+def no_wildcard_admin(program: Program) -> Iterator[Finding]:
+    """No grant of a wildcard action on a wildcard resource, and none of AWS's administrator policies.
+
+    A permission boundary grants nothing: it is the ceiling over what other policies grant, so a managed policy that
+    is a boundary may be wide in services, but never `*`.
+    """
+    for policy in program.of("iam/rolePolicy:RolePolicy", "iam/policy:Policy", "iam/userPolicy:UserPolicy"):
+        for statement in policy.statements():
+            if statement.get("Effect") != "Allow":
+                continue
+            actions = statement.get("Action", [])
+            if "*" in actions or "NotAction" in statement:
+                yield policy, f"statement {statement.get('Sid', '?')} allows every action"
+                continue
+            if "iam:*" in actions and not _is_boundary(policy):
+                yield policy, f"statement {statement.get('Sid', '?')} allows iam:*, with which one becomes anybody"
+            wild = [action for action in actions if "*" in action]
+            if wild and "*" in statement.get("Resource", []) and not _is_boundary(policy):
+                yield policy, f"statement {statement.get('Sid', '?')} allows {', '.join(wild)} on every resource"
+    for attachment in program.of("iam/rolePolicyAttachment:RolePolicyAttachment"):
+        yield from _administrator(attachment, [attachment["policyArn"]])
+    for role in program.of("iam/role:Role"):
+        yield from _administrator(role, role["managedPolicyArns"] or [])
+
+
+def roles_bounded(program: Program) -> Iterator[Finding]:
+    """Every role is under a permission boundary and can be taken on only by whom a condition names."""
+    for role in program.of("iam/role:Role"):
+        if not role.has("permissionsBoundary"):
+            yield role, "has no permissionsBoundary"
+        for statement in role.statements("assumeRolePolicy"):
+            if "*" in _principals(statement) and statement.get("Effect") == "Allow":
+                yield role, "may be assumed by anybody"
+
+
+def _is_boundary(policy: Resource) -> bool:
+    return policy.type == "aws:iam/policy:Policy" and policy.name.endswith("boundary")
+
+
+def _administrator(resource: Resource, arns: list[Any]) -> Iterator[Finding]:
+    for arn in arns:
+        name = str(arn).rsplit("/", 1)[-1]
+        if name in _ADMINISTRATORS:
+            yield resource, f"attaches {name}"
+
+
+def _principals(statement: dict[str, Any]) -> list[str]:
+    principal = statement.get("Principal", [])
+    return listed(principal.get("AWS", [])) if isinstance(principal, dict) else listed(principal)
+
+
+def _short(statement: dict[str, Any]) -> str:
+    return ", ".join(statement.get("Action", ["?"])[:3])

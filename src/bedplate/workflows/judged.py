@@ -1,0 +1,46 @@
+"""Whether the policies have seen this very program already, so that `up` need not run it twice to ask them again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from bedplate.domain import policy
+
+
+class Judged:
+    """A fingerprint of everything that a stack is made from, kept beside its state after a judged run.
+
+    It says only that nothing has to be asked before; what was applied is judged afterwards in any case.
+    """
+
+    def __init__(self, project_dir: Path, stack: str, state_dir: Path) -> None:
+        self._file = state_dir / f"{stack}.judged"
+        self._now = fingerprint(project_dir, stack)
+
+    def already(self) -> bool:
+        try:
+            return self._file.read_text(encoding="utf-8") == self._now
+        except FileNotFoundError:
+            return False
+
+    def remember(self) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(self._now, encoding="utf-8")
+
+
+def fingerprint(project_dir: Path, stack: str) -> str:
+    """SHA-256 over the program, the stack's file, every model.yaml and the policies themselves."""
+    digest = hashlib.sha256()
+    for path in _sources(project_dir, stack):
+        digest.update(f"{path.name}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _sources(project_dir: Path, stack: str) -> Iterator[Path]:
+    yield from sorted((project_dir / "infra").rglob("*.py"))
+    yield from sorted((project_dir / "models").glob("*/model.yaml"))
+    yield from (p for p in (project_dir / "stacks" / f"Pulumi.{stack}.yaml", project_dir / "Pulumi.yaml") if p.exists())
+    yield from sorted(Path(policy.__file__).parents[1].rglob("*.py"))

@@ -1,0 +1,213 @@
+"""The policies of bedplate.domain.policy: the platform's program violates none, and each one catches its violation."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import runpy
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from bedplate.domain.plan import UNKNOWN
+from bedplate.domain.policy import POLICIES, Judgement, Policy, Resource, judge
+from bedplate.domain.policy.ownership import TAGLESS
+
+from .conftest import ROOT, Program
+
+BY_NAME = {policy.name: policy for policy in POLICIES}
+ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Sid": "All", "Effect": "Allow", "Action": "*", "Resource": "*"}]}
+OPEN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Principal": "*"}]}
+WILD = {"Statement": [{"Sid": "Wild", "Effect": "Allow", "Action": ["sagemaker:*"], "Resource": ["*"]}]}
+
+
+def resources(program: Program) -> list[Resource]:
+    return [Resource(r.type, r.name, r.inputs, urn=f"urn::{r.type}::{r.name}") for r in program.resources]
+
+
+def violated(judgement: Judgement) -> set[str]:
+    return {violation.policy for violation in judgement.violations}
+
+
+def without(type_end: str) -> Callable[[list[Resource]], list[Resource]]:
+    """A program that lacks the first resource of this type."""
+
+    def change(all: list[Resource]) -> list[Resource]:
+        gone = next(r for r in all if r.type.endswith(type_end))
+        return [r for r in all if r is not gone]
+
+    return change
+
+
+def without_all(type_end: str) -> Callable[[list[Resource]], list[Resource]]:
+    return lambda all: [r for r in all if not r.type.endswith(type_end)]
+
+
+def with_input(type_end: str, **inputs: Any) -> Callable[[list[Resource]], list[Resource]]:
+    """A program whose first resource of this type says something else (None: says nothing)."""
+
+    def change(all: list[Resource]) -> list[Resource]:
+        at = next(i for i, r in enumerate(all) if r.type.endswith(type_end))
+        old = all[at]
+        return [*all[:at], Resource(old.type, old.name, {**old.inputs, **inputs}, old.urn), *all[at + 1 :]]
+
+    return change
+
+
+def plus(type: str, **inputs: Any) -> Callable[[list[Resource]], list[Resource]]:
+    return lambda all: [*all, Resource(type, "added", inputs, "urn::added")]
+
+
+def capture(all: list[Resource], **changes: Any) -> Mapping[str, Any]:
+    config = next(r for r in all if r.type.endswith(":EndpointConfiguration"))
+    return {"dataCaptureConfig": {**config.inputs["dataCaptureConfig"], **changes}}
+
+
+def captures(**changes: Any) -> Callable[[list[Resource]], list[Resource]]:
+    return lambda all: with_input(":EndpointConfiguration", **capture(all, **changes))(all)
+
+
+def a_role_that_reads_another_models_data(all: list[Resource]) -> list[Resource]:
+    role = Resource("aws:iam/role:Role", "churn", {"name": "r-churn", "tags": {"Model": "churn"}})
+    reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b-data-1/datasets/prices/*"}
+    policy = Resource(
+        "aws:iam/rolePolicy:RolePolicy", "churn", {"role": "r-churn", "policy": json.dumps({"Statement": reads})}
+    )
+    return [*all, role, policy]
+
+
+CASES = [
+    ("encrypted-at-rest", with_input("topic:Topic", kmsMasterKeyId=None)),
+    ("encrypted-at-rest", with_input("LogGroup", kmsKeyId="")),
+    ("encrypted-at-rest", with_input("ecr/repository:Repository", encryptionConfigurations=[])),
+    ("encrypted-at-rest", with_input(":EndpointConfiguration", kmsKeyArn=None)),
+    ("encrypted-at-rest", captures(kmsKeyId=None)),
+    ("encrypted-at-rest", with_input("DataQualityJobDefinition", dataQualityJobOutputConfig={})),
+    ("buckets-encrypted", without("BucketServerSideEncryptionConfiguration")),
+    ("buckets-encrypted", with_input("BucketServerSideEncryptionConfiguration", rules=[])),
+    ("keys-rotate", plus("aws:kms/key:Key", enableKeyRotation=False)),
+    ("tls-only", without("BucketPolicy")),
+    ("tls-only", without_all("TopicPolicy")),
+    ("tls-only", with_input("TopicPolicy", policy=json.dumps({"Statement": []}))),
+    ("no-public-buckets", without("BucketPublicAccessBlock")),
+    ("no-public-buckets", with_input("BucketPublicAccessBlock", blockPublicPolicy=False)),
+    ("no-public-buckets", without("BucketOwnershipControls")),
+    ("no-public-access", with_input("BucketPolicy", policy=json.dumps(OPEN))),
+    (
+        "no-public-access",
+        plus("aws:ec2/securityGroup:SecurityGroup", ingress=[{"cidrBlocks": ["0.0.0.0/0"], "fromPort": 22}]),
+    ),
+    ("no-public-access", plus("aws:ec2/subnet:Subnet", mapPublicIpOnLaunch=True)),
+    ("no-wildcard-admin", with_input("iam/rolePolicy:RolePolicy", policy=json.dumps(ALLOW_ALL))),
+    ("no-wildcard-admin", with_input("iam/rolePolicy:RolePolicy", policy=json.dumps(WILD))),
+    (
+        "no-wildcard-admin",
+        plus(
+            "aws:iam/rolePolicyAttachment:RolePolicyAttachment", policyArn="arn:aws:iam::aws:policy/AdministratorAccess"
+        ),
+    ),
+    ("roles-bounded", with_input("iam/role:Role", permissionsBoundary=None)),
+    ("tags-present", with_input("s3/bucket:Bucket", tags={"Project": "p"})),
+    ("tags-present", plus("aws:sqs/queue:Queue", kmsMasterKeyId="key")),
+    ("data-classes-apart", captures(destinationS3Uri="s3://bedplate-prod-ledger-123456789012/capture/churn")),
+    ("data-classes-apart", captures(destinationS3Uri="s3://bedplate-prod-capture-123456789012/capture/prices/")),
+    ("data-classes-apart", a_role_that_reads_another_models_data),
+    ("capture-on", captures(enableCapture=False)),
+    ("capture-on", captures(captureOptions=[{"captureMode": "Output"}])),
+    ("capture-on", captures(initialSamplingPercentage=0)),
+    ("alarms-present", without_all("MetricAlarm")),
+    ("alarms-present", with_input("endpoint:Endpoint", deploymentConfig={"blueGreenUpdatePolicy": {"x": 1}})),
+    ("budgets-present", without_all("Budget")),
+    ("alarms-tell-somebody", plus("aws:cloudwatch/metricAlarm:MetricAlarm", name="lonely")),
+    ("buckets-versioned", without("BucketVersioning")),
+    ("images-scanned", with_input("ecr/repository:Repository", imageTagMutability="MUTABLE")),
+    ("logs-forget", with_input("LogGroup", retentionInDays=None)),
+]
+
+
+@pytest.mark.parametrize("which", ["prod", "laptop"])
+def test_the_platform_violates_no_policy_and_none_is_undecided(which: str, request: pytest.FixtureRequest) -> None:
+    judgement = judge(resources(request.getfixturevalue(which)), POLICIES)
+    assert [f"{v.policy}: {v.name}: {v.what}" for v in judgement.violations] == []
+    assert judgement.undecided == ()
+
+
+@pytest.mark.parametrize(("policy", "change"), CASES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(CASES)])
+def test_a_violation_is_found_by_its_policy(prod: Program, policy: str, change: Any) -> None:
+    judgement = judge(change(resources(prod)), POLICIES)
+    assert policy in violated(judgement)
+    assert judgement.stops is (BY_NAME[policy].level == "mandatory" or violated(judgement) != {policy})
+
+
+def test_every_policy_has_a_program_that_violates_it() -> None:
+    assert {name for name, _ in CASES} == set(BY_NAME)
+
+
+def test_what_is_not_known_before_the_run_is_undecided_and_no_violation(prod: Program) -> None:
+    unknown = with_input("BucketPolicy", policy=UNKNOWN)(resources(prod))
+    judgement = judge(unknown, POLICIES)
+    assert judgement.violations == ()
+    assert {policy for policy, _ in judgement.undecided} == {"tls-only", "no-public-access"}
+
+
+def test_a_key_that_is_computed_counts_as_named(prod: Program) -> None:
+    judgement = judge(with_input("topic:Topic", kmsMasterKeyId=UNKNOWN)(resources(prod)), POLICIES)
+    assert judgement.violations == judgement.undecided == ()
+
+
+def test_mandatory_violations_come_first(prod: Program) -> None:
+    change = without("BucketVersioning")(without("BucketPolicy")(resources(prod)))
+    levels = [violation.level for violation in judge(change, POLICIES).violations]
+    assert levels == ["mandatory", "advisory"]
+
+
+def test_taglessness_is_what_pulumi_aws_says(prod: Program, laptop: Program) -> None:
+    for type in {r.type for r in (*prod.resources, *laptop.resources)} | TAGLESS:
+        _, path, name = type.split(":")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # pulumi_aws warns about names of its own
+            module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
+            arguments = inspect.signature(getattr(module, f"{name}Args")).parameters
+        assert ("tags" not in arguments) is (type in TAGLESS), type
+
+
+@pytest.fixture(scope="module")
+def as_pulumi() -> Any:
+    """How infra/policy_pack makes Pulumi's policies of ours."""
+    return runpy.run_path(str(ROOT / "infra" / "policy_pack" / "__main__.py"), run_name="pack")["as_pulumi"]
+
+
+def told_by_pulumi(as_pulumi: Any, policy: Policy, all: list[Resource]) -> list[str]:
+    """The policy asked as Pulumi's engine asks it: through the SDK's own arguments and proxies."""
+    from pulumi_policy import PolicyResource, PolicyResourceOptions, ResourceValidationArgs, StackValidationArgs
+    from pulumi_policy.proxy import unknown_checking_proxy
+
+    told: list[str] = []
+    theirs = as_pulumi(policy)
+    assert theirs.enforcement_level.value == policy.level
+    options = PolicyResourceOptions(False, [], None, [], None, [])  # type: ignore[arg-type]
+    if policy.scope == "stack":
+        proxied = [
+            PolicyResource(r.type, unknown_checking_proxy(dict(r.inputs)), r.urn, r.name, options, None, None, [], {})  # type: ignore[arg-type]
+            for r in all
+        ]
+        theirs.validate(StackValidationArgs(proxied), lambda message, urn=None: told.append(message))
+        return told
+    for r in all:
+        args = ResourceValidationArgs(r.type, unknown_checking_proxy(dict(r.inputs)), r.urn, r.name, options, None)
+        theirs.validate(args, lambda message, urn=None: told.append(message))
+    return told
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+def test_the_pulumi_pack_says_the_same(prod: Program, policy: Policy, as_pulumi: Any) -> None:
+    change = next(change for name, change in CASES if name == policy.name)
+    unknown = with_input("topic:Topic", name=UNKNOWN)
+    assert told_by_pulumi(as_pulumi, policy, unknown(resources(prod))) == []
+    ours = judge(change(resources(prod)), [policy]).violations
+    theirs = told_by_pulumi(as_pulumi, policy, change(resources(prod)))
+    assert len(theirs) == len(ours) > 0
+    assert all(violation.what in message for violation, message in zip(ours, theirs, strict=True))
