@@ -128,7 +128,11 @@ class Deployment:
                 if store is not None:
                     store.write(snapshot)
             if ok and verb in ("up", "destroy"):
-                ok = self._change(verb, snapshot, providers, events, environment, store)
+                try:
+                    ok = self._change(verb, snapshot, providers, events, environment, store)
+                finally:
+                    if store is not None:
+                        store.fold(snapshot)
             elif not ok:
                 events.error(f"{'preview' if store is None else 'update'} failed")
         except Exception as exc:
@@ -141,12 +145,10 @@ class Deployment:
 
     @staticmethod
     def _recovered(snapshot: Snapshot, providers: Providers, events: Events, store: Store | None) -> Snapshot:
-        if not snapshot.pending:
-            return snapshot
-        snapshot = recover(snapshot, providers, events)
-        if store is not None:
-            store.write(snapshot)
-        return snapshot
+        recovered = recover(snapshot, providers, events) if snapshot.pending else snapshot
+        if store is not None and (snapshot.pending or store.left_behind()):
+            store.write(recovered)
+        return recovered
 
     def _change(
         self,

@@ -102,7 +102,7 @@ class Executor:
             self._providers.configure(new)
         worth_writing = to_json(old) != to_json(new)
         with self._lock:
-            self._snapshot.settle(new, old)
+            self._snapshot.settle(new, old, same=not worth_writing)
             if worth_writing:
                 self._write()
 
@@ -229,7 +229,7 @@ class Executor:
 
     @contextmanager
     def _announced(self, operation: Operation) -> Iterator[None]:
-        """Write that a call is about to be made.
+        """Write that a call is about to be made, and make it when that is on the disk.
 
         `_settle` takes the announcement back together with what came of the call; a definite refusal takes it back at
         once; any other failure leaves it for the next run to look into.
@@ -239,7 +239,8 @@ class Executor:
             return
         with self._lock:
             self._snapshot.begin(operation)
-            self._write()
+            on_disk = self._store.append(self._snapshot)
+        on_disk()
         try:
             yield
         except Refused:
@@ -257,9 +258,10 @@ class Executor:
 
     def _write(self) -> None:
         if self._store is not None:
-            self._store.write(self._snapshot)
+            self._store.append(self._snapshot)
 
     def _changed(self, resource: Resource) -> None:
+        self._snapshot.touch(resource)
         if self._store is not None:
             self._store.changed(resource)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bedplate.engine.plugin import intent_of
 from bedplate.engine.pulumi_cli import Places
-from bedplate.engine.store import INTENT_KEY, Paths
+from bedplate.engine.store import INTENT_KEY, Paths, document
 
 Engine = Literal["embedded", "pulumi"]
 
@@ -18,8 +18,9 @@ class Handover:
 
     def __init__(self, state_dir: Path, project: str, stack: str) -> None:
         self._marker = state_dir / f"{stack}.engine"
+        self._paths = Paths.of(state_dir, stack)
         self._files: dict[Engine, Path] = {
-            "embedded": Paths.of(state_dir, stack).checkpoint,
+            "embedded": self._paths.checkpoint,
             "pulumi": Places(state_dir.resolve()).checkpoint(project, stack),
         }
 
@@ -35,8 +36,8 @@ class Handover:
         if keeper == engine or not self._files[keeper].exists():
             return None
         if keeper == "embedded":
-            document: dict[str, Any] = json.loads(self._files[keeper].read_bytes())
-            return {"version": document["version"], "deployment": document["deployment"]}
+            held = document(self._paths)
+            return {"version": held["version"], "deployment": held["deployment"]}
         version, deployment = self._pulumis()
         return {"version": version, "deployment": _with_intents(deployment)}
 

@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import secrets as random
+import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,25 @@ def _wrong() -> BedplateError:
     )
 
 
-@cache
+_DERIVING = threading.Lock()
+"""Who asks for a key that is being derived waits for it, instead of deriving it too."""
+
+
+def prepare(salt: str, passphrase: Callable[[], str]) -> None:
+    """Derive the key of a salt in another thread, while this one has something else to do."""
+    if salt.startswith("v1:"):
+        salt_b64 = salt.split(":", 2)[1]
+        derive = partial(_derive, passphrase(), base64.b64decode(salt_b64))
+        threading.Thread(target=derive, name="key", daemon=True).start()
+
+
 def _derive(passphrase: str, salt: bytes) -> bytes:
+    with _DERIVING:
+        return _derived(passphrase, salt)
+
+
+@cache
+def _derived(passphrase: str, salt: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ITERATIONS, 32)
 
 

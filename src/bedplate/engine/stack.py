@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -248,7 +249,9 @@ class Stack:
     ) -> Update:
         watch = _Watch(on_progress)
         started = time.perf_counter()
-        with self._translated(watch):
+        if self._command is not None:
+            self._command.store(self.name).prepare()
+        with _no_collections(), self._translated(watch):
             stack = self._select(create=create)
             self._refuse_after_interruption()
             result = call(stack, watch.event)
@@ -329,6 +332,21 @@ class Stack:
 
     def _not_found(self) -> BedplateError:
         return NotFound(f"Stack {self.name!r} was never brought up", next_step=f"bedplate up --stack {self.name}")
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """No search for cycles while a program makes its tens of thousands of objects, which live to its end anyway.
+
+    It takes a third of the processor time of a stack with fifty models.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 _OUR_PLUGIN = "using pulumi-resource-aws from $PATH"

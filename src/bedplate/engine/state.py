@@ -142,6 +142,19 @@ class Operation:
     intent: str = ""
 
 
+@dataclass(slots=True)
+class Unwritten:
+    """What has changed in a snapshot since it was written last, by numbers: of the old list first, then as settled."""
+
+    settled: dict[int, Resource] = field(default_factory=dict)
+    moved: dict[int, int] = field(default_factory=dict)
+    """Settled as it was: new number to old number."""
+    dropped: list[int] = field(default_factory=list)
+    begun: dict[int, Operation] = field(default_factory=dict)
+    ended: list[int] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
+
+
 class Snapshot:
     """The state while it changes: what the run has settled, then what is left of the state before it.
 
@@ -156,27 +169,54 @@ class Snapshot:
         self.renamed: dict[str, str] = {}
         """Old URN to new URN of what was found under an alias."""
         self._done: set[int] = set()
+        self._numbers = {id(resource): number for number, resource in enumerate(self.base)}
+        self._operations = {id(operation): number for number, operation in enumerate(self.pending)}
+        self._begun = len(self.pending)
+        self._unwritten = Unwritten()
 
     def resources(self) -> Iterator[Resource]:
         for resource in (*self.news, *self.base):
             if id(resource) not in self._done:
                 yield resource
 
-    def settle(self, new: Resource | None, old: Resource | None = None) -> None:
-        """`new` exists from now on, `old` no longer (or as `new`)."""
+    def settle(self, new: Resource | None, old: Resource | None = None, *, same: bool = False) -> None:
+        """`new` exists from now on, `old` no longer (or as `new`); `same`: it is written as `old` was."""
         if new is not None:
+            number = len(self.base) + len(self.news)
             self.news.append(new)
+            self._numbers[id(new)] = number
+            if same and old is not None and self._numbers[id(old)] not in self._unwritten.settled:
+                self._unwritten.moved[number] = self._numbers[id(old)]
+            else:
+                self._unwritten.settled[number] = new
         if old is not None:
             self._done.add(id(old))
+            if id(old) in self._numbers:
+                self._unwritten.dropped.append(self._numbers[id(old)])
+
+    def touch(self, resource: Resource) -> None:
+        """Said of a resource that is mutated after it was settled, or where it stood before."""
+        if id(resource) in self._numbers and id(resource) not in self._done:
+            self._unwritten.settled[self._numbers[id(resource)]] = resource
 
     def begin(self, operation: Operation) -> None:
         self.pending.append(operation)
+        self._operations[id(operation)] = self._begun
+        self._unwritten.begun[self._begun] = operation
+        self._begun += 1
 
     def end(self, operation: Operation) -> None:
         self.pending.remove(operation)
+        self._unwritten.ended.append(self._operations.pop(id(operation)))
 
     def rename(self, old_urn: str, new_urn: str) -> None:
         self.renamed[old_urn] = new_urn
+        self._unwritten.renamed[old_urn] = new_urn
+
+    def unwritten(self) -> Unwritten:
+        """What has changed since this was asked last."""
+        taken, self._unwritten = self._unwritten, Unwritten()
+        return taken
 
     def live(self) -> dict[str, Resource]:
         """By URN what is neither waiting for its deletion nor gone."""

@@ -1,7 +1,8 @@
-"""A stack's state on disk: one checkpoint file, written whole after every step, and the history of its runs."""
+"""A stack's state on disk: a checkpoint, a journal of what a run has changed since, and the history of its runs."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.secrets import Crypter, passphrase, seal, unseal, unsealed
+from bedplate.engine import journal
+from bedplate.engine.journal import Journal
+from bedplate.engine.secrets import Crypter, passphrase, prepare, seal, unseal, unsealed
 from bedplate.engine.state import Operation, Resource, Snapshot, from_json, to_json, with_new_names
 from bedplate.errors import BedplateError, NotFound, UsageError
 
@@ -28,19 +31,22 @@ class Paths:
     lock: Path
     key: Path
     history: Path
+    journal: Path
 
     @classmethod
     def of(cls, directory: Path, stack: str) -> Paths:
         def path(suffix: str) -> Path:
             return directory / f"{stack}.{suffix}"
 
-        return cls(path("json"), path("lock"), path("key"), path("history.jsonl"))
+        return cls(path("json"), path("lock"), path("key"), path("history.jsonl"), path("journal"))
 
 
 class Store:
-    """Reads and writes one stack's checkpoint; `write` is atomic and leaves the file readable by its owner only.
+    """Reads and writes one stack's state; every file is readable by its owner only.
 
-    `before_write` is called with the file's new bytes just before they take its place.
+    `write` puts a whole snapshot in the checkpoint's place, at once or not at all. While a run is at work, `append`
+    says what has changed, and `fold` ends the journal. `before_write` is called with the bytes just before they are
+    written.
     """
 
     def __init__(
@@ -59,11 +65,19 @@ class Store:
         self._version = version
         self._before_write = before_write
         self._sealed: dict[int, tuple[Resource, str]] = {}
+        self._journal: Journal | None = None
+        self._salt_told = ""
 
     # --- the checkpoint -----------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
         return self.paths.checkpoint.exists()
+
+    def prepare(self) -> None:
+        """Begin with what takes long and can be done beside something else: deriving the key of the secrets."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            deployment = json.loads(self.paths.checkpoint.read_bytes())["deployment"]
+            prepare(deployment["secrets_providers"]["state"]["salt"], lambda: passphrase(self.paths.key))
 
     def create(self) -> None:
         """Make an empty stack; UsageError when there is one of this name."""
@@ -74,19 +88,11 @@ class Store:
     def read(self) -> Snapshot:
         """Raises NotFound for a stack never made, BedplateError for a file that is no checkpoint."""
         try:
-            text = self.paths.checkpoint.read_bytes()
+            return self._snapshot(document(self.paths)["deployment"])
         except FileNotFoundError as exc:
             raise NotFound(
                 f"no stack named '{self.stack}' found", next_step=f"bedplate up --stack {self.stack}"
             ) from exc
-        try:
-            deployment = json.loads(text)["deployment"]
-        except (ValueError, KeyError, TypeError) as exc:
-            raise BedplateError(
-                f"{self.paths.checkpoint} is not a checkpoint: {exc}",
-                next_step="put back an earlier copy with `bedplate state import`",
-            ) from exc
-        return self._snapshot(deployment)
 
     def _snapshot(self, deployment: Mapping[str, Any]) -> Snapshot:
         provider = deployment.get("secrets_providers") or {}
@@ -113,7 +119,8 @@ class Store:
         return Snapshot((resource(data) for data in deployment.get("resources") or ()), pending)
 
     def write(self, snapshot: Snapshot) -> None:
-        """Put the snapshot in the file's place: all of it or, after a kill, the one before."""
+        """Put the snapshot in the file's place: all of it or, after a kill, the one before. Ends a journal."""
+        snapshot.unwritten()
         resources = [self._text(with_new_names(r, snapshot.renamed), r) for r in snapshot.resources()]
         pending = [self._pending_text(operation, snapshot) for operation in snapshot.pending]
         magic = hashlib.sha256(self._version.encode()).hexdigest()
@@ -125,6 +132,51 @@ class Store:
         if pending:
             parts.append('"pending_operations":[' + ",\n".join(pending) + "]")
         self._replace(f'{{"version":{VERSION},"deployment":{{{",".join(parts)}}}}}\n'.encode())
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        self.paths.journal.unlink(missing_ok=True)
+
+    def append(self, snapshot: Snapshot) -> Callable[[], None]:
+        """Write down what has changed in the snapshot since the last time; the answer waits until it is on the disk.
+
+        The checkpoint must hold the snapshot as it was when the run began. One thread at a time; the waiting may be
+        done by several.
+        """
+        changes = snapshot.unwritten()
+        settled = {n: self._text(resource, resource) for n, resource in changes.settled.items()}
+        begun = {n: self._pending_text(operation, snapshot) for n, operation in changes.begun.items()}
+        head = journal.line(
+            moved=changes.moved,
+            dropped=changes.dropped,
+            ended=changes.ended,
+            renamed=changes.renamed,
+            secrets=self._new_secrets(),
+        )
+        line = _spliced(head, {"settled": settled, "begun": begun}).encode()
+        if self._before_write is not None:
+            self._before_write(line)
+        if self._journal is None:
+            self._journal = Journal(self.paths.journal, self.paths.checkpoint.read_bytes())
+        opened = self._journal
+        number = opened.append(line)
+        return lambda: opened.sync(number)
+
+    def fold(self, snapshot: Snapshot) -> None:
+        """End a run: what the journal says goes into the checkpoint. Nothing is written when nothing was appended."""
+        if self._journal is not None:
+            self.write(snapshot)
+
+    def left_behind(self) -> bool:
+        """Whether a run that was killed left a journal."""
+        return self.paths.journal.exists()
+
+    def _new_secrets(self) -> dict[str, Any] | None:
+        """The salt, in the first line after it came to be."""
+        if not self.crypter.started or self._salt_told == self.crypter.salt:
+            return None
+        self._salt_told = self.crypter.salt
+        return _provider(self.crypter)
 
     def _text(self, resource: Resource, owner: Resource) -> str:
         known = self._sealed.get(id(owner))
@@ -162,21 +214,24 @@ class Store:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
+        journal.sync_directory(path.parent)
 
     # --- export and import ----------------------------------------------------------------------------------------
 
     def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The checkpoint as `pulumi stack export` gives it; with `show_secrets` in plaintext."""
-        document: dict[str, Any] = json.loads(self.paths.checkpoint.read_bytes())
-        for operation in document["deployment"].get("pending_operations") or ():
+        exported = document(self.paths)
+        for operation in exported["deployment"].get("pending_operations") or ():
             operation.pop(INTENT_KEY, None)
         if not show_secrets:
-            return document
-        deployment = document["deployment"]
+            return exported
+        deployment = exported["deployment"]
         snapshot = self.read()
         deployment["resources"] = [unsealed(to_json(r)) for r in snapshot.resources()]
-        return document
+        return exported
 
     def import_(self, document: Mapping[str, Any]) -> None:
         """Replace the state with an exported one; secrets that it shows are encrypted with this stack's passphrase.
@@ -204,7 +259,8 @@ class Store:
         self.write(snapshot)
 
     def remove(self) -> None:
-        for path in (self.paths.checkpoint, self.paths.history, self.paths.lock, self.paths.key):
+        files = self.paths
+        for path in (files.checkpoint, files.journal, files.history, files.lock, files.key):
             path.unlink(missing_ok=True)
 
     # --- history --------------------------------------------------------------------------------------------------
@@ -228,6 +284,34 @@ class Store:
             except ValueError:
                 continue
         return runs[::-1]
+
+
+def document(paths: Paths) -> dict[str, Any]:
+    """The checkpoint as it stands, with what a run that is at work, or was killed, has written down since.
+
+    Raises FileNotFoundError for a stack never made, BedplateError for a file that is no checkpoint.
+    """
+    lines = journal.read(paths.journal)  # first: once it is folded, the checkpoint holds what it said
+    text = paths.checkpoint.read_bytes()
+    try:
+        found: dict[str, Any] = json.loads(text)
+        if not isinstance(found["deployment"], dict):
+            raise TypeError("its deployment is no object")
+    except (ValueError, KeyError, TypeError) as exc:
+        raise BedplateError(
+            f"{paths.checkpoint} is not a checkpoint: {exc}",
+            next_step="put back an earlier copy with `bedplate state import`",
+        ) from exc
+    return journal.folded(found, lines[1:]) if journal.continues(lines, text) else found
+
+
+def _spliced(head: Mapping[str, Any], texts: Mapping[str, Mapping[int, str]]) -> str:
+    """A line of the journal; resources are text already."""
+    parts = [_dump(head)[1:-1]] if head else []
+    for key, numbered in texts.items():
+        if numbered:
+            parts.append(f'"{key}":{{{",".join(f"{_dump(str(n))}:{text}" for n, text in numbered.items())}}}')
+    return "{" + ",".join(parts) + "}"
 
 
 def _provider(crypter: Crypter) -> dict[str, Any]:

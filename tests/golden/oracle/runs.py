@@ -114,13 +114,13 @@ def checkpoint(store: Store) -> list[dict[str, Any]]:
             kept["id"] = "UUID"
         if "provider" in kept:
             kept["provider"] = kept["provider"].rpartition("::")[0] + "::UUID"
-        result.append(_without_ciphertext(kept))
+        result.append(without_ciphertext(kept))
     return result
 
 
-def _without_ciphertext(value: Any) -> Any:
+def without_ciphertext(value: Any) -> Any:
     if isinstance(value, dict):
         if "ciphertext" in value:
             return "CIPHERTEXT"
-        return {k: _without_ciphertext(v) for k, v in value.items()}
-    return [_without_ciphertext(v) for v in value] if isinstance(value, list) else value
+        return {k: without_ciphertext(v) for k, v in value.items()}
+    return [without_ciphertext(v) for v in value] if isinstance(value, list) else value

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from bedplate.engine.journal import Journal
 from bedplate.engine.lock import hold
 from bedplate.engine.protocol import Secret
+from bedplate.engine.store import document
 from bedplate.errors import BedplateError, Locked, NotFound, UsageError
-from golden.oracle.runs import Engine, checkpoint
+from golden.oracle.runs import Engine, checkpoint, without_ciphertext
 from golden.oracle.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*step.json")
@@ -171,3 +173,76 @@ def test_history_keeps_every_run_newest_first_and_no_preview(tmp_path: Path) -> 
         ("destroy", "succeeded"),
         ("update", "succeeded"),
     ]
+
+
+# --- the journal ----------------------------------------------------------------------------------------------------
+
+
+def without_times(document: dict[str, Any]) -> Any:
+    dropped = {"created", "modified"}
+    resources = [{k: v for k, v in r.items() if k not in dropped} for r in document["deployment"]["resources"]]
+    return without_ciphertext(resources), document["deployment"].get("pending_operations")
+
+
+def boxes(name: str, opts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    inside = {"name": "in", "props": {"x": 1, **more}, "opts": {"parent": name}}
+    return {"op": "up", "resources": [{"kind": "box", "name": name, "opts": opts}, inside], "exports": {}}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [secret_step()],
+        [secret_step(), secret_step(value="another")],
+        [boxes("old", {}), boxes("new", {"aliases": [{"name": "old"}]}, y=2)],
+        [boxes("box", {}), boxes("box", {}, forceY=2)],
+        [boxes("box", {}), {"op": "destroy", "resources": []}],
+    ],
+    ids=["create", "update", "rename", "replace", "destroy"],
+)
+def test_checkpoint_and_journal_are_what_the_folded_checkpoint_is(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    for step in steps[:-1]:
+        assert engine.run(step).ok
+    seen: list[Any] = []
+    fold = engine.store.fold
+
+    def look_first(snapshot: Any) -> None:
+        assert engine.store.left_behind()
+        seen.append(document(engine.store.paths))
+        fold(snapshot)
+
+    engine.store.fold = look_first  # type: ignore[method-assign]
+    assert engine.run(steps[-1]).ok
+    assert not engine.store.left_behind()
+    assert without_times(seen[0]) == without_times(document(engine.store.paths))
+
+
+def test_a_line_that_was_cut_short_and_a_journal_of_another_checkpoint_mean_nothing(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    before = document(engine.store.paths)
+    journal = Journal(engine.store.paths.journal, engine.store.paths.checkpoint.read_bytes())
+    journal.append(b'{"dropped":[2]}')
+    assert len(document(engine.store.paths)["deployment"]["resources"]) == len(before["deployment"]["resources"]) - 1
+    journal.close()
+    whole = engine.store.paths.journal.read_bytes()
+    engine.store.paths.journal.write_bytes(whole[:-3])
+    assert document(engine.store.paths) == before
+    engine.store.paths.journal.write_bytes(whole)
+    engine.store.paths.checkpoint.write_bytes(engine.store.paths.checkpoint.read_bytes() + b"\n")
+    assert document(engine.store.paths) == before
+
+
+def test_what_is_written_down_grows_with_the_resources_and_not_with_their_square(tmp_path: Path) -> None:
+    def written(count: int) -> int:
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        sizes: list[int] = []
+        engine = Engine(folder)
+        engine.store._before_write = lambda content: sizes.append(len(content))
+        things = [{"name": f"t{n:03}", "props": {"x": 1}} for n in range(count)]
+        assert engine.run({"op": "up", "resources": things}).ok
+        return sum(sizes)
+
+    assert written(40) < 2.5 * written(20)

@@ -1,0 +1,236 @@
+"""How long preview, create, no-op, update and destroy take, for one model and for fifty, beside the Pulumi CLI."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.engine import pulumi_cli
+from bedplate.engine.launcher import write_launcher
+from bedplate.local import lifecycle
+
+ROOT = Path(__file__).parents[1]
+BEDPLATE = str(Path(sys.executable).parent / "bedplate")
+VERBS = ("preview", "create", "no-op", "update", "destroy")
+AIM = 0.6
+"""Of the CLI's seconds."""
+MODEL = "flight-delay"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One command: seconds from Enter, and the most memory that its processes held at once."""
+
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Project:
+    """The repository's program in a folder of its own, with as many copies of its model as are asked for."""
+
+    folder: Path
+    models: tuple[str, ...]
+
+    @classmethod
+    def write(cls, folder: Path, models: int) -> Project:
+        for name in ("infra", "stacks"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copyfile(ROOT / "Pulumi.yaml", folder / "Pulumi.yaml")
+        (folder / ".venv").symlink_to(sys.prefix)
+        names = tuple(f"{MODEL}-{number:02}" for number in range(1, models + 1))
+        for name in names:
+            shutil.copytree(ROOT / "models" / MODEL, folder / "models" / name)
+            spec = folder / "models" / name / "model.yaml"
+            spec.write_text(spec.read_text().replace(f"name: {MODEL}\n", f"name: {name}\n"))
+        project = cls(folder, names)
+        project.configure(latency_ms=250)
+        return project
+
+    def configure(self, *, latency_ms: int) -> None:
+        """One value that touches each model: the SLO's latency is the threshold of an alarm."""
+        overrides = "".join(
+            f"    {name}:\n      serving: {{slo: {{latency_p99_ms: {latency_ms}}}}}\n" for name in self.models
+        )
+        (self.folder / "stacks" / "Pulumi.local.yaml").write_text(
+            "config:\n"
+            "  aws:region: us-east-1\n"
+            "  bedplate:target: local\n"
+            "  bedplate:owner: platform@bedplate.example\n"
+            "  bedplate:cost_center: benchmark\n"
+            f"  bedplate:models: [{', '.join(self.models)}]\n"
+            "  bedplate:storage: {force_destroy: true}\n"
+            "  bedplate:budget: {monthly_usd: 100}\n"
+            "  bedplate:alerts: {emails: [finance@bedplate.example]}\n"
+            f"  bedplate:overrides:\n{overrides}"
+        )
+
+
+def main() -> None:
+    asked = _arguments()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {asked.rounds} rounds")
+    for models in asked.models:
+        tables: dict[str, dict[str, list[Taken]]] = {}
+        for engine in _engines(asked.engines):
+            with tempfile.TemporaryDirectory() as folder:
+                project = Project.write(Path(folder), models)
+                tables[engine] = _measured(engine, project, asked.rounds)
+        _show(models, tables)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, nargs="+", default=[1, 50], help="how many models a stack has")
+    parser.add_argument("--rounds", type=int, default=1, help="each one creates and destroys the stack")
+    parser.add_argument("--engines", nargs="+", default=["embedded", "pulumi"], choices=["embedded", "pulumi"])
+    return parser.parse_args()
+
+
+def _engines(asked: list[str]) -> list[str]:
+    if "pulumi" in asked and pulumi_cli.find() is None:
+        print("pulumi: skipped, there is no CLI on PATH, in ~/.pulumi or named by BEDPLATE_PULUMI")
+        return [engine for engine in asked if engine != "pulumi"]
+    return asked
+
+
+def _measured(engine: str, project: Project, rounds: int) -> dict[str, list[Taken]]:
+    url = str(lifecycle.start(project.folder, port=0).url)
+    try:
+        run = _embedded(project) if engine == "embedded" else _pulumi(project, url)
+        taken: dict[str, list[Taken]] = {verb: [] for verb in VERBS}
+        for _ in range(rounds):
+            project.configure(latency_ms=250)
+            taken["preview"].append(run("preview"))
+            taken["create"].append(run("up"))
+            taken["no-op"].append(run("up"))
+            project.configure(latency_ms=300)
+            taken["update"].append(run("up"))
+            taken["destroy"].append(run("destroy"))
+        return taken
+    finally:
+        lifecycle.stop(project.folder)
+
+
+def _embedded(project: Project) -> Callable[[str], Taken]:
+    environment = {**os.environ, "BEDPLATE_PROJECT": str(project.folder)}
+
+    def run(verb: str) -> Taken:
+        yes = () if verb == "preview" else ("--yes",)
+        return timed([BEDPLATE, verb, *yes, "--json"], project.folder, environment)
+
+    return run
+
+
+def _pulumi(project: Project, url: str) -> Callable[[str], Taken]:
+    """The CLI itself, without our command around it; the provider half is ours in both."""
+    cli = pulumi_cli.find()
+    assert cli is not None
+    state = project.folder / ".bedplate" / "real"
+    (state / "backend").mkdir(parents=True)
+    launcher = write_launcher(state / "plugins")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(launcher.parent), str(cli.parent), os.environ["PATH"]]),
+        "PULUMI_BACKEND_URL": (state / "backend").as_uri(),
+        "PULUMI_HOME": str(state / "home"),
+        "PULUMI_CONFIG_PASSPHRASE": "benchmark",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "AWS_ENDPOINT_URL": url,
+    }
+    timed([str(cli), "stack", "init", "local", "--non-interactive"], project.folder, environment)
+
+    def run(verb: str) -> Taken:
+        yes = () if verb == "preview" else ("--yes", "--skip-preview")
+        return timed([str(cli), verb, *yes, "--stack", "local", "--non-interactive"], project.folder, environment)
+
+    return run
+
+
+# --- one command ------------------------------------------------------------------------------------------------------
+
+
+def timed(command: list[str], folder: Path, environment: Mapping[str, str]) -> Taken:
+    """Run it to its end; SystemExit with its output when it fails."""
+    with tempfile.TemporaryFile() as said:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=dict(environment), stdout=said, stderr=subprocess.STDOUT)
+        watch = _Memory(process.pid)
+        code = process.wait()
+        seconds = time.perf_counter() - start
+        watch.stop()
+        if code:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {code}:\n{said.read().decode()[-4000:]}")
+    return Taken(seconds, watch.peak_kib / 1024)
+
+
+class _Memory(threading.Thread):
+    """Looks every tenth of a second at what a process and all below it hold (proportional set size, Linux)."""
+
+    def __init__(self, root: int) -> None:
+        super().__init__(daemon=True)
+        self.peak_kib = 0
+        self._root = root
+        self._over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(0.1):
+            self.peak_kib = max(self.peak_kib, sum(_held_kib(pid) for pid in _tree(self._root)))
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+def _tree(root: int) -> list[int]:
+    found = [root]
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found.extend(int(child) for child in children.read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def _held_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def _show(models: int, tables: Mapping[str, Mapping[str, list[Taken]]]) -> None:
+    print(f"\n{models} model{'s' if models > 1 else ''}: median seconds, and peak MiB of all processes together")
+    header = "".join(f"{engine + ' s':>14}{'MiB':>7}" for engine in tables)
+    print(f"{'':10}{header}{'ratio':>8}")
+    for verb in VERBS:
+        cells = ""
+        medians = []
+        for taken in tables.values():
+            medians.append(statistics.median(each.seconds for each in taken[verb]))
+            cells += f"{medians[-1]:14.2f}{max(each.peak_mib for each in taken[verb]):7.0f}"
+        ratio = medians[0] / medians[1] if len(medians) > 1 else 0
+        told = f"{ratio:8.2f}{'  above the aim' if ratio > AIM else ''}" if ratio else ""
+        print(f"{verb:10}{cells}{told}")
+
+
+if __name__ == "__main__":
+    main()
