@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from bedplate.domain.metrics import Estimate, compare, estimates, selection_rate, true_positive_rate
-from bedplate.settings import FairnessGate, ModelSpec
+from bedplate.domain.calibration import Calibration, calibration
+from bedplate.domain.curves import Curves, curves
+from bedplate.domain.explanation import Explanation
+from bedplate.domain.fairness import Fairness, fairness
+from bedplate.domain.inference_contract import Check
+from bedplate.domain.latency import Latency
+from bedplate.domain.leakage import Leakage
+from bedplate.domain.metrics import Estimate, compare, estimates
+from bedplate.domain.residuals import Residuals, residuals
+from bedplate.settings import Gates, ModelSpec
 
 MAX_SEGMENTS = 60
 """Values of a segment column that are looked at: the most frequent ones."""
-_Z = 1.959963984540054
+CALIBRATION_BINS = 10
 Metrics = dict[str, Estimate]
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Fairness:
-    """Largest difference between two groups that have enough rows, with the interval of two independent shares.
+class Trials:
+    """What was tried out beside scoring; None where it was not. `curves` holds `candidate` and `champion`."""
 
-    `groups` holds every group's share and rows, also of those with too few. Without two large enough, the difference
-    is NaN and `highest` and `lowest` are None.
-    """
+    calibration: Calibration | None = None
+    residuals: Residuals | None = None
+    curves: dict[str, Curves] | None = None
+    latency: Latency | None = None
+    inference: tuple[Check, ...] | None = None
+    explanation: Explanation | None = None
+    leakage: Leakage | None = None
 
-    by: str
-    metric: str
-    threshold: float
-    groups: Mapping[str, tuple[float, int]]
-    highest: str | None
-    lowest: str | None
-    difference: Estimate
+
+_TRIALS: TypeAdapter[Trials] = TypeAdapter(Trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Evaluation:
     fairness: tuple[Fairness, ...]
     artifact_mb: float
     seconds: float
+    trials: Trials = Trials()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `evaluation.json`; NaN is null."""
@@ -70,9 +80,10 @@ class Evaluation:
                 column: {value: _json(metrics) for value, metrics in values.items()}
                 for column, values in self.segments.items()
             },
-            "fairness": [_fairness_json(f) for f in self.fairness],
+            "fairness": [f.to_json() for f in self.fairness],
             "artifact_mb": self.artifact_mb,
             "seconds": self.seconds,
+            "trials": json.loads(_TRIALS.dump_json(self.trials)),
         }
 
     @classmethod
@@ -90,9 +101,10 @@ class Evaluation:
                 column: {value: _metrics(metrics) for value, metrics in values.items()}
                 for column, values in found["segments"].items()
             },
-            fairness=tuple(_fairness_of(f) for f in found["fairness"]),
+            fairness=tuple(Fairness.from_json(f) for f in found["fairness"]),
             artifact_mb=float(found["artifact_mb"]),
             seconds=float(found["seconds"]),
+            trials=_TRIALS.validate_python(found.get("trials", {})),
         )
 
 
@@ -106,10 +118,12 @@ def evaluate(
     artifact_mb: float,
     seconds: float,
     seed: int = 0,
+    trials: Trials | None = None,
 ) -> Evaluation:
     """Every metric of the spec's task, overall, by segment and between groups. All arrays are (rows,).
 
-    `groups` holds, for each column of `grouping_columns(spec)`, a text a row. `seed` decides the resamples.
+    `groups` holds, for each column of `grouping_columns(spec)`, a text a row. `seed` decides the resamples. With
+    `trials`, what was tried out elsewhere, calibration or residuals and curves are added to them.
     """
     if champion is None:
         alone, of_champion, apart = estimates(spec.task, labels, candidate, seed=seed), None, None
@@ -126,9 +140,10 @@ def evaluate(
         champion=of_champion,
         difference=apart,
         segments={c: _by_segment(spec, values[c], labels, candidate, seed) for c in segment_columns(spec)},
-        fairness=tuple(_fairness(g, values[g.by], labels, candidate) for g in spec.gates.fairness),
+        fairness=tuple(fairness(g, values[g.by], labels, candidate) for g in spec.gates.fairness),
         artifact_mb=artifact_mb,
         seconds=seconds,
+        trials=Trials() if trials is None else _with_shape(trials, spec, labels, candidate, champion, values, seed),
     )
 
 
@@ -138,8 +153,49 @@ def segment_columns(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def grouping_columns(spec: ModelSpec) -> tuple[str, ...]:
-    """The columns by whose values figures are taken apart: segments, and what fairness gates name."""
-    return tuple(dict.fromkeys((*segment_columns(spec), *(g.by for g in spec.gates.fairness))))
+    """The columns by whose values figures are taken apart: segments, and what gates name."""
+    return tuple(dict.fromkeys((*segment_columns(spec), *(column for _, column in spec.gates.grouped_by))))
+
+
+def measured(gates: Gates) -> dict[str, Any]:
+    """What the gates want measured, whatever the bounds are that it will be held against.
+
+    >>> few, many = ({"calibration": {"max_ece": e, "bins": b}} for e, b in ((0.1, 5), (0.2, 9)))
+    >>> measured(Gates.model_validate(few))["bins"], measured(Gates.model_validate(many))["bins"]
+    (5, 9)
+    """
+    latency, explanation = gates.latency, gates.explanation
+    return {
+        "segments": [g.by for g in gates.segments],
+        "fairness": [[g.by, g.metric, g.threshold, g.min_rows, g.min_ratio is not None] for g in gates.fairness],
+        "bins": gates.calibration.bins if gates.calibration else CALIBRATION_BINS,
+        "residuals": [[g.by, g.within] for g in gates.residuals],
+        "latency": latency and [latency.batch_rows, latency.requests, latency.batches, latency.warm_up],
+        "inference": gates.inference and gates.inference.model_dump(),
+        "explanation": explanation
+        and [explanation.rows, explanation.background, explanation.draws, explanation.max_seconds],
+        "leakage": gates.leakage is not None,
+    }
+
+
+def _with_shape(
+    trials: Trials,
+    spec: ModelSpec,
+    labels: Floats,
+    candidate: Floats,
+    champion: Floats | None,
+    values: Mapping[str, NDArray[Any]],
+    seed: int,
+) -> Trials:
+    drawn = {"candidate": curves(spec.task, labels, candidate)}
+    if champion is not None:
+        drawn["champion"] = curves(spec.task, labels, champion)
+    if spec.task == "regression":
+        of = {g.by: values[g.by] for g in spec.gates.residuals if g.by}
+        widths = [g.within for g in spec.gates.residuals if g.within is not None]
+        return replace(trials, curves=drawn, residuals=residuals(labels, candidate, of, widths, most=MAX_SEGMENTS))
+    bins = spec.gates.calibration.bins if spec.gates.calibration else CALIBRATION_BINS
+    return replace(trials, curves=drawn, calibration=calibration(labels, candidate, bins=bins, seed=seed))
 
 
 def _by_segment(spec: ModelSpec, values: NDArray[Any], labels: Floats, scores: Floats, seed: int) -> dict[str, Metrics]:
@@ -148,66 +204,9 @@ def _by_segment(spec: ModelSpec, values: NDArray[Any], labels: Floats, scores: F
     return {str(names[i]): estimates(spec.task, labels[of_row == i], scores[of_row == i], seed=seed) for i in most}
 
 
-def _fairness(gate: FairnessGate, values: NDArray[Any], labels: Floats, scores: Floats) -> Fairness:
-    """Source of both metrics: Hardt, Price and Srebro (2016), and demographic parity as Fairlearn defines it."""
-    groups: dict[str, tuple[float, int]] = {}
-    shares: dict[str, tuple[float, int]] = {}
-    for name in np.unique(values):
-        inside = values == name
-        if gate.metric == "selection_rate":
-            share, n = selection_rate(scores[inside], gate.threshold), int(inside.sum())
-        else:
-            share = true_positive_rate(labels[inside], scores[inside], gate.threshold)
-            n = int((labels[inside] == 1).sum())
-        groups[str(name)] = (share, int(inside.sum()))
-        if inside.sum() >= gate.min_rows and n:
-            shares[str(name)] = (share, n)
-    rows = sum(groups[name][1] for name in shares)
-    if len(shares) < 2:
-        nothing = Estimate(float("nan"), float("nan"), float("nan"), rows)
-        return Fairness(gate.by, gate.metric, gate.threshold, groups, None, None, nothing)
-    highest = max(shares, key=lambda name: shares[name][0])
-    lowest = min(shares, key=lambda name: shares[name][0])
-    apart = shares[highest][0] - shares[lowest][0]
-    error = _Z * float(np.sqrt(sum(p * (1 - p) / n for p, n in (shares[highest], shares[lowest]))))
-    found = Estimate(apart, max(0.0, apart - error), min(1.0, apart + error), rows)
-    return Fairness(gate.by, gate.metric, gate.threshold, groups, highest, lowest, found)
-
-
 def _json(metrics: Metrics | None) -> dict[str, Any] | None:
     return None if metrics is None else {name: found.to_json() for name, found in metrics.items()}
 
 
 def _metrics(found: Mapping[str, Any]) -> Metrics:
     return {name: Estimate.from_json(value) for name, value in found.items()}
-
-
-def _fairness_json(found: Fairness) -> dict[str, Any]:
-    return {
-        "by": found.by,
-        "metric": found.metric,
-        "threshold": found.threshold,
-        "groups": {
-            name: {"value": share if np.isfinite(share) else None, "n": n} for name, (share, n) in found.groups.items()
-        },
-        "highest": found.highest,
-        "lowest": found.lowest,
-        "difference": found.difference.to_json(),
-    }
-
-
-def _fairness_of(found: Mapping[str, Any]) -> Fairness:
-    groups = {
-        name: (float("nan") if g["value"] is None else float(g["value"]), int(g["n"]))
-        for name, g in found["groups"].items()
-    }
-    difference = Estimate.from_json(found["difference"])
-    return Fairness(
-        found["by"],
-        found["metric"],
-        float(found["threshold"]),
-        groups,
-        found["highest"],
-        found["lowest"],
-        difference,
-    )

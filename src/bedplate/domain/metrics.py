@@ -11,27 +11,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BeforeValidator
+
+from bedplate.domain.proportions import Z
 
 Floats = NDArray[np.float64]
 RESAMPLES = 200
 ECE_BINS = 10
 HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
-_Z = 1.959963984540054  # 97.5 % point of the normal distribution
 _CLIP = float(np.finfo(np.float64).eps)
 _CHUNK = 1_000_000  # weights held at a time, so that memory does not grow with the rows
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+Figure = Annotated[float, BeforeValidator(_or_nan)]
+"""A float that JSON writes as null where it is NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A figure on n rows with its 95 % interval; NaN is None in JSON."""
 
-    value: float
-    low: float
-    high: float
+    value: Figure
+    low: Figure
+    high: Figure
     n: int
 
     def to_json(self) -> dict[str, Any]:
@@ -75,12 +85,19 @@ def measure(metric: str, labels: ArrayLike, scores: ArrayLike) -> float:
     return float(finish(columns(y, s).sum(axis=0)[None, :], np.array([float(len(y))]))[0])
 
 
-def estimates(task: str, labels: ArrayLike, scores: ArrayLike, *, seed: int = 0) -> dict[str, Estimate]:
+def estimates(
+    task: str, labels: ArrayLike, scores: ArrayLike, *, seed: int = 0, only: str | None = None
+) -> dict[str, Estimate]:
     """Every metric of the task with its 95 % interval: DeLong's for AUC, percentiles of 200 resamples for the others.
 
-    Sources: DeLong, DeLong and Clarke-Pearson (1988); Efron's percentile bootstrap. The same seed, the same figures.
+    `only` names a single one to be computed. Sources: DeLong, DeLong and Clarke-Pearson (1988); Efron's percentile
+    bootstrap. The same seed, the same figures.
     """
     y, s = _floats(labels), _floats(scores)
+    if only == "auc":  # nothing is resampled for it
+        return _with_intervals(y, s, {"auc": np.empty(0)})
+    if only:
+        return _with_intervals(y, s, {only: _resampled(task, y, s, seed)[only]})
     return _with_intervals(y, s, _resampled(task, y, s, seed))
 
 
@@ -101,7 +118,7 @@ def compare(task: str, labels: ArrayLike, candidate: ArrayLike, champion: ArrayL
     apart = {}
     for name in first:
         value = first[name].value - second[name].value
-        low, high = _delong(y, a, b) if name == "auc" else _percentiles(drawn_a[name] - drawn_b[name])
+        low, high = _delong(y, a, b) if name == "auc" else percentiles(drawn_a[name] - drawn_b[name])
         apart[name] = Estimate(value, low, high, len(y)) if np.isfinite(value) else _nothing(len(y))
     return Comparison(first, second, apart)
 
@@ -110,20 +127,9 @@ def _with_intervals(y: Floats, s: Floats, drawn: Mapping[str, Floats]) -> dict[s
     found = {}
     for name, values in drawn.items():
         value = measure(name, y, s)
-        low, high = _delong(y, s) if name == "auc" else _percentiles(values)
+        low, high = _delong(y, s) if name == "auc" else percentiles(values)
         found[name] = Estimate(value, low, high, len(y)) if np.isfinite(value) else _nothing(len(y))
     return found
-
-
-def selection_rate(scores: ArrayLike, threshold: float) -> float:
-    """Share of rows whose score is `threshold` or more; NaN without a row."""
-    s = _floats(scores)
-    return float(np.mean(s >= threshold)) if len(s) else float("nan")
-
-
-def true_positive_rate(labels: ArrayLike, scores: ArrayLike, threshold: float) -> float:
-    """Share of the rows with label 1 whose score is `threshold` or more; NaN without such a row."""
-    return selection_rate(_floats(scores)[_floats(labels) == 1], threshold)
 
 
 # --- metrics of sums ------------------------------------------------------------------------------------------------
@@ -178,7 +184,7 @@ def _resampled(task: str, y: Floats, s: Floats, seed: int) -> dict[str, Floats]:
     parts = {name: columns(y, s) for name, (columns, _) in of_sums.items()}
     table, ranking = np.hstack(list(parts.values())), _Ranking.of(y, s)
     sums, totals, precisions = [], [], []
-    for weights in _weights(len(y), seed):
+    for weights in resampling_weights(len(y), seed):
         sums.append(weights @ table)
         totals.append(weights.sum(axis=1))
         if task != "regression":
@@ -192,7 +198,7 @@ def _resampled(task: str, y: Floats, s: Floats, seed: int) -> dict[str, Floats]:
     return found
 
 
-def _weights(n: int, seed: int) -> Iterator[Floats]:
+def resampling_weights(n: int, seed: int) -> Iterator[Floats]:
     """How often each row is drawn, RESAMPLES times: the same for every metric and both models, which pairs them."""
     rng = np.random.default_rng(seed)
     step = max(1, min(RESAMPLES, _CHUNK // n))
@@ -203,7 +209,7 @@ def _weights(n: int, seed: int) -> Iterator[Floats]:
         )
 
 
-def _percentiles(drawn: Floats) -> tuple[float, float]:
+def percentiles(drawn: Floats) -> tuple[float, float]:
     known = drawn[np.isfinite(drawn)]
     if len(known) == 0:
         return float("nan"), float("nan")
@@ -219,7 +225,7 @@ def _auc(y: Floats, s: Floats) -> float:
     zeros = len(y) - ones
     if ones == 0 or zeros == 0:
         return float("nan")
-    return float((_midranks(s)[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    return float((midranks(s)[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,18 +266,18 @@ def _delong(y: Floats, s: Floats, other: Floats | None = None) -> tuple[float, f
         of_ones, of_zeros, least = of_ones - other_ones, of_zeros - other_zeros, -1.0
         value = float(of_ones.mean())
     error = float(np.sqrt(of_ones.var(ddof=1) / ones + of_zeros.var(ddof=1) / zeros))
-    return max(least, value - _Z * error), min(1.0, value + _Z * error)
+    return max(least, value - Z * error), min(1.0, value + Z * error)
 
 
 def _placements(y: Floats, s: Floats) -> tuple[Floats, Floats]:
     """For each 1 the share of 0s below it, for each 0 the share of 1s above it; both have the AUC as their mean."""
     one = y == 1
-    ranks = _midranks(s)
+    ranks = midranks(s)
     ones, zeros = int(one.sum()), int((~one).sum())
-    return (ranks[one] - _midranks(s[one])) / zeros, 1 - (ranks[~one] - _midranks(s[~one])) / ones
+    return (ranks[one] - midranks(s[one])) / zeros, 1 - (ranks[~one] - midranks(s[~one])) / ones
 
 
-def _midranks(values: Floats) -> Floats:
+def midranks(values: Floats) -> Floats:
     """Ranks from 1; equal values share the mean of theirs."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
@@ -288,7 +294,3 @@ def _nothing(n: int) -> Estimate:
 
 def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

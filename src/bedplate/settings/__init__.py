@@ -15,7 +15,20 @@ from bedplate.settings.files import (
     stack_positions,
     stack_settings,
 )
-from bedplate.settings.gates import ChampionGate, FairnessGate, Gates, Metric, SegmentGate, Threshold
+from bedplate.settings.gates import (
+    CalibrationGate,
+    ChampionGate,
+    ExplanationGate,
+    FairnessGate,
+    Gates,
+    InferenceGate,
+    LatencyGate,
+    LeakageGate,
+    Metric,
+    ResidualGate,
+    SegmentGate,
+    Threshold,
+)
 from bedplate.settings.holding import Audit, PrivacyRetention, Registry, Storage
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
@@ -30,6 +43,7 @@ __all__ = [
     "Alerts",
     "Audit",
     "Budget",
+    "CalibrationGate",
     "ChampionGate",
     "Column",
     "CostAnomalies",
@@ -37,8 +51,12 @@ __all__ = [
     "Edge",
     "Email",
     "Experiment",
+    "ExplanationGate",
     "FairnessGate",
     "Gates",
+    "InferenceGate",
+    "LatencyGate",
+    "LeakageGate",
     "LifeStage",
     "Metric",
     "ModelSpec",
@@ -49,6 +67,7 @@ __all__ = [
     "PlatformOutputs",
     "PrivacyRetention",
     "Registry",
+    "ResidualGate",
     "Retraining",
     "Rollout",
     "SegmentGate",

@@ -19,6 +19,8 @@ class Column(Edge):
     max: float | None = None
     categories: tuple[str, ...] | None = None
     privacy: Literal["public", "internal", "personal", "sensitive"] = "internal"
+    known: Literal["before", "after"] = "before"
+    """Whether the value is known before the moment that a row is about; a feature that is not is a leak."""
     description: str = ""
 
     @model_validator(mode="after")

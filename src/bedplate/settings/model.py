@@ -46,11 +46,9 @@ class ModelSpec(Edge):
     @model_validator(mode="after")
     def parts_fit_together(self) -> ModelSpec:
         clashes: list[tuple[str, ...]] = []
-        segments = [(f"gates.segments.{at}.by", gate.by) for at, gate in enumerate(self.gates.segments)]
-        fairness = [(f"gates.fairness.{at}.by", gate.by) for at, gate in enumerate(self.gates.fairness)]
         features = () if self.monitors.features == "all" else self.monitors.features
         watched = [(f"monitors.features.{at}", column) for at, column in enumerate(features)]
-        for key, column in (*segments, *fairness, *watched):
+        for key, column in (*self.gates.grouped_by, *watched):
             if column not in self.data.columns:
                 where = ".".join(part for part in key.split(".")[:2])
                 clashes.append((f"{where} names {column!r}, which is no column of data.columns", key, "data.columns"))
@@ -80,5 +78,6 @@ class ModelSpec(Edge):
         for key, metric in measured:
             if metric in wrong:
                 clashes.append((f"{metric} is no metric of task {self.task!r}", key, "task"))
+        clashes += [(said, key, "task") for said, key in self.gates.unfit(self.task)]
         refuse(clashes)
         return self

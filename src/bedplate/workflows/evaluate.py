@@ -1,7 +1,7 @@
 """Puts a version through its gates: scores it and the live release on the same held-out rows, judges, records.
 
-The job's name comes from what it compares, so a killed `evaluate` is completed by the same command; judging again after
-model.yaml's gates changed costs no second job.
+The job's name comes from what it compares and what the gates want measured, so a killed `evaluate` is completed by the
+same command; judging again after a bound in model.yaml changed costs no second job.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bedplate.domain.evaluation import Evaluation
+from bedplate.domain.evaluation import Evaluation, measured
 from bedplate.domain.gate import Evidence, Judgement, judge
 from bedplate.domain.ledger import sha256
 from bedplate.domain.package import job_name
@@ -67,6 +67,15 @@ class EvaluationPlan:
     def predictions_uri(self) -> str:
         return f"{self.prefix_uri}predictions.parquet"
 
+    @property
+    def spec_uri(self) -> str:
+        """The contract that the job measures by: today's, not the one that the version was trained with."""
+        return f"{self.prefix_uri}input/spec.json"
+
+    @property
+    def page_uri(self) -> str:
+        return f"{self.prefix_uri}evaluation.html"
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
@@ -93,6 +102,7 @@ def plan(at: Platform, model: str, version: int | None) -> EvaluationPlan:
         "holdout": holdout,
         "champion": asdict(champion) if champion else None,
         "image": at.outputs.image_uri,
+        "measured": measured(spec.gates),
     }
     digest = sha256(json.dumps(compared, sort_keys=True).encode())[:12]
     name, job = _find(at, f"{at.names(model).base}-evaluate", digest)
@@ -123,6 +133,11 @@ def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True)
     judgement = judge(plan.spec.gates, evidence_of(plan, evaluation))
     _record(at, plan, evaluation, judgement)
     return Evaluated(plan, job, evaluation, judgement)
+
+
+def keep_page(at: Platform, plan: EvaluationPlan, page: str) -> None:
+    """Store the page beside the evaluation that it shows."""
+    at.objects.put(plan.page_uri, page.encode(), content_type="text/html; charset=utf-8")
 
 
 def champion_of(at: Platform, model: str, candidate: Package) -> Champion | None:
@@ -158,10 +173,15 @@ def _find(at: Platform, base: str, digest: str) -> tuple[str, Job | None]:
 def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
     against = f" against {plan.champion.called}" if plan.champion else ""
     say("step", {"text": f"Scoring {plan.model}:{plan.package.version}{against} on the rows held out"})
+    at.objects.put(plan.spec_uri, plan.spec.model_dump_json().encode())
     inputs = {
         "candidate": (plan.package.artifact_uri, f"{INPUT}/candidate"),
         "holdout": (plan.holdout_uri, f"{INPUT}/holdout"),
+        "spec": (plan.spec_uri, f"{INPUT}/spec"),
     }
+    training_uri = plan.package.metadata.get("data_uri")
+    if plan.spec.gates.leakage and training_uri:
+        inputs["training"] = (training_uri, f"{INPUT}/training")
     if plan.champion and plan.champion.artifact_uri and not plan.champion.is_candidate:
         inputs["champion"] = (plan.champion.artifact_uri, f"{INPUT}/champion")
     return at.jobs.submit_processing(
@@ -197,15 +217,23 @@ def _fallback(champion: Champion | None) -> dict[str, str]:
 
 def evidence_of(plan: EvaluationPlan, evaluation: Evaluation) -> Evidence:
     """What was measured, as the gates take it."""
+    trials = evaluation.trials
     return Evidence(
         metrics=evaluation.candidate,
         difference=evaluation.difference,
         champion=plan.champion.called if plan.champion else "nobody",
         is_champion=plan.champion is not None and plan.champion.is_candidate,
         segments=evaluation.segments,
-        fairness={(f.by, f.metric, f.threshold): f.difference for f in evaluation.fairness},
+        champion_is_constant=plan.champion is not None and plan.champion.artifact_uri is None,
+        fairness={(f.by, f.metric, f.threshold, f.ratio): f.difference for f in evaluation.fairness},
         artifact_mb=evaluation.artifact_mb,
         source=plan.evaluation_uri,
+        calibration=trials.calibration,
+        residuals=trials.residuals,
+        latency=trials.latency,
+        inference=trials.inference,
+        explanation=trials.explanation,
+        leakage=trials.leakage,
     )
 
 

@@ -22,7 +22,7 @@ MEASURED = Evidence(
     difference={"auc": figure(0.02), "brier": figure(-0.02)},
     champion="v1",
     segments={"plan": {"basic": {"auc": figure(0.74)}, "pro": {"auc": figure(0.76)}}},
-    fairness={("plan", "selection_rate", 0.5): figure(0.05)},
+    fairness={("plan", "selection_rate", 0.5, False): figure(0.05)},
     artifact_mb=1.0,
     source="s3://e",
 )

@@ -135,11 +135,3 @@ def test_one_class_gives_no_auc_but_null_in_json(labels):
 def test_one_positive_row_leaves_the_auc_unknown_between_zero_and_one():
     found = metrics.estimates("binary", [1, 0, 0, 0], [0.9, 0.1, 0.2, 0.3])["auc"]
     assert (found.value, found.low, found.high) == (1.0, 0.0, 1.0)
-
-
-def test_threshold_decides_selection_and_true_positives():
-    labels, scores = [1, 1, 0, 0], [0.9, 0.2, 0.6, 0.1]
-    assert metrics.selection_rate(scores, 0.5) == 0.5
-    assert metrics.selection_rate(scores, 0.15) == 0.75
-    assert metrics.true_positive_rate(labels, scores, 0.5) == 0.5
-    assert math.isnan(metrics.true_positive_rate([0, 0], [0.1, 0.9], 0.5))

@@ -1,0 +1,41 @@
+"""What was measured of a candidate, as the gates take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bedplate.domain.calibration import Calibration
+from bedplate.domain.explanation import Explanation
+from bedplate.domain.inference_contract import Check
+from bedplate.domain.latency import Latency
+from bedplate.domain.leakage import Leakage
+from bedplate.domain.metrics import Estimate
+from bedplate.domain.residuals import Residuals
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured on the holdout. `difference` is candidate minus champion, None without a champion's model.
+
+    `segments` is column -> value -> metric -> figure; `fairness` is (column, metric, threshold, whether it is a ratio)
+    -> figure. What was not tried out is None.
+    """
+
+    metrics: Mapping[str, Estimate]
+    difference: Mapping[str, Estimate] | None
+    champion: str
+    segments: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
+    fairness: Mapping[tuple[str, str, float, bool], Estimate]
+    artifact_mb: float | None
+    source: str
+    is_champion: bool = False
+    """The candidate is the live release: it cannot be worse than itself."""
+    champion_is_constant: bool = False
+    """The live release is the fallback: it answers a constant, and there is nothing in it to explain."""
+    calibration: Calibration | None = None
+    residuals: Residuals | None = None
+    latency: Latency | None = None
+    inference: tuple[Check, ...] | None = None
+    explanation: Explanation | None = None
+    leakage: Leakage | None = None
