@@ -73,6 +73,7 @@ def evaluate(folder: Path) -> None:
     finally:
         for child in running.values():
             child.kill()
+            child.__exit__(None, None, None)
         if server:
             server.__exit__(None, None, None)
 

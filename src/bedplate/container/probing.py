@@ -27,6 +27,9 @@ ANSWER_S = 60.0
 _EVERY_S = 0.02
 _NOT_PASSED_ON = ("BEDPLATE_FALLBACK", "BEDPLATE_ANSWER_EDGES", "BEDPLATE_ENDPOINT")
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""One thread a request, as the local platform serves: a careful figure for an instance with more."""
+
 
 class DoesNotServe(Exception):
     """Why nothing could be asked: what the process said last."""
@@ -43,6 +46,7 @@ class Server:
             CONTAINER_ROOT: str(root),
             "SAGEMAKER_BIND_TO_PORT": str(self._port),
             "BEDPLATE_PARENT_PID": str(os.getpid()),
+            **dict.fromkeys(_THREADS, "1"),
         }
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(

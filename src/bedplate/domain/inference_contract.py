@@ -100,6 +100,8 @@ def checks(
 ) -> tuple[Check, ...]:
     """One check a kind, in order of first appearance. `probability` says that answers lie between 0 and 1."""
     first = predictions(answers[0]) if answers[0].status == 200 else None
+    if first is not None and len(first) != asked[0].rows:
+        first = None
     faults: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
     for case, answer in zip(asked, answers, strict=True):

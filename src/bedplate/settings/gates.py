@@ -131,7 +131,7 @@ class LatencyGate(Edge):
     batch_p50_ms: Positive | None = None
     batch_p99_ms: Positive | None = None
     batch_rows: int = Field(default=100, ge=2, le=10_000)
-    requests: int = Field(default=400, ge=20, le=20_000)
+    requests: int = Field(default=MIN_REQUESTS_FOR_P99, ge=20, le=20_000)
     """Requests with one row."""
     batches: int = Field(default=40, ge=20, le=20_000)
     """Requests with `batch_rows` rows."""

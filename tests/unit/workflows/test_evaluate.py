@@ -10,7 +10,7 @@ import pytest
 from bedplate import ports
 from bedplate.domain import evaluation
 from bedplate.errors import JobFailed, NotFound
-from bedplate.workflows.evaluate import Evaluated, evaluate, plan
+from bedplate.workflows.evaluate import Evaluated, evaluate, keep_page, plan
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
 from builders import a_package, a_platform, a_spec
@@ -94,7 +94,7 @@ def test_the_fallback_is_a_champion_that_answers_a_constant(at: FakePlatform) ->
     run(at)
     (request,) = at.jobs.processings.values()
     assert request.environment["BEDPLATE_FALLBACK"] == "0.2"
-    assert set(request.inputs) == {"candidate", "holdout"}
+    assert set(request.inputs) == {"candidate", "holdout", "spec"}
     assert request.command == ("python", "-m", "bedplate.container", "evaluate")
 
 
@@ -156,6 +156,27 @@ def test_changed_gates_are_judged_anew_without_a_second_job(at: FakePlatform) ->
     assert done.judgement is not None
     assert done.judgement.outcome == "FAIL"
     assert (metadata(at)["verdict"], len(at.jobs.processings), kinds(at)) == ("FAIL", 1, ["evaluated", "evaluated"])
+
+
+def test_gates_that_want_something_else_measured_start_another_job(at: FakePlatform) -> None:
+    run(at)
+    more = {"gates": {"thresholds": [{"metric": "auc", "min": 0.7}], "leakage": {}}}
+    at.specs["churn"] = a_spec(**more)
+    at.registry.held[ENDPOINT] = [a_package(1, metadata={**HOLDOUT, "data_uri": "s3://data/train.parquet"})]
+    done = run(at)
+    first, second = at.jobs.processings.values()
+    assert "training" not in first.inputs
+    assert second.inputs["training"][0] == "s3://data/train.parquet"
+    told = json.loads(at.objects.get(done.plan.spec_uri))
+    assert told["gates"]["leakage"]["max_single_feature"] == 0.95
+    assert done.judgement is not None
+    assert done.judgement.outcome == "NO_DATA", "the fake container tries nothing out, and that is no pass"
+
+
+def test_the_page_is_kept_beside_the_evaluation(at: FakePlatform) -> None:
+    planned = plan(at, "churn", 1)
+    keep_page(at, planned, "<html>")
+    assert at.objects.get(planned.evaluation_uri.replace(".json", ".html")) == b"<html>"
 
 
 def test_a_job_that_fails_is_told_and_tried_again_under_the_next_name(at: FakePlatform) -> None:
