@@ -123,6 +123,7 @@ serving = {
             execution_role_arn=identity.execution_role_arn,
             capture_bucket=storage.buckets["capture"],
             kms_key_arn=storage.key_arn,
+            alerts_topic_arn=alerts.topic_arn,
             tags=model_tags[model],
         ),
     )
@@ -143,6 +144,7 @@ monitoring = {
         ),
     )
     for model, spec in specs.items()
+    if spec.serving.mode != "serverless"  # of which SageMaker captures nothing to monitor
 }
 for model, spec in specs.items():
     Dashboard(
@@ -152,7 +154,7 @@ for model, spec in specs.items():
             region=settings.region,
             names=model_names[model],
             spec=spec,
-            alarms=[*serving[model].alarms, monitoring[model].alarm],
+            alarms=[*serving[model].alarms, *([monitoring[model].alarm] if model in monitoring else [])],
             alerts_topic_arn=alerts.topic_arn,
             tags=model_tags[model],
         ),

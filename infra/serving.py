@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -11,6 +12,7 @@ import pulumi_aws as aws
 from bedplate.domain.instances import has_local_disk
 from bedplate.domain.names import VARIANT, ModelNames
 from bedplate.settings import ModelSpec
+from bedplate.settings import Serving as ServingSettings
 
 SCALE_IN_COOLDOWN_S, SCALE_OUT_COOLDOWN_S = 300, 60
 LOG_RETENTION_DAYS = 90
@@ -25,6 +27,7 @@ class ServingArgs:
     execution_role_arn: pulumi.Input[str]
     capture_bucket: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str]
+    alerts_topic_arn: pulumi.Input[str]
     tags: Mapping[str, str]
 
 
@@ -49,7 +52,7 @@ class Serving(pulumi.ComponentResource):
             args.names.endpoint,
             name=args.names.endpoint,
             endpoint_config_name=config.name,
-            deployment_config=_deployment(args.spec, alarms),
+            deployment_config=None if args.spec.serving.mode == "serverless" else _deployment(args.spec, alarms),
             tags=args.tags,
             # Releases are the command line's: `up` must never undo a rollout or a rollback. Both are ignored,
             # for a changed deployment_config alone would call UpdateEndpoint with the config name of the state.
@@ -58,7 +61,8 @@ class Serving(pulumi.ComponentResource):
                 pulumi.ResourceOptions(ignore_changes=["endpointConfigName", "deploymentConfig"], depends_on=[logs]),
             ),
         )
-        self._autoscaling(args, endpoint)
+        if args.spec.serving.mode != "serverless":
+            self._autoscaling(args, endpoint)
         self.endpoint_name = endpoint.name
         self.alarms = alarms
         self.fallback_release = config.name
@@ -80,7 +84,7 @@ class Serving(pulumi.ComponentResource):
                     "BEDPLATE_FALLBACK": f"{args.spec.fallback:g}",
                 },
             },
-            enable_network_isolation=True,
+            enable_network_isolation=serving.mode != "serverless",  # SageMaker has it for instances only
             tags=args.tags,
             opts=self._child,
         )
@@ -90,12 +94,14 @@ class Serving(pulumi.ComponentResource):
                 {
                     "variant_name": VARIANT,
                     "model_name": model.name,
-                    "instance_type": serving.instance_type,
-                    "initial_instance_count": serving.instance_count,
                     "initial_variant_weight": 1,
+                    **_capacity(serving),
                 }
             ],
-            data_capture_config={
+            async_inference_config=_queue(args) if serving.mode == "async" else None,
+            data_capture_config=None
+            if serving.mode == "serverless"
+            else {
                 "enable_capture": True,
                 "initial_sampling_percentage": round(serving.capture_pct),
                 "destination_s3_uri": pulumi.Output.format(
@@ -108,7 +114,9 @@ class Serving(pulumi.ComponentResource):
                     "csv_content_types": ["text/csv"],
                 },
             },
-            kms_key_arn=None if has_local_disk(serving.instance_type) else args.kms_key_arn,
+            kms_key_arn=None
+            if serving.mode == "serverless" or has_local_disk(serving.instance_type)
+            else args.kms_key_arn,
             tags=args.tags,
             opts=self._child,
         )
@@ -164,21 +172,116 @@ class Serving(pulumi.ComponentResource):
             tags=args.tags,
             opts=self._child,
         )
+        on = {
+            "service_namespace": target.service_namespace,
+            "scalable_dimension": target.scalable_dimension,
+            "resource_id": target.resource_id,
+        }
+        if serving.mode == "async":
+            metric, goal = _backlog(args.names), serving.asynchronous.backlog_per_instance
+        else:
+            kind = "SageMakerVariantInvocationsPerInstance"
+            metric = {"predefined_metric_specification": {"predefined_metric_type": kind}}
+            goal = serving.invocations_per_instance
         aws.appautoscaling.Policy(
             args.names.endpoint,
-            name=f"{args.names.endpoint}-invocations",
+            name=f"{args.names.endpoint}-{'backlog' if serving.mode == 'async' else 'invocations'}",
             policy_type="TargetTrackingScaling",
-            service_namespace=target.service_namespace,
-            scalable_dimension=target.scalable_dimension,
-            resource_id=target.resource_id,
+            **on,
             target_tracking_scaling_policy_configuration={
-                "predefined_metric_specification": {"predefined_metric_type": "SageMakerVariantInvocationsPerInstance"},
-                "target_value": serving.invocations_per_instance,
+                **metric,
+                "target_value": goal,
                 "scale_in_cooldown": SCALE_IN_COOLDOWN_S,
                 "scale_out_cooldown": SCALE_OUT_COOLDOWN_S,
             },
             opts=self._child,
         )
+        if serving.min_instances == 0 or any(entry.min_instances == 0 for entry in serving.schedule):
+            self._wake_up(args, on)
+        for entry in serving.schedule:
+            aws.appautoscaling.ScheduledAction(
+                f"{args.names.endpoint}-{entry.name}",
+                name=f"{args.names.endpoint}-{entry.name}",
+                **on,
+                schedule=entry.at,
+                timezone=entry.timezone,
+                scalable_target_action={"min_capacity": entry.min_instances, "max_capacity": entry.max_instances},
+                opts=self._child,
+            )
+
+    def _wake_up(self, args: ServingArgs, on: Mapping[str, Any]) -> None:
+        """From zero instances there is no backlog per instance to track: whatever waits brings the first one."""
+        policy = aws.appautoscaling.Policy(
+            f"{args.names.endpoint}-wake-up",
+            name=f"{args.names.endpoint}-wake-up",
+            policy_type="StepScaling",
+            **on,
+            step_scaling_policy_configuration={
+                "adjustment_type": "ChangeInCapacity",
+                "metric_aggregation_type": "Average",
+                "cooldown": SCALE_IN_COOLDOWN_S,
+                "step_adjustments": [{"metric_interval_lower_bound": "0", "scaling_adjustment": 1}],
+            },
+            opts=self._child,
+        )
+        aws.cloudwatch.MetricAlarm(
+            args.names.backlog_alarm,
+            name=args.names.backlog_alarm,
+            alarm_description=f"Requests to {args.names.endpoint} wait, and it has no instance: brings the first one.",
+            namespace="AWS/SageMaker",
+            metric_name="HasBacklogWithoutCapacity",
+            dimensions={"EndpointName": args.names.endpoint},
+            statistic="Average",
+            period=60,
+            evaluation_periods=1,
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            treat_missing_data="notBreaching",
+            alarm_actions=[policy.arn],
+            tags=args.tags,
+            opts=self._child,
+        )
+
+
+def _capacity(serving: ServingSettings) -> dict[str, Any]:
+    """What a variant runs on, in the words of EndpointConfig."""
+    if serving.mode != "serverless":
+        return {"instance_type": serving.instance_type, "initial_instance_count": serving.instance_count}
+    wanted = serving.serverless
+    config = {"memory_size_in_mb": wanted.memory_mb, "max_concurrency": wanted.max_concurrency}
+    if wanted.provisioned_concurrency:
+        config["provisioned_concurrency"] = wanted.provisioned_concurrency
+    return {"serverless_config": config}
+
+
+def _queue(args: ServingArgs) -> aws.sagemaker.EndpointConfigurationAsyncInferenceConfigArgsDict:
+    wanted = args.spec.serving.asynchronous
+    topics = {
+        "success_topic": wanted.success_topic_arn,
+        "error_topic": args.alerts_topic_arn if wanted.notify_errors else None,
+    }
+    told = {key: arn for key, arn in topics.items() if arn}
+    place = pulumi.Output.format("s3://{0}/{1}", args.capture_bucket, args.names.async_prefix)
+    return {
+        "output_config": {
+            "s3_output_path": pulumi.Output.concat(place, "output"),
+            "s3_failure_path": pulumi.Output.concat(place, "failed"),
+            "kms_key_id": args.kms_key_arn,
+            **({"notification_config": told} if told else {}),
+        },
+        "client_config": {"max_concurrent_invocations_per_instance": wanted.max_concurrent_per_instance},
+    }
+
+
+def _backlog(names: ModelNames) -> dict[str, Any]:
+    return {
+        "customized_metric_specification": {
+            "metric_name": "ApproximateBacklogSizePerInstance",
+            "namespace": "AWS/SageMaker",
+            "dimensions": [{"name": "EndpointName", "value": names.endpoint}],
+            "statistic": "Average",
+        }
+    }
 
 
 def _deployment(

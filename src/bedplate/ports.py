@@ -150,6 +150,26 @@ class Registry(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class OnDemand:
+    """A serverless variant."""
+
+    memory_mb: int
+    max_concurrency: int
+    provisioned_concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Where an asynchronous endpoint puts its answers, and whom it tells."""
+
+    output_uri: str
+    failure_uri: str
+    max_concurrent_per_instance: int
+    success_topic_arn: str | None = None
+    error_topic_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseDraft:
     """Model and EndpointConfig of one release, both called `name`; creating an existing one again is no error."""
 
@@ -165,6 +185,10 @@ class ReleaseDraft:
     capture_pct: float
     tags: Mapping[str, str]
     kms_key_arn: str | None = None
+    on_demand: OnDemand | None = None
+    """Serverless: then instances and their number say nothing."""
+    queued: Queued | None = None
+    """Asynchronous."""
 
 
 @dataclass(frozen=True, slots=True)

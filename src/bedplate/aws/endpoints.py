@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bedplate.aws.async_invocation import ask, queued_config
 from bedplate.aws.errors import code_of, is_conflict, is_missing, translated
 from bedplate.aws.session import Session
 from bedplate.domain.instances import has_local_disk
@@ -24,6 +25,8 @@ class SageMakerEndpoints:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._queues: dict[str, str] = {}
+        """Asynchronous endpoints met so far, and where their answers go."""
 
     def observe(self, endpoint: str) -> EndpointState:
         """Raises NotFound for an endpoint that does not exist."""
@@ -60,23 +63,17 @@ class SageMakerEndpoints:
             ModelName=draft.name,
             PrimaryContainer=container,
             ExecutionRoleArn=draft.role_arn,
-            EnableNetworkIsolation=True,
+            EnableNetworkIsolation=draft.on_demand is None,  # which SageMaker does not offer serverless
             Tags=tags,
         )
         config: dict[str, Any] = {
             "EndpointConfigName": draft.name,
-            "ProductionVariants": [
-                {
-                    "VariantName": draft.variant,
-                    "ModelName": draft.name,
-                    "InstanceType": draft.instance_type,
-                    "InitialInstanceCount": draft.instance_count,
-                    "InitialVariantWeight": 1.0,
-                }
-            ],
+            "ProductionVariants": [_live_variant(draft)],
             "Tags": tags,
         }
-        self._create_config(draft, (draft.instance_type,), config)
+        if draft.queued:
+            config["AsyncInferenceConfig"] = queued_config(draft.queued, draft.kms_key_arn)
+        self._create_config(draft, () if draft.on_demand else (draft.instance_type,), config)
         return self.release(draft.name)
 
     def create_split(self, draft: SplitDraft) -> None:
@@ -143,6 +140,8 @@ class SageMakerEndpoints:
                     next_step="shift the weights first, then move all at once",
                 )
             guard = {}
+        elif self._is_serverless(release):
+            guard = {}  # such an endpoint knows no deployment policy: SageMaker changes it all at once
         self._change(doing, self._sagemaker.update_endpoint, EndpointName=endpoint, EndpointConfigName=release, **guard)
 
     def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
@@ -169,6 +168,8 @@ class SageMakerEndpoints:
         PlatformError when it fails (5xx)."""
         from botocore.exceptions import ClientError
 
+        if endpoint in self._queues:
+            return self._ask_queue(endpoint, body, content_type)
         extra = {k: v for k, v in (("InferenceId", inference_id), ("TargetVariant", variant)) if v}
         doing = f"Endpoint {endpoint} does not answer"
         with translated(doing, next_step="bedplate up"):
@@ -180,6 +181,8 @@ class SageMakerEndpoints:
             except ClientError as exc:
                 if code_of(exc) == "ModelError":
                     raise _container_said(exc, endpoint) from exc
+                if code_of(exc) in ("ValidationError", "ValidationException") and self._is_queue(endpoint):
+                    return self._ask_queue(endpoint, body, content_type)
                 raise
         attributes = custom_attributes(told.get("CustomAttributes", ""))
         return Answer(
@@ -189,6 +192,17 @@ class SageMakerEndpoints:
             release=attributes.get("release"),
             attributes=attributes,
         )
+
+    def _is_queue(self, endpoint: str) -> bool:
+        """Whether an endpoint is asynchronous: it refuses to be asked any other way."""
+        told = self._sagemaker.describe_endpoint(EndpointName=endpoint)
+        if told.get("AsyncInferenceConfig"):
+            self._queues[endpoint] = told["AsyncInferenceConfig"]["OutputConfig"]["S3OutputPath"]
+        return endpoint in self._queues
+
+    def _ask_queue(self, endpoint: str, body: bytes, content_type: str) -> Answer:
+        release = self.release(self.observe(endpoint).config).environment.get("BEDPLATE_RELEASE")
+        return ask(self._session, endpoint, self._queues[endpoint], body, content_type=content_type, release=release)
 
     @property
     def _sagemaker(self) -> Any:
@@ -204,12 +218,17 @@ class SageMakerEndpoints:
             new = self._sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         return {v["VariantName"] for v in live} == {v["VariantName"] for v in new}
 
+    def _is_serverless(self, config: str) -> bool:
+        with translated(f"There is no release {config}"):
+            told = self._sagemaker.describe_endpoint_config(EndpointConfigName=config)
+        return any(variant.get("ServerlessConfig") for variant in told["ProductionVariants"])
+
     def _create_config(
         self, draft: ReleaseDraft | SplitDraft, instance_types: Sequence[str], config: dict[str, Any]
     ) -> None:
         if draft.capture_pct > 0:
             config["DataCaptureConfig"] = _capture(draft)
-        if draft.kms_key_arn and not any(map(has_local_disk, instance_types)):
+        if draft.kms_key_arn and instance_types and not any(map(has_local_disk, instance_types)):
             config["KmsKeyId"] = draft.kms_key_arn
         self._once(
             f"Cannot create endpoint configuration {draft.name}", self._sagemaker.create_endpoint_config, **config
@@ -263,6 +282,20 @@ def _mirrored(variants: Sequence[Mapping[str, Any]], shadows: Sequence[Mapping[s
 
 def _weight(variant: Mapping[str, Any]) -> float:
     return float(variant.get("CurrentWeight", variant.get("DesiredWeight", 1.0)) or 0.0)
+
+
+def _live_variant(draft: ReleaseDraft) -> dict[str, Any]:
+    variant: dict[str, Any] = {
+        "VariantName": draft.variant,
+        "ModelName": draft.name,
+        "InitialVariantWeight": 1.0,
+    }
+    if draft.on_demand is None:
+        return {**variant, "InstanceType": draft.instance_type, "InitialInstanceCount": draft.instance_count}
+    config = {"MemorySizeInMB": draft.on_demand.memory_mb, "MaxConcurrency": draft.on_demand.max_concurrency}
+    if draft.on_demand.provisioned_concurrency:
+        config["ProvisionedConcurrency"] = draft.on_demand.provisioned_concurrency
+    return {**variant, "ServerlessConfig": config}
 
 
 def _variant(draft: VariantDraft) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _STAGES: tuple[tuple[str, Stage], ...] = (
     ("Host", "serving"),
     ("TimedStorage", "storage"),
     ("Endpoint", "serving"),
+    ("ServerlessInf", "serving"),
 )
 
 

@@ -154,7 +154,16 @@ class ModelNames:
         """
         return f"{release}-answers"
 
+    @property
+    def backlog_alarm(self) -> str:
+        """Something waits and no instance is there: brings the first one; tells nobody."""
+        return f"{self.base}-backlog"
+
     # S3 keys and prefixes, below the bucket named in each comment.
+    @property
+    def async_prefix(self) -> str:  # capture bucket: <prefix>{input,output,failed}/, kept as long as captured requests
+        return f"capture/{self.model}/async/"
+
     @property
     def datasets_prefix(self) -> str:  # data bucket: <prefix><data sha256[:16]>/{train,holdout}.parquet
         return f"datasets/{self.model}/"

@@ -72,6 +72,20 @@ _ONLY: dict[Component, dict[str, float]] = {
 }
 
 
+SERVERLESS_USD_PER_GB_S = 0.00002
+"""Serverless inference on demand, for each second that an answer takes and gigabyte that it has."""
+_SERVERLESS = "serverless."
+
+
+def serverless_type(memory_mb: int) -> str:
+    """What stands where an instance's type stands elsewhere.
+
+    >>> serverless_type(2048), hourly_usd(serverless_type(2048), "endpoint")
+    ('serverless.2048', 0.144)
+    """
+    return f"{_SERVERLESS}{memory_mb}"
+
+
 def hourly_usd(instance_type: str, component: Component) -> float | None:
     """On-demand USD for an hour of one instance; None for a type that this table does not know.
 
@@ -82,6 +96,9 @@ def hourly_usd(instance_type: str, component: Component) -> float | None:
     >>> hourly_usd("ml.t2.medium", "training") is None
     True
     """
+    if component == "endpoint" and instance_type.startswith(_SERVERLESS):
+        memory_gb = int(instance_type.removeprefix(_SERVERLESS)) / 1024
+        return round(memory_gb * SERVERLESS_USD_PER_GB_S * 3600, 6)
     return _EVERYWHERE.get(instance_type, _ONLY[component].get(instance_type))
 
 

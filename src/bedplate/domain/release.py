@@ -39,9 +39,17 @@ def content_hash(
             "instance_type": serving.instance_type,
             "instance_count": serving.instance_count,
             "capture_pct": serving.capture_pct,
+            **_mode(serving),
         },
     }
     return _sha(served)[:16]
+
+
+def _mode(serving: Serving) -> dict[str, Any]:
+    """What sets a serverless or asynchronous release apart; nothing for instances, whose releases keep their names."""
+    if serving.mode == "serverless":
+        return {"serverless": serving.serverless.model_dump()}
+    return {"asynchronous": serving.asynchronous.model_dump()} if serving.mode == "async" else {}
 
 
 def release_environment(

@@ -51,6 +51,8 @@ class Charge:
         """
         if self.usage_type == "storage":
             return "TimedStorage-ByteHrs"
+        if self.instance_type.startswith("serverless."):
+            return f"USE1-ServerlessInf:Mem-{self.instance_type.removeprefix('serverless.')}MB"
         return f"USE1-{_CODES[self.usage_type]}:{self.instance_type}"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-_INVOCATION = re.compile(r"^/endpoints/(?P<name>[^/]+)/invocations$")
+_INVOCATION = re.compile(r"^/endpoints/(?P<name>[^/]+)/(?P<queued>async-)?invocations$")
 _READS = ("Get", "List", "Describe", "Head", "Query", "Search", "Batch", "Simulate", "Select", "Scan", "Validate")
 _CHUNK = 1 << 20
 
@@ -68,8 +68,9 @@ class Gateway:
 
         invocation = _INVOCATION.match(path)
         if invocation:
-            body = self._invoke(invocation["name"], environ, remember)
-            label = f"sagemaker-runtime InvokeEndpoint {invocation['name']}"
+            queued = bool(invocation["queued"])
+            body = self._invoke(invocation["name"], environ, remember, queued=queued)
+            label = f"sagemaker-runtime InvokeEndpoint{'Async' if queued else ''} {invocation['name']}"
         else:
             body, label = self._answer(environ, remember)
             if label.startswith("s3 "):
@@ -183,7 +184,7 @@ class Gateway:
                 return [body]
             self._platform.pause(0.1)
 
-    def _invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _invoke(self, name: str, environ: Environ, start_response: StartResponse, *, queued: bool) -> Iterable[bytes]:
         record = self._platform.record("endpoint", name)
         if record is None:
             message = f"Endpoint {name} of account {self._platform.account_id} not found."
@@ -195,7 +196,8 @@ class Gateway:
         if "CONTENT_TYPE" in environ:
             headers["content-type"] = environ["CONTENT_TYPE"]
         try:
-            answer = self._platform.hooks.invoke(name, body, headers)
+            hooks = self._platform.hooks
+            answer = hooks.enqueue(name, headers) if queued else hooks.invoke(name, body, headers)
         except Exception as exc:  # a fault of the runtime must look like a fault of the service
             self._platform.log(traceback.format_exc().rstrip())
             return _error(environ, start_response, 500, "InternalFailure", f"{type(exc).__name__}: {exc}")

@@ -64,6 +64,7 @@ class Hooks:
     schedule_changed                       created, updated, started or stopped
     schedule_deleted                       the record is gone (name)
     invoke                                 name, body, request headers (lower-case names) -> Answer
+    enqueue                                name, request headers -> Answer: InvokeEndpointAsync; the work is done later
     flush                                  write what waits to be written: captured requests, metrics. Call it without
                                            the lock, before a list of objects or a read of metrics; it costs nothing
                                            when nothing waits (without it, they are there within about 0.2 s)
@@ -82,6 +83,7 @@ class Hooks:
     schedule_changed: Callable[[Record], None] = _nothing
     schedule_deleted: Callable[[str], None] = _nothing
     invoke: Callable[[str, bytes, Mapping[str, str]], Answer] = _no_runtime
+    enqueue: Callable[[str, Mapping[str, str]], Answer] = _no_runtime
     flush: Callable[[], None] = _nothing
     restore: Callable[[], None] = _nothing
     shutdown: Callable[[], None] = _nothing

@@ -33,7 +33,7 @@ from bedplate.settings.holding import Audit, PrivacyRetention, Registry, Storage
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
 from bedplate.settings.outputs import PlatformOutputs
-from bedplate.settings.serving import Experiment, Rollout, Serving, Slo
+from bedplate.settings.serving import Asynchronous, Experiment, Rollout, ScheduledScaling, Serverless, Serving, Slo
 from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
 from bedplate.settings.types import Edge, Email, Name, Pct, Usd
@@ -41,6 +41,7 @@ from bedplate.settings.watching import Monitor, Retraining
 
 __all__ = [
     "Alerts",
+    "Asynchronous",
     "Audit",
     "Budget",
     "CalibrationGate",
@@ -70,7 +71,9 @@ __all__ = [
     "ResidualGate",
     "Retraining",
     "Rollout",
+    "ScheduledScaling",
     "SegmentGate",
+    "Serverless",
     "Serving",
     "Slo",
     "StackSettings",

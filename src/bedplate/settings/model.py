@@ -52,7 +52,14 @@ class ModelSpec(Edge):
             if column not in self.data.columns:
                 where = ".".join(part for part in key.split(".")[:2])
                 clashes.append((f"{where} names {column!r}, which is no column of data.columns", key, "data.columns"))
-        if self.rollout.strategy in ("canary", "linear") and self.serving.instance_count < 2:
+        if self.serving.mode == "serverless":
+            if self.rollout.strategy != "all-at-once":
+                said = (
+                    f"rollout.strategy {self.rollout.strategy!r} shifts traffic between instances, and serving.mode "
+                    "'serverless' has none: SageMaker changes such an endpoint all at once"
+                )
+                clashes.append((said, "rollout.strategy", "serving.mode"))
+        elif self.rollout.strategy in ("canary", "linear") and self.serving.instance_count < 2:
             said = (
                 f"rollout.strategy {self.rollout.strategy!r} shifts part of the capacity, so "
                 f"serving.instance_count must be at least 2 (it is {self.serving.instance_count})"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge, Pct
+from bedplate.settings.types import Edge, Pct, refuse
+
+SERVERLESS_UNUSED = ("instance_type", "instance_count", "min_instances", "max_instances", "invocations_per_instance")
+"""Keys that say something of instances, which a serverless endpoint does not have."""
 
 
 class Slo(Edge):
@@ -14,25 +17,121 @@ class Slo(Edge):
     max_error_pct: Pct = 1.0
 
 
-class Serving(Edge):
-    entry_point: str = "inference.py"
-    instance_type: str = Field(default="ml.m5.large", pattern=r"^ml\.")
-    instance_count: int = Field(default=2, ge=1)
-    min_instances: int = Field(default=2, ge=1)
-    max_instances: int = Field(default=4, ge=1)
-    invocations_per_instance: float = Field(default=1000, gt=0)
-    """Target of autoscaling: invocations per instance and minute."""
-    capture_pct: Pct = 100
-    slo: Slo = Slo()
+class Serverless(Edge):
+    """`mode: serverless`: no instances, no cost while nobody asks, and a cold start for who asks first."""
+
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
+    max_concurrency: int = Field(default=20, ge=1, le=200)
+    """Requests that are answered at once; further ones are throttled. The account has a limit of its own."""
+    provisioned_concurrency: int | None = Field(default=None, ge=1, le=200)
+    """So many are kept warm, and are paid for by the hour."""
 
     @model_validator(mode="after")
-    def counts_in_order(self) -> Serving:
-        if not self.min_instances <= self.instance_count <= self.max_instances:
+    def provisioned_fits_in(self) -> Serverless:
+        if self.provisioned_concurrency and self.provisioned_concurrency > self.max_concurrency:
             raise ValueError(
-                f"min_instances <= instance_count <= max_instances expected, "
-                f"found {self.min_instances}, {self.instance_count}, {self.max_instances}"
+                f"provisioned_concurrency {self.provisioned_concurrency} is above max_concurrency "
+                f"{self.max_concurrency}: what is kept warm can never be used"
             )
         return self
+
+
+class Asynchronous(Edge):
+    """`mode: async`: requests wait in a queue, read from S3 and answered to S3; instances may go to zero."""
+
+    max_concurrent_per_instance: int = Field(default=4, ge=1, le=1000)
+    backlog_per_instance: float = Field(default=5, gt=0)
+    """Target of autoscaling: requests that wait, per instance."""
+    notify_errors: bool = True
+    """A request that failed is told to the alerts topic."""
+    success_topic_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:")
+    """A topic of yours that hears of every answer; its name begins with the environment's prefix."""
+
+
+class ScheduledScaling(Edge):
+    """Other bounds of autoscaling from a time on, until the next entry."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    at: str = Field(pattern=r"^(cron|rate|at)\(.+\)$")
+    """Application Auto Scaling's expression, e.g. `cron(0 7 ? * MON-FRI *)`."""
+    timezone: str = "UTC"
+    min_instances: int = Field(ge=0)
+    max_instances: int = Field(ge=0)
+
+
+class Serving(Edge):
+    entry_point: str = "inference.py"
+    mode: Literal["instance", "serverless", "async"] = "instance"
+    """SageMaker cannot turn one into another: changing it means a new endpoint."""
+    instance_type: str = Field(default="ml.m5.large", pattern=r"^ml\.")
+    instance_count: int = Field(default=2, ge=1)
+    min_instances: int = Field(default=2, ge=0)
+    """0, none while nothing waits, only where `mode` is async."""
+    max_instances: int = Field(default=4, ge=1)
+    invocations_per_instance: float = Field(default=1000, gt=0)
+    """Target of autoscaling where `mode` is instance: invocations per instance and minute."""
+    serverless: Serverless = Serverless()
+    asynchronous: Asynchronous = Asynchronous()
+    schedule: tuple[ScheduledScaling, ...] = ()
+    """Bounds of autoscaling by the clock: more before the morning, fewer at night."""
+    capture_pct: Pct = 100
+    """Share of requests that are captured; 0 where `mode` is serverless, which SageMaker does not capture."""
+    slo: Slo = Slo()
+
+    @model_validator(mode="before")
+    @classmethod
+    def serverless_captures_nothing(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("mode") == "serverless" and "capture_pct" not in data:
+            return {**data, "capture_pct": 0}
+        return data
+
+    @model_validator(mode="after")
+    def keys_fit_the_mode(self) -> Serving:
+        clashes: list[tuple[str, ...]] = [
+            (
+                f"min_instances <= instance_count <= max_instances expected, "
+                f"found {self.min_instances}, {self.instance_count}, {self.max_instances}",
+                "instance_count",
+            )
+        ]
+        if self.min_instances <= self.instance_count <= self.max_instances:
+            clashes = []
+        fields = type(self).model_fields
+        if self.mode == "serverless":
+            clashes += [
+                (f"{key} is of instances, and mode 'serverless' has none", key, "mode")
+                for key in SERVERLESS_UNUSED
+                if getattr(self, key) != fields[key].default
+            ]
+            if self.capture_pct:
+                said = "SageMaker captures nothing of serverless endpoints: capture_pct 0 expected with this mode"
+                clashes.append((said, "capture_pct", "mode"))
+            if self.schedule:
+                clashes.append(("a serverless endpoint has no instances to schedule", "schedule", "mode"))
+        elif self.serverless != Serverless():
+            clashes.append((f"serverless is set, and mode is {self.mode!r}", "serverless", "mode"))
+        if self.mode != "async":
+            if self.asynchronous != Asynchronous():
+                clashes.append((f"asynchronous is set, and mode is {self.mode!r}", "asynchronous", "mode"))
+            if self.min_instances == 0:
+                said = "min_instances 0 is possible only where mode is 'async': SageMaker keeps one instance otherwise"
+                clashes.append((said, "min_instances", "mode"))
+        clashes += self._schedule_clashes()
+        refuse(clashes)
+        return self
+
+    def _schedule_clashes(self) -> list[tuple[str, ...]]:
+        clashes: list[tuple[str, ...]] = []
+        for at, entry in enumerate(self.schedule):
+            key = f"schedule.{at}.min_instances"
+            if entry.min_instances > entry.max_instances:
+                said = f"{entry.name}: min_instances {entry.min_instances} is above max_instances {entry.max_instances}"
+                clashes.append((said, key, f"schedule.{at}.max_instances"))
+            if entry.min_instances == 0 and self.mode != "async":
+                clashes.append((f"{entry.name}: none at all is possible only where mode is 'async'", key, "mode"))
+        if len({entry.name for entry in self.schedule}) < len(self.schedule):
+            clashes.append(("every entry of schedule needs a name of its own", "schedule"))
+        return clashes
 
 
 class Experiment(Edge):

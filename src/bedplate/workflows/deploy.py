@@ -197,6 +197,11 @@ def live_content(platform: Platform, seen: Observed) -> str | None:
 
 def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: str, *, guarded: bool) -> Way:
     strategy = request.strategy or spec.rollout.shift
+    if strategy != "all-at-once" and spec.serving.mode == "serverless":
+        raise UsageError(
+            f"--strategy {strategy} shifts traffic between instances, and {spec.name} is serverless",
+            next_step=f"bedplate deploy {spec.name} --strategy all-at-once",
+        )
     if strategy != "all-at-once" and spec.serving.instance_count < 2:
         raise UsageError(
             f"--strategy {strategy} shifts part of the capacity, and {spec.name} has one instance",
@@ -250,6 +255,29 @@ def release_draft(
             cost_center=platform.settings.cost_center,
         ),
         kms_key_arn=outputs.kms_key_arn,
+        on_demand=_on_demand(spec),
+        queued=_queued(platform, spec),
+    )
+
+
+def _on_demand(spec: ModelSpec) -> ports.OnDemand | None:
+    wanted = spec.serving.serverless
+    if spec.serving.mode != "serverless":
+        return None
+    return ports.OnDemand(wanted.memory_mb, wanted.max_concurrency, wanted.provisioned_concurrency)
+
+
+def _queued(platform: Platform, spec: ModelSpec) -> ports.Queued | None:
+    wanted = spec.serving.asynchronous
+    if spec.serving.mode != "async":
+        return None
+    prefix = f"s3://{platform.outputs.capture_bucket}/{platform.names(spec.name).async_prefix}"
+    return ports.Queued(
+        output_uri=f"{prefix}output",
+        failure_uri=f"{prefix}failed",
+        max_concurrent_per_instance=wanted.max_concurrent_per_instance,
+        success_topic_arn=wanted.success_topic_arn,
+        error_topic_arn=platform.outputs.alerts_topic_arn if wanted.notify_errors else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .cases import Case, Ground
+from .cases import GROUND_VARIANT, Case, Ground
 
 
 def _action(g: Ground) -> dict[str, Any]:
@@ -44,6 +44,62 @@ def _impact(usd: str) -> dict[str, Any]:
 
 
 CASES: tuple[Case, ...] = (
+    Case(
+        "aws:appautoscaling/scheduledAction:ScheduledAction",
+        lambda g: {
+            **GROUND_VARIANT,
+            "name": "case-morning",
+            "schedule": "cron(0 7 ? * MON-FRI *)",
+            "timezone": "UTC",
+            "scalableTargetAction": {"minCapacity": 3, "maxCapacity": 6},
+        },
+        lambda g: {"schedule": "cron(0 6 ? * MON-FRI *)", "scalableTargetAction": {"minCapacity": 2, "maxCapacity": 6}},
+        {"name": "another", "resourceId": "another"},
+    ),
+    Case(
+        "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        lambda g: {
+            "name": "case-serverless",
+            "productionVariants": [
+                {
+                    "variantName": "live",
+                    "modelName": g["model"],
+                    "initialVariantWeight": 1,
+                    "serverlessConfig": {"memorySizeInMb": 2048, "maxConcurrency": 5},
+                }
+            ],
+        },
+        None,
+        {"productionVariants": []},
+        tags=True,
+    ),
+    Case(
+        "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        lambda g: {
+            "name": "case-async",
+            "productionVariants": [
+                {
+                    "variantName": "live",
+                    "modelName": g["model"],
+                    "initialVariantWeight": 1,
+                    "instanceType": "ml.m5.large",
+                    "initialInstanceCount": 1,
+                }
+            ],
+            "asyncInferenceConfig": {
+                "outputConfig": {
+                    "s3OutputPath": "s3://ground/out",
+                    "s3FailurePath": "s3://ground/failed",
+                    "kmsKeyId": g["key"],
+                    "notificationConfig": {"errorTopic": g["topic"]},
+                },
+                "clientConfig": {"maxConcurrentInvocationsPerInstance": 4},
+            },
+        },
+        None,
+        {"asyncInferenceConfig": {}},
+        tags=True,
+    ),
     Case(
         "aws:budgets/budget:Budget",
         lambda g: {

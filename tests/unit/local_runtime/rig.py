@@ -17,11 +17,18 @@ ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 class Rig:
     """One runtime; `again` is the same platform after it was killed and started again."""
 
-    def __init__(self, world: World, container: Sequence[str], slots: int = 2) -> None:
+    def __init__(self, world: World, container: Sequence[str], slots: int = 2, serverless_idle_s: float = 60.0) -> None:
         self.world = world
         self.hooks = Hooks()
         self._container = container
-        self.runtime = attach(self.hooks, world, container=container, slots=slots, background=False)
+        self.runtime = attach(
+            self.hooks,
+            world,
+            container=container,
+            slots=slots,
+            background=False,
+            serverless_idle_s=serverless_idle_s,
+        )
 
     def close(self) -> None:
         self.hooks.shutdown()

@@ -133,6 +133,7 @@ def endpoint_view(config: Mapping[str, Any], deployment: Mapping[str, Any] | Non
         }
         if capture
         else None,
+        "AsyncInferenceConfig": copy.deepcopy(config.get("AsyncInferenceConfig")),
         "LastDeploymentConfig": copy.deepcopy(dict(deployment)) if deployment else None,
     }
 

@@ -15,8 +15,9 @@ from bedplate.local.runtime.jobs import SLOTS, Bench
 from bedplate.local.runtime.metering import Meter
 from bedplate.local.runtime.outbox import Outbox
 from bedplate.local.runtime.processing import Processing
+from bedplate.local.runtime.queueing import Queue
 from bedplate.local.runtime.schedules import Schedules
-from bedplate.local.runtime.serving import ServingPool, serve_here
+from bedplate.local.runtime.serving import SERVERLESS_IDLE_S, ServingPool, serve_here
 from bedplate.local.runtime.training import Training
 
 _SEED = 20130101
@@ -26,7 +27,14 @@ class Runtime:
     """Everything that runs on one platform."""
 
     def __init__(
-        self, services: Services, *, container: Sequence[str], rng: random.Random, slots: int, background: bool
+        self,
+        services: Services,
+        *,
+        container: Sequence[str],
+        rng: random.Random,
+        slots: int,
+        background: bool,
+        serverless_idle_s: float,
     ) -> None:
         folder = services.state_dir / "runtime"
         shutil.rmtree(folder, ignore_errors=True)  # of a platform that was killed; its processes died with it
@@ -34,13 +42,16 @@ class Runtime:
         self._services = services
         self.outbox = Outbox(services)
         self.meter = Meter(services)
-        self.pool = ServingPool(services, self.outbox, container, folder / "models")
+        self.pool = ServingPool(
+            services, self.outbox, container, folder / "models", serverless_idle_s=serverless_idle_s
+        )
         jobs = (services, Bench(slots), self.outbox, self.meter, container, folder / "jobs")
         self._bench = jobs[1]
         self.training = Training(*jobs)
         self.processing = Processing(*jobs)
         self.schedules = Schedules(services, self.processing, flush=self.outbox.flush, background=background)
         self.invoker = Invoker(services, self.outbox, self._traffic_of, rng)
+        self.queue = Queue(services, self.outbox, self.invoker.answer)
         self._endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
 
@@ -56,6 +67,7 @@ class Runtime:
         hooks.schedule_changed = self.schedules.changed
         hooks.schedule_deleted = self.schedules.deleted
         hooks.invoke = self.invoke
+        hooks.enqueue = self.queue.enqueue
         hooks.flush = self.outbox.flush
         hooks.restore = self.restore
         hooks.shutdown = self.shutdown
@@ -98,6 +110,7 @@ class Runtime:
         for name in self._bench.close():
             kind, _, job = name.partition("/")
             (self.training if kind == "training" else self.processing).interrupted(job)
+        self.queue.close()
         self.invoker.close()
         self.pool.close()
         self.meter.close()
@@ -127,11 +140,13 @@ def attach(
     rng: random.Random | None = None,
     slots: int = SLOTS,
     background: bool = True,
+    serverless_idle_s: float = SERVERLESS_IDLE_S,
 ) -> Runtime:
     """Make the runtime and hook it up. Nothing runs before `restore` or another hook is called.
 
     `container` is the command of the image's entry points (`python -m bedplate.container`), `rng` chooses variants and
-    samples, `slots` is how many jobs run at once; without `background` schedules run only when asked to.
+    samples, `slots` is how many jobs run at once; without `background` schedules run only when asked to. A serverless
+    variant sleeps after `serverless_idle_s` without a request.
     """
     runtime = Runtime(
         services,
@@ -139,6 +154,7 @@ def attach(
         rng=rng or random.Random(_SEED),
         slots=slots,
         background=background,
+        serverless_idle_s=serverless_idle_s,
     )
     runtime.hook(hooks)
     return runtime

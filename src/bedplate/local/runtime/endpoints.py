@@ -248,6 +248,8 @@ class Endpoint:
         if record is None:
             return
         for variant in (*fleet.variants, *fleet.shadows):
+            if variant.memory_mb:
+                continue  # serverless: paid for by the request, see the invoker
             key = (self._name, fleet.serial, variant.name)
             self._meter.stop(key)
             self._meter.start(key, record["EndpointArn"], "endpoint", variant.instance_type, variant.instances)

@@ -28,6 +28,8 @@ class Variant:
     instances: int
     instance_type: str
     shadow: bool = False
+    memory_mb: int = 0
+    """Of a serverless variant; 0 for instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Fleet:
     shadows: tuple[Variant, ...]
     capture: CaptureSettings | None
     started_at: float
+    queued: bool = False
+    """Asynchronous: its requests come from the queue."""
     serial: int = field(default_factory=itertools.count(1).__next__)
 
     @property
@@ -82,6 +86,7 @@ def assemble(services: Services, pool: ServingPool, endpoint: str, config_name: 
         shadows=tuple(v for v in taken if v.shadow),
         capture=capture_settings(config.get("DataCaptureConfig")),
         started_at=services.now(),
+        queued=bool(config.get("AsyncInferenceConfig")),
     )
 
 
@@ -182,13 +187,15 @@ def _variant(
     if not entry.get("ModelName"):
         raise CannotServe(f"Variant {name} names no model; the local platform serves models, not inference components.")
     source = source_of(services, entry["ModelName"])
+    serverless = entry.get("ServerlessConfig") or {}
     timeout_s = float(entry.get("ContainerStartupHealthCheckTimeoutInSeconds") or READY_TIMEOUT_S)
     return Variant(
         name=name,
-        process=pool.acquire(endpoint, name, source, ready_timeout_s=timeout_s),
+        process=pool.acquire(endpoint, name, source, ready_timeout_s=timeout_s, serverless=bool(serverless)),
         source=source,
         weight=float(entry.get("InitialVariantWeight", 1.0)),
         instances=int(entry.get("InitialInstanceCount") or 1),
         instance_type=entry.get("InstanceType") or "",
         shadow=shadow,
+        memory_mb=int(serverless.get("MemorySizeInMB") or 0),
     )

@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from bedplate.local.hooks import Answer, Services
+from bedplate.domain.prices import serverless_type
+from bedplate.local.hooks import Answer, Services, Usage
 from bedplate.local.runtime.capture import Exchange, captured
 from bedplate.local.runtime.fleet import Target, Traffic
 from bedplate.local.runtime.outbox import Metric, Outbox
@@ -45,6 +46,14 @@ class Invoker:
         self._shadows.shutdown(wait=False, cancel_futures=True)
 
     def invoke(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """InvokeEndpoint, which an asynchronous endpoint refuses."""
+        traffic = self._traffic_of(endpoint)
+        if traffic is not None and any(fleet.queued for fleet, _ in traffic.fleets):
+            message = f"Endpoint {endpoint} is asynchronous: it is asked by InvokeEndpointAsync."
+            return refusal(400, "ValidationError", message)
+        return self.answer(endpoint, body, headers)
+
+    def answer(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         began = time.perf_counter()
         moment = self._services.now()
         traffic = self._traffic_of(endpoint)
@@ -146,7 +155,24 @@ class Invoker:
             ("ModelLatency", model_s * 1e6, "Microseconds"),
             ("OverheadLatency", max(0.0, overhead_s) * 1e6, "Microseconds"),
         )
+        if target.variant.memory_mb and reply is not None:
+            self._charge(target, model_s)
         self._outbox.put(*(Metric(NAMESPACE, name, dims, value, unit, moment) for name, value, unit in values))
+
+    def _charge(self, target: Target, model_s: float) -> None:
+        """Serverless: the time that the answer took, in the memory that it had."""
+        services = self._services
+        arn = f"arn:aws:sagemaker:{services.region}:{services.account_id}:endpoint/{target.fleet.endpoint}"
+        services.charge(
+            Usage(
+                resource_arn=arn,
+                usage_type="endpoint",
+                started_at=services.now(),
+                instance_type=serverless_type(target.variant.memory_mb),
+                seconds=model_s,
+                tags=services.tags(arn),
+            )
+        )
 
     def _model_error(self, target: Target, reply: Reply) -> Answer:
         side = "client" if 400 <= reply.status < 500 else "server"

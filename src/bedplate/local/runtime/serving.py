@@ -28,6 +28,8 @@ READY_TIMEOUT_S = 120.0
 PING_EVERY_S = 0.03
 _RESTART_S = (0.2, 1.0, 5.0, 15.0, 30.0)
 _STEADY_S = 60.0
+SERVERLESS_IDLE_S = 60.0
+"""After so long without a request a serverless variant's process ends; AWS does not say how long it keeps one."""
 _IDLE = 2
 _KEEP_ALIVE_S = 4.0
 """Below the 5 s after which uvicorn closes an idle connection."""
@@ -50,7 +52,11 @@ class Refused(NoReply):
 
 
 class ServingProcess:
-    """States: starting, ready, after a crash starting again; failed when its first start comes to nothing; stopped."""
+    """States: starting, ready, after a crash starting again; failed when its first start comes to nothing; stopped.
+
+    With `idle_s` it is a serverless variant's: asleep, without a process, after so long without a request, until the
+    next one, which pays for the cold start.
+    """
 
     def __init__(
         self,
@@ -62,7 +68,11 @@ class ServingProcess:
         services: Services,
         outbox: Outbox,
         ready_timeout_s: float = READY_TIMEOUT_S,
+        idle_s: float | None = None,
     ) -> None:
+        self._idle_s = idle_s
+        self._used_at = time.monotonic()
+        self._under_way = 0
         self._command = command
         self._root = root
         self._env = env
@@ -95,14 +105,30 @@ class ServingProcess:
 
     def await_ready(self, timeout_s: float | None = None) -> bool:
         """Whether it answers; waits while it starts."""
+        self._used_at = time.monotonic()
         if self._state == "ready":
             return True
         with self._changed:
+            if self._state == "asleep":
+                self._state = "starting"
+                self._changed.notify_all()
             self._changed.wait_for(lambda: self._state != "starting", timeout_s)
         return self._state == "ready"
 
     def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """One request over a connection that is kept. Raises NoReply, or Refused when it went nowhere."""
+        with self._changed:
+            if self._state == "asleep":
+                raise Refused("The container sleeps.")
+            self._under_way += 1
+        try:
+            return self._ask(method, path, body, headers)
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._used_at = time.monotonic()
+
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         connection = self._connection()
         try:
             connection.request(method, path, body, dict(headers))
@@ -171,6 +197,10 @@ class ServingProcess:
             if fault is None:
                 came_up = True
                 self._become("ready")
+                if self._idle_s is not None and self._slept(child, self._idle_s):
+                    if self._stopping.is_set():
+                        return
+                    continue
                 child.wait()
             elif not came_up and not self._stopping.is_set():
                 child.kill()
@@ -185,6 +215,24 @@ class ServingProcess:
             pause_s = _RESTART_S[min(crashes, len(_RESTART_S)) - 1] if crashes else 0.0
             self._say(f"the serving process ended with exit code {child.wait(5)}; it is started again")
             self._stopping.wait(pause_s)
+
+    def _slept(self, child: Child, idle_s: float) -> bool:
+        """Whether nobody asked for so long that the process was ended, and then somebody did; False when it died."""
+        while child.wait(min(0.5, idle_s / 2)) is None:
+            with self._changed:
+                unused_s = time.monotonic() - self._used_at
+                if self._under_way or unused_s < idle_s or self._state != "ready":
+                    continue
+                self._state = "asleep"
+            child.stop(2.0)
+            self._say(f"nobody asked for {idle_s:g} s: the container is gone until somebody does")
+            with self._changed:
+                while self._state == "asleep" and not self._stopping.is_set():
+                    self._changed.wait(1.0)
+            while self._connections:
+                self._connections.pop()[0].close()
+            return True
+        return False
 
     def _start(self) -> Child:
         self._port = _free_port()
@@ -234,8 +282,16 @@ class ServingPool:
     uses any more stay warm, so that going back to the release before is a matter of milliseconds."""
 
     def __init__(
-        self, services: Services, outbox: Outbox, container: Sequence[str], folder: Path, *, idle: int = _IDLE
+        self,
+        services: Services,
+        outbox: Outbox,
+        container: Sequence[str],
+        folder: Path,
+        *,
+        idle: int = _IDLE,
+        serverless_idle_s: float = SERVERLESS_IDLE_S,
     ) -> None:
+        self._serverless_idle_s = serverless_idle_s
         self._services = services
         self._outbox = outbox
         self._command = [*container, "serve"]
@@ -247,7 +303,9 @@ class ServingPool:
         self._idle: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._closed = False
 
-    def acquire(self, endpoint: str, variant: str, source: ModelSource, *, ready_timeout_s: float) -> ServingProcess:
+    def acquire(
+        self, endpoint: str, variant: str, source: ModelSource, *, ready_timeout_s: float, serverless: bool = False
+    ) -> ServingProcess:
         """Its process, started when there is none. Raises CannotServe when the artifact cannot be unpacked."""
         key = (endpoint, variant, source.digest)
         with self._lock:
@@ -258,7 +316,8 @@ class ServingPool:
                 self._forget(key)
                 found = None
             if found is None:
-                found = (self._begin(endpoint, variant, source, ready_timeout_s), source)
+                idle_s = self._serverless_idle_s if serverless else None
+                found = (self._begin(endpoint, variant, source, ready_timeout_s, idle_s), source)
                 self._processes[key] = found
             self._users[key] = self._users.get(key, 0) + 1
             self._idle.pop(key, None)
@@ -292,7 +351,9 @@ class ServingPool:
             for process, _ in self._processes.values():
                 process.kill()
 
-    def _begin(self, endpoint: str, variant: str, source: ModelSource, ready_timeout_s: float) -> ServingProcess:
+    def _begin(
+        self, endpoint: str, variant: str, source: ModelSource, ready_timeout_s: float, idle_s: float | None
+    ) -> ServingProcess:
         root = self._shelf.take(source)
         return ServingProcess(
             self._command,
@@ -302,6 +363,7 @@ class ServingPool:
             services=self._services,
             outbox=self._outbox,
             ready_timeout_s=ready_timeout_s,
+            idle_s=idle_s,
         )
 
     def _forget(self, key: tuple[str, str, str]) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from bedplate.engine.provider.kind import Kind
-from bedplate.engine.provider.tables import access, alerting, models, money, recording, storage
+from bedplate.engine.provider.tables import access, alerting, models, money, recording, scaling, storage
 from bedplate.errors import UsageError
 
-KINDS: dict[str, Kind] = {
-    kind.type: kind for rows in (storage, access, models, alerting, money, recording) for kind in rows.KINDS
-}
+ROOMS = (
+    storage,
+    access,
+    models,
+    alerting,
+    money,
+    recording,
+    scaling,
+)
+KINDS: dict[str, Kind] = {kind.type: kind for rows in ROOMS for kind in rows.KINDS}
 
 
 def kind_of(type: str) -> Kind:
