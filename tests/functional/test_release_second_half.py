@@ -168,6 +168,50 @@ def test_a_rollout_in_flight_is_undone_by_a_rollback(first_live: Stage) -> None:
     assert first_live.run("ledger", "verify").code == 0
 
 
+def test_a_shadow_sees_every_request_answers_none_and_takes_over_when_it_agrees(first_live: Stage) -> None:
+    side_by_side(first_live, min_answers=100)
+    with Customers(first_live):
+        told = first_live.run("deploy", "churn:2", "--strategy", "shadow", "--json")
+        assert told.code == 0, told.err
+        assert (told.json["phase"], told.json["verdict"]) == ("passed", "PASS")
+        assert told.json["facts"]["agreement_pct"] >= 90
+        assert {answering(first_live) for _ in range(5)} == {"1"}
+        promoted = first_live.run("rollout", "promote", "churn", "--json")
+    assert promoted.code == 0, promoted.err
+    assert promoted.json["phase"] == "promoted"
+    assert answering(first_live) == "2"
+    shown = first_live.run("rollout", "history", "churn", "--json").json
+    assert (shown[0]["strategy"], shown[0]["phase"], shown[0]["verdict"]) == ("shadow", "promoted", "PASS")
+    assert first_live.run("ledger", "verify").code == 0
+
+
+def test_a_shadow_that_disagrees_never_gets_traffic(first_live: Stage) -> None:
+    side_by_side(first_live, min_answers=100)
+    with Customers(first_live):
+        told = first_live.run("deploy", "churn:3", "--strategy", "shadow")
+    assert told.code == 3, told.err
+    assert "decisions agree" in told.err
+    assert answering(first_live) == "1"
+
+
+def test_an_ab_test_divides_the_traffic_until_a_rollback_ends_it(first_live: Stage) -> None:
+    side_by_side(first_live, min_answers=100)
+    assert first_live.run("deploy", "churn:2", "--strategy", "ab", "--no-wait").code == 0
+    settled(first_live)
+    assert first_live.run("rollout", "tick", "churn", "--json").json["phase"] == "splitting"
+    assert {answering(first_live) for _ in range(40)} == {"1", "2"}
+    shown = first_live.run("rollout", "status", "churn", "--json").json[0]
+    assert (shown["open"]["phase"], shown["weights"]) == ("splitting", {"live": 0.5, "challenger": 0.5})
+    assert first_live.run("deploy", "churn:3").code == 7
+    assert first_live.run("rollout", "pause", "churn").code == 0
+    settled(first_live)
+    assert {answering(first_live) for _ in range(10)} == {"1"}
+    told = first_live.run("rollback", "churn", "--now", "--reason", "enough")
+    assert told.code == 0, told.err
+    assert {answering(first_live) for _ in range(10)} == {"1"}
+    assert first_live.run("rollout", "status", "churn", "--json").json[0]["open"] is None
+
+
 def test_killed_in_the_middle_the_same_command_finishes_it(first_live: Stage) -> None:
     rolling = background(first_live, "deploy", "churn:2", "--bake", "2")
     wait_for(lambda: status_of(first_live) == "Updating")
@@ -329,6 +373,10 @@ def test_an_unknown_model_is_named(first_live: Stage) -> None:
     told = first_live.run("deploy", "nobody")
     assert told.code == 2
     assert "nobody" in told.err
+
+
+def side_by_side(stage: Stage, **experiment: Any) -> None:
+    stage.spec(rollout={**ROLLOUT, "strategy": "all-at-once", "bake_answers": 0, "experiment": experiment})
 
 
 def background(stage: Stage, *args: str) -> subprocess.Popen[str]:
