@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from bedplate.domain.capture import Captured
+from bedplate.domain.experiment.arm import Arm, Reward
 from bedplate.domain.names import CHALLENGER, VARIANT
 from bedplate.domain.rollout.judging import (
-    Sample,
+    FEW,
+    Pairs,
     Served,
     judge_ab,
     judge_bandit,
@@ -36,36 +37,49 @@ def judge(platform: Platform, spec: ModelSpec, state: RolloutState) -> Judgement
     wanted, strategy = spec.rollout.experiment, state.terms.strategy
     served = (_served(platform, state, VARIANT), _served(platform, state, CHALLENGER))
     if strategy == "shadow":
-        pairs = [(a, b) for _, a, b in _pairs(platform, state)]
-        return judge_shadow(pairs, served, wanted, spec.serving.slo, binary=spec.task == "binary")
-    wrong = unwell(served[1], spec.serving.slo, enough=wanted.min_answers // 10)
+        return judge_shadow(
+            _pairs(platform, state),
+            served,
+            wanted,
+            spec.serving.slo,
+            binary=spec.task == "binary",
+            max_psi=spec.rollout.max_prediction_shift,
+        )
+    wrong = unwell(served[1], spec.serving.slo, enough=wanted.min_answers // FEW)
     if wrong:
         return Judgement("FAIL", wrong, {"failed": served[1].failed, "p99_ms": served[1].p99_ms})
     labels = _labels(platform, spec, state)
     if strategy == "champion-challenger":
-        differences = [
-            _reward(spec, b, labels[key]) - _reward(spec, a, labels[key])
-            for row, a, b in _pairs(platform, state)
+        both = [
+            (_reward(spec, one, labels[key]), _reward(spec, other, labels[key]))
+            for first, second in _matched(platform, state)
+            for row, one, other in zip(first.rows, first.answers, second.answers, strict=False)
             if (key := _key(row, spec)) in labels
         ]
-        return judge_pairs(Sample.of(differences), wanted)
-    champion = _arm(platform, spec, state, VARIANT, labels)
-    challenger = _arm(platform, spec, state, CHALLENGER, labels)
+        return judge_pairs([one for one, _ in both], [other for _, other in both], wanted)
+    kind: Reward = "binary" if _yes_or_no(spec) else "continuous"
+    arms = {variant: _arm(platform, spec, state, variant, labels) for variant in (VARIANT, CHALLENGER)}
     if strategy == "ab":
-        return judge_ab(champion, challenger, wanted)
-    seed = zlib.crc32(f"{state.id}:{champion.n}:{challenger.n}".encode())
-    return judge_bandit(champion, challenger, wanted, seed=seed)
+        return judge_ab(kind, arms[VARIANT], arms[CHALLENGER], wanted)
+    return judge_bandit(kind, arms, dict(state.weights), wanted)
 
 
-def _pairs(platform: Platform, state: RolloutState) -> Iterator[tuple[Mapping[str, Any], float, float]]:
-    """(row, champion's answer, challenger's answer) of every request that both answered."""
+def _pairs(platform: Platform, state: RolloutState) -> Pairs:
+    matched = list(_matched(platform, state))
+    answers = [pair for one, other in matched for pair in zip(one.answers, other.answers, strict=False)]
+    times = [(a.took_us, b.took_us) for a, b in matched if a.took_us is not None and b.took_us is not None]
+    return Pairs([a for a, _ in answers], [b for _, b in answers], [a for a, _ in times], [b for _, b in times])
+
+
+def _matched(platform: Platform, state: RolloutState) -> Iterator[tuple[Captured, Captured]]:
+    """(champion's record, challenger's) of every request that both answered."""
     waiting: dict[str, deque[Captured]] = defaultdict(deque)
     for record in _captured(platform, state, CHALLENGER):
         waiting[_request(record)].append(record)
     for record in _captured(platform, state, VARIANT):
         same = waiting.get(_request(record))
         if same:
-            yield from zip(record.rows, record.answers, same.popleft().answers, strict=False)
+            yield record, same.popleft()
 
 
 def _request(record: Captured) -> str:
@@ -73,18 +87,24 @@ def _request(record: Captured) -> str:
     return record.inference_id or json.dumps(record.rows, sort_keys=True)
 
 
-def _arm(platform: Platform, spec: ModelSpec, state: RolloutState, variant: str, labels: Mapping[Key, float]) -> Sample:
+def _arm(platform: Platform, spec: ModelSpec, state: RolloutState, variant: str, labels: Mapping[Key, float]) -> Arm:
     rewards = [
         _reward(spec, answer, labels[key])
         for record in _captured(platform, state, variant)
         for row, answer in zip(record.rows, record.answers, strict=False)
         if (key := _key(row, spec)) in labels
     ]
-    return Sample.of(rewards)
+    return Arm.of(rewards)
 
 
 def _captured(platform: Platform, state: RolloutState, variant: str) -> tuple[Captured, ...]:
     return latest(platform, state.model, answers=MOST_ANSWERS, variant=variant, since=state.begun_at)
+
+
+def _yes_or_no(spec: ModelSpec) -> bool:
+    """Whether every reward is 0 or 1."""
+    metric = spec.rollout.experiment.metric
+    return metric == "correct" or (metric == "outcome" and spec.task == "binary")
 
 
 def _reward(spec: ModelSpec, answer: float, label: float) -> float:

@@ -99,8 +99,8 @@ def test_a_shadow_that_agrees_passes_and_is_promoted_by_a_person(platform: FakeP
     split = rolling(platform).splits[rolling(platform).live[E]]
     assert ([v.name for v in split.variants], [v.name for v in split.shadows]) == (["live"], ["challenger"])
     assert split.shadows[0].weight == 1.0
-    answered(platform, "live", {str(i): 0.2 for i in range(20)})
-    answered(platform, "challenger", {str(i): 0.3 for i in range(20)})
+    answered(platform, "live", {str(i): i / 60 for i in range(60)})
+    answered(platform, "challenger", {str(i): i / 60 for i in range(60)})
     passed = ticks(platform)
     assert (passed.phase, passed.verdict, passed.facts["agreement_pct"]) == ("passed", "PASS", 100)
     assert rolling(platform).live[E] == split.name
@@ -158,17 +158,17 @@ def test_a_champion_that_was_right_more_often_on_the_same_rows_stays(platform: F
 
 
 def test_a_bandit_moves_the_weights_to_the_better_one_and_then_ends(platform: FakePlatform, live: str) -> None:
-    start(platform, "bandit", min_answers=40)
+    start(platform, "bandit", min_answers=40, floor_pct=10)
     ticks(platform)
-    answered(platform, "live", {f"a{i}": 0.9 if i % 3 == 0 else 0.1 for i in range(20)})
-    answered(platform, "challenger", {f"b{i}": 0.9 if i % 3 else 0.1 for i in range(20)})
+    answered(platform, "live", {f"a{i}": 0.9 if i % 3 == 0 else 0.1 for i in range(35)})
+    answered(platform, "challenger", {f"b{i}": 0.9 if i % 3 else 0.1 for i in range(35)})
     labelled(platform, {f"{arm}{i}": 1 for arm in "ab" for i in range(60)})
     halfway = ticks(platform)
     assert halfway.phase == "splitting"
-    assert halfway.weights["challenger"] > 0.9
-    assert rolling(platform).observe(E).variants["challenger"] == pytest.approx(halfway.weights["challenger"])
-    answered(platform, "live", {f"a{i}": 0.1 for i in range(20, 40)})
-    answered(platform, "challenger", {f"b{i}": 0.9 for i in range(20, 40)})
+    assert halfway.weights == {"live": 0.1, "challenger": 0.9}
+    assert rolling(platform).observe(E).variants["challenger"] == pytest.approx(0.9)
+    answered(platform, "live", {f"a{i}": 0.1 for i in range(35, 50)})
+    answered(platform, "challenger", {f"b{i}": 0.9 for i in range(35, 50)})
     assert ticks(platform).phase == "passed"
 
 
@@ -210,9 +210,9 @@ def test_killed_between_any_two_steps_the_next_tick_goes_on(
         platform.clock.sleep(5)
         if last(platform).phase in ("shadowing", "splitting") and not fed:
             fed = True
-            answered(platform, "live", {str(i): 0.1 for i in range(40)})
-            answered(platform, "challenger", {f"{'' if strategy == 'shadow' else 'b'}{i}": 0.1 for i in range(40)})
-            labelled(platform, {**{str(i): 1 for i in range(40)}, **{f"b{i}": 0 for i in range(40)}})
+            answered(platform, "live", {str(i): i / 90 for i in range(45)})
+            answered(platform, "challenger", {f"{'' if strategy == 'shadow' else 'b'}{i}": i / 90 for i in range(45)})
+            labelled(platform, {**{str(i): 1 for i in range(45)}, **{f"b{i}": 0 for i in range(45)}})
         if last(platform).over:
             break
     assert kills >= 4

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 from bedplate.domain.names import CHALLENGER, VARIANT
 from bedplate.domain.rollout.ticking import Judgement
 from bedplate.settings import Experiment, Slo
 
-DRAWS = 4000
-_STEP = 0.01
-"""Weights of a bandit are whole percents, so that noise moves nothing."""
+if TYPE_CHECKING:
+    from bedplate.domain.experiment.arm import Arm, Reward
+
+FEW = 10
+"""A tenth of the answers that are asked for is enough to see errors and latency by, and to begin to weigh a bandit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +25,6 @@ class Served:
     asked: float
     failed: float
     p99_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Rewards of one variant's labelled answers: how many, their mean, their sample variance. Higher is better."""
-
-    n: int
-    mean: float
-    variance: float
-
-    @classmethod
-    def of(cls, rewards: Sequence[float]) -> Sample:
-        """
-        >>> Sample.of([1.0, 0.0, 1.0, 1.0])
-        Sample(n=4, mean=0.75, variance=0.25)
-        >>> Sample.of([])
-        Sample(n=0, mean=0.0, variance=0.0)
-        """
-        n = len(rewards)
-        mean = sum(rewards) / n if n else 0.0
-        return cls(n, mean, sum((r - mean) ** 2 for r in rewards) / (n - 1) if n > 1 else 0.0)
 
 
 def unwell(served: Served, slo: Slo, *, enough: int) -> str | None:
@@ -64,132 +44,131 @@ def unwell(served: Served, slo: Slo, *, enough: int) -> str | None:
     return None
 
 
-def judge_shadow(
-    pairs: Sequence[tuple[float, float]], served: tuple[Served, Served], wanted: Experiment, slo: Slo, *, binary: bool
-) -> Judgement:
-    """Agreement and latency, from answers (champion, challenger) to the same rows, before any traffic moves.
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Answers of champion and challenger to the same rows, and the microseconds that both took for the same requests
+    (fewer, or none, where a container does not say)."""
 
-    Two decisions agree when both answers are on the same side of `threshold`; for a regression, when they differ by at
-    most `threshold`.
-    """
+    champion: Sequence[float]
+    challenger: Sequence[float]
+    champion_us: Sequence[float] = ()
+    challenger_us: Sequence[float] = ()
+
+
+def judge_shadow(
+    pairs: Pairs, served: tuple[Served, Served], wanted: Experiment, slo: Slo, *, binary: bool, max_psi: float
+) -> Judgement:
+    """Agreement, shift of the answers and latency, before any traffic moves: PASS when nothing that is bounded fails
+    and nothing is unknown. See `experiment.agreement`."""
+    from bedplate.domain.experiment.agreement import Bounds, Errors, agreement, findings, overall
+
     champion, challenger = served
-    n = len(pairs)
-    agree = sum(
-        (a >= wanted.threshold) == (b >= wanted.threshold) if binary else abs(a - b) <= wanted.threshold
-        for a, b in pairs
+    found = agreement(
+        pairs.champion,
+        pairs.challenger,
+        threshold=wanted.threshold,
+        binary=binary,
+        champion_us=pairs.champion_us,
+        shadow_us=pairs.challenger_us,
     )
-    pct = 100 * agree / n if n else 0.0
-    gaps = sorted(abs(a - b) for a, b in pairs)
-    facts = {
-        "pairs": n,
-        "agreement_pct": pct if n else None,
-        "mean_difference": sum(gaps) / n if n else None,
-        "p95_difference": gaps[min(n - 1, math.ceil(0.95 * n) - 1)] if n else None,
-        "mean_answer": {VARIANT: sum(a for a, _ in pairs) / n, CHALLENGER: sum(b for _, b in pairs) / n} if n else None,
-        "p99_ms": {VARIANT: champion.p99_ms, CHALLENGER: challenger.p99_ms} if challenger.p99_ms is not None else None,
-        "failed": {VARIANT: champion.failed, CHALLENGER: challenger.failed},
-    }
-    wrong = unwell(challenger, slo, enough=wanted.min_answers // 10)
+    told = findings(
+        found,
+        Errors(challenger.asked, challenger.failed),
+        Bounds(min_pairs=wanted.min_answers, min_same=wanted.min_agreement_pct / 100, max_psi=max_psi),
+    )
+    tails = {f"p{100 * t.quantile:g}_ms": {VARIANT: t.champion_ms, CHALLENGER: t.shadow_ms} for t in found.latency}
+    apart = {f"p{100 * t.quantile:g}_later_ms": [t.low_ms, t.high_ms] for t in found.latency}
+    facts = _known(
+        pairs=found.pairs,
+        agreement_pct=100 * found.same,
+        agreement_interval_pct=[100 * found.same_low, 100 * found.same_high] if found.pairs else None,
+        mean_difference=found.mean_apart,
+        p95_difference=found.p95_apart,
+        shift=found.shift,
+        correlation=found.correlation,
+        psi=found.psi,
+        failed={VARIANT: champion.failed, CHALLENGER: challenger.failed},
+        **tails,
+        **apart,
+    )
+    wrong = unwell(challenger, slo, enough=wanted.min_answers // FEW)
     if wrong:
         return Judgement("FAIL", wrong, facts)
-    if n < wanted.min_answers:
-        return Judgement(None, f"{n:,} of {wanted.min_answers:,} pairs of answers", facts)
-    told = f"{pct:.1f} % of {n:,} decisions agree (at least {wanted.min_agreement_pct:g} %)"
-    return Judgement("PASS" if pct >= wanted.min_agreement_pct else "FAIL", told, facts)
+    if found.pairs < wanted.min_answers:
+        return Judgement(None, f"{found.pairs:,} of {wanted.min_answers:,} pairs of answers", facts)
+    verdict = overall(told)
+    said = "; ".join(f.told for f in told if f.verdict == verdict or verdict == "PASS")
+    return Judgement(None if verdict == "NO_DATA" else verdict, said, facts)
 
 
-def needed_sample(variance: float, wanted: Experiment) -> int:
-    """Labelled answers that each arm of an A/B test needs: to see `min_effect` with `power` at two-sided `alpha`.
+def judge_ab(kind: Reward, champion: Arm, challenger: Arm, wanted: Experiment) -> Judgement:
+    """An A/B test that may be looked at as often as one likes. See `experiment.ab`."""
+    from bedplate.domain.experiment.ab import trial
 
-    n = 2 s^2 (z[1 - alpha/2] + z[power])^2 / effect^2. Source: Kohavi, Tang and Xu, Trustworthy Online Controlled
-    Experiments (2020), chapter 17.
-
-    >>> needed_sample(0.25, Experiment(min_effect=0.1))
-    393
-    """
-    z = NormalDist().inv_cdf
-    return math.ceil(2 * variance * (z(1 - wanted.alpha / 2) + z(wanted.power)) ** 2 / wanted.min_effect**2)
-
-
-def judge_ab(champion: Sample, challenger: Sample, wanted: Experiment) -> Judgement:
-    """Welch's test of the mean reward, judged once, when both arms have the sample that was needed: looking earlier
-    would find a difference where there is none more often than `alpha` says."""
-    pooled = max(champion.variance, challenger.variance)
-    needed = max(wanted.min_answers, needed_sample(pooled, wanted))
-    effect = challenger.mean - champion.mean
-    error = math.sqrt(champion.variance / max(champion.n, 1) + challenger.variance / max(challenger.n, 1))
-    z = NormalDist().inv_cdf(1 - wanted.alpha / 2)
-    p = 2 * (1 - NormalDist().cdf(abs(effect) / error)) if error else (1.0 if effect == 0 else 0.0)
-    facts = {
-        "labelled": {VARIANT: champion.n, CHALLENGER: challenger.n},
-        "needed": needed,
-        "mean": {VARIANT: champion.mean, CHALLENGER: challenger.mean},
-        "effect": effect,
-        "interval": [effect - z * error, effect + z * error],
-        "p_value": p,
-    }
-    if min(champion.n, challenger.n) < needed:
-        told = f"{champion.n:,} and {challenger.n:,} labelled answers of {needed:,} that each needs"
-        return Judgement(None, told, facts)
-    told = f"difference of {wanted.metric} {effect:+.4f} (p = {p:.3g}, {needed:,} labelled answers needed)"
-    return Judgement("PASS" if p < wanted.alpha and effect > 0 else "FAIL", told, facts)
-
-
-def judge_pairs(differences: Sample, wanted: Experiment) -> Judgement:
-    """Champion against challenger on the same rows, from differences of their rewards (challenger's minus champion's).
-
-    PASS when the interval lies above zero, FAIL when below; while it holds zero, more labels are waited for.
-    """
-    z = NormalDist().inv_cdf(1 - wanted.alpha / 2)
-    error = math.sqrt(differences.variance / differences.n) if differences.n else math.inf
-    low, high = differences.mean - z * error, differences.mean + z * error
-    facts = {
-        "labelled_pairs": differences.n,
-        "difference": differences.mean if differences.n else None,
-        "interval": [low, high] if differences.n else None,
-    }
-    if differences.n < wanted.min_answers:
-        return Judgement(None, f"{differences.n:,} of {wanted.min_answers:,} labelled pairs", facts)
-    told = f"difference of {wanted.metric} {differences.mean:+.4f} ({low:+.4f} to {high:+.4f}, {differences.n:,} pairs)"
-    return Judgement("PASS" if low > 0 else "FAIL" if high < 0 else None, told, facts)
-
-
-def judge_bandit(champion: Sample, challenger: Sample, wanted: Experiment, *, seed: int) -> Judgement:
-    """Thompson sampling: weights are the probabilities of being the better one, within limits, until one is sure.
-
-    Rewards of 0 and 1 have a Beta posterior from a uniform prior, others a normal one. Source: Russo et al., A Tutorial
-    on Thompson Sampling (2018).
-    """
-    draw = random.Random(seed)
-    wins = sum(_drawn(challenger, draw) > _drawn(champion, draw) for _ in range(DRAWS))
-    best = wins / DRAWS
-    floor = wanted.floor_pct / 100
-    share = round(min(max(best, floor), 1 - floor) / _STEP) * _STEP
+    found = trial(kind, champion, challenger, effect=wanted.min_effect, alpha=wanted.alpha, power=wanted.power)
+    facts = _known(
+        labelled={VARIANT: champion.n, CHALLENGER: challenger.n},
+        mean={VARIANT: champion.mean, CHALLENGER: challenger.mean},
+        effect=found.anytime.difference,
+        interval=[found.anytime.low, found.anytime.high],
+        p_value=found.anytime.p,
+        p_value_of_one_look=found.once.p,
+        needed=found.needed,
+        needed_for_one_look=found.needed_once,
+    )
     least = min(champion.n, challenger.n)
-    weights = {VARIANT: round(1 - share, 4), CHALLENGER: round(share, 4)}
-    facts = {
-        "labelled": {VARIANT: champion.n, CHALLENGER: challenger.n},
-        "mean": {VARIANT: champion.mean, CHALLENGER: challenger.mean},
-        "challenger_is_better": best,
-    }
-    told = f"the challenger is the better one with {100 * best:.1f} %"
     if least < wanted.min_answers:
-        enough = least >= wanted.min_answers // 10
-        told = f"{told}; {champion.n:,} and {challenger.n:,} labelled answers of {wanted.min_answers:,}"
-        return Judgement(None, told, facts, weights if enough else None)
-    if best >= wanted.confidence:
-        return Judgement("PASS", told, facts)
-    if best <= 1 - wanted.confidence:
-        return Judgement("FAIL", told, facts)
-    return Judgement(None, told, facts, weights)
+        told = (
+            f"{champion.n:,} and {challenger.n:,} labelled answers of the {wanted.min_answers:,} that each needs first"
+        )
+        return Judgement(None, f"{told}; {found.needed:,} to see an effect of {wanted.min_effect:g}", facts)
+    return Judgement(None if found.verdict == "NO_DATA" else found.verdict, found.reason, facts)
 
 
-def _drawn(sample: Sample, draw: random.Random) -> float:
-    if (
-        0 <= sample.mean <= 1
-        and sample.variance <= sample.mean * (1 - sample.mean) * sample.n / max(sample.n - 1, 1) * (1 + 1e-9)
-        and abs(sample.mean * sample.n - round(sample.mean * sample.n)) < 1e-6
-    ):
-        won = sample.mean * sample.n
-        return draw.betavariate(1 + won, 1 + sample.n - won)
-    return draw.gauss(sample.mean, math.sqrt(sample.variance / max(sample.n, 1)) if sample.n > 1 else 1.0)
+def judge_pairs(champion: Sequence[float], challenger: Sequence[float], wanted: Experiment) -> Judgement:
+    """Rewards of both on the same rows: PASS when the paired bootstrap's interval of their mean difference lies above
+    zero, FAIL when below; while it holds zero, more labels are waited for. See `experiment.paired`."""
+    from bedplate.domain.experiment.paired import mean_difference
+
+    found = mean_difference(champion, challenger, alpha=wanted.alpha)
+    facts = _known(labelled_pairs=found.n, difference=found.value, interval=[found.low, found.high])
+    if found.n < wanted.min_answers:
+        return Judgement(None, f"{found.n:,} of {wanted.min_answers:,} labelled pairs", facts)
+    told = (
+        f"difference of {wanted.metric} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}, {found.n:,} pairs)"
+    )
+    return Judgement("PASS" if found.low > 0 else "FAIL" if found.high < 0 else None, told, facts)
+
+
+def judge_bandit(kind: Reward, arms: dict[str, Arm], before: dict[str, float], wanted: Experiment) -> Judgement:
+    """Thompson sampling within limits; ends when one is the best with the confidence asked for. See
+    `experiment.bandit`. The draws are seeded by what was measured, so the same figures give the same weights."""
+    from bedplate.domain.experiment.bandit import Limits, allocate
+
+    floor = wanted.floor_pct / 100
+    limits = Limits(floor=floor, ceiling=1 - floor, confidence=wanted.confidence)
+    found = allocate(kind, arms, seed=sum(arm.n for arm in arms.values()), before=before, limits=limits)
+    facts = _known(
+        labelled={name: arm.n for name, arm in arms.items()},
+        mean={name: arm.mean for name, arm in arms.items()},
+        is_best=found.best,
+    )
+    weights = {name: round(share, 2) for name, share in found.weights.items()}
+    least = min(arm.n for arm in arms.values())
+    if least < wanted.min_answers:
+        told = f"{found.reason}; {least:,} of the {wanted.min_answers:,} labelled answers that each needs"
+        return Judgement(None, told, facts, weights if least >= wanted.min_answers // FEW else None)
+    if found.winner:
+        return Judgement("PASS" if found.winner == CHALLENGER else "FAIL", found.reason, facts)
+    return Judgement(None, found.reason, facts, weights)
+
+
+def _known(**figures: object) -> dict[str, object]:
+    """Figures that are known, and finite: the ledger holds JSON."""
+
+    def finite(value: object) -> object:
+        if isinstance(value, list):
+            return value if all(math.isfinite(v) for v in value) else None
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {name: kept for name, value in figures.items() if (kept := finite(value)) is not None}
