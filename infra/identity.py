@@ -1,4 +1,4 @@
-"""Who may do what: the execution role of jobs and endpoints, and a role for each persona (statements: policies.py)."""
+"""Who may do what: an execution role for each model (execution.py) and a role for each persona (policies.py)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+import execution
 import policies
 from bedplate.domain import names
 
@@ -22,11 +23,14 @@ class IdentityArgs:
     kms_key_arn: pulumi.Input[str]
     signing_key_arn: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
+    models: Mapping[str, tuple[names.ModelNames, Mapping[str, str]]]
+    """Names and tags of every model: each has an execution role of its own."""
     tags: Mapping[str, str]
 
 
 class Identity(pulumi.ComponentResource):
-    """Outputs: `execution_role_arn`, `boundary_arn`, `persona_role_arns`. Who uses a role waits for its policies."""
+    """Outputs: `execution_role_arns` by model, `boundary_arn`, `persona_role_arns`. Who uses a role waits for its
+    policies."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Identity", name, None, opts)
@@ -35,23 +39,36 @@ class Identity(pulumi.ComponentResource):
             "boundary",
             name=f"{prefix}-boundary",
             description=f"The most that any role of {prefix} can do, whatever its own policies say.",
-            policy=self._document(policies.boundary(self._scope(args, ""))),
+            policy=self._document(policies.boundary(self._scope(args))),
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.boundary_arn = boundary.arn
-        execution = self._role("execution", args, policies.service_trust(args.account_id), boundary)
-        execution_arn = self._granted("execution", execution, policies.execution(self._scope(args, "")))
-        self.execution_role_arn = execution_arn
+        scope = self._scope(args)
+        self.execution_role_arns: dict[str, pulumi.Output[str]] = {}
+        for model, (of, model_tags) in args.models.items():
+            role = self._role(
+                f"execution-{model}",
+                of.execution_role,
+                f"SageMaker: training, processing, monitoring and serving of {model}",
+                policies.service_trust(args.account_id),
+                boundary,
+                model_tags,
+                hours=12,
+            )
+            self.execution_role_arns[model] = self._granted("execution", model, role, execution.statements(scope, of))
         self.persona_role_arns: dict[str, pulumi.Output[str]] = {}
         for persona in names.PERSONAS:
-            role = self._role(persona, args, policies.persona_trust(args.account_id, persona), boundary)
-            statements = policies.PERSONAS[persona](self._scope(args, execution.arn))
-            self.persona_role_arns[persona] = self._granted(persona, role, statements)
-        self.register_outputs({"executionRoleArn": self.execution_role_arn, "personaRoleArns": self.persona_role_arns})
+            trust = policies.persona_trust(args.account_id, persona)
+            role = self._role(persona, f"{prefix}-{persona}", policies.PURPOSE[persona], trust, boundary, args.tags)
+            statements = policies.PERSONAS[persona](scope)
+            self.persona_role_arns[persona] = self._granted(persona, "", role, statements)
+        self.register_outputs(
+            {"executionRoleArns": self.execution_role_arns, "personaRoleArns": self.persona_role_arns}
+        )
 
     @staticmethod
-    def _scope(args: IdentityArgs, execution_role_arn: pulumi.Input[str]) -> policies.Scope:
+    def _scope(args: IdentityArgs) -> policies.Scope:
         return policies.Scope(
             project=args.project,
             stack=args.stack,
@@ -61,24 +78,38 @@ class Identity(pulumi.ComponentResource):
             kms_key_arn=args.kms_key_arn,
             signing_key_arn=args.signing_key_arn,
             repository_arn=args.repository_arn,
-            execution_role_arn=execution_role_arn,
         )
 
-    def _role(self, who: str, args: IdentityArgs, trust: policies.Statement, boundary: aws.iam.Policy) -> aws.iam.Role:
+    def _role(
+        self,
+        who: str,
+        name: str,
+        purpose: str,
+        trust: policies.Statement,
+        boundary: aws.iam.Policy,
+        tags: Mapping[str, str],
+        hours: int = 1,
+    ) -> aws.iam.Role:
         return aws.iam.Role(
             who,
-            name=f"{args.project}-{args.stack}-{who}",
-            description=policies.PURPOSE[who],
+            name=name,
+            description=purpose,
             assume_role_policy=self._document([trust]),
             permissions_boundary=boundary.arn,
-            max_session_duration=3600 if who != "execution" else 43200,
-            tags=args.tags,
+            max_session_duration=hours * 3600,
+            tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _granted(self, who: str, role: aws.iam.Role, statements: list[policies.Statement]) -> pulumi.Output[str]:
+    def _granted(
+        self, who: str, model: str, role: aws.iam.Role, statements: list[policies.Statement]
+    ) -> pulumi.Output[str]:
         policy = aws.iam.RolePolicy(
-            who, name=who, role=role.name, policy=self._document(statements), opts=pulumi.ResourceOptions(parent=self)
+            f"{who}-{model}" if model else who,
+            name=who,
+            role=role.name,
+            policy=self._document(statements),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
 

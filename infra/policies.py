@@ -11,6 +11,8 @@ from typing import Any
 
 import pulumi
 
+from bedplate.domain import names
+
 Statement = dict[str, Any]
 PERSONA_TAG = "bedplate-persona"
 PLATFORM_SERVICES = (
@@ -19,7 +21,6 @@ PLATFORM_SERVICES = (
 )
 
 PURPOSE = {
-    "execution": "SageMaker: training, processing, monitoring and serving",
     "platform-engineer": "Creates and updates the environment; reads the ledger, cannot shorten it",
     "data-scientist": "Trains, compares, releases, watches and rolls back; cannot approve",
     "approver": "Reads the evidence and approves or rejects a model version; cannot train or release",
@@ -41,11 +42,29 @@ class Scope:
     kms_key_arn: pulumi.Input[str]
     signing_key_arn: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
-    execution_role_arn: pulumi.Input[str]
 
     @property
     def prefix(self) -> str:
         return f"{self.project}-{self.stack}"
+
+    @property
+    def roles_of_models(self) -> str:
+        """The execution role of every model, see names.ModelNames.execution_role."""
+        return f"arn:aws:iam::{self.account_id}:role/{self.prefix}.*"
+
+    @property
+    def trail_arn(self) -> str:
+        return names.trail_arn(self.project, self.stack, self.region, self.account_id)
+
+    @property
+    def records(self) -> list[str]:
+        """The buckets of access logs and of the trail, and their objects."""
+        held = [names.bucket(self.project, self.stack, purpose, self.account_id) for purpose in ("logs", "trail")]
+        return [f"arn:aws:s3:::{bucket}{below}" for bucket in held for below in ("", "/*")]
+
+    @property
+    def every_role(self) -> list[str]:
+        return [f"arn:aws:iam::{self.account_id}:role/{self.prefix}-*", self.roles_of_models]
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
@@ -57,8 +76,8 @@ class Scope:
     def buckets(self, *purposes: str) -> list[pulumi.Input[str]]:
         return [self.bucket_arns[purpose] for purpose in purposes]
 
-    def objects(self, *purposes: str) -> list[pulumi.Input[str]]:
-        return [pulumi.Output.concat(self.bucket_arns[purpose], "/*") for purpose in purposes]
+    def objects(self, *purposes: str, below: str = "*") -> list[pulumi.Input[str]]:
+        return [pulumi.Output.concat(self.bucket_arns[purpose], "/", below) for purpose in purposes]
 
 
 def service_trust(account_id: str) -> Statement:
@@ -86,37 +105,37 @@ def persona_trust(account_id: str, persona: str) -> Statement:
 
 def _read_objects(scope: Scope, *purposes: str) -> list[Statement]:
     return [
-        _allow(
+        allow(
             "FindObjects", ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation"], scope.buckets(*purposes)
         ),
-        _allow("ReadObjects", ["s3:GetObject", "s3:GetObjectVersion"], scope.objects(*purposes)),
+        allow("ReadObjects", ["s3:GetObject", "s3:GetObjectVersion"], scope.objects(*purposes)),
     ]
 
 
 def _decrypt(scope: Scope) -> Statement:
-    return _allow("Decrypt", ["kms:Decrypt", "kms:DescribeKey"], scope.kms_key_arn)
+    return allow("Decrypt", ["kms:Decrypt", "kms:DescribeKey"], scope.kms_key_arn)
 
 
-def _encrypt(scope: Scope) -> Statement:
-    return _allow("Encrypt", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], scope.kms_key_arn)
+def encrypt(scope: Scope) -> Statement:
+    return allow("Encrypt", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], scope.kms_key_arn)
 
 
 def _sign_datasets(scope: Scope) -> Statement:
     """Who registers data signs it, who trains asks whether the signature holds."""
-    return _allow("SignDatasets", ["kms:Sign", "kms:Verify", "kms:DescribeKey"], scope.signing_key_arn)
+    return allow("SignDatasets", ["kms:Sign", "kms:Verify", "kms:DescribeKey"], scope.signing_key_arn)
 
 
 def _append_ledger(scope: Scope) -> list[Statement]:
     """Add records and read them. Nobody is given a way to delete one."""
     return [
-        _allow("FindLedger", "s3:ListBucket", scope.buckets("ledger")),
-        _allow("AppendLedger", ["s3:GetObject", "s3:PutObject"], scope.objects("ledger")),
+        allow("FindLedger", "s3:ListBucket", scope.buckets("ledger")),
+        allow("AppendLedger", ["s3:GetObject", "s3:PutObject"], scope.objects("ledger")),
     ]
 
 
 def _platform_outputs(scope: Scope) -> Statement:
     parameter = scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")
-    return _allow("ReadPlatformOutputs", ["ssm:GetParameter", "ssm:GetParameters"], parameter)
+    return allow("ReadPlatformOutputs", ["ssm:GetParameter", "ssm:GetParameters"], parameter)
 
 
 def _look(scope: Scope) -> list[Statement]:
@@ -124,11 +143,11 @@ def _look(scope: Scope) -> list[Statement]:
     everything = scope.sagemaker("*")
     return [
         _platform_outputs(scope),
-        _allow(
+        allow(
             "DescribeModels", ["sagemaker:Describe*", "sagemaker:ListTags", "sagemaker:ListModelPackages"], everything
         ),
         # SageMaker's and CloudWatch's lists and metrics know no resource.
-        _allow(
+        allow(
             "ListModels",
             [
                 "sagemaker:ListEndpoints",
@@ -147,20 +166,20 @@ def _look(scope: Scope) -> list[Statement]:
             ],
             "*",
         ),
-        _allow(
+        allow(
             "ReadJobLogs", ["logs:GetLogEvents", "logs:FilterLogEvents", "logs:DescribeLogStreams"], _log_groups(scope)
         ),
-        _allow("ReadBudgets", "budgets:ViewBudget", f"arn:aws:budgets::{scope.account_id}:budget/{scope.prefix}*"),
+        allow("ReadBudgets", "budgets:ViewBudget", f"arn:aws:budgets::{scope.account_id}:budget/{scope.prefix}*"),
         # Cost Explorer knows no resource.
-        _allow("ReadSpend", ["ce:GetCostAndUsage", "ce:GetCostForecast", "ce:GetTags"], "*"),
+        allow("ReadSpend", ["ce:GetCostAndUsage", "ce:GetCostForecast", "ce:GetTags"], "*"),
     ]
 
 
 def _pass_execution_role(scope: Scope) -> Statement:
-    return _allow(
+    return allow(
         "PassExecutionRole",
         "iam:PassRole",
-        scope.execution_role_arn,
+        scope.roles_of_models,
         {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
     )
 
@@ -173,12 +192,12 @@ def _run_models(scope: Scope) -> list[Statement]:
     """Train, register, release and roll back: what the command line and the reconciler do every day."""
     return [
         *_read_objects(scope, "artifacts", "data", "capture"),
-        _allow("WriteObjects", "s3:PutObject", scope.objects("artifacts", "data")),
-        _encrypt(scope),
+        allow("WriteObjects", "s3:PutObject", scope.objects("artifacts", "data")),
+        encrypt(scope),
         _sign_datasets(scope),
         *_append_ledger(scope),
         *_look(scope),
-        _allow(
+        allow(
             "RunJobs",
             [
                 "sagemaker:CreateTrainingJob",
@@ -189,12 +208,12 @@ def _run_models(scope: Scope) -> list[Statement]:
             ],
             scope.sagemaker("training-job", "processing-job"),
         ),
-        _allow(
+        allow(
             "RegisterVersions",
             ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage", "sagemaker:AddTags"],
             scope.sagemaker("model-package", "model-package-group"),
         ),
-        _allow(
+        allow(
             "Release",
             [
                 "sagemaker:CreateModel",
@@ -209,7 +228,7 @@ def _run_models(scope: Scope) -> list[Statement]:
             scope.sagemaker("model", "endpoint", "endpoint-config"),
         ),
         # A release brings its guard alarm and takes it along when it goes.
-        _allow(
+        allow(
             "GuardAlarms",
             ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"],
             scope.arn("cloudwatch", f"alarm:{scope.prefix}-*-answers"),
@@ -233,74 +252,41 @@ def _never_approve(scope: Scope) -> Statement:
 # --- the roles -------------------------------------------------------------------------------------------------------
 
 
-def execution(scope: Scope) -> list[Statement]:
-    """What SageMaker's containers and agents touch. No ledger, no deletion, no other account's anything."""
-    return [
-        *_read_objects(scope, "artifacts", "data", "capture"),  # model artifacts, training data, requests to monitor
-        _allow("WriteResults", ["s3:PutObject", "s3:AbortMultipartUpload"], scope.objects("artifacts", "capture")),
-        _encrypt(scope),
-        # SageMaker attaches encrypted volumes to instances by a grant of its own.
-        _allow("EncryptVolumes", "kms:CreateGrant", scope.kms_key_arn, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
-        _allow(
-            "PullImage",
-            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            scope.repository_arn,
-        ),
-        # ecr:GetAuthorizationToken knows no resource; the token opens only what PullImage allows.
-        _allow("LogInToRegistry", "ecr:GetAuthorizationToken", "*"),
-        _allow(
-            "WriteLogs",
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
-            [_log_groups(scope), f"{_log_groups(scope)}:log-stream:*"],
-        ),
-        # cloudwatch:PutMetricData knows no resource; the condition keeps it to these namespaces.
-        _allow(
-            "WriteMetrics",
-            "cloudwatch:PutMetricData",
-            "*",
-            {
-                "StringLike": {
-                    "cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/*", "aws/sagemaker/*", "Bedplate/*"]
-                }
-            },
-        ),
-    ]
-
-
 def platform_engineer(scope: Scope) -> list[Statement]:
     """What `bedplate up` and `destroy` need, for what bears the environment's prefix."""
-    prefix, account = scope.prefix, scope.account_id
+    prefix, account, roles = scope.prefix, scope.account_id, scope.every_role
     aliases = [scope.arn("kms", f"alias/{prefix}"), scope.arn("kms", f"alias/{prefix}-signing")]
     return [
-        _allow("Buckets", "s3:*", [f"arn:aws:s3:::{prefix}-*-{account}", f"arn:aws:s3:::{prefix}-*-{account}/*"]),
-        _allow("Models", "sagemaker:*", scope.sagemaker("*")),
-        _allow("Images", "ecr:*", scope.arn("ecr", f"repository/{prefix}")),
-        _allow("Topics", "sns:*", scope.arn("sns", f"{prefix}-*")),
-        _allow("Alarms", "cloudwatch:*", scope.arn("cloudwatch", f"alarm:{prefix}-*")),
-        _allow("Dashboards", "cloudwatch:*", f"arn:aws:cloudwatch::{account}:dashboard/{prefix}-*"),
-        _allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
-        _allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
-        _allow(
+        allow("Trail", "cloudtrail:*", scope.trail_arn),
+        allow("Buckets", "s3:*", [f"arn:aws:s3:::{prefix}-*-{account}", f"arn:aws:s3:::{prefix}-*-{account}/*"]),
+        allow("Models", "sagemaker:*", scope.sagemaker("*")),
+        allow("Images", "ecr:*", scope.arn("ecr", f"repository/{prefix}")),
+        allow("Topics", "sns:*", scope.arn("sns", f"{prefix}-*")),
+        allow("Alarms", "cloudwatch:*", scope.arn("cloudwatch", f"alarm:{prefix}-*")),
+        allow("Dashboards", "cloudwatch:*", f"arn:aws:cloudwatch::{account}:dashboard/{prefix}-*"),
+        allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
+        allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
+        allow(
             "CostAnomalies", "ce:*", [f"arn:aws:ce::{account}:anomaly{kind}/*" for kind in ("monitor", "subscription")]
         ),
         # What a used-up budget attaches to the trainers' roles: policies that deny.
-        _allow(
+        allow(
             "StopPolicies",
             ["iam:CreatePolicy", "iam:TagPolicy", "iam:UntagPolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy"],
             f"arn:aws:iam::{account}:policy/{prefix}*-stop-training",
         ),
-        _allow(
+        allow(
             "PassBudgetActionsRole",
             "iam:PassRole",
             f"arn:aws:iam::{account}:role/{prefix}-budget-actions",
             {"StringEquals": {"iam:PassedToService": "budgets.amazonaws.com"}},
         ),
-        _allow("EndpointLogs", "logs:*", scope.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{prefix}-*")),
-        _allow("Parameters", "ssm:*", scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")),
-        _allow("Key", "kms:*", [scope.kms_key_arn, scope.signing_key_arn, *aliases]),
-        _allow("Scaling", "application-autoscaling:*", scope.arn("application-autoscaling", "scalable-target/*")),
+        allow("EndpointLogs", "logs:*", scope.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{prefix}-*")),
+        allow("Parameters", "ssm:*", scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")),
+        allow("Key", "kms:*", [scope.kms_key_arn, scope.signing_key_arn, *aliases]),
+        allow("Scaling", "application-autoscaling:*", scope.arn("application-autoscaling", "scalable-target/*")),
         # These have no resource before the thing exists, or never.
-        _allow(
+        allow(
             "CreateAndList",
             [
                 "kms:CreateKey",
@@ -314,7 +300,7 @@ def platform_engineer(scope: Scope) -> list[Statement]:
             ],
             "*",
         ),
-        _allow(
+        allow(
             "ReadRoles",
             [
                 "iam:GetRole",
@@ -323,19 +309,19 @@ def platform_engineer(scope: Scope) -> list[Statement]:
                 "iam:ListAttachedRolePolicies",
                 "iam:GetPolicy*",
             ],
-            [f"arn:aws:iam::{account}:role/{prefix}-*", f"arn:aws:iam::{account}:policy/{prefix}-*"],
+            [*roles, f"arn:aws:iam::{account}:policy/{prefix}-*"],
         ),
         # Roles may be made and changed only under the boundary, so nobody writes a way out of it.
-        _allow(
+        allow(
             "WriteRoles",
             ["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary"],
-            f"arn:aws:iam::{account}:role/{prefix}-*",
+            roles,
             {"StringEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{account}:policy/{prefix}-boundary"}},
         ),
-        _allow(
+        allow(
             "CareForRoles",
             ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateAssumeRolePolicy"],
-            f"arn:aws:iam::{account}:role/{prefix}-*",
+            roles,
         ),
         _pass_execution_role(scope),
     ]
@@ -353,10 +339,10 @@ def approver(scope: Scope) -> list[Statement]:
     """Reads the evidence, says yes or no, and the ledger keeps it."""
     return [
         *_read_objects(scope, "artifacts"),
-        _encrypt(scope),
+        encrypt(scope),
         *_append_ledger(scope),
         *_look(scope),
-        _allow("Approve", "sagemaker:UpdateModelPackage", scope.sagemaker("model-package")),
+        allow("Approve", "sagemaker:UpdateModelPackage", scope.sagemaker("model-package")),
     ]
 
 
@@ -364,9 +350,9 @@ def finance(scope: Scope) -> list[Statement]:
     """Spend and budgets; no data, no models."""
     return [
         _platform_outputs(scope),
-        _allow("ReadBudgets", "budgets:ViewBudget", f"arn:aws:budgets::{scope.account_id}:budget/{scope.prefix}*"),
+        allow("ReadBudgets", "budgets:ViewBudget", f"arn:aws:budgets::{scope.account_id}:budget/{scope.prefix}*"),
         # Cost Explorer knows no resource.
-        _allow("ReadSpend", ["ce:GetCostAndUsage", "ce:GetCostForecast", "ce:GetTags"], "*"),
+        allow("ReadSpend", ["ce:GetCostAndUsage", "ce:GetCostForecast", "ce:GetTags"], "*"),
     ]
 
 
@@ -376,9 +362,10 @@ def auditor(scope: Scope) -> list[Statement]:
         *_read_objects(scope, "ledger", "artifacts"),
         _decrypt(scope),
         *_look(scope),
-        _allow("ReadLedgerLock", "s3:GetObjectRetention", scope.objects("ledger")),
+        allow("ReadLedgerLock", "s3:GetObjectRetention", scope.objects("ledger")),
         # CloudTrail's event history knows no resource.
-        _allow("ReadTrail", "cloudtrail:LookupEvents", "*"),
+        allow("ReadTrail", "cloudtrail:LookupEvents", "*"),
+        allow("ReadRecords", ["s3:ListBucket", "s3:GetObject", "s3:GetObjectVersion"], scope.records),
     ]
 
 
@@ -395,9 +382,9 @@ PERSONAS: dict[str, Callable[[Scope], list[Statement]]] = {
 def boundary(scope: Scope) -> list[Statement]:
     """Not a grant: the ceiling over every role's own statements. Services that the platform has no use for are shut,
     and what would undo the record or the boundary itself is denied even to the platform engineer."""
-    account, prefix = scope.account_id, scope.prefix
+    account, prefix, roles = scope.account_id, scope.prefix, scope.every_role
     return [
-        _allow(
+        allow(
             "OnlyTheseServices",
             [f"{service}:*" for service in PLATFORM_SERVICES],
             "*",  # a ceiling, not a grant: each role's own policy names its resources
@@ -415,6 +402,12 @@ def boundary(scope: Scope) -> list[Statement]:
             "Resource": scope.objects("ledger"),
         },
         {
+            "Sid": "TrailStays",
+            "Effect": "Deny",
+            "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion", "cloudtrail:DeleteTrail", "cloudtrail:StopLogging"],
+            "Resource": [*scope.records, scope.trail_arn],
+        },
+        {
             "Sid": "BoundaryStays",
             "Effect": "Deny",
             "Action": [
@@ -424,11 +417,11 @@ def boundary(scope: Scope) -> list[Statement]:
                 "iam:SetDefaultPolicyVersion",
                 "iam:DeleteRolePermissionsBoundary",
             ],
-            "Resource": [f"arn:aws:iam::{account}:policy/{prefix}-boundary", f"arn:aws:iam::{account}:role/{prefix}-*"],
+            "Resource": [f"arn:aws:iam::{account}:policy/{prefix}-boundary", *roles],
         },
     ]
 
 
-def _allow(sid: str, action: str | list[str], resource: Any, condition: dict[str, Any] | None = None) -> Statement:
+def allow(sid: str, action: str | list[str], resource: Any, condition: dict[str, Any] | None = None) -> Statement:
     statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource}
     return {**statement, "Condition": condition} if condition else statement

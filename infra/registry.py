@@ -18,6 +18,10 @@ class RegistryArgs:
     package_groups: Mapping[str, tuple[str, Mapping[str, str]]]
     """Name of the group -> description and tags."""
     kms_key_arn: pulumi.Input[str]
+    region: str
+    account_id: str
+    reader_account_ids: tuple[str, ...]
+    """Accounts of the environments that promote from this one: they read versions and images, and change nothing."""
     force_destroy: bool
     tags: Mapping[str, str]
 
@@ -44,17 +48,76 @@ class Registry(pulumi.ComponentResource):
             policy=pulumi.Output.json_dumps(_untagged_only()),
             opts=child,
         )
+        if args.reader_account_ids:
+            aws.ecr.RepositoryPolicy(
+                "images",
+                repository=repository.name,
+                policy=pulumi.Output.json_dumps(_readers_of_images(args.reader_account_ids)),
+                opts=child,
+            )
         for group, (description, tags) in args.package_groups.items():
-            aws.sagemaker.ModelPackageGroup(
+            made = aws.sagemaker.ModelPackageGroup(
                 group,
                 model_package_group_name=group,
                 model_package_group_description=description,
                 tags=tags,
                 opts=child,
             )
+            if args.reader_account_ids:
+                aws.sagemaker.ModelPackageGroupPolicy(
+                    group,
+                    model_package_group_name=made.model_package_group_name,
+                    resource_policy=pulumi.Output.json_dumps(_readers_of_versions(args, group)),
+                    opts=child,
+                )
         self.repository_arn = repository.arn
         self.image_uri = pulumi.Output.concat(repository.repository_url, ":", args.image_tag)
         self.register_outputs({"imageUri": self.image_uri})
+
+
+def _readers_of_images(accounts: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "PromoteFromHere",
+                "Effect": "Allow",
+                "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in accounts]},
+                "Action": [
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:BatchGetImage",
+                    "ecr:DescribeImages",
+                    "ecr:GetDownloadUrlForLayer",
+                ],
+                "Condition": {"StringEquals": {"aws:PrincipalAccount": list(accounts)}},
+            }
+        ],
+    }
+
+
+def _readers_of_versions(args: RegistryArgs, group: str) -> dict[str, object]:
+    arn = f"arn:aws:sagemaker:{args.region}:{args.account_id}"
+    shared = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in args.reader_account_ids]},
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "SeeTheGroup",
+                **shared,
+                "Action": "sagemaker:DescribeModelPackageGroup",
+                "Resource": f"{arn}:model-package-group/{group}",
+            },
+            {
+                "Sid": "PromoteFromHere",
+                **shared,
+                "Action": ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
+                "Resource": f"{arn}:model-package/{group}/*",
+            },
+        ],
+    }
 
 
 def _untagged_only() -> dict[str, object]:

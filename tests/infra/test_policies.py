@@ -164,6 +164,41 @@ def test_every_role_is_under_the_boundary_and_trusts_only_this_account(program: 
             )
 
 
+def test_a_models_role_reaches_its_own_objects_and_no_other_models(program: Program) -> None:
+    roles = {r.inputs["name"]: r for r in program.of("iam/role:Role")}
+    for model in ("churn", "prices"):
+        assert f"bedplate-{program.stack}.{model}" in roles
+        (policy,) = [p for p in program.of("RolePolicy") if p.name == f"execution-{model}"]
+        objects = [a for s in policy.document() if "s3:" in str(s["Action"]) for a in listed(s["Resource"]) if "/" in a]
+        assert objects
+        assert all(resource.endswith(f"/*/{model}/*") for resource in objects)
+        other = {"churn": "prices", "prices": "churn"}[model]
+        assert other not in policy.inputs["policy"]
+    for made in program.of("sagemaker/model:Model"):
+        assert made.inputs["executionRoleArn"] == program.exports["execution_role_arns"][made.inputs["tags"]["Model"]]
+
+
+def test_other_environments_read_versions_images_and_artifacts_only_where_the_stack_says_so(
+    ran: Callable[..., Program], prod: Program
+) -> None:
+    for kind in ("ModelPackageGroupPolicy", "RepositoryPolicy"):
+        assert not prod.has(kind)
+    program = ran("staging", registry={"reader_account_ids": ["222222222222"]})
+    groups = {p.inputs["modelPackageGroupName"]: p for p in program.of("ModelPackageGroupPolicy")}
+    assert set(groups) == {"bedplate-staging-churn", "bedplate-staging-prices"}
+    (artifacts,) = [p for p in program.of("BucketPolicy") if p.name == "artifacts"]
+    images = program.of("RepositoryPolicy")
+    statements = [s for p in groups.values() for s in p.document("resourcePolicy")]
+    statements += [s for p in [artifacts, *images] for s in p.document() if s["Effect"] == "Allow"]
+    for statement in statements:
+        assert statement["Principal"] == {"AWS": ["arn:aws:iam::222222222222:root"]}
+        for action in listed(statement["Action"]):
+            assert action.split(":")[1].startswith(("Describe", "List", "Get", "Batch")), action
+    (key,) = [k for k in program.of("kms/key:Key") if k.name == "key"]
+    (reading,) = [s for s in key.document() if s["Sid"] == "PromoteFromHere"]
+    assert reading["Action"] == ["kms:Decrypt", "kms:DescribeKey"]
+
+
 def test_nobody_can_delete_from_the_ledger(program: Program) -> None:
     ledger = next(r for r in program.of("s3/bucket:Bucket") if "-ledger-" in r.inputs["bucket"])
     boundary = next(p for p in program.of("iam/policy:Policy") if p.name == "boundary")

@@ -94,6 +94,15 @@ class ModelNames:
         return self.base
 
     @property
+    def execution_role(self) -> str:
+        """What the model's jobs and endpoint run as. The dot keeps it apart from a persona's role.
+
+        >>> ModelNames("bedplate", "prod", "churn").execution_role
+        'bedplate-prod.churn'
+        """
+        return f"{self.project}-{self.stack}.{self.model}"
+
+    @property
     def budget(self) -> str:
         return self.base
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
+from bedplate.errors import NotFound
 from bedplate.settings.types import Edge
 
 
@@ -29,9 +32,25 @@ class PlatformOutputs(Edge):
     """Signs manifests of datasets; empty on a stack that `up` last touched before there was one."""
     image_uri: str
     """URI of the one image that trains, serves and monitors."""
-    execution_role_arn: str
+    execution_role_arn: str | None = None
+    """The one role of a platform that `up` last touched before every model had its own: ask `execution_role`."""
+    execution_role_arns: dict[str, str] = Field(default_factory=dict)
+    """Per model: what its jobs and its endpoint run as."""
     persona_role_arns: dict[str, str]
     alerts_topic_arn: str
     platform_budget: str
     fallback_releases: dict[str, str]
     """Per model: name of the EndpointConfig of release 0."""
+
+    def execution_role(self, model: str) -> str:
+        """The ARN of the role that a model's jobs and releases run as.
+
+        Raises NotFound for a model that the platform has no role for.
+        """
+        role = self.execution_role_arns.get(model) or self.execution_role_arn
+        if not role:
+            raise NotFound(
+                f"Stack {self.stack!r} has no execution role for model {model!r}",
+                next_step=f"bedplate up --stack {self.stack}",
+            )
+        return role

@@ -240,7 +240,7 @@ def release_draft(
         image_uri=package.image_uri,
         artifact_uri=package.artifact_uri,
         environment=environment,
-        role_arn=outputs.execution_role_arn,
+        role_arn=outputs.execution_role(spec.name),
         variant=VARIANT,
         instance_type=spec.serving.instance_type,
         instance_count=spec.serving.instance_count,

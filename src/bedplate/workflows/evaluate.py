@@ -188,7 +188,7 @@ def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
         ProcessingRequest(
             name=plan.job_name,
             image_uri=at.outputs.image_uri,
-            role_arn=at.outputs.execution_role_arn,
+            role_arn=at.outputs.execution_role(plan.model),
             command=COMMAND,
             inputs=inputs,
             outputs={"evaluation": (OUTPUT, plan.prefix_uri.rstrip("/"))},

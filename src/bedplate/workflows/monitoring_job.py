@@ -43,7 +43,7 @@ def submit(
         ProcessingRequest(
             name=name,
             image_uri=platform.outputs.image_uri,
-            role_arn=platform.outputs.execution_role_arn,
+            role_arn=platform.outputs.execution_role(spec.name),
             command=None,
             inputs={"contract": (contract, SPEC_DIR), **inputs},
             outputs={"output": (OUTPUT, output_uri.rstrip("/"))},

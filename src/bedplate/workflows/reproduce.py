@@ -199,7 +199,7 @@ def _submit(at: Platform, plan: ReproductionPlan, say: Say) -> Job:
         TrainingRequest(
             name=plan.job_name,
             image_uri=told["image_uri"],
-            role_arn=at.outputs.execution_role_arn,
+            role_arn=at.outputs.execution_role(plan.model),
             entry_point=training.entry_point,
             channels={"code": plan.code.uri, "training": told["data_uri"]},
             output_uri=f"s3://{at.outputs.artifacts_bucket}/{at.names(plan.model).training_prefix}",
@@ -221,7 +221,7 @@ def _score(at: Platform, plan: ReproductionPlan, job: Job, say: Say) -> Job:
         ProcessingRequest(
             name=plan.job_name,
             image_uri=plan.package.image_uri,
-            role_arn=at.outputs.execution_role_arn,
+            role_arn=at.outputs.execution_role(plan.model),
             command=COMMAND,
             inputs={
                 "candidate": (job.artifact_uri or "", f"{INPUT}/candidate"),

@@ -45,7 +45,7 @@ def rescore(platform: Platform, spec: ModelSpec, release: Release, target: Stand
         ProcessingRequest(
             name=name,
             image_uri=platform.outputs.image_uri,
-            role_arn=platform.outputs.execution_role_arn,
+            role_arn=platform.outputs.execution_role(spec.name),
             command=COMMAND,
             inputs={
                 "candidate": (release.artifact_uri, f"{PROCESSING}/input/candidate"),

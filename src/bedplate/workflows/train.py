@@ -261,7 +261,7 @@ def _job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
     return TrainingRequest(
         name=plan.job_name,
         image_uri=plan.lineage.image_uri,
-        role_arn=at.outputs.execution_role_arn,
+        role_arn=at.outputs.execution_role(plan.spec.name),
         entry_point=training.entry_point,
         channels={"code": plan.code_uri, "training": plan.lineage.data_uri},
         output_uri=f"s3://{at.outputs.artifacts_bucket}/{at.names(plan.spec.name).training_prefix}",
