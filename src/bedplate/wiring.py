@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from bedplate.engine.stack import Stack
     from bedplate.engine.terraform import Export
 
+_NOWHERE = "http://127.0.0.1:9"
+"""The discard port of this machine: where a platform is that does not run."""
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -182,6 +185,16 @@ def connect(project_dir: Path, stack: str) -> Connection:
     return Connection(
         project_dir, project, stack, settings, _local_url(project_dir) if settings.target == "local" else None
     )
+
+
+def look(project_dir: Path, stack: str) -> Connection:
+    """Reach a stack's settings and state without starting anything; of a platform that does not run, only these."""
+    from bedplate.local.lifecycle import status
+
+    settings = load_stack(project_dir, stack)
+    project = str(read_yaml(project_dir / "Pulumi.yaml")["name"])
+    url = (status(project_dir).url or _NOWHERE) if settings.target == "local" else None
+    return Connection(project_dir, project, stack, settings, url)
 
 
 def state_dir(project_dir: Path) -> Path:

@@ -19,6 +19,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "The platform": {
         "up": "Create or update a stack.",
         "preview": "Show what `up` would change.",
+        "stack": "List environments, make one, and show how two differ.",
         "drift": "Compare program, state and world, property by property.",
         "refresh": "Take the world's values into the state.",
         "state": "List, export and import a stack's state.",

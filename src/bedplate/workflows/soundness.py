@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.domain import availability
+from bedplate.domain.environments import meets
 from bedplate.errors import NotFound, SettingsError
 from bedplate.settings import (
     ModelSpec,
     Serving,
     StackSettings,
     Training,
+    known_stacks,
     load_model,
     load_stack,
     model_positions,
@@ -66,6 +68,8 @@ def require_sound(project_dir: Path, stack: str) -> Sound:
             where = model_positions(project_dir, model, settings, stack)
             for line, known in _instances(model_values(project_dir, model, settings), settings, where):
                 (problems if known else unknown).append(line)
+    if other := meets(stack, known_stacks(project_dir)):
+        problems.append(f"{source}:1:1: (the file's name): resources of {stack!r} and {other!r} would be named alike")
     if problems or settings is None:
         problems = list(dict.fromkeys(problems))
         count = "one fault" if len(problems) == 1 else f"{len(problems)} faults"
