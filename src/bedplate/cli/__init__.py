@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "local": "Start, stop and look at the local platform.",
     },
     "The life of a release": {
+        "data": "Check data against its contract, register it as signed versions, compare them.",
         "train": "Train a model and register the result as a new version.",
         "reproduce": "Train a version again from its record, and compare.",
         "models": "List, show and check models and their versions.",

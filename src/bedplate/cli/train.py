@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 @options.model
 @click.option(
     "--data",
-    required=True,
     type=click.Path(path_type=Path),
-    help="Parquet or CSV file that fits the model's data contract.",
+    metavar="FILE",
+    help="Parquet or CSV file that fits the model's data contract; it is registered on the way.",
+)
+@click.option(
+    "--dataset", metavar="VERSION", help="Registered version instead: its hash's first digits, or latest (accepted)."
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter; may be repeated.")
 @click.option("--seed", type=int, help="Seed instead of model.yaml's.")
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 @options.as_json
 def command(
     model: str,
-    data: Path,
+    data: Path | None,
+    dataset: str | None,
     settings: tuple[str, ...],
     seed: int | None,
     dry_run: bool,
@@ -44,22 +48,28 @@ def command(
 
     The last part of the data, in order of time, is held out: training never sees it, evaluation judges by it. The same
     data, code and settings find the training that was done already: a command that was interrupted is completed by
-    typing it again.
+    typing it again. Data whose signature does not hold, or with columns that must not be trained on, is refused.
 
     \b
     Examples:
       bedplate train flight-delay --data flights.parquet
       bedplate train flight-delay --data flights.parquet --set max_iter=200 --seed 7 --dry-run
+      bedplate train flight-delay --dataset latest
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
     from bedplate.workflows import train as work
 
+    source = data or dataset
+    if source is None or (data and dataset):
+        raise UsageError(
+            "Data to train on: either --data FILE or --dataset VERSION", next_step=f"bedplate data list {model}"
+        )
     at = connect(options.project_dir(), stack)
     if not as_json:
         where(at.label)
     say = say_silently if as_json else say_progress
-    plan = work.plan(at, work.TrainRequest(model, data, _pairs(settings), seed), say)
+    plan = work.plan(at, work.TrainRequest(model, source, _pairs(settings), seed), say)
     if dry_run:
         _show_plan(plan, as_json=as_json)
         return
@@ -121,6 +131,7 @@ def _json(plan: TrainPlan, done: Trained | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": plan.spec.name,
         "training_job": plan.job_name,
+        "dataset_sha256": lineage.dataset_sha256,
         "data_sha256": lineage.data_sha256,
         "data_uri": lineage.data_uri,
         "holdout_uri": lineage.holdout_uri,
@@ -139,6 +150,7 @@ def _json(plan: TrainPlan, done: Trained | None) -> dict[str, Any]:
             "status": done.job.status,
             "billable_s": done.job.billable_s,
             "metrics": dict(done.metrics),
+            "data_warnings": [str(s) for s in plan.dataset.suspicions],
             "unchanged": plan.package is not None,
         }
     return told

@@ -50,6 +50,8 @@ class Lineage:
     instance_count: int
     image_uri: str
     spec_sha256: str
+    dataset_sha256: str = ""
+    """Registered version of the data that both parts were cut from."""
 
 
 def same_training(lineage: Lineage) -> str:
@@ -59,7 +61,7 @@ def same_training(lineage: Lineage) -> str:
     """
     deciding = asdict(lineage)
     source = deciding.pop("source")
-    for place in ("data_uri", "holdout_uri"):
+    for place in ("data_uri", "holdout_uri", "dataset_sha256"):
         deciding.pop(place)
     decided = {**deciding, "code": source["code_sha256"], "lock": source["lock_sha256"]}
     return sha256(json.dumps(decided, sort_keys=True).encode())[:12]
@@ -87,6 +89,7 @@ def metadata(lineage: Lineage, *, training_job: str, trained_by: str, trained_at
         "trained_by": trained_by,
         "trained_at": trained_at,
         "training_job": training_job,
+        "dataset_sha256": lineage.dataset_sha256,
         "data_sha256": lineage.data_sha256,
         "data_uri": lineage.data_uri,
         "holdout_uri": lineage.holdout_uri,

@@ -1,5 +1,6 @@
 """The files that people write and the outputs that the platform exports, as types; nothing here touches the cloud."""
 
+<<<<<<< HEAD
 from bedplate.settings.data import Column, DataContract
 from bedplate.settings.files import (
     known_models,
@@ -30,6 +31,11 @@ from bedplate.settings.gates import (
     Threshold,
 )
 from bedplate.settings.holding import Audit, PrivacyRetention, Registry, Storage
+=======
+from bedplate.settings.data import PURPOSES, Column, DataContract, Datasheet, Purpose
+from bedplate.settings.files import known_models, load_model, load_models, load_stack, parse, read_yaml, stack_settings
+from bedplate.settings.gates import ChampionGate, FairnessGate, Gates, Metric, SegmentGate, Threshold
+>>>>>>> c74c6a4 (Data: check, register, list, show, diff; signed versions, poisoning checks, purposes in training)
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
 from bedplate.settings.outputs import PlatformOutputs
@@ -40,6 +46,7 @@ from bedplate.settings.types import Edge, Email, Name, Pct, Usd
 from bedplate.settings.watching import Monitor, Retraining
 
 __all__ = [
+    "PURPOSES",
     "Alerts",
     "Asynchronous",
     "Audit",
@@ -49,6 +56,7 @@ __all__ = [
     "Column",
     "CostAnomalies",
     "DataContract",
+    "Datasheet",
     "Edge",
     "Email",
     "Experiment",
@@ -66,9 +74,13 @@ __all__ = [
     "Pct",
     "PlatformBudget",
     "PlatformOutputs",
+<<<<<<< HEAD
     "PrivacyRetention",
     "Registry",
     "ResidualGate",
+=======
+    "Purpose",
+>>>>>>> c74c6a4 (Data: check, register, list, show, diff; signed versions, poisoning checks, purposes in training)
     "Retraining",
     "Rollout",
     "ScheduledScaling",

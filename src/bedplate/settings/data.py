@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+<<<<<<< HEAD
 from bedplate.settings.types import Edge, refuse
+=======
+from bedplate.settings.types import Edge, Pct
+
+Purpose = Literal["training", "inference", "monitoring", "debugging"]
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+Share = Annotated[float, Field(gt=0, le=1)]
+_NEEDED: dict[str, tuple[Purpose, ...]] = {
+    "feature": ("training", "inference"),
+    "segment": ("training", "inference"),
+    "label": ("training", "monitoring"),
+    "key": ("training", "inference", "monitoring"),
+    "time": ("training", "inference", "monitoring"),
+    "context": (),
+}
+"""What a role cannot do without: a feature that must not be trained on is none."""
+>>>>>>> c74c6a4 (Data: check, register, list, show, diff; signed versions, poisoning checks, purposes in training)
 
 
 class Column(Edge):
     """One column of the data contract."""
 
     type: Literal["number", "integer", "string", "boolean", "timestamp"]
-    role: Literal["feature", "label", "key", "time", "segment"] = "feature"
+    role: Literal["feature", "label", "key", "time", "segment", "context"] = "feature"
+    """`context` is known and checked, and no feature: a name for support, a note for debugging."""
     nullable: bool = False
+    max_null_pct: Pct | None = None
+    """More nulls than this share of the rows, in percent, break the contract; for nullable columns."""
     min: float | None = None
     max: float | None = None
     categories: tuple[str, ...] | None = None
+    max_category_shift: Share | None = None
+    """Instead of the contract's, for this column."""
+    purposes: tuple[Purpose, ...] = PURPOSES
+    """What the column may be used for; any other use is refused (or the column dropped, see `forbidden`)."""
     privacy: Literal["public", "internal", "personal", "sensitive"] = "internal"
     known: Literal["before", "after"] = "before"
     """Whether the value is known before the moment that a row is about; a feature that is not is a leak."""
@@ -31,7 +56,34 @@ class Column(Edge):
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         if self.categories is not None and self.type != "string":
             raise ValueError(f"categories are for strings, this column is a {self.type}")
+        if self.max_category_shift is not None and self.type not in ("string", "boolean"):
+            raise ValueError(f"max_category_shift is for strings and booleans, this column is a {self.type}")
+        if self.max_null_pct is not None and not self.nullable:
+            raise ValueError("max_null_pct is for nullable columns; without nullable no null is allowed at all")
         return self
+
+    @model_validator(mode="after")
+    def purposes_fit_the_role(self) -> Column:
+        lacking = [purpose for purpose in _NEEDED[self.role] if purpose not in self.purposes]
+        if lacking:
+            raise ValueError(
+                f"a column with role {self.role!r} is used for {' and '.join(lacking)}, which its purposes do not "
+                "allow; give it role 'context', or allow it"
+            )
+        return self
+
+
+class Datasheet(Edge):
+    """Where the data comes from and what may be done with it: kept with every registered version."""
+
+    origin: str = ""
+    """Who observed or made the data."""
+    collection: str = ""
+    """How, when, and what was left out."""
+    licence: str = ""
+    consent: str = ""
+    """On what basis data of persons is used; or why nobody's consent is needed."""
+    contact: str = ""
 
 
 class DataContract(Edge):
@@ -39,6 +91,31 @@ class DataContract(Edge):
 
     columns: dict[str, Column]
     retention_days: int = Field(default=365, ge=1)
+    unique: tuple[tuple[str, ...], ...] = ()
+    """Further sets of columns that are unique together; the key columns always are."""
+    freshness_days: float | None = Field(default=None, gt=0)
+    """Largest age of the newest row, by the time column, when a version is registered."""
+    max_category_shift: Share = 0.2
+    """How far the share of one category may be from its share in the last accepted version (0.2: 20 points)."""
+    forbidden: Literal["refuse", "drop"] = "refuse"
+    """What happens to a column that turns up where its purposes do not allow it."""
+    requests: Literal["all", "types"] = "all"
+    """What a request is held to: everything, or presence, type and null alone (ranges and categories are counted)."""
+    datasheet: Datasheet = Datasheet()
+
+    def columns_in(self, names: Collection[str]) -> dict[str, Column]:
+        """The contract's columns that are among these names, in the contract's order."""
+        return {name: column for name, column in self.columns.items() if name in names}
+
+    def forbidden_for(self, purpose: Purpose) -> tuple[str, ...]:
+        """Columns that must not be used for this."""
+        return tuple(name for name, c in self.columns.items() if purpose not in c.purposes)
+
+    @property
+    def privacy_class(self) -> str:
+        """The strictest class of any column."""
+        classes = ("public", "internal", "personal", "sensitive")
+        return max((c.privacy for c in self.columns.values()), key=classes.index)
 
     def names(self, *roles: str) -> tuple[str, ...]:
         return tuple(name for name, c in self.columns.items() if c.role in roles)
@@ -74,4 +151,12 @@ class DataContract(Edge):
         if not self.features:
             clashes.append(("at least one column with role 'feature' or 'segment' expected", "columns"))
         refuse(clashes)
+        return self
+
+    @model_validator(mode="after")
+    def unique_columns_exist(self) -> DataContract:
+        for number, names in enumerate(self.unique, 1):
+            unknown = [name for name in names if name not in self.columns]
+            if unknown or not names:
+                raise ValueError(f"unique, set {number}: names of columns expected, found {unknown or 'nothing'}")
         return self

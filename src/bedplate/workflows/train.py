@@ -26,14 +26,16 @@ from bedplate.domain.package import (
     same_training,
 )
 from bedplate.domain.tags import for_model
-from bedplate.errors import Conflict, JobFailed, NotFound, OverBudget
+from bedplate.errors import Conflict, GateFailed, JobFailed, NotFound, OverBudget
 from bedplate.ports import Job, Package, PackageDraft, Say, TrainingRequest
 from bedplate.settings import ModelSpec
+from bedplate.workflows.data_register import Registration, register
+from bedplate.workflows.data_register import plan as plan_registration
+from bedplate.workflows.data_versions import fetch, find
 from bedplate.workflows.job_following import follow, must_have_completed
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.source import model_files, source_of
-from bedplate.workflows.training_data import read_table
 
 _METRIC = re.compile(r"^metric: (\w+)=([-+0-9.eE]+|nan)$")
 MAX_ATTEMPTS = 100
@@ -41,10 +43,11 @@ MAX_ATTEMPTS = 100
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """`overrides` are the `--set` values; `seed` None is model.yaml's."""
+    """`overrides` are the `--set` values; `seed` None is model.yaml's. `data` is a file, or the name of a registered
+    version (the beginning of its content hash, or `latest`)."""
 
     model: str
-    data: Path
+    data: Path | str
     overrides: Mapping[str, str]
     seed: int | None = None
 
@@ -57,6 +60,7 @@ class TrainPlan:
     spec: ModelSpec
     lineage: Lineage
     parts: Split
+    dataset: Registration
     code: bytes
     code_uri: str
     job_name: str
@@ -93,16 +97,17 @@ class Trained:
 def plan(at: Platform, request: TrainRequest, say: Say) -> TrainPlan:
     """Look at everything, decide, change nothing.
 
-    Raises NotFound (model, data, platform), SettingsError, UsageError (data that breaks its contract, an unknown
-    `--set`), NotEnoughData.
+    Raises NotFound (model, data, platform), SettingsError, UsageError (an unknown `--set`), NotEnoughData, GateFailed
+    (data that breaks its contract, that must not be trained on, or that is not what was registered).
     """
     spec = at.model(request.model)
     must_be_deployed(at, request.model)
     files = model_files(at.project_dir, spec)
     parameters = hyperparameters(spec.training.hyperparameters, request.overrides, _seed(spec, request))
-    say("step", {"text": f"Checking {request.data} against the data contract"})
-    parts = split(read_table(request.data, spec.data, spec.name), spec.data, spec.training.holdout_fraction)
-    lineage = _lineage(at, spec, files, parts, parameters)
+    dataset = _dataset(at, spec, request.data, say)
+    forbidden = [name for name in spec.data.forbidden_for("training") if name in dataset.table.column_names]
+    parts = split(dataset.table.drop_columns(forbidden), spec.data, spec.training.holdout_fraction)
+    lineage = _lineage(at, spec, files, parts, parameters, dataset.sha256)
     name, job, package = _find(at, request.model, same_training(lineage))
     cost = estimate(
         "training",
@@ -118,6 +123,7 @@ def plan(at: Platform, request: TrainRequest, say: Say) -> TrainPlan:
         spec=spec,
         lineage=lineage,
         parts=parts,
+        dataset=dataset,
         code=code,
         code_uri=f"{prefix}{sha256(code)[:16]}/sourcedir.tar.gz",
         job_name=name,
@@ -135,6 +141,8 @@ def train(at: Platform, plan: TrainPlan, say: Say, *, wait: bool = True) -> Trai
         raise OverBudget(f"No training of {plan.spec.name}: {'; '.join(refusals)}", next_step="bedplate budgets")
     for objection in plan.objections:
         say("warning", {"text": objection.reason})
+    for suspicion in plan.dataset.suspicions:
+        say("warning", {"text": str(suspicion)})
     if plan.lineage.source.dirty == "true":
         say("warning", {"text": f"models/{plan.spec.name} is not committed as it is: approve will want --force"})
     if plan.package and plan.job:
@@ -185,12 +193,21 @@ def must_be_deployed(at: Platform, model: str) -> None:
 # --- observe --------------------------------------------------------------------------------------------------------
 
 
+def _dataset(at: Platform, spec: ModelSpec, data: Path | str, say: Say) -> Registration:
+    """The rows to train on, from a file or from a registered version whose signature holds."""
+    if isinstance(data, Path):
+        return plan_registration(at, spec, data, say, purpose="training")
+    version = find(at, spec.name, data)
+    say("step", {"text": f"Checking the signature of version {version.short} of the data"})
+    return plan_registration(at, spec, fetch(at, version), say, purpose="training")
+
+
 def _seed(spec: ModelSpec, request: TrainRequest) -> int:
     return spec.training.seed if request.seed is None else request.seed
 
 
 def _lineage(
-    at: Platform, spec: ModelSpec, files: Mapping[str, bytes], parts: Split, parameters: Mapping[str, str]
+    at: Platform, spec: ModelSpec, files: Mapping[str, bytes], parts: Split, parameters: Mapping[str, str], dataset: str
 ) -> Lineage:
     prefix = f"s3://{at.outputs.data_bucket}/{at.names(spec.name).datasets_prefix}{parts.data_sha256[:16]}/"
     return Lineage(
@@ -208,6 +225,7 @@ def _lineage(
         instance_count=spec.training.instance_count,
         image_uri=at.outputs.image_uri,
         spec_sha256=sha256(spec.model_dump_json().encode()),
+        dataset_sha256=dataset,
     )
 
 
@@ -245,6 +263,7 @@ def budgets_of(at: Platform, model: str) -> tuple[Spent, ...]:
 
 def _submit(at: Platform, plan: TrainPlan, say: Say) -> tuple[Job, bool]:
     """The job, and whether somebody else had started it."""
+    register(at, plan.dataset, say)
     say("step", {"text": "Uploading data and code"})
     _put_once(at, plan.lineage.data_uri, plan.parts.train)
     _put_once(at, plan.lineage.holdout_uri, plan.parts.holdout)
@@ -277,9 +296,17 @@ def _job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
 
 
 def _put_once(at: Platform, uri: str, body: bytes) -> None:
-    """The URI holds the content's hash, so what is there already is the same."""
+    """The URI holds the content's hash, so what is there already is the same, or somebody changed it.
+
+    Raises GateFailed when it is not.
+    """
     if not at.objects.exists(uri):
         at.objects.put(uri, body)
+    elif sha256(at.objects.get(uri)) != sha256(body):
+        raise GateFailed(
+            f"{uri} is not what was uploaded there: somebody changed it",
+            next_step="find out who and why; then delete it, and the same command uploads it again",
+        )
 
 
 def _draft(at: Platform, plan: TrainPlan, job: Job) -> PackageDraft:

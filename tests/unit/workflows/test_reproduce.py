@@ -94,7 +94,7 @@ def test_the_second_training_is_the_first_one_to_the_last_parameter(at: FakePlat
 def test_nothing_is_registered_and_nothing_recorded(at: FakePlatform) -> None:
     run(at)
     assert len(at.registry.held["bedplate-local-churn"]) == 1
-    assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["trained"]
+    assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["registered-data", "trained"]
 
 
 def test_one_prediction_that_differs_is_another_model(at: FakePlatform) -> None:

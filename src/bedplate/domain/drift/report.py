@@ -100,7 +100,7 @@ class DriftReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: times as ISO 8601, NaN as null."""
-        found = _plain(dataclasses.asdict(self))
+        found = plain(dataclasses.asdict(self))
         assert isinstance(found, dict)
         return found
 
@@ -131,15 +131,16 @@ def _drift(found: Mapping[str, Any]) -> Drift:
     return Drift(**{**found, **figures, **shares, "bins": tuple(found["bins"])})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON has it: times as ISO 8601, NaN and infinity as null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
