@@ -267,3 +267,31 @@ def test_every_clash_of_values_is_told_at_once(project: Path) -> None:
 @pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
 def test_every_shipped_stack_is_sound(stack: str) -> None:
     assert require_sound(REPOSITORY, stack).unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"unique": [["age"], ["nobody"]]}, "data.unique.1: names of columns expected, found nobody"),
+        ({"columns": {"age": {"type": "integer", "max_null_pct": 5}}}, "max_null_pct is for nullable columns"),
+        ({"columns": {"age": {"type": "integer", "max_category_shift": 0.1}}}, "is for strings and booleans"),
+        ({"columns": {"age": {"type": "integer", "purposes": ["inference"]}}}, "role 'feature' is used for training"),
+        (
+            {"columns": {"id": {"type": "string", "role": "key", "purposes": []}}},
+            "training and inference and monitoring",
+        ),
+    ],
+)
+def test_a_data_contract_that_contradicts_itself_is_told(project: Path, data: dict, told: str) -> None:
+    contract = MODEL["data"] | data
+    write_model(project, {"data": contract | {"columns": MODEL["data"]["columns"] | data.get("columns", {})}})
+    with pytest.raises(SettingsError) as caught:
+        load_model(project, "churn")
+    assert told in str(caught.value)
+
+
+def test_a_feature_that_must_not_be_monitored_is_not_watched(project: Path) -> None:
+    columns = MODEL["data"]["columns"] | {"age": {"type": "integer", "purposes": ["training", "inference"]}}
+    write_model(project, {"data": {"columns": columns}, "monitors": {"features": ["age"]}})
+    with pytest.raises(SettingsError, match=r"monitors\.features names 'age', whose purposes do not allow monitoring"):
+        load_model(project, "churn")

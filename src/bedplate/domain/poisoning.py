@@ -94,7 +94,10 @@ def _flips(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract) -> I
 
 def _label_rates(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract) -> Iterator[Suspicion]:
     """The label's rate (its mean, where it is not 0 and 1) in every segment, and over all."""
-    if contract.label not in before.columns:
+    if contract.label not in before.columns or contract.columns[contract.label].type in ("string", "timestamp"):
+        return
+    now, before = now[now[contract.label].notna()], before[before[contract.label].notna()]
+    if not len(now) or not len(before):
         return
     labels, old = (f[contract.label].to_numpy(dtype=np.float64) for f in (now, before))
     binary = set(np.unique(labels)) | set(np.unique(old)) <= {0.0, 1.0}
@@ -116,7 +119,8 @@ def _label_rates(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract
         told = f"{was:.1%} then, {rate:.1%} now" if binary else f"mean {was:.4g} then, {rate:.4g} now"
         rows = here & (labels == (1.0 if rate > was else 0.0)) if binary else here
         message = f"{told}, adjusted p = {p:.1g}"
-        yield Suspicion("label rate", where, message, int(rows.sum()), _first(rows), p)
+        first = tuple(int(row) for row in now.index[rows][:MAX_ROWS])
+        yield Suspicion("label rate", where, message, int(rows.sum()), first, p)
 
 
 def _p_value(now: NDArray[np.float64], before: NDArray[np.float64], binary: bool) -> float:

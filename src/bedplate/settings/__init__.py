@@ -1,7 +1,6 @@
 """The files that people write and the outputs that the platform exports, as types; nothing here touches the cloud."""
 
-<<<<<<< HEAD
-from bedplate.settings.data import Column, DataContract
+from bedplate.settings.data import PURPOSES, Column, DataContract, Datasheet, Purpose
 from bedplate.settings.files import (
     known_models,
     known_stacks,
@@ -31,11 +30,6 @@ from bedplate.settings.gates import (
     Threshold,
 )
 from bedplate.settings.holding import Audit, PrivacyRetention, Registry, Storage
-=======
-from bedplate.settings.data import PURPOSES, Column, DataContract, Datasheet, Purpose
-from bedplate.settings.files import known_models, load_model, load_models, load_stack, parse, read_yaml, stack_settings
-from bedplate.settings.gates import ChampionGate, FairnessGate, Gates, Metric, SegmentGate, Threshold
->>>>>>> c74c6a4 (Data: check, register, list, show, diff; signed versions, poisoning checks, purposes in training)
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
 from bedplate.settings.outputs import PlatformOutputs
@@ -74,13 +68,10 @@ __all__ = [
     "Pct",
     "PlatformBudget",
     "PlatformOutputs",
-<<<<<<< HEAD
     "PrivacyRetention",
+    "Purpose",
     "Registry",
     "ResidualGate",
-=======
-    "Purpose",
->>>>>>> c74c6a4 (Data: check, register, list, show, diff; signed versions, poisoning checks, purposes in training)
     "Retraining",
     "Rollout",
     "ScheduledScaling",

@@ -7,10 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-<<<<<<< HEAD
-from bedplate.settings.types import Edge, refuse
-=======
-from bedplate.settings.types import Edge, Pct
+from bedplate.settings.types import Edge, Pct, refuse
 
 Purpose = Literal["training", "inference", "monitoring", "debugging"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -24,7 +21,6 @@ _NEEDED: dict[str, tuple[Purpose, ...]] = {
     "context": (),
 }
 """What a role cannot do without: a feature that must not be trained on is none."""
->>>>>>> c74c6a4 (Data: check, register, list, show, diff; signed versions, poisoning checks, purposes in training)
 
 
 class Column(Edge):
@@ -150,13 +146,9 @@ class DataContract(Edge):
                 clashes.append((f"{low} to {high} columns with role {role!r} expected, found {count}", "columns"))
         if not self.features:
             clashes.append(("at least one column with role 'feature' or 'segment' expected", "columns"))
-        refuse(clashes)
-        return self
-
-    @model_validator(mode="after")
-    def unique_columns_exist(self) -> DataContract:
-        for number, names in enumerate(self.unique, 1):
+        for at, names in enumerate(self.unique):
             unknown = [name for name in names if name not in self.columns]
             if unknown or not names:
-                raise ValueError(f"unique, set {number}: names of columns expected, found {unknown or 'nothing'}")
+                clashes.append((f"names of columns expected, found {', '.join(unknown) or 'none'}", f"unique.{at}"))
+        refuse(clashes)
         return self

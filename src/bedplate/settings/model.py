@@ -45,7 +45,6 @@ class ModelSpec(Edge):
 
     @model_validator(mode="after")
     def parts_fit_together(self) -> ModelSpec:
-<<<<<<< HEAD
         clashes: list[tuple[str, ...]] = []
         features = () if self.monitors.features == "all" else self.monitors.features
         watched = [(f"monitors.features.{at}", column) for at, column in enumerate(features)]
@@ -53,6 +52,10 @@ class ModelSpec(Edge):
             if column not in self.data.columns:
                 where = ".".join(part for part in key.split(".")[:2])
                 clashes.append((f"{where} names {column!r}, which is no column of data.columns", key, "data.columns"))
+        for key, column in watched:
+            if column in self.data.forbidden_for("monitoring"):
+                said = f"monitors.features names {column!r}, whose purposes do not allow monitoring"
+                clashes.append((said, key, f"data.columns.{column}.purposes"))
         if self.serving.mode == "serverless":
             if self.rollout.strategy != "all-at-once":
                 said = (
@@ -62,25 +65,6 @@ class ModelSpec(Edge):
                 clashes.append((said, "rollout.strategy", "serving.mode"))
         elif self.rollout.strategy in ("canary", "linear") and self.serving.instance_count < 2:
             said = (
-=======
-        known = set(self.data.columns)
-        used = {g.by: "gates.segments" for g in self.gates.segments} | {
-            g.by: "gates.fairness" for g in self.gates.fairness
-        }
-        if self.monitors.features != "all":
-            used |= dict.fromkeys(self.monitors.features, "monitors.features")
-        for column, where in used.items():
-            if column not in known:
-                raise ValueError(f"{where} names {column!r}, which is no column of data.columns")
-        unwatched = set(self.data.forbidden_for("monitoring"))
-        if self.monitors.features != "all" and unwatched & set(self.monitors.features):
-            raise ValueError(
-                f"monitors.features names {', '.join(sorted(unwatched & set(self.monitors.features)))}, "
-                "whose purposes do not allow monitoring"
-            )
-        if self.rollout.strategy != "all-at-once" and self.serving.instance_count < 2:
-            raise ValueError(
->>>>>>> c74c6a4 (Data: check, register, list, show, diff; signed versions, poisoning checks, purposes in training)
                 f"rollout.strategy {self.rollout.strategy!r} shifts part of the capacity, so "
                 f"serving.instance_count must be at least 2 (it is {self.serving.instance_count})"
             )

@@ -84,6 +84,16 @@ def test_a_mean_that_jumps_is_told_for_labels_that_are_no_classes():
     assert "all rows" in {s.where for s in found(now, before)["label rate"]}
 
 
+def test_rows_without_a_label_count_for_no_rate_and_keep_their_numbers():
+    before, now = clean(1), clean(2, first=ROWS)
+    labels = [None if i < 1000 else 1 for i in range(ROWS)]
+    now["left"] = pa.array(labels, pa.int64())
+    jumped = {s.where: s for s in found(now, before)["label rate"]}["all rows"]
+    assert (jumped.count, jumped.rows[0]) == (3000, 1000)
+    before["left"], now["left"] = before["left"].astype(bool), clean(3)["left"].astype(bool)
+    assert "label rate" not in found(now, before)
+
+
 def flooded(*, near: bool) -> dict[str, Any]:
     now = clean(1)
     copies = np.arange(3000, 3400)
