@@ -1,9 +1,14 @@
-"""Reads the body of a request into columns, as the data contract has them, or says which row and column is wrong."""
+"""Reads the body of a request into columns, as the data contract has them, or says which row and column is wrong.
+
+The rules are those of `domain.contract_schema`, generated from the contract once: a pandera validation of one row takes
+milliseconds. `tests/unit/container/test_requests_agree.py` holds both together.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +35,16 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A column that every row must hold."""
+    """A column that every row must hold. Bounds and categories are None where the contract has none, or where requests
+    are held to types alone; `strict` says that the text of a time must be one."""
 
     name: str
     type: str
     nullable: bool
+    low: float | None = None
+    high: float | None = None
+    categories: frozenset[str] | None = None
+    strict: bool = False
 
 
 def features_of(contract: Mapping[str, Any]) -> tuple[Feature, ...]:
@@ -42,13 +52,27 @@ def features_of(contract: Mapping[str, Any]) -> tuple[Feature, ...]:
 
     >>> columns = {"x": {"type": "number"}, "y": {"type": "integer", "role": "label"}}
     >>> features_of({"data": {"columns": columns}})
-    (Feature(name='x', type='number', nullable=False),)
+    (Feature(name='x', type='number', nullable=False, low=None, high=None, categories=None, strict=True),)
     """
+    strict = contract["data"].get("requests", "all") == "all"
     return tuple(
-        Feature(name, column["type"], bool(column.get("nullable", False)))
+        Feature(name, column["type"], bool(column.get("nullable", False)), **(_bounds(column) if strict else {}))
         for name, column in contract["data"]["columns"].items()
         if column.get("role", "feature") in ("feature", "segment")
     )
+
+
+def refused_of(contract: Mapping[str, Any]) -> frozenset[str]:
+    """Columns that a request must not hold, because their purposes do not allow inference; none where they are dropped.
+
+    >>> columns = {"x": {"type": "number"}, "note": {"type": "string", "role": "context", "purposes": ["debugging"]}}
+    >>> refused_of({"data": {"columns": columns}})
+    frozenset({'note'})
+    """
+    data = contract["data"]
+    if data.get("forbidden", "refuse") == "drop":
+        return frozenset()
+    return frozenset(n for n, c in data["columns"].items() if "inference" not in c.get("purposes", ("inference",)))
 
 
 def content_type_of(header: str) -> str:
@@ -77,11 +101,16 @@ def rows_of(body: bytes, content_type: str) -> list[Row]:
     return rows
 
 
-def columns_of(rows: Sequence[Row], features: Sequence[Feature], *, text: bool = False) -> dict[str, list[Any]]:
-    """The features' values, column by column, checked for presence, type and null; other keys of a row are left out.
+def columns_of(
+    rows: Sequence[Row], features: Sequence[Feature], *, text: bool = False, refused: frozenset[str] = frozenset()
+) -> dict[str, list[Any]]:
+    """The features' values, column by column, held to the contract; other keys of a row are left out.
 
-    `text` says that values are text to be read as the column's type (CSV). Raises BadRequest for the first fault.
+    `text` says that values are text to be read as the column's type (CSV); a row with a key of `refused` is refused.
+    Raises BadRequest for the first fault.
     """
+    if refused:
+        _must_not_hold(rows, refused)
     columns: dict[str, list[Any]] = {}
     for feature in features:
         read = (_READ if text else _TAKE)[feature.type]
@@ -101,8 +130,48 @@ def columns_of(rows: Sequence[Row], features: Sequence[Feature], *, text: bool =
             except ValueError:
                 message = f"column {feature.name!r} must hold {_KINDS[feature.type]}, found {value!r:.40}"
                 raise BadRequest(message, column=feature.name, row=number) from None
+        _must_be_within(values, feature)
         columns[feature.name] = values
     return columns
+
+
+def _bounds(column: Mapping[str, Any]) -> dict[str, Any]:
+    categories = column.get("categories")
+    return {
+        "low": column.get("min"),
+        "high": column.get("max"),
+        "categories": None if categories is None else frozenset(categories),
+        "strict": True,
+    }
+
+
+def _must_not_hold(rows: Sequence[Row], refused: frozenset[str]) -> None:
+    for number, row in enumerate(rows, 1):
+        if not refused.isdisjoint(row):
+            name = min(refused.intersection(row))
+            raise BadRequest(f"column {name!r} must not be used for inference", column=name, row=number)
+
+
+def _must_be_within(values: Sequence[Any], feature: Feature) -> None:
+    """Looks at all values at once, and at one by one only to name the first that is not."""
+    known = [value for value in values if value is not None] if feature.nullable else values
+    if not known:
+        return
+    low, high, categories = feature.low, feature.high, feature.categories
+    if low is not None and min(known) < low:
+        _refuse(values, feature, lambda v: v >= low, f"must be at least {low:g}")
+    if high is not None and max(known) > high:
+        _refuse(values, feature, lambda v: v <= high, f"must be at most {high:g}")
+    if categories is not None and not categories.issuperset(known):
+        _refuse(values, feature, lambda v: v in categories, f"must be one of {', '.join(sorted(categories))}")
+    if feature.strict and feature.type == "timestamp":
+        _refuse(values, feature, lambda v: _TIME.fullmatch(v) is not None, f"must hold {_KINDS['timestamp']}")
+
+
+def _refuse(values: Sequence[Any], feature: Feature, fits: Callable[[Any], bool], rule: str) -> None:
+    for number, value in enumerate(values, 1):
+        if value is not None and not fits(value):
+            raise BadRequest(f"column {feature.name!r} {rule}, found {value!r:.40}", column=feature.name, row=number)
 
 
 def _parsed(text: bytes, number: int | None) -> Any:
@@ -136,15 +205,15 @@ def _csv_rows(body: bytes) -> list[Row]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0:
         return float(value)
     raise ValueError
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and -_INT64 <= value < _INT64:
         return int(value)
     raise ValueError
 
@@ -180,6 +249,9 @@ def _fail() -> bool:
     raise ValueError
 
 
+_INT64 = 2**63
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+"""`domain.contract_schema.ISO_8601`, which this module does not import: that would import pydantic."""
 _BOOLEANS = ("true", "false", "1", "0")
 _TAKE: Mapping[str, Callable[[Any], Any]] = {
     "number": _number, "integer": _integer, "string": _string, "boolean": _boolean, "timestamp": _string,

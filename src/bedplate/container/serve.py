@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bedplate.container import paths
 from bedplate.container.application import Application, Constant, Predictor
 from bedplate.container.emission import Emission
-from bedplate.container.requests import CSV, Feature, columns_of, content_type_of, features_of, rows_of
+from bedplate.container.requests import CSV, Feature, columns_of, content_type_of, features_of, refused_of, rows_of
 from bedplate.container.script import ModelFailed, ModelWillNotLoad, Script, contract_of, load
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ _LOOK_FOR_PARENT_S = 1.0
 class Model:
     """A loaded model behind its data contract; an `input_fn` of the script's takes the contract's place."""
 
-    def __init__(self, script: Script, features: Sequence[Feature]) -> None:
+    def __init__(self, script: Script, features: Sequence[Feature], refused: frozenset[str] = frozenset()) -> None:
         self._script = script
         self._features = features
+        self._refused = refused
 
     def answer(self, body: bytes, content_type: str, accept: str) -> tuple[Sequence[float], tuple[bytes, str] | None]:
         answers = self._script.predict(self._rows(body, content_type))
@@ -50,7 +51,7 @@ class Model:
         from bedplate.container.frames import frame_of
 
         kind = content_type_of(content_type)
-        columns = columns_of(rows_of(body, kind), self._features, text=kind == CSV)
+        columns = columns_of(rows_of(body, kind), self._features, text=kind == CSV, refused=self._refused)
         return frame_of(columns, self._features)
 
 
@@ -90,7 +91,7 @@ def predictor_of(model_dir: Path, environment: Mapping[str, str]) -> Predictor:
         return Constant(float(fallback))
     contract = contract_of(model_dir)
     features = features_of(contract)
-    model = Model(load(model_dir, contract), features)
+    model = Model(load(model_dir, contract), features, refused_of(contract))
     _warm_up()
     return model
 

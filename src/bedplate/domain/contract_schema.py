@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ISO_8601 = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?"
 _TIME = re.compile(ISO_8601)
+_INT64 = 2**63
 NULLS, TYPE, RANGE, CATEGORIES = "nulls", "type", "range", "categories"
 _KINDS = {
     "number": "a finite number",
@@ -85,7 +86,7 @@ def fits(value: object, kind: str) -> bool:
                 return False
             if value - value != 0:  # NaN and both infinities
                 return False
-            return kind == "number" or value == int(value)
+            return kind == "number" or (value == int(value) and -_INT64 <= value < _INT64)
         case "boolean":
             return isinstance(value, bool)
         case "timestamp":
@@ -132,7 +133,8 @@ def _of_type(values: pd.Series[Any], *, kind: str) -> pd.Series[bool]:
         if code in "iu":
             return pd.Series(True, index=values.index)
         finite = np.isfinite(values)
-        return finite if kind == "number" else finite & (values == np.floor(values))
+        whole = (values == np.floor(values)) & (values >= -_INT64) & (values < _INT64)
+        return finite if kind == "number" else finite & whole
     if code == "b" or code == "M":
         return pd.Series(kind == ("boolean" if code == "b" else "timestamp"), index=values.index)
     if isinstance(values.dtype, pd.StringDtype):
