@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "approve": "Approve or reject a version, by name and with evidence.",
         "deploy": "Release an approved version behind a guarded rollout.",
         "rollout": "Look at rollouts and steer them: status, promote, pause, abort, history.",
+        "reconcile": "Bring what was begun to its end: rollouts, interrupted deployments.",
         "rollback": "Put an earlier release back, and prove that it answers.",
         "invoke": "Send rows to a model's endpoint.",
         "releases": "List the releases that exist, and prune those that nobody needs.",

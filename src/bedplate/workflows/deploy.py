@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from bedplate import ports
 from bedplate.domain import tags
@@ -24,6 +25,7 @@ from bedplate.errors import ApprovalNeeded, Conflict, Locked, NotFound, RolledBa
 from bedplate.settings import ModelSpec
 from bedplate.workflows.captured import capture_uri
 from bedplate.workflows.execute import Means, Outcome, execute
+from bedplate.workflows.follow import LOOK_BACK_S, answers_since
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
@@ -89,6 +91,7 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
     joined = seen.attempts[-1] if seen.busy and seen.attempts else None
     bake_s = joined.bake_s if joined else way.bake_s if way.strategy != "all-at-once" else 0
     needed = joined.needed_answers if joined else spec.rollout.bake_answers if way.strategy != "all-at-once" else 0
+    unwatched = _unwatched(platform, seen)
     means = Means(
         platform=platform,
         ledger=ledger,
@@ -110,6 +113,7 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
             "alarms": list(way.alarms),
             "guarded": guarded,
             "forced": request.force or None,
+            "verdict": unwatched,
         },
         reason=request.reason,
         wait=request.wait,
@@ -303,6 +307,16 @@ def _probe(platform: Platform, spec: ModelSpec, package: ports.Package, plan: Pl
     if not plan.steps:
         return Probe((), "")
     return probe_of(platform, spec, holdout_uri=package.metadata.get("holdout_uri"))
+
+
+def _unwatched(platform: Platform, seen: Observed) -> str | None:
+    """The verdict on a bake that nobody followed, once its release is live: had it the traffic that it needed?"""
+    left = seen.attempts[-1] if seen.attempts else None
+    if seen.busy or left is None or left.release != seen.live or not left.needed_answers:
+        return None
+    since = left.at - timedelta(seconds=LOOK_BACK_S)
+    answers = answers_since(platform, seen.endpoint, left.release, since, seen.modified_at)
+    return "PASS" if answers >= left.needed_answers else "NO_DATA"
 
 
 def _watched(plan: Plan, names: ModelNames, seen: Observed) -> tuple[str, ...]:

@@ -1,0 +1,109 @@
+"""Decides what nobody waits for: from one look at every model to the acts that bring what was begun to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bedplate.domain.ledger import Record
+from bedplate.domain.release import spoken
+from bedplate.domain.rollout import Attempt, Observed
+
+GRACE_S = 30.0
+"""Who follows an update records its end within that time; what is still open afterwards has nobody."""
+FORSAKEN_S = 600.0
+"""After so long an act that was recorded and moved nothing never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The latest monitoring of the live version, when it found drift that nobody answered yet."""
+
+    seq: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One model, seen once: for `still_s` its endpoint has not changed, and its last act began `open_s` ago."""
+
+    seen: Observed
+    rollout: str | None = None
+    """Id of the rollout that is open."""
+    starved: float | None = None
+    """Answers of a canary whose bake is about to end with too few of them; None when there is no such thing."""
+    still_s: float = 0.0
+    open_s: float = 0.0
+    drift: Drift | None = None
+
+    @property
+    def attempt(self) -> Attempt | None:
+        return self.seen.attempts[-1] if self.seen.attempts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do about one model.
+
+    `tick` a rollout, `undo` a bake without traffic, `finish` the record of a deployment or a rollback that has settled,
+    `close` one that never moved anything, `retrain` because of drift (recorded and said; training is somebody else's).
+    """
+
+    kind: Literal["tick", "undo", "finish", "close", "retrain"]
+    model: str
+    why: str
+    seq: int = 0
+    """The record that it answers."""
+
+
+def decide(looks: Sequence[Look]) -> tuple[Action, ...]:
+    """At most one act on the traffic of each model, and a wish for training beside it. Models do not wait for each
+    other."""
+    return tuple(action for look in looks for action in (_traffic(look), _training(look)) if action)
+
+
+def _traffic(look: Look) -> Action | None:
+    seen, attempt = look.seen, look.attempt
+    if look.rollout:
+        return Action("tick", seen.model, f"rollout {look.rollout} is open")
+    if attempt is None:
+        return None
+    name = spoken(attempt.release)
+    if seen.busy:
+        if look.starved is None:
+            return None
+        why = f"{name} gave {look.starved:.0f} of {attempt.needed_answers} answers, and its bake is about to end"
+        return Action("undo", seen.model, why, attempt.seq)
+    if look.still_s < GRACE_S or look.open_s < GRACE_S:
+        return None
+    if seen.live == attempt.release and not seen.split:
+        return Action("finish", seen.model, f"{name} is live, and nobody recorded it", attempt.seq)
+    if attempt.by_rollback or seen.modified_at <= attempt.at:
+        if look.open_s < FORSAKEN_S:
+            return None
+        return Action("close", seen.model, f"the way to {name} was begun, and nothing ever moved", attempt.seq)
+    return Action("finish", seen.model, f"{name} was undone, and nobody recorded it", attempt.seq)
+
+
+def _training(look: Look) -> Action | None:
+    if look.drift is None:
+        return None
+    return Action("retrain", look.seen.model, look.drift.summary, look.drift.seq)
+
+
+def unanswered_drift(records: Sequence[Record], model: str, version: int | None) -> Drift | None:
+    """The last monitoring of this version when it found drift, and neither a training nor a wish for one came after it.
+
+    `version` is the live one: drift that an earlier release met is answered by its successor.
+    """
+    found: Drift | None = None
+    for r in records:
+        if r.model != model:
+            continue
+        if r.kind == "monitored":
+            drifted = r.data.get("outcome") == "DRIFT" and r.version in (version, None)
+            found = Drift(r.seq, r.summary) if drifted else None
+        elif r.kind == "trained" or (r.kind == "alert" and "retrain" in r.data):
+            found = None
+    return found

@@ -1,0 +1,144 @@
+"""Brings what was begun to its end, for every model: looks once, decides once, and does what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bedplate.domain.ledger import Record
+from bedplate.domain.reconcile import Action, Look, decide, unanswered_drift
+from bedplate.domain.release import version_told
+from bedplate.domain.rollout.bake import Bake, judge_bake, margin_s
+from bedplate.domain.rollout.machine import open_rollout
+from bedplate.errors import BedplateError, Conflict, NotEnoughData, NotFound, RolledBack
+from bedplate.ports import Say
+from bedplate.workflows import rollback, rollout
+from bedplate.workflows.deploy import DeployRequest, deploy, prepare
+from bedplate.workflows.execute import undo_starved
+from bedplate.workflows.follow import LOOK_BACK_S, answers_since, bake_left
+from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.observe import seen
+from bedplate.workflows.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An action and what came of it. `ok` is False only where the act itself failed: the next look tries again."""
+
+    action: Action
+    ok: bool
+    told: str
+    next_step: str | None = None
+
+
+def reconcile(platform: Platform, models: Sequence[str], say: Say, *, every_s: float) -> tuple[Done, ...]:
+    """Once over these models. `every_s` is when the next look is due: a bake that would end before it is judged now.
+
+    A model that fails keeps no other one waiting. Raises NotFound only when the platform itself is not up.
+    """
+    ledger = Ledger.of(platform)
+    records = ledger.records()
+    looks = []
+    for model in models:
+        try:
+            looks.append(look(platform, model, records, every_s=every_s))
+        except NotFound as exc:
+            say("step", {"number": 0, "of": 0, "message": f"{model}: {exc.message}"})
+    return tuple(_do(platform, ledger, action, looks, say) for action in decide(looks))
+
+
+def look(platform: Platform, model: str, records: Sequence[Record], *, every_s: float) -> Look:
+    """One model as it is now."""
+    spec, now = platform.model(model), platform.clock.now()
+    state = platform.endpoints.observe(platform.names(model).endpoint)
+    observed = seen(platform, model, state, records)
+    under_way = open_rollout(records, model)
+    attempt = observed.attempts[-1] if observed.attempts else None
+    starved = None
+    left_s = bake_left(state, now, attempt.bake_s) if attempt and observed.busy and not attempt.by_rollback else None
+    if attempt and left_s is not None and attempt.needed_answers:
+        since = attempt.at - timedelta(seconds=LOOK_BACK_S)
+        answers = answers_since(platform, observed.endpoint, attempt.release, since, now)
+        due = max(margin_s(attempt.bake_s, poll_s=1.0), min(every_s, attempt.bake_s / 2))
+        if judge_bake(Bake(left_s, answers, attempt.needed_answers, due)) == "NO_DATA":
+            starved = answers
+    wanted = spec.retraining.on_drift
+    return Look(
+        observed,
+        under_way.id if under_way else None,
+        starved,
+        (now - state.modified_at).total_seconds(),
+        (now - attempt.at).total_seconds() if attempt else 0.0,
+        unanswered_drift(records, model, version_told(observed.live)) if wanted else None,
+    )
+
+
+def _do(platform: Platform, ledger: Ledger, action: Action, looks: Sequence[Look], say: Say) -> Done:
+    found = next(one for one in looks if one.seen.model == action.model)
+    acts: dict[str, Callable[[], Done]] = {
+        "tick": lambda: _tick(platform, action, say),
+        "undo": lambda: _undo(platform, action, found, say),
+        "finish": lambda: _finish(platform, action, found, say),
+        "close": lambda: _close(platform, ledger, action),
+        "retrain": lambda: _wish(platform, ledger, action),
+    }
+    say("step", {"number": 0, "of": 0, "message": f"{action.model}: {action.kind}, {action.why}"})
+    try:
+        return acts[action.kind]()
+    except (RolledBack, NotEnoughData) as exc:
+        return Done(action, True, exc.message, exc.next_step)
+    except BedplateError as exc:
+        return Done(action, False, exc.message, exc.next_step)
+
+
+def _tick(platform: Platform, action: Action, say: Say) -> Done:
+    ticked = rollout.tick(platform, action.model, say)
+    if ticked is None:
+        return Done(action, True, "it is over by now")
+    next_step = f"bedplate rollout promote {action.model}" if ticked.state.phase == "passed" else None
+    return Done(action, True, f"{ticked.state.phase}: {ticked.decision.told}", next_step)
+
+
+def _undo(platform: Platform, action: Action, found: Look, say: Say) -> Done:
+    attempt = found.attempt
+    assert attempt is not None
+    assert found.starved is not None
+    prepared = prepare(platform, DeployRequest(action.model, attempt.version))
+    error = undo_starved(prepared.means, attempt.release, found.starved, say)
+    return Done(action, True, error.message, error.next_step)
+
+
+def _finish(platform: Platform, action: Action, found: Look, say: Say) -> Done:
+    attempt = found.attempt
+    assert attempt is not None
+    if attempt.by_rollback:
+        ready = rollback.prepare(platform, rollback.RollbackRequest(action.model, now=True))
+        done = rollback.rollback(ready, say)
+    else:
+        prepared = prepare(platform, DeployRequest(action.model, attempt.version))
+        if prepared.plan.moves_traffic:
+            raise Conflict(
+                f"model.yaml or v{attempt.version} changed since it was deployed: only a person may deploy it anew",
+                next_step=f"bedplate deploy {action.model}:{attempt.version}",
+            )
+        done = deploy(prepared, say)
+    return Done(action, True, f"{done.live} answers, and the ledger knows it")
+
+
+def _close(platform: Platform, ledger: Ledger, action: Action) -> Done:
+    told = f"{action.why}: closed"
+    ledger.record("alert", told, actor=platform.identity.person, model=action.model, data={"refused": action.seq})
+    return Done(action, True, told)
+
+
+def _wish(platform: Platform, ledger: Ledger, action: Action) -> Done:
+    """Recorded once for each monitoring; training is not started here."""
+    ledger.record(
+        "alert",
+        f"retraining is due: {action.why}",
+        actor=platform.identity.person,
+        model=action.model,
+        data={"retrain": action.seq, "why": action.why},
+    )
+    return Done(action, True, f"retraining is due: {action.why}", f"bedplate train {action.model} --data DATA.parquet")
