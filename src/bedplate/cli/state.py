@@ -13,7 +13,7 @@ from bedplate.cli.up import engine, install
 from bedplate.errors import UsageError
 
 
-@click.group(short_help="List, export and import a stack's state.")
+@click.group(short_help="List, export, import and unlock a stack's state.")
 def command() -> None:
     """The state: what the last run left, in Pulumi's checkpoint format.
 
@@ -122,6 +122,31 @@ def import_(source: Path, stack: str, engine: str | None, install: bool, yes: bo
         render.remark(
             f"{count} resources are in the state of {stack!r}. See what that means: bedplate drift -s {stack}"
         )
+
+
+@command.command()
+@options.stack
+@options.yes
+@options.as_json
+def unlock(stack: str, yes: bool, as_json: bool) -> None:
+    """Take away the lock that a run on another machine left behind. On one machine a lock ends with its process.
+
+    
+    Example:
+      bedplate state unlock --stack local
+
+    Exit codes: 0 unlocked, or there was no lock, 7 a run on this machine is at work.
+    """
+    from bedplate.cli import render
+    from bedplate.wiring import connect
+
+    target = connect(options.project_dir(), stack).deployment()
+    options.confirm(f"Is nothing at work on stack {stack!r} any more, on any machine?", assume_yes=yes, as_json=as_json)
+    held_by = target.unlock()
+    if as_json:
+        render.emit_json({"stack": stack, "held_by": held_by})
+    else:
+        render.remark(f"Unlocked; it said: {held_by}" if held_by else f"Stack {stack!r} was not locked")
 
 
 def _read(source: Path) -> dict[str, Any]:

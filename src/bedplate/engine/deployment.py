@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from bedplate import __version__
 from bedplate.engine import program as programs
 from bedplate.engine.events import Event, Events
 from bedplate.engine.executor import Executor, Failed
-from bedplate.engine.lock import hold
+from bedplate.engine.lock import hold, whoami
 from bedplate.engine.monitor import EngineLog, Monitor, secret_config
 from bedplate.engine.planner import Planner
 from bedplate.engine.providers import Factory, Providers
@@ -21,7 +22,7 @@ from bedplate.engine.recovery import recover
 from bedplate.engine.refresh import refresh
 from bedplate.engine.state import Snapshot
 from bedplate.engine.steps import Op, Step
-from bedplate.engine.store import Store
+from bedplate.engine.store import IN_PROGRESS, Store
 from bedplate.engine.workers import Workers
 
 Verb = Literal["preview", "up", "refresh", "destroy"]
@@ -103,12 +104,13 @@ class Deployment:
         if planning:
             return self._run(goal, events, refresh_first, environment or {}, None)
         with hold(self._store.paths.lock, stack=self._store.stack, verb=verb, clock=self._chance.clock):
-            started = self._chance.clock()
+            entry = self._begun(verb, message)
+            self._store.record(entry)
             outcome = None
             try:
                 outcome = self._run(goal, events, refresh_first, environment or {}, self._store)
             finally:
-                self._store.record(self._entry(verb, started, message, outcome))
+                self._store.record(self._ended(entry, outcome))
         return outcome
 
     def _run(
@@ -237,23 +239,36 @@ class Deployment:
                 break
         return failed
 
-    def _entry(self, verb: str, started: float, message: str, outcome: Outcome | None) -> dict[str, Any]:
-        def time_of(at: float) -> str:
-            return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
+    def _begun(self, verb: str, message: str) -> dict[str, Any]:
+        """An entry of the history under Pulumi's keys, as long as the run is at work."""
         return {
             "kind": "update" if verb == "up" else verb,
-            "startTime": time_of(started),
+            "startTime": self._time(),
             "message": message,
-            "environment": {"engine": "embedded"},
+            "environment": {
+                "exec.kind": "auto.local",
+                "engine": "embedded",
+                "engine.version": __version__,
+                "user": whoami(),
+            },
             "config": {
                 key: {"value": value, "secret": key in self._configuration.secret_keys}
                 for key, value in self._configuration.shown().items()
             },
+            "result": IN_PROGRESS,
+            "version": self._store.runs() + 1,
+        }
+
+    def _ended(self, entry: dict[str, Any], outcome: Outcome | None) -> dict[str, Any]:
+        return {
+            **entry,
             "result": "succeeded" if outcome is not None and outcome.ok else "failed",
-            "endTime": time_of(self._chance.clock()),
+            "endTime": self._time(),
             "resourceChanges": dict(outcome.counts) if outcome else {},
         }
+
+    def _time(self) -> str:
+        return datetime.fromtimestamp(self._chance.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _attempt(executor: Executor, step: Step) -> Failed | None:

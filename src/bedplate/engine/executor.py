@@ -100,7 +100,7 @@ class Executor:
         if new.is_provider:
             new.inputs = old.inputs
             self._providers.configure(new)
-        worth_writing = to_json(old) != to_json(new)
+        worth_writing = _settled_form(old) != _settled_form(new)
         with self._lock:
             self._snapshot.settle(new, old, same=not worth_writing)
             if worth_writing:
@@ -270,6 +270,13 @@ class Executor:
 
     def _is_new_provider(self, resource: Resource) -> bool:
         return self.preview and resource.provider.endswith(f"::{UNKNOWN}")
+
+
+def _settled_form(resource: Resource) -> Mapping[str, object]:
+    """What the checkpoint says of it; the SDK tells the dependencies of a property in another order each time."""
+    told = to_json(resource)
+    by_property = {key: sorted(urns) for key, urns in resource.property_dependencies.items()}
+    return {**told, "dependencies": sorted(resource.dependencies), "propertyDependencies": by_property}
 
 
 def _outputs(outputs: Mapping[str, object], new: Resource) -> Properties:

@@ -8,22 +8,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bedplate.engine import paths, pulumi_cli
+from bedplate.engine import lock, paths, pulumi_cli
 from bedplate.engine.continuity import Continuity
 from bedplate.engine.embedded import EmbeddedCommand, require_loopback
 from bedplate.engine.handover import Engine, Handover
 from bedplate.engine.project import Project
 from bedplate.engine.providers import Factory
 from bedplate.engine.state import PROVIDER_PREFIX, name_of, type_of
+from bedplate.engine.store import IN_PROGRESS, Paths
 from bedplate.engine.values import MASK, mask
 from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
 
 if TYPE_CHECKING:
-    from pulumi.automation import EngineEvent
+    from pulumi.automation import EngineEvent, UpdateSummary
     from pulumi.automation import Stack as AutomationStack
 
 
@@ -92,12 +93,23 @@ class Progress:
 class PastUpdate:
     """One entry of a stack's history."""
 
+    version: int | None
+    """Its number, from 1; None where the backend does not number."""
     verb: str
     result: str
+    """succeeded, failed, in-progress, or interrupted: begun, never ended, and nobody is at it."""
     started_at: datetime
     ended_at: datetime | None
     counts: Mapping[str, int]
     message: str
+    who: str
+    """`user@host`, with the Pulumi CLI the author that git names; empty where nobody knows."""
+    engine: str
+    """embedded or pulumi, with its version where it is known."""
+
+    @property
+    def duration_s(self) -> float | None:
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
 
 
 class Stack:
@@ -199,17 +211,12 @@ class Stack:
         """The latest runs, newest first. Raises NotFound for a stack that was never made."""
         with self._translated():
             runs = self._select(create=False).history(page_size=limit)
-        return [
-            PastUpdate(
-                verb="up" if run.kind == "update" else run.kind,
-                result=str(run.result),
-                started_at=run.start_time,
-                ended_at=run.end_time,
-                counts=_counts(run.resource_changes or {}),
-                message=run.message,
-            )
-            for run in runs
-        ]
+        busy = lock.at_work(Paths.of(self._state_dir, self.name).lock)
+        return [_past(run, at_work=busy and number == 0) for number, run in enumerate(runs)]
+
+    def unlock(self) -> str | None:
+        """Take away the lock that a run on another machine left; whose it was, None without one. Raises Locked."""
+        return lock.unlock(Paths.of(self._state_dir, self.name).lock, stack=self.name)
 
     def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The state in Pulumi's checkpoint format, for `pulumi stack import`; secrets encrypted unless shown."""
@@ -347,6 +354,24 @@ def _no_collections() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _past(run: UpdateSummary, *, at_work: bool) -> PastUpdate:
+    told = run.environment
+    engine = told.get("engine", "pulumi")
+    version = told.get("engine.version") or told.get("pulumi.version") or ""
+    result = str(run.result)
+    return PastUpdate(
+        version=run.version,
+        verb="up" if run.kind == "update" else run.kind,
+        result="interrupted" if result == IN_PROGRESS and not at_work else result,
+        started_at=run.start_time.replace(tzinfo=UTC),
+        ended_at=run.end_time.replace(tzinfo=UTC) if run.end_time else None,
+        counts=_counts(run.resource_changes or {}),
+        message=run.message,
+        who=told.get("user") or told.get("git.author", ""),
+        engine=f"{engine} {version}".strip(),
+    )
 
 
 _OUR_PLUGIN = "using pulumi-resource-aws from $PATH"

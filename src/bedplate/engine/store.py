@@ -19,6 +19,7 @@ from bedplate.errors import BedplateError, NotFound, UsageError
 
 VERSION = 3
 """Of the checkpoint's schema; what `pulumi stack import` reads."""
+IN_PROGRESS = "in-progress"
 INTENT_KEY = "intent"
 """Ours, beside `resource` and `type` of a pending operation; Pulumi passes over it."""
 
@@ -266,24 +267,30 @@ class Store:
     # --- history --------------------------------------------------------------------------------------------------
 
     def record(self, entry: Mapping[str, Any]) -> None:
-        """Append one run to the history."""
+        """Append one run to the history: when it begins and, under the same `version`, when it has ended."""
         descriptor = os.open(self.paths.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_dump(entry) + "\n")
 
+    def runs(self) -> int:
+        """How many runs the history knows."""
+        return max((run["version"] for run in self.history()), default=0)
+
     def history(self) -> list[dict[str, Any]]:
-        """Every run, newest first; a line cut short by a kill is passed over."""
+        """Every run, newest first; one that never ended stays `in-progress`. A line cut short is passed over."""
         try:
             lines = self.paths.history.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return []
-        runs = []
+        runs: dict[int, dict[str, Any]] = {}
         for line in lines:
             try:
-                runs.append(json.loads(line))
+                run = json.loads(line)
             except ValueError:
                 continue
-        return runs[::-1]
+            version = run.setdefault("version", max(runs, default=0) + 1)  # an earlier Bedplate did not number them
+            runs[version] = run
+        return [runs[version] for version in sorted(runs, reverse=True)]
 
 
 def document(paths: Paths) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import threading
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from bedplate.engine.journal import Journal
-from bedplate.engine.lock import hold
+from bedplate.engine.lock import hold, unlock
 from bedplate.engine.protocol import Secret
 from bedplate.engine.store import document
 from bedplate.errors import BedplateError, Locked, NotFound, UsageError
@@ -104,10 +105,25 @@ def test_two_runs_at_once_one_works_and_the_other_says_who_and_since_when(tmp_pa
 
 def test_a_lock_file_left_by_a_dead_run_locks_nobody_out(tmp_path: Path) -> None:
     path = tmp_path / "s.lock"
-    path.write_text(json.dumps({"pid": 1, "host": "elsewhere", "user": "x", "verb": "up", "since": 0}))
+    dead = {"pid": 4_000_000, "host": socket.gethostname(), "user": "x", "verb": "up", "since": 0}
+    path.write_text(json.dumps(dead))
     with hold(path, stack="s", verb="up"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
     assert path.read_text() == ""
+
+
+def test_a_lock_of_another_machine_is_told_with_owner_and_age_and_taken_away_by_hand_only(tmp_path: Path) -> None:
+    path = tmp_path / "s.lock"
+    path.write_text(json.dumps({"pid": 7, "host": "elsewhere", "user": "ann", "verb": "up", "since": 0}))
+    told_is = r"another machine: ann@elsewhere \(pid 7\) runs `up` since .*, for 3 h 2 min"
+    later = hold(path, stack="s", verb="up", clock=lambda: 3 * 3600 + 125)
+    with pytest.raises(Locked, match=told_is) as told, later:
+        raise AssertionError("held")
+    assert "bedplate state unlock --stack s" in (told.value.next_step or "")
+    assert (unlock(path, stack="s") or "").startswith("ann@elsewhere")
+    assert unlock(path, stack="s") is None
+    with hold(path, stack="s", verb="up"), pytest.raises(Locked, match=f"pid {os.getpid()}"):
+        unlock(path, stack="s")
 
 
 def test_an_exported_state_is_taken_by_another_stack_and_nothing_changes(tmp_path: Path) -> None:
@@ -173,6 +189,20 @@ def test_history_keeps_every_run_newest_first_and_no_preview(tmp_path: Path) -> 
         ("destroy", "succeeded"),
         ("update", "succeeded"),
     ]
+
+
+def test_a_run_that_was_killed_stays_in_the_history_and_the_next_one_has_the_next_number(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.run(secret_step())
+    lines = engine.store.paths.history.read_text().splitlines()
+    engine.store.paths.history.write_text(lines[0] + "\n" + lines[1][:20])
+    assert [(run["version"], run["result"]) for run in engine.store.history()] == [(1, "in-progress")]
+    engine.store.paths.history.write_text(lines[0] + "\n")
+    engine.run(secret_step())
+    assert [(run["version"], run["result"]) for run in engine.store.history()] == [(2, "succeeded"), (1, "in-progress")]
+    newest = engine.store.history()[0]
+    assert newest["resourceChanges"] == {"same": 3}
+    assert "@" in newest["environment"]["user"]
 
 
 # --- the journal ----------------------------------------------------------------------------------------------------
