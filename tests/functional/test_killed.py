@@ -151,7 +151,7 @@ def test_killed_at_random_points_the_same_command_again_ends_where_an_undisturbe
             unlike = set(state) ^ set(expected[verb][0])
             assert not unlike, (where, "\n".join(sorted(unlike)))
     results = [run["result"] for run in project.history()]
-    assert results.count("interrupted") == struck, "each kill is in the history"
+    assert 0 < results.count("interrupted") <= struck, "a kill is in the history, unless it struck after the last word"
     assert set(results) == {"interrupted", "succeeded"}
 
 
