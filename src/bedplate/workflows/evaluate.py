@@ -87,8 +87,11 @@ class Evaluated:
     judgement: Judgement | None
 
 
-def plan(at: Platform, model: str, version: int | None) -> EvaluationPlan:
-    """Look at the version, at what is live and at a job that was started before. Raises NotFound."""
+def plan(at: Platform, model: str, version: int | None, *, again: bool = False) -> EvaluationPlan:
+    """Look at the version, at what is live and at a job that was started before. Raises NotFound.
+
+    With `again` a job that is completed is not taken for the answer: everything is measured anew.
+    """
     spec = at.model(model)
     package = find_version(at, model, version)
     holdout = package.metadata.get("holdout_uri")
@@ -105,7 +108,7 @@ def plan(at: Platform, model: str, version: int | None) -> EvaluationPlan:
         "measured": measured(spec.gates),
     }
     digest = sha256(json.dumps(compared, sort_keys=True).encode())[:12]
-    name, job = _find(at, f"{at.names(model).base}-evaluate", digest)
+    name, job = _find(at, f"{at.names(model).base}-evaluate", digest, again=again)
     prefix = f"{at.names(model).evaluations_prefix}v{package.version}/{name[-14:]}/"
     return EvaluationPlan(
         model=model,
@@ -156,15 +159,20 @@ def _constant(release: Release) -> float | None:
     return None if text is None else float(text)
 
 
-def _find(at: Platform, base: str, digest: str) -> tuple[str, Job | None]:
+def _find(at: Platform, base: str, digest: str, *, again: bool) -> tuple[str, Job | None]:
+    """The job that runs, else the newest that is completed, else the name of the next attempt; `again` wants a next."""
+    completed = None
     for attempt in range(1, MAX_ATTEMPTS + 1):
         name = job_name(base, digest, attempt)
         try:
             job = at.jobs.processing(name)
         except NotFound:
-            return name, None
-        if job.status in ("InProgress", "Completed"):
+            return (name, None) if again or completed is None else (completed.name, completed)
+        if job.status == "InProgress":
             return name, job
+        completed = job if job.status == "Completed" else completed
+    if completed:
+        return completed.name, completed
     raise JobFailed(
         f"{MAX_ATTEMPTS} attempts at this evaluation failed", next_step=f"bedplate models log {name} --kind processing"
     )
