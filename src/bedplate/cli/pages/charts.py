@@ -72,7 +72,7 @@ def lines(
         bands: thresholds drawn across.
         from_zero: whether the y axis begins at 0; figures such as AUC are better read without.
     """
-    with drawing(7.6, 3.4) as (figure, axes):
+    with _figure(7.6, 3.4) as (figure, axes):
         positions = range(len(ticks))
         for index, (name, values) in enumerate(series.items()):
             axes.plot(
@@ -92,14 +92,14 @@ def lines(
         if from_zero:
             axes.set_ylim(bottom=0)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
-        return as_svg(figure, f"{y_label} over {len(ticks)} windows for {', '.join(series)}")
+        return _svg(figure, f"{y_label} over {len(ticks)} windows for {', '.join(series)}")
 
 
 def estimates(rows: Mapping[str, Mapping[str, Estimate]], *, x_label: str, bands: Sequence[Band] = ()) -> str:
     """Dots with 95 % intervals: a row a segment, a colour and marker a version."""
     names = list(rows)
     versions = list(dict.fromkeys(v for by_version in rows.values() for v in by_version))
-    with drawing(7.6, 0.9 + 0.34 * len(names)) as (figure, axes):
+    with _figure(7.6, 0.9 + 0.34 * len(names)) as (figure, axes):
         for index, version in enumerate(versions):
             points = [(i, rows[name][version]) for i, name in enumerate(names) if version in rows[name]]
             offset = (index - (len(versions) - 1) / 2) * 0.24
@@ -121,13 +121,13 @@ def estimates(rows: Mapping[str, Mapping[str, Estimate]], *, x_label: str, bands
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(x_label)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
-        return as_svg(figure, f"{x_label} by segment: {', '.join(names)}")
+        return _svg(figure, f"{x_label} by segment: {', '.join(names)}")
 
 
 def bars(rows: Mapping[str, float], *, x_label: str, bands: Sequence[Band] = ()) -> str:
     """Horizontal bars, longest first, coloured by the highest band they pass."""
     ordered = sorted(rows.items(), key=lambda item: -item[1])
-    with drawing(7.6, 0.9 + 0.28 * len(ordered)) as (figure, axes):
+    with _figure(7.6, 0.9 + 0.28 * len(ordered)) as (figure, axes):
         colors = [
             next((b.color for b in sorted(bands, key=lambda b: -b.at) if v >= b.at), PALETTE[0]) for _, v in ordered
         ]
@@ -141,12 +141,12 @@ def bars(rows: Mapping[str, float], *, x_label: str, bands: Sequence[Band] = ())
         axes.set_xlabel(x_label)
         if bands:
             axes.legend(loc="lower right", fontsize=9)
-        return as_svg(figure, f"{x_label}: {', '.join(name for name, _ in ordered)}")
+        return _svg(figure, f"{x_label}: {', '.join(name for name, _ in ordered)}")
 
 
 def histogram_pair(labels: Sequence[str], reference: Sequence[float], current: Sequence[float], *, x_label: str) -> str:
     """Two shares a bin, side by side: what was normal, and what arrives now (each sums to 1)."""
-    with drawing(7.6, 2.6) as (figure, axes):
+    with _figure(7.6, 2.6) as (figure, axes):
         positions = range(len(labels))
         axes.bar([p - 0.2 for p in positions], [100 * v for v in reference], 0.38, color=MUTED, label="baseline")
         axes.bar([p + 0.2 for p in positions], [100 * v for v in current], 0.38, color=PALETTE[1], label="live")
@@ -155,7 +155,7 @@ def histogram_pair(labels: Sequence[str], reference: Sequence[float], current: S
         axes.set_ylabel("share of rows, %")
         axes.grid(visible=False, axis="x")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
-        return as_svg(figure, f"Distribution of {x_label}, baseline and live")
+        return _svg(figure, f"Distribution of {x_label}, baseline and live")
 
 
 def shares(
@@ -172,7 +172,7 @@ def shares(
     totals = [sum(values) or 1.0 for values in zip(*series.values(), strict=True)]
     start = times[0]
     minutes = [(t - start).total_seconds() for t in times]
-    with drawing(7.6, 3.0) as (figure, axes):
+    with _figure(7.6, 3.0) as (figure, axes):
         axes.stackplot(
             minutes,
             *[[100 * v / total for v, total in zip(values, totals, strict=True)] for values in series.values()],
@@ -199,7 +199,7 @@ def shares(
         axes.set_ylabel("share of answers, %")
         axes.set_xlabel(f"seconds since {start:%H:%M:%S} UTC")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
-        return as_svg(figure, "Share of answers by release over time")
+        return _svg(figure, "Share of answers by release over time")
 
 
 def spend(rows: Mapping[str, tuple[Mapping[str, float], float, Sequence[float]]]) -> str:
@@ -209,7 +209,7 @@ def spend(rows: Mapping[str, tuple[Mapping[str, float], float, Sequence[float]]]
         rows: budget -> (stage -> USD, limit in USD, thresholds in percent of the limit).
     """
     stages = list(dict.fromkeys(stage for by_stage, _, _ in rows.values() for stage in by_stage))
-    with drawing(7.6, 1.1 + 0.5 * len(rows)) as (figure, axes):
+    with _figure(7.6, 1.1 + 0.5 * len(rows)) as (figure, axes):
         for i, (by_stage, limit, thresholds) in enumerate(rows.values()):
             left = 0.0
             for stage, amount in by_stage.items():
@@ -230,7 +230,7 @@ def spend(rows: Mapping[str, tuple[Mapping[str, float], float, Sequence[float]]]
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("% of the month's budget")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
-        return as_svg(figure, "Spend against budget: " + ", ".join(rows))
+        return _svg(figure, "Spend against budget: " + ", ".join(rows))
 
 
 def _apart(places: Sequence[float], width: float, share: float = 0.06) -> list[float]:
@@ -246,7 +246,7 @@ def _apart(places: Sequence[float], width: float, share: float = 0.06) -> list[f
 
 
 @contextmanager
-def drawing(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
+def _figure(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
     # The object interface: no pyplot, no global state, no display.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -256,7 +256,7 @@ def drawing(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_subplot()
 
 
-def as_svg(figure: Figure, description: str) -> str:
+def _svg(figure: Figure, description: str) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()

@@ -88,7 +88,7 @@ def render(
         rows=evaluation.rows,
         made_at=made_at,
         tiles=tuple(_tiles(evaluation, judgement)),
-        table=judgement.verdicts,
+        table=tuple(v for v in judgement.verdicts if v.decides or v.outcome == "FAIL" or v.kind == "explanation"),
         cards=tuple(safe),
         source=source,
     )
@@ -261,8 +261,8 @@ def _leakage(gates: Gates, evaluation: Evaluation, judgement: Judgement) -> Iter
     rows = {a.feature: a.figure for a in found.alone[:20]}
     bound = gates.leakage.max_single_feature if gates.leakage else None
     bands = [Band(bound, f"bound {bound:g}", charts.BAD)] if bound is not None else []
-    label = f"{found.metric.upper()} of one feature alone"
-    drawn = ((label, charts.bars(rows, x_label=label, bands=bands)),) if rows else ()
+    label, start = f"{found.metric.upper()} of one feature alone", 0.0 if found.metric == "r2" else 0.5
+    drawn = (("", gate_charts.strengths(rows, x_label=label, bands=bands, start=start)),) if rows else ()
     note = "A feature that alone tells the label knows too much; a row that training saw tests nothing."
     yield Card("Leakage", _outcome(judgement, "leakage"), note, drawn, tuple(facts))
 
