@@ -31,6 +31,7 @@ def client(platform: str) -> Callable[[str], Any]:
 def rough_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One model's platform for tests that treat it badly: each leaves the endpoint at rest, whatever answers."""
     project = tmp_path_factory.mktemp("rough")
+    lifecycle.start(project, port=0, faults=True)
     made = build(project)
     try:
         serve(made)

@@ -15,6 +15,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from bedplate.errors import PlatformError
+from bedplate.local import faults
+
 Client = Callable[[str], Any]
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
@@ -529,3 +532,8 @@ def test_the_trail_knows_who_changed_what_and_when(client: Client) -> None:
         client("cloudtrail").lookup_events(**{**asked, "StartTime": datetime.now(UTC) + timedelta(hours=1)})["Events"]
         == []
     )
+
+
+def test_faults_are_committed_only_by_a_platform_that_was_started_for_it(platform: str) -> None:
+    with pytest.raises(PlatformError, match="started without faults"):
+        faults.ask(platform, "POST", {"operation": "s3:PutObject", "kind": "error"})

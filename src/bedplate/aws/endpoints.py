@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bedplate.aws.async_invocation import ask, queued_config
@@ -142,13 +142,21 @@ class SageMakerEndpoints:
             guard = {}
         elif self._is_serverless(release):
             guard = {}  # such an endpoint knows no deployment policy: SageMaker changes it all at once
-        self._change(doing, self._sagemaker.update_endpoint, EndpointName=endpoint, EndpointConfigName=release, **guard)
+        self._change(
+            doing,
+            self._sagemaker.update_endpoint,
+            lambda: self.observe(endpoint).pending_config == release,
+            EndpointName=endpoint,
+            EndpointConfigName=release,
+            **guard,
+        )
 
     def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
         """Shift traffic between live variants. Raises Conflict while the endpoint is being updated."""
         self._change(
             f"Cannot change the weights of endpoint {endpoint}",
             self._sagemaker.update_endpoint_weights_and_capacities,
+            lambda: self._desired_weights(endpoint).items() >= {k: float(v) for k, v in weights.items()}.items(),
             EndpointName=endpoint,
             DesiredWeightsAndCapacities=[
                 {"VariantName": name, "DesiredWeight": float(weight)} for name, weight in weights.items()
@@ -234,16 +242,23 @@ class SageMakerEndpoints:
             f"Cannot create endpoint configuration {draft.name}", self._sagemaker.create_endpoint_config, **config
         )
 
-    def _change(self, doing: str, call: Any, **arguments: Any) -> None:
+    def _desired_weights(self, endpoint: str) -> dict[str, float]:
+        told = self._sagemaker.describe_endpoint(EndpointName=endpoint)
+        return {v["VariantName"]: float(v.get("DesiredWeight", 1.0)) for v in told.get("ProductionVariants") or []}
+
+    def _change(self, doing: str, call: Any, is_done: Callable[[], bool], **arguments: Any) -> None:
+        """Change the endpoint. When the answer to a call is lost, boto3 sends it again, and SageMaker refuses: the
+        update that it is busy with is our own. `is_done` tells."""
         from botocore.exceptions import ClientError
 
         with translated(doing):
             try:
                 call(**arguments)
             except ClientError as exc:
-                if _is_busy(exc):
+                if not _is_busy(exc):
+                    raise
+                if not (_was_sent_again(exc) and is_done()):
                     raise Conflict(f"{doing}: an update of it is in flight") from exc
-                raise
 
     def _once(self, doing: str, call: Any, **arguments: Any) -> None:
         from botocore.exceptions import ClientError
@@ -359,6 +374,10 @@ def _is_busy(exc: Any) -> bool:
     """SageMaker refuses a second update with a ValidationException (`Cannot update in-progress endpoint`)."""
     message = str(exc.response.get("Error", {}).get("Message", "")).lower()
     return is_conflict(exc) or "in-progress" in message or "in progress" in message or "being updated" in message
+
+
+def _was_sent_again(exc: Any) -> bool:
+    return int(exc.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
 
 
 def _container_said(exc: Any, endpoint: str) -> UsageError | PlatformError:

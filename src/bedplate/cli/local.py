@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bedplate.cli import options
+from bedplate.cli.local_fault import fault
 from bedplate.cli.render import emit_json, remark
 from bedplate.local import lifecycle
 
@@ -23,17 +24,21 @@ def command() -> None:
     """
 
 
+command.add_command(fault)
+
+
 @command.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port on 127.0.0.1; 0 takes any free one.")
+@click.option("--faults", is_flag=True, help="Let `bedplate local fault` make calls fail.")
 @options.as_json
-def start(port: int | None, as_json: bool) -> None:
+def start(port: int | None, faults: bool, as_json: bool) -> None:
     """Start the platform, or say where it already runs.
 
     \b
     Example:
       bedplate local start --port 4600
     """
-    _show(lifecycle.start(options.project_dir(), port=port), as_json=as_json)
+    _show(lifecycle.start(options.project_dir(), port=port, faults=faults), as_json=as_json)
 
 
 @command.command()

@@ -12,9 +12,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from bedplate.errors import UsageError
 from bedplate.local import bodies
 from bedplate.local.access_log import Access
 from bedplate.local.calls import Request
+from bedplate.local.faults import PATH as FAULTS_PATH
+from bedplate.local.faults import SWITCHED_OFF, Fault, Kind, operation_of
 from bedplate.local.lifecycle import HEALTH_PATH
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class Gateway:
         if _is_foreign(environ):
             message = "The local platform answers programs of this machine, not web pages, and has no moto API."
             return _error(environ, start_response, 403, "AccessDenied", message)
+        if path == FAULTS_PATH:
+            return self._tell_faults(environ, start_response)
         environ["RAW_URI"] = environ.get("REQUEST_URI", path)
         state: dict[str, Any] = {"status": "500"}
 
@@ -67,10 +72,12 @@ class Gateway:
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         invocation = _INVOCATION.match(path)
-        if invocation:
-            queued = bool(invocation["queued"])
-            body = self._invoke(invocation["name"], environ, remember, queued=queued)
-            label = f"sagemaker-runtime InvokeEndpoint{'Async' if queued else ''} {invocation['name']}"
+        operation = "InvokeEndpointAsync" if invocation and invocation["queued"] else "InvokeEndpoint"
+        if invocation and (fault := self._fault(environ, f"sagemaker-runtime:{operation}")):
+            body, label = _struck(environ, remember, fault), f"sagemaker-runtime {operation} [fault: {fault}]"
+        elif invocation:
+            body = self._invoke(invocation["name"], environ, remember, queued=bool(invocation["queued"]))
+            label = f"sagemaker-runtime {operation} {invocation['name']}"
         else:
             body, label = self._answer(environ, remember)
             if label.startswith("s3 "):
@@ -88,15 +95,23 @@ class Gateway:
             bodies.receive(environ, service)
             action = _action(environ, service)
             asked = environ["wsgi.input"]
+            fault = self._fault(environ, operation_of(service, action, method, path))
+            if fault in ("throttle", "error"):
+                return _struck(environ, start_response, fault), f"{service} {action or method} [fault: {fault}]"
             if service == "sqs" and action == "ReceiveMessage":
                 return self._receive_messages(environ, start_response), f"{service} {action}"
             if _reads_what_waits(service, action, method):
                 self._platform.hooks.flush()
             with self._platform.lock:
-                body = list(self._app_for(environ)(environ, start_response))
+                respond = _to_nobody if fault == "lost" else start_response
+                body = list(self._app_for(environ)(environ, respond))
                 self._mark(service, action, method)
             if "HTTP_IF_NONE_MATCH" in environ and method == "PUT":
                 self._platform.store.flush()  # a record of the ledger that was answered for outlives a kill
+            if fault == "lost":
+                body = _struck(environ, start_response, fault)
+            elif fault == "hold" and self._platform.faults:
+                self._platform.faults.hold()
         except NotImplementedError as exc:
             name = action or (re.search(r"The (\w+) action", str(exc)) or ["", f"{method} {path}"])[1]
             message = f"The local platform does not have {service}:{name}. {exc}".strip()
@@ -112,6 +127,28 @@ class Gateway:
         if not _reads(action, method):
             self._note(service, action, environ, asked, body)
         return body, f"{service} {action or f'{method} {path}'}"
+
+    def _fault(self, environ: Environ, operation: str) -> Kind | None:
+        """How this call is to fail; looks at the path, and at a body that was read already."""
+        if self._platform.faults is None:
+            return None
+        read = environ["wsgi.input"]
+        body = read.getvalue() if isinstance(read, io.BytesIO) else b""
+        return self._platform.faults.strike(operation, environ.get("PATH_INFO", "/").encode() + b" " + body)
+
+    def _tell_faults(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        faults = self._platform.faults
+        if faults is None or environ.get("REMOTE_ADDR", "127.0.0.1") not in ("127.0.0.1", "::1"):
+            return _send(start_response, 403, {"message": SWITCHED_OFF})
+        if environ["REQUEST_METHOD"] == "POST":
+            try:
+                told = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+                faults.add(Fault.parse(told))
+            except (UsageError, ValueError, AttributeError) as exc:
+                return _send(start_response, 400, {"message": str(exc)})
+        elif environ["REQUEST_METHOD"] == "DELETE":
+            faults.clear()
+        return _send(start_response, 200, {"faults": faults.list()})
 
     def _mark(self, service: str, action: str, method: str) -> None:
         if not _reads(action, method):
@@ -259,6 +296,16 @@ def _action(environ: Environ, service: str) -> str:
         found = re.search(rb"(?:^|&)Action=(\w+)", body)
         return found[1].decode() if found else ""
     return ""
+
+
+def _to_nobody(*_: Any) -> None:
+    """Takes the start of an answer that is lost."""
+
+
+def _struck(environ: Environ, start_response: StartResponse, fault: Kind) -> Iterable[bytes]:
+    if fault == "throttle":
+        return _error(environ, start_response, 400, "ThrottlingException", "Rate exceeded (a fault that was asked for)")
+    return _error(environ, start_response, 500, "InternalFailure", "A fault that was asked for")
 
 
 def _send(start_response: StartResponse, status: int, payload: dict[str, Any]) -> Iterable[bytes]:

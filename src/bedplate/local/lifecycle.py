@@ -46,6 +46,8 @@ class Status:
     since: str | None
     version: str | None
     world: str | None = None
+    faults: bool = False
+    """Whether it commits faults on demand."""
 
 
 def state_dir_of(project_dir: str | Path) -> Path:
@@ -80,15 +82,16 @@ def status(project_dir: str | Path) -> Status:
         since=health["since"],
         version=health["version"],
         world=health.get("world"),
+        faults=bool(health.get("faults")),
     )
 
 
-def start(project_dir: str | Path, *, port: int | None = None, timeout_s: float = 30) -> Status:
-    """Start the server, or return the one that is running.
+def start(project_dir: str | Path, *, port: int | None = None, timeout_s: float = 30, faults: bool = False) -> Status:
+    """Start the server, or return the one that is running. With `faults` it commits them on demand (`local.faults`).
 
     Without `port` it is 4566 when that is free, else the project's last one, else any free one; 0 asks for any.
     Raises PlatformError when an asked port is taken, when the platform already runs at another port than the asked
-    one, or when the server is not ready within `timeout_s`.
+    one, or without the faults that are asked for, or when the server is not ready within `timeout_s`.
     """
     state_dir = state_dir_of(project_dir)
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -103,10 +106,15 @@ def start(project_dir: str | Path, *, port: int | None = None, timeout_s: float 
                     f"The local platform of {project_dir} already runs at {running.url}, not at port {port}",
                     next_step=f"bedplate local stop && bedplate local start --port {port}",
                 )
+            if faults and not running.faults:
+                raise PlatformError(
+                    f"The local platform of {project_dir} already runs, without faults",
+                    next_step="bedplate local stop && bedplate local start --faults",
+                )
             return running
         if port and _taken(port):
             raise _port_taken(port)
-        return _launch(project_dir, state_dir, port, timeout_s)
+        return _launch(project_dir, state_dir, port, timeout_s, faults)
 
 
 def stop(project_dir: str | Path, *, timeout_s: float = 20) -> bool:
@@ -155,10 +163,12 @@ def logs(project_dir: str | Path, lines: int = 100, follow: bool = False) -> Ite
 # --- the server process --------------------------------------------------------------------------------------------
 
 
-def _launch(project_dir: str | Path, state_dir: Path, port: int | None, timeout_s: float) -> Status:
+def _launch(project_dir: str | Path, state_dir: Path, port: int | None, timeout_s: float, faults: bool) -> Status:
     command = [sys.executable, "-m", "bedplate.local.server", "--state-dir", str(state_dir)]
     if port is not None:
         command += ["--port", str(port)]
+    if faults:
+        command.append("--faults")
     log = str(state_dir / "server.log")
     if Path(log).exists() and Path(log).stat().st_size > _LOG_BYTES:
         Path(log).replace(f"{log}.1")
@@ -281,7 +291,7 @@ def _locked(path: Path, timeout_s: float) -> Iterator[None]:
         yield
 
 
-def health_card(state_dir: Path, port: int, since: str, world: str) -> dict[str, Any]:
+def health_card(state_dir: Path, port: int, since: str, world: str, faults: bool) -> dict[str, Any]:
     """What a server says about itself, at the health path and in `server.json`."""
     return {
         "service": "bedplate-local",
@@ -292,4 +302,5 @@ def health_card(state_dir: Path, port: int, since: str, world: str) -> dict[str,
         "since": since,
         "version": __version__,
         "world": world,
+        "faults": faults,
     }

@@ -16,6 +16,7 @@ from typing import Any
 from bedplate.local import trail_delivery
 from bedplate.local.access_log import AccessLog
 from bedplate.local.charges import Charges
+from bedplate.local.faults import Faults
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
 from bedplate.local.metrics import Metric, MetricStore, Point
@@ -52,6 +53,8 @@ class Platform:
         self.hooks = Hooks()
         self.lock = threading.RLock()
         self.closing = threading.Event()
+        self.faults: Faults | None = None
+        """Faults that are committed on demand; None where they are switched off."""
         self.loops: list[tuple[str, Callable[[], None], float]] = []
         self._objects = Objects(self)
         self._clock = clock
@@ -87,7 +90,7 @@ class Platform:
         self.closing.wait(seconds)
 
     def health(self) -> dict[str, Any]:
-        return health_card(self.state_dir, self.port, self._since, self.store.world)
+        return health_card(self.state_dir, self.port, self._since, self.store.world, self.faults is not None)
 
     def log(self, line: str) -> None:
         """One line of the server's log."""

@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bedplate.local.server", description="The local platform's server process.")
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, default=None)
+    parser.add_argument("--faults", action="store_true")
     options = parser.parse_args(argv)
     state_dir = options.state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -41,17 +42,19 @@ def main(argv: list[str] | None = None) -> int:
         if listener is None:
             sys.stderr.write(f"port {options.port} is taken\n")
             return EXIT_PORT_TAKEN
-        return _serve(state_dir, listener, lock)
+        return _serve(state_dir, listener, lock, options.faults)
 
 
-def _serve(state_dir: Path, listener: socket.socket, lock: IO[str]) -> int:
+def _serve(state_dir: Path, listener: socket.socket, lock: IO[str], with_faults: bool) -> int:
     from bedplate.local.assembly import assemble
+    from bedplate.local.faults import Faults
     from bedplate.local.gateway import Gateway, stamp
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     platform, moto_app = assemble(state_dir, listener.getsockname()[1], stamp(time.time()))
+    platform.faults = Faults() if with_faults else None
     server = _http_server(listener, Gateway(platform, moto_app))
     server.prepare()
     platform.begin()  # before the first answer: whoever asks at once must not find endpoints that are not back yet

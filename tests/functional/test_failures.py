@@ -1,0 +1,217 @@
+"""A table of failures, one injected at each step of a release's life, with the end state of each asserted.
+
+Whatever fails: a good release answers all of the traffic, nothing is lost from the ledger, and the same command, typed
+again once the failure is over, finishes what it began. What is not a call that fails (alarms, kills, two at once, hands
+that edit) stands below the table, under the same invariants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from bedplate.aws.endpoints import SageMakerEndpoints
+from bedplate.aws.objects import S3Objects
+from bedplate.aws.session import Session
+from bedplate.cli import main
+from bedplate.domain.ledger import LIVE_KINDS, Record
+from bedplate.domain.names import bucket
+from bedplate.domain.release import version_told
+from bedplate.local import faults
+from bedplate.workflows.ledger import Ledger
+from fakes import FakeClock
+from local_stage import ACCOUNT, PROJECT, STACK, Ran, Stage
+from serving_stage import ROLLOUT, approved, settled
+
+ALWAYS = 50
+"""More often than any client tries."""
+ROW = b'{"id": "x", "at": "2013-01-01T00:00:00Z", "age": 40.0, "plan": "pro"}'
+AT_ONCE = ("--strategy", "all-at-once", "--bake", "0")
+
+
+@dataclass(frozen=True)
+class Row:
+    """`act` meets a failure `times` times and exits with `code`; `live` answers then. Typed again once the failure is
+    over, it exits with `again_code`, and `again_live` answers."""
+
+    step: str
+    failure: faults.Kind
+    times: int
+    act: tuple[str, ...]
+    at: tuple[str, int, str]
+    """Operation, how many of its calls pass before, what the request holds."""
+    code: int
+    live: str
+    again_code: int | None = None
+    again_live: str = ""
+
+
+DEPLOY = ("deploy", "churn:{other}", *AT_ONCE)
+ROLLBACK = ("rollback", "churn", "--now", "--reason", "rehearsal")
+BEGINNING, END = ("s3:PutObject", 0, "/ledger/"), ("s3:PutObject", 1, "/ledger/")
+"""A deployment writes two records, before the traffic moves and after the endpoint was asked."""
+CREATE, CONFIGURE = ("sagemaker:CreateModel", 0, ""), ("sagemaker:CreateEndpointConfig", 0, "")
+GUARD, SHIFT = ("cloudwatch:PutMetricAlarm", 0, ""), ("sagemaker:UpdateEndpoint", 0, "")
+LOOK, ASK = ("sagemaker:DescribeEndpoint", 5, ""), ("sagemaker-runtime:InvokeEndpoint", 0, "")
+TABLE = (
+    # step, failure: how often, what fails | exit, who answers | again: exit, who answers
+    Row("create the model", "throttle", ALWAYS, DEPLOY, CREATE, 1, "one", 0, "other"),
+    Row("create the model", "throttle", 2, DEPLOY, CREATE, 0, "other"),
+    Row("create the model", "lost", 1, DEPLOY, CREATE, 0, "other"),
+    Row("create the configuration", "error", ALWAYS, DEPLOY, CONFIGURE, 1, "one", 0, "other"),
+    Row("create the guard", "error", ALWAYS, DEPLOY, GUARD, 1, "one", 0, "other"),
+    Row("record the beginning", "error", ALWAYS, DEPLOY, BEGINNING, 1, "one", 0, "other"),
+    Row("record the beginning", "lost", 1, DEPLOY, BEGINNING, 0, "other"),
+    Row("shift", "throttle", ALWAYS, DEPLOY, SHIFT, 1, "one", 0, "other"),
+    Row("shift", "throttle", 2, DEPLOY, SHIFT, 0, "other"),
+    Row("shift", "lost", 1, DEPLOY, SHIFT, 0, "other"),
+    Row("bake", "error", ALWAYS, DEPLOY, LOOK, 1, "other", 0, "other"),
+    Row("ask who answers", "error", ALWAYS, DEPLOY, ASK, 1, "other", 0, "other"),
+    Row("record the end", "error", ALWAYS, DEPLOY, END, 1, "other", 0, "other"),
+    Row("record the end", "lost", 1, DEPLOY, END, 0, "other"),
+    Row("roll back", "throttle", ALWAYS, ROLLBACK, SHIFT, 1, "other", 0, "one"),
+    Row("roll back", "error", ALWAYS, ROLLBACK, SHIFT, 1, "other", 0, "one"),
+    Row("roll back", "lost", 1, ROLLBACK, SHIFT, 0, "one"),
+    Row("record the rollback", "error", ALWAYS, ROLLBACK, END, 1, "one", 0, "one"),
+)
+
+
+@pytest.fixture(scope="module")
+def stage(rough_stage: Stage) -> Stage:
+    rough_stage.spec(rollout={**ROLLOUT, "bake_answers": 0})
+    return rough_stage
+
+
+@pytest.fixture(scope="module")
+def session(stage: Stage) -> Session:
+    """Clients are made once: that is most of a command's time."""
+    return stage.session
+
+
+@pytest.fixture(scope="module")
+def versions(stage: Stage) -> dict[str, int]:
+    """Two versions that answer alike, and one that answers otherwise."""
+    return {"one": approved(stage), "other": approved(stage, split=40.5), "bad": approved(stage, split=75.0)}
+
+
+@dataclass
+class Scene:
+    stage: Stage
+    versions: dict[str, int]
+    begun: list[Record]
+
+    def run(self, *args: str) -> Ran:
+        """`bedplate ...` in this process, which spares each row the imports."""
+        out, err = io.StringIO(), io.StringIO()
+        code = 0
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main([part.format(**self.versions) for part in args])
+            except SystemExit as exc:
+                code = int(exc.code or 0)
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        words = [part.format(**self.versions) for part in args]
+        return subprocess.Popen(
+            [sys.executable, "-m", "bedplate", *words],
+            cwd=self.stage.project,
+            env=self.stage.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def fault(self, operation: str, kind: faults.Kind, times: int = ALWAYS, skip: int = 0, match: str = "") -> None:
+        told = {"operation": operation, "kind": kind, "times": times, "skip": skip, "match": match}
+        faults.ask(self.stage.url, "POST", told)
+
+    def mend(self) -> list[faults.Fault]:
+        struck = faults.ask(self.stage.url, "GET")
+        faults.ask(self.stage.url, "DELETE")
+        return struck
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(S3Objects(self.stage.session), bucket(PROJECT, STACK, "ledger", ACCOUNT), FakeClock())
+
+    def stands(self, live: str, *, recorded: bool = True) -> None:
+        """All traffic is on this version, and the ledger is whole; with `recorded` it also says who is live."""
+        assert settled(self.stage) == "InService"
+        endpoints, name = SageMakerEndpoints(self.stage.session), self.stage.names.endpoint
+        state = endpoints.observe(name)
+        assert (state.variants, state.pending_config) == ({"live": 1.0}, None)
+        assert version_told(endpoints.invoke(name, ROW).release or "") == self.versions[live]
+        ledger = self.ledger
+        assert ledger.verify(full=True).ok
+        records = ledger.records()
+        assert records[: len(self.begun)] == self.begun
+        if recorded:
+            told = [r for r in records if r.model == "churn" and r.kind in LIVE_KINDS and r.data.get("live")]
+            assert version_told(str(told[-1].data["live"])) == self.versions[live]
+
+    def goes_live(self, which: str) -> None:
+        answer = SageMakerEndpoints(self.stage.session).invoke(self.stage.names.endpoint, ROW)
+        if version_told(answer.release or "") != self.versions[which]:
+            told = self.run("deploy", f"churn:{{{which}}}", *AT_ONCE, "--force", "--reason", "the row before")
+            assert told.code == 0, told.err
+
+    def raise_alarm(self, name: str) -> None:
+        client = self.stage.session.client("cloudwatch")
+        client.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="the table of failures")
+
+
+@pytest.fixture
+def scene(stage: Stage, versions: dict[str, int], session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """`one` is live. Calls that fail are tried again at once."""
+    from botocore.retries.standard import ExponentialBackoff
+
+    for name in [n for n in os.environ if n.startswith(("BEDPLATE_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    for name, value in stage.environment.items():
+        if name.startswith("BEDPLATE_") or name == "NO_COLOR":
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Session, "local", lambda *_, **__: session)
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0)
+    made = Scene(stage, versions, [])
+    made.mend()
+    made.goes_live("one")
+    made.begun = made.ledger.records()
+    yield made
+    made.mend()
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.step} {row.failure}-{row.times}".replace(" ", "-"))
+def test_whatever_call_fails_a_good_release_answers_and_the_same_again_finishes(row: Row, scene: Scene) -> None:
+    if row.act == ROLLBACK:
+        scene.goes_live("other")
+    _forget_release(scene, "other", live=row.act == ROLLBACK)
+    scene.fault(row.at[0], row.failure, row.times, *row.at[1:])
+    told = scene.run(*row.act)
+    [fault] = scene.mend()
+    assert fault.struck > 0, "the fault never struck"
+    assert told.code == row.code, told.err
+    scene.stands(row.live, recorded=row.code == 0)
+    if row.again_code is not None:
+        assert "Traceback" not in told.err
+        again = scene.run(*row.act)
+        assert again.code == row.again_code, again.err
+        scene.stands(row.again_live)
+
+
+def _forget_release(scene: Scene, which: str, *, live: bool) -> None:
+    """Make its creation necessary again."""
+    if live:
+        return
+    endpoints, names = SageMakerEndpoints(scene.stage.session), scene.stage.names
+    for release in endpoints.releases(names.endpoint):
+        if version_told(release.name) == scene.versions[which]:
+            endpoints.delete_release(release.name)
+            scene.stage.session.client("cloudwatch").delete_alarms(AlarmNames=[names.guard_alarm(release.name)])
