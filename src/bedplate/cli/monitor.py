@@ -123,7 +123,7 @@ def _tell(model: str, report: DriftReport, uri: str, *, as_json: bool) -> None:
 
 
 def show(report: DriftReport) -> None:
-    """The report as tables: features by PSI, windows, performance, alerts."""
+    """The report as tables: features by PSI, windows, performance, the contract's broken rules, alerts."""
     from bedplate.cli.render import table
 
     span = f", {report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}" if report.start and report.end else ""
@@ -154,6 +154,9 @@ def show(report: DriftReport) -> None:
         p = report.performance
         lines = [(m, _figure(value), _figure(p.reference.get(m))) for m, value in p.metrics.items()]
         table(f"On {p.n_labelled:,} labelled rows", ("metric", "now", "holdout"), lines, right=("now", "holdout"))
+    if report.contract:
+        broken = [(v.column, v.rule, v.expected, f"{v.count:,}", "; ".join(v.examples)) for v in report.contract]
+        table("Requests that break the data contract", ("column", "rule", "expected", "rows", "first"), broken)
     for alert in report.alerts:
         style = {"fg": "red"} if alert.severity == "alert" else {"fg": "yellow"}
         click.echo(f"{click.style(alert.severity.upper(), **style)} {alert.message}")  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ def baseline_of(spec: ModelSpec, paths: Sequence[Path]) -> tuple[Baseline, int]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    watched = [name for name in spec.data.features if spec.data.columns[name].type != "timestamp"]
+    watched = list(spec.data.watched)
     rows, answered = [], []
     for path in paths:
         names = set(pq.read_schema(path).names)

@@ -15,6 +15,7 @@ import orjson
 
 from bedplate.container.requests import CONTENT_TYPES, CSV, JSON, JSON_LINES, BadRequest, rows_of
 from bedplate.domain.drift.analysis import Categories, Sample, Values
+from bedplate.domain.drift.report import Violation
 from bedplate.settings import Column, ModelSpec
 
 Row = Mapping[str, Any]
@@ -32,6 +33,7 @@ class Record:
     rows: Sequence[Row]
     answers: Sequence[float]
     text: bool = False
+    event: str = ""
 
 
 def records(folder: Path, *, start: datetime | None = None, end: datetime | None = None) -> Iterator[Record]:
@@ -74,11 +76,13 @@ def sample_of(
     times: list[datetime] = []
     answers: list[float] = []
     releases: Counter[str] = Counter()
+    events: list[str] = []
     time = spec.data.time
     for record in found:
         counts = record.version == version if version else record.version != FALLBACK_VERSION
         asked = [_typed(row, spec.data.columns) for row in record.rows] if record.text else record.rows
         rows += asked
+        events += [record.event] * len(asked)
         times += [_time(row, time, record.at) for row in asked]
         answers += record.answers if counts else [float("nan")] * len(record.rows)
         releases[record.release] += len(record.rows)
@@ -88,10 +92,8 @@ def sample_of(
     known = [labels.get(tuple(row.get(key) for key in keys), float("nan")) for row in rows] if labels else []
     errors: dict[str, int] = {}
     columns: dict[str, Values] = {}
-    for name in spec.data.features:
+    for name in spec.data.watched:
         column = spec.data.columns[name]
-        if column.type == "timestamp":
-            continue
         values, wrong = _column([row.get(name) for row in rows], column)
         columns[name] = _ordered(values, order)
         if wrong:
@@ -103,7 +105,45 @@ def sample_of(
         labels=np.array(known, dtype=np.float64)[order] if known else np.full(len(rows), np.nan),
         type_errors=errors,
         releases=dict(releases),
+        contract=broken_rules(spec, rows, events),
     )
+
+
+def broken_rules(spec: ModelSpec, rows: Sequence[Row], events: Sequence[str]) -> tuple[Violation, ...]:
+    """Rules of the data contract that captured rows break, by the schema that training data is held to.
+
+    Only of features that may be monitored; `events` say which request each row was of.
+    """
+    import pandas as pd
+
+    from bedplate.domain.contract import BATCH_ROWS, TableCheck, failed
+
+    features = [n for n in spec.data.features if "monitoring" in spec.data.columns[n].purposes]
+    check = TableCheck(spec.data, features, only=features)
+    for start in range(0, len(rows), BATCH_ROWS):
+        part = rows[start : start + BATCH_ROWS]
+        index = pd.RangeIndex(start, start + len(part))
+        check.add_frame(pd.DataFrame({n: _series([row.get(n) for row in part], index) for n in features}, index=index))
+    return tuple(
+        Violation(
+            fault.column,
+            fault.rule,
+            fault.expected,
+            fault.count,
+            tuple(e.value if e.row is None else f"{e.value} in event {events[e.row]}" for e in fault.examples),
+        )
+        for fault in failed(check.results())
+    )
+
+
+def _series(values: list[Any], index: Any) -> Any:
+    """As pandas infers it; as objects where whole numbers are too large for it."""
+    import pandas as pd
+
+    try:
+        return pd.Series(values, index=index)
+    except OverflowError:
+        return pd.Series(values, index=index, dtype=object)
 
 
 def _record(line: bytes) -> Record | None:
@@ -121,7 +161,7 @@ def _record(line: bytes) -> Record | None:
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, BadRequest):
         return None
     release, version = attributes.get("release", "unknown"), attributes.get("version", "")
-    return Record(at, release, version, rows, answers, text=kind == CSV)
+    return Record(at, release, version, rows, answers, text=kind == CSV, event=str(meta.get("eventId") or ""))
 
 
 def _kind(side: Mapping[str, Any]) -> str:

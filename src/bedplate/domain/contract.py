@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -90,7 +90,7 @@ class TableCheck:
     """Add batches, then ask for the results. Memory: 8 bytes a row for each set of unique columns, else constant.
 
     `previous` are the profiles of the last accepted version; with `purpose`, columns that must not be used for it
-    are a fault (or are no part of the check, where the contract drops them).
+    are a fault (or are no part of the check, where the contract drops them). `only` leaves the other columns out.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class TableCheck:
         *,
         previous: Mapping[str, ColumnProfile] | None = None,
         purpose: Purpose | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
         self._contract = contract
         self._previous = previous or {}
@@ -109,7 +110,7 @@ class TableCheck:
         self._known = {
             name: column
             for name, column in contract.columns.items()
-            if name not in optional and name not in self._forbidden
+            if name not in optional and name not in self._forbidden and (only is None or name in only)
         }
         self._here = {name: column for name, column in self._known.items() if name in columns}
         self._schema = schema_of(self._here.items())

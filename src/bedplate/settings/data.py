@@ -108,6 +108,13 @@ class DataContract(Edge):
         return tuple(name for name, c in self.columns.items() if purpose not in c.purposes)
 
     @property
+    def watched(self) -> tuple[str, ...]:
+        """Features that may be monitored and that a profile can be made of."""
+        return tuple(
+            n for n in self.features if self.columns[n].type != "timestamp" and "monitoring" in self.columns[n].purposes
+        )
+
+    @property
     def privacy_class(self) -> str:
         """The strictest class of any column."""
         classes = ("public", "internal", "personal", "sensitive")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from bedplate.domain.capture import Captured
 from bedplate.domain.decision import Grounds, grounds
 from bedplate.errors import NotFound
 from bedplate.ports import Package
+from bedplate.settings import DataContract
 from bedplate.workflows.captured import find_event
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import Platform
+
+HIDDEN = "(not for debugging)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ def explain(
 
     Raises NotFound for an unknown model, and for an event that the capture does not hold (between the two times).
     """
-    at.model(model)
+    contract = at.model(model).data
     found = find_event(at, model, event_id, since=since, until=until)
     if found is None:
         raise NotFound(
@@ -40,9 +45,18 @@ def explain(
             f"(capture holds serving.capture_pct of the requests, for capture_retention_days)",
             next_step=f"bedplate monitor {model}",
         )
-    event, uri = found
+    event, uri = replace(found[0], rows=masked(found[0].rows, contract)), found[1]
     basis = grounds(Ledger.of(at).records(), model, event.release, event.at)
     return Decision(model, event, uri, basis, _package(at, model, basis.version))
+
+
+def masked(rows: Sequence[Mapping[str, Any]], contract: DataContract) -> tuple[dict[str, Any], ...]:
+    """Rows as somebody may see them who looks for a fault: that a column had a value, not which, where its purposes do
+    not allow debugging."""
+    hidden = set(contract.forbidden_for("debugging"))
+    return tuple(
+        {name: HIDDEN if name in hidden and value is not None else value for name, value in row.items()} for row in rows
+    )
 
 
 def _package(at: Platform, model: str, version: int | None) -> Package | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bedplate.domain.drift import DriftReport
@@ -130,7 +130,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
         segment_metric=metric,
         segment_bounds={g.by: g.min if g.min is not None else g.max for g in spec.gates.segments if g.metric == metric},
         segments=_segments(platform, spec, mine, metric),
-        drift=_last_drift(platform, model),
+        drift=_last_drift(platform, model, set(spec.data.forbidden_for("debugging"))),
         traffic=_traffic(platform, model, mine, now),
         last_rollback=Rollback(rollbacks[-1].version or 0, rollbacks[-1].data.get("took_s")) if rollbacks else None,
         spend=_spend(platform, spec, model, now),
@@ -138,11 +138,23 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
     )
 
 
-def _last_drift(platform: Platform, model: str) -> DriftReport | None:
+def _last_drift(platform: Platform, model: str, hidden: Collection[str]) -> DriftReport | None:
+    """Without what is told of the values of columns that must not be used for debugging."""
     try:
-        return latest_report(platform, model)[1]
+        found = latest_report(platform, model)[1]
     except NotFound:
         return None
+    performance = found.performance
+    if performance:
+        segments = {name: told for name, told in performance.segments.items() if name not in hidden}
+        performance = replace(performance, segments=segments)
+    return replace(
+        found,
+        features={name: drift for name, drift in found.features.items() if name not in hidden},
+        quality={name: told for name, told in found.quality.items() if name not in hidden},
+        contract=tuple(v for v in found.contract if v.column not in hidden),
+        performance=performance,
+    )
 
 
 def _gates(records: Sequence[Record]) -> tuple[Gate, ...]:
@@ -173,7 +185,7 @@ def _segments(
     rows: dict[str, dict[str, Estimate]] = {}
     for version, record in sorted(last.items())[-VERSIONS_SHOWN:]:
         evaluation = Evaluation.from_json(json.loads(platform.objects.get(record.data["evaluation_uri"])))
-        for column in spec.data.segments:
+        for column in [name for name in spec.data.segments if "debugging" in spec.data.columns[name].purposes]:
             for value, metrics in evaluation.segments.get(column, {}).items():
                 figure = metrics.get(metric)
                 if figure is not None and figure.n >= least.get(column, 1) and figure.value == figure.value:

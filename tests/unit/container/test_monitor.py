@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedplate.container import monitor
+from bedplate.container.baseline import baseline_of
 from bedplate.container.captured import labels_below, records, sample_of
 from bedplate.container.paths import CONTAINER_ROOT
 from bedplate.domain.drift import DriftReport
@@ -283,3 +284,42 @@ def test_rows_come_in_order_of_time(tmp_path, spec):
     found = sample_of(spec, records(tmp_path, start=datetime(2026, 1, 1, tzinfo=UTC)), {})
     assert found.columns["x"].tolist() == [1.0, 2.0, 3.0]
     assert found.predictions.tolist() == [0.1, 0.2, 0.3]
+
+
+def contract_of(spec, **columns):
+    data = spec.data.model_dump()
+    changed = {name: {**data["columns"][name], **change} for name, change in columns.items()}
+    return spec.model_validate({**spec.model_dump(), "data": {**data, "columns": {**data["columns"], **changed}}})
+
+
+def test_requests_that_break_the_contract_are_counted_by_rule_with_their_events(tmp_path, spec):
+    bounded = contract_of(spec, x={"max": 1.0}, shop={"categories": ["north", "south"]})
+    found = record([{"x": 0.5, "shop": "north"}, {"x": 2, "shop": "east"}, {"x": "?", "shop": None}], [0.1, 0.2, 0.3])
+    found["eventMetadata"]["eventId"] = "e-7"
+    (tmp_path / "a.jsonl").write_text(json.dumps(found))
+    broken = sample_of(bounded, records(tmp_path), {}).contract
+    assert [(v.column, v.rule, v.count, v.examples) for v in broken] == [
+        ("shop", "nulls", 1, ("null in event e-7",)),
+        ("shop", "categories", 1, ("'east' in event e-7",)),
+        ("x", "type", 1, ("'?' in event e-7",)),
+        ("x", "range", 1, ("2 in event e-7",)),
+    ]
+
+
+def test_broken_rules_are_in_the_report_and_requests_may_repeat(baseline):
+    row = {"id": "k", "at": "2013-07-01T05:00:00Z", "shop": 3, "x": 1.0}
+    capture(baseline, record([row, row], [0.1, 0.2]))
+    assert monitor.main() == 0
+    (broken,) = report(baseline).contract
+    assert (broken.column, broken.rule, broken.count) == ("shop", "type", 2)
+    assert DriftReport.from_json(report(baseline).to_json()) == report(baseline)
+
+
+def test_a_feature_that_must_not_be_monitored_is_neither_profiled_nor_counted(tmp_path, spec):
+    unwatched = contract_of(spec, shop={"purposes": ["training", "inference"]})
+    (tmp_path / "a.jsonl").write_text(json.dumps(record([{"x": 1.0, "shop": 3}], [0.1])))
+    found = sample_of(unwatched, records(tmp_path), {})
+    assert (set(found.columns), found.contract) == ({"x"}, ())
+    pq.write_table(pa.table({"x": [1.0, 2.0], "y": [0, 1]}), tmp_path / "train.parquet")
+    profiles, rows = baseline_of(unwatched, [tmp_path / "train.parquet"])
+    assert (set(profiles.features), rows) == ({"x"}, 2)

@@ -9,7 +9,8 @@ import pytest
 
 from bedplate.domain.ledger import Kind
 from bedplate.errors import NotFound
-from bedplate.workflows.explain_decision import Decision, explain
+from bedplate.settings import DataContract
+from bedplate.workflows.explain_decision import HIDDEN, Decision, explain
 from bedplate.workflows.ledger import Ledger
 from builders import a_package, a_platform
 from fakes import EPOCH, FakePlatform
@@ -120,3 +121,12 @@ def test_an_answer_of_an_unknown_release_rests_on_nothing(at: FakePlatform) -> N
     capture(at, "odd", "something-else", minute=5)
     grounds = explained(at, "odd").grounds
     assert (grounds.version, grounds.records) == (None, ())
+
+
+def test_a_column_that_must_not_be_used_for_debugging_is_not_shown(at: FakePlatform) -> None:
+    data = at.specs["churn"].data.model_dump()
+    age = {**data["columns"]["age"], "purposes": ["training", "inference", "monitoring"]}
+    contract = DataContract.model_validate({**data, "columns": {**data["columns"], "age": age}})
+    at.specs["churn"] = at.specs["churn"].model_copy(update={"data": contract})
+    capture(at, "e1", V1, minute=5)
+    assert explained(at, "e1").event.rows == ({"age": HIDDEN}, {"age": HIDDEN})

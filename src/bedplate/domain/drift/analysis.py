@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bedplate.domain.drift.alerts import outcome_of, ranked, summary_of
 from bedplate.domain.drift.compare import Drift, compare, judged, psi_of
 from bedplate.domain.drift.profile import CategoryProfile, ColumnProfile, NumericProfile
-from bedplate.domain.drift.report import DriftReport, Performance, Quality, Window
+from bedplate.domain.drift.report import DriftReport, Performance, Quality, Violation, Window
 from bedplate.domain.drift.windows import Span, moment, spans
 from bedplate.domain.metrics import measure, metric_names
 from bedplate.settings import ModelSpec
@@ -47,6 +47,8 @@ class Sample:
     labels: Floats
     type_errors: Mapping[str, int] = field(default_factory=dict)
     releases: Mapping[str, int] = field(default_factory=dict)
+    contract: tuple[Violation, ...] = ()
+    """Rules of the data contract that rows break."""
 
     @property
     def rows(self) -> int:
@@ -98,6 +100,7 @@ def analyse(spec: ModelSpec, baseline: Baseline | None, sample: Sample, *, endpo
         alerts=alerts,
         psi_warn=monitor.psi_warn,
         psi_alert=monitor.psi_alert,
+        contract=sample.contract,
     )
 
 

@@ -40,6 +40,17 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule of the data contract that `count` captured rows break; the first values, each with its request's event."""
+
+    column: str
+    rule: str
+    expected: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """One window of time, `start` included, `end` not. PSI is None where the window held too few rows.
 
@@ -91,6 +102,7 @@ class DriftReport:
     alerts: tuple[Alert, ...]
     psi_warn: float
     psi_alert: float
+    contract: tuple[Violation, ...] = ()
 
     @property
     def max_psi(self) -> float:
@@ -120,6 +132,9 @@ class DriftReport:
                 ),
                 "performance": None if performance is None else Performance(**performance),
                 "quality": {name: Quality(**value) for name, value in found["quality"].items()},
+                "contract": tuple(
+                    Violation(**{**v, "examples": tuple(v["examples"])}) for v in found.get("contract", ())
+                ),
                 "alerts": tuple(Alert(**{**a, "figure": _number(a["figure"])}) for a in found["alerts"]),
             }
         )
