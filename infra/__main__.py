@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from alerts import Alerts, AlertsArgs
 from audit import Audit, AuditArgs
-from automation import Automation, AutomationArgs
+from automation import Automation, AutomationArgs, Reconciler
 from bedplate.domain import names, retention, tags
 from bedplate.settings import load_models
 from budgets import Budgets, BudgetsArgs
@@ -19,6 +19,7 @@ from identity import Identity, IdentityArgs
 from monitoring import Monitoring, MonitoringArgs
 from registry import Registry, RegistryArgs
 from serving import Serving, ServingArgs
+from snapshot import snapshot
 from storage import Storage, StorageArgs
 
 project, stack = pulumi.get_project(), pulumi.get_stack()
@@ -185,8 +186,22 @@ Automation(
     "automation",
     AutomationArgs(
         prefix=f"{project}-{stack}-",
+        stack=stack,
+        region=settings.region,
+        account_id=account_id,
         model_names=tuple(model_names.values()),
         alerts_topic_arn=alerts.topic_arn,
+        reconciler=Reconciler(
+            snapshot=snapshot(Path(__file__).parents[1]),
+            artifacts_bucket=storage.buckets["artifacts"],
+            image_uri=registry.image_uri,
+            job_role_arn=identity.reconcile_job_role_arn(),
+            kms_key_arn=storage.key_arn,
+            boundary_arn=identity.boundary_arn,
+            settings=settings.automation,
+        )
+        if settings.automation.reconcile
+        else None,
         tags=platform_tags,
     ),
 )

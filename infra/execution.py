@@ -29,6 +29,24 @@ def statements(scope: Scope, model: names.ModelNames) -> list[Statement]:
             scope.objects("artifacts", "capture", below=own),
         ),
         encrypt(scope),
+        allow(
+            "ReadVersions",
+            ["sagemaker:DescribeModelPackage", "sagemaker:DescribeModelPackageGroup"],
+            [
+                scope.arn("sagemaker", f"model-package/{model.package_group}/*"),
+                scope.arn("sagemaker", f"model-package-group/{model.package_group}"),
+            ],
+        ),
+        # An asynchronous endpoint tells its topics by itself.
+        allow("TellResults", "sns:Publish", scope.arn("sns", f"{scope.prefix}-*")),
+        # SageMaker keeps the logs of all jobs of an account in groups of its own.
+        *running(scope, f"Endpoints/{model.endpoint}", "TrainingJobs", "ProcessingJobs"),
+    ]
+
+
+def running(scope: Scope, *log_groups: str) -> list[Statement]:
+    """What any container of the image needs to come up, and to write its log and its metrics."""
+    return [
         # SageMaker attaches encrypted volumes to instances by a grant of its own.
         allow("EncryptVolumes", "kms:CreateGrant", scope.kms_key_arn, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
         allow(
@@ -39,20 +57,11 @@ def statements(scope: Scope, model: names.ModelNames) -> list[Statement]:
         # ecr:GetAuthorizationToken knows no resource; the token opens only what PullImage allows.
         allow("LogInToRegistry", "ecr:GetAuthorizationToken", "*"),
         allow(
-            "ReadVersions",
-            ["sagemaker:DescribeModelPackage", "sagemaker:DescribeModelPackageGroup"],
-            [
-                scope.arn("sagemaker", f"model-package/{model.package_group}/*"),
-                scope.arn("sagemaker", f"model-package-group/{model.package_group}"),
-            ],
-        ),
-        allow(
             "WriteLogs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
             [
                 scope.arn("logs", f"log-group:/aws/sagemaker/{group}{stream}")
-                # SageMaker keeps the logs of all jobs of an account in groups of its own.
-                for group in (f"Endpoints/{model.endpoint}", "TrainingJobs", "ProcessingJobs")
+                for group in log_groups
                 for stream in ("", ":log-stream:*")
             ],
         ),

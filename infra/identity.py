@@ -44,6 +44,7 @@ class Identity(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.boundary_arn = boundary.arn
+        self._args, self._boundary = args, boundary
         scope = self._scope(args)
         self.execution_role_arns: dict[str, pulumi.Output[str]] = {}
         for model, (of, model_tags) in args.models.items():
@@ -66,6 +67,23 @@ class Identity(pulumi.ComponentResource):
         self.register_outputs(
             {"executionRoleArns": self.execution_role_arns, "personaRoleArns": self.persona_role_arns}
         )
+
+    def reconcile_job_role_arn(self) -> pulumi.Output[str]:
+        """The reconciler as a job: what the persona may, and what its container needs. Made when it is asked for."""
+        args, who = self._args, "reconcile-job"
+        role = self._role(
+            who,
+            f"{args.project}-{args.stack}-{who}",
+            policies.PURPOSE[who],
+            policies.service_trust(args.account_id),
+            self._boundary,
+            args.tags,
+            hours=12,
+        )
+        scope = self._scope(args)
+        acting = self._granted(who, "", role, policies.reconciler(scope))
+        running = self._granted(f"{who}-container", "", role, execution.running(scope, "ProcessingJobs"))
+        return pulumi.Output.all(acting, running).apply(lambda both: str(both[0]))
 
     @staticmethod
     def _scope(args: IdentityArgs) -> policies.Scope:

@@ -17,7 +17,7 @@ Statement = dict[str, Any]
 PERSONA_TAG = "bedplate-persona"
 PLATFORM_SERVICES = (
     *("s3", "kms", "sagemaker", "ecr", "logs", "cloudwatch", "cloudtrail", "sns", "events"),
-    *("budgets", "ce", "ssm", "application-autoscaling", "iam", "sts"),
+    *("budgets", "ce", "ssm", "application-autoscaling", "iam", "sts", "sqs"),
 )
 
 PURPOSE = {
@@ -26,6 +26,7 @@ PURPOSE = {
     "approver": "Reads the evidence and approves or rejects a model version; cannot train or release",
     "finance": "Reads spend and budgets",
     "auditor": "Reads everything, changes nothing",
+    "reconcile-job": "The reconciler as a SageMaker job, started by events",
     "reconciler": "Brings what runs to what was approved: retrains, deploys, rolls back; cannot approve",
 }
 
@@ -265,6 +266,7 @@ def platform_engineer(scope: Scope) -> list[Statement]:
         allow("Alarms", "cloudwatch:*", scope.arn("cloudwatch", f"alarm:{prefix}-*")),
         allow("Dashboards", "cloudwatch:*", f"arn:aws:cloudwatch::{account}:dashboard/{prefix}-*"),
         allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
+        allow("Queues", "sqs:*", scope.arn("sqs", f"{prefix}-*")),
         allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
         allow(
             "CostAnomalies", "ce:*", [f"arn:aws:ce::{account}:anomaly{kind}/*" for kind in ("monitor", "subscription")]

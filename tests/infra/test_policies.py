@@ -160,6 +160,7 @@ def test_every_role_is_under_the_boundary_and_trusts_only_this_account(program: 
             assert statement["Principal"] in (
                 {"Service": "sagemaker.amazonaws.com"},
                 {"Service": "budgets.amazonaws.com"},
+                {"Service": "events.amazonaws.com"},
                 {"AWS": "arn:aws:iam::123456789012:root"},
             )
 

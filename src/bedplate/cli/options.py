@@ -26,8 +26,12 @@ model = click.argument("model", metavar="MODEL")
 
 
 def project_dir() -> Path:
-    """The nearest folder upwards that holds Pulumi.yaml (BEDPLATE_PROJECT names another)."""
+    """The nearest folder upwards that holds Pulumi.yaml (BEDPLATE_PROJECT names another, or a snapshot of one)."""
     named = os.environ.get("BEDPLATE_PROJECT")
+    if named and named.endswith(".tar.gz"):
+        from bedplate.cli.snapshot import unpacked
+
+        return unpacked(Path(named))
     start = Path(named).resolve() if named else Path.cwd()
     for folder in (start, *start.parents):
         if (folder / "Pulumi.yaml").exists():

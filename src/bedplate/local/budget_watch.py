@@ -131,7 +131,18 @@ class BudgetWatch:
         iam, arn = self._platform.backend("iam", "aws"), definition["PolicyArn"]
         for kind in ("role", "user", "group"):
             for name in definition.get(f"{kind.capitalize()}s") or ():
-                getattr(iam, f"{'detach' if undo else 'attach'}_{kind}_policy")(arn, name)
+                verb = "detach" if undo else "attach"
+                getattr(iam, f"{verb}_{kind}_policy")(arn, name)
+                self._platform.emit_event(
+                    "aws.iam",
+                    "AWS API Call via CloudTrail",
+                    {
+                        "eventSource": "iam.amazonaws.com",
+                        "eventName": f"{verb.title()}{kind.title()}Policy",
+                        "userIdentity": {"invokedBy": "budgets.amazonaws.com"},
+                        "requestParameters": {f"{kind}Name": name, "policyArn": arn},
+                    },
+                )
         self._platform.store.mark("iam")
 
     def _set_status(self, entry: dict[str, Any], status: str, message: str) -> None:

@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 _REACHES: dict[str, tuple[str, ...]] = {
     "sns": ("sqs",),
     "s3": ("sqs", "sns", "events"),
-    "events": ("sqs", "sns", "logs"),
+    "events": ("sqs", "sns", "logs", "sagemaker"),
     "cloudwatch": ("sns", "sqs"),
     "sagemaker": ("events",),
 }

@@ -31,6 +31,8 @@ Kind = Literal[
     "model-explainability-job-definition",
     "monitoring-schedule",
     "monitoring-execution",
+    "pipeline",
+    "pipeline-execution",
 ]
 
 

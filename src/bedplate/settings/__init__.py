@@ -1,5 +1,6 @@
 """The files that people write and the outputs that the platform exports, as types; nothing here touches the cloud."""
 
+from bedplate.settings.automation import Automation, Tracking
 from bedplate.settings.data import PURPOSES, Column, DataContract, Datasheet, Purpose
 from bedplate.settings.files import (
     known_models,
@@ -44,6 +45,7 @@ __all__ = [
     "Alerts",
     "Asynchronous",
     "Audit",
+    "Automation",
     "Budget",
     "CalibrationGate",
     "ChampionGate",
@@ -82,6 +84,7 @@ __all__ = [
     "StackSettings",
     "Storage",
     "Threshold",
+    "Tracking",
     "Training",
     "Usd",
     "known_models",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from bedplate.settings.automation import Automation, Tracking
 from bedplate.settings.holding import AccountId, Audit, Registry, Storage
 from bedplate.settings.money import CostAnomalies, PlatformBudget
 from bedplate.settings.types import Edge, Email, Name, refuse
@@ -35,6 +36,8 @@ class StackSettings(Edge):
     budget: PlatformBudget
     cost_anomalies: CostAnomalies = CostAnomalies()
     alerts: Alerts
+    automation: Automation = Automation()
+    tracking: Tracking = Tracking()
     overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Per model: keys of model.yaml that have another value in this environment."""
 

@@ -141,6 +141,7 @@ def ground(apply: Apply) -> dict[str, str]:
         {"name": "ground", "monitorType": "DIMENSIONAL", "monitorDimension": "SERVICE"},
     ).id
     return {
+        "queue": apply("aws:sqs/queue:Queue", {"name": "ground"}).id,
         "stop_policy": policy,
         "anomaly_monitor": monitor,
         "key": key["arn"],

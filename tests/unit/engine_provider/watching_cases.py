@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .cases import GROUND_VARIANT, Case, Ground
+from .cases import GROUND_VARIANT, Case, Ground, text
 
 
 def _action(g: Ground) -> dict[str, Any]:
@@ -22,6 +22,11 @@ def _action(g: Ground) -> dict[str, Any]:
             {"subscriptionType": "EMAIL", "address": "a@example.com"},
         ],
     }
+
+
+def _sending(g: Ground, service: str) -> str:
+    who = {"Service": f"{service}.amazonaws.com"}
+    return text({"Effect": "Allow", "Principal": who, "Action": "sqs:SendMessage", "Resource": "*"})
 
 
 def _filtered(words: list[str]) -> dict[str, Any]:
@@ -43,7 +48,62 @@ def _impact(usd: str) -> dict[str, Any]:
     }
 
 
+def _definition(name: str) -> str:
+    return json.dumps({"Version": "2020-12-01", "Steps": [{"Name": name, "Type": "Processing", "Arguments": {}}]})
+
+
 CASES: tuple[Case, ...] = (
+    Case(
+        "aws:sagemaker/pipeline:Pipeline",
+        lambda g: {
+            "pipelineName": "case",
+            "pipelineDisplayName": "case",
+            "pipelineDefinition": _definition("a"),
+            "roleArn": g["role"],
+        },
+        lambda g: {"pipelineDefinition": _definition("b"), "pipelineDisplayName": "other"},
+        {"pipelineName": "another"},
+        tags=True,
+    ),
+    Case(
+        "aws:sqs/queue:Queue",
+        lambda g: {"name": "case", "messageRetentionSeconds": 1209600, "sqsManagedSseEnabled": True},
+        lambda g: {"messageRetentionSeconds": 86400},
+        {"name": "another"},
+        tags=True,
+    ),
+    Case(
+        "aws:sqs/queuePolicy:QueuePolicy",
+        lambda g: {"queueUrl": g["queue"], "policy": _sending(g, "events")},
+        lambda g: {"policy": _sending(g, "sns")},
+        {"queueUrl": "another"},
+    ),
+    Case(
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        lambda g: {
+            "bucket": g["bucket"],
+            "key": "project/snapshot.tar.gz",
+            "contentBase64": "b25l",
+            "contentType": "application/gzip",
+        },
+        lambda g: {"contentBase64": "dHdv"},
+        {"bucket": "another", "key": "other"},
+        tags=True,
+    ),
+    Case(
+        "aws:cloudwatch/eventTarget:EventTarget",
+        lambda g: {
+            "rule": g["rule"],
+            "targetId": "reconciler",
+            "arn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/ground",
+            "roleArn": g["role"],
+            "sagemakerPipelineTarget": {"pipelineParameterLists": [{"name": "Reason", "value": "alarm"}]},
+            "deadLetterConfig": {"arn": "arn:aws:sqs:us-east-1:123456789012:ground"},
+            "retryPolicy": {"maximumEventAgeInSeconds": 3600, "maximumRetryAttempts": 10},
+        },
+        lambda g: {"sagemakerPipelineTarget": {"pipelineParameterLists": [{"name": "Reason", "value": "approval"}]}},
+        {"rule": "another"},
+    ),
     Case(
         "aws:appautoscaling/scheduledAction:ScheduledAction",
         lambda g: {

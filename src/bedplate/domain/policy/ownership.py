@@ -34,6 +34,7 @@ TAGLESS = frozenset(
         "s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
         "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
         "s3/bucketVersioning:BucketVersioning",
+        "sqs/queuePolicy:QueuePolicy",
         "sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",
         "sns/topicPolicy:TopicPolicy",
         "sns/topicSubscription:TopicSubscription",

@@ -42,7 +42,7 @@ def change_tags(
     tags = kind.tags
     assert tags is not None
     target = _target(cloud, kind, tags.add, outputs)
-    if tags.add == "PutBucketTagging":
+    if tags.add in ("PutBucketTagging", "PutObjectTagging"):
         whole = {**tags_of(cloud, kind, outputs), **new}
         kept = {k: v for k, v in whole.items() if k in new or k not in old}
         cloud.call(

@@ -35,13 +35,35 @@ class Rule(models.Rule):  # type: ignore[misc]
             try:
                 if ":sns:" in target["Arn"]:
                     self._publish(target, original_event)
+                elif ":pipeline/" in target["Arn"]:
+                    self._start_pipeline(target, original_event)
                 else:
                     self.targets = [target]
                     super().send_to_targets(dict(original_event), transform_input)
             except Exception as exc:  # one target must not keep the others from their event
                 self.platform.log(f"event rule {self.name}: target {target['Arn']} failed: {type(exc).__name__}: {exc}")
+                self._bury(target, original_event, exc)
             finally:
                 self.targets = targets
+
+    def _start_pipeline(self, target: dict[str, Any], event: dict[str, Any]) -> None:
+        """Parameters are texts, or paths into the event (`$.detail.alarmName`)."""
+        from bedplate.local.mends.sagemaker_pipelines import start
+
+        wanted = (target.get("SageMakerPipelineParameters") or {}).get("PipelineParameterList") or []
+        given = {p["Name"]: _at(event, p["Value"]) for p in wanted}
+        start(self.platform, target["Arn"].rsplit("/", 1)[-1], given)
+
+    def _bury(self, target: dict[str, Any], event: dict[str, Any], exc: Exception) -> None:
+        """An event that a target could not take goes to the target's dead-letter queue, with the reason."""
+        arn = (target.get("DeadLetterConfig") or {}).get("Arn")
+        if not arn:
+            return
+        queue = self.platform.backend("sqs", arn.split(":")[3])
+        reason = {"DataType": "String", "StringValue": f"{type(exc).__name__}: {exc}"[:256]}
+        attributes = {"ERROR_MESSAGE": {"data_type": reason["DataType"], "string_value": reason["StringValue"]}}
+        queue.send_message(arn.rsplit(":", 1)[-1], json.dumps(event, default=str), message_attributes=attributes)
+        self.platform.store.mark("sqs")
 
     def _publish(self, target: dict[str, Any], event: dict[str, Any]) -> None:
         from bedplate.local.gateway import stamp
@@ -62,6 +84,18 @@ class Rule(models.Rule):  # type: ignore[misc]
         else:
             message = json.dumps(shown)
         self.platform.publish(target["Arn"], "", message)
+
+
+def _at(event: Any, text: str) -> str:
+    """
+    >>> _at({"detail": {"alarmName": "a"}}, "$.detail.alarmName"), _at({}, "$.detail.x"), _at({}, "plain")
+    ('a', '', 'plain')
+    """
+    if not text.startswith("$."):
+        return text
+    for part in text[2:].split("."):
+        event = event.get(part) if isinstance(event, dict) else None
+    return "" if event is None else event if isinstance(event, str) else json.dumps(event)
 
 
 def install(platform: Platform) -> None:

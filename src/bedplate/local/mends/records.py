@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bedplate.local.platform import Platform
 
 _PAGE = 100
-_KEPT_BY_ARN = ("model-package", "monitoring-execution")
+_KEPT_BY_ARN = ("model-package", "monitoring-execution", "pipeline-execution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,27 @@ NOUNS: dict[Kind, Noun] = {
             "ProcessingJobArn",
             "MonitoringExecutionSummaries",
             "MonitoringExecutionStatus",
+            newest_first=True,
+        ),
+        Noun(
+            "pipeline",
+            "PipelineName",
+            "PipelineArn",
+            "PipelineSummaries",
+            "PipelineStatus",
+            missing="Pipeline '{arn}' does not exist.",
+            missing_code="ResourceNotFound",
+            taken="Pipeline names must be unique within an AWS account and region. Pipeline with name ({name}) already "
+            "exists.",
+            newest_first=True,
+        ),
+        Noun(
+            "pipeline-execution",
+            "PipelineExecutionArn",
+            "PipelineExecutionArn",
+            "PipelineExecutionSummaries",
+            missing="Pipeline execution with ARN {name} does not exist.",
+            missing_code="ResourceNotFound",
             newest_first=True,
         ),
     )

@@ -12,6 +12,7 @@ from bedplate.local.mends.laying import lay
 from bedplate.local.mends.records import NOUNS, Records
 from bedplate.local.mends.sagemaker_jobs import Jobs
 from bedplate.local.mends.sagemaker_monitoring import Monitoring
+from bedplate.local.mends.sagemaker_pipelines import Pipelines
 from bedplate.local.mends.sagemaker_registry import Registry
 from bedplate.local.mends.sagemaker_serving import Serving
 
@@ -27,7 +28,7 @@ class Backend(SageMakerModelBackend):  # type: ignore[misc]
         self.records = Records(region_name, account_id)
 
 
-class Response(Serving, Jobs, Registry, Monitoring):
+class Response(Serving, Jobs, Registry, Monitoring, Pipelines):
     def list_tags(self) -> ActionResult:
         arn = self._request["ResourceArn"]
         if not self._ours(arn):

@@ -148,12 +148,15 @@ class Processing:
             if entrypoint
             else [*self._container, *(arguments or ["monitor"])]
         )
+        asked = {"PROCESSING_JOB_NAME": name, **(record.get("Environment") or {})}
+        if "BEDPLATE_PROJECT" in asked:  # the reconciler works on this platform, which it finds as the CLI does
+            asked["BEDPLATE_STATE_DIR"] = str(self._services.state_dir.parent)
         stream = f"{name}/{directories.HOST}-{int(self._services.now() * 1000)}"
         return Child(
             command,
             env=environment(
                 root,
-                {"PROCESSING_JOB_NAME": name, **(record.get("Environment") or {})},
+                asked,
                 region=self._services.region,
                 threads=os.cpu_count() or 1,
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bedplate.engine.provider.kind import Kind
-from bedplate.engine.provider.tables import access, alerting, models, money, recording, scaling, storage
+from bedplate.engine.provider.tables import access, alerting, automating, models, money, recording, scaling, storage
 from bedplate.errors import UsageError
 
 ROOMS = (
@@ -14,6 +14,7 @@ ROOMS = (
     money,
     recording,
     scaling,
+    automating,
 )
 KINDS: dict[str, Kind] = {kind.type: kind for rows in ROOMS for kind in rows.KINDS}
 

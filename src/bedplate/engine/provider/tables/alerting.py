@@ -216,6 +216,8 @@ def _change_notifications(cloud: Cloud, old: Props, new: Props) -> None:
             cloud.attempt("budgets", "CreateNotification", "DuplicateRecordException", **where, **params)
 
 
+TARGET_PARTS = ("deadLetterConfig", "retryPolicy", "sagemakerPipelineTarget")
+
 KINDS = (
     Kind(
         type="aws:cloudwatch/metricAlarm:MetricAlarm",
@@ -324,11 +326,14 @@ KINDS = (
         from_id=lambda id: dict(zip(("rule", "targetId"), id.rsplit("/" if "/" in id else "-", 1), strict=False)),
         named="targetId",
         max_name=64,
-        rename={"targetId": "Targets[0].Id"},
+        rename={
+            "targetId": "Targets[0].Id",
+            "sagemakerPipelineTarget": "Targets[0].SageMakerPipelineParameters",
+        },
         payload="Targets[0]",
         found="Targets[Id={targetId}]",
         gone=("ResourceNotFoundException",),
-        updates=(Call("PutTargets", ("arn", "input", "inputPath", "inputTransformer", "roleArn", "deadLetterConfig")),),
+        updates=(Call("PutTargets", ("arn", "input", "inputPath", "inputTransformer", "roleArn", *TARGET_PARTS)),),
         replaces=("rule", "targetId"),
         to_params=_target_params,
     ),
