@@ -25,7 +25,8 @@ WILD = {"Statement": [{"Sid": "Wild", "Effect": "Allow", "Action": ["sagemaker:*
 
 
 def resources(program: Program) -> list[Resource]:
-    return [Resource(r.type, r.name, r.inputs, urn=f"urn::{r.type}::{r.name}") for r in program.resources]
+    found = [Resource(r.type, r.name, r.inputs, urn=f"urn::{r.type}::{r.name}") for r in program.resources]
+    return sorted(found, key=lambda r: (r.type, r.name))  # the program registers what is independent in any order
 
 
 def violated(judgement: Judgement) -> set[str]:

@@ -40,6 +40,8 @@ _FREE = frozenset(
         "aws:cloudwatch/eventTarget:EventTarget",
         "aws:ecr/lifecyclePolicy:LifecyclePolicy",
         "aws:kms/alias:Alias",
+        "aws:sagemaker/pipeline:Pipeline",
+        "aws:sqs/queuePolicy:QueuePolicy",
         "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
         "aws:sagemaker/model:Model",
         "aws:sagemaker/modelPackageGroup:ModelPackageGroup",
@@ -51,6 +53,7 @@ _FREE = frozenset(
 )
 """Cost nothing by being there. What they cause is counted where it is run: a schedule's jobs at the job definition."""
 _BY_USE = {
+    "aws:sqs/queue:Queue": "by what is sent, 0.40 USD a million requests",
     "aws:budgets/budgetAction:BudgetAction": "two are free, a further one is 0.10 USD a day",
     "aws:cloudtrail/trail:Trail": "the first copy of management events is free, data events are 0.10 USD per 100,000",
     "aws:s3/bucket:Bucket": f"by what is stored, {S3_USD_PER_GB_MONTH:g} USD per GB",
