@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bedplate.domain.names import ModelNames
+from bedplate.domain.names import BUCKET_PURPOSES, BucketPurpose, ModelNames, bucket
 from bedplate.errors import UsageError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings, load_model, load_stack, read_yaml
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bedplate.aws.session import Session
     from bedplate.engine.stack import Stack
     from bedplate.engine.terraform import Export
+    from bedplate.workflows.ledger import Ledger
 
 _NOWHERE = "http://127.0.0.1:9"
 """The discard port of this machine: where a platform is that does not run."""
@@ -31,6 +32,7 @@ class Connection:
     stack: str
     settings: StackSettings
     local_url: str | None
+    profile: str | None = None
 
     @cached_property
     def session(self) -> Session:
@@ -38,7 +40,7 @@ class Connection:
 
         if self.local_url:
             return Session.local(self.settings.region, self.local_url, actor=self._claimed_actor)
-        return Session.aws(self.settings.region, expected_account=self.settings.account_id)
+        return Session.aws(self.settings.region, expected_account=self.settings.account_id, profile=self.profile)
 
     @cached_property
     def identity(self) -> ports.Identity:
@@ -185,6 +187,74 @@ def connect(project_dir: Path, stack: str) -> Connection:
     return Connection(
         project_dir, project, stack, settings, _local_url(project_dir) if settings.target == "local" else None
     )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The environment that a version is promoted from (`workflows.promote.Origin`)."""
+
+    at: Connection
+    session: Session
+    readable_only: bool
+
+    @property
+    def stack(self) -> str:
+        return self.at.stack
+
+    @cached_property
+    def registry(self) -> ports.Registry:
+        from bedplate.aws.registry import SageMakerRegistry
+
+        return SageMakerRegistry(self.session, account_id=self.at.settings.account_id if self.readable_only else None)
+
+    @cached_property
+    def objects(self) -> ports.Objects:
+        from bedplate.aws.objects import S3Objects
+
+        return S3Objects(self.session)
+
+    @cached_property
+    def buckets(self) -> dict[BucketPurpose, str]:
+        """By their names: the parameter with the outputs is not readable from another account."""
+        account = self.at.settings.account_id or self.at.identity.account_id
+        return {purpose: bucket(self.at.project, self.at.stack, purpose, account) for purpose in BUCKET_PURPOSES}
+
+    @cached_property
+    def ledger(self) -> Ledger | None:
+        from bedplate.workflows.ledger import Ledger
+
+        return None if self.readable_only else Ledger.of(self.at)
+
+    def names(self, model: str) -> ModelNames:
+        return self.at.names(model)
+
+    def pinned_image(self, image_uri: str) -> str | None:
+        from bedplate.aws.images import pinned
+
+        return pinned(self.session, image_uri)
+
+
+def connect_origin(project_dir: Path, stack: str, *, target: Connection, profile: str | None) -> Origin:
+    """Reach the environment that a version comes from.
+
+    On AWS in another account than the target's: by `profile`, with all that this profile may; without one by the
+    target's own credentials, which its bucket's, key's and package groups' policies let read (`registry.readers`).
+    """
+    from dataclasses import replace
+
+    from bedplate.aws.session import Session
+
+    at = connect(project_dir, stack)
+    if (at.local_url is None) is not (target.local_url is None):
+        raise UsageError(
+            f"{stack!r} and {target.stack!r} are not both on AWS: no version leaves a laptop for AWS, or comes back"
+        )
+    if at.local_url or profile:
+        at = replace(at, profile=profile)
+        return Origin(at, at.session, readable_only=False)
+    if at.settings.account_id in (None, target.identity.account_id):
+        return Origin(at, at.session, readable_only=False)
+    return Origin(at, Session.aws(at.settings.region), readable_only=True)
 
 
 def look(project_dir: Path, stack: str) -> Connection:

@@ -24,8 +24,10 @@ CONTENT_TYPES = ["application/jsonlines", "application/json", "text/csv"]
 class SageMakerRegistry:
     """The `Registry` port."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, account_id: str | None = None) -> None:
+        """`account_id` names another account, whose group's policy lets us read there."""
         self._session = session
+        self._account_id = account_id
 
     def register(self, draft: PackageDraft) -> Package:
         """Make a new version, waiting for approval; one training job makes one version, however often it is asked.
@@ -60,9 +62,10 @@ class SageMakerRegistry:
 
         Raises NotFound for a group that does not exist.
         """
+        asked = group if self._account_id is None else self._arn(group, None)
         with translated(f"Cannot list the versions of {group}", next_step="bedplate up"):
             pages = self._sagemaker.get_paginator("list_model_packages").paginate(
-                ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=100
+                ModelPackageGroupName=asked, SortBy="CreationTime", SortOrder="Descending", MaxResults=100
             )
             arns = [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]
         return _Versions(sorted(arns, key=_version_of, reverse=True), self._describe)
@@ -96,10 +99,12 @@ class SageMakerRegistry:
     def _tags(self, draft: PackageDraft) -> dict[str, Any]:
         return {"Tags": tag_list(draft.tags)} if draft.tags else {}
 
-    def _arn(self, group: str, version: int) -> str:
+    def _arn(self, group: str, version: int | None) -> str:
+        """Of a version, or of the group itself."""
         caller = self._session.caller()
-        partition = caller["Arn"].split(":")[1]
-        return f"arn:{partition}:sagemaker:{self._session.region}:{caller['Account']}:model-package/{group}/{version}"
+        partition, account = caller["Arn"].split(":")[1], self._account_id or caller["Account"]
+        at = f"arn:{partition}:sagemaker:{self._session.region}:{account}"
+        return f"{at}:model-package-group/{group}" if version is None else f"{at}:model-package/{group}/{version}"
 
     def _describe(self, arn: str) -> Package:
         group, version = arn.split("/")[-2], _version_of(arn)

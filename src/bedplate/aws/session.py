@@ -44,6 +44,8 @@ class Session:
     """The only account that may be touched; asked of STS before the first client is handed out."""
     actor: str = ""
     """Who asks, told to the local platform for its event history; AWS knows by the credentials."""
+    profile: str | None = None
+    """A profile of AWS's configuration files; None: what boto3 finds by itself."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.RLock, repr=False, compare=False)
 
@@ -53,9 +55,9 @@ class Session:
         return cls(region, url, MADE_UP, actor=actor)
 
     @classmethod
-    def aws(cls, region: str, *, expected_account: str | None = None) -> Session:
+    def aws(cls, region: str, *, expected_account: str | None = None, profile: str | None = None) -> Session:
         """AWS, with whatever credentials boto3 finds."""
-        return cls(region, expected_account=expected_account)
+        return cls(region, expected_account=expected_account, profile=profile)
 
     def client(self, service: str) -> Any:
         """The boto3 client of a service, made once. The first one imports boto3.
@@ -133,7 +135,7 @@ class Session:
                 return super().resource(service_name, *args, **{**kwargs, **given})
 
         if self.credentials is None:
-            return BoundSession(region_name=self.region)
+            return BoundSession(region_name=self.region, profile_name=self.profile)
         core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
         core.set_credentials(
             self.credentials.access_key_id, self.credentials.secret_access_key, self.credentials.session_token

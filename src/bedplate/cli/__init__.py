@@ -33,7 +33,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "data": "Check data against its contract, register it as signed versions, compare them.",
         "train": "Train a model and register the result as a new version.",
         "reproduce": "Train a version again from its record, and compare.",
-        "models": "List, show and check models and their versions.",
+        "models": "List, show, check and promote models and their versions.",
         "evaluate": "Put a version through its gates.",
         "approve": "Approve or reject a version, by name and with evidence.",
         "deploy": "Release an approved version behind a guarded rollout.",

@@ -12,9 +12,10 @@ from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
     from bedplate.workflows.models import ModelRow
+    from bedplate.workflows.promote import Promoted
 
 
-@click.group(short_help="List, show and check models and their versions.")
+@click.group(short_help="List, show, check and promote models and their versions.")
 def command() -> None:
     """Models and their versions.
 
@@ -23,6 +24,7 @@ def command() -> None:
       bedplate models list
       bedplate models show flight-delay:3
       bedplate models check
+      bedplate models promote flight-delay:3 --from staging --to prod
     """
 
 
@@ -129,6 +131,73 @@ def check(models: tuple[str, ...], stack: str, as_json: bool) -> None:
             f"{count} in {sum(bool(c.faults) for c in checked)} of {len(checked)} models",
             next_step=f"$EDITOR models/{first}/model.yaml",
         )
+
+
+@command.command()
+@click.argument("model", metavar="MODEL[:VERSION]")
+@click.option("--from", "source", required=True, help="The stack that it comes from.")
+@click.option("--to", "stack", required=True, help="The stack that it goes to.")
+@click.option("--from-profile", help="AWS profile for the stack that it comes from, when that is another account.")
+@click.option("--without-data", is_flag=True, help="Leave training data and holdout where they are.")
+@options.yes
+@options.as_json
+def promote(
+    model: str, source: str, stack: str, from_profile: str | None, without_data: bool, yes: bool, as_json: bool
+) -> None:
+    """Take an approved version (the newest without VERSION) into another environment, by registry and digest.
+
+    The artifact's bytes are hashed before and after, the image is named by its digest, lineage and evaluation go
+    along, both ledgers record it; nothing is built again. Unless the target's promotion.approval is `carried`, somebody
+    has to approve it there too. The same command again changes nothing.
+
+    \b
+    Examples:
+      bedplate models promote flight-delay:3 --from staging --to prod
+      bedplate models promote flight-delay --from staging --to prod --from-profile staging-admin --json
+
+    Exit codes: 0 promoted or there already, 1 bytes differ or AWS refused, 2 no such version or stack, 4 not approved.
+    """
+    from bedplate.cli import render
+    from bedplate.wiring import connect, connect_origin
+    from bedplate.workflows.promote import PromoteRequest
+    from bedplate.workflows.promote import promote as carry
+
+    name, version = options.model_and_version(model)
+    target = connect(options.project_dir(), stack)
+    origin = connect_origin(options.project_dir(), source, target=target, profile=from_profile)
+    if not as_json:
+        render.where(target.label)
+    if target.settings.target != "local":
+        options.confirm(f"Promote {model} from {source} to {target.label}?", assume_yes=yes, as_json=as_json)
+    request = PromoteRequest(name, version, with_data=not without_data)
+    done = carry(origin, target, request, lambda _, told: None if as_json else remark(str(told.get("text", ""))))
+    if as_json:
+        emit_json({"model": name, "from": source, "to": stack, **_promoted(done)})
+        return
+    ref = f"{name}:{done.package.version}"
+    verb = "is there already as" if done.outcome == "unchanged" else "is now"
+    out().print(f"{name}:{done.origin.version} of {source} {verb} [bold]{ref}[/bold] of {stack}")
+    rows = [("origin", done.origin.arn), ("artifact sha256", done.artifact_sha256), ("image", done.image_uri)]
+    table(None, ("", ""), [*rows, *(("carried", uri) for uri in done.copied), *(("left", text) for text in done.left)])
+    if not done.recorded_at_origin:
+        remark(f"The ledger of {source} cannot be written with these credentials: name a profile by --from-profile.")
+    remark(f"Next: bedplate {'deploy' if done.approved else 'approve'} {ref} --stack {stack}")
+
+
+def _promoted(done: Promoted) -> dict[str, object]:
+    return {
+        "outcome": done.outcome,
+        "version": done.package.version,
+        "arn": done.package.arn,
+        "status": done.package.approval,
+        "origin_version": done.origin.version,
+        "origin_arn": done.origin.arn,
+        "artifact_sha256": done.artifact_sha256,
+        "image_uri": done.image_uri,
+        "carried": list(done.copied),
+        "left": list(done.left),
+        "recorded_at_origin": done.recorded_at_origin,
+    }
 
 
 @command.command()

@@ -14,6 +14,7 @@ from bedplate.domain.names import version_of_release
 Kind = Literal[
     "registered-data",
     "trained",
+    "promoted",
     "evaluated",
     "approved",
     "rejected",

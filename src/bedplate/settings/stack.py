@@ -16,6 +16,15 @@ class Alerts(Edge):
     emails: tuple[Email, ...]
 
 
+class Promotion(Edge):
+    """What this environment takes from others."""
+
+    sources: tuple[str, ...] = ()
+    """Stacks that versions may be promoted from; none named: any."""
+    approval: Literal["again", "carried"] = "again"
+    """Whether somebody has to approve a promoted version here too, or the origin's approval counts."""
+
+
 class StackSettings(Edge):
     """The `bedplate:` keys of a stack file. Values only; rules live in code."""
 
@@ -38,6 +47,7 @@ class StackSettings(Edge):
     alerts: Alerts
     automation: Automation = Automation()
     tracking: Tracking = Tracking()
+    promotion: Promotion = Promotion()
     overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Per model: keys of model.yaml that have another value in this environment."""
 
