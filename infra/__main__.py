@@ -17,6 +17,7 @@ from configuration import check_account, read_settings
 from dashboards import Dashboard, DashboardArgs
 from identity import Identity, IdentityArgs
 from monitoring import Monitoring, MonitoringArgs
+from network import Network, NetworkArgs
 from registry import Registry, RegistryArgs
 from serving import Serving, ServingArgs
 from snapshot import snapshot
@@ -104,6 +105,7 @@ identity = Identity(
         signing_key_arn=storage.signing_key_arn,
         repository_arn=registry.repository_arn,
         models={model: (name, model_tags[model]) for model, name in model_names.items()},
+        in_network=settings.network.enabled,
         tags=platform_tags,
     ),
 )
@@ -118,6 +120,20 @@ alerts = Alerts(
         tags=platform_tags,
     ),
 )
+network = (
+    Network(
+        "network",
+        NetworkArgs(
+            name=f"{project}-{stack}",
+            region=settings.region,
+            account_id=account_id,
+            settings=settings.network,
+            tags=platform_tags,
+        ),
+    )
+    if settings.network.enabled
+    else None
+)
 serving = {
     model: Serving(
         model,
@@ -128,6 +144,7 @@ serving = {
             execution_role_arn=identity.execution_role_arns[model],
             capture_bucket=storage.buckets["capture"],
             kms_key_arn=storage.key_arn,
+            vpc_config=network.vpc_config if network else None,
             alerts_topic_arn=alerts.topic_arn,
             tags=model_tags[model],
         ),
@@ -145,6 +162,7 @@ monitoring = {
             execution_role_arn=identity.execution_role_arns[model],
             artifacts_bucket=storage.buckets["artifacts"],
             kms_key_arn=storage.key_arn,
+            vpc_config=network.vpc_config if network else None,
             tags=model_tags[model],
         ),
     )
@@ -222,6 +240,7 @@ outputs = {  # the fields of bedplate.settings.PlatformOutputs, one by one
     "signing_key_arn": storage.signing_key_arn,
     "image_uri": registry.image_uri,
     "execution_role_arns": identity.execution_role_arns,
+    "network": network and {"subnet_ids": network.subnet_ids, "security_group_ids": network.security_group_ids},
     "persona_role_arns": identity.persona_role_arns,
     "alerts_topic_arn": alerts.topic_arn,
     "platform_budget": budgets.platform_budget,

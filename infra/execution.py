@@ -76,4 +76,17 @@ def running(scope: Scope, *log_groups: str) -> list[Statement]:
                 }
             },
         ),
+        *(_join_network(scope) if scope.in_network else []),
+    ]
+
+
+def _join_network(scope: Scope) -> list[Statement]:
+    """SageMaker puts a network interface into the subnets for every instance, and takes it away again."""
+    parts = [scope.arn("ec2", f"{kind}/*") for kind in ("network-interface", "subnet", "security-group")]
+    changes = [f"ec2:{verb}NetworkInterface{what}" for verb in ("Create", "Delete") for what in ("", "Permission")]
+    described = ("NetworkInterfaces", "Vpcs", "DhcpOptions", "Subnets", "SecurityGroups")
+    return [
+        allow("JoinNetwork", changes, parts),
+        # EC2's descriptions know no resource.
+        allow("SeeNetwork", [f"ec2:Describe{what}" for what in described], "*"),
     ]

@@ -25,6 +25,8 @@ class IdentityArgs:
     repository_arn: pulumi.Input[str]
     models: Mapping[str, tuple[names.ModelNames, Mapping[str, str]]]
     """Names and tags of every model: each has an execution role of its own."""
+    in_network: bool
+    """Whether jobs and endpoints run in subnets of this account."""
     tags: Mapping[str, str]
 
 
@@ -96,6 +98,7 @@ class Identity(pulumi.ComponentResource):
             kms_key_arn=args.kms_key_arn,
             signing_key_arn=args.signing_key_arn,
             repository_arn=args.repository_arn,
+            in_network=args.in_network,
         )
 
     def _role(

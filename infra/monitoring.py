@@ -26,6 +26,7 @@ class MonitoringArgs:
     execution_role_arn: pulumi.Input[str]
     artifacts_bucket: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str]
+    vpc_config: Mapping[str, list[pulumi.Input[str]]] | None
     tags: Mapping[str, str]
 
 
@@ -73,7 +74,12 @@ class Monitoring(pulumi.ComponentResource):
                     "volume_kms_key_id": args.kms_key_arn,
                 }
             },
-            network_config={"enable_network_isolation": True},
+            network_config=aws.sagemaker.DataQualityJobDefinitionNetworkConfigArgs(
+                enable_network_isolation=True,
+                vpc_config=aws.sagemaker.DataQualityJobDefinitionNetworkConfigVpcConfigArgs(**args.vpc_config)
+                if args.vpc_config
+                else None,
+            ),
             stopping_condition={"max_runtime_in_seconds": MAX_RUNTIME_S},
             tags=args.tags,
             opts=child,

@@ -20,6 +20,11 @@ PLATFORM_SERVICES = (
     *("budgets", "ce", "ssm", "application-autoscaling", "iam", "sts", "sqs"),
 )
 
+DESCRIBED = (
+    *("Vpcs", "VpcAttribute", "Subnets", "RouteTables", "SecurityGroups", "SecurityGroupRules"),
+    *("VpcEndpoints", "PrefixLists", "NetworkInterfaces", "DhcpOptions", "Tags"),
+)
+
 PURPOSE = {
     "platform-engineer": "Creates and updates the environment; reads the ledger, cannot shorten it",
     "data-scientist": "Trains, compares, releases, watches and rolls back; cannot approve",
@@ -43,6 +48,7 @@ class Scope:
     kms_key_arn: pulumi.Input[str]
     signing_key_arn: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
+    in_network: bool
 
     @property
     def prefix(self) -> str:
@@ -326,6 +332,17 @@ def platform_engineer(scope: Scope) -> list[Statement]:
             roles,
         ),
         _pass_execution_role(scope),
+        *(_lay_network(scope) if scope.in_network else []),
+    ]
+
+
+def _lay_network(scope: Scope) -> list[Statement]:
+    """A network is made and taken down by what it is, not by name: EC2 gives every part an id."""
+    kinds = ("vpc", "subnet", "route-table", "security-group", "security-group-rule", "vpc-endpoint")
+    return [
+        allow("Network", "ec2:*", [scope.arn("ec2", f"{kind}/*") for kind in kinds]),
+        # EC2's descriptions know no resource.
+        allow("ReadNetwork", [f"ec2:Describe{what}" for what in DESCRIBED], "*"),
     ]
 
 
@@ -388,7 +405,7 @@ def boundary(scope: Scope) -> list[Statement]:
     return [
         allow(
             "OnlyTheseServices",
-            [f"{service}:*" for service in PLATFORM_SERVICES],
+            [f"{service}:*" for service in (*PLATFORM_SERVICES, *(["ec2"] if scope.in_network else []))],
             "*",  # a ceiling, not a grant: each role's own policy names its resources
             {"StringEquals": {"aws:PrincipalAccount": account}},
         ),

@@ -27,6 +27,8 @@ class ServingArgs:
     execution_role_arn: pulumi.Input[str]
     capture_bucket: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str]
+    vpc_config: Mapping[str, list[pulumi.Input[str]]] | None
+    """Where its instances run; SageMaker's own network when None, and for a serverless endpoint in any case."""
     alerts_topic_arn: pulumi.Input[str]
     tags: Mapping[str, str]
 
@@ -84,7 +86,8 @@ class Serving(pulumi.ComponentResource):
                     "BEDPLATE_FALLBACK": f"{args.spec.fallback:g}",
                 },
             },
-            enable_network_isolation=serving.mode != "serverless",  # SageMaker has it for instances only
+            enable_network_isolation=serving.mode != "serverless",  # SageMaker has both for instances only
+            vpc_config=_vpc_config(args),
             tags=args.tags,
             opts=self._child,
         )
@@ -305,3 +308,9 @@ def _deployment(
         },
         "auto_rollback_configuration": {"alarms": [{"alarm_name": alarm.name} for alarm in alarms]},
     }
+
+
+def _vpc_config(args: ServingArgs) -> aws.sagemaker.ModelVpcConfigArgs | None:
+    if args.vpc_config is None or args.spec.serving.mode == "serverless":
+        return None
+    return aws.sagemaker.ModelVpcConfigArgs(**args.vpc_config)

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from bedplate.settings import PlatformNetwork
+
 # --- jobs -----------------------------------------------------------------------------------------------------------
 
 JobStatus = Literal["InProgress", "Completed", "Failed", "Stopping", "Stopped"]
@@ -35,6 +37,7 @@ class TrainingRequest:
     max_runtime_s: int
     tags: Mapping[str, str]
     kms_key_arn: str | None = None
+    network: PlatformNetwork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class ProcessingRequest:
     max_runtime_s: int
     tags: Mapping[str, str]
     kms_key_arn: str | None = None
+    network: PlatformNetwork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ class ReleaseDraft:
     capture_pct: float
     tags: Mapping[str, str]
     kms_key_arn: str | None = None
+    network: PlatformNetwork | None = None
+    """Instances run there; a serverless release cannot."""
     on_demand: OnDemand | None = None
     """Serverless: then instances and their number say nothing."""
     queued: Queued | None = None

@@ -458,3 +458,41 @@ def test_what_belongs_to_a_model_names_the_model(program: Program) -> None:
     for resource in program.resources:
         if resource.type.split(":")[-1] in types:
             assert resource.inputs["tags"]["Model"] in ("churn", "prices"), str(resource)
+
+
+# --- network ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_network_nothing_of_ec2_is_made(program: Program) -> None:
+    assert not program.has("ec2/vpc:Vpc")
+    assert program.exports["network"] is None
+    assert "ec2:" not in " ".join(r.inputs["policy"] for r in program.of("RolePolicy"))
+
+
+def test_a_network_has_no_way_out_and_everything_runs_in_it(ran: Callable[..., Program]) -> None:
+    program = ran("inside", network={"enabled": True})
+    assert not any(program.has(kind) for kind in ("InternetGateway", "NatGateway", "ec2/route:Route"))
+    subnets = program.of("ec2/subnet:Subnet")
+    assert [s.inputs["availabilityZone"] for s in subnets] == ["us-east-1a", "us-east-1b"]
+    assert len({s.inputs["cidrBlock"] for s in subnets}) == 2
+    assert not any(s.inputs.get("mapPublicIpOnLaunch") for s in subnets)
+    reached = {e.inputs["serviceName"].removeprefix("com.amazonaws.us-east-1.") for e in program.of("VpcEndpoint")}
+    assert {"s3", "sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr", "logs", "kms", "sts"} <= reached
+    for rule in [*program.of("SecurityGroupIngressRule"), *program.of("SecurityGroupEgressRule")]:
+        assert not rule.inputs.get("cidrIpv4"), "addresses are named by group or by AWS's list, never by range"
+    network = program.exports["network"]
+    for model in program.of("sagemaker/model:Model"):
+        assert model.inputs["vpcConfig"]["subnets"] == network["subnet_ids"]
+        assert model.inputs["vpcConfig"]["securityGroupIds"] == network["security_group_ids"]
+    for job in program.of("DataQualityJobDefinition"):
+        assert job.inputs["networkConfig"]["vpcConfig"]["subnets"] == network["subnet_ids"]
+    for policy in program.of("RolePolicy"):
+        if policy.name.startswith("execution-"):
+            assert "ec2:CreateNetworkInterface" in policy.inputs["policy"]
+
+
+def test_subnets_that_exist_are_used_and_nothing_is_made(ran: Callable[..., Program]) -> None:
+    theirs = {"subnet_ids": ["subnet-1", "subnet-2"], "security_group_ids": ["sg-1"]}
+    program = ran("guest", network={"enabled": True, **theirs})
+    assert not program.has("ec2/vpc:Vpc")
+    assert program.exports["network"] == theirs

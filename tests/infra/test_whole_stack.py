@@ -79,6 +79,7 @@ class Environment:
         }
         found = {f"{service} {key}": self.call(service, op).get(key, []) for (service, op), key in lists.items()}
         found["iam policies"] = self.call("iam", "ListPolicies", Scope="Local")["Policies"]
+        found["trails"] = self.call("cloudtrail", "DescribeTrails")["trailList"]
         found["budgets"] = self.call("budgets", "DescribeBudgets", AccountId=self.cloud.account_id).get("Budgets", [])
         scaled = self.call("application-autoscaling", "DescribeScalableTargets", ServiceNamespace="sagemaker")
         found["targets"] = scaled["ScalableTargets"]
@@ -229,6 +230,33 @@ def test_a_second_model_comes_and_goes(environment: Environment) -> None:
     assert ("delete", "Endpoint") in changed(removed)
     assert json.loads(json.dumps(environment.stack.outputs()["models"])) == ["churn"]
     assert len(environment.call("sagemaker", "ListEndpoints")["Endpoints"]) == 1
+
+
+def test_a_network_readers_and_cost_tags_come_and_go_without_a_trace(environment: Environment) -> None:
+    reader = {"reader_account_ids": ["222222222222"]}
+    environment.write_stack(network={"enabled": True}, registry=reader, cost_allocation_tags=True)
+    outputs = PlatformOutputs.model_validate(environment.stack.up().outputs)
+    assert outputs.network is not None
+    config = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
+    assert config["EndpointStatus"] == "InService"
+    assert not environment.stack.up().changed
+    assert not environment.stack.refresh().changed
+
+    made = environment.call("ec2", "DescribeVpcs", Filters=[{"Name": "tag:Project", "Values": ["bedplate"]}])["Vpcs"]
+    vpc = made[0]["VpcId"]
+    environment.call("ec2", "ModifyVpcAttribute", VpcId=vpc, EnableDnsHostnames={"Value": False})
+    found = environment.stack.refresh()
+    assert changed(found) == {("update", "Vpc")}
+    assert changed(environment.stack.up()) == {("update", "Vpc")}
+
+    tags = environment.call("ce", "ListCostAllocationTags", Status="Active")["CostAllocationTags"]
+    assert {tag["TagKey"] for tag in tags} == {"Project", "Stack", "Model", "Owner", "CostCenter"}
+    environment.stack.destroy()
+    assert environment.survivors() == {}
+    assert (
+        environment.call("ec2", "DescribeVpcs", VpcIds=[])["Vpcs"]
+        == environment.call("ec2", "DescribeVpcs", Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    )
 
 
 @pytest.mark.parametrize("calls", [5, 60])

@@ -8,6 +8,7 @@ from typing import Any
 
 from bedplate.aws.async_invocation import ask, queued_config
 from bedplate.aws.errors import code_of, is_conflict, is_missing, translated
+from bedplate.aws.jobs import vpc_config
 from bedplate.aws.session import Session
 from bedplate.domain.instances import has_local_disk
 from bedplate.errors import Conflict, PlatformError, UsageError
@@ -63,7 +64,8 @@ class SageMakerEndpoints:
             ModelName=draft.name,
             PrimaryContainer=container,
             ExecutionRoleArn=draft.role_arn,
-            EnableNetworkIsolation=draft.on_demand is None,  # which SageMaker does not offer serverless
+            EnableNetworkIsolation=draft.on_demand is None,  # SageMaker offers neither serverless
+            **({"VpcConfig": vpc_config(draft.network)} if draft.network and draft.on_demand is None else {}),
             Tags=tags,
         )
         config: dict[str, Any] = {

@@ -11,6 +11,7 @@ from bedplate.aws.errors import is_missing, translated
 from bedplate.aws.session import Session
 from bedplate.errors import NotFound
 from bedplate.ports import Job, JobStatus, ProcessingRequest, TrainingRequest
+from bedplate.settings import PlatformNetwork
 
 JobKind = Literal["training", "processing"]
 _GROUPS: dict[JobKind, str] = {
@@ -148,6 +149,15 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
+def vpc_config(network: PlatformNetwork) -> dict[str, list[str]]:
+    """A network in the shape that every operation of SageMaker takes it.
+
+    >>> vpc_config(PlatformNetwork(subnet_ids=("subnet-1",), security_group_ids=("sg-1",)))
+    {'Subnets': ['subnet-1'], 'SecurityGroupIds': ['sg-1']}
+    """
+    return {"Subnets": list(network.subnet_ids), "SecurityGroupIds": list(network.security_group_ids)}
+
+
 def _processing(request: ProcessingRequest) -> dict[str, Any]:
     """The request in CreateProcessingJob's shape."""
     encrypted = {"KmsKeyId": request.kms_key_arn} if request.kms_key_arn else {}
@@ -190,5 +200,6 @@ def _processing(request: ProcessingRequest) -> dict[str, Any]:
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": request.max_runtime_s},
+        **({"NetworkConfig": {"VpcConfig": vpc_config(request.network)}} if request.network else {}),
         "Tags": tag_list(request.tags),
     }

@@ -29,7 +29,7 @@ def submit(session: Session, request: TrainingRequest) -> None:
         from sagemaker.core.helper.session_helper import Session as SdkSession
         from sagemaker.core.shapes import OutputDataConfig, Tag
         from sagemaker.train import ModelTrainer
-        from sagemaker.train.configs import Compute, InputData, MetricDefinition, StoppingCondition
+        from sagemaker.train.configs import Compute, InputData, MetricDefinition, Networking, StoppingCondition
 
         class NamedTrainer(ModelTrainer):  # type: ignore[misc]
             """ModelTrainer makes up a name from the time; ours is what makes a second `train` find the first."""
@@ -59,6 +59,11 @@ def submit(session: Session, request: TrainingRequest) -> None:
             stopping_condition=StoppingCondition(max_runtime_in_seconds=request.max_runtime_s),
             output_data_config=OutputDataConfig(s3_output_path=request.output_uri, compression_type="GZIP", **output),
             input_data_config=[InputData(channel_name=n, data_source=uri) for n, uri in request.channels.items()],
+            networking=Networking(
+                subnets=list(request.network.subnet_ids), security_group_ids=list(request.network.security_group_ids)
+            )
+            if request.network
+            else None,
             environment=dict(request.environment),
             hyperparameters={"sagemaker_program": request.entry_point, **request.hyperparameters},
             tags=[Tag(key=key, value=value) for key, value in request.tags.items()],

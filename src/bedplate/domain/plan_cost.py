@@ -27,10 +27,15 @@ ENDPOINT_CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfigurat
 SCALING_TARGET = "aws:appautoscaling/target:Target"
 JOB_DEFINITION = "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition"
 
-_FREE_SERVICES = ("aws:iam/", "aws:appautoscaling/", "pulumi:", "bedplate:")
+_FREE_SERVICES = ("aws:iam/", "aws:vpc/", "aws:appautoscaling/", "pulumi:", "bedplate:")
 _FREE = frozenset(
     {
         "aws:budgets/budget:Budget",
+        "aws:ec2/routeTable:RouteTable",
+        "aws:ec2/routeTableAssociation:RouteTableAssociation",
+        "aws:ec2/securityGroup:SecurityGroup",
+        "aws:ec2/subnet:Subnet",
+        "aws:ec2/vpc:Vpc",
         "aws:costexplorer/costAllocationTag:CostAllocationTag",
         "aws:ecr/repositoryPolicy:RepositoryPolicy",
         "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",

@@ -30,10 +30,10 @@ from bedplate.settings.gates import (
     SegmentGate,
     Threshold,
 )
-from bedplate.settings.holding import Audit, PrivacyRetention, Registry, Storage
+from bedplate.settings.holding import Audit, Network, PrivacyRetention, Registry, Storage
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
-from bedplate.settings.outputs import PlatformOutputs
+from bedplate.settings.outputs import PlatformNetwork, PlatformOutputs
 from bedplate.settings.serving import Asynchronous, Experiment, Rollout, ScheduledScaling, Serverless, Serving, Slo
 from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
@@ -67,8 +67,10 @@ __all__ = [
     "ModelSpec",
     "Monitor",
     "Name",
+    "Network",
     "Pct",
     "PlatformBudget",
+    "PlatformNetwork",
     "PlatformOutputs",
     "PrivacyRetention",
     "Purpose",

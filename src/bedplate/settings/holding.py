@@ -1,10 +1,11 @@
-"""What a stack says of what it holds, who else may read it, and the record of who changed it."""
+"""What a stack says of what it holds, where it runs, who else may read it, and the record of who changed it."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from bedplate.settings.types import Edge
 
@@ -52,3 +53,35 @@ class Audit(Edge):
     """How long the trail's files stay."""
     multi_region: bool = False
     """Whether the trail records every region, or the stack's and the global services only."""
+
+
+class Network(Edge):
+    """`network:` of a stack file."""
+
+    enabled: bool = False
+    """Whether jobs and endpoints run in private subnets without a way to the internet."""
+    cidr: str = "10.42.0.0/16"
+    """Addresses of the VPC, from /16 to /24; each availability zone gets a quarter."""
+    availability_zones: tuple[str, ...] = Field(default=(), max_length=4)
+    """At least two; none named is the region's `a` and `b`, which not every account has."""
+    subnet_ids: tuple[str, ...] = ()
+    """Subnets that exist already, in at least two availability zones: then nothing is made."""
+    security_group_ids: tuple[str, ...] = ()
+    """With `subnet_ids`: what jobs and endpoints are put into."""
+
+    @field_validator("cidr")
+    @classmethod
+    def a_private_block(cls, value: str) -> str:
+        block = ipaddress.ip_network(value)
+        if block.version != 4 or not block.is_private or not 16 <= block.prefixlen <= 24:
+            raise ValueError(f"a private IPv4 block from /16 to /24 expected, not {value}")
+        return value
+
+    @model_validator(mode="after")
+    def existing_parts_come_together(self) -> Network:
+        if bool(self.subnet_ids) != bool(self.security_group_ids):
+            raise ValueError("subnet_ids and security_group_ids go together: name both, or neither to have them made")
+        for what, held in (("subnet_ids", self.subnet_ids), ("availability_zones", self.availability_zones)):
+            if len(held) == 1:
+                raise ValueError(f"{what} needs two at least: an endpoint of one zone goes down with it")
+        return self

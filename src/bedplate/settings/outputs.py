@@ -8,6 +8,13 @@ from bedplate.errors import NotFound
 from bedplate.settings.types import Edge
 
 
+class PlatformNetwork(Edge):
+    """Where jobs and endpoints run: private subnets, and the security groups around them."""
+
+    subnet_ids: tuple[str, ...]
+    security_group_ids: tuple[str, ...]
+
+
 class PlatformOutputs(Edge):
     """The program's exports, field by field, also written as JSON to the SSM parameter `names.outputs_parameter`.
 
@@ -36,6 +43,8 @@ class PlatformOutputs(Edge):
     """The one role of a platform that `up` last touched before every model had its own: ask `execution_role`."""
     execution_role_arns: dict[str, str] = Field(default_factory=dict)
     """Per model: what its jobs and its endpoint run as."""
+    network: PlatformNetwork | None = None
+    """None where the platform has no network of its own."""
     persona_role_arns: dict[str, str]
     alerts_topic_arn: str
     platform_budget: str

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bedplate.settings.automation import Automation, Tracking
-from bedplate.settings.holding import AccountId, Audit, Registry, Storage
+from bedplate.settings.holding import AccountId, Audit, Network, Registry, Storage
 from bedplate.settings.money import CostAnomalies, PlatformBudget
 from bedplate.settings.types import Edge, Email, Name, refuse
 
@@ -39,6 +39,7 @@ class StackSettings(Edge):
     storage: Storage = Storage()
     registry: Registry = Registry()
     audit: Audit = Audit()
+    network: Network = Network()
     cost_allocation_tags: bool = False
     """Whether `up` activates the tags that costs are counted by: only the payer account may, and AWS knows a tag only
     about a day after something first carried it."""

@@ -259,6 +259,7 @@ def release_draft(
             cost_center=platform.settings.cost_center,
         ),
         kms_key_arn=outputs.kms_key_arn,
+        network=outputs.network,
         on_demand=_on_demand(spec),
         queued=_queued(platform, spec),
     )

@@ -212,6 +212,7 @@ def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
                 cost_center=at.settings.cost_center,
             ),
             kms_key_arn=at.outputs.kms_key_arn,
+            network=at.outputs.network,
         )
     )
 

@@ -69,6 +69,7 @@ def submit(
                 cost_center=platform.settings.cost_center,
             ),
             kms_key_arn=platform.outputs.kms_key_arn,
+            network=platform.outputs.network,
         )
     )
 

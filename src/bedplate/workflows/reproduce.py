@@ -211,6 +211,7 @@ def _submit(at: Platform, plan: ReproductionPlan, say: Say) -> Job:
             max_runtime_s=training.max_runtime_s,
             tags=_tags(at, plan),
             kms_key_arn=at.outputs.kms_key_arn,
+            network=at.outputs.network,
         )
     )
 
@@ -234,6 +235,7 @@ def _score(at: Platform, plan: ReproductionPlan, job: Job, say: Say) -> Job:
             max_runtime_s=MAX_RUNTIME_S,
             tags=_tags(at, plan),
             kms_key_arn=at.outputs.kms_key_arn,
+            network=at.outputs.network,
         )
     )
 

@@ -64,6 +64,7 @@ def rescore(platform: Platform, spec: ModelSpec, release: Release, target: Stand
                 cost_center=platform.settings.cost_center,
             ),
             kms_key_arn=platform.outputs.kms_key_arn,
+            network=platform.outputs.network,
         )
     )
     job, lines = follow(platform, job, kind="processing", say=silent)

@@ -292,6 +292,7 @@ def _job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
         max_runtime_s=training.max_runtime_s,
         tags=_tags(at, plan.spec),
         kms_key_arn=at.outputs.kms_key_arn,
+        network=at.outputs.network,
     )
 
 

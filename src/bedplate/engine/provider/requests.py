@@ -87,7 +87,10 @@ def _place(params: Props, path: str, value: Any) -> None:
     for segment in parents:
         name = segment.split("[")[0]
         here = here.setdefault(name, [{}])[0] if "[" in segment else here.setdefault(name, {})
-    here[last] = value
+    if "[" in last:
+        here[last.split("[")[0]] = [value]
+    else:
+        here[last] = value
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from bedplate.engine.provider.kind import Kind
-from bedplate.engine.provider.tables import access, alerting, automating, models, money, recording, scaling, storage
+from bedplate.engine.provider.tables import (
+    access,
+    alerting,
+    automating,
+    models,
+    money,
+    network,
+    recording,
+    scaling,
+    storage,
+)
 from bedplate.errors import UsageError
 
 ROOMS = (
@@ -13,6 +23,7 @@ ROOMS = (
     alerting,
     money,
     recording,
+    network,
     scaling,
     automating,
 )
