@@ -15,6 +15,9 @@ from bedplate.domain.prices import S3_USD_PER_GB_MONTH, hourly_usd
 
 HOURS_A_MONTH = 730
 KMS_KEY_USD_MONTH = 1.0
+VPC_ENDPOINT_USD_HOUR = 0.01
+"""An interface endpoint in one availability zone (https://aws.amazon.com/privatelink/pricing/, as remembered in 2025);
+what passes through it is 0.01 USD per GB more. A gateway endpoint costs nothing."""
 ALARM_USD_MONTH = 0.10
 """A standard metric alarm on one metric; metric math counts each metric, and is said as unknown."""
 
@@ -24,6 +27,7 @@ DASHBOARD_USD_MONTH = 3.00
 
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 ENDPOINT_CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+VPC_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 SCALING_TARGET = "aws:appautoscaling/target:Target"
 JOB_DEFINITION = "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition"
 
@@ -136,6 +140,8 @@ def _price(resource: Planned, resources: Sequence[Planned], *, after: bool) -> P
         return NOTHING
     if kind == ENDPOINT:
         return _endpoint(resource, inputs, resources, after)
+    if kind == VPC_ENDPOINT:
+        return _vpc_endpoint(inputs)
     if kind == JOB_DEFINITION:
         return _monitoring(inputs)
     if kind == "aws:kms/key:Key":
@@ -188,6 +194,17 @@ def _ceiling(endpoint: Planned, resources: Sequence[Planned], after: bool) -> fl
             most = (_side(resource, after) or {}).get("maxCapacity")
             return most if isinstance(most, int | float) else None
     return None
+
+
+def _vpc_endpoint(inputs: Mapping[str, Any]) -> Price:
+    if inputs.get("vpcEndpointType", "Gateway") == "Gateway":
+        return NOTHING
+    zones = inputs.get("subnetIds")
+    if not isinstance(zones, list | tuple):
+        return Price(None, "its subnets are not known before the run")
+    return Price(
+        round(len(zones) * VPC_ENDPOINT_USD_HOUR * HOURS_A_MONTH, 2), f"in {len(zones)} zones, traffic not counted"
+    )
 
 
 def _monitoring(inputs: Mapping[str, Any]) -> Price:

@@ -119,3 +119,10 @@ def test_losing_versioning_or_gaining_force_destroy_is_a_risk() -> None:
         ]
     )
     assert [risk.why.split(":")[0].split(" ")[0] for risk in found] == ["what", "force_destroy"]
+
+
+def test_an_interface_endpoint_costs_by_zone_and_a_gateway_nothing() -> None:
+    kind = "aws:ec2/vpcEndpoint:VpcEndpoint"
+    interface = AResource("create", kind, after={"vpcEndpointType": "Interface", "subnetIds": [UNKNOWN, UNKNOWN]})
+    gateway = AResource("create", kind, after={"vpcEndpointType": "Gateway"}, name="s3")
+    assert only(interface, gateway).after.usd == 14.6

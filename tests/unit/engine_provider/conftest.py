@@ -142,6 +142,9 @@ def ground(apply: Apply) -> dict[str, str]:
     ).id
     return {
         "queue": apply("aws:sqs/queue:Queue", {"name": "ground"}).id,
+        **_network(apply),
+        "logs": _log_bucket(apply),
+        "versions": apply("aws:sagemaker/modelPackageGroup:ModelPackageGroup", {"modelPackageGroupName": "ground"}).id,
         "stop_policy": policy,
         "anomaly_monitor": monitor,
         "key": key["arn"],
@@ -179,3 +182,34 @@ def job_definition(image: str, role: str, endpoint: str) -> dict[str, Any]:
         "networkConfig": {"enableNetworkIsolation": True},
         "stoppingCondition": {"maxRuntimeInSeconds": 3600},
     }
+
+
+def _network(apply: Apply) -> dict[str, str]:
+    vpc = apply("aws:ec2/vpc:Vpc", {"cidrBlock": "10.7.0.0/16"}).id
+    zone = {"cidrBlock": "10.7.0.0/18", "availabilityZone": "us-east-1a"}
+    gateway = {"vpcId": vpc, "serviceName": "com.amazonaws.us-east-1.s3", "vpcEndpointType": "Gateway"}
+    prefixes = (apply("aws:ec2/vpcEndpoint:VpcEndpoint", gateway).outputs or {})["prefixListId"]
+    groups = [
+        apply("aws:ec2/securityGroup:SecurityGroup", {"name": name, "description": name, "vpcId": vpc}).id
+        for name in ("ground", "ground-2")
+    ]
+    return {
+        "vpc": vpc,
+        "subnet": apply("aws:ec2/subnet:Subnet", {"vpcId": vpc, **zone}).id,
+        "routes": apply("aws:ec2/routeTable:RouteTable", {"vpcId": vpc}).id,
+        "group": groups[0],
+        "other_group": groups[1],
+        "prefixes": prefixes,
+    }
+
+
+def _log_bucket(apply: Apply) -> str:
+    bucket = apply("aws:s3/bucket:Bucket", {"bucket": "ground-logs"}).id
+    delivery = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::ground-logs/access/*",
+    }
+    apply("aws:s3/bucketPolicy:BucketPolicy", {"bucket": bucket, "policy": document(delivery)})
+    return bucket

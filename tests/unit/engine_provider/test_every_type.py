@@ -11,9 +11,10 @@ from bedplate.engine.provider.tables import KINDS, kind_of
 from .cases import CASES as PLATFORM_CASES
 from .cases import TAGS, Case
 from .conftest import SEED, Apply
+from .holding_cases import CASES as HOLDING_CASES
 from .watching_cases import CASES as WATCHING_CASES
 
-CASES = (*PLATFORM_CASES, *WATCHING_CASES)
+CASES = (*PLATFORM_CASES, *WATCHING_CASES, *HOLDING_CASES)
 
 every_type = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -96,7 +96,7 @@ def _rule(direction: str) -> Kind:
         },
         local=("description",),
         found="SecurityGroupRules[0]",
-        gone=("InvalidSecurityGroupRuleId.NotFound", "InvalidGroup.NotFound"),
+        gone=("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound", "InvalidGroup.NotFound"),
         outputs={"securityGroupRuleId": "=SecurityGroupRules[0].SecurityGroupRuleId|SecurityGroupRuleId"},
         replaces=("*",),
         tags=_tags("security-group-rule"),
