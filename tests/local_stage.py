@@ -182,11 +182,13 @@ def _make_platform(stage: Stage) -> None:
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     role = client("iam").create_role(RoleName="bedplate-local-execution", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     client("sagemaker").create_model_package_group(ModelPackageGroupName=stage.names.package_group)
+    signing = client("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["Arn"]
     outputs = PlatformOutputs(
         project=PROJECT,
         stack=STACK,
         account_id=ACCOUNT,
         region=REGION,
+        signing_key_arn=signing,
         models=("churn",),
         **{f"{purpose}_bucket": name for purpose, name in buckets.items()},
         kms_key_arn=client("kms").create_key()["KeyMetadata"]["Arn"],
