@@ -185,7 +185,11 @@ def connect(project_dir: Path, stack: str) -> Connection:
     settings = load_stack(project_dir, stack)
     project = str(read_yaml(project_dir / "Pulumi.yaml")["name"])
     return Connection(
-        project_dir, project, stack, settings, _local_url(project_dir) if settings.target == "local" else None
+        project_dir,
+        project,
+        stack,
+        settings,
+        _local_url(project_dir, settings.region) if settings.target == "local" else None,
     )
 
 
@@ -286,10 +290,10 @@ def _local_world(project_dir: Path) -> str | None:
     return status(project_dir).world
 
 
-def _local_url(project_dir: Path) -> str:
+def _local_url(project_dir: Path, region: str) -> str:
     from bedplate.local.lifecycle import ensure_running
 
-    url: str = ensure_running(project_dir)
+    url: str = ensure_running(project_dir, region=region)
     if not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
         raise UsageError(f"The local platform answered with {url}, which is not this machine")
     return url

@@ -17,6 +17,7 @@ from bedplate.errors import BedplateError, UsageError
 
 SECTIONS: dict[str, dict[str, str]] = {
     "The platform": {
+        "init": "Write a new platform repository.",
         "up": "Create or update a stack.",
         "preview": "Show what `up` would change.",
         "stack": "List environments, make one, and show how two differ.",

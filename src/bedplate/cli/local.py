@@ -38,7 +38,7 @@ def start(port: int | None, faults: bool, as_json: bool) -> None:
     Example:
       bedplate local start --port 4600
     """
-    _show(lifecycle.start(options.project_dir(), port=port, faults=faults), as_json=as_json)
+    _show(lifecycle.start(options.project_dir(), port=port, region=_region(), faults=faults), as_json=as_json)
 
 
 @command.command()
@@ -69,7 +69,7 @@ def status(url_only: bool, as_json: bool) -> None:
       aws s3 ls --endpoint-url $(bedplate local status --url)
     """
     if url_only:
-        click.echo(lifecycle.ensure_running(options.project_dir()))
+        click.echo(lifecycle.ensure_running(options.project_dir(), region=_region()))
         return
     _show(lifecycle.status(options.project_dir()), as_json=as_json)
 
@@ -109,9 +109,20 @@ def reset(yes: bool, as_json: bool) -> None:
     options.confirm(f"Delete everything the local platform of {project} holds?", assume_yes=yes, as_json=as_json)
     from bedplate.wiring import forget_local_stacks
 
-    now = lifecycle.reset(project)
+    now = lifecycle.reset(project, region=_region())
     forget_local_stacks(project)
     _show(now, as_json=as_json)
+
+
+def _region() -> str | None:
+    """The local stack's region, where its file can be read."""
+    from bedplate.errors import BedplateError
+    from bedplate.settings import load_stack
+
+    try:
+        return load_stack(options.project_dir(), "local").region
+    except BedplateError:
+        return None
 
 
 def _show(now: lifecycle.Status, *, as_json: bool) -> None:

@@ -22,13 +22,13 @@ _WHEN_USED = ("events", "sns", "sqs", "iam", "applicationautoscaling", "ce", "cl
 MotoApp = Callable[[dict[str, Any]], Any]
 
 
-def assemble(state_dir: Path, port: int, since: str) -> tuple[Platform, MotoApp]:
+def assemble(state_dir: Path, region: str, port: int, since: str) -> tuple[Platform, MotoApp]:
     """The platform, not yet begun, and the function that finds moto's application for a request."""
     os.environ.update(
-        AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION="us-east-1",
+        AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION=region,
         AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null",
     )  # fmt: skip
-    platform = Platform(state_dir, port=port, since=since)
+    platform = Platform(state_dir, region=region, port=port, since=since)
     _quicken()
     platform.mend = _mender(platform)
     for name in _FROM_THE_START:

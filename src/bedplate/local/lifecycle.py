@@ -48,6 +48,7 @@ class Status:
     world: str | None = None
     faults: bool = False
     """Whether it commits faults on demand."""
+    region: str | None = None
 
 
 def state_dir_of(project_dir: str | Path) -> Path:
@@ -56,13 +57,23 @@ def state_dir_of(project_dir: str | Path) -> Path:
     return (Path(base) if base else Path(project_dir) / ".bedplate").resolve() / "local"
 
 
-def ensure_running(project_dir: str | Path) -> str:
-    """The URL of this project's platform, which is started first when it is not running."""
+def ensure_running(project_dir: str | Path, *, region: str | None = None) -> str:
+    """The URL of this project's platform, which is started first when it is not running.
+
+    Raises PlatformError when what it holds is in another region than the asked one.
+    """
     now = status(project_dir)
     if now.running and now.version != __version__:
         stop(project_dir)  # another version of Bedplate left it running; what it holds stays
         now = status(project_dir)
-    return str(now.url if now.running else start(project_dir).url)
+    if not now.running:
+        now = start(project_dir, region=region)
+    if region and now.region and now.region != region:
+        raise PlatformError(
+            f"The local platform of {project_dir} is in {now.region}, and the stack asks for {region}",
+            next_step="bedplate local reset, which throws away what it holds, or aws:region in the stack's file",
+        )
+    return str(now.url)
 
 
 def status(project_dir: str | Path) -> Status:
@@ -83,13 +94,22 @@ def status(project_dir: str | Path) -> Status:
         version=health["version"],
         world=health.get("world"),
         faults=bool(health.get("faults")),
+        region=health.get("region"),
     )
 
 
-def start(project_dir: str | Path, *, port: int | None = None, timeout_s: float = 30, faults: bool = False) -> Status:
+def start(
+    project_dir: str | Path,
+    *,
+    port: int | None = None,
+    region: str | None = None,
+    timeout_s: float = 30,
+    faults: bool = False,
+) -> Status:
     """Start the server, or return the one that is running. With `faults` it commits them on demand (`local.faults`).
 
-    Without `port` it is 4566 when that is free, else the project's last one, else any free one; 0 asks for any.
+    A platform is in one region, that of its first start, until it is reset. Without `port` it is 4566 when that is
+    free, else the project's last one, else any free one; 0 asks for any.
     Raises PlatformError when an asked port is taken, when the platform already runs at another port than the asked
     one, or without the faults that are asked for, or when the server is not ready within `timeout_s`.
     """
@@ -114,7 +134,7 @@ def start(project_dir: str | Path, *, port: int | None = None, timeout_s: float 
             return running
         if port and _taken(port):
             raise _port_taken(port)
-        return _launch(project_dir, state_dir, port, timeout_s, faults)
+        return _launch(project_dir, state_dir, port, region, timeout_s, faults)
 
 
 def stop(project_dir: str | Path, *, timeout_s: float = 20) -> bool:
@@ -133,8 +153,8 @@ def stop(project_dir: str | Path, *, timeout_s: float = 20) -> bool:
     return True
 
 
-def reset(project_dir: str | Path) -> Status:
-    """Throw away everything the platform holds; it runs again afterwards if it ran before."""
+def reset(project_dir: str | Path, *, region: str | None = None) -> Status:
+    """Throw away everything the platform holds; it runs again afterwards, in `region`, if it ran before."""
     ran = stop(project_dir)
     state_dir = state_dir_of(project_dir)
     for entry in state_dir.iterdir() if state_dir.is_dir() else ():
@@ -142,7 +162,7 @@ def reset(project_dir: str | Path) -> Status:
             shutil.rmtree(entry, ignore_errors=True)
         elif entry.suffix != ".lock":
             entry.unlink(missing_ok=True)
-    return start(project_dir) if ran else status(project_dir)
+    return start(project_dir, region=region) if ran else status(project_dir)
 
 
 def logs(project_dir: str | Path, lines: int = 100, follow: bool = False) -> Iterator[str]:
@@ -163,10 +183,14 @@ def logs(project_dir: str | Path, lines: int = 100, follow: bool = False) -> Ite
 # --- the server process --------------------------------------------------------------------------------------------
 
 
-def _launch(project_dir: str | Path, state_dir: Path, port: int | None, timeout_s: float, faults: bool) -> Status:
+def _launch(
+    project_dir: str | Path, state_dir: Path, port: int | None, region: str | None, timeout_s: float, faults: bool
+) -> Status:
     command = [sys.executable, "-m", "bedplate.local.server", "--state-dir", str(state_dir)]
     if port is not None:
         command += ["--port", str(port)]
+    if region is not None:
+        command += ["--region", region]
     if faults:
         command.append("--faults")
     log = str(state_dir / "server.log")
@@ -291,7 +315,7 @@ def _locked(path: Path, timeout_s: float) -> Iterator[None]:
         yield
 
 
-def health_card(state_dir: Path, port: int, since: str, world: str, faults: bool) -> dict[str, Any]:
+def health_card(state_dir: Path, region: str, port: int, since: str, world: str, faults: bool) -> dict[str, Any]:
     """What a server says about itself, at the health path and in `server.json`."""
     return {
         "service": "bedplate-local",
@@ -303,4 +327,5 @@ def health_card(state_dir: Path, port: int, since: str, world: str, faults: bool
         "version": __version__,
         "world": world,
         "faults": faults,
+        "region": region,
     }

@@ -25,8 +25,6 @@ from bedplate.local.outbox import Outbox
 from bedplate.local.persistence import Store
 from bedplate.local.trail import Trail
 
-REGION = "us-east-1"
-
 # Names that requests are signed for, where moto has another; and what is not worth keeping.
 _MOTO_NAMES = {
     "states": "stepfunctions",
@@ -46,10 +44,12 @@ _STATE_CHANGES: dict[str, tuple[str, str]] = {
 class Platform:
     """Fulfils `hooks.Services`; what else it offers is for the gateway, the mends and the loops."""
 
-    def __init__(self, state_dir: Path, *, port: int, since: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, state_dir: Path, *, region: str, port: int, since: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self.state_dir = state_dir
         self.port = port
-        self.region = REGION
+        self.region = region
         self.hooks = Hooks()
         self.lock = threading.RLock()
         self.closing = threading.Event()
@@ -90,7 +90,8 @@ class Platform:
         self.closing.wait(seconds)
 
     def health(self) -> dict[str, Any]:
-        return health_card(self.state_dir, self.port, self._since, self.store.world, self.faults is not None)
+        faults = self.faults is not None
+        return health_card(self.state_dir, self.region, self.port, self._since, self.store.world, faults)
 
     def log(self, line: str) -> None:
         """One line of the server's log."""

@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, default=None)
     parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--region", default="us-east-1", help="of a platform that holds nothing yet")
     options = parser.parse_args(argv)
     state_dir = options.state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -42,10 +43,18 @@ def main(argv: list[str] | None = None) -> int:
         if listener is None:
             sys.stderr.write(f"port {options.port} is taken\n")
             return EXIT_PORT_TAKEN
-        return _serve(state_dir, listener, lock, options.faults)
+        return _serve(state_dir, _region(state_dir, options.region), listener, lock, options.faults)
 
 
-def _serve(state_dir: Path, listener: socket.socket, lock: IO[str], with_faults: bool) -> int:
+def _region(state_dir: Path, asked: str) -> str:
+    """The region that the state is in; a new state takes the asked one and stays there."""
+    kept = state_dir / "region"
+    if not kept.exists():
+        kept.write_text("us-east-1" if (state_dir / "state.db").exists() else asked)
+    return kept.read_text().strip()
+
+
+def _serve(state_dir: Path, region: str, listener: socket.socket, lock: IO[str], with_faults: bool) -> int:
     from bedplate.local.assembly import assemble
     from bedplate.local.faults import Faults
     from bedplate.local.gateway import Gateway, stamp
@@ -53,7 +62,7 @@ def _serve(state_dir: Path, listener: socket.socket, lock: IO[str], with_faults:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    platform, moto_app = assemble(state_dir, listener.getsockname()[1], stamp(time.time()))
+    platform, moto_app = assemble(state_dir, region, listener.getsockname()[1], stamp(time.time()))
     platform.faults = Faults() if with_faults else None
     server = _http_server(listener, Gateway(platform, moto_app))
     server.prepare()
