@@ -234,6 +234,15 @@ def _run_models(scope: Scope) -> list[Statement]:
             ],
             scope.sagemaker("model", "endpoint", "endpoint-config"),
         ),
+        # A rollback has its target answer on a copy first, and a drill rehearses on one.
+        allow(
+            "Copies",
+            ["sagemaker:CreateEndpoint", "sagemaker:DeleteEndpoint"],
+            [
+                *scope.sagemaker("endpoint-config"),
+                scope.arn("sagemaker", f"endpoint/{scope.prefix}-*-copy-v*"),
+            ],
+        ),
         # A release brings its guard alarm and takes it along when it goes.
         allow(
             "GuardAlarms",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -199,6 +200,10 @@ class FakeEndpoints:
     """Endpoint -> variant -> weight, once `set_weights` was called on the configuration that is live."""
     weighed: list[tuple[str, dict[str, float]]] = field(default_factory=list)
     asked_variants: list[str | None] = field(default_factory=list)
+    answering: Callable[[str, Mapping[str, Any]], float] = lambda release, row: 0.5
+    """What a release answers to a row; may raise."""
+    copies: list[str] = field(default_factory=list)
+    """Endpoints that were created beside those there were."""
 
     def observe(self, endpoint: str) -> ports.EndpointState:
         if endpoint not in self.live:
@@ -236,6 +241,15 @@ class FakeEndpoints:
         if split is None:
             return {"live": 1.0}
         return self.weights.get(endpoint) or {v.name: v.weight for v in split.variants}
+
+    def create_endpoint(self, name: str, release: str, tags: Mapping[str, str]) -> None:
+        if name in self.live:
+            raise Conflict(f"There is an endpoint {name}")
+        self.copies.append(name)
+        self.live[name] = release
+
+    def delete_endpoint(self, name: str) -> None:
+        self.live.pop(name, None)
 
     def create_release(self, draft: ports.ReleaseDraft) -> ports.Release:
         made = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
@@ -277,8 +291,8 @@ class FakeEndpoints:
             if found is None:
                 raise PlatformError(f"Variant {variant} of endpoint {endpoint} not found")
             release, answering = found.release, found.name
-        rows = body.strip().count(b"\n") + 1
-        return ports.Answer(b'{"prediction": 0.5}\n' * rows, content_type, answering, release, {"release": release})
+        told = b"".join(b'{"prediction": %r}\n' % self.answering(release, json.loads(row)) for row in body.splitlines())
+        return ports.Answer(told, content_type, answering, release, {"release": release})
 
 
 @dataclass
@@ -302,6 +316,8 @@ class RollingEndpoints(FakeEndpoints):
 
     def observe(self, endpoint: str) -> ports.EndpointState:
         self.on_observe(self)
+        if endpoint in self.copies:
+            return super().observe(endpoint)
         if self.pending is not None:
             self.seen += 1
             if self.seen > self.takes:

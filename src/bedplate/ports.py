@@ -284,6 +284,14 @@ class Endpoints(Protocol):
         ...
 
     def delete_release(self, name: str) -> None: ...
+    def create_endpoint(self, name: str, release: str, tags: Mapping[str, str]) -> None:
+        """A further endpoint on an EndpointConfig that exists. Raises Conflict when there is one of that name."""
+        ...
+
+    def delete_endpoint(self, name: str) -> None:
+        """Delete an endpoint; one that is gone already is no error."""
+        ...
+
     def create_split(self, draft: SplitDraft) -> None:
         """Create the EndpointConfig; one of that name that exists is left as it is. `update` makes it live,
         `delete_release` deletes it (its Models stay, they are their releases')."""

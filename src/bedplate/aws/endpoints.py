@@ -125,6 +125,30 @@ class SageMakerEndpoints:
                     if not is_missing(exc):
                         raise
 
+    def create_endpoint(self, name: str, release: str, tags: Mapping[str, str]) -> None:
+        """Raises Conflict when there is an endpoint of that name."""
+        from botocore.exceptions import ClientError
+
+        doing = f"Cannot create endpoint {name}"
+        with translated(doing):
+            try:
+                self._sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=release, Tags=_tags(tags))
+            except ClientError as exc:
+                if is_conflict(exc) or "already exist" in str(exc):
+                    raise Conflict(f"{doing}: there is one") from exc
+                raise
+
+    def delete_endpoint(self, name: str) -> None:
+        """One that is gone already is no error."""
+        from botocore.exceptions import ClientError
+
+        with translated(f"Cannot delete endpoint {name}"):
+            try:
+                self._sagemaker.delete_endpoint(EndpointName=name)
+            except ClientError as exc:
+                if not is_missing(exc):
+                    raise
+
     def update(self, endpoint: str, release: str, traffic: Traffic) -> None:
         """Start a blue/green update. Raises Conflict while another update of the endpoint is in flight.
 

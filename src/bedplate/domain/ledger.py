@@ -28,6 +28,7 @@ Kind = Literal[
     "alert",
     "labelled",
     "rollout",
+    "drill",
 ]
 GENESIS = "0" * 64
 """`prev` of the first record."""

@@ -154,6 +154,14 @@ class ModelNames:
         """
         return f"{self.base}-split-{digest[:8]}"
 
+    def copy(self, version: int) -> str:
+        """Name of an endpoint that answers with one release for a moment, beside the live one.
+
+        >>> ModelNames("bedplate", "local", "flight-delay").copy(3)
+        'bedplate-local-flight-delay-copy-v3'
+        """
+        return f"{self.base}-copy-v{version}"
+
     def guard_alarm(self, release: str) -> str:
         """Alarm on one release's own answers against the champion's; lives as long as the release.
 

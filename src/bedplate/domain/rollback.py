@@ -115,7 +115,8 @@ class Check:
     """One thing known about a rollback's target."""
 
     what: str
-    verdict: Literal["PASS", "FAIL", "NO_DATA"]
+    verdict: Literal["PASS", "WARN", "FAIL", "NO_DATA"]
+    """WARN is told and refuses nothing."""
     told: str
 
 

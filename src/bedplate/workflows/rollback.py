@@ -31,15 +31,14 @@ LAST_TURN = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class RollbackRequest:
-    """What was asked. `now` leaves out what takes time; `force` needs a reason; `rescore` has the target answer the
-    last captured requests first, in a job."""
+    """What was asked. `now` leaves out how the target last did, and to have it answer the last captured requests on a
+    copy; `force` needs a reason."""
 
     model: str
     version: int | None = None
     now: bool = False
     force: bool = False
     reason: str | None = None
-    rescore: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,8 @@ def prepare(platform: Platform, request: RollbackRequest, say: ports.Say = silen
     if plan is None:
         target = choose_target(seen, records, request.version)
         checks = health(platform, spec, seen, target, quick=request.now)
-        if request.rescore and target.version:
-            held = platform.endpoints.release(seen.config_of(target.release))
-            checks = (*checks, rescore(platform, spec, held, target, say))
+        if not request.now and target.version and not any(c.verdict == "FAIL" for c in checks):
+            checks = (*checks, *rescore(platform, spec, seen.config_of(target.release), target, say))
         require_health(target, checks, force=request.force, reason=request.reason, model=request.model)
         plan = plan_rollback(seen, target, abort_alarm=_abort_alarm(platform, seen) if seen.busy else None)
     wanted = plan.steps[-1]

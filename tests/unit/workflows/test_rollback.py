@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +12,11 @@ from bedplate import ports
 from bedplate.errors import ApprovalNeeded, NotFound, PlatformError, UsageError
 from bedplate.workflows.deploy import DeployRequest, deploy
 from bedplate.workflows.deploy import prepare as prepare_deploy
+from bedplate.workflows.drill import drill
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
 from bedplate.workflows.rollback import PreparedRollback, RollbackRequest, prepare, rollback
-from fakes import EPOCH, FakePlatform, refuse
+from fakes import EPOCH, FakePlatform
 
 from .test_deploy import FALLBACK, E, _kill_at, capture, platform, rolling, told
 from .test_deploy import run as deploy_version
@@ -135,6 +137,7 @@ def test_checks_tell_errors_latency_and_answers_of_the_last_turn(
     platform: FakePlatform, two_live: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capture(platform, two_live[0], [0.25, 0.75], minutes_ago=12)
+    rolling(platform).answering = lambda release, row: 0.25 if row["id"] == "0" else 0.75
     monkeypatch.setattr(
         platform.metrics, "series", _series(Invocations=100.0, Invocation5XXErrors=0.0, ModelLatency=8000)
     )
@@ -172,45 +175,101 @@ def _series(**figures: float) -> Any:
     return series
 
 
-def test_a_target_may_answer_the_last_captured_requests_first(
+def test_the_target_answers_the_last_captured_requests_on_a_copy_before_anything_moves(
     platform: FakePlatform, two_live: tuple[str, str]
 ) -> None:
     capture(platform, two_live[0], [0.25, 0.5])
-    _scoring(platform, [0.25, 0.5])
-    checks = {c.what: c for c in prepare(platform, RollbackRequest("churn", rescore=True)).checks}
+    rolling(platform).answering = lambda release, row: 0.25 if row["id"] == "0" else 0.5
+    checks = {c.what: c for c in _prepared(platform).checks}
     assert checks["re-score"].verdict == "PASS"
     assert "all 2 rows, mean 0.375" in checks["re-score"].told
+    assert rolling(platform).copies == [f"{E}-copy-v1"]
+    assert set(rolling(platform).live) == {E}  # the copy is gone again
+    assert rolling(platform).live[E] == two_live[1]
 
 
 def test_a_target_that_answers_otherwise_than_before_gets_no_traffic(
     platform: FakePlatform, two_live: tuple[str, str]
 ) -> None:
-    capture(platform, two_live[0], [0.25, 0.5])
-    _scoring(platform, [0.25, 0.9])
+    capture(platform, two_live[0], [0.5, 0.9])
     with pytest.raises(ApprovalNeeded, match="1 of 2 rows that it answered before get another answer now"):
-        run(platform, rescore=True)
+        run(platform)
+    assert set(rolling(platform).live) == {E}
 
 
 def test_a_target_that_cannot_answer_what_is_asked_today_gets_no_traffic(
     platform: FakePlatform, two_live: tuple[str, str]
 ) -> None:
-    capture(platform, two_live[1], [0.25])
-    platform.jobs.work = refuse("the candidate cannot score the holdout: no column 'age'")
-    with pytest.raises(ApprovalNeeded, match="no column 'age'"):
-        run(platform, rescore=True)
+    capture(platform, two_live[1], [0.25] * 8)
+
+    def picky(release: str, row: Any) -> float:
+        if row["id"] == "3":
+            raise PlatformError("no column 'age'")
+        return 0.25
+
+    rolling(platform).answering = picky
+    with pytest.raises(ApprovalNeeded, match="7 of 8 rows got an answer"):
+        run(platform)
+    assert run(platform, now=True).live == two_live[0]
 
 
-def _scoring(platform: FakePlatform, answers: list[float]) -> None:
-    import io
+def test_a_target_that_decides_otherwise_than_the_live_one_is_told_and_not_refused(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    capture(platform, two_live[1], [i / 40 for i in range(40)])
+    rolling(platform).answering = lambda release, row: 0.9
+    checks = {c.what: c for c in _prepared(platform).checks}
+    assert (checks["agreement"].verdict, checks["distribution"].verdict) == ("WARN", "WARN")
+    assert "50.0 % of its decisions" in checks["agreement"].told
+    assert run(platform).live == two_live[0]
 
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    def work(request: Any) -> None:
-        rows = pq.read_table(io.BytesIO(platform.objects.held[request.inputs["holdout"][0]]))
-        assert {"id", "age", "plan", "left"} <= set(rows.column_names)
-        sink = io.BytesIO()
-        pq.write_table(pa.table({"prediction": answers}), sink)
-        platform.objects.put(f"{request.outputs['evaluation'][1]}/predictions.parquet", sink.getvalue())
+def test_a_copy_that_a_killed_command_left_is_taken_over_and_deleted(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    capture(platform, two_live[1], [0.5])
+    rolling(platform).create_endpoint(f"{E}-copy-v1", two_live[0], {})
+    assert run(platform).live == two_live[0]
+    assert set(rolling(platform).live) == {E}
 
-    platform.jobs.work = work
+
+def test_a_drill_on_a_copy_times_its_parts_moves_nothing_and_is_recorded(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    capture(platform, two_live[1], [0.5] * 3)
+    done = drill(platform, "churn", None, silent, live=False, reason=None)
+    assert (done.ok, done.target, rolling(platform).live) == (True, two_live[0], {E: two_live[1]})
+    assert {"bring the copy up", "first answer", "re-score"} <= set(done.parts)
+    record = Ledger(platform.objects, "ledger", platform.clock).records()[-1]
+    assert (record.kind, record.version, record.data["where"]) == ("drill", 1, "copy")
+
+
+def test_a_drill_on_the_live_endpoint_goes_there_and_back(platform: FakePlatform, two_live: tuple[str, str]) -> None:
+    done = drill(platform, "churn", None, silent, live=True, reason="quarterly")
+    assert rolling(platform).live[E] == two_live[1]
+    assert [kind for kind, _ in told(platform)][-5:] == ["deploying", "rollback", "deploying", "rollback", "drill"]
+    assert {"switch, and the first answer", "switch back"} <= set(done.parts)
+    assert run(platform).live == two_live[0]  # a drill does not change what a rollback goes back to
+
+
+def test_a_drill_finds_a_target_that_is_not_fit(platform: FakePlatform, two_live: tuple[str, str]) -> None:
+    capture(platform, two_live[0], [0.9])
+    assert not drill(platform, "churn", None, silent, live=False, reason=None).ok
+
+
+def test_a_rollback_that_the_world_has_overtaken_goes_by_the_world(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    """The ledger says v2, and somebody moved the endpoint to v1 by hand: it is ahead of the world."""
+    rolling(platform).live[E] = two_live[0]
+    assert run(platform).live == f"{E}-v0"
+
+
+def test_a_release_that_the_ledger_never_heard_of_is_replaced_by_the_last_that_it_did(
+    platform: FakePlatform, two_live: tuple[str, str]
+) -> None:
+    """Somebody deployed by hand: the ledger is behind the world."""
+    stranger = f"{E}-v9-0a1b2c3d"
+    rolling(platform).held[stranger] = replace(rolling(platform).held[two_live[1]], name=stranger)
+    rolling(platform).live[E] = stranger
+    assert run(platform).live == two_live[1]

@@ -301,14 +301,17 @@ class ServingPool:
         self._users: dict[tuple[str, str, str], int] = {}
         self._processes: dict[tuple[str, str, str], tuple[ServingProcess, ModelSource]] = {}
         self._idle: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._lent: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        """What another endpoint asked for and a warm process already serves -> that process."""
         self._closed = False
 
     def acquire(
         self, endpoint: str, variant: str, source: ModelSource, *, ready_timeout_s: float, serverless: bool = False
     ) -> ServingProcess:
         """Its process, started when there is none. Raises CannotServe when the artifact cannot be unpacked."""
-        key = (endpoint, variant, source.digest)
         with self._lock:
+            asked = (endpoint, variant, source.digest)
+            key = asked if serverless else self._lend(asked)
             if self._closed:
                 raise CannotServe("The local platform is ending.")
             found = self._processes.get(key)
@@ -324,8 +327,10 @@ class ServingPool:
         return found[0]
 
     def release(self, endpoint: str, variant: str, source: ModelSource, *, keep_warm: bool = True) -> None:
-        key = (endpoint, variant, source.digest)
+        asked = (endpoint, variant, source.digest)
         with self._lock:
+            key = self._lent.get(asked, asked)
+            keep_warm = keep_warm or key != asked  # it goes back to whom it was lent from
             if key not in self._processes:
                 return
             self._users[key] -= 1
@@ -341,9 +346,24 @@ class ServingPool:
     def discard(self, endpoint: str) -> None:
         """Nothing of this endpoint is to stay warm."""
         with self._lock:
+            self._lent = {k: v for k, v in self._lent.items() if k[0] != endpoint}
             for key in [k for k in self._idle if k[0] == endpoint]:
                 del self._idle[key]
                 self._forget(key)
+
+    def _lend(self, asked: tuple[str, str, str]) -> tuple[str, str, str]:
+        """The key of the process that serves this: its own, or a warm one of another endpoint with the same content."""
+        if asked in self._processes:
+            return asked
+        known = self._lent.get(asked)
+        if known is not None and known in self._processes:
+            return known
+        warm = next((k for k in self._processes if k[1:] == asked[1:] and self._processes[k][0].state == "ready"), None)
+        if warm is None:
+            self._lent.pop(asked, None)
+            return asked
+        self._lent[asked] = warm
+        return warm
 
     def close(self) -> None:
         with self._lock:
