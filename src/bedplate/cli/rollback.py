@@ -130,8 +130,10 @@ def _rehearse(
         emit_json(done)
     else:
         _show_checks(done.checks)
+        where = "the live endpoint, there and back" if live else "a copy; nothing moved"
+        click.echo(f"Rollback of {model} to {spoken(done.target)}, rehearsed on {where}")
         table(
-            f"Rollback of {model} to {spoken(done.target)}, rehearsed on {'the live endpoint' if live else 'a copy'}",
+            None,
             ("part", "seconds"),
             [*((name, f"{value:.2f}") for name, value in done.parts.items())],
             right=("seconds",),

@@ -210,6 +210,7 @@ def test_a_target_that_cannot_answer_what_is_asked_today_gets_no_traffic(
     rolling(platform).answering = picky
     with pytest.raises(ApprovalNeeded, match="7 of 8 rows got an answer"):
         run(platform)
+    rolling(platform).answering = lambda release, row: 0.25
     assert run(platform, now=True).live == two_live[0]
 
 
