@@ -346,6 +346,35 @@ class Objects(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TrailEvent:
+    """A call that changed something: when, by whom, and which operation it was."""
+
+    at: datetime
+    person: str
+    name: str
+    id: str
+    agent: str = ""
+
+
+class Trail(Protocol):
+    def touching(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
+        """Changes of a resource by name or ARN, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedResource:
+    arn: str
+    tags: Mapping[str, str]
+
+
+class Tagged(Protocol):
+    def carrying(self, tags: Mapping[str, str]) -> Sequence[TaggedResource]:
+        """Every resource that carries all these tags, by ARN."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmState:
     name: str
     state: Literal["OK", "ALARM", "INSUFFICIENT_DATA"]

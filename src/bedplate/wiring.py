@@ -116,6 +116,18 @@ class Connection:
         return CostExplorerCosts(self.session)
 
     @cached_property
+    def trail(self) -> ports.Trail:
+        from bedplate.aws.trail import CloudTrailHistory
+
+        return CloudTrailHistory(self.session)
+
+    @cached_property
+    def tagged(self) -> ports.Tagged:
+        from bedplate.aws.tagged import TaggedResources
+
+        return TaggedResources(self.session)
+
+    @cached_property
     def clock(self) -> ports.Clock:
         from bedplate.aws.clock import SystemClock
 

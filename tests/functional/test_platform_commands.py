@@ -102,6 +102,9 @@ def test_drift_names_what_was_changed_and_deleted_and_refresh_takes_it_over(site
         ("gone", ALARM, "", "exists", None),
     ]
     assert state(site) == before, "drift only looks"
+    calls = {event and event["name"] for event in drift.json["changed_by"].values()}
+    assert calls == {"PutBucketVersioning", "DeleteAlarms"}
+    assert drift.json["trail"] == "asked"
 
     assert site.run("refresh", "--dry-run", "--json").json["changed"]
     assert state(site) == before

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bedplate.cli import options
 from bedplate.cli.up import engine, install
 from bedplate.errors import GateFailed
+
+if TYPE_CHECKING:
+    from bedplate.domain.stack_drift import StackDrift
+    from bedplate.engine.stack import Stack
+    from bedplate.ports import TrailEvent
+    from bedplate.wiring import Connection
+    from bedplate.workflows.blame import Blame
 
 _SIGN = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
 
@@ -18,6 +27,9 @@ _SIGN = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
 @options.as_json
 def command(stack: str, engine: str | None, install: bool, as_json: bool) -> None:
     """Compare program, state and world, property by property. Changes nothing, the state included.
+
+    Where the account's event history (CloudTrail) knows, it says who made the last change since the last run, when,
+    and by which call; where it does not, it says unknown.
 
     Drift is what somebody changed or deleted in the world behind the program's back. What the program says and no
     `up` has applied yet is shown too, and is no drift; what the program leaves to releases (which one an endpoint
@@ -32,16 +44,20 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
     """
     from bedplate.cli import render, stack_view
     from bedplate.wiring import connect
+    from bedplate.workflows.blame import Blame
     from bedplate.workflows.stack import find_drift
 
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
     with stack_view.watched(f"drift {stack}") as watch:
-        drift = find_drift(platform.deployment(engine, install=install), on_progress=watch)
+        target = platform.deployment(engine, install=install)
+        drift = find_drift(target, on_progress=watch)
+        blame = _blame(platform, target, drift) if drift.drifted else Blame({})
     if as_json:
         head = {"stack": stack, "where": platform.label, "drifted": drift.drifted, "ahead": drift.ahead}
-        render.emit_json({**head, "differences": drift.differences})
+        changed_by = {"changed_by": dict(blame.by), "trail": blame.unknown or "asked"}
+        render.emit_json({**head, "differences": drift.differences, **changed_by})
         if drift.drifted:
             raise SystemExit(GateFailed.exit_code)
         return
@@ -54,10 +70,13 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
                 f"{stack_view.short_type(each.type)} {each.name}",
                 each.path or "(the whole)",
                 *(stack_view.value_text(value) for value in (each.program, each.state, each.world)),
+                _who(each.kind, blame.by.get(each.urn)),
             )
             for each in drift.differences
         ]
-        render.table(None, ("", "resource", "property", "program", "state", "world"), rows)
+        render.table(None, ("", "resource", "property", "program", "state", "world", "changed by"), rows)
+    if blame.unknown:
+        render.remark(f"Who changed it is unknown: {blame.unknown}")
     if drift.drifted:
         count = sum(each.kind != "not applied" for each in drift.differences)
         raise GateFailed(
@@ -66,3 +85,17 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
         )
     ahead = f"; the program is ahead, see: bedplate preview --stack {stack}" if drift.ahead else ""
     render.out().print(f"No drift: the world is as the last run left it{ahead}")
+
+
+def _blame(platform: Connection, target: Stack, drift: StackDrift) -> Blame:
+    from bedplate.workflows.blame import who_changed
+
+    runs = [run for run in target.history(limit=20) if run.verb in ("up", "refresh")]
+    since = runs[0].ended_at or runs[0].started_at if runs else None
+    return who_changed(platform.trail, drift, target.export(), since=since)
+
+
+def _who(kind: str, event: TrailEvent | None) -> str:
+    if kind == "not applied":
+        return ""
+    return f"{event.person}, {event.at:%Y-%m-%d %H:%M:%S} UTC, {event.name}" if event else "unknown"
