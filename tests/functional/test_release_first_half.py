@@ -87,6 +87,40 @@ def test_a_model_that_learned_nonsense_is_stopped_with_exit_code_3(stage: Stage)
     assert [r["kind"] for r in records(stage) if r["version"] == version][-1] == "forced"
 
 
+EVERY_GATE = {
+    "thresholds": [{"metric": "auc", "min": 0.7}],
+    "fairness": [{"by": "plan", "metric": "equalized_odds", "max_difference": 0.9, "min_rows": 50}],
+    "calibration": {"max_ece": 0.5, "min_rows": 100},
+    "explanation": {"max_moved": 0.5},
+    "leakage": {"max_single_feature": 0.9},
+    "inference": {},
+    "latency": {"single_p50_ms": 5000, "requests": 20, "batches": 20},
+}
+
+
+def test_every_kind_of_gate_is_measured_and_the_page_is_kept_beside_the_evaluation(stage: Stage) -> None:
+    version = trained(stage)
+    stage.spec(gates=EVERY_GATE)
+    try:
+        ran = stage.run("evaluate", f"churn:{version}", "--html", "gates.html")
+        assert ran.code == 0, ran.err + ran.out
+        told = stage.run("evaluate", f"churn:{version}", "--json").json
+        stage.spec(gates={**EVERY_GATE, "leakage": {"max_single_feature": 0.6}})
+        stricter = stage.run("evaluate", f"churn:{version}", "--json")
+    finally:
+        stage.spec()
+    assert [kind for kind in EVERY_GATE if kind.rstrip("s") not in {g["kind"] for g in told["gates"]}] == []
+    reasons = [g for g in told["gates"] if g["kind"] == "explanation"]
+    assert [(g["outcome"], g["decides"]) for g in reasons] == [("NO_DATA", False)], "release 0 is a constant"
+    kept = S3Objects(stage.session).get(told["page_uri"]).decode()
+    page = (stage.project / "gates.html").read_text()
+    for html in (kept, page):
+        assert f"churn:{version}: <span" in html
+        assert html.count("<svg") >= 5
+    assert stricter.code == 3, "age alone tells more than that"
+    assert stricter.json["evaluation_uri"] == told["evaluation_uri"], "another bound measures nothing anew"
+
+
 def test_a_script_that_raises_is_told_with_its_exception_and_where_its_log_is(stage: Stage) -> None:
     ran = stage.run("train", "churn", "--data", "data.parquet", "--set", "noise=10")
     assert ran.code == 1
