@@ -239,7 +239,7 @@ outputs = {  # the fields of bedplate.settings.PlatformOutputs, one by one
     "kms_key_arn": storage.key_arn,
     "signing_key_arn": storage.signing_key_arn,
     "image_uri": registry.image_uri,
-    "execution_role_arns": identity.execution_role_arns,
+    "execution_role_prefix": names.execution_role_prefix(project, stack, account_id),
     "network": network and {"subnet_ids": network.subnet_ids, "security_group_ids": network.security_group_ids},
     "persona_role_arns": identity.persona_role_arns,
     "alerts_topic_arn": alerts.topic_arn,

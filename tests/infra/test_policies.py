@@ -11,6 +11,7 @@ import pytest
 
 from bedplate.domain import names, tags
 from bedplate.domain.policy.ownership import TAGLESS
+from bedplate.settings import PlatformOutputs
 from builders import a_spec
 
 from .conftest import Program, Registered
@@ -176,7 +177,9 @@ def test_a_models_role_reaches_its_own_objects_and_no_other_models(program: Prog
         other = {"churn": "prices", "prices": "churn"}[model]
         assert other not in policy.inputs["policy"]
     for made in program.of("sagemaker/model:Model"):
-        assert made.inputs["executionRoleArn"] == program.exports["execution_role_arns"][made.inputs["tags"]["Model"]]
+        assert made.inputs["executionRoleArn"].endswith(f":execution-{made.inputs['tags']['Model']}")
+    outputs = PlatformOutputs.model_validate(program.exports)
+    assert outputs.execution_role("churn") == f"arn:aws:iam::123456789012:role/bedplate-{program.stack}.churn"
 
 
 def test_other_environments_read_versions_images_and_artifacts_only_where_the_stack_says_so(

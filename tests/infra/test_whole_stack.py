@@ -235,6 +235,7 @@ def test_a_second_model_comes_and_goes(environment: Environment) -> None:
 def test_a_network_readers_and_cost_tags_come_and_go_without_a_trace(environment: Environment) -> None:
     reader = {"reader_account_ids": ["222222222222"]}
     environment.write_stack(network={"enabled": True}, registry=reader, cost_allocation_tags=True)
+    assert set(environment.stack.preview().counts) == {"create"}
     outputs = PlatformOutputs.model_validate(environment.stack.up().outputs)
     assert outputs.network is not None
     config = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")

@@ -9,14 +9,14 @@ from builders import outputs
 
 
 def test_a_model_has_a_role_of_its_own() -> None:
-    held = outputs(execution_role_arns={"churn": "arn:churn"})
-    assert held.execution_role("churn") == "arn:churn"
+    held = outputs(execution_role_prefix="arn:aws:iam::1:role/shop-prod.")
+    assert held.execution_role("churn") == "arn:aws:iam::1:role/shop-prod.churn"
 
 
 def test_a_platform_from_before_has_one_role_for_all() -> None:
-    assert outputs(execution_role_arn="arn:shared", execution_role_arns={}).execution_role("churn") == "arn:shared"
+    assert outputs(execution_role_arn="arn:shared").execution_role("churn") == "arn:shared"
 
 
 def test_a_model_that_is_not_on_the_platform_has_none() -> None:
     with pytest.raises(NotFound, match="prices"):
-        outputs(execution_role_arn=None, execution_role_arns={"churn": "arn:churn"}).execution_role("prices")
+        outputs(execution_role_prefix="arn:").execution_role("prices")

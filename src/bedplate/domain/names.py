@@ -41,6 +41,15 @@ def bucket(project: str, stack: str, purpose: BucketPurpose, account_id: str) ->
     return f"{project}-{stack}-{purpose}-{account_id}"
 
 
+def execution_role_prefix(project: str, stack: str, account_id: str) -> str:
+    """What the ARN of every model's execution role begins with; the model's name is the rest.
+
+    >>> execution_role_prefix("bedplate", "prod", "123456789012")
+    'arn:aws:iam::123456789012:role/bedplate-prod.'
+    """
+    return f"arn:aws:iam::{account_id}:role/{project}-{stack}."
+
+
 def trail_arn(project: str, stack: str, region: str, account_id: str) -> str:
     """The CloudTrail trail of an environment.
 

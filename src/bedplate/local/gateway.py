@@ -256,7 +256,7 @@ def _error_code(status: str, headers: list[tuple[str, str]]) -> str:
     if status[:1] in ("2", "3"):
         return ""
     named = {name.lower(): value for name, value in headers}.get("x-amzn-errortype", "")
-    return named.split(":")[0].split("#")[-1] or f"HTTP {status[:3]}"
+    return named.split(":")[0].split("#")[-1] or f"HTTP{status[:3]}"
 
 
 def _is_foreign(environ: Environ) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from bedplate.errors import NotFound
 from bedplate.settings.types import Edge
 
@@ -41,8 +39,8 @@ class PlatformOutputs(Edge):
     """URI of the one image that trains, serves and monitors."""
     execution_role_arn: str | None = None
     """The one role of a platform that `up` last touched before every model had its own: ask `execution_role`."""
-    execution_role_arns: dict[str, str] = Field(default_factory=dict)
-    """Per model: what its jobs and its endpoint run as."""
+    execution_role_prefix: str = ""
+    """With a model's name behind it the ARN of the role that its jobs and its endpoint run as."""
     network: PlatformNetwork | None = None
     """None where the platform has no network of its own."""
     persona_role_arns: dict[str, str]
@@ -56,10 +54,9 @@ class PlatformOutputs(Edge):
 
         Raises NotFound for a model that the platform has no role for.
         """
-        role = self.execution_role_arns.get(model) or self.execution_role_arn
-        if not role:
+        if model not in self.models:
             raise NotFound(
                 f"Stack {self.stack!r} has no execution role for model {model!r}",
                 next_step=f"bedplate up --stack {self.stack}",
             )
-        return role
+        return f"{self.execution_role_prefix}{model}" if self.execution_role_prefix else str(self.execution_role_arn)

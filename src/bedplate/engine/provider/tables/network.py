@@ -82,7 +82,7 @@ def _rule(direction: str) -> Kind:
         read="DescribeSecurityGroupRules",
         delete=f"RevokeSecurityGroup{direction}",
         id="{securityGroupRuleId}",
-        keys=("securityGroupId", "id"),
+        keys=("securityGroupId",),
         from_id=lambda id: {"id": id},
         rename={
             "securityGroupId": "GroupId",
