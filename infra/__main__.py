@@ -22,6 +22,7 @@ from registry import Registry, RegistryArgs
 from serving import Serving, ServingArgs
 from snapshot import snapshot
 from storage import Storage, StorageArgs
+from tracking import Tracking, TrackingArgs
 
 project, stack = pulumi.get_project(), pulumi.get_stack()
 settings = read_settings(stack)
@@ -224,6 +225,24 @@ Automation(
     ),
 )
 
+tracking = (
+    Tracking(
+        "tracking",
+        TrackingArgs(
+            name=f"{project}-{stack}",
+            account_id=account_id,
+            settings=settings.tracking,
+            artifacts_bucket=storage.buckets["artifacts"],
+            artifacts_bucket_arn=storage.bucket_arns["artifacts"],
+            kms_key_arn=storage.key_arn,
+            boundary_arn=identity.boundary_arn,
+            tags=platform_tags,
+        ),
+    )
+    if settings.tracking.enabled
+    else None
+)
+
 outputs = {  # the fields of bedplate.settings.PlatformOutputs, one by one
     "project": project,
     "stack": stack,
@@ -244,6 +263,8 @@ outputs = {  # the fields of bedplate.settings.PlatformOutputs, one by one
     "persona_role_arns": identity.persona_role_arns,
     "alerts_topic_arn": alerts.topic_arn,
     "platform_budget": budgets.platform_budget,
+    "tracking_server_arn": tracking.server_arn if tracking else "",
+    "tracking_url": tracking.url if tracking else "",
     "fallback_releases": {model: component.fallback_release for model, component in serving.items()},
 }
 for name, value in outputs.items():

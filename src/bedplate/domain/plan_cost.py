@@ -22,6 +22,8 @@ ALARM_USD_MONTH = 0.10
 """A standard metric alarm on one metric; metric math counts each metric, and is said as unknown."""
 
 COMPOSITE_ALARM_USD_MONTH = 0.50
+TRACKING_USD_HOUR = {"Small": 0.60, "Medium": 1.04, "Large": 1.44}
+"""A managed MLflow server, used or not; what it stores comes on top."""
 DASHBOARD_USD_MONTH = 3.00
 """From the account's fourth dashboard on; the first three are free, and nobody here can count them."""
 
@@ -146,6 +148,9 @@ def _price(resource: Planned, resources: Sequence[Planned], *, after: bool) -> P
         return _monitoring(inputs)
     if kind == "aws:kms/key:Key":
         return Price(KMS_KEY_USD_MONTH)
+    if kind == "aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer":
+        hourly = TRACKING_USD_HOUR.get(str(inputs.get("trackingServerSize") or "Small"))
+        return Price(None if hourly is None else round(hourly * HOURS_A_MONTH, 2), "used or not; storage comes on top")
     if kind == "aws:cloudwatch/compositeAlarm:CompositeAlarm":
         return Price(COMPOSITE_ALARM_USD_MONTH)
     if kind == "aws:cloudwatch/dashboard:Dashboard":

@@ -33,6 +33,7 @@ Kind = Literal[
     "monitoring-execution",
     "pipeline",
     "pipeline-execution",
+    "mlflow-tracking-server",
 ]
 
 
@@ -67,6 +68,8 @@ class Hooks:
     schedule_deleted                       the record is gone (name)
     invoke                                 name, body, request headers (lower-case names) -> Answer
     enqueue                                name, request headers -> Answer: InvokeEndpointAsync; the work is done later
+    tracking_wanted                        a tracking server was created or started: status Creating or Starting
+    tracking_deleted                       it was deleted or stopped (name)
     flush                                  write what waits to be written: captured requests, metrics. Call it without
                                            the lock, before a list of objects or a read of metrics; it costs nothing
                                            when nothing waits (without it, they are there within about 0.2 s)
@@ -86,6 +89,8 @@ class Hooks:
     schedule_deleted: Callable[[str], None] = _nothing
     invoke: Callable[[str, bytes, Mapping[str, str]], Answer] = _no_runtime
     enqueue: Callable[[str, Mapping[str, str]], Answer] = _no_runtime
+    tracking_wanted: Callable[[Record], None] = _nothing
+    tracking_deleted: Callable[[str], None] = _nothing
     flush: Callable[[], None] = _nothing
     restore: Callable[[], None] = _nothing
     shutdown: Callable[[], None] = _nothing

@@ -49,6 +49,11 @@ class PlatformOutputs(Edge):
     fallback_releases: dict[str, str]
     """Per model: name of the EndpointConfig of release 0."""
 
+    tracking_server_arn: str = ""
+    """Of the managed MLflow server; empty in an environment without one."""
+    tracking_url: str = ""
+    """Where it answers."""
+
     def execution_role(self, model: str) -> str:
         """The ARN of the role that a model's jobs and releases run as.
 

@@ -54,6 +54,18 @@ def _definition(name: str) -> str:
 
 CASES: tuple[Case, ...] = (
     Case(
+        "aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer",
+        lambda g: {
+            "trackingServerName": "case",
+            "artifactStoreUri": "s3://ground/tracking",
+            "roleArn": g["role"],
+            "trackingServerSize": "Small",
+        },
+        lambda g: {"trackingServerSize": "Medium"},
+        {"trackingServerName": "another", "roleArn": "another"},
+        tags=True,
+    ),
+    Case(
         "aws:sagemaker/pipeline:Pipeline",
         lambda g: {
             "pipelineName": "case",

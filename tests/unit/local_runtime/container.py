@@ -96,5 +96,13 @@ def serve() -> int:
     return 0
 
 
+def track() -> int:
+    if "--backend-store-uri" not in sys.argv:
+        return 2
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit({"train": train, "serve": serve, "monitor": monitor}[sys.argv[1]]())
+    sys.exit({"train": train, "serve": serve, "monitor": monitor, "track": track}[sys.argv[1]]())

@@ -28,6 +28,7 @@ class Rig:
             slots=slots,
             background=False,
             serverless_idle_s=serverless_idle_s,
+            tracking=[*container, "track"],
         )
 
     def close(self) -> None:

@@ -130,6 +130,18 @@ NOUNS: dict[Kind, Noun] = {
             newest_first=True,
         ),
         Noun(
+            "mlflow-tracking-server",
+            "TrackingServerName",
+            "TrackingServerArn",
+            "TrackingServerSummaries",
+            "TrackingServerStatus",
+            missing="Tracking server with name {name} does not exist.",
+            missing_code="ResourceNotFound",
+            taken="Tracking server with name {name} already exists.",
+            taken_code="ConflictException",
+            newest_first=True,
+        ),
+        Noun(
             "pipeline",
             "PipelineName",
             "PipelineArn",

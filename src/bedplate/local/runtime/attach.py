@@ -18,6 +18,7 @@ from bedplate.local.runtime.processing import Processing
 from bedplate.local.runtime.queueing import Queue
 from bedplate.local.runtime.schedules import Schedules
 from bedplate.local.runtime.serving import SERVERLESS_IDLE_S, ServingPool, serve_here
+from bedplate.local.runtime.tracking import TrackingServers, mlflow_here
 from bedplate.local.runtime.training import Training
 
 _SEED = 20130101
@@ -35,6 +36,7 @@ class Runtime:
         slots: int,
         background: bool,
         serverless_idle_s: float,
+        tracking: Sequence[str],
     ) -> None:
         folder = services.state_dir / "runtime"
         shutil.rmtree(folder, ignore_errors=True)  # of a platform that was killed; its processes died with it
@@ -52,6 +54,7 @@ class Runtime:
         self.schedules = Schedules(services, self.processing, flush=self.outbox.flush, background=background)
         self.invoker = Invoker(services, self.outbox, self._traffic_of, rng)
         self.queue = Queue(services, self.outbox, self.invoker.answer)
+        self.tracking = TrackingServers(services, tracking, services.state_dir / "tracking")
         self._endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
 
@@ -68,6 +71,8 @@ class Runtime:
         hooks.schedule_deleted = self.schedules.deleted
         hooks.invoke = self.invoke
         hooks.enqueue = self.queue.enqueue
+        hooks.tracking_wanted = self.tracking.wanted
+        hooks.tracking_deleted = self.tracking.deleted
         hooks.flush = self.outbox.flush
         hooks.restore = self.restore
         hooks.shutdown = self.shutdown
@@ -99,6 +104,7 @@ class Runtime:
             elif record["EndpointStatus"] not in ("Failed", "Deleting"):
                 self._make(record["EndpointName"]).restore(record)
         self.schedules.restore()
+        self.tracking.restore()
 
     def shutdown(self) -> None:
         """Kill every process; what was running is Failed, what was serving comes back at the next start."""
@@ -110,6 +116,7 @@ class Runtime:
         for name in self._bench.close():
             kind, _, job = name.partition("/")
             (self.training if kind == "training" else self.processing).interrupted(job)
+        self.tracking.close()
         self.queue.close()
         self.invoker.close()
         self.pool.close()
@@ -141,12 +148,13 @@ def attach(
     slots: int = SLOTS,
     background: bool = True,
     serverless_idle_s: float = SERVERLESS_IDLE_S,
+    tracking: Sequence[str] | None = None,
 ) -> Runtime:
     """Make the runtime and hook it up. Nothing runs before `restore` or another hook is called.
 
     `container` is the command of the image's entry points (`python -m bedplate.container`), `rng` chooses variants and
     samples, `slots` is how many jobs run at once; without `background` schedules run only when asked to. A serverless
-    variant sleeps after `serverless_idle_s` without a request.
+    variant sleeps after `serverless_idle_s` without a request. `tracking` is the command of an MLflow server.
     """
     runtime = Runtime(
         services,
@@ -155,6 +163,7 @@ def attach(
         slots=slots,
         background=background,
         serverless_idle_s=serverless_idle_s,
+        tracking=tracking or mlflow_here(),
     )
     runtime.hook(hooks)
     return runtime

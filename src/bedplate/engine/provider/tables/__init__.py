@@ -13,6 +13,7 @@ from bedplate.engine.provider.tables import (
     recording,
     scaling,
     storage,
+    tracking,
 )
 from bedplate.errors import UsageError
 
@@ -26,6 +27,7 @@ ROOMS = (
     network,
     scaling,
     automating,
+    tracking,
 )
 KINDS: dict[str, Kind] = {kind.type: kind for rows in ROOMS for kind in rows.KINDS}
 

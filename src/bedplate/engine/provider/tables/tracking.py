@@ -1,0 +1,53 @@
+"""SageMaker's managed MLflow tracking server."""
+
+from __future__ import annotations
+
+from bedplate.engine.protocol import Refused
+from bedplate.engine.provider.cloud import Cloud
+from bedplate.engine.provider.kind import Call, Kind, Props
+from bedplate.engine.provider.tables.models import GONE, TAGS
+
+
+def _created(cloud: Cloud, outputs: Props) -> None:
+    """Wait until it answers, which takes SageMaker up to half an hour; its address is known only then."""
+    name = outputs["trackingServerName"]
+
+    def settled() -> bool:
+        found = cloud.call("sagemaker", "DescribeMlflowTrackingServer", TrackingServerName=name)
+        status = found["TrackingServerStatus"]
+        if status == "CreateFailed":
+            raise Refused(f"tracking server {name} did not come up")
+        outputs["trackingServerUrl"] = found.get("TrackingServerUrl")
+        return bool(status == "Created")
+
+    cloud.wait(f"tracking server {name} to come up", settled)
+
+
+KINDS = (
+    Kind(
+        type="aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer",
+        service="sagemaker",
+        create="CreateMlflowTrackingServer",
+        read="DescribeMlflowTrackingServer",
+        delete="DeleteMlflowTrackingServer",
+        id="{trackingServerName}",
+        keys=("trackingServerName",),
+        from_id=lambda id: {"trackingServerName": id},
+        named="trackingServerName",
+        max_name=256,
+        gone=GONE,
+        outputs={"arn": "=TrackingServerArn|TrackingServerArn", "trackingServerUrl": "=TrackingServerUrl"},
+        updates=(
+            Call(
+                "UpdateMlflowTrackingServer",
+                (
+                    *("artifactStoreUri", "trackingServerSize", "automaticModelRegistration"),
+                    "weeklyMaintenanceWindowStart",
+                ),
+            ),
+        ),
+        replaces=("trackingServerName", "roleArn", "mlflowVersion"),
+        tags=TAGS,
+        after_create=_created,
+    ),
+)

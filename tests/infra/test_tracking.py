@@ -1,0 +1,23 @@
+"""The managed MLflow server: only where a stack asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .conftest import Program
+
+
+def test_there_is_no_tracking_server_unless_the_stack_says_so(prod: Program) -> None:
+    assert not prod.has("MlflowTrackingServer")
+    assert prod.exports["tracking_server_arn"] == ""
+
+
+def test_a_tracking_server_keeps_artifacts_below_its_own_prefix(ran: Callable[..., Program]) -> None:
+    program = ran(tracking={"enabled": True, "size": "Medium"})
+    (server,) = program.of("MlflowTrackingServer")
+    assert server.inputs["trackingServerSize"] == "Medium"
+    assert server.inputs["artifactStoreUri"].endswith("/tracking")
+    assert program.exports["tracking_server_arn"]
+    policy = next(p for p in program.of("RolePolicy") if p.name == "tracking")
+    resources = [s["Resource"] for s in policy.document() if s["Sid"] == "KeepArtifacts"]
+    assert [r.endswith("/tracking/*") for r in resources] == [True]

@@ -1,0 +1,42 @@
+"""Tracking servers: up when one is wanted, gone with the platform, back with it."""
+
+from __future__ import annotations
+
+import urllib.request
+
+import pytest
+
+from bedplate.local.hooks import Record
+from unit.local_runtime.rig import ARN, Rig
+
+
+def wanted(rig: Rig, name: str = "runs") -> Record:
+    arn = f"{ARN}:mlflow-tracking-server/{name}"
+    record = {"TrackingServerName": name, "TrackingServerArn": arn, "TrackingServerStatus": "Creating"}
+    rig.world.put("mlflow-tracking-server", name, record)
+    rig.hooks.tracking_wanted(record)
+    rig.world.until(lambda: rig.world.tables["mlflow-tracking-server"][name]["TrackingServerStatus"] != "Creating")
+    return rig.world.tables["mlflow-tracking-server"][name]
+
+
+def test_a_tracking_server_answers_at_its_address(rig: Rig) -> None:
+    record = wanted(rig)
+    assert (record["TrackingServerStatus"], record["IsActive"]) == ("Created", "Active")
+    with urllib.request.urlopen(f"{record['TrackingServerUrl']}/health", timeout=5) as reply:
+        assert reply.status == 200
+
+
+def test_a_tracking_server_comes_back_with_the_platform(rig: Rig) -> None:
+    first = wanted(rig)["TrackingServerUrl"]
+    rig.close()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"{first}/health", timeout=5)
+    again = rig.again()
+    try:
+        table = rig.world.tables["mlflow-tracking-server"]
+        again.hooks.restore()
+        rig.world.until(lambda: table["runs"]["TrackingServerUrl"] != first)
+        with urllib.request.urlopen(f"{table['runs']['TrackingServerUrl']}/health", timeout=5) as reply:
+            assert reply.status == 200
+    finally:
+        again.close()
