@@ -7,7 +7,7 @@ import sys
 import click
 
 from bedplate.cli import options
-from bedplate.cli.up import engine, install
+from bedplate.cli.up import dependents, engine, install, targets
 from bedplate.errors import UsageError
 
 
@@ -15,10 +15,21 @@ from bedplate.errors import UsageError
 @options.stack
 @engine
 @install
+@targets
+@dependents
 @options.yes
 @options.dry_run
 @options.as_json
-def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    stack: str,
+    engine: str | None,
+    install: bool,
+    targets: tuple[str, ...],
+    dependents: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
 
     Versions in the registry, releases and their alarms go too; jobs and logs stay, as AWS keeps them. Protected
@@ -27,6 +38,7 @@ def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: b
     \b
     Examples:
       bedplate destroy --dry-run
+      bedplate destroy --target monitor-schedule --target-dependents
       bedplate destroy --yes
 
     Exit codes: 0 all gone, 1 something could not be deleted, 2 no such stack, 7 another run is at work.
@@ -39,7 +51,7 @@ def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: b
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
-    target = platform.deployment(engine, install=install)
+    target = platform.deployment(engine, install=install).limit(targets=targets, dependents=dependents)
     if dry_run:
         planned: Update = target.preview_destroy()
         if as_json:
@@ -48,7 +60,7 @@ def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: b
             stack_view.show(planned, planned=True)
         return
 
-    held = belongings(platform)
+    held = () if targets else belongings(platform)  # versions and releases go with the whole stack only
     require_expendable(platform, held)
 
     def agree(planned: Update) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bedplate.cli import options
-from bedplate.cli.up import engine, install, refresh
+from bedplate.cli.up import dependents, engine, install, refresh, replace, targets
 from bedplate.errors import GateFailed, UsageError
 
 
@@ -14,9 +14,22 @@ from bedplate.errors import GateFailed, UsageError
 @engine
 @install
 @refresh
+@targets
+@dependents
+@replace
 @click.option("--markdown", is_flag=True, help="Write Markdown, for a pull request.")
 @options.as_json
-def command(stack: str, engine: str | None, install: bool, refresh: bool, markdown: bool, as_json: bool) -> None:
+def command(
+    stack: str,
+    engine: str | None,
+    install: bool,
+    refresh: bool,
+    targets: tuple[str, ...],
+    dependents: bool,
+    replace: tuple[str, ...],
+    markdown: bool,
+    as_json: bool,
+) -> None:
     """Show what `up` would create, update, replace and delete, with the properties that change. Changes nothing.
 
     Beside it stand what each change costs a month at list price (what cannot be known beforehand is said as unknown),
@@ -27,6 +40,7 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
     Examples:
       bedplate preview
       bedplate preview --stack staging --markdown > preview.md
+      bedplate preview --replace artifacts
       bedplate preview --stack staging --json
 
     Exit codes: 0 shown, 1 the program or a resource is wrong, 2 the stack's settings are wrong, 3 shown, and a
@@ -49,7 +63,9 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, markdo
         for line in sound.unknown:
             render.remark(line)
     with stack_view.watched(f"preview {stack}") as watch:
-        update = platform.deployment(engine, install=install).preview(on_progress=watch, refresh=refresh)
+        target = platform.deployment(engine, install=install)
+        target.limit(targets=targets, dependents=dependents, replace=replace)
+        update = target.preview(on_progress=watch, refresh=refresh)
     found = review(update)
     if as_json:
         plan = stack_view.data(update, stack=stack, where=platform.label, verb="preview")

@@ -15,6 +15,11 @@ engine = click.option(
 install = click.option(
     "--install", is_flag=True, help="With the Pulumi CLI as engine: download it when there is none on this machine."
 )
+targets = click.option(
+    "--target", "-t", "targets", multiple=True, help="Only this resource: its URN, a pattern (**::name) or its name."
+)
+dependents = click.option("--target-dependents", "dependents", is_flag=True, help="What depends on a target, too.")
+replace = click.option("--replace", multiple=True, help="Make this resource anew: its URN, a pattern or its name.")
 refresh = click.option("--refresh", is_flag=True, help="Look at the world first, not only at the state.")
 
 
@@ -23,9 +28,22 @@ refresh = click.option("--refresh", is_flag=True, help="Look at the world first,
 @engine
 @install
 @refresh
+@targets
+@dependents
+@replace
 @options.yes
 @options.as_json
-def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: bool, as_json: bool) -> None:
+def command(
+    stack: str,
+    engine: str | None,
+    install: bool,
+    refresh: bool,
+    targets: tuple[str, ...],
+    dependents: bool,
+    replace: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Create a stack, or bring it to what the program in infra/ says.
 
     On the local stack it goes ahead; on any other it shows the changes and asks. What violates a mandatory policy
@@ -35,6 +53,7 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: b
     Examples:
       bedplate up
       bedplate up --stack dev --yes --json
+      bedplate up --target artifacts --target-dependents
       bedplate up --engine pulumi --install
 
     Exit codes: 0 done, 1 a step failed, 2 the stack's settings are wrong, 3 a policy is violated, 7 another run
@@ -65,6 +84,7 @@ def command(stack: str, engine: str | None, install: bool, refresh: bool, yes: b
     judged = Judged(options.project_dir(), stack, state_dir(options.project_dir()) / "state")
     with stack_view.watched(f"up {stack}") as watch:
         target = platform.deployment(engine, install=install)
+        target.limit(targets=targets, dependents=dependents, replace=replace)
         update = bring_up(
             target,
             check=None if judged.already() else check,

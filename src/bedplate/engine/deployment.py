@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,13 +16,14 @@ from bedplate.engine.events import Event, Events
 from bedplate.engine.executor import Executor, Failed
 from bedplate.engine.lock import hold, whoami
 from bedplate.engine.monitor import EngineLog, Monitor, secret_config
-from bedplate.engine.planner import Planner
+from bedplate.engine.planner import Planner, Rejected
 from bedplate.engine.providers import Factory, Providers
 from bedplate.engine.recovery import recover
 from bedplate.engine.refresh import refresh
 from bedplate.engine.state import Snapshot
 from bedplate.engine.steps import Op, Step
 from bedplate.engine.store import IN_PROGRESS, Store
+from bedplate.engine.targets import EVERYTHING, Selection
 from bedplate.engine.workers import Workers
 
 Verb = Literal["preview", "up", "refresh", "destroy"]
@@ -90,6 +91,7 @@ class Deployment:
         refresh_first: bool = False,
         environment: Mapping[str, str] | None = None,
         message: str = "",
+        selection: Selection = EVERYTHING,
         send: Callable[[Event], None] | None = None,
         write: Callable[[str], None] | None = None,
         write_error: Callable[[str], None] | None = None,
@@ -102,19 +104,25 @@ class Deployment:
         goal = of if planning else verb
         events = Events(planning=planning, send=send, write=write, write_error=write_error, clock=self._chance.clock)
         if planning:
-            return self._run(goal, events, refresh_first, environment or {}, None)
+            return self._run(goal, events, refresh_first, environment or {}, None, selection)
         with hold(self._store.paths.lock, stack=self._store.stack, verb=verb, clock=self._chance.clock):
             entry = self._begun(verb, message)
             self._store.record(entry)
             outcome = None
             try:
-                outcome = self._run(goal, events, refresh_first, environment or {}, self._store)
+                outcome = self._run(goal, events, refresh_first, environment or {}, self._store, selection)
             finally:
                 self._store.record(self._ended(entry, outcome))
         return outcome
 
     def _run(
-        self, verb: Verb, events: Events, refresh_first: bool, environment: Mapping[str, str], store: Store | None
+        self,
+        verb: Verb,
+        events: Events,
+        refresh_first: bool,
+        environment: Mapping[str, str],
+        store: Store | None,
+        selection: Selection,
     ) -> Outcome:
         started = time.perf_counter()
         events.prelude(self._configuration.shown())
@@ -131,7 +139,7 @@ class Deployment:
                     store.write(snapshot)
             if ok and verb in ("up", "destroy"):
                 try:
-                    ok = self._change(verb, snapshot, providers, events, environment, store)
+                    ok = self._change(verb, snapshot, providers, events, environment, store, selection)
                 finally:
                     if store is not None:
                         store.fold(snapshot)
@@ -160,13 +168,25 @@ class Deployment:
         events: Events,
         environment: Mapping[str, str],
         store: Store | None,
+        selection: Selection,
     ) -> bool:
         chance = self._chance
-        planner = Planner(self._store.stack, self._project, snapshot, providers, events, preview=store is None)
+        planner = Planner(
+            self._store.stack,
+            self._project,
+            snapshot,
+            providers,
+            events,
+            preview=store is None,
+            selection=replace(selection, _implied=set()),
+        )
         executor = Executor(planner, snapshot, providers, events, store, new_id=chance.new_id, now=chance.now)
         if verb == "up" and not self._register(planner, executor, providers, events, environment, store is None):
             return False
-        failed = self._delete_rest(planner, executor)
+        try:
+            failed = self._delete_rest(planner, executor)
+        except Rejected:
+            return False
         if failed or planner.errored:
             events.error(f"{'preview' if store is None else 'update'} failed")
             return False
@@ -226,7 +246,10 @@ class Deployment:
         """
         needed: set[int] = set()
         failed = False
-        for layer in planner.deletions():
+        layers = planner.deletions()
+        for resource in planner.staying:
+            executor.take(Step(Op.SAME, resource, resource, skipped=True))
+        for layer in layers:
             steps = [step for step in layer if id(step.resource) not in needed]
             steps.sort(key=lambda step: step.op == Op.DELETE and step.resource.protect)
             with ThreadPoolExecutor(max_workers=self._parallel, thread_name_prefix="delete") as pool:

@@ -20,6 +20,7 @@ from bedplate.engine.providers import Factory
 from bedplate.engine.secrets import passphrase
 from bedplate.engine.state import ROOT_TYPE
 from bedplate.engine.store import Store
+from bedplate.engine.targets import Selection
 from bedplate.engine.values import mask, reveal
 from bedplate.errors import NotFound, UsageError
 
@@ -180,6 +181,9 @@ class _Call:
                 refresh_first=options.refresh,
                 environment=self._environment,
                 message=options.message or "",
+                selection=Selection(
+                    tuple(options.target or ()), options.target_dependents, tuple(options.replace or ())
+                ),
                 send=send,
                 write=self.out,
                 write_error=self.err,
@@ -284,6 +288,10 @@ class _Call:
         return store
 
 
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(tuple(options.target or ()), options.target_dependents, tuple(options.replace or ()))
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"the embedded engine does not serve this command line: {message}")
@@ -299,6 +307,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
         parser.add_argument(flag, action="store_true")
     for flag in ("--stack", "--exec-kind", "--event-log", "--message", "--color", "--file", "--secrets-provider"):
         parser.add_argument(flag)
+    parser.add_argument("--target-dependents", action="store_true")
+    for flag in ("--target", "--replace"):
+        parser.add_argument(flag, action="append")
     for flag in ("--page", "--page-size", "--parallel"):
         parser.add_argument(flag, type=int)
     parser.add_argument("names", nargs="*")

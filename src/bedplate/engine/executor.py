@@ -95,6 +95,8 @@ class Executor:
     # --- the operations -----------------------------------------------------------------------------------------
 
     def _same(self, step: Step) -> None:
+        if step.skipped:
+            return
         old, new = _both(step)
         new.id, new.outputs, new.init_errors = old.id, old.outputs, old.init_errors
         if new.is_provider:

@@ -14,6 +14,7 @@ from bedplate.engine.protocol import UNKNOWN, Changes, CheckResult, DiffResult, 
 from bedplate.engine.providers import Providers
 from bedplate.engine.state import ROOT_TYPE, Graph, Resource, Snapshot, make_urn, name_of
 from bedplate.engine.steps import Goal, Op, Step
+from bedplate.engine.targets import EVERYTHING, Selection, matches
 from bedplate.engine.values import mark_secrets, mask, reveal
 
 
@@ -25,7 +26,15 @@ class Planner:
     """Steps for registrations (`plan`), for reads (`plan_read`), and for what nobody registered (`deletions`)."""
 
     def __init__(
-        self, stack: str, project: str, snapshot: Snapshot, providers: Providers, events: Events, *, preview: bool
+        self,
+        stack: str,
+        project: str,
+        snapshot: Snapshot,
+        providers: Providers,
+        events: Events,
+        *,
+        preview: bool,
+        selection: Selection = EVERYTHING,
     ) -> None:
         self.stack = stack
         self.project = project
@@ -50,6 +59,11 @@ class Planner:
         self._condemned: dict[str, tuple[str, ...]] = {}
         """Deleted because something they depend on is replaced: URN to the paths that force their own replacement."""
         self._gone: set[int] = set()
+        self._selection = selection
+        self.staying: list[Resource] = []
+        """What nobody registered and is no target: it stays, and is told so."""
+        self._skipped: set[str] = set()
+        """URNs that would have been made, were they among the targets."""
 
     # --- registrations ------------------------------------------------------------------------------------------
 
@@ -70,12 +84,40 @@ class Planner:
         new = goal.resource(urn)
         if old is not None:
             new.created, new.modified = old.created, old.modified
+        if not self._selection.takes(new) and urn not in self.deleting:
+            return [self._left_out(urn, old, new)]
+        steps = self._wanted(goal, old, new)
+        if self._selection.checked:
+            self._refuse_what_needs_the_skipped(steps)
+        return steps
+
+    def _wanted(self, goal: Goal, old: Resource | None, new: Resource) -> list[Step]:
+        urn = new.urn
         if goal.custom and goal.import_id and self._is_import(goal, old):
             self._decided.add(urn)
             op = Op.IMPORT if old is None or urn in self.deleting else Op.IMPORT_REPLACEMENT
             steps = [Step(op, old, new, keep_old=op == Op.IMPORT_REPLACEMENT)]
             return steps + ([Step(Op.REPLACE, old, new)] if op == Op.IMPORT_REPLACEMENT else [])
         return self._against(goal, old, new)
+
+    def _left_out(self, urn: str, old: Resource | None, new: Resource) -> Step:
+        """Not among the targets: what is there stays as it is, what is not is not made."""
+        self._decided.add(urn)
+        if old is None:
+            self._skipped.add(urn)
+            return Step(Op.SAME, None, new, skipped=True)
+        new.inputs = old.inputs
+        return Step(Op.SAME, old, new)
+
+    def _refuse_what_needs_the_skipped(self, steps: list[Step]) -> None:
+        for resource in (step.new for step in steps if step.new is not None):
+            for urn in sorted(resource.edges() & self._skipped):
+                message = f"Resource '{resource.urn}' depends on '{urn}' which was was not specified in --target list."
+                if not self.preview:
+                    self._reject(message, resource.urn)
+                self._events.error(message, urn=resource.urn)
+                self.errored = True
+                self._skipped.discard(urn)
 
     def plan_after_import(self, goal: Goal, imported: Resource) -> list[Step]:
         """What remains to be done to a resource just imported: nothing, when the program says what was found."""
@@ -113,7 +155,7 @@ class Planner:
     def _against(self, goal: Goal, old: Resource | None, new: Resource) -> list[Step]:
         urn = new.urn
         recreating = urn in self.deleting
-        fresh = old is None or recreating or old.external
+        fresh = old is None or recreating or old.external or self._selection.replaces(urn)
         if old is not None:
             new.inputs = paths.restore(new.inputs, old.inputs, goal.ignore_changes)
         if goal.custom:
@@ -250,6 +292,8 @@ class Planner:
         raise Rejected(new.urn)
 
     def _diff(self, goal: Goal, old: Resource, new: Resource) -> DiffResult:
+        if self._selection.replaces(new.urn):
+            return DiffResult(Changes.SOME, replaces=("id",))
         if any(urn in self._replaced for urn in new.replace_with):
             return DiffResult(Changes.SOME, replaces=("replaceWith",))
         if new.deleted_with in self._replaced:
@@ -317,9 +361,24 @@ class Planner:
         return [Step(Op.READ_REPLACEMENT, old, new, keep_old=True), Step(Op.REPLACE, old, new)]
 
     def deletions(self) -> list[list[Step]]:
-        """Layers of deletions for what nobody registered and what was replaced; a layer may go at once."""
+        """Layers of deletions for what nobody registered and what was replaced; a layer may go at once.
+
+        What is no target stays as it is. Raises Rejected for a target that nothing is, or one that something depends on
+        which is to stay.
+        """
+        for target in self._selection.unknown({*self._seen, *self.olds}):
+            self._reject(
+                f"Target '{target}' could not be found in the stack. Did you forget to escape $ in your shell?", ""
+            )
         steps: dict[int, Step] = {}
+        allowed = self._targets_to_delete()
+        if self._selection.constrained and allowed is None:
+            return []
         for resource in self._prev:
+            if allowed is not None and resource.urn not in allowed:
+                if not resource.delete and not self._operated_on(resource.urn):
+                    self.staying.append(resource)
+                continue
             if resource.delete:
                 if id(resource) in self._gone:
                     continue
@@ -334,6 +393,27 @@ class Planner:
                     steps[id(resource)] = Step(Op.DISCARD if resource.external else Op.DELETE, resource)
         layers = self._graph.layers([step.resource for step in steps.values()])
         return [[steps[id(resource)] for resource in layer] for layer in layers]
+
+    def _targets_to_delete(self) -> set[str] | None:
+        """URNs among the targets, with what depends on them; None when everything may go."""
+        if not self._selection.constrained:
+            return None
+        wanted = {r.urn for r in self._prev if matches(self._selection.targets, r.urn)}
+        condemned = [r for r in self._prev if r.urn in wanted and (r.delete or not self._operated_on(r.urn))]
+        found = set(wanted)
+        for root in condemned:
+            for dependent in self._graph.dependents(root, self._decided):
+                if dependent.urn in found:
+                    continue
+                if not self._selection.dependents:
+                    self._events.error(
+                        f"Resource '{dependent.urn}' will be destroyed but was not specified in --target list.\n"
+                        "Either include resource in --target list or pass --target-dependents to proceed.",
+                        urn=dependent.urn,
+                    )
+                    self.errored = True
+                found.add(dependent.urn)
+        return None if self.errored else found
 
     def needs_all(self, resource: Resource) -> set[int]:
         return self._graph.needs_all(resource)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from bedplate.engine.project import Project
 from bedplate.engine.providers import Factory
 from bedplate.engine.state import PROVIDER_PREFIX, name_of, type_of
 from bedplate.engine.store import IN_PROGRESS, Paths
+from bedplate.engine.targets import pattern
 from bedplate.engine.values import MASK, mask
 from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
 
@@ -147,6 +148,8 @@ class Stack:
         self._state_dir = state_dir or work_dir / ".bedplate" / "state"
         self._continuity = Continuity(self._state_dir, name, world)
         self._command: EmbeddedCommand | None = None
+        self._limits: dict[str, Any] = {}
+        self._replace: list[str] | None = None
         if endpoint_url is not None:
             require_loopback(endpoint_url)
         if engine == "embedded":
@@ -159,18 +162,35 @@ class Stack:
                 parallel=parallel,
             )
 
+    def limit(self, *, targets: Sequence[str] = (), dependents: bool = False, replace: Sequence[str] = ()) -> Stack:
+        """The same stack, of which only `targets` are looked at (with `dependents` what depends on them too), and of
+        which `replace` are made anew: URNs, patterns of them (`**::name`), or bare names."""
+        self._limits = {
+            "target": [pattern(text) for text in targets] or None,
+            "target_dependents": dependents or None,
+        }
+        self._replace = [pattern(text) for text in replace] or None
+        return self
+
     # --- verbs ----------------------------------------------------------------------------------------------------
 
     def preview(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
         """What `up` would do. Raises PlatformError with every problem found."""
         return self._run(
-            "preview", on_progress, lambda stack, event: stack.preview(on_event=event, refresh=self._looks(refresh))
+            "preview",
+            on_progress,
+            lambda stack, event: stack.preview(
+                on_event=event, refresh=self._looks(refresh), replace=self._replace, **self._limits
+            ),
         )
 
     def preview_destroy(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
         """What `destroy` would do. Raises NotFound for a stack that was never made."""
         return self._run(
-            "preview", on_progress, lambda stack, event: stack.preview_destroy(on_event=event), create=False
+            "preview",
+            on_progress,
+            lambda stack, event: stack.preview_destroy(on_event=event, **self._limits),
+            create=False,
         )
 
     def preview_refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
@@ -182,7 +202,13 @@ class Stack:
     def up(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
         """Create or update. Raises PlatformError when a step failed, Locked when another run is at work."""
         self._continuity.begin()
-        done = self._run("up", on_progress, lambda stack, event: stack.up(on_event=event, refresh=self._looks(refresh)))
+        done = self._run(
+            "up",
+            on_progress,
+            lambda stack, event: stack.up(
+                on_event=event, refresh=self._looks(refresh), replace=self._replace, **self._limits
+            ),
+        )
         self._continuity.whole()
         return done
 
@@ -197,7 +223,7 @@ class Stack:
         return self._run(
             "destroy",
             on_progress,
-            lambda stack, event: stack.destroy(on_event=event, refresh=self._looks(False)),
+            lambda stack, event: stack.destroy(on_event=event, refresh=self._looks(False), **self._limits),
             create=False,
         )
 

@@ -123,6 +123,8 @@ class Step:
     """Of a create-replacement: the old one is still there and is deleted at the end."""
     recreate: bool = False
     """Of a delete-replaced: a new one is created right after it."""
+    skipped: bool = False
+    """Of a same: it is not among the targets and not there yet, so it is not made, and leaves no trace."""
     found: Op | None = None
     """Of a refresh: what the world had done (same, update, delete)."""
 

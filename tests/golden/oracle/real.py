@@ -63,7 +63,8 @@ class RealEngine:
         log = self._folder / "events"
         log.unlink(missing_ok=True)
         yes = () if step["op"] == "preview" else ("--yes", "--skip-preview")
-        done = self._run(step["op"], *yes, "--stack", "s", "--event-log", str(log))
+        flags = step.get("flags", ())
+        done = self._run(step["op"], *yes, *flags, "--stack", "s", "--event-log", str(log))
         events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         told = [event["diagnosticEvent"] for event in events if "diagnosticEvent" in event]
         summaries = [event["summaryEvent"] for event in events if "summaryEvent" in event]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 from bedplate.engine.deployment import Chance, Configuration, Deployment, Outcome
 from bedplate.engine.program import Program
 from bedplate.engine.store import Store
+from bedplate.engine.targets import Selection
 from golden.oracle.world import World, WorldProvider
 
 HERE = Path(__file__).parent
 RECORDINGS: dict[str, list[dict[str, Any]]] = {
     **json.loads((HERE / "recordings.json").read_text()),
     **json.loads((HERE / "more_recordings.json").read_text()),
+    **json.loads((HERE / "own_recordings.json").read_text()),
 }
 
 
@@ -69,7 +71,10 @@ class Engine:
             factory=lambda package: WorldProvider(self.world, self.fault),
             chance=self.chance,
         )
-        return deployment.run(step["op"], environment={"ORACLE_STEP": str(path)}, send=send, **options)
+        selection = selected(step.get("flags", ()))
+        return deployment.run(
+            step["op"], selection=selection, environment={"ORACLE_STEP": str(path)}, send=send, **options
+        )
 
     def play(self, step: dict[str, Any]) -> Played:
         events: list[dict[str, Any]] = []
@@ -84,6 +89,20 @@ class Engine:
             checkpoint=checkpoint(self.store),
             pending=json.loads(self.store.paths.checkpoint.read_bytes())["deployment"].get("pending_operations", []),
         )
+
+
+def selected(flags: Sequence[str]) -> Selection:
+    """The command line's flags as a selection."""
+    words = iter(flags)
+    targets: list[str] = []
+    replace: list[str] = []
+    for word in words:
+        if word in ("--target", "--target-replace"):
+            targets.append(urn := next(words))
+            replace += [urn] if word == "--target-replace" else []
+        elif word == "--replace":
+            replace.append(next(words))
+    return Selection(tuple(targets), "--target-dependents" in flags, tuple(replace))
 
 
 def brief(event: dict[str, Any]) -> dict[str, Any] | None:
