@@ -178,7 +178,7 @@ class Deployment:
             providers,
             events,
             preview=store is None,
-            selection=replace(selection, _implied=set()),
+            selection=replace(selection, implied=set()),
         )
         executor = Executor(planner, snapshot, providers, events, store, new_id=chance.new_id, now=chance.now)
         if verb == "up" and not self._register(planner, executor, providers, events, environment, store is None):

@@ -24,6 +24,9 @@ from bedplate.engine.values import from_struct, reveal, to_struct
 from bedplate.engine.workers import Workers
 from bedplate.errors import UsageError
 
+_SKIPPED: Any = 2
+"""`Result.SKIP` of a registration: to the program what it computes is unknown, and stays so."""
+
 
 class Stopped(Exception):  # the reason has been told already
     """The run is over for whoever asks for more."""
@@ -77,7 +80,11 @@ class Monitor:
         resource = self._carry_out(steps, goal)
         self._registered[resource.urn] = resource
         return resource_pb2.RegisterResourceResponse(
-            urn=resource.urn, id=_id(resource), object=to_struct(resource.outputs), stable=False
+            urn=resource.urn,
+            id=_id(resource),
+            object=to_struct(resource.outputs),
+            stable=False,
+            result=_SKIPPED if steps[-1].skipped else resource_pb2.SUCCESS,
         )
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802

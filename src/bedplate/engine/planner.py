@@ -6,6 +6,7 @@ Decisions depend on what was decided before in the same run, so one planner sees
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from bedplate.engine import paths
 from bedplate.engine.aliases import Aliases
@@ -84,8 +85,10 @@ class Planner:
         new = goal.resource(urn)
         if old is not None:
             new.created, new.modified = old.created, old.modified
-        if not self._selection.takes(new) and urn not in self.deleting:
-            return [self._left_out(urn, old, new)]
+        if not self._selection.takes(new):
+            if old is None or urn not in self.deleting:
+                return [self._left_out(urn, old, new)]
+            goal, new.inputs = replace(goal, inputs=old.inputs), old.inputs  # taken along: made again as it was
         steps = self._wanted(goal, old, new)
         if self._selection.checked:
             self._refuse_what_needs_the_skipped(steps)
@@ -400,7 +403,7 @@ class Planner:
             return None
         wanted = {r.urn for r in self._prev if matches(self._selection.targets, r.urn)}
         condemned = [r for r in self._prev if r.urn in wanted and (r.delete or not self._operated_on(r.urn))]
-        found = set(wanted)
+        found = wanted | self._selection.implied
         for root in condemned:
             for dependent in self._graph.dependents(root, self._decided):
                 if dependent.urn in found:

@@ -17,7 +17,7 @@ class Selection:
     dependents: bool = False
     """What depends on a target is one too."""
     replace: tuple[str, ...] = ()
-    _implied: set[str] = field(default_factory=set)
+    implied: set[str] = field(default_factory=set)
     """Targets met in this run, also those that are targets as dependents only."""
 
     @property
@@ -33,8 +33,8 @@ class Selection:
         """Whether the run may change it; providers and the stack itself always."""
         if not self.targets or resource.is_provider or resource.type == ROOT_TYPE:
             return True
-        if matches(self.targets, resource.urn) or (self.dependents and self._implied & resource.edges()):
-            self._implied.add(resource.urn)
+        if matches(self.targets, resource.urn) or (self.dependents and self.implied & resource.edges()):
+            self.implied.add(resource.urn)
             return True
         return False
 

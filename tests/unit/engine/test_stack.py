@@ -207,3 +207,20 @@ def test_a_fault_in_a_file_that_the_program_reads_is_told_without_a_traceback(pr
     with pytest.raises(PlatformError) as refused:
         stack(project, World()).up()
     assert refused.value.message == "models/churn/model.yaml: risk: unknown"
+
+
+def test_a_limited_run_changes_its_targets_and_what_depends_on_them_if_asked(project: Path) -> None:
+    world = World()
+    assert stack(project, world).up().counts["create"] == 3
+    configure(project, "kind: large\n  rules: [{port: 80}]")
+    limited = stack(project, world).limit(targets=["second"])
+    assert [(step.op, step.name) for step in limited.preview().steps] == [("replace", "second")]
+    both = stack(project, world).limit(targets=["first"], dependents=True)
+    assert sorted((step.op, step.name) for step in both.up().steps) == [("replace", "second"), ("update", "first")]
+    assert not stack(project, world).up().changed
+    anew = stack(project, world).limit(replace=["**::first"])
+    assert sorted((step.op, step.name) for step in anew.up().steps) == [("replace", "first"), ("update", "second")]
+    with pytest.raises(PlatformError, match="not specified in --target list"):
+        stack(project, world).limit(targets=["first"]).destroy()
+    assert stack(project, world).limit(targets=["second"]).destroy().counts["delete"] == 1
+    assert sorted(world.things) == ["first-2"]
