@@ -194,7 +194,7 @@ def test_a_command_line_that_is_not_served_is_refused_by_name(project: Path) -> 
     command = EmbeddedCommand(
         project / "state", lambda package: WorldProvider(World()), endpoint_url="http://127.0.0.1:1"
     )
-    for args in (["plugin", "install"], ["up", "--target", "urn", "--stack", "s"], ["up", "--client=127.0.0.1:1"]):
+    for args in (["plugin", "install"], ["up", "--exclude", "urn", "--stack", "s"], ["up", "--client=127.0.0.1:1"]):
         with pytest.raises(CommandError, match="does not serve"):
             command.run(args, str(project), {})
 
