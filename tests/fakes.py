@@ -380,6 +380,9 @@ class FakeMetrics:
     def raise_alarm(self, name: str, reason: str) -> None:
         self.held[name] = ports.AlarmState(name, "ALARM", reason, EPOCH, f"arn:{name}")
 
+    def figures(self, alarm: str, *, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        return tuple(self.points) if alarm in self.held else ()
+
     def series(self, *args: Any, **kwargs: Any) -> Sequence[tuple[datetime, float]]:
         return tuple(self.points)
 

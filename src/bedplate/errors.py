@@ -60,7 +60,13 @@ class ApprovalNeeded(BedplateError):
 
 
 class RolledBack(BedplateError):
+    """`evidence` is what the message rests on, as lines to print below it: the graph of the alarm."""
+
     exit_code = 5
+
+    def __init__(self, message: str, *, next_step: str | None = None, evidence: tuple[str, ...] = ()) -> None:
+        super().__init__(message, next_step=next_step)
+        self.evidence = evidence
 
 
 class NotEnoughData(BedplateError):

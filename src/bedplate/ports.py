@@ -414,6 +414,10 @@ class Metrics(Protocol):
         """Put an alarm into ALARM by hand, until its metric is looked at next; what it watches is undone by that."""
         ...
 
+    def figures(self, alarm: str, *, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        """What an alarm looked at in that time, in its own period, oldest first; empty when there is no such alarm."""
+        ...
+
     def series(
         self,
         namespace: str,

@@ -107,6 +107,8 @@ def test_a_canary_whose_answers_have_shifted_is_rolled_back_by_its_alarm(first_l
     assert told.code == 5, told.err
     assert "AnswerShift was" in told.err
     assert "above 0.25" in told.err
+    assert "AnswerShift of" in told.err
+    assert "█" in told.err
     assert answering(first_live) == "1"
     last = first_live.run("ledger", "show", "--json").json[-1]
     assert (last["kind"], last["version"], last["data"]["alarm"]["threshold"]) == ("rolled-back", 3, 0.25)

@@ -71,6 +71,20 @@ class CloudWatchMetrics:
         with translated(f"Cannot raise alarm {name}"):
             self._cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=reason[:1023])
 
+    def figures(self, alarm: str, *, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        """The alarm's own metric, or the expression that it watches, as CloudWatch computed it."""
+        doing = f"Cannot read what alarm {alarm} looked at"
+        with translated(doing):
+            told = self._cloudwatch.describe_alarms(AlarmNames=[alarm]).get("MetricAlarms", ())
+            if not told:
+                return ()
+            queries = told[0].get("Metrics") or [_plain_query(told[0])]
+            answer = self._cloudwatch.get_metric_data(
+                MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampAscending"
+            )
+        results = answer["MetricDataResults"]
+        return sorted(zip(results[0]["Timestamps"], results[0]["Values"], strict=True)) if results else ()
+
     def series(
         self,
         namespace: str,
@@ -105,6 +119,13 @@ class CloudWatchMetrics:
     @property
     def _cloudwatch(self) -> Any:
         return self._session.client("cloudwatch")
+
+
+def _plain_query(alarm: Mapping[str, Any]) -> dict[str, Any]:
+    """The query of an alarm on one metric."""
+    metric = {k: alarm[k] for k in ("Namespace", "MetricName", "Dimensions") if alarm.get(k)}
+    stat = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
+    return {"Id": "m", "MetricStat": {"Metric": metric, "Period": alarm["Period"], "Stat": stat}}
 
 
 def _shift_queries(alarm: GuardAlarm) -> list[dict[str, Any]]:

@@ -164,6 +164,8 @@ def tell(error: BedplateError, *, as_json: bool) -> int:
         emit_json({"error": {"kind": type(error).__name__, **told}})
     else:
         click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+        for line in getattr(error, "evidence", ()):
+            click.echo(line, err=True)
         if error.next_step:
             click.echo(f"{click.style('Next:', bold=True)}  {error.next_step}", err=True)
     return error.exit_code

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from bedplate.domain.ledger import Kind
+from bedplate.domain.graph import Graph, drawn
+from bedplate.domain.ledger import Kind, iso_ms
 from bedplate.domain.release import spoken, version_told
 from bedplate.domain.rollout import (
     Abort,
@@ -29,6 +31,9 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.probe import Probe, Proof, ask
 
+GRAPH_BEFORE = timedelta(minutes=5)
+GRAPH_POINTS = 200
+"""Points of the alarm's figure that go into the ledger, so that the graph outlives CloudWatch's fine periods."""
 ABORT_TRIES = 100
 ABORT_PAUSE_S = 0.3
 
@@ -220,13 +225,32 @@ def _not_as_wanted(means: Means, step: Follow, settled: Settled) -> BedplateErro
         )
     proof = ask(means.platform, seen.endpoint, means.probe, live)
     why = cause(settled.alarm, state.failure_reason)
-    data = {**means.data, "live": proof.release, "release": tried, "reason": why, "alarm": _alarm_data(settled.alarm)}
+    graph = _graph(means, settled)
+    data = {
+        **means.data,
+        "live": proof.release,
+        "release": tried,
+        "reason": why,
+        "alarm": _alarm_data(settled.alarm, graph),
+    }
     summary = f"the platform undid {spoken(tried)}, {spoken(live)} is live: {why}"
     _record(means, "rolled-back", version_told(tried), summary, data)
     return RolledBack(
         f"The platform rolled {spoken(tried)} back after {settled.seconds:.0f} s, {spoken(live)} answers again: {why}",
         next_step=f"bedplate monitor report {seen.model}, or bedplate ledger show --model {seen.model}",
+        evidence=(f"  {graph.metric} of {graph.name}:", *drawn(graph)) if graph and graph.points else (),
     )
+
+
+def _graph(means: Means, settled: Settled) -> Graph | None:
+    """What the alarm looked at from some time before the update until now."""
+    alarm = settled.alarm
+    if alarm is None:
+        return None
+    now = means.platform.clock.now()
+    start = now - timedelta(seconds=settled.seconds) - GRAPH_BEFORE
+    points = means.platform.metrics.figures(alarm.name, start=start, end=now + timedelta(seconds=1))
+    return Graph(alarm.name, alarm.metric or "figure", tuple(points), alarm.threshold)
 
 
 def cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
@@ -242,10 +266,12 @@ def cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
     return f"alarm {alarm.name}: {alarm.reason or 'it was raised'}"
 
 
-def _alarm_data(alarm: AlarmState | None) -> dict[str, Any] | None:
+def _alarm_data(alarm: AlarmState | None, graph: Graph | None) -> dict[str, Any] | None:
     if alarm is None:
         return None
-    return {"name": alarm.name, "metric": alarm.metric, "figure": alarm.figure, "threshold": alarm.threshold}
+    points = [[iso_ms(at), value] for at, value in graph.points][-GRAPH_POINTS:] if graph else []
+    told = {"name": alarm.name, "metric": alarm.metric, "figure": alarm.figure, "threshold": alarm.threshold}
+    return {**told, "points": points}
 
 
 def _record(means: Means, kind: Kind, version: int | None, summary: str, data: Mapping[str, Any]) -> int:

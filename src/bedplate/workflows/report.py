@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bedplate.domain.drift import DriftReport
 from bedplate.domain.evaluation import Evaluation
+from bedplate.domain.graph import Graph, kept
 from bedplate.domain.ledger import LIVE_KINDS, Record, who_was_live
 from bedplate.domain.metrics import Estimate
 from bedplate.domain.release import fallback_release, spoken
@@ -90,6 +91,8 @@ class Report:
     last_rollback: Rollback | None
     spend: Mapping[str, tuple[Mapping[str, float], float, Sequence[float]]]
     budgets: tuple[BudgetState, ...]
+    alarm: Graph | None = None
+    """What the alarm looked at that undid the last deployment that was undone."""
 
 
 _TONES = {
@@ -133,6 +136,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
         drift=_last_drift(platform, model, set(spec.data.forbidden_for("debugging"))),
         traffic=_traffic(platform, model, mine, now),
         last_rollback=Rollback(rollbacks[-1].version or 0, rollbacks[-1].data.get("took_s")) if rollbacks else None,
+        alarm=next((g for r in reversed(mine) if r.kind == "rolled-back" and (g := kept(r.data.get("alarm")))), None),
         spend=_spend(platform, spec, model, now),
         budgets=tuple(standing.budget for standing in budgets(platform)),
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from bedplate.cli.pages.report import render
 from bedplate.domain.drift import DriftReport, Window
 from bedplate.domain.drift.compare import Drift
+from bedplate.domain.graph import Graph
 from bedplate.domain.metrics import Estimate
 from bedplate.ports import BudgetState
 from bedplate.workflows.report import Act, Gate, LiveNow, Report, Rollback, Traffic
@@ -88,6 +89,14 @@ def test_with_figures_every_section_has_its_chart() -> None:
     page = render(everything())
     assert page.count("<svg") == 7
     assert '<p class="none">' not in page
+
+
+def test_the_alarm_that_undid_a_deployment_is_drawn_with_its_bound() -> None:
+    graph = Graph("e-errors", "Errors", ((NOW, 0.0), (NOW + timedelta(minutes=1), 4.0)), 1.0)
+    page = render(replace(NOTHING, alarm=graph))
+    assert "The last deployment that was undone" in page
+    assert "alarm 1" in page
+    assert "The last deployment that was undone" not in render(NOTHING)
 
 
 def test_nothing_is_loaded_from_anywhere() -> None:

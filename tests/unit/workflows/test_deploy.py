@@ -149,12 +149,16 @@ def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platf
     alarm = ports.AlarmState(f"{E}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.01, 0.4)
     prepared = prepare(platform, DeployRequest("churn", 2))
     platform.metrics.held[alarm.name] = alarm
-    with pytest.raises(RolledBack, match=r"Invocation5XXErrors was 0.4, above 0.01"):
+    platform.metrics.points = [(EPOCH, 0.0), (EPOCH + timedelta(minutes=1), 0.4)]
+    with pytest.raises(RolledBack, match=r"Invocation5XXErrors was 0.4, above 0.01") as caught:
         deploy(prepared, silent)
+    assert "Invocation5XXErrors of" in caught.value.evidence[0]
+    assert any("█" in line for line in caught.value.evidence)
     assert told(platform)[-1] == ("rolled-back", champion)
     record = Ledger(platform.objects, "ledger", platform.clock).records()[-1]
     assert record.version == 2
     assert record.data["alarm"]["figure"] == 0.4
+    assert [value for _, value in record.data["alarm"]["points"]] == [0.0, 0.4]
 
 
 @pytest.fixture

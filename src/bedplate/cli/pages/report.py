@@ -90,7 +90,7 @@ def _tiles(report: Report) -> list[Tile]:
 
 
 def _charts(report: Report) -> dict[str, str]:
-    drawn = dict.fromkeys(("traffic", "segments", "drift", "features", "worst", "performance", "spend"), "")
+    drawn = dict.fromkeys(("traffic", "segments", "drift", "features", "worst", "performance", "spend", "alarm"), "")
     if report.traffic and len(report.traffic.times) > 1:
         drawn["traffic"] = charts.shares(report.traffic.times, report.traffic.answers, marks=report.traffic.marks)
     if report.segments:
@@ -104,6 +104,14 @@ def _charts(report: Report) -> dict[str, str]:
         drawn["segments"] = charts.estimates(report.segments, x_label=report.segment_metric, bands=bound)
     if report.drift:
         drawn |= _drift_charts(report.drift)
+    if report.alarm:
+        bound = report.alarm.threshold
+        drawn["alarm"] = charts.lines(
+            [f"{at:%H:%M:%S}" for at, _ in report.alarm.points],
+            {report.alarm.metric: [value for _, value in report.alarm.points]},
+            y_label=report.alarm.metric,
+            bands=[charts.Band(bound, f"alarm {bound:g}", charts.BAD)] if bound is not None else [],
+        )
     if report.spend:
         drawn["spend"] = charts.spend(report.spend)
     return drawn
