@@ -56,10 +56,11 @@ def check(
       bedplate data check flight-delay --data flights.parquet
       bedplate data check flight-delay --data flights.csv --offline --json
 
-    Exit codes: 0 everything holds, 3 a rule is broken.
+    Exit codes: 0 everything holds, 3 a rule is broken, 6 there is no row.
     """
     from bedplate.cli.render import emit_json
-    from bedplate.workflows.data_check import check_file
+    from bedplate.errors import NotEnoughData
+    from bedplate.workflows.data_check import check_file, must_hold_rows
 
     at = _reached(stack, offline=offline)
     spec = at.model(model)
@@ -75,9 +76,9 @@ def check(
         profile=profile_of(at, last) if last else None,
     )
     if as_json:
-        emit_json({"ok": not report.faults, "took_s": report.took_s, **_json(report)})
-        if report.faults:
-            raise SystemExit(GateFailed.exit_code)
+        emit_json({"ok": not report.faults and report.rows > 0, "took_s": report.took_s, **_json(report)})
+        if report.faults or not report.rows:
+            raise SystemExit(GateFailed.exit_code if report.faults else NotEnoughData.exit_code)
         return
     show_report(report, only_failed=only_failed)
     if report.faults:
@@ -85,6 +86,7 @@ def check(
             f"{path} breaks {_count(len(report.faults), 'rule')} of {model}'s data contract",
             next_step=f"$EDITOR models/{model}/model.yaml, or mend the data",
         )
+    must_hold_rows(report)
 
 
 @command.command("register")

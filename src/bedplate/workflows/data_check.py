@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate.domain.contract import RuleResult, TableCheck, failed
-from bedplate.errors import GateFailed
+from bedplate.errors import GateFailed, NotEnoughData
 from bedplate.settings import ModelSpec, Purpose
 from bedplate.workflows.data_files import DataFile
 from bedplate.workflows.platform import Platform
@@ -63,10 +63,19 @@ def check_file(
     )
 
 
+def must_hold_rows(report: DataReport) -> None:
+    """Raises NotEnoughData for a file without rows: of nothing nothing can be said, and that is no pass."""
+    if not report.rows:
+        raise NotEnoughData(
+            f"{report.path} holds no row", next_step=f"bedplate data check {report.model} --data <file.parquet>"
+        )
+
+
 def must_fit(report: DataReport) -> None:
-    """Raises GateFailed with a line for each rule that is broken."""
+    """Raises GateFailed with a line for each rule that is broken, NotEnoughData for a file without rows."""
     faults = report.faults
     if not faults:
+        must_hold_rows(report)
         return
     lines = "".join(f"\n  {fault}" for fault in faults[:MAX_SHOWN])
     more = f"\n  and {len(faults) - MAX_SHOWN} more" if len(faults) > MAX_SHOWN else ""

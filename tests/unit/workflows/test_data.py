@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedplate.domain.data_version import Manifest
-from bedplate.errors import ApprovalNeeded, GateFailed, NotFound, UsageError
+from bedplate.errors import ApprovalNeeded, GateFailed, NotEnoughData, NotFound, UsageError
 from bedplate.settings import DataContract
 from bedplate.workflows.data_check import check_file
 from bedplate.workflows.data_diff import compare_versions
@@ -99,6 +99,12 @@ def test_data_that_breaks_the_contract_is_not_registered(at: FakePlatform) -> No
     with pytest.raises(GateFailed, match=r"plan: categories.*in 500 rows"):
         registered(at)
     assert at.objects.puts == []
+
+
+def test_a_file_without_rows_is_no_pass(at: FakePlatform) -> None:
+    write(at.project_dir / "data.parquet", 0)
+    with pytest.raises(NotEnoughData, match="holds no row"):
+        registered(at)
 
 
 def test_suspicious_data_needs_a_reason_which_is_kept(at: FakePlatform) -> None:
