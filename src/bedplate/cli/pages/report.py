@@ -105,12 +105,12 @@ def _charts(report: Report) -> dict[str, str]:
     if report.drift:
         drawn |= _drift_charts(report.drift)
     if report.alarm:
-        bound = report.alarm.threshold
+        limit = report.alarm.threshold
         drawn["alarm"] = charts.lines(
             [f"{at:%H:%M:%S}" for at, _ in report.alarm.points],
             {report.alarm.metric: [value for _, value in report.alarm.points]},
             y_label=report.alarm.metric,
-            bands=[charts.Band(bound, f"alarm {bound:g}", charts.BAD)] if bound is not None else [],
+            bands=[charts.Band(limit, f"alarm {limit:g}", charts.BAD)] if limit is not None else [],
         )
     if report.spend:
         drawn["spend"] = charts.spend(report.spend)
