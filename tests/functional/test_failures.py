@@ -10,10 +10,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -63,7 +67,6 @@ LOOK, ASK = ("sagemaker:DescribeEndpoint", 5, ""), ("sagemaker-runtime:InvokeEnd
 TABLE = (
     # step, failure: how often, what fails | exit, who answers | again: exit, who answers
     Row("create the model", "throttle", ALWAYS, DEPLOY, CREATE, 1, "one", 0, "other"),
-    Row("create the model", "throttle", 2, DEPLOY, CREATE, 0, "other"),
     Row("create the model", "lost", 1, DEPLOY, CREATE, 0, "other"),
     Row("create the configuration", "error", ALWAYS, DEPLOY, CONFIGURE, 1, "one", 0, "other"),
     Row("create the guard", "error", ALWAYS, DEPLOY, GUARD, 1, "one", 0, "other"),
@@ -77,7 +80,6 @@ TABLE = (
     Row("record the end", "error", ALWAYS, DEPLOY, END, 1, "other", 0, "other"),
     Row("record the end", "lost", 1, DEPLOY, END, 0, "other"),
     Row("roll back", "throttle", ALWAYS, ROLLBACK, SHIFT, 1, "other", 0, "one"),
-    Row("roll back", "error", ALWAYS, ROLLBACK, SHIFT, 1, "other", 0, "one"),
     Row("roll back", "lost", 1, ROLLBACK, SHIFT, 0, "one"),
     Row("record the rollback", "error", ALWAYS, ROLLBACK, END, 1, "one", 0, "one"),
 )
@@ -215,3 +217,167 @@ def _forget_release(scene: Scene, which: str, *, live: bool) -> None:
         if version_told(release.name) == scene.versions[which]:
             endpoints.delete_release(release.name)
             scene.stage.session.client("cloudwatch").delete_alarms(AlarmNames=[names.guard_alarm(release.name)])
+
+
+# --- not a call that fails ------------------------------------------------------------------------------------------
+
+
+def _until(true: Callable[[], Any], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        threading.Event().wait(0.02)
+
+
+def _rolling(scene: Scene, share: float) -> None:
+    """`other` is on its way, nobody waits, and it has this share of the traffic."""
+    told = scene.run("deploy", "churn:{other}", "--bake", "2", "--no-wait")
+    assert told.code == 0, told.err
+    endpoints, name = SageMakerEndpoints(scene.stage.session), scene.stage.names.endpoint
+    _until(lambda: endpoints.observe(name).pending_share == share)
+
+
+@pytest.mark.parametrize(("during", "share"), [("canary", 0.5), ("promotion", 1.0)])
+def test_an_alarm_takes_the_traffic_back(during: str, share: float, scene: Scene) -> None:
+    _rolling(scene, share)
+    scene.raise_alarm(scene.stage.names.errors_alarm)
+    scene.stands("one", recorded=False)
+    told = scene.run("deploy", "churn:{other}")
+    assert told.code == 5, told.err
+    assert scene.stage.names.errors_alarm in told.err
+    scene.stands("one")
+    assert [r.kind for r in scene.ledger.records()[len(scene.begun) :]] == ["deploying", "rolled-back"]
+
+
+def test_of_two_deploys_at_once_the_second_moves_nothing(scene: Scene) -> None:
+    _rolling(scene, 0.5)
+    told = scene.run("deploy", "churn:{bad}", *AT_ONCE, "--force", "--reason", "hurry")
+    assert told.code == 7, told.err
+    assert scene.run("deploy", "churn:{other}").code == 0
+    scene.stands("other")
+
+
+def test_a_rollback_during_a_deploy_undoes_it(scene: Scene) -> None:
+    _rolling(scene, 0.5)
+    told = scene.run(*ROLLBACK)
+    assert told.code == 0, told.err
+    scene.stands("one")
+
+
+@pytest.mark.parametrize(
+    ("after", "operation", "skip", "match", "live"),
+    [
+        ("the configuration was made", "sagemaker:CreateEndpointConfig", 0, "", "one"),
+        ("the traffic was shifted", "sagemaker:UpdateEndpoint", 0, "", "other"),
+        ("the end was recorded", "s3:PutObject", 1, "/ledger/", "other"),
+    ],
+)
+def test_killed_after_any_step_the_same_command_finishes_it(
+    after: str, operation: str, skip: int, match: str, live: str, scene: Scene
+) -> None:
+    _forget_release(scene, "other", live=False)
+    scene.fault(operation, "hold", 1, skip, match)
+    running = scene.start("deploy", "churn:{other}", *AT_ONCE)
+    _until(lambda: faults.ask(scene.stage.url, "GET")[0].struck == 1)
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    scene.mend()
+    scene.stands(live, recorded=False)
+    again = scene.run("deploy", "churn:{other}", *AT_ONCE)
+    assert again.code == 0, again.err
+    scene.stands("other")
+    kinds = [r.kind for r in scene.ledger.records()[len(scene.begun) :]]
+    assert (kinds[0], kinds.count("deployed")) == ("deploying", 1)
+
+
+def test_an_approval_taken_back_by_hand_is_heeded(scene: Scene) -> None:
+    sagemaker = scene.stage.session.client("sagemaker")
+    package = _package(scene, "other")
+    sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Rejected")
+    try:
+        told = scene.run(*DEPLOY)
+        assert told.code == 4, told.err
+        scene.stands("one")
+    finally:
+        sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
+
+
+def test_a_version_deleted_by_hand_is_named_and_nothing_moves(scene: Scene) -> None:
+    gone = approved(scene.stage, split=41.5)
+    scene.stage.session.client("sagemaker").delete_model_package(
+        ModelPackageName=_package(scene, "other").rpartition("/")[0] + f"/{gone}"
+    )
+    told = scene.run("deploy", f"churn:{gone}", *AT_ONCE)
+    assert told.code == 2, told.err
+    assert f"version {gone}" in told.err
+    scene.stands("one")
+
+
+def test_a_kept_release_deleted_by_hand_is_made_again_or_refused_and_traffic_stays_on_a_good_one(scene: Scene) -> None:
+    scene.goes_live("other")
+    _forget_release(scene, "one", live=False)
+    told = scene.run(*ROLLBACK)
+    assert "Traceback" not in told.err
+    scene.stands("one" if told.code == 0 else "other")
+
+
+def _package(scene: Scene, which: str) -> str:
+    group = scene.stage.names.package_group
+    return f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model-package/{group}/{scene.versions[which]}"
+
+
+# --- before there is a release ---------------------------------------------------------------------------------------
+
+
+def test_training_that_cannot_be_submitted_leaves_nothing_behind(scene: Scene) -> None:
+    scene.stage.data()
+    before = _versions(scene)
+    scene.fault("sagemaker:CreateTrainingJob", "throttle")
+    told = scene.run("train", "churn", "--data", str(scene.stage.project / "data.parquet"), "--seed", "501")
+    [fault] = scene.mend()
+    assert (told.code, fault.struck > 0) == (1, True), told.err
+    assert _versions(scene) == before
+    assert not [r for r in scene.ledger.records()[len(scene.begun) :] if r.kind == "trained"]
+    scene.stands("one")
+
+
+def test_training_whose_script_fails_registers_nothing_and_tells_its_last_words(scene: Scene) -> None:
+    scene.stage.data()
+    before = _versions(scene)
+    told = scene.run("train", "churn", "--data", str(scene.stage.project / "data.parquet"), "--set", "noise=10")
+    assert told.code == 1
+    assert "too much noise" in told.err
+    assert _versions(scene) == before
+    assert not [r for r in scene.ledger.records()[len(scene.begun) :] if r.kind == "trained"]
+    scene.stands("one")
+
+
+def test_version_whose_registration_was_answered_by_nobody_is_registered_once(scene: Scene) -> None:
+    scene.stage.data()
+    before = _versions(scene)
+    scene.fault("sagemaker:CreateModelPackage", "lost", 1)
+    told = scene.run("train", "churn", "--data", str(scene.stage.project / "data.parquet"), "--seed", "502")
+    [fault] = scene.mend()
+    assert (told.code, fault.struck) == (0, 1), told.err
+    [new] = set(_versions(scene)) - set(before)
+    assert [r.version for r in scene.ledger.records()[len(scene.begun) :] if r.kind == "trained"] == [new]
+    scene.fault("sagemaker:CreateProcessingJob", "throttle")
+    assert scene.run("evaluate", f"churn:{new}").code == 1
+    scene.mend()
+    assert scene.run("approve", f"churn:{new}", "--reason", "never evaluated").code in (3, 4, 6)
+    assert scene.run("evaluate", f"churn:{new}").code in (0, 3, 6)
+    scene.fault("s3:PutObject", "error", ALWAYS, 0, "/ledger/")
+    assert scene.run("approve", f"churn:{new}", "--force", "--reason", "rehearsal").code == 1
+    scene.mend()
+    told = scene.run("approve", f"churn:{new}", "--force", "--reason", "rehearsal")
+    assert told.code == 0, told.err
+    kinds = [r.kind for r in scene.ledger.records()[len(scene.begun) :] if r.version == new]
+    assert kinds.count("approved") + kinds.count("forced") >= 1
+    assert scene.ledger.verify(full=True).ok
+    scene.stands("one")
+
+
+def _versions(scene: Scene) -> list[int]:
+    pages = scene.stage.session.client("sagemaker").get_paginator("list_model_packages")
+    found = pages.paginate(ModelPackageGroupName=scene.stage.names.package_group)
+    return [p["ModelPackageVersion"] for page in found for p in page["ModelPackageSummaryList"]]
