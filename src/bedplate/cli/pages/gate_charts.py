@@ -90,6 +90,7 @@ def strengths(rows: Mapping[str, float], *, x_label: str, bands: Sequence[Band],
         drawn.bar(x(start), y + 5, x(max(start, value)), y + 21, PALETTE[0])
         drawn.text(x(max(start, value)) + 5, y + 17, f"{value:.3g}", color=MUTED)
     _across(drawn, x, bands, len(rows))
+    drawn.legend(x.start, [(band.color, "dashed", band.label) for band in bands])
     return drawn.done(f"{x_label}: {', '.join(rows)}")
 
 
