@@ -164,6 +164,7 @@ def test_a_change_of_serving_replaces_release_zero_and_leaves_the_endpoint_alone
     update = environment.stack.up()
     assert changed(update) == {
         ("replace", "EndpointConfiguration"),
+        ("update", "Dashboard"),
         ("update", "MetricAlarm"),
         ("update", "Parameter"),
     }
