@@ -37,7 +37,9 @@ def monitor() -> int:
     source = Path(os.environ["dataset_source"])
     lines = [line for p in sorted(source.rglob("*.jsonl")) for line in p.read_text().splitlines()]
     output = Path(os.environ["output_path"])
-    (output / "drift.json").write_text(json.dumps({"records": len(lines), "window": os.environ.get("start_time")}))
+    labels = [line for p in (ROOT / "processing/input/labels").rglob("*.jsonl") for line in p.read_text().splitlines()]
+    told = {"records": len(lines), "window": os.environ.get("start_time"), "labels": len(labels)}
+    (output / "drift.json").write_text(json.dumps(told))
     (ROOT / "output/message").write_text(os.environ.get("message", "CompletedWithViolations: drift in one feature"))
     point = {
         "MetricName": "bedplate_max_psi",

@@ -133,7 +133,27 @@ def test_run_looks_at_the_hour_before_and_its_violations_are_its_status(rig: Rig
     assert found["ScheduledTime"] == NOON + HOUR
     job = found["ProcessingJobArn"].rsplit("/", 1)[-1]
     told = json.loads(rig.world.objects["artifacts"][f"monitoring/{job}/drift.json"])
-    assert told == {"records": 2, "window": "2026-03-01T12:00:00Z"}
+    assert told == {"records": 2, "window": "2026-03-01T12:00:00Z", "labels": 0}
+
+
+def test_a_run_of_model_quality_gets_the_labels_that_have_arrived(rig: Rig) -> None:
+    clock = watched(rig)
+    captures(rig, 5)
+    data = rig.world.tables["data-quality-job-definition"]["quality"]
+    truth = {"GroundTruthS3Input": {"S3Uri": "s3://data/labels/churn/"}}
+    definition = {key.replace("DataQuality", "ModelQuality"): value for key, value in data.items()}
+    definition["ModelQualityJobInput"] = {**definition["ModelQualityJobInput"], **truth}
+    rig.world.put("model-quality-job-definition", "quality", definition)
+    rig.world.put_object("data", "labels/churn/july.jsonl", b'{"id": "a", "label": 1}\n' * 3)
+    record = {**schedule(rig), "MonitoringType": "ModelQuality"}
+    rig.world.put("monitoring-schedule", "hourly", record)
+    rig.hooks.schedule_changed(record)
+    clock.now = NOON + HOUR
+    rig.runtime.schedules.run_due()
+    found = execution(rig)
+    assert found["MonitoringType"] == "ModelQuality"
+    job = found["ProcessingJobArn"].rsplit("/", 1)[-1]
+    assert json.loads(rig.world.objects["artifacts"][f"monitoring/{job}/drift.json"])["labels"] == 3
 
 
 def test_hour_without_requests_has_failed_for_lack_of_data(rig: Rig) -> None:

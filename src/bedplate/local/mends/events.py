@@ -60,8 +60,8 @@ class Rule(models.Rule):  # type: ignore[misc]
         if not arn:
             return
         queue = self.platform.backend("sqs", arn.split(":")[3])
-        reason = {"DataType": "String", "StringValue": f"{type(exc).__name__}: {exc}"[:256]}
-        attributes = {"ERROR_MESSAGE": {"data_type": reason["DataType"], "string_value": reason["StringValue"]}}
+        reason = f"{type(exc).__name__}: {exc}"[:256]
+        attributes = {"ERROR_MESSAGE": {"DataType": "String", "StringValue": reason}}
         queue.send_message(arn.rsplit(":", 1)[-1], json.dumps(event, default=str), message_attributes=attributes)
         self.platform.store.mark("sqs")
 

@@ -18,6 +18,7 @@ _DEFINITIONS: dict[str, Kind] = {
 }
 _CAPTURE_NAME = re.compile(r"/(\d{4})/(\d\d)/(\d\d)/(\d\d)/(\d\d)-(\d\d)-(\d{3})-[^/]+\.jsonl$")
 _INPUT = "/opt/ml/processing/input/endpoint"
+_LABELS = "/opt/ml/processing/input/labels"
 _BASELINE = "/opt/ml/processing/baseline"
 
 
@@ -104,6 +105,7 @@ def processing_job(
         "ProcessingInputs": [
             *_capture_inputs(services, watched["EndpointName"], folder, window),
             *_baseline_inputs(baseline),
+            *_label_inputs(definition["Input"]),
         ],
         "ProcessingOutputConfig": {
             "Outputs": [
@@ -149,6 +151,19 @@ def _capture_inputs(services: Services, endpoint: str, folder: str, window: Wind
         }
         for n, hour in enumerate(hours, 1)
     ]
+
+
+def _label_inputs(watched: Record) -> list[dict[str, Any]]:
+    """The ground truth of a ModelQuality or ModelBias definition, where the image looks for late labels.
+
+    SageMaker merges labels and requests by event id in a job of its own before the image runs; here the image gets both
+    and joins them by the contract's keys.
+    """
+    truth = str((watched.get("GroundTruthS3Input") or {}).get("S3Uri") or "")
+    if not truth:
+        return []
+    source = {"S3Uri": truth, "LocalPath": _LABELS, "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    return [{"InputName": "labels", "Optional": True, "S3Input": source}]
 
 
 def _baseline_environment(baseline: Record) -> dict[str, str]:

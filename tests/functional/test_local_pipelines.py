@@ -1,0 +1,84 @@
+"""Events that start pipelines on the local platform, and what becomes of those that cannot."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+ACCOUNT = "123456789012"
+Client = Callable[[str], Any]
+
+
+def a_pipeline(client: Client, name: str, *command: str) -> str:
+    step = {
+        "Name": "say",
+        "Type": "Processing",
+        "Arguments": {
+            "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": list(command)},
+            "Environment": {"REASON": {"Get": "Parameters.Reason"}},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 1}
+            },
+            "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/pipelines",
+        },
+    }
+    definition = {"Version": "2020-12-01", "Parameters": [{"Name": "Reason", "Type": "String"}], "Steps": [step]}
+    made = client("sagemaker").create_pipeline(
+        PipelineName=name,
+        PipelineDisplayName=name,
+        PipelineDefinition=json.dumps(definition),
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/pipelines",
+        ClientRequestToken="0123456789012345678901234567890123456789",
+    )
+    return str(made["PipelineArn"])
+
+
+def send(client: Client, source: str, target: dict[str, Any]) -> None:
+    client("events").put_rule(Name=source, EventPattern=json.dumps({"source": [source]}))
+    parameters = {"PipelineParameterList": [{"Name": "Reason", "Value": "$.detail.alarmName"}]}
+    target = {"Id": "1", "SageMakerPipelineParameters": parameters, **target}
+    client("events").put_targets(Rule=source, Targets=[target])
+    entry = {"Source": source, "DetailType": "t", "Detail": json.dumps({"alarmName": "drift"})}
+    client("events").put_events(Entries=[entry])
+
+
+def eventually(read: Callable[[], Any], timeout_s: float = 60) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := read()):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.1)
+    return found
+
+
+def test_an_event_runs_the_pipelines_step_with_what_the_event_says(client: Client) -> None:
+    arn = a_pipeline(client, "told", "python", "-c", "import os; print('because of', os.environ['REASON'])")
+    send(client, "test.told", {"Arn": arn})
+    sagemaker = client("sagemaker")
+    (run,) = sagemaker.list_pipeline_executions(PipelineName="told")["PipelineExecutionSummaries"]
+    where = {"PipelineExecutionArn": run["PipelineExecutionArn"]}
+    status = eventually(
+        lambda: {sagemaker.describe_pipeline_execution(**where)["PipelineExecutionStatus"]} - {"Executing"}
+    )
+    assert status == {"Succeeded"}
+    (step,) = sagemaker.list_pipeline_execution_steps(**where)["PipelineExecutionSteps"]
+    job = step["Metadata"]["ProcessingJob"]["Arn"].rsplit("/", 1)[-1]
+    group = "/aws/sagemaker/ProcessingJobs"
+    (stream,) = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=job)["logStreams"]
+    lines = client("logs").get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+    assert "because of drift" in [line["message"] for line in lines]
+
+
+def test_an_event_that_starts_nothing_is_kept_with_the_reason(client: Client) -> None:
+    queue = client("sqs").create_queue(QueueName="dead-letters")["QueueUrl"]
+    gone = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/gone"
+    send(
+        client, "test.dead", {"Arn": gone, "DeadLetterConfig": {"Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead-letters"}}
+    )
+    (letter,) = client("sqs").receive_message(QueueUrl=queue, MessageAttributeNames=["All"], WaitTimeSeconds=5)[
+        "Messages"
+    ]
+    assert json.loads(letter["Body"])["detail"] == {"alarmName": "drift"}
+    assert "does not exist" in letter["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
