@@ -60,8 +60,11 @@ def measured(project: Path) -> dict[str, list[float]]:
         "deploy, all at once, no bake", "deploy", "flight-delay:1", "--strategy", "all-at-once", "--bake", "0", "--yes"
     )
     run(project, "invoke", "flight-delay", "--data", data, "--rows", "2000")
-    for version in (0, 1) * (ROLLBACKS // 2):
-        timed("rollback", "rollback", "flight-delay", "--to", str(version), "--yes", "--reason", "benchmark")
+    for _ in range(ROLLBACKS):
+        run(project, "rollback", "flight-delay", "--to", "0", "--now", "--reason", "benchmark")
+        timed("rollback, 1,000 rows re-scored", "rollback", "flight-delay", "--to", "1", "--reason", "benchmark")
+        run(project, "rollback", "flight-delay", "--to", "0", "--now", "--reason", "benchmark")
+        timed("rollback --now", "rollback", "flight-delay", "--to", "1", "--now", "--reason", "benchmark")
     for command in (
         ("status", "flight-delay"),
         ("who-was-live", "flight-delay"),

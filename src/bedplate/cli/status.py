@@ -53,7 +53,7 @@ def _live(told: ModelStatus) -> str:
     asked = spoken(told.answers or "?")
     if told.pending:
         return f"{asked} answered just now; {spoken(told.live)} hands over to {spoken(told.pending)} ({told.status})"
-    odd = "" if told.answers == told.live else f" although {spoken(told.live)} is configured"
+    odd = "" if told.answers == told.live or told.rollout else f" although {spoken(told.live)} is configured"
     return f"{asked}{odd}, asked just now{since}; endpoint {told.status}"
 
 
@@ -62,6 +62,8 @@ def _rows(told: ModelStatus) -> list[tuple[str, str]]:
     from bedplate.domain.release import spoken
 
     rows = []
+    if told.rollout:
+        rows.append(("rollout", f"{told.rollout} (bedplate rollout status {told.model})"))
     if told.open_attempt and not told.pending:
         rows.append(("unfinished", "a deploy or rollback was interrupted: run the same command again"))
     elif told.recorded_live and told.recorded_live != told.live and not told.pending:

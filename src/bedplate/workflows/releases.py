@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from bedplate.domain.release import version_told
 from bedplate.domain.rollback import standings
 from bedplate.domain.rollout import Observed
+from bedplate.domain.rollout.machine import open_rollout, rollouts_in
+from bedplate.errors import NotFound
 from bedplate.ports import Release
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
@@ -31,16 +34,23 @@ def releases(platform: Platform, model: str) -> tuple[Kept, ...]:
     records = Ledger.of(platform).records()
     seen = observe(platform, model, records)
     ranks = [s.release for s in reversed(standings(records, model, names.endpoint))]
-    return keep(platform.endpoints.releases(names.endpoint), seen, ranks, spec.rollout.keep_releases)
+    under_way = open_rollout(records, model)
+    compared = under_way.terms.challenger if under_way else None
+    existing = platform.endpoints.releases(names.endpoint)
+    return keep(existing, seen, ranks, spec.rollout.keep_releases, compared=compared)
 
 
-def keep(existing: Sequence[Release], seen: Observed, ranks: Sequence[str], count: int) -> tuple[Kept, ...]:
-    """What is live, on its way, or among the first `count` places to roll back to (`ranks`, nearest first) stays; so do
-    the newest ones while there are fewer than `count`.
+def keep(
+    existing: Sequence[Release], seen: Observed, ranks: Sequence[str], count: int, *, compared: str | None = None
+) -> tuple[Kept, ...]:
+    """What is live, on its way, `compared` with the live one in a rollout, or among the first `count` places to roll back
+    to (`ranks`, nearest first) stays; so do the newest ones while there are fewer than `count`.
     """
     why = dict.fromkeys(ranks[:count], "a rollback may go there")
     if seen.pending:
         why[seen.pending] = "on its way"
+    if compared:
+        why[compared] = "in a rollout beside the live one"
     why[seen.live] = "live"
     for release in existing:
         if sum(r.name in why for r in existing) >= count:
@@ -50,9 +60,14 @@ def keep(existing: Sequence[Release], seen: Observed, ranks: Sequence[str], coun
 
 
 def prune(platform: Platform, model: str) -> tuple[str, ...]:
-    """Delete what `releases` says may go, each with its alarm; returns their names. Artifacts and versions stay: a
-    pruned release is made anew by deploying its version."""
+    """Delete what `releases` says may go, each with its alarm, and the splits of rollouts that are over; returns the
+    releases' names. Artifacts and versions stay: a pruned release is made anew by deploying its version."""
     gone = []
+    live = platform.endpoints.observe(platform.names(model).endpoint)
+    for past in rollouts_in(Ledger.of(platform).records(), model):
+        if past.over and past.terms.split not in (live.config, live.pending_config):
+            with suppress(NotFound):
+                platform.endpoints.delete_release(past.terms.split)
     for release in releases(platform, model):
         if not release.why:
             platform.endpoints.delete_release(release.release)

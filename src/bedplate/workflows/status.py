@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from bedplate.domain.ledger import Record
 from bedplate.domain.names import VARIANT
-from bedplate.domain.release import version_told
+from bedplate.domain.release import spoken, version_told
 from bedplate.domain.rollback import choose_target
 from bedplate.domain.rollout import Observed
+from bedplate.domain.rollout.machine import open_rollout
+from bedplate.domain.rollout.ticking import spoken_weights
 from bedplate.errors import BedplateError, NotFound
 from bedplate.ports import AlarmState
 from bedplate.workflows.costs import BudgetStanding, budgets
@@ -60,6 +62,8 @@ class ModelStatus:
     budget: BudgetStanding | None
     rollback_to: str | None
     open_attempt: bool
+    rollout: str | None = None
+    """Of two releases side by side: strategy, challenger, phase and shares."""
 
 
 def status(platform: Platform, model: str) -> ModelStatus:
@@ -95,6 +99,7 @@ def status(platform: Platform, model: str) -> ModelStatus:
             budget=budget.result(),
             rollback_to=_rollback_to(seen, records),
             open_attempt=bool(seen.attempts),
+            rollout=_rollout(records, model),
         )
 
 
@@ -145,6 +150,14 @@ def _rollback_to(seen: Observed, records: Sequence[Record]) -> str | None:
         return choose_target(seen, records, None).release
     except NotFound:
         return None
+
+
+def _rollout(records: Sequence[Record], model: str) -> str | None:
+    state = open_rollout(records, model)
+    if state is None:
+        return None
+    told = f"{state.terms.strategy} of {spoken(state.terms.challenger)} is {state.phase}"
+    return f"{told}: {spoken_weights(state.weights)}"
 
 
 def _since(records: Sequence[Record], model: str, live: str) -> datetime | None:

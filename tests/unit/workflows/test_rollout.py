@@ -18,10 +18,12 @@ from bedplate.workflows import rollout as workflow
 from bedplate.workflows.deploy import DeployRequest, prepare
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
+from bedplate.workflows.releases import prune
 from bedplate.workflows.rollback import RollbackRequest, rollback
 from bedplate.workflows.rollback import prepare as prepare_rollback
 from bedplate.workflows.rollout import begin, follow, order, outcome_error, propose, tick
 from bedplate.workflows.rollout_status import past, standing
+from bedplate.workflows.status import status
 from builders import a_spec
 from fakes import EPOCH, FakePlatform
 
@@ -401,3 +403,27 @@ def test_an_open_rollout_is_found_by_its_model_only(platform: FakePlatform, live
     records = Ledger(platform.objects, "ledger", platform.clock).records()
     assert open_rollout(records, "other") is None
     assert records[-1].at - EPOCH >= timedelta(seconds=600)
+
+
+def test_a_pruning_leaves_what_a_rollout_compares_and_takes_the_splits_of_those_that_are_over(
+    platform: FakePlatform, live: str
+) -> None:
+    spec = platform.specs["churn"]
+    platform.specs["churn"] = spec.model_copy(
+        update={"rollout": spec.rollout.model_copy(update={"keep_releases": 2, "strategy": "all-at-once"})}
+    )
+    start(platform, "ab")
+    ticks(platform)
+    split, challenger = rolling(platform).live[E], last(platform).terms.challenger
+    for version in (7, 8, 9):
+        newer = f"{E}-v{version}-0a1b2c3d"
+        made = replace(rolling(platform).held[live], name=newer, created_at=platform.clock.now())
+        rolling(platform).held[newer] = made
+    prune(platform, "churn")
+    assert {challenger, live} <= set(rolling(platform).held)
+    assert split in rolling(platform).splits
+    assert str(status(platform, "churn").rollout).startswith("ab of v2 is splitting: live 50 %")
+    order(platform, "churn", "abort", reason="x", say=silent)
+    ticks(platform)
+    prune(platform, "churn")
+    assert split not in rolling(platform).splits
