@@ -76,8 +76,15 @@ class Environment:
             ("sns", "ListSubscriptions"): "Subscriptions",
             ("events", "ListRules"): "Rules",
             ("ssm", "DescribeParameters"): "Parameters",
+            ("sagemaker", "ListPipelines"): "PipelineSummaries",
+            ("sqs", "ListQueues"): "QueueUrls",
+            ("ce", "GetAnomalyMonitors"): "AnomalyMonitors",
+            ("ce", "GetAnomalySubscriptions"): "AnomalySubscriptions",
+            ("cloudwatch", "ListDashboards"): "DashboardEntries",
         }
         found = {f"{service} {key}": self.call(service, op).get(key, []) for (service, op), key in lists.items()}
+        composite = self.call("cloudwatch", "DescribeAlarms", AlarmTypes=["CompositeAlarm"])
+        found["composite alarms"] = composite.get("CompositeAlarms", [])
         found["iam policies"] = self.call("iam", "ListPolicies", Scope="Local")["Policies"]
         found["trails"] = self.call("cloudtrail", "DescribeTrails")["trailList"]
         found["budgets"] = self.call("budgets", "DescribeBudgets", AccountId=self.cloud.account_id).get("Budgets", [])
@@ -135,6 +142,7 @@ def changed(update: Update) -> set[tuple[str, str]]:
 
 
 def test_an_environment_lives_and_leaves_nothing_behind(environment: Environment) -> None:
+    environment.write_stack(automation={"reconcile": True})
     planned = environment.stack.preview()
     assert set(planned.counts) == {"create"}
 
