@@ -43,8 +43,8 @@ def releases(platform: Platform, model: str) -> tuple[Kept, ...]:
 def keep(
     existing: Sequence[Release], seen: Observed, ranks: Sequence[str], count: int, *, compared: str | None = None
 ) -> tuple[Kept, ...]:
-    """What is live, on its way, `compared` with the live one in a rollout, or among the first `count` places to roll back
-    to (`ranks`, nearest first) stays; so do the newest ones while there are fewer than `count`.
+    """What is live, on its way, `compared` with the live one in a rollout, or among the first `count` places to roll
+    back to (`ranks`, nearest first) stays; so do the newest ones while there are fewer than `count`.
     """
     why = dict.fromkeys(ranks[:count], "a rollback may go there")
     if seen.pending:
