@@ -13,6 +13,7 @@ import pytest
 from bedplate.aws.endpoints import SageMakerEndpoints
 from bedplate.domain.names import VARIANT
 from bedplate.errors import NotFound, PlatformError, UsageError
+from bedplate.local import faults
 from bedplate.ports import ReleaseDraft, SplitDraft, Traffic, VariantDraft
 from local_stage import Stage
 from serving_stage import approved, settled
@@ -96,7 +97,10 @@ def test_traffic_follows_the_weights_and_a_variant_can_be_asked_for(
     asked = endpoints.invoke(endpoint, ROW, variant="challenger")
     assert (asked.variant, asked.release) == ("challenger", releases[1])
     assert endpoints.observe(endpoint).variants == {"live": 0.75, "challenger": 0.25}
+    lost = {"operation": "sagemaker:UpdateEndpointWeightsAndCapacities", "kind": "lost"}
+    faults.ask(rough_stage.url, "POST", lost)  # boto3 asks again, and that is no conflict
     endpoints.set_weights(endpoint, {"live": 0})
+    assert faults.ask(rough_stage.url, "DELETE") == []
     settled(rough_stage)
     assert endpoints.observe(endpoint).variants == {"live": 0.0, "challenger": 1.0}
     assert {endpoints.invoke(endpoint, ROW).release for _ in range(20)} == {releases[1]}

@@ -243,6 +243,30 @@ def test_canary_serves_both_releases_while_it_bakes(rig: Rig) -> None:
     assert shown["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"][0]["Status"] == "Baking"
 
 
+def test_alarm_takes_the_traffic_of_a_split_back_to_the_split_before(rig: Rig) -> None:
+    for release in ("r1", "r2", "r3"):
+        rig.release(release)
+    for split, second in (("before", "r2"), ("after", "r3")):
+        variants = [
+            {"VariantName": name, "ModelName": model, "InitialVariantWeight": weight, "InitialInstanceCount": 1}
+            for name, model, weight in (("live", "r1", 1), ("challenger", second, 3))
+        ]
+        rig.release(split, config={"ProductionVariants": variants})
+    rig.up("before")
+    rig.world.alarms["answers"] = "OK"
+    rig.update("after", canary(50, wait_s=60, alarms=["answers"]))
+    rig.world.until(lambda: _pending_weight(rig) == 0.5)
+    assert {release_of(rig.ask()) for _ in range(80)} == {"r1", "r2", "r3"}
+    rig.world.alarms["answers"] = "ALARM"
+    back = rig.world.status("endpoint", "shop", "InService")
+    assert back["EndpointConfigName"] == "before"
+    assert {v["VariantName"]: v["CurrentWeight"] for v in back["ProductionVariants"]} == {
+        "live": 1.0,
+        "challenger": 3.0,
+    }
+    assert {release_of(rig.ask()) for _ in range(40)} == {"r1", "r2"}
+
+
 def test_finished_canary_leaves_only_the_new_release(rig: Rig) -> None:
     rig.up(rig.release("r1"))
     rig.release("r2")
