@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+import boundary as ceiling
 import execution
 import policies
 from bedplate.domain import names
@@ -41,7 +42,7 @@ class Identity(pulumi.ComponentResource):
             "boundary",
             name=f"{prefix}-boundary",
             description=f"The most that any role of {prefix} can do, whatever its own policies say.",
-            policy=self._document(policies.boundary(self._scope(args))),
+            policy=self._document(ceiling.statements(self._scope(args))),
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
