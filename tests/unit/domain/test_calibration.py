@@ -79,12 +79,11 @@ def test_the_corrected_error_of_a_calibrated_model_is_near_nothing_and_its_inter
 
 
 def test_the_interval_of_the_error_covers_the_true_one():
-    large_labels, large_scores = drawn(400_000, slope=0.5)
-    truth, covered = calibration(large_labels[:200_000], large_scores[:200_000]).plain_ece, 0
-    for seed in range(40):
+    truth, covered = calibration(*drawn(50_000, slope=0.5)).plain_ece, 0
+    for seed in range(25):
         found = calibration(*drawn(1500, slope=0.5, seed=100 + seed)).ece
         covered += found.low <= truth <= found.high
-    assert covered >= 34
+    assert covered >= 21
 
 
 def test_spiegelhalters_z_is_standard_normal_when_scores_are_right():

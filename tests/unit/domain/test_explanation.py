@@ -30,8 +30,9 @@ def test_values_come_to_those_of_shaps_exact_explainer():
 
     masker = shap.maskers.Independent(POOL[ROWS:], max_samples=BACKGROUND)
     expected = shap.explainers.Exact(curved, masker)(POOL[:8]).values
-    assert explained(curved, draws=3000)[:8] == pytest.approx(expected, abs=0.12)
-    assert np.abs(explained(curved, draws=3000)[:8] - expected).mean() < 0.025
+    found = explained(curved, draws=2000)[:8]
+    assert found == pytest.approx(expected, abs=0.15)
+    assert np.abs(found - expected).mean() < 0.03
 
 
 def test_a_linear_models_values_are_exact_up_to_the_background_drawn():
