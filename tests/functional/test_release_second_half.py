@@ -127,21 +127,6 @@ def test_a_canary_that_nobody_asks_is_undone_and_the_exit_code_says_no_data(firs
     assert (last["kind"], last["data"]["verdict"]) == ("rolled-back", "NO_DATA")
 
 
-def test_a_canary_that_nobody_waits_for_is_undone_by_the_reconciler(first_live: Stage) -> None:
-    first_live.spec(rollout={**ROLLOUT, "bake_answers": 50})
-    try:
-        assert first_live.run("deploy", "churn:2", "--bake", "8", "--no-wait").code == 0
-        assert first_live.run("rollout", "status", "churn", "--json").json[0]["open"]["strategy"] == "canary"
-        done: list[str] = []
-        while not done:
-            done = [d["action"] for d in first_live.run("reconcile", "--every", "3600", "--json").json]
-    finally:
-        first_live.spec(rollout={**ROLLOUT, "bake_answers": 0})
-    assert done == ["undo"]
-    settled(first_live)
-    assert answering(first_live) == "1"
-
-
 def test_a_good_canary_takes_all_traffic(first_live: Stage) -> None:
     with Customers(first_live):
         told = first_live.run("deploy", "churn:2", "--bake", "1", "--json")
