@@ -120,7 +120,7 @@ def register(model: str, path: Path, accept: str | None, again: bool, dry_run: b
         where(at.label)
     say = say_silently if as_json else say_progress
     found = work.plan(at, at.model(model), path, say, again=again)
-    if found.suspicions and not as_json:
+    if (accept or dry_run) and not as_json:
         for suspicion in found.suspicions:
             say("warning", {"text": str(suspicion)})
     if dry_run:

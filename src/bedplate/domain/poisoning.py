@@ -118,7 +118,7 @@ def _label_rates(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract
             continue
         told = f"{was:.1%} then, {rate:.1%} now" if binary else f"mean {was:.4g} then, {rate:.4g} now"
         rows = here & (labels == (1.0 if rate > was else 0.0)) if binary else here
-        message = f"{told}, adjusted p = {p:.1g}"
+        message = f"{told}, adjusted p {_small(p)}"
         first = tuple(int(row) for row in now.index[rows][:MAX_ROWS])
         yield Suspicion("label rate", where, message, int(rows.sum()), first, p)
 
@@ -203,7 +203,7 @@ def _bursts(now: pd.DataFrame, before: pd.DataFrame | None, contract: DataContra
             continue
         count = int(where.sum())
         message = f"{count:,} of {rows_in:,} rows {_when(now, where, contract)}are far outside what is usual"
-        yield Suspicion("outlier burst", name, f"{message}, adjusted p = {p:.1g}", count, _first(where), p)
+        yield Suspicion("outlier burst", name, f"{message}, adjusted p {_small(p)}", count, _first(where), p)
 
 
 def _outliers(values: pd.Series[Any], usual: pd.Series[Any]) -> NDArray[np.bool_]:
@@ -229,6 +229,14 @@ def _slices(frame: pd.DataFrame, contract: DataContract) -> NDArray[Any]:
         times = pd.to_datetime(frame[contract.time], utc=True, format="ISO8601").to_numpy()
         order = np.argsort(np.argsort(times, kind="stable"), kind="stable")
     return np.asarray(order * SLICES // len(frame))
+
+
+def _small(p: float) -> str:
+    """
+    >>> _small(0.00012), _small(0.0)
+    ('= 0.0001', '< 1e-300')
+    """
+    return f"= {p:.1g}" if p > 1e-300 else "< 1e-300"
 
 
 def _when(frame: pd.DataFrame, rows: NDArray[np.bool_], contract: DataContract) -> str:
