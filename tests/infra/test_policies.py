@@ -499,3 +499,11 @@ def test_subnets_that_exist_are_used_and_nothing_is_made(ran: Callable[..., Prog
     program = ran("guest", network={"enabled": True, **theirs})
     assert not program.has("ec2/vpc:Vpc")
     assert program.exports["network"] == theirs
+
+
+def test_policies_of_a_stack_with_a_network_fit_too(ran: Callable[..., Program]) -> None:
+    program = ran("inside", network={"enabled": True})
+    for policy in program.of("RolePolicy"):
+        assert len("".join(policy.inputs["policy"].split())) <= 10_240, policy.name
+    for policy in program.of("iam/policy:Policy"):
+        assert len("".join(policy.inputs["policy"].split())) <= 6_144, policy.name
