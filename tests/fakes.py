@@ -73,6 +73,11 @@ class FakeObjects:
                 etag = hashlib.md5(self.held[uri], usedforsecurity=False).hexdigest()
                 yield ports.ObjectInfo(uri, len(self.held[uri]), self.clock.now(), etag)
 
+    def empty(self, bucket: str) -> int:
+        for uri in [u for u in self.held if u.startswith(f"s3://{bucket}/")]:
+            del self.held[uri]
+        return 0
+
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
         self.put(uri, path.read_bytes())
         if progress:

@@ -80,6 +80,25 @@ class S3Objects:
                         entry["ETag"],
                     )
 
+    def empty(self, bucket: str) -> int:
+        """Delete every version of every object; how many could not be (under a lock, say). A bucket that is gone is
+        empty."""
+        from botocore.exceptions import ClientError
+
+        left = 0
+        with translated(f"Cannot empty {bucket}"):
+            try:
+                for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+                    held = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                    doomed = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in held]
+                    if doomed:
+                        done = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
+                        left += len(done.get("Errors", ()))
+            except ClientError as exc:
+                if not is_missing(exc):
+                    raise
+        return left
+
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
         """Large files in parts, in parallel; `progress` is told the bytes of each step."""
         bucket, key = split(uri)

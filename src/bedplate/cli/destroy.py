@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from bedplate.cli import options
 from bedplate.cli.up import dependents, engine, install, targets
-from bedplate.errors import UsageError
+from bedplate.errors import PlatformError, UsageError
+
+if TYPE_CHECKING:
+    from bedplate.domain.survivors import Survivor
+    from bedplate.wiring import Connection
 
 
 @click.command("destroy")
@@ -17,6 +22,8 @@ from bedplate.errors import UsageError
 @install
 @targets
 @dependents
+@click.option("--including-data", is_flag=True, help="Also what the stack's file protects: versions, ledger, capture.")
+@click.option("--name", help="The stack's name once more: with --yes, for a stack that is not on this machine.")
 @options.yes
 @options.dry_run
 @options.as_json
@@ -26,6 +33,8 @@ def command(
     install: bool,
     targets: tuple[str, ...],
     dependents: bool,
+    including_data: bool,
+    name: str | None,
     yes: bool,
     dry_run: bool,
     as_json: bool,
@@ -33,20 +42,25 @@ def command(
     """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
 
     Versions in the registry, releases and their alarms go too; jobs and logs stay, as AWS keeps them. Protected
-    resources are not deleted: they are named, and everything they need stays too.
+    resources are not deleted: they are named, and everything they need stays too. Where the stack's file protects its
+    data (storage.force_destroy is false) and there is any, it refuses without --including-data. Afterwards it lists
+    what still carries the stack's tags, and how each is removed.
 
     \b
     Examples:
       bedplate destroy --dry-run
       bedplate destroy --target monitor-schedule --target-dependents
       bedplate destroy --yes
+      bedplate destroy --stack dev --yes --name dev
+      bedplate destroy --stack staging --including-data
 
     Exit codes: 0 all gone, 1 something could not be deleted, 2 no such stack, 7 another run is at work.
     """
     from bedplate.cli import render, stack_view
     from bedplate.wiring import connect
-    from bedplate.workflows.belongings import belongings, remove_releases, remove_versions, require_expendable
-    from bedplate.workflows.stack import Update, tear_down
+    from bedplate.workflows.belongings import belongings, remove_releases, remove_versions
+    from bedplate.workflows.held_data import HeldData, held_data, remove_data, require_willing
+    from bedplate.workflows.stack import Update, tear_down, unprotect
 
     platform = connect(options.project_dir(), stack)
     if not as_json:
@@ -61,12 +75,17 @@ def command(
         return
 
     held = () if targets else belongings(platform)  # versions and releases go with the whole stack only
-    require_expendable(platform, held)
+    if targets and including_data:
+        raise UsageError("--including-data is for the whole stack, not for --target")
+    data = HeldData(0, {}) if targets else held_data(platform, held)
+    require_willing(platform, data, including_data=including_data)
 
     def agree(planned: Update) -> None:
         stack_view.show(planned, planned=True)
         for b in held:
             render.remark(f"{b.model}: {len(b.versions)} versions and {len(b.releases)} releases go with it")
+        if data.told:
+            render.remark(f"Lost for ever: {data.told}")
         _ask_for_the_name(stack, platform.label)
 
     if not yes and (as_json or not sys.stdin.isatty()):
@@ -74,18 +93,58 @@ def command(
             f"Everything in stack {stack!r} would be deleted, and there is no terminal to ask on.",
             next_step=f"bedplate destroy --stack {stack} --yes",
         )
-    with stack_view.watched(f"destroy {stack}") as watch:
-        update = tear_down(
-            target,
-            agree=None if yes else agree,
-            before=lambda: remove_versions(platform, held),
-            on_progress=watch,
+    if yes and platform.settings.target != "local" and name != stack:
+        raise UsageError(
+            f"{stack!r} is not on this machine: with --yes its name is asked for once more",
+            next_step=f"bedplate destroy --stack {stack} --yes --name {stack}",
         )
+
+    def take_data() -> None:
+        if including_data and not platform.settings.storage.force_destroy:
+            locked = remove_data(platform)
+            if locked and not as_json:
+                render.remark(f"{locked} objects are under a lock and stay until its time is over")
+
+    def before() -> None:
+        if including_data:
+            unprotect(target)
+        remove_versions(platform, held)
+        take_data()
+
+    with stack_view.watched(f"destroy {stack}") as watch:
+        try:
+            update = tear_down(target, agree=None if yes else agree, before=before, on_progress=watch)
+        except PlatformError:
+            if not including_data:
+                raise
+            take_data()  # access logs of the first attempt have come in since
+            update = tear_down(target, on_progress=watch)
     remove_releases(platform, held)
+    left, unknown = ([], None) if targets else _survivors(platform)
     if as_json:
-        stack_view.as_json(update, stack=stack, where=platform.label, verb="destroy")
+        told = stack_view.data(update, stack=stack, where=platform.label, verb="destroy")
+        render.emit_json({**told, "survivors": left, "survivors_unknown": unknown})
+        return
+    stack_view.show(update, planned=False)
+    if targets:
+        return
+    if left:
+        render.table("\nStill there, by its tags", ("resource", "how it goes"), [(each.arn, each.how) for each in left])
+    elif unknown:
+        render.remark(f"Whether anything is left is unknown: {unknown}")
     else:
-        stack_view.show(update, planned=False)
+        render.out().print("Nothing is left that carries the stack's tags")
+
+
+def _survivors(platform: Connection) -> tuple[list[Survivor], str | None]:
+    from bedplate.domain.survivors import survivor
+    from bedplate.errors import BedplateError
+
+    try:
+        found = platform.tagged.carrying({"Project": platform.project, "Stack": platform.stack})
+    except BedplateError as exc:
+        return [], exc.message.splitlines()[0]
+    return [survivor(each.arn) for each in found], None
 
 
 def _ask_for_the_name(stack: str, label: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bedplate.errors import NotFound, UsageError
+from bedplate.errors import NotFound
 from bedplate.ports import Package
 from bedplate.workflows.platform import Platform
 
@@ -35,17 +35,6 @@ def belongings(platform: Platform) -> tuple[Belongings, ...]:
         if versions or releases:
             found.append(Belongings(model, versions, releases))
     return tuple(found)
-
-
-def require_expendable(platform: Platform, held: Sequence[Belongings]) -> None:
-    """Raises UsageError where the stack's file protects its data and there are versions to lose."""
-    count = sum(len(b.versions) for b in held)
-    if count and not platform.settings.storage.force_destroy:
-        raise UsageError(
-            f"Stack {platform.stack!r} protects its data (storage.force_destroy is false), and its registry holds "
-            f"{count} versions",
-            next_step=f"set bedplate:storage force_destroy in stacks/Pulumi.{platform.stack}.yaml, and bedplate up",
-        )
 
 
 def remove_versions(platform: Platform, held: Sequence[Belongings]) -> None:

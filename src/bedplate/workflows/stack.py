@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -62,6 +63,13 @@ class Stack(Protocol):
     def refresh(self, *, on_progress: Watch | None = None) -> Update: ...
     def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
     def destroy(self, *, on_progress: Watch | None = None) -> Update: ...
+
+
+class Exportable(Protocol):
+    """`engine.stack.Stack`, as far as its state can be taken out and put back."""
+
+    def export(self) -> Mapping[str, Any]: ...
+    def import_(self, document: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,21 @@ def tear_down(
     if before is not None:
         before()
     return stack.destroy(on_progress=on_progress)
+
+
+def unprotect(stack: Exportable) -> int:
+    """Take the protection off everything in the state, as somebody asked to lose it; how many had one.
+
+    Raises NotFound for a stack that was never brought up, Locked.
+    """
+    document = json.loads(json.dumps(stack.export()))
+    held = (document.get("deployment") or {}).get("resources") or []
+    protected = [resource for resource in held if resource.get("protect")]
+    for resource in protected:
+        resource["protect"] = False
+    if protected:
+        stack.import_(document)
+    return len(protected)
 
 
 def find_drift(stack: Stack, *, on_progress: Watch | None = None) -> StackDrift:

@@ -9,7 +9,8 @@ import pytest
 
 from bedplate.errors import UsageError
 from bedplate.ports import Release
-from bedplate.workflows.belongings import belongings, remove_releases, remove_versions, require_expendable
+from bedplate.workflows.belongings import belongings, remove_releases, remove_versions
+from bedplate.workflows.held_data import held_data, remove_data, require_willing
 from builders import a_package, a_platform
 from fakes import EPOCH, FakePlatform
 
@@ -34,13 +35,23 @@ def test_versions_releases_and_guard_alarms_go(platform: FakePlatform) -> None:
     assert platform.metrics.guards == {}
 
 
-def test_a_stack_that_protects_its_data_keeps_its_versions(platform: FakePlatform) -> None:
+def protecting(platform: FakePlatform) -> FakePlatform:
     protected = platform.settings.storage.model_copy(update={"force_destroy": False})
     platform.settings = platform.settings.model_copy(update={"storage": protected})
-    with pytest.raises(UsageError, match="holds 2 versions") as told:
-        require_expendable(platform, belongings(platform))
-    assert "force_destroy" in (told.value.next_step or "")
+    return platform
+
+
+def test_a_stack_that_protects_its_data_is_destroyed_only_with_the_flag(platform: FakePlatform) -> None:
+    protecting(platform).objects.held["s3://bedplate-local-ledger-123456789012/ledger/1.json"] = b"{}"
+    data = held_data(platform, belongings(platform))
+    with pytest.raises(UsageError, match=r"holds 2 versions, 1 records of the ledger") as told:
+        require_willing(platform, data, including_data=False)
+    assert "--including-data" in (told.value.next_step or "")
+    require_willing(platform, data, including_data=True)
+    assert remove_data(platform) == 0
+    assert platform.objects.held == {}
 
 
 def test_nothing_held_is_nothing_to_protect(platform: FakePlatform) -> None:
-    require_expendable(platform, [replace(b, versions=()) for b in belongings(platform)])
+    nothing = [replace(b, versions=()) for b in belongings(protecting(platform))]
+    require_willing(platform, held_data(platform, nothing), including_data=False)

@@ -13,7 +13,7 @@ from bedplate.cli.stack_view import summary
 from bedplate.domain.policy import POLICIES
 from bedplate.errors import GateFailed
 from bedplate.workflows.judged import Judged
-from bedplate.workflows.stack import Watch, bring_up, judge_update, require_lawful, review, tear_down
+from bedplate.workflows.stack import Watch, bring_up, judge_update, require_lawful, review, tear_down, unprotect
 
 
 @dataclass(frozen=True)
@@ -128,3 +128,19 @@ def test_a_program_that_was_judged_is_known_again_until_anything_of_it_changes(t
     assert not Judged(tmp_path, "prod", tmp_path / "state").already()
     program.write_text("a = 2")
     assert not Judged(tmp_path, "dev", tmp_path / "state").already()
+
+
+def test_unprotecting_takes_the_protection_off_and_leaves_the_rest_of_the_state() -> None:
+    @dataclass
+    class Held:
+        document: Any
+
+        def export(self) -> Any:
+            return self.document
+
+        def import_(self, document: Any) -> None:
+            self.document = document
+
+    held = Held({"version": 3, "deployment": {"resources": [{"urn": "a", "protect": True}, {"urn": "b"}]}})
+    assert unprotect(held) == 1
+    assert held.document == {"version": 3, "deployment": {"resources": [{"urn": "a", "protect": False}, {"urn": "b"}]}}

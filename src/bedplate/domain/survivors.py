@@ -1,0 +1,49 @@
+"""What is still there after a destroy, found by its tags, and how each is removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# By service and kind of an ARN: the command that removes it, or what becomes of it by itself.
+_HOW = {
+    "s3": "aws s3 rb --force s3://{name}, after its object versions (objects under a lock: when their time is over)",
+    "kms:key": "nothing to do when it waits for its deletion, else: aws kms schedule-key-deletion --key-id {name}",
+    "sagemaker:training-job": "stays as a record and costs nothing; SageMaker deletes no training job",
+    "sagemaker:processing-job": "stays as a record and costs nothing; SageMaker deletes no processing job",
+    "sagemaker:endpoint": "aws sagemaker delete-endpoint --endpoint-name {name}",
+    "sagemaker:endpoint-config": "aws sagemaker delete-endpoint-config --endpoint-config-name {name}",
+    "sagemaker:model": "aws sagemaker delete-model --model-name {name}",
+    "sagemaker:model-package": "aws sagemaker delete-model-package --model-package-name {arn}",
+    "sagemaker:model-package-group": "aws sagemaker delete-model-package-group --model-package-group-name {name}",
+    "sagemaker:monitoring-schedule": "aws sagemaker delete-monitoring-schedule --monitoring-schedule-name {name}",
+    "cloudwatch:alarm": "aws cloudwatch delete-alarms --alarm-names {name}",
+    "logs:log-group": "aws logs delete-log-group --log-group-name {name}",
+    "sns": "aws sns delete-topic --topic-arn {arn}",
+    "sqs": "aws sqs delete-queue --queue-url <the URL that aws sqs get-queue-url --queue-name {name} tells>",
+    "ecr:repository": "aws ecr delete-repository --force --repository-name {name}",
+    "ssm:parameter": "aws ssm delete-parameter --name /{name}",
+    "events:rule": "aws events delete-rule --name {name}, after its targets",
+    "cloudtrail:trail": "aws cloudtrail delete-trail --name {name}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    arn: str
+    how: str
+
+
+def survivor(arn: str) -> Survivor:
+    """How what carries this ARN is removed.
+
+    >>> survivor("arn:aws:cloudwatch:us-east-1:123456789012:alarm:p-dev-errors").how
+    'aws cloudwatch delete-alarms --alarm-names p-dev-errors'
+    >>> survivor("arn:aws:sns:us-east-1:123456789012:p-dev-alerts").how
+    'aws sns delete-topic --topic-arn arn:aws:sns:us-east-1:123456789012:p-dev-alerts'
+    """
+    service, rest = arn.split(":", 5)[2], arn.split(":", 5)[5]
+    kind, separator, name = rest.replace(":", "/", 1).partition("/")
+    if f"{service}:{kind}" in _HOW and separator:
+        return Survivor(arn, _HOW[f"{service}:{kind}"].format(name=name, arn=arn))
+    told = _HOW.get(service, "by the console of {service}, or its delete call")
+    return Survivor(arn, told.format(name=rest, arn=arn, service=service))
