@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from bedplate.engine.events import Events
+from bedplate.engine.patience import limited
 from bedplate.engine.planner import Planner
 from bedplate.engine.protocol import UNKNOWN, PartlyDone, Properties, Provider, Refused
 from bedplate.engine.providers import Providers
@@ -123,7 +124,7 @@ class Executor:
         provider, inputs = self._provider(new), reveal(new.inputs)
         operation = Operation(new, "creating", "" if self.preview else self._new_id())
         try:
-            with self._announced(operation):
+            with self._announced(operation), limited(new.custom_timeouts.get("create")):
                 result = provider.create(new.urn, new.type, inputs, self.preview, operation.intent)
         except PartlyDone as exc:
             new.id, new.init_errors = exc.id, [str(exc)]
@@ -157,7 +158,7 @@ class Executor:
             olds, outputs = reveal(old.inputs), reveal(old.outputs)
             operation = Operation(new, "updating")
             try:
-                with self._announced(operation):
+                with self._announced(operation), limited(new.custom_timeouts.get("update")):
                     result = provider.update(new.urn, new.id, new.type, olds, outputs, news, self.preview)
             except PartlyDone as exc:
                 new.outputs, new.init_errors = _outputs(exc.outputs, new), [str(exc)]
@@ -181,7 +182,7 @@ class Executor:
         if old.custom and not old.is_provider and not kept and not self.preview:
             provider = self._provider(old)
             operation = Operation(old, "deleting")
-            with self._announced(operation):
+            with self._announced(operation), limited(old.custom_timeouts.get("delete")):
                 provider.delete(old.urn, old.id, old.type, reveal(old.inputs), reveal(old.outputs))
         if step.recreate:
             with self._lock:

@@ -15,6 +15,7 @@ from typing import Any
 
 from bedplate.engine.events import Events
 from bedplate.engine.executor import Executor, Failed
+from bedplate.engine.patience import duration_s
 from bedplate.engine.planner import Planner, Rejected
 from bedplate.engine.protocol import UNKNOWN, Properties, Secret
 from bedplate.engine.providers import Providers, default_name, package_of, reference
@@ -317,7 +318,7 @@ class EngineLog:
 def goal_of(request: Any) -> Goal:
     """A registration off the wire."""
     timeouts = {
-        key: getattr(request.customTimeouts, key)
+        key: duration_s(getattr(request.customTimeouts, key))
         for key in ("create", "update", "delete")
         if getattr(request.customTimeouts, key)
     }

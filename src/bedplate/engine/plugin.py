@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from bedplate.engine.embedded import require_loopback
+from bedplate.engine.patience import limited
 from bedplate.engine.protocol import Changes, CheckResult, DiffResult, PartlyDone, Properties, Provider, Refused
 from bedplate.engine.providers import Factory
 from bedplate.engine.state import type_of
@@ -129,7 +130,8 @@ class Plugin:
         with _told(context):
             inputs = reveal(from_struct(request.properties))
             intent = "" if request.preview else intent_of(request.urn, self._replaced(request.urn))
-            made = self._provider.create(request.urn, _type(request), inputs, request.preview, intent)
+            with limited(request.timeout):
+                made = self._provider.create(request.urn, _type(request), inputs, request.preview, intent)
             return provider_pb2.CreateResponse(id=made.id, properties=to_struct(made.outputs))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -147,7 +149,7 @@ class Plugin:
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import provider_pb2
 
-        with _told(context):
+        with _told(context), limited(request.timeout):
             outputs = self._provider.update(
                 request.urn,
                 request.id,
@@ -162,7 +164,8 @@ class Plugin:
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         with _told(context):
             inputs, outputs = reveal(from_struct(request.old_inputs)), reveal(from_struct(request.properties))
-            self._provider.delete(request.urn, request.id, _type(request), inputs, outputs)
+            with limited(request.timeout):
+                self._provider.delete(request.urn, request.id, _type(request), inputs, outputs)
             return _empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802

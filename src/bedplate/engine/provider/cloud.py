@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from bedplate.engine.patience import limit_s
 from bedplate.engine.protocol import Refused
 from bedplate.errors import PlatformError, UsageError
 
@@ -125,9 +126,11 @@ class Cloud:
             raise
 
     def wait(self, what: str, done: Callable[[], bool]) -> None:
-        """Poll until `done`. Raises Refused after five minutes; what `done` raises comes through."""
-        deadline = self._clock() + PATIENCE_S
+        """Poll until `done`. Raises Refused after five minutes, or what customTimeouts says; what `done` raises comes
+        through."""
+        patience_s = limit_s(PATIENCE_S)
+        deadline = self._clock() + patience_s
         while not done():
             if self._clock() > deadline:
-                raise Refused(f"{what} took longer than {PATIENCE_S:.0f} s")
+                raise Refused(f"{what} took longer than {patience_s:.0f} s")
             self._sleep(POLL_S)
