@@ -12,7 +12,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,12 +82,9 @@ def main() -> None:
     asked = _arguments()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {asked.rounds} rounds")
     for models in asked.models:
-        tables: dict[str, dict[str, list[Taken]]] = {}
-        for engine in _engines(asked.engines):
-            with tempfile.TemporaryDirectory() as folder:
-                project = Project.write(Path(folder), models)
-                tables[engine] = _measured(engine, project, asked.rounds)
-        _show(models, tables)
+        with ExitStack() as stack:
+            runs = {engine: stack.enter_context(_engine(engine, models)) for engine in _engines(asked.engines)}
+            _show(models, _measured(runs, asked.rounds))
 
 
 def _arguments() -> argparse.Namespace:
@@ -104,22 +102,31 @@ def _engines(asked: list[str]) -> list[str]:
     return asked
 
 
-def _measured(engine: str, project: Project, rounds: int) -> dict[str, list[Taken]]:
-    url = str(lifecycle.start(project.folder, port=0).url)
-    try:
-        run = _embedded(project) if engine == "embedded" else _pulumi(project, url)
-        taken: dict[str, list[Taken]] = {verb: [] for verb in VERBS}
-        for _ in range(rounds):
-            project.configure(latency_ms=250)
-            taken["preview"].append(run("preview"))
-            taken["create"].append(run("up"))
-            taken["no-op"].append(run("up"))
-            project.configure(latency_ms=300)
-            taken["update"].append(run("up"))
-            taken["destroy"].append(run("destroy"))
-        return taken
-    finally:
-        lifecycle.stop(project.folder)
+@contextmanager
+def _engine(engine: str, models: int) -> Iterator[tuple[Project, Callable[[str], Taken]]]:
+    """A project and a platform of its own, and what runs a verb there."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project.write(Path(folder), models)
+        url = str(lifecycle.start(project.folder, port=0).url)
+        try:
+            yield project, _embedded(project) if engine == "embedded" else _pulumi(project, url)
+        finally:
+            lifecycle.stop(project.folder)
+
+
+def _measured(
+    runs: Mapping[str, tuple[Project, Callable[[str], Taken]]], rounds: int
+) -> dict[str, dict[str, list[Taken]]]:
+    """By engine and verb. The engines take turns verb by verb, so that a machine's other work weighs on both."""
+    taken: dict[str, dict[str, list[Taken]]] = {engine: {verb: [] for verb in VERBS} for engine in runs}
+    for _ in range(rounds):
+        for verb in VERBS:
+            for engine, (project, run) in runs.items():
+                project.configure(latency_ms=300 if verb in ("update", "destroy") else 250)
+                took = run(verb if verb in ("preview", "destroy") else "up")
+                taken[engine][verb].append(took)
+                print(f"{verb} by {engine}: {took.seconds:.2f} s", file=sys.stderr, flush=True)
+    return taken
 
 
 def _embedded(project: Project) -> Callable[[str], Taken]:

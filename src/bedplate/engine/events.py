@@ -64,7 +64,8 @@ class Events:
         """A step was taken."""
         with self._lock:
             op = step.found or step.op
-            if op not in UNCOUNTED and not step.resource.is_default_provider:
+            first_look = op == Op.READ and step.old is None  # Pulumi counts a read from the second on
+            if op not in UNCOUNTED and not first_look and not step.resource.is_default_provider:
                 self.counts[op.value] += 1
             if self._send:
                 self._emit("resOutputsEvent", {"metadata": _metadata(step), "planning": self.planning})

@@ -146,8 +146,8 @@ def mark_secrets(value: Any, like: Any) -> Any:
         return Secret(value)
     if isinstance(value, dict) and isinstance(like, dict):
         return {key: mark_secrets(item, like[key]) if key in like else item for key, item in value.items()}
-    if isinstance(value, list) and isinstance(like, list):
-        return [mark_secrets(item, like[i]) if i < len(like) else item for i, item in enumerate(value)]
+    if isinstance(value, list) and isinstance(like, list) and has_secret(like):
+        return Secret(reveal(value))  # as Pulumi: which element became which cannot be told, so all of it is secret
     return value
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bedplate.engine.launcher import write_launcher
 from golden.oracle import plugin
-from golden.oracle.runs import HERE, Played, brief
+from golden.oracle.runs import HERE, Played, brief, without_ciphertext
 from golden.oracle.world import World
 
 _LEFT_OUT = {"created", "modified", "sourcePosition", "stackTrace"}
@@ -52,7 +52,7 @@ class RealEngine:
 
     def checkpoint(self) -> list[dict[str, Any]]:
         """The resources as the recordings have them: without times and places, and without what is empty."""
-        return [_as_recorded(resource) for resource in self._deployment().get("resources") or ()]
+        return [without_ciphertext(_as_recorded(resource)) for resource in self._deployment().get("resources") or ()]
 
     def play(self, step: dict[str, Any]) -> Played:
         world = self.world
