@@ -44,7 +44,7 @@ class Project:
         if changed:
             override = "      rollout: {bake_s: 6, min_answers: 200}\n"
             changes = {
-                "monthly_usd: 1\n": "monthly_usd: 2\n",
+                "monthly_usd: 20\n": "monthly_usd: 21\n",
                 "finance@": "treasury@",
                 override: override + "      serving: {instance_type: ml.m5.xlarge}\n",
             }

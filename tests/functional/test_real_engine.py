@@ -97,7 +97,7 @@ class Project:
         override = "      rollout: {bake_s: 6}\n"
         self.write(
             {
-                "monthly_usd: 1\n": "monthly_usd: 2\n",
+                "monthly_usd: 20\n": "monthly_usd: 21\n",
                 "finance@": "treasury@",
                 override: override + "      serving: {instance_type: ml.m5.xlarge}\n",
             }
