@@ -81,6 +81,7 @@ class Project:
 def main() -> None:
     asked = _arguments()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {asked.rounds} rounds")
+    print("terraform: skipped, the exported stack (`bedplate export terraform`) is not applied by this benchmark")
     for models in asked.models:
         with ExitStack() as stack:
             runs = {engine: stack.enter_context(_engine(engine, models)) for engine in _engines(asked.engines)}
