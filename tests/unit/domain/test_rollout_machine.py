@@ -146,6 +146,18 @@ def test_history_holds_every_way_in_which_traffic_moved_and_no_promotion_twice()
     ]
 
 
+def test_a_rollback_ends_the_deployment_that_it_cut_short() -> None:
+    told = [
+        record(1, "", kind="deploying", act="deploy", release=V2, strategy="canary", bake_s=60),
+        record(2, "", kind="deploying", act="rollback", release=V1),
+        record(3, "", kind="rollback", live=V1, release=V1, reason="stop"),
+    ]
+    assert [(m.strategy, m.phase, m.open) for m in movements(told, "churn")] == [
+        ("canary", "rolled-back", False),
+        ("rollback", "back", False),
+    ]
+
+
 # --- one tick -------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bedplate.domain.ledger import Record
+from bedplate.domain.ledger import LIVE_KINDS, Record
 from bedplate.domain.rollout.machine import RolloutState, rollouts_in
 
 
@@ -41,17 +41,12 @@ class Movement:
 def movements(records: Sequence[Record], model: str) -> tuple[Movement, ...]:
     """Oldest first. A promotion out of a rollout is part of it, and not told twice."""
     found = [_told(state) for state in rollouts_in(records, model)]
-    open_one: Movement | None = None
     for r in (r for r in records if r.model == model):
         if r.kind == "deploying":
             if not str(r.data.get("reason") or "").startswith("rollout "):
-                open_one = _begun(r)
-                found.append(open_one)
-        elif open_one is None:
-            continue
-        elif r.kind in ("deployed", "rolled-back", "rollback") or "refused" in r.data:
-            found[found.index(open_one)] = _ended(open_one, r)
-            open_one = None
+                found.append(_begun(r))
+        elif r.kind in LIVE_KINDS or "refused" in r.data:
+            found = [_after(m, r) if m.open and m.state is None else m for m in found]
     return tuple(sorted(found, key=lambda m: m.begun_at))
 
 
@@ -90,6 +85,17 @@ def _begun(r: Record) -> Movement:
         bake_s=int(r.data.get("bake_s") or 0),
         needed_answers=int(r.data.get("needed_answers") or 0),
     )
+
+
+def _after(movement: Movement, r: Record) -> Movement:
+    """A record ends the movement that it names, and every other one that it put an end to."""
+    if "refused" in r.data:
+        return _ended(movement, r) if movement.id == f"#{r.data['refused']}" else movement
+    if movement.release == str(r.data.get("release") or r.data.get("live")):
+        return _ended(movement, r)
+    if r.kind == "rolled-back":
+        return movement
+    return replace(movement, phase="rolled-back", ended_at=r.at, reason=r.data.get("reason") or movement.reason)
 
 
 def _ended(movement: Movement, r: Record) -> Movement:
