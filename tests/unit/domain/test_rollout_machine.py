@@ -134,7 +134,9 @@ def test_history_holds_every_way_in_which_traffic_moved_and_no_promotion_twice()
         record(6, "", kind="deploying", act="deploy", release=V2, reason="rollout r1: PASS"),
         record(7, "", kind="deployed", live=V2, release=V2),
         record(8, "", kind="deploying", act="deploy", release=f"{E}-v3-0a1b2c3d", strategy="linear", bake_s=9),
-        record(9, "", kind="rolled-back", live=V2, verdict="NO_DATA", reason="nobody asked"),
+        record(
+            9, "", kind="rolled-back", live=V2, release=f"{E}-v3-0a1b2c3d", verdict="NO_DATA", reason="nobody asked"
+        ),
         record(10, "", kind="deploying", act="rollback", release=V1),
     ]
     shown = [(m.strategy, m.phase, m.verdict, m.open) for m in movements(told, "churn")]
