@@ -94,7 +94,7 @@ class Project:
 
     def change(self) -> None:
         """A larger budget, another address, another instance type: updates, a create, a delete and a replacement."""
-        override = "      rollout: {bake_s: 6}\n"
+        override = "      rollout: {bake_s: 6, min_answers: 200}\n"
         self.write(
             {
                 "monthly_usd: 20\n": "monthly_usd: 21\n",
