@@ -7,6 +7,7 @@ from typing import Any
 
 from bedplate import ports
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
+from bedplate.workflows.ledger import Ledger
 from fakes import EPOCH, FakePlatform
 
 ACCOUNT = "123456789012"
@@ -108,3 +109,11 @@ def a_package(version: int = 1, *, model: str = "churn", **changes: Any) -> port
         "created_at": EPOCH,
     }
     return ports.Package(**{**values, **changes})
+
+
+def approved(platform: FakePlatform, *versions: int, model: str = "churn") -> None:
+    """Put on record that these versions were approved, as `bedplate approve` does."""
+    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+    for version in versions:
+        data = {"final": True, "people": ["ada@example.com"]}
+        ledger.record("approved", "ada approved it", actor="ada@example.com", model=model, version=version, data=data)

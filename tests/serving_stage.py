@@ -9,8 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bedplate.aws.clock import SystemClock
+from bedplate.aws.objects import S3Objects
 from bedplate.domain.names import VARIANT, bucket
 from bedplate.settings import ModelSpec
+from bedplate.workflows.ledger import Ledger
 from local_stage import ACCOUNT, INFERENCE, PROJECT, SPEC, STACK, Stage
 
 ROLLOUT = {"strategy": "canary", "canary_pct": 50, "bake_s": 3, "min_answers": 50, "max_prediction_shift": 0.25}
@@ -101,7 +104,12 @@ def approved(
             "evaluation_uri": f"s3://{artifacts}/{evaluation}/evaluation.json",
         },
     )["ModelPackageArn"]
-    return int(arn.rpartition("/")[2])
+    version = int(arn.rpartition("/")[2])
+    if approval == "Approved":
+        ledger = Ledger(S3Objects(stage.session), bucket(PROJECT, STACK, "ledger", ACCOUNT), SystemClock())
+        data = {"final": True, "people": ["ada"]}
+        ledger.record("approved", "ada approved it", actor="ada", model="churn", version=version, data=data)
+    return version
 
 
 def _predictions(holdout: Path, split: float, sign: int) -> bytes:

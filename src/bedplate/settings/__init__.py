@@ -1,5 +1,6 @@
 """The files that people write and the outputs that the platform exports, as types; nothing here touches the cloud."""
 
+from bedplate.settings.approval import Approval
 from bedplate.settings.automation import Automation, Tracking
 from bedplate.settings.data import PURPOSES, Column, DataContract, Datasheet, Purpose
 from bedplate.settings.files import (
@@ -43,6 +44,7 @@ from bedplate.settings.watching import Monitor, Retraining
 __all__ = [
     "PURPOSES",
     "Alerts",
+    "Approval",
     "Asynchronous",
     "Audit",
     "Automation",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from bedplate.settings.approval import Approval
 from bedplate.settings.data import DataContract
 from bedplate.settings.gates import Gates
 from bedplate.settings.money import Budget
@@ -31,12 +32,19 @@ class ModelSpec(Edge):
     data: DataContract
     training: Training = Training()
     gates: Gates = Gates()
+    approval: Approval = Approval()
     serving: Serving = Serving()
     rollout: Rollout = Rollout()
     monitors: Monitor = Monitor()
     retraining: Retraining = Retraining()
     budget: Budget
     retire_on: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+    @property
+    def people_needed(self) -> int:
+        """How many different people must approve a version."""
+        least = 2 if self.risk == "high" else 1
+        return max(self.approval.people or least, least)
 
     @field_validator("retire_on", mode="before")
     @classmethod
@@ -56,6 +64,15 @@ class ModelSpec(Edge):
             if column in self.data.forbidden_for("monitoring"):
                 said = f"monitors.features names {column!r}, whose purposes do not allow monitoring"
                 clashes.append((said, key, f"data.columns.{column}.purposes"))
+        if self.risk == "high" and self.approval.people == 1:
+            said = "approval.people is 1, and a model of high risk needs at least 2 people"
+            clashes.append((said, "approval.people", "risk"))
+        if self.approval.approvers and len({p.casefold() for p in self.approval.approvers}) < self.people_needed:
+            said = (
+                f"approval.approvers names {len(self.approval.approvers)}, and {self.people_needed} different people "
+                "must approve"
+            )
+            clashes.append((said, "approval.approvers", "approval.people"))
         if self.serving.mode == "serverless":
             if self.rollout.strategy != "all-at-once":
                 said = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bedplate import ports
 from bedplate.domain import tags
 from bedplate.domain.guard import Edges, decode, edges_of, encode, period_s
+from bedplate.domain.ledger import Record
 from bedplate.domain.names import VARIANT, ModelNames
 from bedplate.domain.release import (
     ANSWER_EDGES,
@@ -23,6 +25,7 @@ from bedplate.domain.rollout import Observed, Plan, Shift, Target, Way, plan_dep
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.errors import ApprovalNeeded, Conflict, Locked, NotFound, RolledBack, UsageError
 from bedplate.settings import ModelSpec
+from bedplate.workflows.approvals import must_be_on_record
 from bedplate.workflows.captured import capture_uri
 from bedplate.workflows.execute import Means, Outcome, execute
 from bedplate.workflows.follow import LOOK_BACK_S, answers_since
@@ -67,9 +70,9 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
     if request.force and not request.reason:
         raise UsageError("--force needs a reason", next_step=f"bedplate deploy {request.model} --force --reason '...'")
     spec, names = platform.model(request.model), platform.names(request.model)
-    package = approved_package(platform, request.model, request.version)
     ledger = Ledger.of(platform)
     records = ledger.records()
+    package = approved_package(platform, request.model, request.version, records)
     seen = observe(platform, request.model, records, names.rollback_alarms)
     under_way = open_rollout(records, request.model)
     if under_way and under_way.id != request.within:
@@ -136,8 +139,17 @@ def deploy(prepared: Prepared, say: ports.Say) -> Outcome:
     return outcome
 
 
-def approved_package(platform: Platform, model: str, version: int | None) -> ports.Package:
-    """The package of a version, or the newest approved one. Raises NotFound, ApprovalNeeded."""
+def approved_package(platform: Platform, model: str, version: int | None, records: Sequence[Record]) -> ports.Package:
+    """The package of a version, or the newest approved one, as registry and ledger (`records`) agree that it is.
+
+    Raises NotFound, ApprovalNeeded.
+    """
+    package = _called_approved(platform, model, version)
+    must_be_on_record(records, model, package)
+    return package
+
+
+def _called_approved(platform: Platform, model: str, version: int | None) -> ports.Package:
     group = platform.names(model).package_group
     if version is None:
         versions = platform.registry.versions(group)

@@ -100,7 +100,7 @@ def propose(platform: Platform, request: DeployRequest, strategy: Strategy) -> B
     """
     spec = platform.model(request.model)
     records = _ledger(platform).records()
-    package = approved_package(platform, request.model, request.version)
+    package = approved_package(platform, request.model, request.version, records)
     last = records[-1].seq if records else 0
     under_way = open_rollout(records, request.model)
     if under_way:
@@ -301,8 +301,9 @@ def _install(platform: Platform, spec: ModelSpec, state: RolloutState) -> None:
 
 def _challenger(platform: Platform, spec: ModelSpec, state: RolloutState) -> ReleaseDraft:
     terms = state.terms
-    package = approved_package(platform, state.model, terms.version)
-    seen = observe(platform, state.model, _ledger(platform).records())
+    records = _ledger(platform).records()
+    package = approved_package(platform, state.model, terms.version, records)
+    seen = observe(platform, state.model, records)
     edges, _ = champion_edges(platform, spec, platform.names(state.model), seen)
     draft = release_draft(platform, spec, package, terms.champion, edges)
     if draft.name != terms.challenger:

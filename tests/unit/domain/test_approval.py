@@ -3,25 +3,23 @@ from __future__ import annotations
 import pytest
 
 from bedplate.domain.approval import Decision, Evidence, decide
+from bedplate.settings import Approval
 
 CLEAN = Evidence("PASS", "s3://e", "false")
 
 
 def judge(evidence: Evidence = CLEAN, **changes: object) -> Decision:
-    given = {"risk": "low", "person": "ada", "approved_before": [], "forced": False, **changes}
+    given = {"people_needed": 1, "person": "ada", "approved_before": [], "forced": False, **changes}
     return decide(evidence, **given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("risk", ["low", "medium"])
-def test_one_person_is_enough_below_high_risk(risk: str) -> None:
-    assert judge(risk=risk).outcome == "approved"
-
-
-def test_high_risk_needs_two_different_people() -> None:
-    assert judge(risk="high").outcome == "one-more"
-    assert judge(risk="high", approved_before=["ada"]).outcome == "one-more"
-    assert judge(risk="high", approved_before=["grace"]).people == ("grace", "ada")
-    assert judge(risk="high", approved_before=["grace"]).outcome == "approved"
+def test_two_people_are_two_different_people() -> None:
+    assert judge(people_needed=2).outcome == "one-more"
+    assert judge(people_needed=2, approved_before=["ada"]).outcome == "one-more"
+    assert judge(people_needed=2, approved_before=["Ada "]).outcome == "one-more"
+    assert judge(people_needed=2, approved_before=["grace"]).people == ("grace", "ada")
+    assert judge(people_needed=2, approved_before=["grace"]).outcome == "approved"
+    assert judge(people_needed=3, approved_before=["grace"]).outcome == "one-more"
 
 
 @pytest.mark.parametrize("verdict", [None, "FAIL", "NO_DATA"])
@@ -37,7 +35,30 @@ def test_dirty_code_is_refused_even_with_a_pass() -> None:
     dirty = Evidence("PASS", "s3://e", "true")
     assert judge(dirty).outcome == "refused"
     assert judge(dirty, commit_needed=False).outcome == "refused"
-    assert judge(dirty, forced=True).outcome == "approved"
+    assert judge(dirty, forced=True, commit_needed=False).outcome == "approved"
+
+
+def test_where_a_commit_is_needed_force_does_not_replace_it() -> None:
+    for state in ("true", "unknown"):
+        decision = judge(Evidence("FAIL", "s3://e", state), forced=True)
+        assert (decision.outcome, decision.forcible) == ("refused", False)
+
+
+def test_only_named_approvers_count() -> None:
+    rules = Approval(approvers=("Grace",))
+    assert judge(rules=rules).barred
+    assert judge(rules=rules, person="grace").outcome == "approved"
+    assert judge(rules=rules, person="grace", people_needed=2, approved_before=["ada"]).outcome == "one-more"
+    assert judge(rules=rules, forced=True).outcome == "refused"
+
+
+def test_the_trainer_is_kept_out_only_where_the_contract_says_so() -> None:
+    by_ada = Evidence("PASS", "s3://e", "false", "Ada")
+    rules = Approval(not_trainer=True)
+    assert judge(by_ada).outcome == "approved"
+    assert judge(by_ada, rules=rules, forced=True).outcome == "refused"
+    assert judge(by_ada, rules=rules, person="grace").outcome == "approved"
+    assert judge(CLEAN, rules=rules, person="grace").outcome == "refused"  # nobody knows who trained it
 
 
 def test_code_that_no_git_knows_is_refused_where_a_commit_is_needed() -> None:
@@ -47,7 +68,7 @@ def test_code_that_no_git_knows_is_refused_where_a_commit_is_needed() -> None:
 
 
 def test_force_does_not_replace_the_second_person() -> None:
-    assert judge(Evidence("FAIL", None, "false"), risk="high", forced=True).outcome == "one-more"
+    assert judge(Evidence("FAIL", None, "false"), people_needed=2, forced=True).outcome == "one-more"
 
 
 def test_force_waives_nothing_when_nothing_is_missing() -> None:

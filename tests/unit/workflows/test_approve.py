@@ -1,24 +1,32 @@
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bedplate.errors import ApprovalNeeded, NotFound, UsageError
+from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
+from bedplate.ports import Package
 from bedplate.workflows.approve import Approved, ApproveRequest, approve
 from bedplate.workflows.ledger import Ledger
 from builders import a_package, a_platform, a_spec, settings
 from fakes import FakePlatform
 
+GROUP = "bedplate-local-churn"
 PASSED = {"verdict": "PASS", "evaluation_uri": "s3://artifacts/evaluations/1.json"}
 
 
-def stage(tmp_path: Path, *, risk: str = "low", target: str = "local", **metadata: str) -> FakePlatform:
+def stage(
+    tmp_path: Path, *, risk: str = "low", target: str = "local", rules: dict[str, Any] | None = None, **metadata: str
+) -> FakePlatform:
     changes = {"settings": settings(target=target)}
-    at = a_platform(tmp_path, a_spec(risk=risk), **changes)
-    at.registry.held["bedplate-local-churn"] = [a_package(1, metadata={**PASSED, **metadata})]
+    at = a_platform(tmp_path, a_spec(risk=risk, approval=rules or {}), **changes)
+    at.registry.held[GROUP] = [a_package(1, metadata={**PASSED, **metadata})]
     return at
 
 
@@ -26,19 +34,32 @@ def yes(at: FakePlatform, person: str | None = None, **changes: Any) -> Approved
     return approve(at, replace(ApproveRequest("churn"), person=person, **changes))
 
 
+def meanwhile(at: FakePlatform, guard: Callable[[], AbstractContextManager[Any]], act: Callable[[], Any]) -> None:
+    """Somebody else acts just before the next record is written."""
+    put = at.objects.put_if_absent
+
+    def late(uri: str, body: bytes) -> bool:
+        at.objects.put_if_absent = put  # type: ignore[method-assign]
+        with guard():
+            act()
+        return put(uri, body)
+
+    at.objects.put_if_absent = late  # type: ignore[method-assign]
+
+
 def kinds(at: FakePlatform) -> list[str]:
     return [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()]
 
 
 def status(at: FakePlatform) -> str:
-    return at.registry.get("bedplate-local-churn", 1).approval
+    return at.registry.get(GROUP, 1).approval
 
 
 def test_a_version_that_passed_is_approved_in_registry_and_ledger(tmp_path: Path) -> None:
     at = stage(tmp_path)
     done = yes(at)
     assert (done.outcome, status(at), kinds(at)) == ("approved", "Approved", ["approved"])
-    assert at.registry.get("bedplate-local-churn", 1).metadata["approved_by"] == "ada@example.com"
+    assert at.registry.get(GROUP, 1).metadata["approved_by"] == "ada@example.com"
 
 
 def test_approving_again_changes_nothing(tmp_path: Path) -> None:
@@ -48,12 +69,83 @@ def test_approving_again_changes_nothing(tmp_path: Path) -> None:
     assert kinds(at) == ["approved"]
 
 
-def test_a_run_killed_before_the_ledger_is_completed(tmp_path: Path) -> None:
+def test_a_run_killed_before_the_registry_is_completed(tmp_path: Path) -> None:
     at = stage(tmp_path)
+    held = list(at.registry.held[GROUP])
     yes(at)
-    at.objects.held.clear()
+    at.registry.held[GROUP] = held  # as if the kill had come before
+    assert yes(at, version=1).outcome == "approved"
+    assert (status(at), kinds(at)) == ("Approved", ["approved"])
+
+
+def test_an_approval_written_by_hand_gets_its_record_by_the_command(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    at.registry.set_approval(at.registry.get(GROUP, 1), "Approved", "console")
     assert yes(at, version=1).outcome == "approved"
     assert kinds(at) == ["approved"]
+
+
+def test_a_rejection_written_by_hand_undoes_every_yes(tmp_path: Path) -> None:
+    at = stage(tmp_path, risk="high")
+    for person in ("ada@example.com", "grace@example.com"):
+        with contextlib.suppress(ApprovalNeeded):
+            yes(at, person)
+    at.registry.set_approval(at.registry.get(GROUP, 1), "Rejected", "console")
+    with pytest.raises(ApprovalNeeded, match="1 more"):
+        yes(at, "grace@example.com", version=1)
+    assert (status(at), kinds(at)[2:]) == ("PendingManualApproval", ["rejected", "approved"])
+
+
+def test_two_who_approve_at_once_are_two_people(tmp_path: Path) -> None:
+    at = stage(tmp_path, risk="high")
+    meanwhile(at, partial(contextlib.suppress, ApprovalNeeded), lambda: yes(at, "grace@example.com"))
+    assert yes(at, "ada@example.com").people == ("grace@example.com", "ada@example.com")
+    assert (status(at), kinds(at)) == ("Approved", ["approved", "approved"])
+
+
+def test_one_who_approves_while_another_rejects_is_told_and_registry_and_ledger_agree(tmp_path: Path) -> None:
+    at = stage(tmp_path, risk="high")
+    meanwhile(at, contextlib.nullcontext, lambda: yes(at, "grace@example.com", reject=True, reason="broken", version=1))
+    with pytest.raises(ApprovalNeeded, match="1 more"):
+        yes(at, "ada@example.com")
+    assert kinds(at) == ["rejected", "approved"]
+
+
+def test_the_registry_ends_as_the_ledgers_last_word_says(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    write = at.registry.set_approval
+
+    def late(package: Package, approval: Any, note: str) -> Package:
+        at.registry.set_approval = write  # type: ignore[method-assign]
+        yes(at, "grace@example.com", reject=True, reason="broken", version=1)
+        return write(package, approval, note)
+
+    at.registry.set_approval = late  # type: ignore[method-assign]
+    with pytest.raises(Conflict, match="grace"):
+        yes(at)
+    assert (status(at), kinds(at)) == ("Rejected", ["approved", "rejected"])
+
+
+def test_a_yes_is_not_written_behind_an_evaluation_that_it_has_not_seen(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+
+    def fails() -> None:
+        at.registry.annotate(at.registry.get(GROUP, 1), {"verdict": "FAIL"})
+        Ledger.of(at).record("evaluated", "FAIL", actor="ada", model="churn", version=1)
+
+    meanwhile(at, contextlib.nullcontext, fails)
+    with pytest.raises(ApprovalNeeded, match="FAIL"):
+        yes(at)
+    assert (status(at), kinds(at)) == ("PendingManualApproval", ["evaluated"])
+
+
+def test_the_trainer_and_strangers_are_sent_away(tmp_path: Path) -> None:
+    at = stage(tmp_path, rules={"not_trainer": True, "approvers": ["grace@example.com", "ada@example.com"]})
+    with pytest.raises(ApprovalNeeded, match="trained it"):
+        yes(at, "ada@example.com", force=True, reason="mine")
+    with pytest.raises(ApprovalNeeded, match="approvers"):
+        yes(at, "bob@example.com")
+    assert yes(at, "grace@example.com").outcome == "approved"
 
 
 @pytest.mark.parametrize("verdict", ["FAIL", "NO_DATA"])
@@ -72,7 +164,7 @@ def test_force_needs_a_reason_and_keeps_it(tmp_path: Path) -> None:
     done = yes(at, force=True, reason="a drill")
     assert done.waived
     assert kinds(at) == ["forced"]
-    assert at.registry.get("bedplate-local-churn", 1).metadata["force_reason"] == "a drill"
+    assert at.registry.get(GROUP, 1).metadata["force_reason"] == "a drill"
 
 
 def test_a_dirty_tree_is_never_approved_without_force(tmp_path: Path) -> None:
@@ -96,7 +188,7 @@ def test_a_first_yes_on_other_evidence_does_not_count(tmp_path: Path) -> None:
     at = stage(tmp_path, risk="high")
     with pytest.raises(ApprovalNeeded):
         yes(at, "ada@example.com")
-    at.registry.annotate(at.registry.get("bedplate-local-churn", 1), {"evaluation_uri": "s3://artifacts/new.json"})
+    at.registry.annotate(at.registry.get(GROUP, 1), {"evaluation_uri": "s3://artifacts/new.json"})
     with pytest.raises(ApprovalNeeded):
         yes(at, "grace@example.com")
 
@@ -115,7 +207,7 @@ def test_a_rejection_needs_a_reason_and_undoes_the_first_yes(tmp_path: Path) -> 
 
 def test_the_newest_version_that_waits_is_meant(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    at.registry.held["bedplate-local-churn"] += [
+    at.registry.held[GROUP] += [
         a_package(2, metadata=PASSED),
         a_package(3, metadata=PASSED, approval="Rejected"),
     ]

@@ -16,7 +16,7 @@ from bedplate.errors import ApprovalNeeded, Locked, NotEnoughData, NotFound, Pla
 from bedplate.workflows.deploy import DeployRequest, deploy, prepare
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
-from builders import a_package, a_platform
+from builders import a_package, a_platform, approved
 from fakes import EPOCH, FakePlatform, Heard, RollingEndpoints
 
 E = "bedplate-local-churn"
@@ -30,6 +30,7 @@ def platform(tmp_path: Path) -> FakePlatform:
     made.endpoints = RollingEndpoints(clock=made.clock, live={E: FALLBACK}, fallbacks={E: FALLBACK})
     versions = [a_package(1, approval="Approved"), a_package(2, approval="Approved"), a_package(3)]
     made.registry.held["bedplate-local-churn"] = versions
+    approved(made, 1, 2)
     return made
 
 
@@ -39,7 +40,7 @@ def run(platform: FakePlatform, **asked: Any) -> Any:
 
 def told(platform: FakePlatform) -> list[tuple[str, str | None]]:
     records = Ledger(platform.objects, "ledger", platform.clock).records()
-    return [(r.kind, r.data.get("live")) for r in records]
+    return [(r.kind, r.data.get("live")) for r in records if r.kind != "approved"]
 
 
 def rolling(platform: FakePlatform) -> RollingEndpoints:
@@ -254,6 +255,16 @@ def test_undone_while_nobody_watched_the_same_command_says_so_and_the_next_one_t
         run(platform, version=1)
     assert told(platform)[-1] == ("rolled-back", f"{E}-v0")
     assert "-v1-" in run(platform, version=1).live
+
+
+def test_a_version_that_a_hand_approved_in_the_registry_is_refused(platform: FakePlatform) -> None:
+    platform.registry.set_approval(platform.registry.get(E, 3), "Approved", "console")
+    for asked in (None, 3):
+        with pytest.raises(ApprovalNeeded, match="by hand") as refused:
+            prepare(platform, DeployRequest("churn", asked))
+        assert refused.value.next_step == "bedplate approve churn:3"
+    approved(platform, 3)
+    assert prepare(platform, DeployRequest("churn", 3)).version == 3
 
 
 def test_of_two_deploys_at_once_the_second_is_locked_out_and_leaves_no_open_record(platform: FakePlatform) -> None:
