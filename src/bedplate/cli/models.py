@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
+from bedplate.cli.models_compare import compare
 from bedplate.cli.render import emit_json, out, remark, table
 from bedplate.errors import UsageError
 
@@ -23,9 +24,13 @@ def command() -> None:
     Examples:
       bedplate models list
       bedplate models show flight-delay:3
+      bedplate models compare flight-delay:1 flight-delay:2
       bedplate models check
       bedplate models promote flight-delay:3 --from staging --to prod
     """
+
+
+command.add_command(compare)
 
 
 @command.command("list")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bedplate.domain.evaluation import Evaluation, measured
@@ -99,7 +99,21 @@ def plan(at: Platform, model: str, version: int | None, *, again: bool = False) 
         raise NotFound(
             f"{model}:{package.version} names no holdout in its metadata", next_step=f"bedplate models show {model}"
         )
-    champion = champion_of(at, model, package)
+    return plan_against(at, spec, package, holdout, champion_of(at, model, package), again=again)
+
+
+def plan_against(
+    at: Platform,
+    spec: ModelSpec,
+    package: Package,
+    holdout: str,
+    champion: Champion | None,
+    *,
+    purpose: str = "evaluate",
+    again: bool = False,
+) -> EvaluationPlan:
+    """The job that scores a version on these rows beside that champion, or the one that did so before."""
+    model = spec.name
     compared = {
         "package": package.arn,
         "holdout": holdout,
@@ -108,7 +122,7 @@ def plan(at: Platform, model: str, version: int | None, *, again: bool = False) 
         "measured": measured(spec.gates),
     }
     digest = sha256(json.dumps(compared, sort_keys=True).encode())[:12]
-    name, job = _find(at, f"{at.names(model).base}-evaluate", digest, again=again)
+    name, job = _find(at, f"{at.names(model).base}-{purpose}", digest, again=again)
     prefix = f"{at.names(model).evaluations_prefix}v{package.version}/{name[-14:]}/"
     return EvaluationPlan(
         model=model,
@@ -130,12 +144,17 @@ def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True)
     job = plan.job or _submit(at, plan, say)
     if not wait and job.status == "InProgress":
         return Evaluated(plan, job, None, None)
-    job, lines = follow(at, job, kind="processing", say=say)
-    must_have_completed(job, lines, what=f"Evaluation job {job.name}", kind="processing")
-    evaluation = Evaluation.from_json(json.loads(at.objects.get(plan.evaluation_uri)))
+    job, evaluation = measure(at, replace(plan, job=job), say)
     judgement = judge(plan.spec.gates, evidence_of(plan, evaluation))
     _record(at, plan, evaluation, judgement)
     return Evaluated(plan, job, evaluation, judgement)
+
+
+def measure(at: Platform, plan: EvaluationPlan, say: Say) -> tuple[Job, Evaluation]:
+    """Run the job or join it, and read what it measured; nothing is judged or recorded. Raises JobFailed."""
+    job, lines = follow(at, plan.job or _submit(at, plan, say), kind="processing", say=say)
+    must_have_completed(job, lines, what=f"Evaluation job {job.name}", kind="processing")
+    return job, Evaluation.from_json(json.loads(at.objects.get(plan.evaluation_uri)))
 
 
 def keep_page(at: Platform, plan: EvaluationPlan, page: str) -> None:
