@@ -431,6 +431,42 @@ class FakeCosts:
 
 
 @dataclass
+class FakeExperiments:
+    """Runs by experiment and job. `broken` plays a server that does not answer."""
+
+    held: dict[str, dict[str, ports.Run]] = field(default_factory=dict)
+    broken: bool = False
+    where: str = "memory"
+
+    def warm(self) -> None:
+        return None
+
+    def log(self, draft: ports.RunDraft) -> str:
+        self._must_answer()
+        kept = self.held.setdefault(draft.experiment, {})
+        values = {f: getattr(draft, f) for f in ports.RunDraft.__slots__ if f != "experiment"}
+        before = kept.pop(draft.job, None)
+        kept[draft.job] = ports.Run(id=before.id if before else f"run-{len(kept) + 1}", **values)
+        return kept[draft.job].id
+
+    def add_metrics(self, experiment: str, job: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> bool:
+        self._must_answer()
+        run = self.held.get(experiment, {}).get(job)
+        if run is None:
+            return False
+        self.held[experiment][job] = replace(run, metrics={**run.metrics, **metrics}, tags={**run.tags, **tags})
+        return True
+
+    def runs(self, experiment: str) -> Sequence[ports.Run]:
+        self._must_answer()
+        return tuple(reversed(self.held.get(experiment, {}).values()))
+
+    def _must_answer(self) -> None:
+        if self.broken:
+            raise PlatformError("MLflow does not answer")
+
+
+@dataclass
 class FakePlatform:
     """One stack with every port in memory; satisfies `workflows.platform.Platform`."""
 
@@ -449,6 +485,7 @@ class FakePlatform:
     signer: FakeSigner = field(default_factory=FakeSigner)
     costs: FakeCosts = field(default_factory=FakeCosts)
     schedules: FakeSchedules = field(default_factory=FakeSchedules)
+    experiments: FakeExperiments = field(default_factory=FakeExperiments)
     identity: ports.Identity = field(
         default_factory=lambda: ports.Identity(
             "123456789012",

@@ -22,6 +22,8 @@ from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
 
 ACCOUNT, REGION, PROJECT, STACK = "123456789012", "us-east-1", "bedplate", "local"
+OFF = {"BEDPLATE_TRACKING": "off"}
+"""Nothing is kept in MLflow, which takes seconds to start: tests that are about it ask for it."""
 
 TRAIN = """
 import argparse, json, os
@@ -111,7 +113,8 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_"))}
-        return {**kept, "BEDPLATE_PROJECT": str(self.project), "BEDPLATE_ACTOR": "ada@example.com", "NO_COLOR": "1"}
+        told = {"BEDPLATE_PROJECT": str(self.project), "BEDPLATE_ACTOR": "ada@example.com", "NO_COLOR": "1"}
+        return {**kept, **told, **OFF}
 
     def run(self, *args: str, timeout_s: float = 120, **environment: str) -> Ran:
         """`bedplate ...` as a person types it."""

@@ -116,6 +116,22 @@ class Connection:
         return CostExplorerCosts(self.session)
 
     @cached_property
+    def experiments(self) -> ports.Experiments:
+        """MLflow: BEDPLATE_TRACKING (`off`, or a tracking URI), else the stack's server, else a file here."""
+        from bedplate.aws.experiments import MlflowExperiments, Nowhere, local_server
+
+        named = os.environ.get("BEDPLATE_TRACKING")
+        if named == "off":
+            return Nowhere()
+        if named:
+            return MlflowExperiments(named)
+        arn = self.outputs.tracking_server_arn
+        if arn:
+            return MlflowExperiments(local_server(self.session, arn) if self.local_url else arn)
+        folder = state_dir(self.project_dir) / "experiments"
+        return MlflowExperiments(f"sqlite:///{folder / 'mlflow.db'}", folder=folder)
+
+    @cached_property
     def trail(self) -> ports.Trail:
         from bedplate.aws.trail import CloudTrailHistory
 

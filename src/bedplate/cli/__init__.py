@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "The life of a release": {
         "data": "Check data against its contract, register it as signed versions, compare them.",
         "train": "Train a model and register the result as a new version.",
+        "runs": "List, show and compare trainings, as MLflow keeps them.",
         "reproduce": "Train a version again from its record, and compare.",
         "models": "List, show, check and promote models and their versions.",
         "evaluate": "Put a version through its gates.",

@@ -24,6 +24,7 @@ from bedplate.workflows.job_following import follow, must_have_completed
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.models import find_version
 from bedplate.workflows.platform import Platform
+from bedplate.workflows.runs import keep_evaluation
 
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 COMMAND = ("python", "-m", "bedplate.container", "evaluate")
@@ -147,6 +148,8 @@ def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True)
     job, evaluation = measure(at, replace(plan, job=job), say)
     judgement = judge(plan.spec.gates, evidence_of(plan, evaluation))
     _record(at, plan, evaluation, judgement)
+    figures = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
+    keep_evaluation(at, say, model=plan.model, package=plan.package, metrics=figures, verdict=judgement.outcome)
     return Evaluated(plan, job, evaluation, judgement)
 
 

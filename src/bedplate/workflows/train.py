@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from bedplate.workflows.data_versions import fetch, find
 from bedplate.workflows.job_following import follow, must_have_completed
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import Platform
+from bedplate.workflows.runs import keep, warm
 from bedplate.workflows.source import model_files, source_of
 
 _METRIC = re.compile(r"^metric: (\w+)=([-+0-9.eE]+|nan)$")
@@ -151,14 +152,32 @@ def train(at: Platform, plan: TrainPlan, say: Say, *, wait: bool = True) -> Trai
     job, adopted = (plan.job, True) if plan.job else _submit(at, plan, say)
     if not wait:
         return Trained(job, None, {}, adopted)
+    warm(at)
     job, lines = follow(at, job, kind="training", say=say)
-    must_have_completed(job, lines, what=f"Training job {job.name}", kind="training")
-    metrics = metrics_of(lines)
-    package = _registered(at, plan.request.model, job.name)
-    if package is None:
-        say("step", {"text": "Registering the result"})
-        package = at.registry.register(_draft(at, plan, job))
-    _record(at, plan, package, job, metrics, only_if_missing=adopted)
+    return _concluded(at, plan, job, lines, say, adopted=adopted)
+
+
+def _concluded(at: Platform, plan: TrainPlan, job: Job, lines: Sequence[str], say: Say, *, adopted: bool) -> Trained:
+    """Register and record what a job left; keep its run, also of one that failed."""
+    metrics, package = metrics_of(lines), None
+    try:
+        must_have_completed(job, lines, what=f"Training job {job.name}", kind="training")
+        package = _registered(at, plan.request.model, job.name)
+        if package is None:
+            say("step", {"text": "Registering the result"})
+            package = at.registry.register(_draft(at, plan, job))
+        _record(at, plan, package, job, metrics, only_if_missing=adopted)
+    finally:
+        keep(
+            at,
+            say,
+            lineage=plan.lineage,
+            cost=plan.cost,
+            job=job,
+            metrics=metrics,
+            package=package,
+            code_uri=plan.code_uri,
+        )
     return Trained(job, package, metrics, adopted)
 
 

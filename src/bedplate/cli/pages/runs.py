@@ -1,0 +1,65 @@
+"""The page of a comparison of trainings: one bar chart a figure, and the parameters in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from bedplate.cli.pages.charts import GOOD, GRID, INK, MUTED, PALETTE
+from bedplate.domain.runs import best, more_is_better
+
+if TYPE_CHECKING:
+    from bedplate.workflows.runs import Compared
+
+WIDTH, BAR, GAP, LEFT, RIGHT = 640, 18, 8, 150, 90
+
+
+def render(model: str, found: Compared, metrics: Sequence[str] = ()) -> str:
+    """One HTML file that loads nothing. `metrics` names the figures; without it every one in which the runs differ."""
+    names = [run.name if run.tags.get("version") else run.id[:8] for run in found.runs]
+    rows = [r for r in found.metrics if (r.name in metrics if metrics else r.differs)]
+    figures = [(r.name, [v if isinstance(v, float) else None for v in r.values]) for r in rows]
+    charts = "".join(f"<h2>{escape(name)}</h2>{bars(name, names, values)}" for name, values in figures)
+    params = "".join(
+        f"<tr><th>{escape(row.name)}</th>{''.join(f'<td>{escape(str(v))}</td>' for v in row.values)}</tr>"
+        for row in found.params
+        if row.differs
+    )
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(model)}: runs compared</title>
+<style>body{{font:15px/1.5 system-ui,sans-serif;color:{INK};max-width:860px;margin:2rem auto;padding:0 1rem}}
+table{{border-collapse:collapse}}th,td{{border-bottom:1px solid {GRID};padding:.25rem .8rem;text-align:right}}
+th:first-child{{text-align:left}}h2{{font-size:1rem;margin:1.5rem 0 .3rem}}</style></head>
+<body><h1>{escape(model)}: {len(names)} runs compared</h1>
+<table><tr><th>parameter</th>{head}</tr>{params}</table>
+{charts or "<p>The runs differ in no figure.</p>"}</body></html>
+"""
+
+
+def bars(metric: str, names: Sequence[str], values: Sequence[float | None]) -> str:
+    """A bar a run from 0; the best one says so by its colour and by the word."""
+    known = [v for v in values if v is not None]
+    low, high = min([0.0, *known]), max([0.0, *known]) or 1.0
+    first = best(metric, values)
+    height = len(names) * (BAR + GAP)
+    span = WIDTH - LEFT - RIGHT
+    marks = []
+    for place, (name, value) in enumerate(zip(names, values, strict=True)):
+        y = place * (BAR + GAP)
+        text = f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end" fill="{INK}">{escape(name)}</text>'
+        if value is None:
+            marks.append(f'{text}<text x="{LEFT}" y="{y + 13}" fill="{MUTED}">no figure</text>')
+            continue
+        start = LEFT + span * (min(0.0, value) - low) / (high - low)
+        width = max(1.0, span * abs(value) / (high - low))
+        color, said = (GOOD, " best") if place == first else (PALETTE[0], "")
+        bar = f'<rect x="{start:.1f}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{color}"/>'
+        figure = f'<text x="{start + width + 6:.1f}" y="{y + 13}" fill="{INK}">{value:.5g}{said}</text>'
+        marks.append(text + bar + figure)
+    label = f"{metric}, {'more' if more_is_better(metric) else 'less'} is better"
+    return (
+        f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH} {height}" width="100%" font-size="12">'
+        f"{''.join(marks)}</svg>"
+    )
