@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,15 @@ from bedplate.ports import TrainingRequest
 from bedplate.settings import Metric
 
 TELEMETRY_OFF = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+_ONE_AT_A_TIME = threading.Lock()
+"""Keeping the SDK quiet changes what the whole process sees; and so does its first import."""
 METRIC_NAMES = tuple(f"{part}{metric}" for part in ("", "train_", "validation_") for metric in get_args(Metric))
 """Lines `metric: <name>=<float>` of these names become metrics of the job. SageMaker takes at most 40 definitions."""
 
 
 def submit(session: Session, request: TrainingRequest) -> None:
     """Create the training job under exactly `request.name`. Raises botocore's ClientError as SageMaker gives it."""
-    with _quiet_sdk():
+    with _ONE_AT_A_TIME, _quiet_sdk():
         from sagemaker.core.helper.session_helper import Session as SdkSession
         from sagemaker.core.shapes import OutputDataConfig, Tag
         from sagemaker.train import ModelTrainer

@@ -17,28 +17,44 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options.model
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
+    multiple=True,
+    metavar="[MODEL=]FILE",
     help="Parquet or CSV file that fits the model's data contract; it is registered on the way.",
 )
 @click.option(
     "--dataset", metavar="VERSION", help="Registered version instead: its hash's first digits, or latest (accepted)."
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter; may be repeated.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE[,VALUE]",
+    help="A hyper-parameter; several values: each of them.",
+)
 @click.option("--seed", type=int, help="Seed instead of model.yaml's.")
+@click.option(
+    "--spot/--no-spot", default=None, help="On spot instances, going on from checkpoints (model.yaml: training.spot)."
+)
+@click.option(
+    "--parallel", type=click.IntRange(1, 64), default=2, show_default=True, help="Of several, how many at once."
+)
+@click.option("--max-usd", type=click.FloatRange(0), metavar="USD", help="Of several: what they may cost together.")
 @options.dry_run
 @options.wait
 @options.stack
 @options.as_json
 def command(
-    model: str,
-    data: Path | None,
+    models: tuple[str, ...],
+    data: tuple[str, ...],
     dataset: str | None,
     settings: tuple[str, ...],
     seed: int | None,
+    spot: bool | None,
+    parallel: int,
+    max_usd: float | None,
     dry_run: bool,
     wait: bool,
     stack: str,
@@ -54,22 +70,30 @@ def command(
     Examples:
       bedplate train flight-delay --data flights.parquet
       bedplate train flight-delay --data flights.parquet --set max_iter=200 --seed 7 --dry-run
-      bedplate train flight-delay --dataset latest
+      bedplate train flight-delay --dataset latest --spot
+      bedplate train flight-delay --dataset latest --set learning_rate=0.03,0.1 --set max_iter=100,200 --parallel 2
+      bedplate train flight-delay churn --dataset latest
+
+    Several models, or several values of a --set, are trained at once, every combination; one that fails keeps no other
+    one waiting. Exit code of several: 0 when all are registered, else that of the first failure.
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
     from bedplate.workflows import train as work
+    from bedplate.workflows.train_many import grid, plan_all
 
-    source = data or dataset
-    if source is None or (data and dataset):
-        raise UsageError(
-            "Data to train on: either --data FILE or --dataset VERSION", next_step=f"bedplate data list {model}"
-        )
+    sources, combinations = sources_of(models, data, dataset), grid(_values(settings))
     at = connect(options.project_dir(), stack)
     if not as_json:
         where(at.label)
     say = say_silently if as_json else say_progress
-    plan = work.plan(at, work.TrainRequest(model, source, _pairs(settings), seed), say)
+    if len(sources) * len(combinations) > 1 or max_usd is not None:
+        from bedplate.cli.train_many import run
+
+        several = plan_all(at, models, sources, combinations, say, seed=seed, spot=spot, limit_usd=max_usd)
+        raise SystemExit(run(at, several, parallel=parallel, dry_run=dry_run, wait=wait, as_json=as_json))
+    (model,) = models
+    plan = work.plan(at, work.TrainRequest(model, sources[model], combinations[0], seed, spot), say)
     if dry_run:
         _show_plan(plan, as_json=as_json)
         return
@@ -80,14 +104,47 @@ def command(
         _show(plan, done)
 
 
-def _pairs(settings: tuple[str, ...]) -> Mapping[str, str]:
-    pairs = {}
+def sources_of(models: tuple[str, ...], data: tuple[str, ...], dataset: str | None) -> dict[str, Path | str]:
+    """Which data each model is trained on.
+
+    >>> sources_of(("a", "b"), (), "latest"), sources_of(("a",), ("x=1.csv",), None)
+    ({'a': 'latest', 'b': 'latest'}, {'a': PosixPath('x=1.csv')})
+
+    Raises UsageError when a model has none, or several.
+    """
+    wanted = tuple(dict.fromkeys(models))
+    if bool(data) == (dataset is not None):
+        raise UsageError(
+            "Data to train on: either --data FILE or --dataset VERSION", next_step=f"bedplate data list {models[0]}"
+        )
+    if dataset is not None:
+        return dict.fromkeys(wanted, dataset)
+    found: dict[str, Path | str] = {}
+    for each in data:
+        name, equals, file = each.partition("=")
+        named = equals and name in wanted
+        if not named and len(wanted) > 1:
+            raise UsageError(f"--data {each}: with several models MODEL=FILE expected, as in --data {wanted[0]}={each}")
+        model, path = (name, file) if named else (wanted[0], each)
+        if model in found:
+            raise UsageError(f"--data {each}: there is a file for {model} already, {found[model]}")
+        found[model] = Path(path)
+    missing = [model for model in wanted if model not in found]
+    if missing:
+        raise UsageError(
+            f"There is no data for {missing[0]}", next_step=f"the same command with --data {missing[0]}=FILE"
+        )
+    return found
+
+
+def _values(settings: tuple[str, ...]) -> Mapping[str, list[str]]:
+    values: dict[str, list[str]] = {}
     for setting in settings:
         key, found, value = setting.partition("=")
         if not found or not key:
             raise UsageError(f"--set {setting}: KEY=VALUE expected, as in --set max_iter=200")
-        pairs[key] = value
-    return pairs
+        values[key] = list(dict.fromkeys(value.split(",")))
+    return values
 
 
 def _show_plan(plan: TrainPlan, *, as_json: bool) -> None:

@@ -16,6 +16,8 @@ from bedplate.workflows.platform import Platform
 
 _STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
 MAX_REASON = 500
+ID_LENGTH = 8
+"""As `runs list` shows an id; fewer digits are a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,10 @@ def compare(at: Platform, model: str, refs: Sequence[str]) -> Compared:
 
 def _pick(held: Sequence[Run], model: str, ref: str) -> Run:
     number = ref.removeprefix(f"{model}:").removeprefix("v")
-    if number.isdigit():
-        by_version = [run for run in held if run.tags.get("version") == number]
-        if by_version:
-            return by_version[0]
-    found = [run for run in held if run.job == ref] or [run for run in held if run.id.startswith(ref)]
+    if number.isdigit() and len(number) < ID_LENGTH:
+        found = [run for run in held if run.tags.get("version") == number][:1]
+    else:
+        found = [run for run in held if run.job == ref] or [run for run in held if run.id.startswith(ref)]
     if not found:
         raise NotFound(f"There is no run {ref!r} of {model}", next_step=f"bedplate runs list {model}")
     if len(found) > 1:

@@ -51,6 +51,8 @@ class TrainRequest:
     data: Path | str
     overrides: Mapping[str, str]
     seed: int | None = None
+    spot: bool | None = None
+    """On spot instances or not; None: as model.yaml says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,9 @@ class Trained:
     adopted: bool
 
 
-def plan(at: Platform, request: TrainRequest, say: Say) -> TrainPlan:
-    """Look at everything, decide, change nothing.
+def plan(at: Platform, request: TrainRequest, say: Say, *, like: TrainPlan | None = None) -> TrainPlan:
+    """Look at everything, decide, change nothing. `like` is a plan with the same model and data, made a moment ago:
+    what it looked at is not looked at again.
 
     Raises NotFound (model, data, platform), SettingsError, UsageError (an unknown `--set`), NotEnoughData, GateFailed
     (data that breaks its contract, that must not be trained on, or that is not what was registered).
@@ -105,9 +108,12 @@ def plan(at: Platform, request: TrainRequest, say: Say) -> TrainPlan:
     must_be_deployed(at, request.model)
     files = model_files(at.project_dir, spec)
     parameters = hyperparameters(spec.training.hyperparameters, request.overrides, _seed(spec, request))
-    dataset = _dataset(at, spec, request.data, say)
-    forbidden = [name for name in spec.data.forbidden_for("training") if name in dataset.table.column_names]
-    parts = split(dataset.table.drop_columns(forbidden), spec.data, spec.training.holdout_fraction)
+    if like is None:
+        dataset = _dataset(at, spec, request.data, say)
+        forbidden = [name for name in spec.data.forbidden_for("training") if name in dataset.table.column_names]
+        parts = split(dataset.table.drop_columns(forbidden), spec.data, spec.training.holdout_fraction)
+    else:
+        dataset, parts = like.dataset, like.parts
     lineage = _lineage(at, spec, files, parts, parameters, dataset.sha256)
     name, job, package = _find(at, request.model, same_training(lineage))
     cost = estimate(
