@@ -218,9 +218,24 @@ def test_the_provider_is_held_to_the_account_on_aws_and_to_the_endpoint_on_the_l
         "aws:iam/role:Role", "r", {"assumeRolePolicy": "{}"}, outputs={"arn": "arn:aws:iam::210987654321:role/r"}
     )
     on_aws = export(a_document(role)).files["providers.tf.json"]["provider"]["aws"]
-    assert on_aws == {"region": "eu-west-1", "allowed_account_ids": ["210987654321"]}
+    assert (on_aws["region"], on_aws["allowed_account_ids"]) == ("eu-west-1", ["210987654321"])
     local = export(a_document(role), endpoint_url="http://127.0.0.1:1").files["providers.tf.json"]["provider"]["aws"]
     assert set(local["endpoints"].values()) == {"http://127.0.0.1:1"}
+
+
+def test_the_tag_that_the_embedded_engine_leaves_is_ignored() -> None:
+    provider = export(a_document(BUCKET)).files["providers.tf.json"]["provider"]["aws"]
+    assert provider["ignore_tags"] == {"keys": ["bedplate:intent"]}
+
+
+def test_arguments_whose_default_an_import_does_not_set_are_ignored() -> None:
+    mail = a_resource(
+        "aws:sns/topicSubscription:TopicSubscription",
+        "mail",
+        {"topic": "arn:t", "protocol": "email", "endpoint": "ops@example.com"},
+    )
+    ignored = blocks(mail)["aws_sns_topic_subscription.mail"]["lifecycle"]["ignore_changes"]
+    assert "confirmation_timeout_in_minutes" in ignored
 
 
 def test_outputs_follow_the_resources_they_name() -> None:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.terraform.names import (
+    AFTER_IMPORT,
     PROVIDER_ONLY,
-    SCHEMA_VERSION,
     Arguments,
     argument,
     import_id,
@@ -23,6 +24,8 @@ from bedplate.engine.terraform.values import ASSET, SECRET, Known, escaped, expr
 from bedplate.errors import BedplateError
 
 Tree = dict[str, Any]
+EXPRESSIONS = {("aws_ce_anomaly_monitor", "monitor_specification")}
+"""Arguments that hold an expression of Cost Explorer as JSON text."""
 SERVICES = (
     *("applicationautoscaling", "budgets", "ce", "cloudtrail", "cloudwatch", "ec2", "ecr", "events", "iam", "kms"),
     *("lambda", "logs", "s3", "sagemaker", "sns", "sqs", "ssm", "sts"),
@@ -120,6 +123,8 @@ class _Writer:
             if name in PROVIDER_ONLY.get(self.kind, ()):
                 self.left_out.append(f"{self.kind}.{self.name}.{name}")
                 continue
+            if (self.kind, name) in EXPRESSIONS:
+                value = _with_nulls(value)
             block[name] = self._value(value, arguments[name], prop, self._known(prop))
         missing = [n for n, spec in arguments.items() if spec.get("required") and n not in block]
         if missing:
@@ -177,8 +182,9 @@ class _Writer:
     def _lifecycle(self, arguments: Arguments) -> Tree:
         rules: Tree = {}
         ignored = {re.split(r"[.\[]", path)[0] for path in self.resource.get("ignoreChanges") or []}
-        if ignored:
-            rules["ignore_changes"] = sorted(argument(self.kind, arguments, snake(p), p) for p in ignored)
+        names = {argument(self.kind, arguments, snake(p), p) for p in ignored} | {*AFTER_IMPORT.get(self.kind, ())}
+        if names:
+            rules["ignore_changes"] = sorted(names)
         if self.resource.get("protect"):
             rules["prevent_destroy"] = True
         return {"lifecycle": rules} if rules else {}
@@ -197,6 +203,13 @@ class _Writer:
         else:
             raise BedplateError(f"{self.resource['urn']}: an asset at {value.get('uri')} cannot be exported")
         return f"${{path.module}}/{file}"
+
+
+def _with_nulls(text: str) -> str:
+    """An expression of Cost Explorer as its provider keeps it: every operator named, null where it is not used."""
+    return json.dumps(
+        {**dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or", "Tags")), **json.loads(text)}
+    )
 
 
 def _addresses(held: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
@@ -227,7 +240,7 @@ def _providers(document: Mapping[str, Any], held: Sequence[Mapping[str, Any]], e
     resources = (document.get("deployment") or {}).get("resources") or []
     inputs: Tree = next((r.get("inputs", {}) for r in resources if r["type"] == "pulumi:providers:aws"), {})
     accounts = {m[1] for r in held if (m := re.match(r"arn:[^:]+:[^:]+:[^:]*:(\d{12}):", str(r["outputs"].get("arn"))))}
-    provider: Tree = {"region": inputs.get("region")}
+    provider: Tree = {"region": inputs.get("region"), "ignore_tags": {"keys": [INTENT_TAG]}}
     if endpoint_url:
         provider |= {
             "access_key": "local",
@@ -242,7 +255,7 @@ def _providers(document: Mapping[str, Any], held: Sequence[Mapping[str, Any]], e
     return {
         "terraform": {
             "required_version": ">= 1.5",
-            "required_providers": {"aws": {"source": "hashicorp/aws", "version": f">= {SCHEMA_VERSION}, < 7.0.0"}},
+            "required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.100.0, < 7.0.0"}},
         },
         "provider": {"aws": provider},
     }

@@ -47,6 +47,11 @@ PROVIDER_ONLY: dict[str, tuple[str, ...]] = {
 }
 """Arguments that AWS does not keep: an import cannot read them, so that a plan would show them as changes for ever."""
 
+AFTER_IMPORT: dict[str, tuple[str, ...]] = {
+    "aws_sns_topic_subscription": ("confirmation_timeout_in_minutes", "endpoint_auto_confirms"),
+}
+"""Arguments whose default an import does not set: ignored, or every plan would show them as changes."""
+
 IMPORTS = {
     "aws_appautoscaling_policy": "{serviceNamespace}/{resourceId}/{scalableDimension}/{name}",
     "aws_appautoscaling_scheduled_action": "{serviceNamespace}/{resourceId}/{scalableDimension}/{name}",

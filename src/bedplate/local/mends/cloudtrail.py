@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import moto.cloudtrail.models
 import moto.cloudtrail.urls
-from moto.cloudtrail.models import CloudTrailBackend
+from moto.cloudtrail.models import CloudTrailBackend, Trail
 from moto.cloudtrail.responses import CloudTrailResponse
 
 from bedplate.local.mends.laying import Refused, lay
@@ -23,6 +24,15 @@ _ATTRIBUTES = (
 
 class Backend(CloudTrailBackend):  # type: ignore[misc]
     _url_module = moto.cloudtrail.urls
+
+
+class Described(Trail):  # type: ignore[misc]
+    """A trail that says whether it selects events of its own."""
+
+    def description(self, include_region: bool = False) -> Json:
+        told: Json = super().description(include_region)
+        custom = bool(self.event_selectors or self.advanced_event_selectors)
+        return {**told, "HasCustomEventSelectors": custom}
 
 
 class Response(CloudTrailResponse):  # type: ignore[misc]
@@ -79,3 +89,4 @@ def install(platform: Platform) -> None:
     """Lay this over moto's CloudTrail."""
     Response.platform = platform
     lay("cloudtrail", response=Response, backend=Backend)
+    moto.cloudtrail.models.Trail = Described

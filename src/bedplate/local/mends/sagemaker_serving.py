@@ -17,6 +17,9 @@ _BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 class Serving(Verbs):
     def create_model(self) -> ActionResult:
+        for container in (self._request.get("PrimaryContainer"), *(self._request.get("Containers") or ())):
+            if container:
+                container.setdefault("Mode", "SingleModel")
         return self._created("model")[1]
 
     def describe_model(self) -> ActionResult:
