@@ -175,7 +175,7 @@ def test_an_exported_state_comes_back_as_it_was(site: Site, tmp_path: Path) -> N
 
     fewer = json.loads(kept.read_text())
     resources = fewer["deployment"]["resources"]
-    fewer["deployment"]["resources"] = [r for r in resources if not r["type"].endswith(":Dashboard")]
+    fewer["deployment"]["resources"] = [r for r in resources if not r["type"].endswith("dashboard:Dashboard")]
     (tmp_path / "fewer.json").write_text(json.dumps(fewer))
     assert site.run("state", "import", str(tmp_path / "fewer.json"), "--json").code == 2, "it asks, or wants --yes"
     assert site.run("state", "import", str(tmp_path / "fewer.json"), "--yes", "--json").code == 0
