@@ -38,6 +38,10 @@ class TrainingRequest:
     tags: Mapping[str, str]
     kms_key_arn: str | None = None
     network: PlatformNetwork | None = None
+    spot_max_wait_s: int | None = None
+    """On spot instances, with so much time for waiting and running together; None: on demand."""
+    checkpoint_uri: str | None = None
+    """S3 prefix of what the script leaves in its checkpoint folder, and finds there when it is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,15 @@ class Job:
     billable_s: float | None
     started_at: datetime | None
     ended_at: datetime | None
+    training_s: float | None = None
+    """Of a training: how long it ran; on spot instances less of it is billable."""
+
+    @property
+    def saved_pct(self) -> float | None:
+        """What spot instances saved, as SageMaker counts it: 1 - billable / training time; None where nothing was."""
+        if not self.training_s or self.billable_s is None or self.billable_s >= self.training_s:
+            return None
+        return 100 * (1 - self.billable_s / self.training_s)
 
 
 class Jobs(Protocol):

@@ -67,6 +67,7 @@ class SageMakerJobs:
             billable_s=found.get("BillableTimeInSeconds"),
             started_at=_utc(found.get("TrainingStartTime") or found.get("CreationTime")),
             ended_at=_utc(found.get("TrainingEndTime")),
+            training_s=found.get("TrainingTimeInSeconds"),
         )
 
     def submit_processing(self, request: ProcessingRequest) -> Job:

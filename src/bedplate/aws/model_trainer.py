@@ -30,7 +30,7 @@ def submit(session: Session, request: TrainingRequest) -> None:
     """Create the training job under exactly `request.name`. Raises botocore's ClientError as SageMaker gives it."""
     with _ONE_AT_A_TIME, _quiet_sdk():
         from sagemaker.core.helper.session_helper import Session as SdkSession
-        from sagemaker.core.shapes import OutputDataConfig, Tag
+        from sagemaker.core.shapes import CheckpointConfig, OutputDataConfig, Tag
         from sagemaker.train import ModelTrainer
         from sagemaker.train.configs import Compute, InputData, MetricDefinition, Networking, StoppingCondition
 
@@ -43,6 +43,7 @@ def submit(session: Session, request: TrainingRequest) -> None:
 
         encrypted = {"volume_kms_key_id": request.kms_key_arn} if request.kms_key_arn else {}
         output = {"kms_key_id": request.kms_key_arn} if request.kms_key_arn else {}
+        waits = {"max_wait_time_in_seconds": request.spot_max_wait_s} if request.spot_max_wait_s else {}
         trainer = NamedTrainer(
             sagemaker_session=SdkSession(
                 boto_session=session.boto3_session(),
@@ -57,9 +58,11 @@ def submit(session: Session, request: TrainingRequest) -> None:
                 instance_type=request.instance_type,
                 instance_count=request.instance_count,
                 volume_size_in_gb=request.volume_gb,
+                **({"enable_managed_spot_training": True} if waits else {}),
                 **encrypted,
             ),
-            stopping_condition=StoppingCondition(max_runtime_in_seconds=request.max_runtime_s),
+            stopping_condition=StoppingCondition(max_runtime_in_seconds=request.max_runtime_s, **waits),
+            checkpoint_config=CheckpointConfig(s3_uri=request.checkpoint_uri) if request.checkpoint_uri else None,
             output_data_config=OutputDataConfig(s3_output_path=request.output_uri, compression_type="GZIP", **output),
             input_data_config=[InputData(channel_name=n, data_source=uri) for n, uri in request.channels.items()],
             networking=Networking(

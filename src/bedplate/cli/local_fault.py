@@ -36,6 +36,7 @@ def add(operation: str, kind: str, times: int, skip: int, match: str, as_json: b
     error      InternalFailure (500); nothing is done
     lost       it is done, but the answer is InternalFailure (500)
     hold       it is done, but the answer waits until `fault clear`: time to kill the caller
+    interrupt  of sagemaker:SpotTraining only: a spot training loses its instance once it kept a checkpoint
 
     \b
     Note that clients send a refused call again: a fault must strike more often than they try to be seen.
@@ -43,6 +44,7 @@ def add(operation: str, kind: str, times: int, skip: int, match: str, as_json: b
     \b
     Example:
       bedplate local fault add s3:PutObject --kind error --times 20 --match /ledger/
+      bedplate local fault add sagemaker:SpotTraining --kind interrupt --times 2
     """
     told = {"operation": operation, "kind": kind, "times": times, "skip": skip, "match": match}
     _show(faults.ask(_url(), "POST", told), as_json=as_json)

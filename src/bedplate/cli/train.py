@@ -178,6 +178,8 @@ def _show(plan: TrainPlan, done: Trained) -> None:
         out().print(
             f"[bold green]{ref}[/bold green] trained on {plan.parts.train_rows:,} rows{took}, waits for its gates"
         )
+        if done.job.saved_pct is not None and done.job.training_s is not None:
+            out().print(f"  ran {seconds(done.job.training_s)} on spot instances, saved {done.job.saved_pct:.0f} %")
         for name, value in done.metrics.items():
             out().print(f"  {name} = {value:.4f}")
     out().print(f"Next:  bedplate evaluate {ref}")
@@ -206,6 +208,8 @@ def _json(plan: TrainPlan, done: Trained | None) -> dict[str, Any]:
             "version": done.package.version if done.package else None,
             "status": done.job.status,
             "billable_s": done.job.billable_s,
+            "training_s": done.job.training_s,
+            "saved_pct": done.job.saved_pct,
             "metrics": dict(done.metrics),
             "data_warnings": [str(s) for s in plan.dataset.suspicions],
             "unchanged": plan.package is not None,

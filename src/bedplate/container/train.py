@@ -66,7 +66,10 @@ def train(root: Path) -> None:
 
 
 def script_environment(root: Path, options: Mapping[str, str], entry_point: str) -> dict[str, str]:
-    """What SageMaker's training toolkit sets for a script, over this process's environment."""
+    """What SageMaker's training toolkit sets for a script, over this process's environment.
+
+    `SM_CHECKPOINT_DIR` is ours: SageMaker makes `/opt/ml/checkpoints` for a job with checkpoints, and only then.
+    """
     channels = {p.name: p for p in sorted((root / "input" / "data").glob("*")) if p.is_dir()}
     resources = _json(root / "input" / "config" / "resourceconfig.json")
     host = str(resources.get("current_host", "algo-1"))
@@ -80,6 +83,7 @@ def script_environment(root: Path, options: Mapping[str, str], entry_point: str)
         "SM_INPUT_DIR": root / "input",
         "SM_INPUT_CONFIG_DIR": root / "input" / "config",
         "SM_MODULE_DIR": root / "code",
+        **({"SM_CHECKPOINT_DIR": root / "checkpoints"} if (root / "checkpoints").is_dir() else {}),
         **{f"SM_CHANNEL_{name.upper().replace('-', '_')}": path for name, path in channels.items()},
     }
     whole = {

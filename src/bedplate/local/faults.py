@@ -18,11 +18,13 @@ from urllib.parse import urlsplit
 from bedplate.errors import PlatformError, UsageError
 
 PATH = "/_bedplate/faults"
-Kind = Literal["throttle", "error", "lost", "hold"]
+Kind = Literal["throttle", "error", "lost", "hold", "interrupt"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """throttle: refused with ThrottlingException, not done. error: InternalFailure (500), not done. lost: done, but the
 answer is InternalFailure (500). hold: done, and the answer waits until the fault is cleared, so that a caller can be
-killed at exactly that point."""
+killed at exactly that point. interrupt: of `sagemaker:SpotTraining` alone, which is no call: a training on a spot
+instance loses it once it has kept a checkpoint, and starts again from what it kept."""
+SPOT = "sagemaker:SpotTraining"
 HOLD_S = 120.0
 SWITCHED_OFF = "This platform was started without faults"
 _OPERATION = re.compile(r"^[a-z0-9-]+:\w+$")
@@ -50,6 +52,8 @@ class Fault:
             raise UsageError(f"An operation like sagemaker:UpdateEndpoint expected, found {operation!r}")
         if kind not in KINDS:
             raise UsageError(f"One of {', '.join(KINDS)} expected, found {kind!r}")
+        if (kind == "interrupt") is not (operation == SPOT):
+            raise UsageError(f"interrupt and {SPOT} belong together, found {kind!r} of {operation!r}")
         times, skip = told.get("times", 1), told.get("skip", 0)
         if not (isinstance(times, int) and isinstance(skip, int) and times >= 1 and skip >= 0):
             raise UsageError(f"times of 1 and more, skip of 0 and more expected, found {times!r} and {skip!r}")

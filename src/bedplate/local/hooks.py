@@ -168,6 +168,9 @@ class Services(Protocol):
 
     def charge(self, usage: Usage) -> None: ...
 
+    def spot_reclaimed(self, job: str) -> bool:
+        """Whether a training on a spot instance loses it now; asked after each checkpoint that was kept."""
+
     def alarm_state(self, name: str) -> str | None:
         """OK, ALARM or INSUFFICIENT_DATA; None when there is no such alarm (metric or composite)."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from bedplate.local import trail_delivery
 from bedplate.local.access_log import AccessLog
 from bedplate.local.charges import Charges
-from bedplate.local.faults import Faults
+from bedplate.local.faults import SPOT, Faults
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
 from bedplate.local.metrics import Metric, MetricStore, Point
@@ -236,6 +236,9 @@ class Platform:
         with self.lock:
             alarm = self.backend("cloudwatch").watched.get(name.rsplit(":alarm:", 1)[-1])
             return str(alarm["StateValue"]) if alarm else None
+
+    def spot_reclaimed(self, job: str) -> bool:
+        return self.faults is not None and self.faults.strike(SPOT, job.encode()) == "interrupt"
 
     def charge(self, usage: Usage) -> None:
         self.charges.add(usage, self.now())

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge, Usd
+from bedplate.settings.types import Edge, Usd, refuse
+
+
+class Spot(Edge):
+    """Spare capacity for less: it may be taken away at any time, and the job goes on from its checkpoints."""
+
+    max_wait_s: int = Field(ge=1)
+    """For everything: waiting for capacity, and running. At least `training.max_runtime_s`."""
 
 
 class Training(Edge):
@@ -20,3 +27,14 @@ class Training(Edge):
     """Last part of the data in the order of the `time` column (of the rows, without one); the script never sees it."""
     max_runtime_s: int = Field(default=3600, ge=1)
     max_usd: Usd | None = None
+    spot: Spot | None = None
+
+    @model_validator(mode="after")
+    def waiting_includes_running(self) -> Training:
+        if self.spot and self.spot.max_wait_s < self.max_runtime_s:
+            said = (
+                f"spot.max_wait_s {self.spot.max_wait_s} includes the running time, so at least max_runtime_s "
+                f"({self.max_runtime_s}) expected"
+            )
+            refuse([(said, "spot.max_wait_s", "max_runtime_s")])
+        return self

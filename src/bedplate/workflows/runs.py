@@ -54,6 +54,7 @@ def keep(
     figures = {
         **metrics,
         **({"billable_seconds": float(job.billable_s)} if job.billable_s else {}),
+        **({"saved_pct": round(job.saved_pct, 1)} if job.saved_pct is not None else {}),
         **({"usd": price} if price and job.billable_s else {}),
     }
     told = {

@@ -73,6 +73,14 @@ class TrainPlan:
     package: Package | None
 
     @property
+    def spot_max_wait_s(self) -> int | None:
+        """None: on demand. Asked for without a time in model.yaml: twice the time limit."""
+        declared, asked = self.spec.training.spot, self.request.spot
+        if asked is False or (asked is None and declared is None):
+            return None
+        return declared.max_wait_s if declared else 2 * self.spec.training.max_runtime_s
+
+    @property
     def steps(self) -> tuple[str, ...]:
         """What will be done, a sentence each."""
         if self.package:
@@ -82,7 +90,8 @@ class TrainPlan:
             return (f"{verb} training job {self.job_name}, which exists already",)
         return (
             f"upload {self.parts.train_rows:,} rows to train on, {self.parts.holdout_rows:,} to judge by, and the code",
-            f"run training job {self.job_name} on {self.cost.instance_count} x {self.cost.instance_type}",
+            f"run training job {self.job_name} on {self.cost.instance_count} x {self.cost.instance_type}"
+            f"{', spot, with checkpoints' if self.spot_max_wait_s else ''}",
             "register the result as a new version, waiting for approval",
         )
 
@@ -318,7 +327,15 @@ def _job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
         tags=_tags(at, plan.spec),
         kms_key_arn=at.outputs.kms_key_arn,
         network=at.outputs.network,
+        spot_max_wait_s=plan.spot_max_wait_s,
+        checkpoint_uri=checkpoints(at, plan) if plan.spot_max_wait_s else None,
     )
+
+
+def checkpoints(at: Platform, plan: TrainPlan) -> str:
+    """Of one training, whichever attempt: another attempt goes on where the last one was."""
+    prefix = f"s3://{at.outputs.artifacts_bucket}/{at.names(plan.spec.name).training_prefix}"
+    return f"{prefix}checkpoints/{plan.job_name.rpartition('-')[0]}/"
 
 
 def _put_once(at: Platform, uri: str, body: bytes) -> None:
@@ -368,6 +385,7 @@ def _record(
         "package_arn": package.arn,
         "artifact_uri": package.artifact_uri,
         "billable_s": job.billable_s,
+        "spot": plan.spot_max_wait_s is not None,
         "metrics": dict(metrics),
     }
     ledger.record(

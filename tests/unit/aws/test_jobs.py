@@ -75,6 +75,21 @@ def test_model_trainer_asks_for_exactly_what_was_requested(session: Session, sen
     assert len(specification["MetricDefinitions"]) <= 40
 
 
+def test_a_spot_training_asks_for_spot_with_checkpoints_and_an_ordinary_one_does_not(
+    session: Session, sent: list[dict[str, Any]]
+) -> None:
+    spot = replace(TRAINING, name="spot-1", spot_max_wait_s=1800, checkpoint_uri="s3://a/training/churn/checkpoints/1/")
+    SageMakerJobs(session).submit_training(spot)
+    SageMakerJobs(session).submit_training(replace(TRAINING, name="on-demand-1"))
+    asked, ordinary = sent
+    assert asked["EnableManagedSpotTraining"] is True
+    assert asked["StoppingCondition"] == {"MaxRuntimeInSeconds": 900, "MaxWaitTimeInSeconds": 1800}
+    assert asked["CheckpointConfig"] == {"S3Uri": "s3://a/training/churn/checkpoints/1/"}
+    assert not ordinary.get("EnableManagedSpotTraining")
+    assert "CheckpointConfig" not in ordinary
+    assert "MaxWaitTimeInSeconds" not in ordinary["StoppingCondition"]
+
+
 def test_a_processing_job_asks_for_what_was_requested(session: Session, sent: list[dict[str, Any]]) -> None:
     SageMakerJobs(session).submit_processing(PROCESSING)
     (asked,) = sent

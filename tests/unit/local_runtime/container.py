@@ -24,6 +24,17 @@ def train() -> int:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         print("hanging", flush=True)
         time.sleep(600)
+    if settings.get("blocks"):  # one block each time it is started, unless nobody takes the machine away
+        kept = ROOT / "checkpoints" / "done"
+        done = int(kept.read_text()) if kept.exists() else 0
+        print(f"begins after block {done}", flush=True)
+        while done < int(settings["blocks"]):
+            done += 1
+            kept.write_text(str(done))
+            print(f"kept block {done}", flush=True)
+            if done in json.loads(settings.get("wait_after", "[]")):
+                signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+                time.sleep(600)
     rows = sum(p.stat().st_size for p in (ROOT / "input/data/training").rglob("*") if p.is_file())
     print(f"metric: rows={rows}\nmetric: auc=0.5\nmetric: auc=0.75", flush=True)
     (ROOT / "model/weights.txt").write_text(settings.get("weights", "1"))

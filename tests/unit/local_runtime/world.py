@@ -32,6 +32,8 @@ class World:
         self.charges: list[Usage] = []
         self.alarms: dict[str, str] = {}
         self.missing: set[str] = set()
+        self.reclaims: list[bool] = []
+        """Answers to `spot_reclaimed`, first come first served; False when they are used up."""
         self._changed = threading.Condition(threading.RLock())
 
     def until(self, true: Callable[[], Any], timeout_s: float = 20) -> Any:
@@ -117,6 +119,9 @@ class World:
         with self._changed:
             self.charges.append(usage)
             self._changed.notify_all()
+
+    def spot_reclaimed(self, job: str) -> bool:
+        return bool(self.reclaims) and self.reclaims.pop(0)
 
     def alarm_state(self, name: str) -> str | None:
         return self.alarms.get(name)

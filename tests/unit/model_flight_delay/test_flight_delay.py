@@ -138,3 +138,33 @@ def test_category_that_training_never_saw_is_answered(january, tmp_path):
     encoded = encoder.encode(strange)
     assert np.isnan(encoded[0, 2])
     assert not np.isnan(encoded[1, 2])
+
+
+def test_a_run_that_was_interrupted_goes_on_after_its_last_block_and_gives_the_same_model(january, tmp_path):
+    pq.write_table(PREPARE.to_arrow(january.head(4000)), tmp_path / "train.parquet")
+
+    def run(*options: str, until: str = "") -> np.ndarray | None:
+        out = tmp_path / "model"
+        out.mkdir(exist_ok=True)
+        command = [sys.executable, str(FOLDER / "train.py"), "--training", str(tmp_path), "--model-dir", str(out)]
+        child = subprocess.Popen([*command, "--max_iter", "60", *options], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        said = []
+        for line in child.stdout:
+            said.append(line)
+            if until and until in line:
+                child.kill()
+                break
+        child.stdout.close()
+        if child.wait() != 0:
+            return None
+        if "--checkpoint-dir" in options:
+            assert "going on after 25 rounds\n" in said
+        rows = january.head(4000).drop(columns="delayed")
+        return INFERENCE.predict_fn(rows, INFERENCE.model_fn(str(out)))
+
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    whole = run()
+    assert run("--checkpoint-dir", str(checkpoints), until="checkpoint after 25") is None
+    assert np.array_equal(run("--checkpoint-dir", str(checkpoints)), whole)

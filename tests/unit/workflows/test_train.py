@@ -260,3 +260,43 @@ def test_a_job_that_was_stopped_says_in_which_phase(at: FakePlatform) -> None:
     at.jobs.held[name] = stopped
     with pytest.raises(JobFailed, match="MaxRuntimeExceeded"):
         train(at, ours, silent)
+
+
+@pytest.mark.parametrize(
+    ("declared", "asked", "wait_s"),
+    [(None, None, None), (None, True, 7200), (9000, None, 9000), (9000, True, 9000), (9000, False, None)],
+)
+def test_spot_is_as_model_yaml_says_unless_the_command_says_otherwise(
+    at: FakePlatform, declared: int | None, asked: bool | None, wait_s: int | None
+) -> None:
+    spot = {"spot": {"max_wait_s": declared}} if declared else {}
+    at.specs["churn"] = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 5, **spot})
+    done = trained(at, spot=asked)
+    job = at.jobs.trainings[done.job.name]
+    assert job.spot_max_wait_s == wait_s
+    assert (job.checkpoint_uri is None) == (wait_s is None)
+
+
+def test_another_attempt_finds_the_checkpoints_of_the_last_one_and_another_training_does_not(at: FakePlatform) -> None:
+    at.jobs.work = refuse("boom")
+    for changes in ({}, {}, {"seed": 5}):
+        with pytest.raises(JobFailed):
+            trained(at, spot=True, **changes)
+    first, second, other = (job.checkpoint_uri for job in at.jobs.trainings.values())
+    assert first == second
+    assert first != other
+
+
+def test_spot_asked_for_or_not_is_the_same_training(at: FakePlatform) -> None:
+    assert planned(at, spot=True).job_name == planned(at).job_name
+
+
+def test_a_wait_shorter_than_the_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least max_runtime_s"):
+        a_spec(training={"max_runtime_s": 600, "spot": {"max_wait_s": 599}})
+
+
+def test_what_spot_saved_is_counted_as_sagemaker_counts_it(at: FakePlatform) -> None:
+    job = trained(at).job
+    assert replace(job, training_s=500.0, billable_s=100.0).saved_pct == 80
+    assert replace(job, training_s=100.0, billable_s=100.0).saved_pct is None

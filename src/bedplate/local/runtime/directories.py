@@ -13,7 +13,7 @@ HOST = "algo-1"
 
 def prepare_training(root: Path, record: Record) -> None:
     """`input/config/*.json`, and the empty folders that a training job finds."""
-    for name in ("input/config", "input/data", "model", "output/data", "output/metrics", "code", "checkpoints"):
+    for name in ("input/config", "input/data", "model", "output/data", "output/metrics", "code"):
         (root / name).mkdir(parents=True, exist_ok=True)
     config = root / "input" / "config"
     _write(config / "hyperparameters.json", {k: str(v) for k, v in (record.get("HyperParameters") or {}).items()})

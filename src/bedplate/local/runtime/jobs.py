@@ -13,7 +13,7 @@ from bedplate.local.runtime.children import Child
 SLOTS = 2
 GRACE_S = 30.0
 
-Outcome = Literal["exited", "stopped", "late"]
+Outcome = Literal["exited", "stopped", "late", "interrupted"]
 
 
 class Ticket:
@@ -24,6 +24,7 @@ class Ticket:
         self._changed = threading.Condition()
         self._stop_asked = False
         self._ended = False
+        self._interrupted = False
         self._child: Child | None = None
 
     @property
@@ -33,6 +34,12 @@ class Ticket:
     def ask_stop(self) -> None:
         with self._changed:
             self._stop_asked = True
+            self._changed.notify_all()
+
+    def interrupt(self) -> None:
+        """Take the machine away from what runs now; the job itself may go on with another `run`."""
+        with self._changed:
+            self._interrupted = True
             self._changed.notify_all()
 
     def on_exit(self, _: int) -> None:
@@ -46,10 +53,22 @@ class Ticket:
         self._child = child
         deadline = time.monotonic() + max_runtime_s
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._stop_asked, max(0.0, deadline - time.monotonic()))
-            outcome: Outcome = "exited" if self._ended else "stopped" if self._stop_asked else "late"
+            self._changed.wait_for(self._over, max(0.0, deadline - time.monotonic()))
+            outcome = self._outcome()
         code = child.wait(10) if outcome == "exited" else child.stop(GRACE_S)
+        with self._changed:
+            self._ended = self._interrupted = False
         return outcome, -1 if code is None else code
+
+    def _over(self) -> bool:
+        return self._ended or self._stop_asked or self._interrupted
+
+    def _outcome(self) -> Outcome:
+        if self._ended:
+            return "exited"
+        if self._stop_asked:
+            return "stopped"
+        return "interrupted" if self._interrupted else "late"
 
     def kill(self) -> None:
         if self._child is not None:

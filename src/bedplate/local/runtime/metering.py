@@ -21,6 +21,7 @@ class _Running:
     started_at: float
     charged_to: float
     tags: dict[str, str]
+    share: float
 
 
 class Meter:
@@ -40,10 +41,13 @@ class Meter:
         usage_type: Literal["training", "processing", "endpoint"],
         instance_type: str,
         count: int,
+        *,
+        share: float = 1.0,
     ) -> None:
+        """From now on it costs; `share` is what of the list price."""
         now, tags = self._services.now(), self._services.tags(arn)
         with self._lock:
-            self._running[key] = _Running(arn, usage_type, instance_type, count, now, now, tags)
+            self._running[key] = _Running(arn, usage_type, instance_type, count, now, now, tags, share)
 
     def stop(self, key: object) -> float:
         """Charge the rest; the seconds it ran in all, 0 for what never started."""
@@ -80,7 +84,7 @@ class Meter:
                     usage_type=entry.usage_type,
                     started_at=entry.started_at,
                     instance_type=entry.instance_type,
-                    seconds=seconds,
+                    seconds=seconds * entry.share,
                     count=entry.count,
                     tags=entry.tags,
                 )
