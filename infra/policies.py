@@ -216,6 +216,7 @@ def _run_models(scope: Scope) -> list[Statement]:
             ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage", "sagemaker:AddTags"],
             scope.sagemaker("model-package", "model-package-group"),
         ),
+        allow("Cards", ["sagemaker:CreateModelCard", "sagemaker:UpdateModelCard"], scope.sagemaker("model-card")),
         allow(
             "Release",
             [

@@ -552,6 +552,16 @@ class Experiments(Protocol):
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
+class Cards(Protocol):
+    """Model cards of the platform."""
+
+    def put(self, name: str, content: Mapping[str, Any], status: str) -> tuple[str, int]:
+        """Create a card or bring it up to date; (its ARN, its version). One that says this already is left alone."""
+        ...
+
+    def delete(self, name: str) -> None: ...
+
+
 class Signer(Protocol):
     """Signs with a key that nobody can copy, and says later whether a signature is the key's."""
 

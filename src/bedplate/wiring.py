@@ -98,6 +98,12 @@ class Connection:
         return S3Objects(self.session)
 
     @cached_property
+    def cards(self) -> ports.Cards:
+        from bedplate.aws.cards import SageMakerCards
+
+        return SageMakerCards(self.session, kms_key_arn=self.outputs.kms_key_arn)
+
+    @cached_property
     def signer(self) -> ports.Signer:
         from bedplate.aws.signing import KmsSigner
 

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from typing import Any, overload
 
+from bedplate.aws.cards import SageMakerCards
 from bedplate.aws.errors import translated
 from bedplate.aws.jobs import tag_list
 from bedplate.aws.session import Session
+from bedplate.domain.names import model_card
 from bedplate.errors import NotFound, PlatformError
 from bedplate.ports import Approval, Package, PackageDraft
 
@@ -90,6 +92,8 @@ class SageMakerRegistry:
         return self._describe(package.arn)
 
     def delete(self, package: Package) -> None:
+        """Delete a version, and the model card that was made of it."""
+        SageMakerCards(self._session).delete(model_card(package.group, package.version))
         try:
             with translated(f"Cannot delete {package.group} version {package.version}"):
                 self._sagemaker.delete_model_package(ModelPackageName=package.arn)

@@ -13,11 +13,19 @@ from bedplate.cli.render import emit_json, out, where
 @click.option("--reject", is_flag=True, help="Reject instead; needs --reason.")
 @click.option("--force", is_flag=True, help="Approve although a gate is shut or the code is not clean; needs --reason.")
 @click.option("--reason", help="Why; kept with the version and in the ledger.")
+@click.option("--notes", metavar="TEXT", help="Release notes: what is new; they replace those given to train.")
 @click.option("--as", "person", metavar="PERSON", help="Who says so, on the local stack; on AWS it is who STS says.")
 @options.stack
 @options.as_json
 def command(
-    model: str, reject: bool, force: bool, reason: str | None, person: str | None, stack: str, as_json: bool
+    model: str,
+    reject: bool,
+    force: bool,
+    reason: str | None,
+    notes: str | None,
+    person: str | None,
+    stack: str,
+    as_json: bool,
 ) -> None:
     """Approve the newest version that waits, or the one named.
 
@@ -37,7 +45,8 @@ def command(
     at = connect(options.project_dir(), stack)
     if not as_json:
         where(at.label)
-    done = approve(at, ApproveRequest(name, version, reject=reject, force=force, reason=reason, person=person))
+    request = ApproveRequest(name, version, reject, force, reason, person, notes)
+    done = approve(at, request)
     ref = f"{name}:{done.package.version}"
     if as_json:
         emit_json(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
+from bedplate.cli.models_card import card
 from bedplate.cli.models_compare import compare
+from bedplate.cli.models_show import show
 from bedplate.cli.render import emit_json, out, remark, table
 from bedplate.errors import UsageError
 
@@ -25,12 +27,14 @@ def command() -> None:
       bedplate models list
       bedplate models show flight-delay:3
       bedplate models compare flight-delay:1 flight-delay:2
+      bedplate models card flight-delay:3 --markdown CARD.md
       bedplate models check
       bedplate models promote flight-delay:3 --from staging --to prod
     """
 
 
-command.add_command(compare)
+for _part in (show, compare, card):
+    command.add_command(_part)
 
 
 @command.command("list")
@@ -55,46 +59,6 @@ def list_(model: str | None, last: int, everything: bool, stack: str, as_json: b
         emit_json(rows)
         return
     _table(rows)
-
-
-@command.command()
-@click.argument("model", metavar="MODEL[:VERSION]")
-@options.stack
-@options.as_json
-def show(model: str, stack: str, as_json: bool) -> None:
-    """Show all that is recorded of a version (the newest one without VERSION).
-
-    \b
-    Example:
-      bedplate models show flight-delay:3
-    """
-    from bedplate.wiring import connect
-    from bedplate.workflows.models import find_version, live_release
-
-    name, version = options.model_and_version(model)
-    at = connect(options.project_dir(), stack)
-    package = find_version(at, name, version)
-    release = live_release(at, name)
-    live = release is not None and f"-v{package.version}-" in release
-    if as_json:
-        emit_json(
-            {
-                "model": name,
-                "version": package.version,
-                "arn": package.arn,
-                "status": package.approval,
-                "note": package.approval_note,
-                "live": live,
-                "created_at": package.created_at,
-                "image_uri": package.image_uri,
-                "artifact_uri": package.artifact_uri,
-                "metadata": dict(package.metadata),
-            }
-        )
-        return
-    out().print(f"[bold]{name}:{package.version}[/bold]  {package.approval}{'  LIVE' if live else ''}")
-    told = {"note": package.approval_note or "", "artifact_uri": package.artifact_uri, **package.metadata}
-    table(None, ("Key", "Value"), [(key, value) for key, value in told.items() if value])
 
 
 @command.command()

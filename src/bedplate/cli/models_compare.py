@@ -93,10 +93,18 @@ def _show(found: Compared, *, everything: bool) -> None:
         remark(f"{sum(r.same for r in found.made)} more are the same: --all")
 
 
-def _cells(name: str, f: Figure) -> tuple[str, ...]:
-    style = STYLE[f.verdict]
+def _cells(name: str, f: Figure) -> tuple[object, ...]:
+    from rich.text import Text
+
     interval = f"{_number(f.difference.low)} to {_number(f.difference.high)}"
-    return (name, _value(f.first), _value(f.second), _value(f.difference), interval, f"[{style}]{f.verdict}[/{style}]")
+    return (
+        name,
+        _value(f.first),
+        _value(f.second),
+        _value(f.difference),
+        interval,
+        Text(f.verdict, style=STYLE[f.verdict]),
+    )
 
 
 def _value(estimate: Estimate) -> str:

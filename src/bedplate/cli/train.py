@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE[,VALUE]",
     help="A hyper-parameter; several values: each of them.",
 )
+@click.option("--notes", default="", metavar="TEXT", help="Release notes: what is new, for those who rely on it.")
 @click.option("--seed", type=int, help="Seed instead of model.yaml's.")
 @click.option(
     "--spot/--no-spot", default=None, help="On spot instances, going on from checkpoints (model.yaml: training.spot)."
@@ -51,6 +52,7 @@ def command(
     data: tuple[str, ...],
     dataset: str | None,
     settings: tuple[str, ...],
+    notes: str,
     seed: int | None,
     spot: bool | None,
     parallel: int,
@@ -90,10 +92,10 @@ def command(
     if len(sources) * len(combinations) > 1 or max_usd is not None:
         from bedplate.cli.train_many import run
 
-        several = plan_all(at, models, sources, combinations, say, seed=seed, spot=spot, limit_usd=max_usd)
+        several = plan_all(at, models, sources, combinations, say, seed=seed, notes=notes, spot=spot, limit_usd=max_usd)
         raise SystemExit(run(at, several, parallel=parallel, dry_run=dry_run, wait=wait, as_json=as_json))
     (model,) = models
-    plan = work.plan(at, work.TrainRequest(model, sources[model], combinations[0], seed, spot), say)
+    plan = work.plan(at, work.TrainRequest(model, sources[model], combinations[0], seed, spot, notes), say)
     if dry_run:
         _show_plan(plan, as_json=as_json)
         return

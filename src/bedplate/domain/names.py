@@ -32,6 +32,16 @@ def variant_of(place: int) -> str:
     return {1: VARIANT, 2: CHALLENGER}.get(place, f"arm-{place}")
 
 
+def model_card(package_group: str, version: int) -> str:
+    """A version's model card; SageMaker allows 63 characters.
+
+    >>> model_card("bedplate-prod-churn", 3), len(model_card("x" * 70, 12))
+    ('bedplate-prod-churn-v3', 63)
+    """
+    tail = f"-v{version}"
+    return f"{package_group[: 63 - len(tail)].rstrip('-')}{tail}"
+
+
 def bucket(project: str, stack: str, purpose: BucketPurpose, account_id: str) -> str:
     """Bucket names are global, so they end with the account.
 

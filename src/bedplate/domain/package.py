@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from bedplate.domain.ledger import sha256
 from bedplate.errors import UsageError
+from bedplate.settings import ModelSpec
 
 MAX_VALUE = 256
 MAX_JOB_NAME = 63
@@ -107,6 +108,15 @@ def metadata(lineage: Lineage, *, training_job: str, trained_by: str, trained_at
         "hyperparameters": _fitting(lineage.hyperparameters),
     }
     return {key: value[:MAX_VALUE] for key, value in values.items()}
+
+
+def carried(spec: ModelSpec, notes: str) -> dict[str, str]:
+    """What a package says of its contract; the whole of it is in the code archive, and beside the evaluation.
+
+    Release notes that are longer than 256 characters are whole in the ledger only.
+    """
+    told = {"owner": spec.owner, "risk": spec.risk, "notes": notes}
+    return {key: value[:MAX_VALUE] for key, value in told.items() if value}
 
 
 def hyperparameters(

@@ -25,6 +25,8 @@ class ModelSpec(Edge):
     description: str
     intended_use: str
     excluded_use: str
+    limits: tuple[str, ...] = ()
+    """Known limits: where it errs, what it was not tried on."""
     risk: Literal["low", "medium", "high"]
     task: Literal["binary", "regression"] = "binary"
     fallback: float

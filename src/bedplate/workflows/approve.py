@@ -29,6 +29,8 @@ class ApproveRequest:
     force: bool = False
     reason: str | None = None
     person: str | None = None
+    notes: str | None = None
+    """Release notes that replace those of the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,14 @@ def _approve(case: _Case) -> Approved:
         waived = tuple(str(w) for w in final.data.get("waived") or ())
         if package.approval == "Approved" and package.metadata.get("approved_by"):
             return Approved(package, "unchanged", person, people, ())
-        package = _write(at, package, people, str(final.data.get("reason") or ""), final.actor if waived else None)
+        package = _write(
+            at,
+            package,
+            people,
+            str(final.data.get("reason") or ""),
+            final.actor if waived else None,
+            str(final.data.get("notes") or ""),
+        )
         return Approved(package, "approved", person, people, waived)
     spec = at.model(request.model)
     decision = decide(
@@ -160,7 +169,9 @@ def _approve(case: _Case) -> Approved:
             f"{case.ref}{why}: {', '.join(decision.people)} said yes, {need} more person must",
             next_step=f"bedplate approve {case.ref}, typed by somebody else",
         )
-    package = _write(at, package, decision.people, request.reason or "", person if decision.waived else None)
+    package = _write(
+        at, package, decision.people, request.reason or "", person if decision.waived else None, request.notes or ""
+    )
     return Approved(package, "approved", person, decision.people, decision.waived)
 
 
@@ -174,10 +185,14 @@ def _next(case: _Case, decision: Decision, evidence: Evidence) -> str:
     return f'bedplate approve {case.ref} --force --reason "..."'
 
 
-def _write(at: Platform, package: Package, people: tuple[str, ...], reason: str, forced_by: str | None) -> Package:
+def _write(
+    at: Platform, package: Package, people: tuple[str, ...], reason: str, forced_by: str | None, notes: str
+) -> Package:
     note = {"approved_by": ", ".join(people)[:MAX_VALUE], "approval_reason": reason[:MAX_VALUE] or "gates passed"}
     if forced_by:
         note |= {"forced_by": forced_by[:MAX_VALUE], "force_reason": reason[:MAX_VALUE]}
+    if notes:
+        note["notes"] = notes[:MAX_VALUE]
     at.registry.annotate(package, note)
     return at.registry.set_approval(package, "Approved", f"{note['approved_by']}: {note['approval_reason']}")
 
@@ -197,6 +212,7 @@ def _record(case: _Case, decision: Decision, evidence: Evidence) -> None:
             "waived": list(decision.waived),
             "people": list(decision.people),
             "final": last,
+            **({"notes": case.request.notes} if case.request.notes else {}),
         },
     )
 

@@ -20,6 +20,7 @@ from bedplate.domain.tags import for_model
 from bedplate.errors import JobFailed, NotFound
 from bedplate.ports import Job, Package, ProcessingRequest, Release, Say
 from bedplate.settings import ModelSpec
+from bedplate.workflows.card import card_of, keep_details
 from bedplate.workflows.job_following import follow, must_have_completed
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.models import find_version
@@ -150,6 +151,7 @@ def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True)
     _record(at, plan, evaluation, judgement)
     figures = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
     keep_evaluation(at, say, model=plan.model, package=plan.package, metrics=figures, verdict=judgement.outcome)
+    _vouch(at, plan)
     return Evaluated(plan, job, evaluation, judgement)
 
 
@@ -294,6 +296,14 @@ def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgemen
         version=plan.package.version,
         data=data,
     )
+
+
+def _vouch(at: Platform, plan: EvaluationPlan) -> None:
+    """Keep the whole of what is known beside the evaluation, and its hash with the package."""
+    fresh = at.registry.get(plan.package.group, plan.package.version)
+    digest = keep_details(at, card_of(at, plan.model, fresh, Ledger.of(at).records()))
+    if fresh.metadata.get("details_sha256") != digest:
+        at.registry.annotate(fresh, {"details_sha256": digest})
 
 
 def _data(plan: EvaluationPlan, metrics: Mapping[str, float], judgement: Judgement) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from bedplate.domain.names import stage_budget
 from bedplate.domain.package import (
     Lineage,
     archive,
+    carried,
     hyperparameters,
     job_name,
     metadata,
@@ -53,6 +54,8 @@ class TrainRequest:
     seed: int | None = None
     spot: bool | None = None
     """On spot instances or not; None: as model.yaml says."""
+    notes: str = ""
+    """Release notes: what is new in this version, for the people who rely on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,13 +363,16 @@ def _draft(at: Platform, plan: TrainPlan, job: Job) -> PackageDraft:
         artifact_uri=job.artifact_uri or "",
         description=f"{plan.spec.name}, trained on data {plan.lineage.data_sha256[:12]} by {at.identity.person}",
         environment={},
-        metadata=metadata(
-            plan.lineage,
-            training_job=job.name,
-            trained_by=at.identity.person,
-            trained_at=trained_at,
-            code_uri=plan.code_uri,
-        ),
+        metadata={
+            **metadata(
+                plan.lineage,
+                training_job=job.name,
+                trained_by=at.identity.person,
+                trained_at=trained_at,
+                code_uri=plan.code_uri,
+            ),
+            **carried(plan.spec, plan.request.notes),
+        },
         tags={},
     )
 
@@ -387,6 +393,7 @@ def _record(
         "billable_s": job.billable_s,
         "spot": plan.spot_max_wait_s is not None,
         "metrics": dict(metrics),
+        "notes": plan.request.notes or None,
     }
     ledger.record(
         "trained",

@@ -56,6 +56,7 @@ def plan_all(
     say: Say,
     *,
     seed: int | None = None,
+    notes: str = "",
     spot: bool | None = None,
     limit_usd: float | None = None,
 ) -> Several:
@@ -73,7 +74,7 @@ def plan_all(
     for model in models:
         like = None
         for overrides in settings:
-            like = plan(at, TrainRequest(model, data[model], overrides, seed, spot), say, like=like)
+            like = plan(at, TrainRequest(model, data[model], overrides, seed, spot, notes), say, like=like)
             plans.append(like)
     unique = tuple({p.job_name: p for p in plans}.values())
     new = [p for p in unique if p.job is None]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bedplate.aws.cards import SageMakerCards
 from bedplate.aws.registry import SageMakerRegistry
 from bedplate.aws.session import Session
 from bedplate.errors import NotFound, PlatformError
@@ -48,3 +49,13 @@ def test_metadata_that_the_registry_would_not_take_is_refused_before(
     with pytest.raises(PlatformError, match="at most 50 keys of 256"):
         registry.register(replace(DRAFT, metadata=metadata))
     assert len(registry.versions("churn")) == 0
+
+
+def test_a_card_is_made_once_and_numbered_anew_only_when_it_says_something_else(registry: SageMakerRegistry) -> None:
+    cards = SageMakerCards(registry._session)
+    first = cards.put("bedplate-local-churn-v1", {"a": "1"}, "PendingReview")
+    assert first[1] == 1
+    assert cards.put("bedplate-local-churn-v1", {"a": "1"}, "PendingReview") == first
+    assert cards.put("bedplate-local-churn-v1", {"a": "2"}, "Approved")[1] == 2
+    with pytest.raises(PlatformError, match="100,000"):
+        cards.put("bedplate-local-churn-v1", {"a": "x" * 100_000}, "Approved")
