@@ -25,7 +25,10 @@ _NUMBERS, _TEXTS = frozenset({int, float}), frozenset({str})
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One captured request. `answers` has as many entries as `rows`, NaN where none can be read; CSV is all `text`."""
+    """One captured request. `answers` has as many entries as `rows`, NaN where none can be read; CSV is all `text`.
+
+    `truth` holds a label a row where SageMaker merged its ground truth in, NaN for a row without one; else it is empty.
+    """
 
     at: datetime
     release: str
@@ -34,6 +37,7 @@ class Record:
     answers: Sequence[float]
     text: bool = False
     event: str = ""
+    truth: Sequence[float] = ()
 
 
 def records(folder: Path, *, start: datetime | None = None, end: datetime | None = None) -> Iterator[Record]:
@@ -77,19 +81,21 @@ def sample_of(
     answers: list[float] = []
     releases: Counter[str] = Counter()
     events: list[str] = []
+    merged: list[float] = []
     time = spec.data.time
     for record in found:
         counts = record.version == version if version else record.version != FALLBACK_VERSION
-        asked = [_typed(row, spec.data.columns) for row in record.rows] if record.text else record.rows
+        asked = typed_rows(record, spec)
         rows += asked
         events += [record.event] * len(asked)
         times += [_time(row, time, record.at) for row in asked]
         answers += record.answers if counts else [float("nan")] * len(record.rows)
+        merged += record.truth or [float("nan")] * len(record.rows)
         releases[record.release] += len(record.rows)
     moments = np.array(times, dtype="M8[us]")
     order = np.argsort(moments, kind="stable")
     keys = spec.data.keys
-    known = [labels.get(tuple(row.get(key) for key in keys), float("nan")) for row in rows] if labels else []
+    known = [labels.get(tuple(row.get(key) for key in keys), float("nan")) for row in rows] if labels else merged
     errors: dict[str, int] = {}
     columns: dict[str, Values] = {}
     for name in spec.data.watched:
@@ -107,6 +113,11 @@ def sample_of(
         releases=dict(releases),
         contract=broken_rules(spec, rows, events),
     )
+
+
+def typed_rows(record: Record, spec: ModelSpec) -> Sequence[Row]:
+    """A request's rows with their columns' types, also where it came as CSV."""
+    return [_typed(row, spec.data.columns) for row in record.rows] if record.text else record.rows
 
 
 def broken_rules(spec: ModelSpec, rows: Sequence[Row], events: Sequence[str]) -> tuple[Violation, ...]:
@@ -161,7 +172,9 @@ def _record(line: bytes) -> Record | None:
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, BadRequest):
         return None
     release, version = attributes.get("release", "unknown"), attributes.get("version", "")
-    return Record(at, release, version, rows, answers, text=kind == CSV, event=str(meta.get("eventId") or ""))
+    truth = _truth(found.get("groundTruthData"), len(rows))
+    event = str(meta.get("eventId") or "")
+    return Record(at, release, version, rows, answers, text=kind == CSV, event=event, truth=truth)
 
 
 def _kind(side: Mapping[str, Any]) -> str:
@@ -191,6 +204,21 @@ def _answers(side: Mapping[str, Any] | None, expected: int) -> Sequence[float]:
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return nothing
     return found if len(found) == expected else nothing
+
+
+def _truth(side: Mapping[str, Any] | None, expected: int) -> Sequence[float]:
+    """A line a row, empty where its label is not known.
+
+    >>> _truth({"data": "1\\n\\n0", "encoding": "CSV"}, 3)
+    [1.0, nan, 0.0]
+    """
+    if not side:
+        return ()
+    try:
+        found = [float(line) if line.strip() else float("nan") for line in _body(side).decode().split("\n")]
+    except (ValueError, KeyError):
+        return ()
+    return found if len(found) == expected else ()
 
 
 def _attributes(found: object) -> dict[str, str]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bedplate.container import paths
+from bedplate.domain.names import SCHEDULE_KINDS as LIVE
 
 INPUT, OUTPUT = "/opt/ml/processing/input/endpoint", "/opt/ml/processing/output"
 LABELS = "/opt/ml/processing/input/labels"
@@ -48,8 +49,8 @@ class Request:
             return paths.relocated(environment.get(name) or default, root)
 
         mode = environment.get("BEDPLATE_MODE") or "monitor"
-        if mode not in ("baseline", "monitor"):
-            raise CannotMonitor(f"BEDPLATE_MODE is {mode!r}; 'baseline' or 'monitor' expected")
+        if mode not in ("baseline", "monitor", *LIVE):
+            raise CannotMonitor(f"BEDPLATE_MODE is {mode!r}; baseline, monitor, {', '.join(LIVE)} expected")
         spec = environment.get("BEDPLATE_SPEC")
         return cls(
             mode=mode,
@@ -72,7 +73,11 @@ def main() -> int:
     root = paths.root()
     try:
         request = Request.of(os.environ, root)
-        message = baseline(request) if request.mode == "baseline" else monitor(request, root, datetime.now(UTC))
+        now = datetime.now(UTC)
+        if request.mode in LIVE:
+            message = live(request, root, now)
+        else:
+            message = baseline(request) if request.mode == "baseline" else monitor(request, root, now)
     except CannotMonitor as exc:
         print(f"monitor failed: {exc}", file=sys.stderr, flush=True)
         _tell(root, str(exc))
@@ -142,6 +147,28 @@ def monitor(request: Request, root: Path, now: datetime) -> str:
     if not report.alerts:
         return f"Completed: {report.summary}."
     return f"CompletedWithViolations: {len(report.alerts)} violations: {report.summary}."
+
+
+def live(request: Request, root: Path, now: datetime) -> str:
+    """Judge live answers for a schedule of one of the three other kinds; returns the exit message.
+
+    Raises CannotMonitor, also where there was too little to judge: a run that judged nothing must not look like one
+    that found nothing.
+    """
+    from bedplate.container.live import NothingToJudge, judge, metric_lines
+
+    try:
+        report = judge(request, root)
+    except NothingToJudge as exc:
+        raise CannotMonitor(str(exc)) from exc
+    if request.publish:
+        lines = metric_lines(report, schedule=request.schedule, at=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        _publish(root, "".join(json.dumps(m) + "\n" for m in lines))
+    if report.outcome == "NO_DATA":
+        raise CannotMonitor(f"NO_DATA: {report.summary}")
+    if report.violations:
+        return f"CompletedWithViolations: {len(report.violations)} violations: {report.summary}."
+    return f"Completed: {report.summary}."
 
 
 def _publish(root: Path, lines: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +107,27 @@ def stability(
     other = dict(zip(champion_features, theirs.mean(axis=0).tolist(), strict=True))
     importances = sorted((Importance(name, own.get(name), other.get(name)) for name in names), key=_by_size)
     return Explanation(n, seconds, tuple(importances), _estimate(moved, n), _estimate(ranked, n), note)
+
+
+def moved_from(
+    values: Floats, features: Sequence[str], reference: Mapping[str, float]
+) -> tuple[float, float, dict[str, tuple[float, float]]]:
+    """(share of importance moved, rank correlation, feature -> (share now, share then)), largest share first.
+
+    `values` is (rows explained, features), `reference` another time's mean |SHAP| by feature; both figures are those of
+    `stability`, without an interval, as of the other time only the means are known.
+
+    >>> round(moved_from(np.array([[0.3, -0.1], [0.3, 0.1]]), ["a", "b"], {"a": 0.25, "b": 0.75})[0], 3)
+    0.5
+    """
+    names = list(dict.fromkeys((*features, *reference)))
+    sizes = np.abs(values).mean(axis=0)
+    now = _shares(_aligned(sizes[None, :], features, names))[0]
+    then = _shares(_aligned(np.array([list(reference.values())]), list(reference), names))[0]
+    both = np.array([name in features and name in reference for name in names])
+    shares = {name: (float(a), float(b)) for name, a, b in zip(names, now, then, strict=True)}
+    ordered = dict(sorted(shares.items(), key=lambda item: -max(item[1])))
+    return float(np.abs(now - then).sum() / 2), _spearman(now[both], then[both]), ordered
 
 
 def _along(answer: Callable[[Indices], Floats], explained: Indices, against: Indices, ranks: Indices) -> Floats:

@@ -13,6 +13,9 @@ from typing import Literal
 BucketPurpose = Literal["artifacts", "data", "capture", "ledger", "logs", "trail"]
 BUCKET_PURPOSES: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture", "ledger")
 """What the commands read and write; `logs` (who asked S3 for what) and `trail` (CloudTrail) are the auditor's."""
+ScheduleKind = Literal["model-quality", "bias", "explainability"]
+SCHEDULE_KINDS: tuple[ScheduleKind, ...] = ("model-quality", "bias", "explainability")
+"""Kinds of monitoring that Pulumi's provider has no definition for, beside data quality, for which it has one."""
 PERSONAS = ("platform-engineer", "data-scientist", "approver", "finance", "auditor", "reconciler")
 
 _RELEASE = re.compile(r"^(?P<endpoint>.+)-v(?P<version>\d+)-(?P<digest>[0-9a-f]{7,8})$")
@@ -129,6 +132,14 @@ class ModelNames:
     def monitoring_schedule(self) -> str:
         return f"{self.base}-data-quality"
 
+    def schedule(self, kind: ScheduleKind) -> str:
+        """Name of a schedule that the command line makes, and of the alarm on the bounds that it finds broken.
+
+        >>> ModelNames("bedplate", "prod", "churn").schedule("model-quality")
+        'bedplate-prod-churn-model-quality'
+        """
+        return f"{self.base}-{kind}"
+
     @property
     def errors_alarm(self) -> str:
         """On `Invocation5XXErrors`; rolls a deployment back."""
@@ -213,6 +224,10 @@ class ModelNames:
         return f"labels/{self.model}/"
 
     @property
+    def ground_truth_prefix(self) -> str:  # data bucket: <prefix>yyyy/mm/dd/hh/<digest>.jsonl, SageMaker's ground truth
+        return f"ground-truth/{self.model}/"
+
+    @property
     def training_prefix(self) -> str:  # artifacts bucket: <prefix><job name>/output/model.tar.gz
         return f"training/{self.model}/"
 
@@ -223,6 +238,9 @@ class ModelNames:
     @property
     def baseline_prefix(self) -> str:  # artifacts bucket: <prefix>{statistics,constraints}.json (object versions kept)
         return f"baselines/{self.model}/"
+
+    def schedule_prefix(self, kind: ScheduleKind) -> str:  # artifacts: <prefix>{constraints,analysis_config}.json
+        return f"{self.baseline_prefix}{kind}/"
 
     @property
     def monitoring_prefix(

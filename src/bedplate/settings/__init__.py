@@ -39,7 +39,7 @@ from bedplate.settings.serving import Asynchronous, Experiment, Rollout, Schedul
 from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
 from bedplate.settings.types import Edge, Email, Name, Pct, Usd
-from bedplate.settings.watching import Monitor, Retraining
+from bedplate.settings.watching import Monitor, Retraining, Schedule, Schedules
 
 __all__ = [
     "PURPOSES",
@@ -80,7 +80,9 @@ __all__ = [
     "ResidualGate",
     "Retraining",
     "Rollout",
+    "Schedule",
     "ScheduledScaling",
+    "Schedules",
     "SegmentGate",
     "Serverless",
     "Serving",

@@ -109,5 +109,24 @@ class ModelSpec(Edge):
             if metric in wrong:
                 clashes.append((f"{metric} is no metric of task {self.task!r}", key, "task"))
         clashes += [(said, key, "task") for said, key in self.gates.unfit(self.task)]
+        clashes += self._schedules_without_a_bound()
         refuse(clashes)
         return self
+
+    def _schedules_without_a_bound(self) -> list[tuple[str, ...]]:
+        """Schedules that would have nothing to look at, or nothing to hold it against."""
+        asked = self.monitors.schedules
+        wanted = {"model_quality": asked.model_quality, "bias": asked.bias, "explainability": asked.explainability}
+        found: list[tuple[str, ...]] = []
+        for kind, gate in (("bias", "fairness"), ("explainability", "explanation")):
+            if wanted[kind] is not None and not getattr(self.gates, gate):
+                said = f"monitors.schedules.{kind} watches what gates.{gate} says, and that is not there"
+                found.append((said, f"monitors.schedules.{kind}", "gates"))
+        for at, rule in enumerate(self.gates.fairness if asked.bias else ()):
+            if rule.by in self.data.columns and rule.by not in self.data.watched:
+                said = f"monitors.schedules.bias looks at {rule.by!r}, which is no feature that may be monitored"
+                found.append((said, f"gates.fairness.{at}.by", f"data.columns.{rule.by}"))
+        if self.serving.mode == "serverless":
+            said = "serving.mode 'serverless' captures no requests, so there is nothing for a schedule to look at"
+            found += [(said, f"monitors.schedules.{k}", "serving.mode") for k, v in wanted.items() if v is not None]
+        return found

@@ -6,8 +6,37 @@ from typing import Literal
 
 from pydantic import Field
 
-from bedplate.settings.gates import Metric
+from bedplate.settings.gates import Metric, Share
 from bedplate.settings.types import Edge
+
+MAX_HOURS = 24 * 60
+
+
+class Schedule(Edge):
+    """When one kind of monitoring runs, and over which requests: those since the run before, and `look_back_hours`
+    of earlier ones."""
+
+    cron: str = Field(default="cron(0 * ? * * *)", pattern=r"^cron\(.+\)$")
+    look_back_hours: int = Field(default=0, ge=0, le=MAX_HOURS)
+
+
+class LabelledSchedule(Schedule):
+    """`delay_hours` is how long outcomes take to become known: every bound of the window lies so much earlier."""
+
+    delay_hours: int = Field(default=0, ge=0, le=MAX_HOURS)
+
+
+class ExplanationSchedule(Schedule):
+    max_moved: Share | None = None
+    """Share of the importance that may lie on other features than at the evaluation; `gates.explanation`'s without."""
+
+
+class Schedules(Edge):
+    """Beside data quality, which always runs: what SageMaker Model Monitor calls the other three kinds."""
+
+    model_quality: LabelledSchedule | None = None
+    bias: LabelledSchedule | None = None
+    explainability: ExplanationSchedule | None = None
 
 
 class Monitor(Edge):
@@ -19,6 +48,7 @@ class Monitor(Edge):
     window: Literal["day", "week", "month"] = "week"
     max_drop: dict[Metric, float] = Field(default_factory=dict)
     """How much a metric on late labels may fall against the holdout's before it alerts."""
+    schedules: Schedules = Schedules()
 
 
 class Retraining(Edge):

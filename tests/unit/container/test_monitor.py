@@ -218,7 +218,7 @@ def test_without_baseline_but_with_contract_the_report_says_no_data(root, monkey
     ("change", "reason"),
     [
         ({}, "neither a baseline nor a contract"),
-        ({"BEDPLATE_MODE": "dance"}, "'baseline' or 'monitor' expected"),
+        ({"BEDPLATE_MODE": "dance"}, "baseline, monitor, model-quality, bias, explainability expected"),
         ({"BEDPLATE_MODE": "baseline"}, "BEDPLATE_SPEC must name"),
         ({"BEDPLATE_MODE": "baseline", "BEDPLATE_SPEC": "contract.json"}, "no Parquet file holds all features"),
     ],
