@@ -56,7 +56,8 @@ def judge(request: Request, root: Path) -> LiveReport:
     kind = _kind(request.mode)
     bounds = read_bounds(request.constraints)
     spec = bounds.spec
-    found = list(records(request.source, start=request.start, end=request.end))
+    window = {"start": request.start, "end": request.end} if kind == "explainability" else {}
+    found = list(records(request.source, **window))  # what has a ground truth merged in was chosen by the merge
     late = labels_below(request.labels, spec.data.keys) if request.labels.is_dir() else {}
     sample = sample_of(spec, found, late, version=bounds.version)
     explained = 0

@@ -136,24 +136,106 @@ def test_run_looks_at_the_hour_before_and_its_violations_are_its_status(rig: Rig
     assert told == {"records": 2, "window": "2026-03-01T12:00:00Z", "labels": 0}
 
 
-def test_a_run_of_model_quality_gets_the_labels_that_have_arrived(rig: Rig) -> None:
+def labelled_run(rig: Rig, *truth: dict[str, str], **offsets: str) -> dict[str, Any]:
+    """A model-quality run at one, over what was captured and the ground truth collected at half past noon."""
     clock = watched(rig)
-    captures(rig, 5)
     data = rig.world.tables["data-quality-job-definition"]["quality"]
-    truth = {"GroundTruthS3Input": {"S3Uri": "s3://data/labels/churn/"}}
     definition = {key.replace("DataQuality", "ModelQuality"): value for key, value in data.items()}
-    definition["ModelQualityJobInput"] = {**definition["ModelQualityJobInput"], **truth}
+    definition["ModelQualityJobInput"] = {
+        "EndpointInput": {"EndpointName": "shop", **offsets},
+        "GroundTruthS3Input": {"S3Uri": "s3://data/truth/"},
+    }
     rig.world.put("model-quality-job-definition", "quality", definition)
-    rig.world.put_object("data", "labels/churn/july.jsonl", b'{"id": "a", "label": 1}\n' * 3)
+    lines = [
+        {"groundTruthData": {"data": data, "encoding": "CSV"}, "eventMetadata": {"eventId": event}, "eventVersion": "0"}
+        for told in truth
+        for event, data in told.items()
+    ]
+    body = "\n".join(map(json.dumps, lines)).encode()
+    rig.world.put_object("data", "truth/2026/03/01/12/a.jsonl", body)
+    rig.world.put_object("data", "truth/2026/03/01/09/too-early.jsonl", body.replace(b"known", b"other"))
     record = {**schedule(rig), "MonitoringType": "ModelQuality"}
     rig.world.put("monitoring-schedule", "hourly", record)
     rig.hooks.schedule_changed(record)
     clock.now = NOON + HOUR
     rig.runtime.schedules.run_due()
-    found = execution(rig)
+    return execution(rig)
+
+
+def asked(rig: Rig, key: str, **meta: str) -> None:
+    rig.world.put_object("capture", f"base/shop/live/2026/03/01/{key}", json.dumps({"eventMetadata": meta}).encode())
+
+
+def merged(rig: Rig) -> dict[str, str]:
+    """Event id -> ground truth, of what the run was given."""
+    files = [body for key, body in rig.world.objects["artifacts"].items() if "/merge/shop/live/2026/03/01/" in key]
+    records = [json.loads(line) for body in files for line in body.splitlines()]
+    return {r["eventMetadata"]["eventId"]: r["groundTruthData"]["data"] for r in records}
+
+
+def test_ground_truth_is_merged_by_inference_id_and_by_event_id_without_one(rig: Rig) -> None:
+    asked(rig, "12/05-00-000-a.jsonl", eventId="e1", inferenceId="known")
+    asked(rig, "12/06-00-000-b.jsonl", eventId="known-too")
+    asked(rig, "12/07-00-000-c.jsonl", eventId="known", inferenceId="nobody-told")
+    asked(rig, "12/08-00-000-d.jsonl", eventId="other")
+    found = labelled_run(rig, {"known": "1\n"}, {"known": "\n0", "known-too": "1"})
     assert found["MonitoringType"] == "ModelQuality"
+    assert merged(rig) == {"e1": "1\n0", "known-too": "1"}
     job = found["ProcessingJobArn"].rsplit("/", 1)[-1]
-    assert json.loads(rig.world.objects["artifacts"][f"monitoring/{job}/drift.json"])["labels"] == 3
+    assert json.loads(rig.world.objects["artifacts"][f"monitoring/{job}/drift.json"])["records"] == 2
+
+
+def test_offsets_move_the_window_back_to_where_labels_are_known(rig: Rig) -> None:
+    asked(rig, "10/05-00-000-a.jsonl", eventId="before")
+    asked(rig, "11/05-00-000-a.jsonl", eventId="inside")
+    asked(rig, "12/05-00-000-a.jsonl", eventId="after")
+    truth = dict.fromkeys(("before", "inside", "after"), "1")
+    labelled_run(rig, truth, StartTimeOffset="-PT1H", EndTimeOffset="-PT1H")
+    assert merged(rig) == {"inside": "1"}
+
+
+def test_run_without_any_outcome_has_failed_for_lack_of_data(rig: Rig) -> None:
+    asked(rig, "12/05-00-000-a.jsonl", eventId="unknown")
+    found = labelled_run(rig, {"known": "1"})
+    assert found["MonitoringExecutionStatus"] == "Failed"
+    assert found["FailureReason"].startswith("NO_DATA: no request that shop captured")
+
+
+def explained_run(rig: Rig, *, model: bool = True) -> dict[str, Any]:
+    clock = watched(rig)
+    captures(rig, 5)
+    data = rig.world.tables["data-quality-job-definition"]["quality"]
+    definition = {key.replace("DataQuality", "ModelExplainability"): value for key, value in data.items()}
+    config = {"ConfigUri": "s3://artifacts/config.json"}
+    definition["ModelExplainabilityAppSpecification"] = {
+        **definition["ModelExplainabilityAppSpecification"],
+        **config,
+    }
+    rig.world.put("model-explainability-job-definition", "quality", definition)
+    rig.world.put_object("artifacts", "config.json", b'{"predictor": {"model_name": "shop-v1"}}')
+    if model:
+        rig.world.put_object("artifacts", "m/model.tar.gz", b"model")
+        rig.world.put("model", "shop-v1", {"PrimaryContainer": {"ModelDataUrl": "s3://artifacts/m/model.tar.gz"}})
+    record = {**schedule(rig), "MonitoringType": "ModelExplainability"}
+    rig.world.put("monitoring-schedule", "hourly", record)
+    rig.hooks.schedule_changed(record)
+    clock.now = NOON + HOUR
+    rig.runtime.schedules.run_due()
+    return execution(rig)
+
+
+def test_explainability_run_is_given_the_model_that_its_configuration_names(rig: Rig) -> None:
+    found = explained_run(rig)
+    [job] = [
+        j for j in rig.world.tables["processing-job"].values() if j["ProcessingJobArn"] == found["ProcessingJobArn"]
+    ]
+    given = {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in job["ProcessingInputs"]}
+    assert given["model"] == "s3://artifacts/m/model.tar.gz"
+    assert given["config"] == "s3://artifacts/config.json"
+
+
+def test_explainability_run_of_a_model_that_is_gone_fails_with_its_name(rig: Rig) -> None:
+    assert 'Could not find model "shop-v1"' in explained_run(rig, model=False)["FailureReason"]
 
 
 def test_hour_without_requests_has_failed_for_lack_of_data(rig: Rig) -> None:

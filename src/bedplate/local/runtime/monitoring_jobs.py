@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from bedplate.local.hooks import Kind, Record, Services
-from bedplate.local.runtime.transfer import split_uri
+from bedplate.local.runtime import ground_truth
+from bedplate.local.runtime.transfer import MissingData, split_uri
 
 _DEFINITIONS: dict[str, Kind] = {
     "DataQuality": "data-quality-job-definition",
@@ -18,7 +20,9 @@ _DEFINITIONS: dict[str, Kind] = {
 }
 _CAPTURE_NAME = re.compile(r"/(\d{4})/(\d\d)/(\d\d)/(\d\d)/(\d\d)-(\d\d)-(\d{3})-[^/]+\.jsonl$")
 _INPUT = "/opt/ml/processing/input/endpoint"
-_LABELS = "/opt/ml/processing/input/labels"
+_MODEL = "/opt/ml/processing/input/model"
+_CONFIG = "/opt/ml/processing/input/config"
+_PERIOD = re.compile(r"^-?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
 _BASELINE = "/opt/ml/processing/baseline"
 
 
@@ -47,6 +51,28 @@ class Window:
         year, month, day, hour, minute, second, ms = (int(group) for group in found.groups())
         moment = datetime(year, month, day, hour, minute, second, ms * 1000, tzinfo=UTC).timestamp()
         return self.start <= moment < self.end
+
+    def moved(self, watched: Record) -> Window:
+        """As far back as an endpoint input says: its offsets are taken from both ends.
+
+        >>> Window(7200, 10800).moved({"StartTimeOffset": "-PT2H", "EndTimeOffset": "-PT1H"})
+        Window(start=0.0, end=7200.0)
+        """
+        first, last = (period_s(watched.get(f"{side}TimeOffset") or "PT0H") for side in ("Start", "End"))
+        return Window(self.start - first, self.end - last)
+
+
+def period_s(period: str) -> float:
+    """Seconds of an ISO 8601 duration, whatever its sign; 0 of anything else.
+
+    >>> period_s("-PT1H"), period_s("-P1DT30M")
+    (3600.0, 88200.0)
+    """
+    found = _PERIOD.match(period)
+    if not found:
+        return 0.0
+    days, hours, minutes, seconds = (float(group or 0) for group in found.groups())
+    return days * 86_400 + hours * 3600 + minutes * 60 + seconds
 
 
 def definition_of(services: Services, schedule: Record) -> Record:
@@ -77,6 +103,7 @@ def processing_job(
     watched = (definition["Input"] or {}).get("EndpointInput")
     if not watched:
         raise CannotMonitor("The local platform monitors endpoints, not batch transform jobs.")
+    window = window.moved(watched)
     folder = watched.get("LocalPath") or _INPUT
     outputs = [entry["S3Output"] for entry in definition["Output"]["MonitoringOutputs"]]
     app, baseline = definition["App"], definition["Baseline"]
@@ -103,9 +130,9 @@ def processing_job(
         },
         "Environment": environment,
         "ProcessingInputs": [
-            *_capture_inputs(services, watched["EndpointName"], folder, window),
+            *_requests(services, definition, folder, window, f"{_run_uri(outputs[0]['S3Uri'], name)}/merge"),
             *_baseline_inputs(baseline),
-            *_label_inputs(definition["Input"]),
+            *_model_inputs(services, app),
         ],
         "ProcessingOutputConfig": {
             "Outputs": [
@@ -119,9 +146,35 @@ def processing_job(
     }
 
 
-def _capture_inputs(services: Services, endpoint: str, folder: str, window: Window) -> list[dict[str, Any]]:
-    """One input for each hour and variant with requests of the window, below the same folders as in the bucket. As on
-    SageMaker a whole hour is given; the container reads the window from `start_time` and `end_time`."""
+def _requests(services: Services, definition: Record, folder: str, window: Window, merged: str) -> list[dict[str, Any]]:
+    """The captured requests of the window; with a ground truth only those whose outcome is known, and with it.
+
+    On SageMaker a job of its own merges them first; here it happens at once, and its result lies at `merged`.
+    """
+    endpoint = definition["Input"]["EndpointInput"]["EndpointName"]
+    bucket, base, keys = _captured(services, endpoint, window)
+    source = str((definition["Input"].get("GroundTruthS3Input") or {}).get("S3Uri") or "")
+    if not source:
+        return _by_hour(f"s3://{bucket}/", base, keys, folder)
+    target, prefix = split_uri(merged)
+    try:
+        truth = ground_truth.known(services, source, since=window.start)
+        found = []
+        for key, body in ground_truth.merge(services, bucket, keys, truth):
+            services.put_object(target, f"{prefix}/{key.removeprefix(base)}", body, "application/jsonlines")
+            found.append(key)
+    except (KeyError, MissingData) as exc:
+        raise CannotMonitor(f"The ground truth cannot be merged: {exc.args[0]}") from exc
+    if not found:
+        raise CannotMonitor(
+            f"NO_DATA: no request that {endpoint} captured from {_iso(window.start)} to {_iso(window.end)} has "
+            f"a ground truth below {source}."
+        )
+    return _by_hour(f"{merged}/", "", [key.removeprefix(base) for key in found], folder)
+
+
+def _captured(services: Services, endpoint: str, window: Window) -> tuple[str, str, list[str]]:
+    """(Bucket, prefix before the endpoint's name, keys) of what was captured in the window."""
     record = services.record("endpoint", endpoint)
     if record is None:
         raise CannotMonitor(f'Could not find endpoint "{endpoint}".')
@@ -138,32 +191,48 @@ def _capture_inputs(services: Services, endpoint: str, folder: str, window: Wind
         raise CannotMonitor(
             f"No data: endpoint {endpoint} captured no request from {_iso(window.start)} to {_iso(window.end)}."
         )
+    return bucket, base, keys
+
+
+def _by_hour(root: str, base: str, keys: list[str], folder: str) -> list[dict[str, Any]]:
+    """One input for each hour and variant with requests of the window, below the same folders as in the bucket. As on
+    SageMaker a whole hour is given; the container reads the window from `start_time` and `end_time`."""
     hours = sorted({key.rsplit("/", 1)[0] for key in keys})
     return [
-        {
-            "InputName": f"endpoint-{n}",
-            "S3Input": {
-                "S3Uri": f"s3://{bucket}/{hour}/",
-                "LocalPath": f"{folder}/{hour.removeprefix(base)}",
-                "S3DataType": "S3Prefix",
-                "S3InputMode": "File",
-            },
-        }
+        _input(f"endpoint-{n}", f"{root}{hour}/", f"{folder}/{hour.removeprefix(base)}")
         for n, hour in enumerate(hours, 1)
     ]
 
 
-def _label_inputs(watched: Record) -> list[dict[str, Any]]:
-    """The ground truth of a ModelQuality or ModelBias definition, where the image looks for late labels.
+def _model_inputs(services: Services, app: Record) -> list[dict[str, Any]]:
+    """The configuration of a bias or explainability run, and the artifact of the model that it names to be asked.
 
-    SageMaker merges labels and requests by event id in a job of its own before the image runs; here the image gets both
-    and joins them by the contract's keys.
+    SageMaker's own image asks a shadow endpoint that comes up for the run; here the image gets the model itself.
     """
-    truth = str((watched.get("GroundTruthS3Input") or {}).get("S3Uri") or "")
-    if not truth:
+    uri = str(app.get("ConfigUri") or "")
+    if not uri:
         return []
-    source = {"S3Uri": truth, "LocalPath": _LABELS, "S3DataType": "S3Prefix", "S3InputMode": "File"}
-    return [{"InputName": "labels", "Optional": True, "S3Input": source}]
+    try:
+        bucket, key = split_uri(uri)
+        named = (json.loads(services.get_object(bucket, key)).get("predictor") or {}).get("model_name")
+    except (KeyError, MissingData, ValueError) as exc:
+        raise CannotMonitor(f"The configuration {uri} cannot be read: {exc.args[0]}") from exc
+    found = [_input("config", uri, _CONFIG)]
+    if named:
+        model = services.record("model", named)
+        if model is None:
+            raise CannotMonitor(f'Could not find model "{named}", which {uri} names as its predictor.')
+        artifact = (model.get("PrimaryContainer") or {}).get("ModelDataUrl")
+        if artifact:
+            found.append(_input("model", artifact, _MODEL))
+    return found
+
+
+def _input(name: str, uri: str, path: str) -> dict[str, Any]:
+    return {
+        "InputName": name,
+        "S3Input": {"S3Uri": uri, "LocalPath": path, "S3DataType": "S3Prefix", "S3InputMode": "File"},
+    }
 
 
 def _baseline_environment(baseline: Record) -> dict[str, str]:
@@ -179,15 +248,7 @@ def _baseline_environment(baseline: Record) -> dict[str, str]:
 
 def _baseline_inputs(baseline: Record) -> list[dict[str, Any]]:
     return [
-        {
-            "InputName": name,
-            "S3Input": {
-                "S3Uri": _address(baseline, key),
-                "LocalPath": f"{_BASELINE}/{folder}",
-                "S3DataType": "S3Prefix",
-                "S3InputMode": "File",
-            },
-        }
+        _input(name, _address(baseline, key), f"{_BASELINE}/{folder}")
         for name, folder, key in (
             ("constraints", "constraints", "ConstraintsResource"),
             ("baseline", "stats", "StatisticsResource"),

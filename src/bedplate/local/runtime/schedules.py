@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 import traceback
 from collections.abc import Callable
@@ -12,12 +11,11 @@ from datetime import UTC, datetime
 
 from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime.cron import Cron, Rate, parse
-from bedplate.local.runtime.monitoring_jobs import CannotMonitor, Window, definition_of, processing_job
+from bedplate.local.runtime.monitoring_jobs import CannotMonitor, Window, definition_of, period_s, processing_job
 from bedplate.local.runtime.processing import Processing
 
 _LOOK_S = 30.0
 """At least this often the clock is looked at: a laptop sleeps, and its clock jumps."""
-_PERIOD = re.compile(r"^-?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
 _STATUS_OF = {"Completed": "Completed", "Failed": "Failed", "Stopped": "Stopped", "Stopping": "Stopping"}
 
 
@@ -179,18 +177,6 @@ def _window(record: Record, entry: _Due) -> Window:
         return Window(entry.since, entry.at)
     schedule = (record.get("MonitoringScheduleConfig") or {}).get("ScheduleConfig") or {}
     return Window(
-        entry.at - _seconds(schedule.get("DataAnalysisStartTime") or "-PT1H"),
-        entry.at - _seconds(schedule.get("DataAnalysisEndTime") or "-PT0H"),
+        entry.at - period_s(schedule.get("DataAnalysisStartTime") or "-PT1H"),
+        entry.at - period_s(schedule.get("DataAnalysisEndTime") or "-PT0H"),
     )
-
-
-def _seconds(period: str) -> float:
-    """
-    >>> _seconds("-PT1H"), _seconds("-P1DT30M")
-    (3600.0, 88200.0)
-    """
-    found = _PERIOD.match(period)
-    if not found:
-        return 0.0
-    days, hours, minutes, seconds = (float(group or 0) for group in found.groups())
-    return days * 86_400 + hours * 3600 + minutes * 60 + seconds
