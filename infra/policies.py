@@ -246,8 +246,35 @@ def _run_models(scope: Scope) -> list[Statement]:
             ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"],
             scope.arn("cloudwatch", f"alarm:{scope.prefix}-*-answers"),
         ),
+        *_schedules(scope),
         _pass_execution_role(scope),
         _never_approve(scope),
+    ]
+
+
+def _schedules(scope: Scope) -> list[Statement]:
+    """What `bedplate monitor schedule` makes: the kinds of monitoring that the program has no resource for."""
+    definitions = ("ModelQuality", "ModelBias", "ModelExplainability")
+    kinds = names.SCHEDULE_KINDS
+    return [
+        allow(
+            "ScheduleDefinitions",
+            [f"sagemaker:{verb}{kind}JobDefinition" for kind in definitions for verb in ("Create", "Delete")]
+            + ["sagemaker:AddTags"],
+            scope.sagemaker(
+                "model-quality-job-definition", "model-bias-job-definition", "model-explainability-job-definition"
+            ),
+        ),
+        allow(
+            "Schedules",
+            [*(f"sagemaker:{verb}MonitoringSchedule" for verb in ("Create", "Update", "Delete")), "sagemaker:AddTags"],
+            [scope.arn("sagemaker", f"monitoring-schedule/{scope.prefix}-*-{kind}") for kind in kinds],
+        ),
+        allow(
+            "ScheduleAlarms",
+            ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"],
+            [scope.arn("cloudwatch", f"alarm:{scope.prefix}-*-{kind}") for kind in kinds],
+        ),
     ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bedplate import ports
-from bedplate.domain.names import ModelNames
+from bedplate.domain.names import ModelNames, ScheduleKind
 from bedplate.errors import Conflict, NotFound, PlatformError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 
@@ -371,6 +371,7 @@ class RollingEndpoints(FakeEndpoints):
 class FakeMetrics:
     held: dict[str, ports.AlarmState] = field(default_factory=dict)
     guards: dict[str, ports.GuardAlarm] = field(default_factory=dict)
+    bounds: dict[str, ports.BoundAlarm] = field(default_factory=dict)
     points: list[tuple[datetime, float]] = field(default_factory=list)
 
     def alarms(self, names: Sequence[str]) -> Mapping[str, ports.AlarmState]:
@@ -379,8 +380,12 @@ class FakeMetrics:
     def put_alarm(self, alarm: ports.GuardAlarm) -> None:
         self.guards[alarm.name] = alarm
 
+    def put_bound(self, alarm: ports.BoundAlarm) -> None:
+        self.bounds[alarm.name] = alarm
+
     def delete_alarm(self, name: str) -> None:
         self.guards.pop(name, None)
+        self.bounds.pop(name, None)
 
     def raise_alarm(self, name: str, reason: str) -> None:
         self.held[name] = ports.AlarmState(name, "ALARM", reason, EPOCH, f"arn:{name}")
@@ -398,6 +403,28 @@ class FakeSchedules:
 
     def executions(self, schedule: str, *, limit: int = 20) -> Sequence[ports.MonitoringExecution]:
         return tuple(self.held[:limit])
+
+    drafts: dict[str, ports.ScheduleDraft] = field(default_factory=dict)
+    puts: int = 0
+
+    def definition(self, draft: ports.ScheduleDraft) -> str:
+        return f"{draft.name}-{hashlib.sha256(repr(draft).encode()).hexdigest()[:8]}"
+
+    def put(self, draft: ports.ScheduleDraft) -> None:
+        self.puts += 1
+        self.drafts[draft.name] = draft
+
+    def standing(self, kind: ScheduleKind, name: str) -> ports.StandingSchedule | None:
+        draft = self.drafts.get(name)
+        if draft is None:
+            return None
+        return ports.StandingSchedule(kind, name, "Scheduled", draft.cron, self.definition(draft))
+
+    def remove(self, kind: ScheduleKind, name: str) -> bool:
+        return self.drafts.pop(name, None) is not None
+
+    def explainer_image(self) -> str:
+        return "clarify"
 
 
 @dataclass

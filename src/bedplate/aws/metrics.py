@@ -10,7 +10,7 @@ from typing import Any
 from bedplate.aws.errors import translated
 from bedplate.aws.session import Session
 from bedplate.domain.guard import NAMESPACE, expressions
-from bedplate.ports import AlarmState, GuardAlarm
+from bedplate.ports import AlarmState, BoundAlarm, GuardAlarm
 
 _NAMES_A_CALL = 100
 SHIFT = "AnswerShift"
@@ -60,6 +60,26 @@ class CloudWatchMetrics:
                 TreatMissingData="notBreaching",
                 Tags=[{"Key": key, "Value": value} for key, value in alarm.tags.items()],
                 **actions,
+            )
+
+    def put_bound(self, alarm: BoundAlarm) -> None:
+        """Create the alarm, or make it what is asked for; one breach is enough."""
+        with translated(f"Cannot create alarm {alarm.name}"):
+            self._cloudwatch.put_metric_alarm(
+                AlarmName=alarm.name,
+                AlarmDescription=alarm.description,
+                Namespace=alarm.namespace,
+                MetricName=alarm.metric,
+                Dimensions=_dimensions(alarm.dimensions),
+                Statistic="Maximum",
+                Period=alarm.period_s,
+                EvaluationPeriods=1,
+                DatapointsToAlarm=1,
+                Threshold=alarm.threshold,
+                ComparisonOperator="GreaterThanThreshold",
+                TreatMissingData="missing",
+                Tags=[{"Key": key, "Value": value} for key, value in alarm.tags.items()],
+                **({"AlarmActions": [alarm.topic_arn]} if alarm.topic_arn else {}),
             )
 
     def delete_alarm(self, name: str) -> None:

@@ -10,12 +10,14 @@ from bedplate.cli import options
 @click.command("baseline")
 @options.model
 @click.argument("version", required=False)
+@click.option("--schedules/--no-schedules", default=True, help="Also what monitors.schedules of model.yaml asks for.")
 @options.stack
 @options.wait
 @options.as_json
-def command(model: str, version: str | None, stack: str, wait: bool, as_json: bool) -> None:
+def command(model: str, version: str | None, schedules: bool, stack: str, wait: bool, as_json: bool) -> None:
     """Record what normal looks like for the live version, or for VERSION: what it learned from, and what it answered on
-    the rows held out. The monitoring schedule compares with it from then on.
+    the rows held out. The monitoring schedule compares with it from then on, and so do the schedules of model quality,
+    bias and explainability that model.yaml asks for (bedplate monitor schedule makes those alone).
 
     \b
     Examples:
@@ -25,15 +27,25 @@ def command(model: str, version: str | None, stack: str, wait: bool, as_json: bo
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
     from bedplate.workflows.baseline import baseline
+    from bedplate.workflows.schedules import asked_for, schedule, standing_schedules
 
     number = options.model_and_version(f"{model}:{version}")[1] if version else None
     platform = connect(options.project_dir(), stack)
-    made = baseline(platform, model, number, say_silently if as_json else say_progress, wait=wait)
+    say = say_silently if as_json else say_progress
+    made = baseline(platform, model, number, say, wait=wait)
+    wanted = schedules and (asked_for(platform.model(model)) or standing_schedules(platform, model))
+    changes = schedule(platform, model, made.version, say) if wanted else ()
     if as_json:
+        from dataclasses import asdict
+
         from bedplate.cli.render import emit_json
 
-        emit_json(made)
+        emit_json({**asdict(made), "schedules": changes})
         return
+    if changes:
+        from bedplate.cli.monitor import show_schedules
+
+        show_schedules(model, changes, planned=False)
     if made.job.status != "Completed":
         click.echo(f"Job {made.job.name} is under way; monitoring finds its result when it is done")
         return

@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
 
-    Versions in the registry, releases and their alarms go too; jobs and logs stay, as AWS keeps them. Protected
-    resources are not deleted: they are named, and everything they need stays too. Where the stack's file protects its
+    Versions in the registry, releases, schedules and their alarms go too; jobs and logs stay, as AWS keeps them.
+    Protected resources are not deleted: they are named, and everything they need stays too. Where the stack's file protects its
     data (storage.force_destroy is false) and there is any, it refuses without --including-data. Afterwards it lists
     what still carries the stack's tags, and how each is removed.
 
@@ -58,7 +58,7 @@ def command(
     """
     from bedplate.cli import render, stack_view
     from bedplate.wiring import connect
-    from bedplate.workflows.belongings import belongings, remove_releases, remove_versions
+    from bedplate.workflows.belongings import belongings, remove_releases, remove_versions, remove_watches
     from bedplate.workflows.held_data import HeldData, held_data, remove_data, require_willing
     from bedplate.workflows.stack import Update, tear_down, unprotect
 
@@ -83,7 +83,8 @@ def command(
     def agree(planned: Update) -> None:
         stack_view.show(planned, planned=True)
         for b in held:
-            render.remark(f"{b.model}: {len(b.versions)} versions and {len(b.releases)} releases go with it")
+            watched = f", {len(b.schedules)} schedules" if b.schedules else ""
+            render.remark(f"{b.model}: {len(b.versions)} versions and {len(b.releases)} releases{watched} go with it")
         if data.told:
             render.remark(f"Lost for ever: {data.told}")
         _ask_for_the_name(stack, platform.label)
@@ -108,6 +109,7 @@ def command(
     def before() -> None:
         if including_data:
             unprotect(target)
+        remove_watches(platform, held)
         remove_versions(platform, held)
         take_data()
 

@@ -23,7 +23,8 @@ def command() -> None:
 def add(model: str, file: str, stack: str, as_json: bool) -> None:
     """Add labels from FILE (Parquet or JSON Lines, - for standard input): the key columns and the label of each row.
 
-    Says how many of the captured answers have an outcome now. Adding the same file again changes nothing.
+    Says how many of the captured answers have an outcome now. Adding the same file again changes nothing. Labels of
+    captured requests are also written as SageMaker's ground truth, for the schedules of model quality and bias.
 
     \b
     Examples:
@@ -50,6 +51,8 @@ def add(model: str, file: str, stack: str, as_json: bool) -> None:
                 "positives": added.positives,
                 "answers": added.join.answers,
                 "matched": added.join.matched,
+                "ground_truth": added.truths,
+                "ground_truth_uri": added.ground_truth_uri,
             }
         )
         return
@@ -59,3 +62,5 @@ def add(model: str, file: str, stack: str, as_json: bool) -> None:
         f"{added.join.matched:,} of the {added.join.answers:,} latest captured answers have an outcome now "
         f"({added.join.matched_pct:.0f} %)"
     )
+    if added.ground_truth_uri:
+        click.echo(f"Ground truth of {added.truths:,} requests: {added.ground_truth_uri}")

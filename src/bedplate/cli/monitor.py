@@ -11,6 +11,7 @@ from bedplate.cli import options
 
 if TYPE_CHECKING:
     from bedplate.domain.drift import DriftReport
+    from bedplate.workflows.schedules import Change
 
 BAR = 20
 
@@ -85,24 +86,74 @@ def report(model: str, stack: str, as_json: bool) -> None:
 @options.stack
 @options.as_json
 def list_(model: str, limit: int, stack: str, as_json: bool) -> None:
-    """List the runs of the model's monitoring schedule, newest first.
+    """List the runs of all the model's monitoring schedules, newest first. NO_DATA is a run with too little to judge.
 
     \b
     Example:
       bedplate monitor list flight-delay
     """
+    from dataclasses import asdict
+
     from bedplate.cli.render import emit_json, table
     from bedplate.wiring import connect
     from bedplate.workflows.monitor import executions
 
     found = executions(connect(options.project_dir(), stack), model, limit=limit)
     if as_json:
-        emit_json(found)
+        emit_json([{"kind": kind, **asdict(run)} for kind, run in found])
     elif not found:
         click.echo(f"The schedule of {model} has not run yet. Next: bedplate monitor run {model}")
     else:
-        rows = [(f"{e.scheduled_at:%Y-%m-%d %H:%M}", e.status, e.failure_reason or e.job or "") for e in found]
-        table(None, ("scheduled (UTC)", "status", "job, or why it failed"), rows)
+        rows = [(f"{e.scheduled_at:%Y-%m-%d %H:%M}", k, e.status, e.failure_reason or e.job or "") for k, e in found]
+        table(None, ("scheduled (UTC)", "kind", "status", "job, or why it failed"), rows)
+
+
+@command.command("schedule")
+@options.model
+@click.argument("version", required=False)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@options.stack
+@options.as_json
+def schedule_(model: str, version: str | None, dry_run: bool, stack: str, as_json: bool) -> None:
+    """Make the schedules of model quality, bias and explainability what monitors.schedules of model.yaml asks for.
+
+    Their bounds are what the live version, or VERSION, showed when it was evaluated. Each gets an alarm. A schedule
+    that model.yaml does not ask for any more is deleted. Data quality has its schedule from bedplate up.
+
+    \b
+    Examples:
+      bedplate monitor schedule flight-delay --dry-run
+      bedplate monitor schedule flight-delay
+    """
+    from bedplate.cli.progress_lines import say_progress, say_silently
+    from bedplate.wiring import connect
+    from bedplate.workflows.schedules import schedule
+
+    number = options.model_and_version(f"{model}:{version}")[1] if version else None
+    platform = connect(options.project_dir(), stack)
+    say = say_silently if as_json else say_progress
+    changes = schedule(platform, model, number, say, dry_run=dry_run)
+    if as_json:
+        from bedplate.cli.render import emit_json
+
+        emit_json(changes)
+        return
+    show_schedules(model, changes, planned=dry_run)
+
+
+def show_schedules(model: str, changes: tuple[Change, ...], *, planned: bool) -> None:
+    from bedplate.cli.render import table
+
+    if not changes:
+        click.echo(f"model.yaml of {model} asks for no schedule beside data quality (monitors.schedules)")
+        return
+    done = {"create": "created", "update": "updated", "none": "as it was", "delete": "deleted"}
+    words = {"none": "nothing to do"} if planned else done
+    rows = [
+        (c.kind, c.cron, f"v{c.version}" if c.version is not None else "", words.get(c.change, c.change))
+        for c in changes
+    ]
+    table(None, ("schedule", "runs", "bounds of", "to do" if planned else "done"), rows)
 
 
 def _tell(model: str, report: DriftReport, uri: str, *, as_json: bool) -> None:

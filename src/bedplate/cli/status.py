@@ -86,6 +86,10 @@ def _rows(told: ModelStatus) -> list[tuple[str, str]]:
         rows.append(("forced", f"by {told.evaluation['forced_by']}: {told.evaluation.get('force_reason', '')}"))
     m = told.monitored
     rows.append(("drift", f"{m.summary} ({m.at:%Y-%m-%d %H:%M} UTC)" if m else "never looked at: bedplate monitor run"))
+    if told.schedules or told.schedules_strayed:
+        wrong = "; ".join(told.schedules_strayed)
+        mend = f" (bedplate monitor schedule {told.model})" if wrong else ""
+        rows.append(("schedules", f"{wrong}{mend}" if wrong else f"data-quality, {', '.join(told.schedules)}"))
     if told.budget:
         b = told.budget.budget
         forecast = f", forecast {usd(b.forecast_usd)}" if b.forecast_usd is not None else ""

@@ -1,4 +1,4 @@
-"""What the command line made in a stack: versions, releases and their alarms, which go when the stack goes."""
+"""What the command line made in a stack: versions, releases, schedules, alarms; they go when the stack goes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bedplate.errors import NotFound
 from bedplate.ports import Package
 from bedplate.workflows.platform import Platform
+from bedplate.workflows.schedules import remove_schedules, standing_schedules
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Belongings:
     model: str
     versions: tuple[Package, ...]
     releases: tuple[str, ...]
+    schedules: tuple[str, ...] = ()
 
 
 def belongings(platform: Platform) -> tuple[Belongings, ...]:
@@ -32,8 +34,9 @@ def belongings(platform: Platform) -> tuple[Belongings, ...]:
         except NotFound:
             versions = ()
         releases = tuple(release.name for release in platform.endpoints.releases(names.endpoint))
-        if versions or releases:
-            found.append(Belongings(model, versions, releases))
+        schedules = tuple(each.name for each in standing_schedules(platform, model))
+        if versions or releases or schedules:
+            found.append(Belongings(model, versions, releases, schedules))
     return tuple(found)
 
 
@@ -41,6 +44,13 @@ def remove_versions(platform: Platform, held: Sequence[Belongings]) -> None:
     """Before the groups are deleted."""
     for package in (package for b in held for package in b.versions):
         platform.registry.delete(package)
+
+
+def remove_watches(platform: Platform, held: Sequence[Belongings]) -> None:
+    """Schedules that the program knows nothing of, before the endpoint that they watch is deleted."""
+    for b in held:
+        if b.schedules:
+            remove_schedules(platform, b.model)
 
 
 def remove_releases(platform: Platform, held: Sequence[Belongings]) -> None:

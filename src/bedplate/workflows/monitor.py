@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bedplate.domain.drift import DriftReport
@@ -16,6 +16,7 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.monitoring_job import BASELINE_DIR, LABELS_DIR, capture_inputs, completed, submit
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
+from bedplate.workflows.schedules import standing_schedules
 
 LOOK_BACK = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
 
@@ -99,10 +100,24 @@ def latest_report(platform: Platform, model: str) -> tuple[str, DriftReport]:
     return newest.uri, read_report(platform, newest.uri)
 
 
-def executions(platform: Platform, model: str, *, limit: int = 20) -> Sequence[MonitoringExecution]:
-    """Runs of the model's schedule, newest first. Raises NotFound for a model or schedule that does not exist."""
+def executions(platform: Platform, model: str, *, limit: int = 20) -> Sequence[tuple[str, MonitoringExecution]]:
+    """(Kind, run) of all the model's schedules, newest first. A run that had too little to judge is `NO_DATA`.
+
+    Raises NotFound for a model that does not exist, or without a schedule of data quality.
+    """
     platform.model(model)
-    return platform.schedules.executions(platform.names(model).monitoring_schedule, limit=limit)
+    names = platform.names(model)
+    schedules = [("data-quality", names.monitoring_schedule)]
+    schedules += [(each.kind, each.name) for each in standing_schedules(platform, model)]
+    runs = [(kind, _told(run)) for kind, name in schedules for run in platform.schedules.executions(name, limit=limit)]
+    return sorted(runs, key=lambda each: each[1].scheduled_at, reverse=True)[:limit]
+
+
+def _told(run: MonitoringExecution) -> MonitoringExecution:
+    """SageMaker has no status for a run without data: it has failed, and its reason says why."""
+    reason = run.failure_reason or ""
+    lacks = run.status == "Failed" and ("NO_DATA" in reason or reason.startswith("No data"))
+    return replace(run, status="NO_DATA") if lacks else run
 
 
 def read_report(platform: Platform, uri: str) -> DriftReport:

@@ -22,6 +22,7 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.probe import ask_once, probe_of
+from bedplate.workflows.schedules import asked_for, strayed
 
 LAST = timedelta(hours=1)
 T = TypeVar("T")
@@ -64,6 +65,10 @@ class ModelStatus:
     open_attempt: bool
     rollout: str | None = None
     """Of two releases side by side: strategy, challenger, phase and shares."""
+    schedules: tuple[str, ...] = ()
+    """Kinds of monitoring that model.yaml asks for beside data quality."""
+    schedules_strayed: tuple[str, ...] = ()
+    """How what SageMaker runs differs from that, a sentence each."""
 
 
 def status(platform: Platform, model: str) -> ModelStatus:
@@ -75,7 +80,14 @@ def status(platform: Platform, model: str) -> ModelStatus:
     with ThreadPoolExecutor(8) as pool:
         answered = pool.submit(_ask, platform, seen)
         traffic = pool.submit(_traffic, platform, seen, now)
-        watching = (*names.rollback_alarms, names.guard_alarm(seen.live), names.drift_alarm)
+        asked = asked_for(spec)
+        watching = (
+            *names.rollback_alarms,
+            names.guard_alarm(seen.live),
+            names.drift_alarm,
+            *(names.schedule(kind) for kind in asked),
+        )
+        schedules = pool.submit(lambda: strayed(platform, model))
         alarms = pool.submit(platform.metrics.alarms, watching)
         evaluation = pool.submit(_evaluation, platform, seen)
         budget = pool.submit(_quiet, lambda: next(iter(budgets(platform, model)), None))
@@ -100,6 +112,8 @@ def status(platform: Platform, model: str) -> ModelStatus:
             rollback_to=_rollback_to(seen, records),
             open_attempt=bool(seen.attempts),
             rollout=_rollout(records, model),
+            schedules=tuple(asked),
+            schedules_strayed=schedules.result(),
         )
 
 

@@ -167,6 +167,6 @@ def test_only_the_hours_of_the_window_are_inputs(platform: FakePlatform) -> None
 
 def test_runs_of_the_schedule_are_listed(platform: FakePlatform) -> None:
     platform.schedules.held = [MonitoringExecution(datetime(2013, 7, 1), "Completed", "job", None)]
-    assert executions(platform, "churn")[0].status == "Completed"
+    assert [(kind, run.status) for kind, run in executions(platform, "churn")] == [("data-quality", "Completed")]
     with pytest.raises(NotFound):
         executions(platform, "nobody")
