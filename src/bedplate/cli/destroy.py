@@ -42,9 +42,9 @@ def command(
     """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
 
     Versions in the registry, releases, schedules and their alarms go too; jobs and logs stay, as AWS keeps them.
-    Protected resources are not deleted: they are named, and everything they need stays too. Where the stack's file protects its
-    data (storage.force_destroy is false) and there is any, it refuses without --including-data. Afterwards it lists
-    what still carries the stack's tags, and how each is removed.
+    Protected resources are not deleted: they are named, and everything they need stays too. Where the stack's file
+    protects its data (storage.force_destroy is false) and there is any, it refuses without --including-data. Afterwards
+    it lists what still carries the stack's tags, and how each is removed.
 
     \b
     Examples:

@@ -55,7 +55,11 @@ def capture(platform: FakePlatform, release: str, answers: list[float], *, minut
     data = "\n".join(json.dumps({"prediction": a}) for a in answers)
     record = {
         "captureData": {"endpointInput": {**side, "data": rows}, "endpointOutput": {**side, "data": data}},
-        "eventMetadata": {"customAttributes": [f"release={release}"], "inferenceTime": at.isoformat()},
+        "eventMetadata": {
+            "eventId": f"event-{len(platform.objects.held)}",
+            "customAttributes": [f"release={release}"],
+            "inferenceTime": at.isoformat(),
+        },
     }
     key = f"s3://capture/capture/churn/{E}/live/{at:%Y/%m/%d/%H/%M-%S}-000-{len(platform.objects.held)}.jsonl"
     platform.objects.put(key, json.dumps(record).encode())

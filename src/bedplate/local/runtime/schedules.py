@@ -116,7 +116,7 @@ class Schedules:
     def _start(self, record: Record, entry: _Due) -> None:
         name = record["MonitoringScheduleName"]
         window = _window(record, entry)
-        digest = hashlib.sha256(name.encode()).hexdigest()[:24]
+        digest = hashlib.sha256(f"{name} {entry.at}".encode()).hexdigest()[:24]
         job_name = f"model-monitoring-{datetime.fromtimestamp(entry.at, UTC):%Y%m%d%H%M}-{digest}"
         arn = f"arn:aws:sagemaker:{self._services.region}:{self._services.account_id}:processing-job/{job_name}"
         execution = {
