@@ -131,6 +131,7 @@ class FakeRegistry:
 
     def annotate(self, package: ports.Package, metadata: Mapping[str, str]) -> ports.Package:
         held = self.get(package.group, package.version)
+        assert all(metadata.values()), "SageMaker takes no empty value"
         return self._put(replace(held, metadata={**held.metadata, **metadata}))
 
     def _put(self, package: ports.Package) -> ports.Package:

@@ -35,7 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "train": "Train a model and register the result as a new version.",
         "runs": "List, show and compare trainings, as MLflow keeps them.",
         "reproduce": "Train a version again from its record, and compare.",
-        "models": "List, show, check and promote models and their versions.",
+        "models": "List, show, compare, check, promote and retire models and their versions.",
         "evaluate": "Put a version through its gates.",
         "approve": "Approve or reject a version, by name and with evidence.",
         "deploy": "Release an approved version behind a guarded rollout.",

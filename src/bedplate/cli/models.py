@@ -9,6 +9,7 @@ import click
 from bedplate.cli import options
 from bedplate.cli.models_card import card
 from bedplate.cli.models_compare import compare
+from bedplate.cli.models_retire import retire
 from bedplate.cli.models_show import show
 from bedplate.cli.render import emit_json, out, remark, table
 from bedplate.errors import UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bedplate.workflows.promote import Promoted
 
 
-@click.group(short_help="List, show, check and promote models and their versions.")
+@click.group(short_help="List, show, compare, check, promote and retire models and their versions.")
 def command() -> None:
     """Models and their versions.
 
@@ -33,7 +34,7 @@ def command() -> None:
     """
 
 
-for _part in (show, compare, card):
+for _part in (show, compare, card, retire):
     command.add_command(_part)
 
 
@@ -200,7 +201,7 @@ def _table(rows: tuple[ModelRow, ...]) -> None:
         cells = [
             (
                 v.version,
-                v.approval + (" (forced)" if v.forced else ""),
+                v.approval + (" (forced)" if v.forced else "") + (f", retires {v.retire_on}" if v.retire_on else ""),
                 v.verdict or "-",
                 f"{v.metric} {v.value:.4f}" if v.value is not None else "-",
                 "LIVE" if v.live else "",

@@ -70,6 +70,8 @@ def _rows(told: ModelStatus) -> list[tuple[str, str]]:
         rows.append(
             ("unfinished", f"the ledger last heard {spoken(told.recorded_live)}: someone else moved the traffic")
         )
+    if told.retires:
+        rows.append(("retirement", told.retires))
     t = told.traffic
     latency = f", p50 {t.p50_ms:.1f} ms, p99 {t.p99_ms:.1f} ms" if t.p50_ms is not None and t.p99_ms is not None else ""
     failed = f", {t.failed:,.0f} failed ({t.failed_pct:.2g} %)" if t.failed_pct is not None else ""

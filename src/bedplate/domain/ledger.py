@@ -29,6 +29,7 @@ Kind = Literal[
     "labelled",
     "rollout",
     "drill",
+    "retired",
 ]
 GENESIS = "0" * 64
 """`prev` of the first record."""

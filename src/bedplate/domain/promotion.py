@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bedplate.domain.names import BucketPurpose
 
 # Approvals and forces are the other environment's: kept as a record, not as this one's.
-_DECISIONS = ("approved_by", "approval_reason", "forced_by", "force_reason")
+_DECISIONS = ("approved_by", "approval_reason", "forced_by", "force_reason", "retire_on")
 _DATA = ("data_uri", "holdout_uri")
 _EVIDENCE = ("evaluation_uri", "code_uri")
 ORIGIN = "promoted_from"

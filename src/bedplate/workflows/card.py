@@ -11,6 +11,7 @@ from bedplate.domain.evaluation import Evaluation
 from bedplate.domain.ledger import LIVE_KINDS, Record, sha256
 from bedplate.domain.names import model_card
 from bedplate.domain.release import version_told
+from bedplate.domain.retirement import retirement_of
 from bedplate.domain.rollback import choose_target
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.errors import BedplateError, Conflict, NotFound, PlatformError
@@ -37,7 +38,8 @@ def card_of(at: Platform, model: str, package: Package, records: Sequence[Record
     spec, contract = at.model(model), _contract(at, package)
     told, mine = package.metadata, [r for r in records if r.model == model and r.version == package.version]
     evaluation, judged = _evaluation(at, package), _last(mine, "evaluated")
-    deployments, target = _deployments(at, model, package.version, records)
+    deployments, target = deployments_of(at, model, package.version, records)
+    retirement = retirement_of(records, model, package.version, spec.retire_on)
     of = contract or spec
     notes = next((str(r.data["notes"]) for r in reversed(mine) if r.data.get("notes")), told.get("notes"))
     return Card(
@@ -77,7 +79,7 @@ def card_of(at: Platform, model: str, package: Package, records: Sequence[Record
         deployments=deployments,
         stays=stays(records, model, package.version),
         rollback_candidate=target,
-        retire_on=spec.retire_on,
+        retire_on=retirement.on.isoformat() if retirement else None,
         sbom_uri=told.get("sbom_uri"),
     )
 
@@ -162,7 +164,7 @@ def _evaluation(at: Platform, package: Package) -> Evaluation | None:
         ) from exc
 
 
-def _deployments(
+def deployments_of(
     at: Platform, model: str, version: int, records: Sequence[Record]
 ) -> tuple[tuple[Deployment, ...], str | None]:
     """Where the version is now, and, when it is live, the release that a rollback goes to."""

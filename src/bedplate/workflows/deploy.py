@@ -33,6 +33,7 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.probe import Probe, probe_of
+from bedplate.workflows.retire import must_not_be_retired
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,11 @@ def deploy(prepared: Prepared, say: ports.Say) -> Outcome:
 def approved_package(platform: Platform, model: str, version: int | None, records: Sequence[Record]) -> ports.Package:
     """The package of a version, or the newest approved one, as registry and ledger (`records`) agree that it is.
 
-    Raises NotFound, ApprovalNeeded.
+    Raises NotFound, ApprovalNeeded, UsageError for one that is retired.
     """
     package = _called_approved(platform, model, version)
     must_be_on_record(records, model, package)
+    must_not_be_retired(platform, model, package, records)
     return package
 
 

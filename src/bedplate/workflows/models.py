@@ -28,6 +28,8 @@ class VersionRow:
     trained_at: str
     trained_by: str
     forced: bool
+    retire_on: str | None = None
+    """The day that `models retire` gave this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def _version(model: str, package: Package, metric: str, live: int | None) -> Ver
         trained_at=told.get("trained_at", package.created_at.isoformat()),
         trained_by=told.get("trained_by", "?"),
         forced="forced_by" in told,
+        retire_on=None if told.get("retire_on") == "never" else told.get("retire_on"),
     )
 
 

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 from bedplate.domain.ledger import Record
 from bedplate.domain.names import VARIANT
 from bedplate.domain.release import spoken, version_told
+from bedplate.domain.retirement import WARN_DAYS, retirement_of
 from bedplate.domain.rollback import choose_target
 from bedplate.domain.rollout import Observed
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.domain.rollout.ticking import spoken_weights
 from bedplate.errors import BedplateError, NotFound
 from bedplate.ports import AlarmState
+from bedplate.settings import ModelSpec
 from bedplate.workflows.costs import BudgetStanding, budgets
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
@@ -69,6 +71,8 @@ class ModelStatus:
     """Kinds of monitoring that model.yaml asks for beside data quality."""
     schedules_strayed: tuple[str, ...] = ()
     """How what SageMaker runs differs from that, a sentence each."""
+    retires: str | None = None
+    """When what is live is retired already, or will be within `retirement.WARN_DAYS` days: by whom, and why."""
 
 
 def status(platform: Platform, model: str) -> ModelStatus:
@@ -114,6 +118,7 @@ def status(platform: Platform, model: str) -> ModelStatus:
             rollout=_rollout(records, model),
             schedules=tuple(asked),
             schedules_strayed=schedules.result(),
+            retires=_retires(records, spec, seen, now),
         )
 
 
@@ -172,6 +177,12 @@ def _rollout(records: Sequence[Record], model: str) -> str | None:
         return None
     told = f"{state.terms.strategy} of {spoken(state.terms.challenger)} is {state.phase}"
     return f"{told}: {spoken_weights(state.weights)}"
+
+
+def _retires(records: Sequence[Record], spec: ModelSpec, seen: Observed, now: datetime) -> str | None:
+    found = retirement_of(records, spec.name, version_told(seen.live) or 0, spec.retire_on)
+    today = now.date()
+    return found.spoken(today) if found and found.due(today + timedelta(days=WARN_DAYS)) else None
 
 
 def _since(records: Sequence[Record], model: str, live: str) -> datetime | None:
