@@ -165,6 +165,22 @@ def test_preview_prices_the_change_and_warns_of_what_would_be_lost(site: Site) -
     assert site.run("preview", "--json").json["monthly_cost"]["lines"] == []
 
 
+def test_another_mode_of_an_endpoint_that_is_up_is_refused_with_the_way_out(site: Site) -> None:
+    path = site.project / "models" / "churn" / "model.yaml"
+    before = path.read_text()
+    changed = yaml.safe_load(before)
+    changed["serving"]["mode"] = "async"
+    path.write_text(yaml.safe_dump(changed))
+    try:
+        previewed, applied = site.run("preview"), site.run("up", "--yes")
+    finally:
+        path.write_text(before)
+    for told in (previewed, applied):
+        assert told.code == 2
+        assert f"{ENDPOINT} is up as 'instance', and model.yaml says 'async'" in told.err
+    assert site.run("preview", "--json").json["counts"].keys() == {"same"}
+
+
 def test_an_exported_state_comes_back_as_it_was(site: Site, tmp_path: Path) -> None:
     kept = tmp_path / "state.json"
     held = site.run("state", "list", "--json").json["resources"]

@@ -50,7 +50,7 @@ def command(
     from bedplate.cli import review as view
     from bedplate.wiring import connect
     from bedplate.workflows.soundness import require_sound
-    from bedplate.workflows.stack import review
+    from bedplate.workflows.stack import require_same_modes, review
 
     sound = require_sound(options.project_dir(), stack)
     platform = connect(options.project_dir(), stack)
@@ -66,6 +66,7 @@ def command(
         target = platform.deployment(engine, install=install)
         target.limit(targets=targets, dependents=dependents, replace=replace)
         update = target.preview(on_progress=watch, refresh=refresh)
+    require_same_modes(update, stack=stack)
     found = review(update)
     if as_json:
         plan = stack_view.data(update, stack=stack, where=platform.label, verb="preview")

@@ -63,7 +63,7 @@ def command(
     from bedplate.wiring import connect, state_dir
     from bedplate.workflows.judged import Judged
     from bedplate.workflows.soundness import require_sound
-    from bedplate.workflows.stack import Update, bring_up, judge_update, require_lawful
+    from bedplate.workflows.stack import Update, bring_up, judge_update, require_lawful, require_same_modes
 
     sound = require_sound(options.project_dir(), stack)
     platform = connect(options.project_dir(), stack)
@@ -73,6 +73,7 @@ def command(
             render.remark(line)
 
     def check(planned: Update) -> None:
+        require_same_modes(planned, stack=stack)
         require_lawful(judge_update(planned), stack=stack, applied=False)
 
     def agree(planned: Update) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bedplate.domain.mode_change import mode_changes
 from bedplate.domain.plan import Planned, Step
 from bedplate.domain.plan_cost import PlanCost, price_plan
 from bedplate.domain.plan_risk import Risk, risks
 from bedplate.domain.policy import POLICIES, Judgement, judge
 from bedplate.domain.policy import rules as policy
 from bedplate.domain.stack_drift import StackDrift, compare
-from bedplate.errors import GateFailed
+from bedplate.errors import GateFailed, UsageError
 
 
 class Update(Protocol):
@@ -100,6 +101,19 @@ def require_lawful(judgement: Judgement, *, stack: str, applied: bool) -> None:
         count = "One mandatory policy is" if len(broken) == 1 else f"{len(broken)} mandatory policies are"
         fate = "what was applied stays; mend it and bring it up again" if applied else "nothing was changed"
         raise GateFailed(f"{count} violated, {fate}:\n{lines}", next_step=f"bedplate preview --stack {stack}")
+
+
+def require_same_modes(update: Update, *, stack: str) -> None:
+    """Raises UsageError, with the way out, when a model that is up would have to answer in another mode."""
+    found = mode_changes(update.resources)
+    if found:
+        lines = "\n".join(f"  {c.endpoint} is up as {c.before!r}, and model.yaml says {c.after!r}" for c in found)
+        raise UsageError(
+            f"serving.mode of a model that is up cannot change, for SageMaker turns no mode into another:\n{lines}\n"
+            f"Take the model out of bedplate:models in stacks/Pulumi.{stack}.yaml, bring the stack up, put it back "
+            "with the new mode, bring it up again, and deploy its version. Nothing was changed.",
+            next_step=f"bedplate up --stack {stack}, once the model is out of bedplate:models",
+        )
 
 
 def bring_up(
