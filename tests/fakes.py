@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bedplate import ports
+from bedplate.domain.diagnosis import Quota, Subscription
 from bedplate.domain.names import ModelNames, ScheduleKind
-from bedplate.errors import Conflict, NotFound, PlatformError
+from bedplate.domain.permissions import Ask
+from bedplate.errors import Conflict, Denied, NotFound, PlatformError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 
 EPOCH = datetime(2013, 7, 1, 12, 0, tzinfo=UTC)
@@ -492,6 +494,75 @@ class FakeExperiments:
     def _must_answer(self) -> None:
         if self.broken:
             raise PlatformError("MLflow does not answer")
+
+
+@dataclass
+class FakeAccount:
+    """An account where all is well: the `Account` port. `allows` says which (action, resource) IAM allows."""
+
+    clock: FakeClock = field(default_factory=lambda: FakeClock())
+    region: str = "opt-in-not-required"
+    sagemaker: bool = True
+    arn: str | None = "arn:aws:iam::123456789012:role/ada"
+    skew_s: float = 0.0
+    deaf: tuple[str, ...] = ()
+    """Services that do not answer."""
+    limits: dict[str, Quota] = field(default_factory=dict)
+    budgets: int = 3
+    allows: Callable[[str, Ask], bool] = lambda action, ask: ask.allowed
+    key: str = "Enabled"
+    subscribers: tuple[Subscription, ...] = (Subscription("ml@example.com", True),)
+    pushed: bool = True
+    denied: bool = False
+    """Whether AWS refuses to tell anything."""
+
+    def addresses(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        return {f"https://{service}.example": (service,) for service in services}
+
+    def reach(self, url: str) -> ports.Reached:
+        if any(url == f"https://{service}.example" for service in self.deaf):
+            raise PlatformError(f"Could not connect to {url}")
+        now = self.clock.now()
+        return ports.Reached(url, now - timedelta(seconds=self.skew_s), now)
+
+    def principal(self) -> str | None:
+        return self.arn
+
+    def region_state(self) -> str:
+        self._open()
+        return self.region
+
+    def has_sagemaker(self) -> bool:
+        return self.sagemaker
+
+    def quotas(self) -> Mapping[str, Quota]:
+        self._open()
+        return self.limits
+
+    def budget_count(self) -> int:
+        return self.budgets
+
+    def allowed(self, principal: str, ask: Ask) -> Mapping[str, bool]:
+        self._open()
+        return {action: self.allows(action, ask) for action in ask.actions}
+
+    def key_state(self, key: str) -> str:
+        return self.key
+
+    def try_key(self, key: str) -> None:
+        self._open()
+
+    def subscriptions(self, topic: str) -> Sequence[Subscription]:
+        return self.subscribers
+
+    def image_digest(self, image_uri: str) -> str | None:
+        if not self.pushed:
+            raise PlatformError("The image does not exist", next_step="push the image")
+        return f"{image_uri.partition(':')[0]}@sha256:0123456789abcdef"
+
+    def _open(self) -> None:
+        if self.denied:
+            raise Denied("You may not ask")
 
 
 @dataclass

@@ -12,6 +12,7 @@
     ├── OverBudget                    8   the money is, or would be, gone
     └── PlatformError                 1   AWS, or the local platform, refused or failed
         ├── Conflict                  1   the thing changed, or exists, under our hands
+        ├── Denied                    1   the identity at work may not do this
         └── JobFailed                 1   a training or processing job ended in failure
 
 Only `bedplate.cli` turns these into exit codes. Adapters raise them `from` the foreign exception.
@@ -86,6 +87,10 @@ class PlatformError(BedplateError):
 
 
 class Conflict(PlatformError):
+    pass
+
+
+class Denied(PlatformError):
     pass
 
 

@@ -150,6 +150,12 @@ class Connection:
         return TaggedResources(self.session)
 
     @cached_property
+    def account(self) -> ports.Account:
+        from bedplate.aws.account import AwsAccount
+
+        return AwsAccount(self.session)
+
+    @cached_property
     def clock(self) -> ports.Clock:
         from bedplate.aws.clock import SystemClock
 
@@ -303,6 +309,20 @@ def look(project_dir: Path, stack: str) -> Connection:
     project = str(read_yaml(project_dir / "Pulumi.yaml")["name"])
     url = (status(project_dir).url or _NOWHERE) if settings.target == "local" else None
     return Connection(project_dir, project, stack, settings, url)
+
+
+def platform_here(project_dir: Path) -> tuple[str | None, bool]:
+    """Where this project's local platform runs, None when it does not, and whether its usual port is free."""
+    from bedplate.local.lifecycle import status, usual_port_is_free
+
+    return status(project_dir).url, usual_port_is_free()
+
+
+def pulumi_cli() -> tuple[Path | None, str]:
+    """Where the Pulumi CLI is, and the oldest version that serves. Raises UsageError as `engine.pulumi_cli.find`."""
+    from bedplate.engine import pulumi_cli as cli
+
+    return cli.find(), cli.OLDEST
 
 
 def state_dir(project_dir: Path) -> Path:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from bedplate.errors import BedplateError, Conflict, NotFound, PlatformError
+from bedplate.errors import BedplateError, Conflict, Denied, NotFound, PlatformError
 
 _MISSING = {
     "404",
@@ -31,7 +31,7 @@ _CONFLICT = {
     "ResourceInUseException",
 }
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
 _SAGEMAKER_MISSING = ("could not find", "does not exist", "not found", "cannot find")
 """SageMaker has no code of its own for what does not exist: it is a ValidationException that says so."""
 
@@ -82,7 +82,7 @@ def _refusal(exc: Any, doing: str, next_step: str | None) -> BedplateError:
     if code in _EXPIRED:
         return PlatformError(f"{doing}: your AWS credentials have expired", next_step="aws sso login")
     if code in _DENIED:
-        return PlatformError(f"{said}. The identity you use may not do this.", next_step="aws sts get-caller-identity")
+        return Denied(f"{said}. The identity you use may not do this.", next_step="aws sts get-caller-identity")
     return PlatformError(said, next_step=next_step)
 
 

@@ -80,6 +80,22 @@ class Session:
             caller: dict[str, str] = self._cache["caller"]
             return caller
 
+    def client_in(self, service: str, region: str) -> Any:
+        """A client of a service in another region; what answers for a region that is not enabled is elsewhere."""
+        with self._lock:
+            return self.boto3_session().client(service, region_name=region)
+
+    def address(self, service: str) -> str:
+        """The URL at which a service is asked; neither credentials nor the network are needed."""
+        with self._lock:
+            return str(self._client(service).meta.endpoint_url)
+
+    def ca_bundle(self) -> str | None:
+        """The file of certificates that the caller's configuration names (AWS_CA_BUNDLE, `ca_bundle`)."""
+        with self._lock:
+            named = self.boto3_session()._session.get_config_variable("ca_bundle")
+        return str(named) if named else None
+
     def boto3_session(self) -> Any:
         """The boto3 session behind the clients, bound to our endpoint; also what the SageMaker SDK is given."""
         with self._lock:

@@ -18,6 +18,7 @@ from bedplate.errors import BedplateError, UsageError
 SECTIONS: dict[str, dict[str, str]] = {
     "The platform": {
         "init": "Write a new platform repository.",
+        "doctor": "Check machine, account and platform, and say how to mend each fault.",
         "up": "Create or update a stack.",
         "preview": "Show what `up` would change.",
         "stack": "List environments, make one, and show how two differ.",

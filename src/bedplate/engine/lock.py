@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,22 @@ def at_work(path: Path) -> bool:
     except PermissionError:
         return True
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who holds a lock, in words, and whether that is on another machine, where nobody here can tell if it lives."""
+
+    told: str
+    elsewhere: bool
+
+
+def look(path: Path, *, clock: Callable[[], float] = time.time) -> Held | None:
+    """Who holds the lock; None when nobody does, or the process that did is gone."""
+    owner = _owner(path)
+    if owner is None or not at_work(path):
+        return None
+    return Held(_told(owner, clock()), owner["host"] != socket.gethostname())
 
 
 def whoami() -> str:

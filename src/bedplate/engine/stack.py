@@ -240,6 +240,10 @@ class Stack:
         busy = lock.at_work(Paths.of(self._state_dir, self.name).lock)
         return [_past(run, at_work=busy and number == 0) for number, run in enumerate(runs)]
 
+    def locked(self) -> lock.Held | None:
+        """Who holds the stack's lock on this machine's disk; a backend of the Pulumi CLI has locks of its own."""
+        return lock.look(Paths.of(self._state_dir, self.name).lock)
+
     def unlock(self) -> str | None:
         """Take away the lock that a run on another machine left; whose it was, None without one. Raises Locked."""
         return lock.unlock(Paths.of(self._state_dir, self.name).lock, stack=self.name)

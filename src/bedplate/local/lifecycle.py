@@ -165,6 +165,11 @@ def reset(project_dir: str | Path, *, region: str | None = None) -> Status:
     return start(project_dir, region=region) if ran else status(project_dir)
 
 
+def usual_port_is_free() -> bool:
+    """Whether a platform that is started now would get its usual port."""
+    return not _taken(DEFAULT_PORT)
+
+
 def logs(project_dir: str | Path, lines: int = 100, follow: bool = False) -> Iterator[str]:
     """The last `lines` lines of the server's log; with `follow`, then every new one until the caller stops."""
     path = state_dir_of(project_dir) / "server.log"

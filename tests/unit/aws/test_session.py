@@ -10,7 +10,7 @@ from bedplate.aws.identity import whoami
 from bedplate.aws.objects import S3Objects
 from bedplate.aws.outputs import load_outputs
 from bedplate.aws.session import Session
-from bedplate.errors import Conflict, NotFound, PlatformError, SettingsError, UsageError
+from bedplate.errors import Conflict, Denied, NotFound, PlatformError, SettingsError, UsageError
 from builders import outputs
 
 
@@ -75,7 +75,7 @@ def test_outputs_that_cannot_be_read_are_said(session: Session, text: str, error
         ("ValidationException", "Value is too long", PlatformError),
         ("ResourceInUse", "x", Conflict),
         ("PreconditionFailed", "x", Conflict),
-        ("AccessDeniedException", "x", PlatformError),
+        ("AccessDeniedException", "x", Denied),
         ("ExpiredToken", "x", PlatformError),
         ("ThrottlingException", "x", PlatformError),
     ],

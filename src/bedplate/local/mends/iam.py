@@ -81,20 +81,22 @@ class Backend(IAMBackend):  # type: ignore[misc]
 
 class Response(IamResponse):  # type: ignore[misc]
     def simulate_principal_policy(self) -> ActionResult:
-        documents = self._documents_of(self.params["PolicySourceArn"])
-        return self._simulated([*documents, *self._read(self.params.get("PolicyInputList"))])
+        arn = self.params["PolicySourceArn"]
+        documents = [*self._documents_of(arn), *self._read(self.params.get("PolicyInputList"))]
+        return self._simulated(documents, self._boundary_of(arn))
 
     def simulate_custom_policy(self) -> ActionResult:
-        return self._simulated(self._read(self.params["PolicyInputList"]))
+        return self._simulated(self._read(self.params["PolicyInputList"]), [])
 
-    def _simulated(self, documents: list[dict[str, Any]]) -> ActionResult:
-        """Each action on each resource; a deny wins, as everywhere. Permissions boundaries narrow what is allowed."""
+    def _simulated(self, documents: list[dict[str, Any]], attached: list[dict[str, Any]]) -> ActionResult:
+        """Each action on each resource; a deny wins, as everywhere. A permissions boundary narrows what is allowed: the
+        one that is passed, else the one that is attached."""
         asked = self.params
         context = {
             entry["ContextKeyName"]: ",".join(entry.get("ContextKeyValues") or ())
             for entry in asked.get("ContextEntries") or ()
         }
-        boundaries = self._read(asked.get("PermissionsBoundaryPolicyInputList"))
+        boundaries = self._read(asked.get("PermissionsBoundaryPolicyInputList")) or attached
         rows = []
         for action in asked["ActionNames"]:
             for resource in asked.get("ResourceArns") or ["*"]:
@@ -111,6 +113,17 @@ class Response(IamResponse):  # type: ignore[misc]
                     }
                 )
         return ActionResult({"EvaluationResults": rows, "IsTruncated": False})
+
+    def _boundary_of(self, arn: str) -> list[dict[str, Any]]:
+        """The permissions boundary of a role; moto keeps none for users."""
+        kind, _, path = arn.split(":", 5)[-1].partition("/")
+        if kind != "role":
+            return []
+        boundary = self.backend.get_role(path.rsplit("/", 1)[-1]).permissions_boundary_arn
+        if not boundary:
+            return []
+        versions = self.backend.get_policy(boundary).versions
+        return self._read([version.document for version in versions if version.is_default])
 
     def _documents_of(self, arn: str) -> list[dict[str, Any]]:
         """Every policy of a user, group or role, and of a user's groups."""
