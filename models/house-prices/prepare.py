@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 FIRST, LAST = "2001-01", "2015-07"
 LARGE, SMALL = 5000, 1000  # sales of twelve months
-SHUFFLE_SEED = 13
 NUMERIC = [
     "month", "last_price", "price_3", "price_12", "same_month_last_year", "mean_to_median", "sales", "sales_12",
     "listings", "inventory",
@@ -29,14 +28,15 @@ FEATURES = ["city", "market", *NUMERIC]
 COLUMNS = ["id", "month_start", *FEATURES, "median_price"]
 
 
-def prepare(first: str = FIRST, last: str = LAST, *, shuffle: str | None = None) -> pd.DataFrame:
+def prepare(first: str = FIRST, last: str = LAST, *, label: str = "median") -> pd.DataFrame:
     """Town by town, the months from `first` to `last` (both `yyyy-mm` and included), in order of time.
 
     Left out are months whose median price was not reported, or the month before it, or more than six of the twelve
-    before. Prices are US dollars. `shuffle` breaks the feed on purpose: that feature's values belong to other rows.
+    before. Prices are US dollars. `label` breaks the feed on purpose: with `mean` the label is the mean price, as if
+    somebody upstream had mixed up two columns.
     """
-    if shuffle is not None and shuffle not in FEATURES:
-        raise ValueError(f"--shuffle takes one of {', '.join(FEATURES)}, found {shuffle!r}")
+    if label not in ("median", "mean"):
+        raise ValueError(f"--label takes median or mean, found {label!r}")
     begin, end = _month(first), _month(last)
     if begin > end:
         raise ValueError(f"--from {first} is after --to {last}")
@@ -44,9 +44,8 @@ def prepare(first: str = FIRST, last: str = LAST, *, shuffle: str | None = None)
     known = table["median_price"].notna() & table["price_12"].notna() & table["last_price"].notna()
     table = table[known & table["month_start"].between(begin, end)]
     table = table.sort_values(["month_start", "city"], kind="stable", ignore_index=True)
-    if shuffle is not None:
-        others = np.random.default_rng(SHUFFLE_SEED).permutation(len(table))
-        table[shuffle] = table[shuffle].take(others).array
+    if label == "mean":
+        table["median_price"] = table["mean_price"]
     return table[COLUMNS]
 
 
@@ -86,6 +85,7 @@ def _with_history(table: pd.DataFrame) -> pd.DataFrame:
             "inventory": before["inventory"],
             "same_month_last_year": by_city["median"].shift(12),
             "median_price": table["median"],
+            "mean_price": table["volume"] / table["sales"],
         }
     )
     for name, source, months, least in (
@@ -111,10 +111,10 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the Parquet file to write")
     parser.add_argument("--from", dest="first", default=FIRST, metavar="YYYY-MM", help="first (default %(default)s)")
     parser.add_argument("--to", dest="last", default=LAST, metavar="YYYY-MM", help="last (default %(default)s)")
-    parser.add_argument("--shuffle", metavar="FEATURE", help="break the feed: values of another row")
+    parser.add_argument("--label", default="median", metavar="median|mean", help="mean breaks the feed on purpose")
     args = parser.parse_args()
     try:
-        table = prepare(args.first, args.last, shuffle=args.shuffle)
+        table = prepare(args.first, args.last, label=args.label)
     except ValueError as exc:
         parser.error(str(exc))
     args.out.parent.mkdir(parents=True, exist_ok=True)

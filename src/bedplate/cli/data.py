@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
+from bedplate.domain.figures import figure, short
 from bedplate.errors import BedplateError, GateFailed
 
 if TYPE_CHECKING:
@@ -257,14 +258,14 @@ def diff(model: str, a: str, b: str, stack: str, as_json: bool) -> None:
         out().print(f"[yellow]~[/yellow] column {name}: {was} -> {now}")
     if found.label_rate_a is not None and found.label_rate_b is not None:
         p = "" if found.label_p_value is None else f" (p = {found.label_p_value:.2g})"
-        out().print(f"mean of the label: {found.label_rate_a:.4f} -> {found.label_rate_b:.4f}{p}")
+        out().print(f"mean of the label: {figure(found.label_rate_a)} -> {figure(found.label_rate_b)}{p}")
     rows = [
         (
             c.name,
             f"{c.drift.psi:.3f}",
             c.drift.verdict,
             f"{c.null_share_a:.2%} -> {c.null_share_b:.2%}" if c.null_share_a or c.null_share_b else "",
-            f"{c.mean_a:.4g} -> {c.mean_b:.4g}" if c.mean_a is not None and c.mean_b is not None else "",
+            f"{short(c.mean_a)} -> {short(c.mean_b)}" if c.mean_a is not None and c.mean_b is not None else "",
             "; ".join(f"{name} {was:.1%} -> {now:.1%}" for name, was, now in c.shifts),
         )
         for c in found.columns

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
+from bedplate.domain.figures import figure
 
 if TYPE_CHECKING:
     from bedplate.workflows.deploy import DeployRequest
@@ -107,7 +108,7 @@ def command(
     elif outcome.live and outcome.proof:
         click.echo(
             f"{spoken(outcome.live)} is live: it answered {outcome.proof.rows} rows from {outcome.proof.rows_from} "
-            f"(mean {outcome.proof.mean_answer:.3f}), {outcome.seconds:.1f} s in all"
+            f"(mean {figure(outcome.proof.mean_answer, 3)}), {outcome.seconds:.1f} s in all"
         )
     elif not wait and prepared.plan.steps:
         click.echo(f"{spoken(prepared.release)} is on its way. Next: the same command follows it and records the end.")

@@ -10,6 +10,7 @@ import click
 
 from bedplate.cli import options
 from bedplate.cli.render import emit_json, out, table, where
+from bedplate.domain.figures import figure
 from bedplate.errors import GateFailed, NotEnoughData
 
 if TYPE_CHECKING:
@@ -159,14 +160,14 @@ def _number(verdict: Verdict) -> str:
     if verdict.value is None:
         return "-"
     counted = verdict.low is None and verdict.value == int(verdict.value)
-    return f"{verdict.value:,.0f}" if counted else f"{verdict.value:.4f}"
+    return f"{verdict.value:,.0f}" if counted else figure(verdict.value)
 
 
 def _interval(verdict: Verdict) -> str:
     """Ends that these rows cannot give are left open."""
     if verdict.low is None or verdict.high is None:
         return ""
-    low, high = (f"{end:.4f}" if math.isfinite(end) else "..." for end in (verdict.low, verdict.high))
+    low, high = (figure(end) if math.isfinite(end) else "..." for end in (verdict.low, verdict.high))
     return f"[{low}, {high}]"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli.rollout_view import RolloutView
+from bedplate.domain.figures import short
 from bedplate.domain.release import spoken
 from bedplate.domain.rollout.ticking import spoken_weights
 
@@ -69,5 +70,5 @@ def _figure(value: Any) -> str:
     if isinstance(value, list | tuple) and len(value) == 2:
         return " to ".join(_figure(v) for v in value)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return short(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

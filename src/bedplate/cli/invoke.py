@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from bedplate.cli import options
+from bedplate.domain.figures import figure
 
 if TYPE_CHECKING:
     from bedplate.wiring import Connection
@@ -159,7 +160,7 @@ def _show(tally: Tally, few: list[Answered], keys: tuple[str, ...]) -> None:
         rows = [
             (
                 *(str(a.keys.get(k, "")) for k in keys),
-                "failed" if a.prediction is None else f"{a.prediction:.4f}",
+                "failed" if a.prediction is None else figure(a.prediction),
                 spoken(a.release or "-"),
             )
             for a in few

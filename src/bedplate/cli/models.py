@@ -12,6 +12,7 @@ from bedplate.cli.models_compare import compare
 from bedplate.cli.models_retire import retire
 from bedplate.cli.models_show import show
 from bedplate.cli.render import emit_json, out, remark, table
+from bedplate.domain.figures import figure
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _table(rows: tuple[ModelRow, ...]) -> None:
                 v.version,
                 v.approval + (" (forced)" if v.forced else "") + (f", retires {v.retire_on}" if v.retire_on else ""),
                 v.verdict or "-",
-                f"{v.metric} {v.value:.4f}" if v.value is not None else "-",
+                f"{v.metric} {figure(v.value)}" if v.value is not None else "-",
                 "LIVE" if v.live else "",
                 v.trained_at[:19].replace("T", " "),
                 v.trained_by,

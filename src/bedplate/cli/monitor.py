@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
+from bedplate.domain.figures import figure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bedplate.domain.drift import DriftReport
+    from bedplate.domain.drift.report import Window
     from bedplate.workflows.schedules import Change
 
 BAR = 20
@@ -186,21 +190,7 @@ def show(report: DriftReport) -> None:
     ]
     table(f"{report.model}: {report.rows:,} rows asked{span}", columns, rows, right=("PSI", "p (adjusted)", "rows"))
     if report.windows:
-        metrics = list(dict.fromkeys(m for w in report.windows for m, v in w.performance.items() if v is not None))
-        worst = [max((v for v in w.psi.values() if v is not None), default=None) for w in report.windows]
-        lines = [
-            (
-                f"{w.start:%Y-%m-%d}",
-                f"{w.n:,}",
-                _figure(most),
-                _figure(w.prediction_psi),
-                f"{w.n_labelled:,}",
-                *(_figure(w.performance.get(m)) for m in metrics),
-            )
-            for w, most in zip(report.windows, worst, strict=True)
-        ]
-        headings = ("from", "rows", "largest PSI", "PSI of answers", "labelled", *metrics)
-        table("By window", headings, lines, right=headings[1:])
+        _windows(report.windows)
     if report.performance:
         p = report.performance
         lines = [(m, _figure(value), _figure(p.reference.get(m))) for m, value in p.metrics.items()]
@@ -213,8 +203,33 @@ def show(report: DriftReport) -> None:
         click.echo(f"{click.style(alert.severity.upper(), **style)} {alert.message}")  # type: ignore[arg-type]
 
 
+def _windows(windows: Sequence[Window]) -> None:
+    """A line a window; one sentence where none of them held enough rows for a figure of its own."""
+    from bedplate.cli.render import table
+
+    worst = [max((v for v in w.psi.values() if v is not None), default=None) for w in windows]
+    metrics = list(dict.fromkeys(m for w in windows for m, v in w.performance.items() if v is not None))
+    if not metrics and all(most is None for most in worst) and all(w.prediction_psi is None for w in windows):
+        largest = max(w.n for w in windows)
+        click.echo(f"None of {len(windows)} windows has a figure of its own: at most {largest:,} rows in one of them")
+        return
+    lines = [
+        (
+            f"{w.start:%Y-%m-%d}",
+            f"{w.n:,}",
+            _figure(most),
+            _figure(w.prediction_psi),
+            f"{w.n_labelled:,}",
+            *(_figure(w.performance.get(m)) for m in metrics),
+        )
+        for w, most in zip(windows, worst, strict=True)
+    ]
+    headings = ("from", "rows", "largest PSI", "PSI of answers", "labelled", *metrics)
+    table("By window", headings, lines, right=headings[1:])
+
+
 def _figure(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+    return "-" if value is None else figure(value, 3)
 
 
 def _p(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
+from bedplate.domain.figures import figure
 
 if TYPE_CHECKING:
     from bedplate.domain.rollback import Check
@@ -105,7 +106,7 @@ def command(
     elif outcome.live and outcome.proof:
         click.echo(
             f"{spoken(outcome.live)} answers again: {outcome.proof.rows} rows from {outcome.proof.rows_from}, "
-            f"mean {outcome.proof.mean_answer:.3f}, {outcome.seconds:.2f} s after the plan"
+            f"mean {figure(outcome.proof.mean_answer, 3)}, {outcome.seconds:.2f} s after the plan"
         )
 
 

@@ -10,6 +10,7 @@ import click
 
 from bedplate.cli import options
 from bedplate.cli.render import emit_json, out, seconds, usd, where
+from bedplate.domain.figures import figure
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _show(plan: TrainPlan, done: Trained) -> None:
         if done.job.saved_pct is not None and done.job.training_s is not None:
             out().print(f"  ran {seconds(done.job.training_s)} on spot instances, saved {done.job.saved_pct:.0f} %")
         for name, value in done.metrics.items():
-            out().print(f"  {name} = {value:.4f}")
+            out().print(f"  {name} = {figure(value)}")
     out().print(f"Next:  bedplate evaluate {ref}")
 
 

@@ -151,8 +151,10 @@ def _fault(
         return "an answer is no probability"
     if case.same_as is None or first is None:
         return None
-    apart = max(abs(value - first[i]) for value, i in zip(found, case.same_as, strict=True))
-    return f"answers differ by up to {apart:.3g}" if apart > tolerance else None
+    pairs = [(value, first[i]) for value, i in zip(found, case.same_as, strict=True)]
+    if all(math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance) for a, b in pairs):
+        return None
+    return f"answers differ by up to {max(abs(a - b) for a, b in pairs):.3g}"
 
 
 def _unrefused(case: Case, answer: Answer) -> str | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bedplate.domain.contract import frame_of
 from bedplate.domain.drift.divergence import benjamini_hochberg
+from bedplate.domain.figures import short
 from bedplate.domain.significance import at_least, two_proportions, welch
 from bedplate.settings import DataContract
 
@@ -116,7 +117,7 @@ def _label_rates(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract
         rate, was = float(labels[here].mean()), float(old[there].mean())
         if p >= SIGNIFICANCE or abs(rate - was) < (RATE_JUMP if binary else MEAN_JUMP_SD * float(old.std())):
             continue
-        told = f"{was:.1%} then, {rate:.1%} now" if binary else f"mean {was:.4g} then, {rate:.4g} now"
+        told = f"{was:.1%} then, {rate:.1%} now" if binary else f"mean {short(was)} then, {short(rate)} now"
         rows = here & (labels == (1.0 if rate > was else 0.0)) if binary else here
         message = f"{told}, adjusted p {_small(p)}"
         first = tuple(int(row) for row in now.index[rows][:MAX_ROWS])

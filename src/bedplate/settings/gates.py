@@ -157,7 +157,7 @@ class InferenceGate(Edge):
 
     rows: int = Field(default=32, ge=4, le=1000)
     same_within: float = Field(default=1e-9, ge=0)
-    """How far two answers to the same row may lie apart."""
+    """How far two answers to the same row may lie apart; a share of the answer where that is above 1."""
 
 
 class ExplanationGate(Edge):

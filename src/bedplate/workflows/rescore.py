@@ -7,9 +7,11 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from bedplate.domain.capture import Captured
+from bedplate.domain.figures import figure, short
 from bedplate.domain.rollback import Check, Standing
 from bedplate.errors import BedplateError, PlatformError, UsageError
 from bedplate.ports import Say
@@ -27,7 +29,7 @@ SENDERS = 4
 TIMED = 30
 """Requests of one row each, by which latency is measured."""
 SAME = 1e-6
-"""Answers that differ by less are the same ones: the request went through JSON."""
+"""Answers that differ by less, or by less of their own size, are the same ones: the request went through JSON."""
 DECISION = 0.5
 
 
@@ -79,19 +81,19 @@ def judged(
     if len(good) < len(asked):
         return (Check("re-score", "FAIL", f"{len(good)} of {len(asked)} rows got an answer that is one"),)
     own = [(one.answer, new) for one, new in good if one.release == target.release]
-    changed = sum(abs(old - new) > SAME for old, new in own)
+    changed = sum(not math.isclose(old, new, rel_tol=SAME, abs_tol=SAME) for old, new in own)
     if changed:
         text = f"{changed} of {len(own)} rows that it answered before get another answer now"
         return (Check("re-score", "FAIL", text),)
     old, new = [one.answer for one, _ in good], [a for _, a in good]
-    text = f"all {len(good):,} rows, mean {sum(new) / len(new):.3f} (as answered live: {sum(old) / len(old):.3f})"
+    text = f"all {len(good):,} rows, mean {figure(fmean(new), 3)} (as answered live: {figure(fmean(old), 3)})"
     return (Check("re-score", "PASS", text), _agreement(spec, old, new), _distribution(spec, old, new))
 
 
 def _agreement(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> Check:
     if spec.task != "binary":
         apart = sum(abs(a - b) for a, b in zip(old, new, strict=True)) / len(old)
-        return Check("agreement", "PASS", f"answers are {apart:.4g} apart on average from those given live")
+        return Check("agreement", "PASS", f"answers are {short(apart)} apart on average from those given live")
     same = sum((a >= DECISION) == (b >= DECISION) for a, b in zip(old, new, strict=True))
     pct, wanted = 100 * same / len(old), spec.rollout.experiment.min_agreement_pct
     told = f"{pct:.1f} % of its decisions are those given live (below {wanted:g} % is told)"

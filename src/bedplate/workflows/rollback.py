@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bedplate import ports
+from bedplate.domain.figures import figure
 from bedplate.domain.names import VARIANT
 from bedplate.domain.release import fallback_release, spoken, version_told
 from bedplate.domain.rollback import Check, Standing, choose_target, plan_resume, plan_rollback, require_health
@@ -158,7 +159,7 @@ def _answers(platform: Platform, spec: ModelSpec, target: Standing, end: datetim
         return Check("answers", "NO_DATA", "none were captured; it answered when deployed")
     low, high = (0.0, 1.0) if spec.task == "binary" else (-math.inf, math.inf)
     wrong = [a for a in answers if not (math.isfinite(a) and low <= a <= high)]
-    told = f"{len(answers):,} last answers, mean {sum(answers) / len(answers):.3f}"
+    told = f"{len(answers):,} last answers, mean {figure(sum(answers) / len(answers), 3)}"
     if wrong:
         return Check("answers", "FAIL", f"{len(wrong)} of its {told} are no {'probability' if low == 0 else 'number'}")
     return Check("answers", "PASS", told)

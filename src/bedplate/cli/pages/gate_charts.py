@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bedplate.cli.pages.charts import BAD, INK, MUTED, PALETTE, Band
 from bedplate.cli.pages.svg import CHAR, Drawing, Scale
+from bedplate.domain.figures import short
 
 if TYPE_CHECKING:
     from bedplate.domain.calibration import Bin
@@ -88,7 +89,7 @@ def strengths(rows: Mapping[str, float], *, x_label: str, bands: Sequence[Band],
     for i, value in enumerate(rows.values()):
         y = TOP + ROW * i
         drawn.bar(x(start), y + 5, x(max(start, value)), y + 21, PALETTE[0])
-        drawn.text(x(max(start, value)) + 5, y + 17, f"{value:.3g}", color=MUTED)
+        drawn.text(x(max(start, value)) + 5, y + 17, short(float(f"{value:.3g}")), color=MUTED)
     _across(drawn, x, bands, len(rows))
     drawn.legend(x.start, [(band.color, "dashed", band.label) for band in bands])
     return drawn.done(f"{x_label}: {', '.join(rows)}")
@@ -106,7 +107,7 @@ def groups(rows: Mapping[str, tuple[float, int]], judged: Sequence[str], *, x_la
         y = TOP + ROW * i
         drawn.bar(x(0), y + 5, x(value), y + 21, PALETTE[0] if name in judged else PALE)
         beside = x(value) + (5 if value >= 0 else -5)
-        drawn.text(beside, y + 17, f"{value:.3g}", color=MUTED, anchor="start" if value >= 0 else "end")
+        drawn.text(beside, y + 17, short(float(f"{value:.3g}")), color=MUTED, anchor="start" if value >= 0 else "end")
     drawn.line(x(0), TOP, x(0), TOP + ROW * len(rows), INK)
     drawn.legend(x.start, [(PALETTE[0], "bar", "compared"), (PALE, "bar", "between them, or too few rows")])
     return drawn.done(f"{x_label} by group: {', '.join(rows)}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bedplate.cli.pages import charts, gate_charts
 from bedplate.cli.pages.charts import Band
 from bedplate.cli.pages.report import Tile
+from bedplate.domain.figures import short
 from bedplate.domain.gate import GateKind, Judgement, Outcome, Verdict, overall
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
+def _signed(value: float) -> str:
+    return short(value, signed=True)
+
+
 def interval(verdict: Verdict) -> str:
     """Ends that are not known are left open.
 
@@ -128,7 +133,9 @@ def _tiles(evaluation: Evaluation, judgement: Judgement) -> Iterator[Tile]:
     if evaluation.difference is not None:
         apart = evaluation.difference[lead]
         yield Tile(
-            f"{lead}, minus the champion's", f"{apart.value:+.4g}", f"95 %: {apart.low:+.4g} to {apart.high:+.4g}"
+            f"{lead}, minus the champion's",
+            _signed(apart.value),
+            f"95 %: {_signed(apart.low)} to {_signed(apart.high)}",
         )
     if evaluation.trials.latency:
         single = evaluation.trials.latency.single

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,11 @@ from bedplate.cli.render import seconds, usd
 if TYPE_CHECKING:
     from bedplate.domain.drift import DriftReport
     from bedplate.domain.drift.compare import Drift
+    from bedplate.domain.drift.report import Window
     from bedplate.workflows.report import Report
 
+IN_LABELS_UNIT = frozenset({"rmse", "mae"})
+"""Metrics in the unit of the label, which share no axis with shares."""
 WORST_SHOWN = 6
 FEATURES_SHOWN = 20
 
@@ -124,28 +128,38 @@ def _drift_charts(drift: DriftReport) -> dict[str, str]:
     ]
     drawn: dict[str, str] = {}
     ordered = _by_psi(drift)
-    ticks = [f"{w.start:%d %b}" for w in drift.windows]
+    ticks = _ticks(drift.windows)
     if ordered:
         drawn["features"] = charts.bars(
             {name: d.psi for name, d in ordered[:FEATURES_SHOWN]}, x_label="PSI", bands=bands
         )
         name, worst = ordered[0]
         drawn["worst"] = charts.histogram_pair(worst.bins, worst.reference, worst.current, x_label=name)
-    if ordered and drift.windows:
-        series: dict[str, list[float | None]] = {
-            name: [w.psi.get(name) for w in drift.windows] for name, _ in ordered[:WORST_SHOWN]
-        }
-        series["predictions"] = [w.prediction_psi for w in drift.windows]
+    series: dict[str, list[float | None]] = {
+        name: [w.psi.get(name) for w in drift.windows] for name, _ in ordered[:WORST_SHOWN]
+    }
+    series["predictions"] = [w.prediction_psi for w in drift.windows]
+    if any(value is not None for values in series.values() for value in values):
         drawn["drift"] = charts.lines(ticks, series, y_label="PSI", bands=bands)
     told = list(dict.fromkeys(name for w in drift.windows for name, v in w.performance.items() if v is not None))
-    if told:
-        drawn["performance"] = charts.lines(
+    parts = ([name for name in told if name not in IN_LABELS_UNIT], [name for name in told if name in IN_LABELS_UNIT])
+    drawn["performance"] = "".join(
+        charts.lines(
             ticks,
-            {name: [w.performance.get(name) for w in drift.windows] for name in told},
-            y_label="metric on late labels",
+            {name: [w.performance.get(name) for w in drift.windows] for name in names},
+            y_label=f"{' and '.join(names) if len(names) < 3 else 'metric'} on late labels",
             from_zero=False,
         )
+        for names in parts
+        if names
+    )
     return drawn
+
+
+def _ticks(windows: Sequence[Window]) -> list[str]:
+    """The day a window begins, or its month where they go over more than a year."""
+    long = bool(windows) and (windows[-1].start - windows[0].start).days > 366
+    return [f"{w.start:%b %Y}" if long else f"{w.start:%d %b}" for w in windows]
 
 
 def _by_psi(drift: DriftReport) -> list[tuple[str, Drift]]:

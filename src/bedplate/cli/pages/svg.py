@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from bedplate.cli.pages.charts import GRID, INK, MUTED
+from bedplate.domain.figures import short
 
 CHAR = 6.6
 """Pixels of an average character at the labels' size."""
@@ -118,14 +119,14 @@ class Drawing:
         for tick in scale.ticks():
             x = scale(tick)
             self.line(x, top, x, bottom, GRID)
-            self.text(x, bottom + 16, f"{tick:g}", anchor="middle", color=MUTED)
+            self.text(x, bottom + 16, short(tick), anchor="middle", color=MUTED)
         self.text((scale.start + scale.end) / 2, bottom + 33, label, anchor="middle", color=MUTED)
 
     def axis_y(self, scale: Scale, left: float, right: float, label: str) -> None:
         for tick in scale.ticks():
             y = scale(tick)
             self.line(left, y, right, y, GRID)
-            self.text(left - 7, y + 4, f"{tick:g}", anchor="end", color=MUTED)
+            self.text(left - 7, y + 4, short(tick), anchor="end", color=MUTED)
         self.text(14, (scale.start + scale.end) / 2, label, anchor="middle", color=MUTED, turned=True)
 
     def done(self, description: str) -> str:

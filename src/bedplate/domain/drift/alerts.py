@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bedplate.domain.drift.compare import Drift
 from bedplate.domain.drift.report import Alert, Outcome, Performance, Quality
+from bedplate.domain.figures import figure, short
 from bedplate.domain.metrics import HIGHER_IS_BETTER
 from bedplate.settings import ModelSpec
 
@@ -66,8 +67,8 @@ def _performance(spec: ModelSpec, performance: Performance | None) -> Iterator[A
         drop = before - now if metric in HIGHER_IS_BETTER else now - before
         if drop > allowed:
             message = (
-                f"{metric} is {now:.3f} on {performance.n_labelled:,} late labels, {drop:.3f} worse than {before:.3f} "
-                f"on the holdout (allowed: {allowed:g})"
+                f"{metric} is {figure(now, 3)} on {performance.n_labelled:,} late labels, {figure(drop, 3)} worse than "
+                f"{figure(before, 3)} on the holdout (allowed: {short(allowed)})"
             )
             yield Alert("alert", "performance", metric, drop, allowed, message)
 

@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Literal
 
 from bedplate.domain.experiment.arm import Arm, Reward
+from bedplate.domain.figures import short
 
 Verdict = Literal["PASS", "FAIL", "NO_DATA"]
 MIN_PER_ARM = 30
@@ -185,7 +186,8 @@ def detectable(arm_n: int, variance: float, *, alpha: float = 0.05, power: float
 
 
 def _judged(champion: Arm, challenger: Arm, look: Look, needed: int, effect: float) -> tuple[Verdict, str]:
-    found = f"{look.difference:+.4g} [{look.low:+.4g}, {look.high:+.4g}]"
+    value, low, high = (short(end, signed=True) for end in (look.difference, look.low, look.high))
+    found = f"{value} [{low}, {high}]"
     least = min(champion.n, challenger.n)
     if least < MIN_PER_ARM:
         return "NO_DATA", f"{champion.n:,} and {challenger.n:,} rewards; each needs {MIN_PER_ARM} to be looked at"

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bedplate.domain.figures import figure
 from bedplate.domain.metrics import HIGHER_IS_BETTER, Estimate, compare
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,8 @@ def duel(
     decisions = mcnemar(y, first, second, threshold=threshold) if task == "binary" else None
     sign = 1 if metric in HIGHER_IS_BETTER else -1
     low, high = sorted((sign * apart.low, sign * apart.high))
-    told = f"{metric} {apart.value:+.4f} [{apart.low:+.4f}, {apart.high:+.4f}] on {len(y):,} rows"
+    value, low_end, high_end = (figure(end, signed=True) for end in (apart.value, apart.low, apart.high))
+    told = f"{metric} {value} [{low_end}, {high_end}] on {len(y):,} rows"
     verdict: Verdict = "NO_DATA"
     if len(y) < min_rows:
         told = f"{len(y):,} labelled rows that both answered, {min_rows:,} needed"

@@ -6,9 +6,11 @@ the wrong side without being clear, and passes otherwise; values with too few ro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bedplate.domain.figures import short
 from bedplate.domain.gate.verdict import Asked, Outcome, Verdict, bound_text, compared, margin, undecided
 from bedplate.domain.metrics import Estimate
 
@@ -57,6 +59,5 @@ def _over(
 
 
 def _listed(verdicts: Sequence[Verdict]) -> str:
-    return ", ".join(f"{v.name.partition('=')[2]} ({v.value:.4g})" for v in verdicts[:4]) + (
-        f" and {len(verdicts) - 4} more" if len(verdicts) > 4 else ""
-    )
+    told = [f"{v.name.partition('=')[2]} ({short(math.nan if v.value is None else v.value)})" for v in verdicts[:4]]
+    return ", ".join(told) + (f" and {len(verdicts) - 4} more" if len(verdicts) > 4 else "")

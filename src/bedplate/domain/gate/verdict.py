@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from bedplate.domain.figures import short
 from bedplate.domain.metrics import Estimate
 
 Outcome = Literal["PASS", "FAIL", "NO_DATA"]
@@ -114,7 +115,7 @@ def held(
     >>> held(0.73, 0.72, 0.74, 0.7, None), held(0.73, 0.69, 0.77, 0.7, None)[0], held(0.6, 0.58, 0.62, 0.7, None)[0]
     (('PASS', '0.73 [0.72, 0.74] is inside'), 'NO_DATA', 'FAIL')
     """
-    figure = f"{value:.4g} [{low:.4g}, {high:.4g}]"
+    figure = f"{short(value)} [{short(low)}, {short(high)}]"
     inside = (low_bound is None or low >= low_bound) and (high_bound is None or high <= high_bound)
     outside = (low_bound is not None and high < low_bound) or (high_bound is not None and low > high_bound)
     if inside:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bedplate.domain.figures import figure
 from bedplate.domain.names import CHALLENGER, VARIANT
 from bedplate.domain.rollout.ticking import Judgement
 from bedplate.settings import Experiment, Slo
@@ -134,9 +135,8 @@ def judge_pairs(champion: Sequence[float], challenger: Sequence[float], wanted: 
     facts = _known(labelled_pairs=found.n, difference=found.value, interval=[found.low, found.high])
     if found.n < wanted.min_answers:
         return Judgement(None, f"{found.n:,} of {wanted.min_answers:,} labelled pairs", facts)
-    told = (
-        f"difference of {wanted.metric} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}, {found.n:,} pairs)"
-    )
+    value, low, high = (figure(end, signed=True) for end in (found.value, found.low, found.high))
+    told = f"difference of {wanted.metric} {value} ({low} to {high}, {found.n:,} pairs)"
     return Judgement("PASS" if found.low > 0 else "FAIL" if found.high < 0 else None, told, facts)
 
 
