@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LINEAGE = (
     "training_job",
+    "dataset_sha256",
     "data_sha256",
     "data_uri",
     "code_commit",

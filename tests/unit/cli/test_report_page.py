@@ -121,3 +121,25 @@ def test_the_tiles_take_the_colour_of_what_they_say() -> None:
     assert '<b class="bad">0.4</b>' in page
     assert '<b class="warn">$0.90</b>' in page
     assert '<b class="good">0.4 s</b>' in page
+
+
+def test_metrics_in_dollars_share_no_axis_with_shares_and_years_of_windows_are_told_by_month() -> None:
+    report = everything()
+    assert report.drift is not None
+    later = NOW + timedelta(days=400)
+    windows = [replace(report.drift.windows[0], performance={"rmse": 12e3, "mae": 8e3, "r2": 0.9})]
+    windows.append(replace(windows[0], start=later))
+    page = render(replace(report, drift=replace(report.drift, windows=tuple(windows))))
+    assert page.count("<svg") == 8
+    assert "rmse and mae on late labels" in page
+    assert "r2 on late labels" in page
+    assert f"{later:%b %Y}" in page
+
+
+def test_windows_without_a_figure_draw_no_empty_chart() -> None:
+    report = everything()
+    assert report.drift is not None
+    empty = replace(report.drift.windows[0], psi={"age": None}, prediction_psi=None, performance={"auc": None})
+    page = render(replace(report, drift=replace(report.drift, windows=(empty, empty))))
+    assert "No window of its own held enough rows" in page
+    assert page.count("<svg") == 5

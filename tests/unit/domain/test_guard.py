@@ -71,3 +71,13 @@ def test_edges_travel_in_the_environment() -> None:
     assert decode(encode((0.123456789,), "e-v1-0a1b2c3d", (0.5, 0.7))) == {"": (0.123457,), "e-v1-0a1b2c3d": (0.5, 0.7)}
     assert encode(None, "e-v1", None) is None
     assert len(encode((0.1,) * 4, "e" * 63, (0.1,) * 4) or "") < 1024
+
+
+def test_answers_in_dollars_are_guarded_like_shares() -> None:
+    """Edges survive the container's environment, and a model that answers a fifth more is far, wherever zero is."""
+    prices = np.random.default_rng(3).lognormal(11.8, 0.25, 5000)
+    edges = decode(encode(edges_of(prices.tolist()), None, None))[""]
+    same, dearer = counted(edges, prices[:1000].tolist()), counted(edges, (1.19 * prices[1000:2000]).tolist())
+    champion = counted(edges, prices[2000:].tolist())
+    assert through_the_alarm(same, champion, min_answers=200) < 0.02
+    assert through_the_alarm(dearer, champion, min_answers=200) > 0.25

@@ -128,6 +128,21 @@ def test_answers_may_differ_by_the_tolerance() -> None:
     assert not asked(doubled, tolerance=10.0)["content types"].faults
 
 
+@pytest.mark.parametrize(("apart", "kept"), [(1e-4, True), (1.0, False)])
+def test_answers_in_millions_may_differ_by_the_same_share_and_no_more(apart: float, kept: bool) -> None:
+    def priced(body: bytes, content_type: str) -> Answer:
+        told = keeps(body, content_type)
+        if told.status != 200 or told.content_type != "application/jsonlines":
+            return told
+        rows = [json.loads(line) for line in body.splitlines()]
+        alone = apart if len(rows) == 1 else 0.0
+        return Answer(200, told.content_type, lines([1e6 + (row["age"] or 0) + alone for row in rows]))
+
+    found = cases(SPEC.data, ROWS)
+    told = checks(found, [priced(case.body, case.content_type) for case in found], probability=False)
+    assert (next(check for check in told if check.kind == "alone as in a batch").faults == ()) is kept
+
+
 def test_a_case_says_which_column_it_is_about() -> None:
     found: list[Case] = [c for c in cases(SPEC.data, ROWS) if c.kind == "null refused"]
     assert [c.refused_for for c in found] == ["calls", "plan"]

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bedplate.domain.drift.divergence import PSI_BINS, psi
 from bedplate.domain.experiment.ab import wilson
+from bedplate.domain.figures import short
 
 Floats = NDArray[np.float64]
 Verdict = Literal["PASS", "FAIL", "NO_DATA"]
@@ -68,6 +69,8 @@ class Bounds:
 
     min_pairs: int = 500
     min_same: float | None = 0.9
+    within: float | None = None
+    """Of a regression: how far apart answers may lie that count as equal; only told, `agreement` is what counts."""
     max_psi: float | None = 0.25
     max_p99_ms: float | None = None
     max_error_share: float | None = None
@@ -143,7 +146,8 @@ def findings(found: Agreement, errors: Errors, bounds: Bounds) -> tuple[Finding,
     if bounds.min_same is not None:
         clear: Verdict = "PASS" if found.same_low >= bounds.min_same else "FAIL"
         unclear = found.same_low < bounds.min_same <= found.same_high
-        text = f"{found.same:.1%} of {found.pairs:,} decisions are equal [{found.same_low:.1%}, {found.same_high:.1%}]"
+        what = "decisions are equal" if bounds.within is None else f"answers lie within {short(bounds.within)}"
+        text = f"{found.same:.1%} of {found.pairs:,} {what} [{found.same_low:.1%}, {found.same_high:.1%}]"
         verdict: Verdict = "NO_DATA" if few or unclear else clear
         told.append(Finding("agreement", verdict, found.same, bounds.min_same, text))
     if bounds.max_psi is not None:

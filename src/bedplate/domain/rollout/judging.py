@@ -75,7 +75,12 @@ def judge_shadow(
     told = findings(
         found,
         Errors(challenger.asked, challenger.failed),
-        Bounds(min_pairs=wanted.min_answers, min_same=wanted.min_agreement_pct / 100, max_psi=max_psi),
+        Bounds(
+            min_pairs=wanted.min_answers,
+            min_same=wanted.min_agreement_pct / 100,
+            within=None if binary else wanted.threshold,
+            max_psi=max_psi,
+        ),
     )
     tails = {f"p{100 * t.quantile:g}_ms": {VARIANT: t.champion_ms, CHALLENGER: t.shadow_ms} for t in found.latency}
     apart = {f"p{100 * t.quantile:g}_later_ms": [t.low_ms, t.high_ms] for t in found.latency}
