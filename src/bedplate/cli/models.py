@@ -10,6 +10,7 @@ from bedplate.cli import options
 from bedplate.cli.models_card import card
 from bedplate.cli.models_compare import compare
 from bedplate.cli.models_retire import retire
+from bedplate.cli.models_sbom import sbom
 from bedplate.cli.models_show import show
 from bedplate.cli.render import emit_json, out, remark, table
 from bedplate.domain.figures import figure
@@ -35,7 +36,7 @@ def command() -> None:
     """
 
 
-for _part in (show, compare, card, retire):
+for _part in (show, compare, card, sbom, retire):
     command.add_command(_part)
 
 

@@ -49,6 +49,7 @@ def carried(
     """Everything that goes along: the artifact, the code and the evaluation; with data the rows and the holdout too."""
     wanted = [("artifact_uri", artifact_uri, True)]
     wanted += [(key, metadata[key], True) for key in _EVIDENCE if metadata.get(key)]
+    wanted += [("sbom_uri", metadata["sbom_uri"], False)] if metadata.get("sbom_uri") else []
     wanted += [(key, metadata[key], False) for key in _DATA if with_data and metadata.get(key)]
     found = []
     for key, uri, needed in wanted:

@@ -30,6 +30,7 @@ from bedplate.settings.gates import (
     ResidualGate,
     SegmentGate,
     Threshold,
+    VulnerabilityGate,
 )
 from bedplate.settings.holding import Audit, Network, PrivacyRetention, Registry, Storage
 from bedplate.settings.model import ModelSpec
@@ -93,6 +94,7 @@ __all__ = [
     "Tracking",
     "Training",
     "Usd",
+    "VulnerabilityGate",
     "known_models",
     "known_stacks",
     "load_model",

@@ -192,6 +192,15 @@ class LeakageGate(Edge):
     """Every held-out row is later than every row of the training data."""
 
 
+class VulnerabilityGate(Edge):
+    """What is published against the packages of the version's image, by its bill of materials and pip-audit."""
+
+    allow: tuple[str, ...] = ()
+    """Findings that were looked at and do not matter here, by id or alias (PYSEC, GHSA, CVE)."""
+    optional: bool = False
+    """When the index cannot be reached: NO_DATA is shown, and does not decide."""
+
+
 class Gates(Edge):
     thresholds: tuple[Threshold, ...] = ()
     segments: tuple[SegmentGate, ...] = ()
@@ -203,6 +212,7 @@ class Gates(Edge):
     inference: InferenceGate | None = None
     explanation: ExplanationGate | None = None
     leakage: LeakageGate | None = None
+    vulnerabilities: VulnerabilityGate | None = None
     max_artifact_mb: float | None = None
 
     @property

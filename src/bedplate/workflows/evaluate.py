@@ -26,6 +26,7 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.models import find_version
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.runs import keep_evaluation
+from bedplate.workflows.sbom import scan
 
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 COMMAND = ("python", "-m", "bedplate.container", "evaluate")
@@ -147,7 +148,8 @@ def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True)
     if not wait and job.status == "InProgress":
         return Evaluated(plan, job, None, None)
     job, evaluation = measure(at, replace(plan, job=job), say)
-    judgement = judge(plan.spec.gates, evidence_of(plan, evaluation))
+    looked = scan(at, plan.package, say) if plan.spec.gates.vulnerabilities else None
+    judgement = judge(plan.spec.gates, replace(evidence_of(plan, evaluation), vulnerabilities=looked))
     _record(at, plan, evaluation, judgement)
     figures = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
     keep_evaluation(at, say, model=plan.model, package=plan.package, metrics=figures, verdict=judgement.outcome)

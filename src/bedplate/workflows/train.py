@@ -37,6 +37,7 @@ from bedplate.workflows.job_following import follow, must_have_completed
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.runs import keep, warm
+from bedplate.workflows.sbom import keep_sbom
 from bedplate.workflows.source import model_files, source_of
 
 _METRIC = re.compile(r"^metric: (\w+)=([-+0-9.eE]+|nan)$")
@@ -372,6 +373,7 @@ def _draft(at: Platform, plan: TrainPlan, job: Job) -> PackageDraft:
                 code_uri=plan.code_uri,
             ),
             **carried(plan.spec, plan.request.notes),
+            **keep_sbom(at, plan.spec.name),
         },
         tags={},
     )

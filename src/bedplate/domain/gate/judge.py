@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bedplate.domain.gate.measured import Evidence
 from bedplate.domain.gate.slices import over_values
-from bedplate.domain.gate.trials import explanation, inference, latency, leakage
+from bedplate.domain.gate.trials import explanation, inference, latency, leakage, vulnerabilities
 from bedplate.domain.gate.verdict import (
     Asked,
     Judgement,
@@ -50,6 +50,8 @@ def judge(gates: Gates, evidence: Evidence) -> Judgement:
         verdicts += inference(evidence)
     if gates.latency:
         verdicts += latency(gates.latency, evidence)
+    if gates.vulnerabilities:
+        verdicts.append(vulnerabilities(gates.vulnerabilities, evidence))
     if gates.max_artifact_mb is not None:
         verdicts.append(_size(gates.max_artifact_mb, evidence))
     return Judgement(tuple(verdicts), overall(v.outcome for v in verdicts if v.decides))

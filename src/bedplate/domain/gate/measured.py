@@ -12,6 +12,7 @@ from bedplate.domain.latency import Latency
 from bedplate.domain.leakage import Leakage
 from bedplate.domain.metrics import Estimate
 from bedplate.domain.residuals import Residuals
+from bedplate.domain.sbom import Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +40,4 @@ class Evidence:
     inference: tuple[Check, ...] | None = None
     explanation: Explanation | None = None
     leakage: Leakage | None = None
+    vulnerabilities: Scan | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bedplate.domain.gate.measured import Evidence
 from bedplate.domain.gate.verdict import Asked, Verdict, bound_text, compared, counted, undecided
 from bedplate.domain.metrics import Estimate
-from bedplate.settings import ExplanationGate, LatencyGate, LeakageGate
+from bedplate.settings import ExplanationGate, LatencyGate, LeakageGate, VulnerabilityGate
 
 NOT_TRIED = "it was not measured"
 
@@ -114,3 +114,20 @@ def latency(gate: LatencyGate, evidence: Evidence) -> list[Verdict]:
             continue
         verdicts.append(compared(asked, (found.batch if batch else found.single).quantile(share), None, bound))
     return verdicts
+
+
+def vulnerabilities(gate: VulnerabilityGate, evidence: Evidence) -> Verdict:
+    """Findings that nobody allowed. An index that cannot be reached is NO_DATA, which decides unless it is optional."""
+    found = evidence.vulnerabilities
+    reached = found is not None and found.trouble is None
+    decides = reached or not gate.optional
+    asked = Asked("vulnerabilities", "packages of the image", "gates.vulnerabilities", evidence.source, decides)
+    bound = "<= 0"
+    if found is None or found.trouble is not None:
+        return undecided(asked, None, bound, found.trouble if found and found.trouble else NOT_TRIED)
+    unknown = f", {len(found.skipped)} the index does not know" if found.skipped else ""
+    left = [f for f in found.findings if not f.named(gate.allow)]
+    allowed = f", {len(found.findings) - len(left)} allowed" if len(left) < len(found.findings) else ""
+    told = f": {', '.join(f'{f.id} ({f.package} {f.version})' for f in left[:3])}" if left else ""
+    reason = f"{len(left)} findings in {found.checked} packages{unknown}{allowed}{told}"
+    return counted(asked, len(left), found.checked, bound, fits=not left, reason=reason)

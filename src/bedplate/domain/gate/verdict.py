@@ -23,6 +23,7 @@ GateKind = Literal[
     "inference",
     "latency",
     "artifact-size",
+    "vulnerabilities",
 ]
 
 
