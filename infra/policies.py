@@ -212,6 +212,16 @@ def _run_models(scope: Scope) -> list[Statement]:
             scope.sagemaker("training-job", "processing-job"),
         ),
         allow(
+            "Tune",
+            [
+                "sagemaker:CreateHyperParameterTuningJob",
+                "sagemaker:StopHyperParameterTuningJob",
+                "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+                "sagemaker:AddTags",
+            ],
+            scope.sagemaker("hyper-parameter-tuning-job"),
+        ),
+        allow(
             "RegisterVersions",
             ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage", "sagemaker:AddTags"],
             scope.sagemaker("model-package", "model-package-group"),

@@ -149,6 +149,8 @@ class FakeJobs:
     work: Callable[[Any], None] = lambda request: None
     trainings: dict[str, ports.TrainingRequest] = field(default_factory=dict)
     processings: dict[str, ports.ProcessingRequest] = field(default_factory=dict)
+    tunings: dict[str, ports.TuningRequest] = field(default_factory=dict)
+    tuned: dict[str, ports.TuningJob] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
     held: dict[str, ports.Job] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
@@ -158,6 +160,31 @@ class FakeJobs:
             raise Conflict(f"There is a training job {request.name} already")
         self.trainings[request.name] = request
         return self._run(request, f"{request.output_uri.rstrip('/')}/{request.name}/output/model.tar.gz")
+
+    def submit_tuning(self, request: ports.TuningRequest) -> ports.TuningJob:
+        """Every trial takes the lower end of each range, its objective being its number of ten."""
+        trials = []
+        for number in range(1, request.trials + 1):
+            name = f"{request.name}-{number:03d}-0"
+            params = {key: str(space).split(":")[0].split(",")[0] for key, space in request.ranges.items()}
+            given = {**request.training.hyperparameters, **params}
+            job = self.submit_training(replace(request.training, name=name, hyperparameters=given))
+            self.logs[name] = [f"metric: {request.objective}=0.{number}"]
+            value = number / 10 if job.status == "Completed" else None
+            trials.append(ports.Trial(name, job.status, params, value))
+        done = [t for t in trials if t.value is not None]
+        best = (max if request.maximize else min)(done, key=lambda t: t.value or 0.0).job if done else None
+        status: ports.JobStatus = "Completed" if done else "Failed"
+        self.tunings[request.name] = request
+        self.tuned[request.name] = ports.TuningJob(
+            request.name, f"arn:{request.name}", status, None, best, tuple(trials)
+        )
+        return self.tuned[request.name]
+
+    def tuning(self, name: str) -> ports.TuningJob:
+        if name not in self.tuned:
+            raise NotFound(f"There is no tuning job {name}")
+        return self.tuned[name]
 
     def submit_processing(self, request: ports.ProcessingRequest) -> ports.Job:
         if request.name in self.processings:

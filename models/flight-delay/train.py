@@ -34,7 +34,12 @@ def main() -> None:
     encoder = Encoder.of(rows)
     matrix, late = encoder.encode(rows), rows[LABEL].to_numpy()
     print(f"{len(rows):,} flights, {late.mean():.1%} late, {matrix.shape[1]} features", flush=True)
-    classifier = _fitted(args, matrix, late)
+    if args.validation_fraction > 0:  # for a tuning: judged by the last rows, which the first model never saw
+        cut = int(len(rows) * (1 - args.validation_fraction))
+        judged = _fitted(args, matrix[:cut], late[:cut], checkpoints=None).predict_proba(matrix[cut:])[:, 1]
+        print(f"metric: validation_auc={roc_auc_score(late[cut:], judged):.5f}")
+        print(f"metric: validation_log_loss={log_loss(late[cut:], judged):.5f}", flush=True)
+    classifier = _fitted(args, matrix, late, checkpoints=args.checkpoint_dir)
     answers = classifier.predict_proba(matrix)[:, 1]
     print(f"metric: train_auc={roc_auc_score(late, answers):.5f}")
     print(f"metric: train_log_loss={log_loss(late, answers):.5f}")
@@ -42,8 +47,10 @@ def main() -> None:
     joblib.dump((encoder.codes, classifier), Path(args.model_dir) / MODEL_FILE)
 
 
-def _fitted(args: argparse.Namespace, matrix: np.ndarray, late: np.ndarray) -> HistGradientBoostingClassifier:
-    kept = Path(args.checkpoint_dir) / CHECKPOINT if args.checkpoint_dir else None
+def _fitted(
+    args: argparse.Namespace, matrix: np.ndarray, late: np.ndarray, *, checkpoints: str | None
+) -> HistGradientBoostingClassifier:
+    kept = Path(checkpoints) / CHECKPOINT if checkpoints else None
     classifier = _last_checkpoint(kept) or HistGradientBoostingClassifier(
         learning_rate=args.learning_rate,
         max_leaf_nodes=args.max_leaf_nodes,
@@ -86,6 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--max_leaf_nodes", type=int, default=15)
     parser.add_argument("--min_samples_leaf", type=int, default=50)
     parser.add_argument("--l2_regularization", type=float, default=1.0)
+    parser.add_argument("--validation_fraction", type=float, default=0.0, help="last rows to judge a first model by")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

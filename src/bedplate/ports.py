@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from bedplate.domain.diagnosis import Quota, Subscription
 from bedplate.domain.names import ScheduleKind
 from bedplate.domain.permissions import Ask
-from bedplate.settings import PlatformNetwork
+from bedplate.settings import PlatformNetwork, Range, Strategy
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
 
@@ -91,7 +91,49 @@ class Job:
         return 100 * (1 - self.billable_s / self.training_s)
 
 
+@dataclass(frozen=True, slots=True)
+class TuningRequest:
+    """Many trainings like `training`, with points of `ranges` over its hyper-parameters; its name is a template's."""
+
+    name: str
+    training: TrainingRequest
+    ranges: Mapping[str, Range]
+    objective: str
+    maximize: bool
+    strategy: Strategy
+    trials: int
+    parallel: int
+    early_stopping: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training of a tuning; `value` is the objective's last figure, None where there is none (yet)."""
+
+    job: str
+    status: JobStatus
+    params: Mapping[str, str]
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TuningJob:
+    """A tuning as the platform reports it, its trials in the order of their beginning."""
+
+    name: str
+    arn: str
+    status: JobStatus
+    failure_reason: str | None
+    best: str | None
+    """Name of the best trial's training job."""
+    trials: tuple[Trial, ...]
+
+
 class Jobs(Protocol):
+    def submit_tuning(self, request: TuningRequest) -> TuningJob: ...
+    def tuning(self, name: str) -> TuningJob: ...
+
     def submit_training(self, request: TrainingRequest) -> Job: ...
     def training(self, name: str) -> Job: ...
     def submit_processing(self, request: ProcessingRequest) -> Job: ...

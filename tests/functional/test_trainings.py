@@ -21,20 +21,32 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         lifecycle.stop(project)
 
 
-def test_trainings_are_kept_in_mlflow_and_compared(stage: Stage) -> None:
+def test_two_trainings_at_once_are_kept_in_mlflow_and_compared(stage: Stage) -> None:
     tracking = f"sqlite:///{stage.project / 'mlflow.db'}"
-    for noise in ("0.1", "0.2"):
-        ran = stage.run(
-            "train", "churn", "--data", "data.parquet", "--set", f"noise={noise}", BEDPLATE_TRACKING=tracking
-        )
-        assert ran.code == 0, ran.err
-        assert "Warning: Cannot keep" not in ran.err
-    compared = stage.run("runs", "compare", "churn", "--json", "--html", "runs.html", BEDPLATE_TRACKING=tracking)
+    ran = stage.run(
+        "train", "churn", "--data", "data.parquet", "--set", "noise=0.1,0.2", "--json", BEDPLATE_TRACKING=tracking
+    )
+    assert ran.code == 0, ran.err
+    assert [one["hyperparameters"]["noise"] for one in ran.json] == ["0.1", "0.2"]
+    versions = [str(one["version"]) for one in ran.json]
+    wanted = ("--metric", "train_auc", "--html", "runs.html", "--json")
+    compared = stage.run("runs", "compare", "churn", *versions, *wanted, BEDPLATE_TRACKING=tracking)
     assert compared.code == 0, compared.err
-    told = {row["name"]: row["values"] for row in compared.json["params"]}
-    assert told["noise"] == ["0.1", "0.2"]
-    assert {row["name"]: row["values"] for row in compared.json["metrics"]}["train_auc"] == [0.9, 0.9]
+    assert {row["name"]: row["values"] for row in compared.json["params"]}["noise"] == ["0.1", "0.2"]
+    assert compared.json["metrics"] == [{"name": "train_auc", "values": [0.9, 0.9], "differs": False}]
     assert "<svg" in (stage.project / "runs.html").read_text()
-    listed = stage.run("runs", "list", "churn", BEDPLATE_TRACKING=tracking)
-    assert listed.out.count("FINISHED") == 2
-    assert stage.run("runs", "show", "churn", "9", BEDPLATE_TRACKING=tracking).code == 2
+
+
+def test_a_tuning_trains_its_trials_and_registers_the_best(stage: Stage) -> None:
+    arguments = ("--data", "data.parquet", "--range", "noise=0.0:0.5", "--objective", "train_auc", "--trials", "3")
+    ran = stage.run("tune", "churn", *arguments, "--strategy", "Random", "--json")
+    assert ran.code == 0, ran.err + ran.out
+    assert [trial["status"] for trial in ran.json["results"]] == ["Completed"] * 3
+    assert len({trial["params"]["noise"] for trial in ran.json["results"]}) == 3
+    shown = stage.run("models", "show", f"churn:{ran.json['version']}", "--json")
+    assert shown.code == 0
+    assert ran.json["best"]["job"] in shown.out
+    again = stage.run("tune", "churn", *arguments, "--strategy", "Random")
+    assert again.code == 0
+    assert f"churn:{ran.json['version']}" in again.out
+    assert again.out.count("best") == 2, "in the table, and in the sentence"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bedplate.aws.errors import is_missing, translated
 from bedplate.aws.session import Session
 from bedplate.errors import NotFound
-from bedplate.ports import Job, JobStatus, ProcessingRequest, TrainingRequest
+from bedplate.ports import Job, JobStatus, ProcessingRequest, TrainingRequest, TuningJob, TuningRequest
 from bedplate.settings import PlatformNetwork
 
 JobKind = Literal["training", "processing"]
@@ -69,6 +69,20 @@ class SageMakerJobs:
             ended_at=_utc(found.get("TrainingEndTime")),
             training_s=found.get("TrainingTimeInSeconds"),
         )
+
+    def submit_tuning(self, request: TuningRequest) -> TuningJob:
+        """Raises Conflict when there is a tuning job of that name."""
+        from bedplate.aws.tuning import create_request
+
+        with translated(f"Cannot start tuning job {request.name}"):
+            self._sagemaker.create_hyper_parameter_tuning_job(**create_request(request))
+        return self.tuning(request.name)
+
+    def tuning(self, name: str) -> TuningJob:
+        from bedplate.aws.tuning import tuning_job
+
+        with translated(f"Cannot find tuning job {name}"):
+            return tuning_job(self._sagemaker, name)
 
     def submit_processing(self, request: ProcessingRequest) -> Job:
         """Raises Conflict when there is a job of that name."""

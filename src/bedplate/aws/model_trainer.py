@@ -73,14 +73,14 @@ def submit(session: Session, request: TrainingRequest) -> None:
             environment=dict(request.environment),
             hyperparameters={"sagemaker_program": request.entry_point, **request.hyperparameters},
             tags=[Tag(key=key, value=value) for key, value in request.tags.items()],
-        ).with_metric_definitions([MetricDefinition(name=n, regex=_metric_regex(n)) for n in METRIC_NAMES])
+        ).with_metric_definitions([MetricDefinition(name=n, regex=metric_regex(n)) for n in METRIC_NAMES])
         trainer.train(wait=False, logs=False)
 
 
-def _metric_regex(name: str) -> str:
+def metric_regex(name: str) -> str:
     """
     >>> import re
-    >>> re.findall(_metric_regex("auc"), "metric: auc=0.712")
+    >>> re.findall(metric_regex("auc"), "metric: auc=0.712")
     ['0.712']
     """
     return f"metric: {name}=([-+0-9.eE]+)"

@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "The life of a release": {
         "data": "Check data against its contract, register it as signed versions, compare them.",
         "train": "Train a model and register the result as a new version.",
+        "tune": "Look for good hyper-parameters, and register the best trial.",
         "runs": "List, show and compare trainings, as MLflow keeps them.",
         "reproduce": "Train a version again from its record, and compare.",
         "models": "List, show, compare, check, promote and retire models and their versions.",

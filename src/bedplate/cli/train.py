@@ -140,6 +140,17 @@ def sources_of(models: tuple[str, ...], data: tuple[str, ...], dataset: str | No
     return found
 
 
+def pairs(settings: tuple[str, ...]) -> dict[str, str]:
+    """`--set` where each has one value, commas and all. Raises UsageError."""
+    found = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {setting}: KEY=VALUE expected, as in --set max_iter=200")
+        found[key] = value
+    return found
+
+
 def _values(settings: tuple[str, ...]) -> Mapping[str, list[str]]:
     values: dict[str, list[str]] = {}
     for setting in settings:

@@ -24,7 +24,8 @@ CODE_ARCHIVE = "sourcedir.tar.gz"
 MAX_FAILURE = 1024
 _TAIL_LINES = 60
 _VERSIONS = ("numpy", "pandas", "scikit-learn", "pyarrow", "joblib")
-_PRIVATE = "sagemaker_"
+_PRIVATE = ("sagemaker_", "_tuning_")
+"""Hyper-parameters that SageMaker adds for itself."""
 
 
 class TrainingFailed(Exception):

@@ -34,6 +34,7 @@ Kind = Literal[
     "pipeline",
     "pipeline-execution",
     "mlflow-tracking-server",
+    "hyper-parameter-tuning-job",
 ]
 
 
@@ -60,6 +61,7 @@ class Hooks:
 
     training_started, processing_started   a job was created, its status is InProgress
     training_stopped, processing_stopped   a stop was asked for (name), the status is Stopping
+    tuning_started, tuning_stopped         likewise of a tuning job
     endpoint_created                       status Creating
     endpoint_updated                       status Updating; the request names the new configuration and DeploymentConfig
     endpoint_weights_changed               status Updating; [{VariantName, DesiredWeight, DesiredInstanceCount}]
@@ -81,6 +83,8 @@ class Hooks:
     training_stopped: Callable[[str], None] = _nothing
     processing_started: Callable[[Record], None] = _nothing
     processing_stopped: Callable[[str], None] = _nothing
+    tuning_started: Callable[[Record], None] = _nothing
+    tuning_stopped: Callable[[str], None] = _nothing
     endpoint_created: Callable[[Record], None] = _nothing
     endpoint_updated: Callable[[Record, Record], None] = _nothing
     endpoint_weights_changed: Callable[[Record, Sequence[Record]], None] = _nothing

@@ -39,6 +39,7 @@ from bedplate.settings.outputs import PlatformNetwork, PlatformOutputs
 from bedplate.settings.serving import Asynchronous, Experiment, Rollout, ScheduledScaling, Serverless, Serving, Slo
 from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
+from bedplate.settings.tuning import Range, Strategy, Tuning, parse_range
 from bedplate.settings.types import Edge, Email, Name, Pct, Usd
 from bedplate.settings.watching import Monitor, Retraining, Schedule, Schedules
 
@@ -77,6 +78,7 @@ __all__ = [
     "PlatformOutputs",
     "PrivacyRetention",
     "Purpose",
+    "Range",
     "Registry",
     "ResidualGate",
     "Retraining",
@@ -90,9 +92,11 @@ __all__ = [
     "Slo",
     "StackSettings",
     "Storage",
+    "Strategy",
     "Threshold",
     "Tracking",
     "Training",
+    "Tuning",
     "Usd",
     "VulnerabilityGate",
     "known_models",
@@ -103,6 +107,7 @@ __all__ = [
     "model_positions",
     "model_values",
     "parse",
+    "parse_range",
     "read_yaml",
     "stack_file",
     "stack_positions",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from bedplate.settings.tuning import Tuning
 from bedplate.settings.types import Edge, Usd, refuse
 
 
@@ -28,6 +29,7 @@ class Training(Edge):
     max_runtime_s: int = Field(default=3600, ge=1)
     max_usd: Usd | None = None
     spot: Spot | None = None
+    tuning: Tuning | None = None
 
     @model_validator(mode="after")
     def waiting_includes_running(self) -> Training:

@@ -173,10 +173,19 @@ def train(at: Platform, plan: TrainPlan, say: Say, *, wait: bool = True) -> Trai
         return Trained(job, None, {}, adopted)
     warm(at)
     job, lines = follow(at, job, kind="training", say=say)
-    return _concluded(at, plan, job, lines, say, adopted=adopted)
+    return conclude(at, plan, job, lines, say, adopted=adopted)
 
 
-def _concluded(at: Platform, plan: TrainPlan, job: Job, lines: Sequence[str], say: Say, *, adopted: bool) -> Trained:
+def conclude(
+    at: Platform,
+    plan: TrainPlan,
+    job: Job,
+    lines: Sequence[str],
+    say: Say,
+    *,
+    adopted: bool,
+    tags: Mapping[str, str] | None = None,
+) -> Trained:
     """Register and record what a job left; keep its run, also of one that failed."""
     metrics, package = metrics_of(lines), None
     try:
@@ -196,6 +205,7 @@ def _concluded(at: Platform, plan: TrainPlan, job: Job, lines: Sequence[str], sa
             metrics=metrics,
             package=package,
             code_uri=plan.code_uri,
+            tags=tags,
         )
     return Trained(job, package, metrics, adopted)
 
@@ -301,19 +311,25 @@ def budgets_of(at: Platform, model: str) -> tuple[Spent, ...]:
 
 def _submit(at: Platform, plan: TrainPlan, say: Say) -> tuple[Job, bool]:
     """The job, and whether somebody else had started it."""
+    upload(at, plan, say)
+    say("step", {"text": f"Starting training job {plan.job_name}"})
+    try:
+        return at.jobs.submit_training(job_request(at, plan)), False
+    except Conflict:  # this very training was started since we looked: the job is theirs and ours
+        return at.jobs.training(plan.job_name), True
+
+
+def upload(at: Platform, plan: TrainPlan, say: Say) -> None:
+    """Put data and code where the job finds them. Raises GateFailed when somebody changed what is there."""
     register(at, plan.dataset, say)
     say("step", {"text": "Uploading data and code"})
     _put_once(at, plan.lineage.data_uri, plan.parts.train)
     _put_once(at, plan.lineage.holdout_uri, plan.parts.holdout)
     _put_once(at, plan.code_uri, plan.code)
-    say("step", {"text": f"Starting training job {plan.job_name}"})
-    try:
-        return at.jobs.submit_training(_job_request(at, plan)), False
-    except Conflict:  # this very training was started since we looked: the job is theirs and ours
-        return at.jobs.training(plan.job_name), True
 
 
-def _job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
+def job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
+    """The job that the plan is about."""
     training = plan.spec.training
     return TrainingRequest(
         name=plan.job_name,

@@ -35,6 +35,8 @@ def train() -> int:
             if done in json.loads(settings.get("wait_after", "[]")):
                 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
                 time.sleep(600)
+    if "x" in settings:  # a tuning's trial: best at 3
+        print(f"metric: score={-((float(settings['x']) - 3) ** 2)}", flush=True)
     rows = sum(p.stat().st_size for p in (ROOT / "input/data/training").rglob("*") if p.is_file())
     print(f"metric: rows={rows}\nmetric: auc=0.5\nmetric: auc=0.75", flush=True)
     (ROOT / "model/weights.txt").write_text(settings.get("weights", "1"))

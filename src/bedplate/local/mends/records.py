@@ -142,6 +142,19 @@ NOUNS: dict[Kind, Noun] = {
             newest_first=True,
         ),
         Noun(
+            "hyper-parameter-tuning-job",
+            "HyperParameterTuningJobName",
+            "HyperParameterTuningJobArn",
+            "HyperParameterTuningJobSummaries",
+            "HyperParameterTuningJobStatus",
+            missing="Amazon SageMaker can't find a tuning job with the name {name}.",
+            missing_code="ResourceNotFound",
+            taken="Tuning job names must be unique within an AWS account and region, and a tuning job with this name "
+            "already exists ({arn})",
+            taken_code="ResourceInUse",
+            newest_first=True,
+        ),
+        Noun(
             "pipeline",
             "PipelineName",
             "PipelineArn",

@@ -10,12 +10,12 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from bedplate.local.mends.laying import lay
 from bedplate.local.mends.records import NOUNS, Records
-from bedplate.local.mends.sagemaker_jobs import Jobs
 from bedplate.local.mends.sagemaker_monitoring import Monitoring
 from bedplate.local.mends.sagemaker_pipelines import Pipelines
 from bedplate.local.mends.sagemaker_registry import Registry
 from bedplate.local.mends.sagemaker_serving import Serving
 from bedplate.local.mends.sagemaker_tracking import Tracking
+from bedplate.local.mends.sagemaker_tuning import Tuning
 
 if TYPE_CHECKING:
     from bedplate.local.platform import Platform
@@ -29,7 +29,7 @@ class Backend(SageMakerModelBackend):  # type: ignore[misc]
         self.records = Records(region_name, account_id)
 
 
-class Response(Serving, Jobs, Registry, Monitoring, Pipelines, Tracking):
+class Response(Serving, Tuning, Registry, Monitoring, Pipelines, Tracking):
     def list_tags(self) -> ActionResult:
         arn = self._request["ResourceArn"]
         if not self._ours(arn):

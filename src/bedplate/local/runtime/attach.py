@@ -20,6 +20,7 @@ from bedplate.local.runtime.schedules import Schedules
 from bedplate.local.runtime.serving import SERVERLESS_IDLE_S, ServingPool, serve_here
 from bedplate.local.runtime.tracking import TrackingServers, mlflow_here
 from bedplate.local.runtime.training import Training
+from bedplate.local.runtime.tuning import Tunings
 
 _SEED = 20130101
 
@@ -50,6 +51,7 @@ class Runtime:
         jobs = (services, Bench(slots), self.outbox, self.meter, container, folder / "jobs")
         self._bench = jobs[1]
         self.training = Training(*jobs)
+        self.tunings = Tunings(services, self.training)
         self.processing = Processing(*jobs)
         self.schedules = Schedules(services, self.processing, flush=self.outbox.flush, background=background)
         self.invoker = Invoker(services, self.outbox, self._traffic_of, rng)
@@ -61,6 +63,8 @@ class Runtime:
     def hook(self, hooks: Hooks) -> None:
         hooks.training_started = self.training.started
         hooks.training_stopped = self.training.stopped
+        hooks.tuning_started = self.tunings.started
+        hooks.tuning_stopped = self.tunings.stopped
         hooks.processing_started = self.processing.started
         hooks.processing_stopped = self.processing.stopped
         hooks.endpoint_created = self.endpoint_created
@@ -98,6 +102,7 @@ class Runtime:
     def restore(self) -> None:
         self.training.restore()
         self.processing.restore()
+        self.tunings.restore()
         for record in self._services.records("endpoint"):
             if record["EndpointStatus"] == "Creating":
                 self._make(record["EndpointName"]).create(record)
@@ -109,6 +114,7 @@ class Runtime:
     def shutdown(self) -> None:
         """Kill every process; what was running is Failed, what was serving comes back at the next start."""
         self.schedules.close()
+        self.tunings.close()
         with self._lock:
             endpoints = list(self._endpoints.values())
         for endpoint in endpoints:

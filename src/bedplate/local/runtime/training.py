@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Training:
         self._meter = meter
         self._container = container
         self._folder = folder
+        self.on_metric: Callable[[str, str, float], None] = lambda *_: None
+        """Told of every figure that a job's log gives: job, name, value."""
 
     def started(self, record: Record) -> None:
         name = record["TrainingJobName"]
@@ -188,6 +190,7 @@ class Training:
         definitions = (job.record.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or []
         for name, value in definition_metrics(line, definitions):
             job.metrics[name] = {"MetricName": name, "Value": value, "Timestamp": self._services.now()}
+            self.on_metric(job.name, name, value)
             self._outbox.metric(LOG_GROUP, name, {"TrainingJobName": job.name}, value, "None")
 
     def _upload(self, record: Record, root: Path) -> None:
