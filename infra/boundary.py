@@ -6,7 +6,7 @@ from policies import Scope, Statement, allow
 
 PLATFORM_SERVICES = (
     *("s3", "kms", "sagemaker", "ecr", "logs", "cloudwatch", "cloudtrail", "sns", "events"),
-    *("budgets", "ce", "ssm", "application-autoscaling", "iam", "sts", "sqs"),
+    *("budgets", "ce", "ssm", "application-autoscaling", "iam", "sts", "sqs", "servicequotas"),
 )
 
 

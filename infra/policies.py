@@ -362,6 +362,9 @@ def platform_engineer(scope: Scope) -> list[Statement]:
             ],
             [*roles, f"arn:aws:iam::{account}:policy/{prefix}-*"],
         ),
+        # What `bedplate doctor` asks; quotas' lists know no resource.
+        allow("Quotas", ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"], "*"),
+        allow("Simulate", "iam:SimulatePrincipalPolicy", roles),
         # Roles may be made and changed only under the boundary, so nobody writes a way out of it.
         allow(
             "WriteRoles",

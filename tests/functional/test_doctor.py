@@ -95,6 +95,19 @@ def test_what_up_made_is_well_and_every_role_may_its_work_and_no_more(ward: Ward
     assert "17 services" in found["endpoints"]["what"]
 
 
+def test_what_is_shown_ends_with_lines_to_paste(ward: Ward) -> None:
+    model = (ward.project / "models" / "churn" / "model.yaml").read_text()
+    ward.model(serving={"instance_type": "ml.m5.large", "instance_count": 12, "max_instances": 30})
+    code, shown = ward.run("doctor")
+    (ward.project / "models" / "churn" / "model.yaml").write_text(model)
+    assert code == 1
+    sections = ("This machine", "Files", "Account", "The platform", "How to mend it")
+    assert tuple(line for line in shown.splitlines() if line in sections) == sections
+    told = next(line for line in shown.splitlines() if line.startswith(f"FAIL {ENDPOINT_QUOTA}: "))
+    assert told.endswith("--desired-value 42"), "whole, on a line of its own"
+    assert shown.rstrip().splitlines()[-1].startswith("local: ")
+
+
 def test_a_role_that_lost_or_gained_something_is_found(ward: Ward) -> None:
     iam = ward.client("iam")
     role, policy = "bedplate-local-data-scientist", "data-scientist"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bedplate.wiring import Connection
     from bedplate.workflows.doctor import Check
 
+_URGENT = ("FAIL", "WARN", "SKIPPED")
 _STYLE = {"OK": "green", "WARN": "yellow", "FAIL": "bold red", "SKIPPED": "dim"}
 
 
@@ -94,17 +95,25 @@ def _settings(stack: str) -> StackSettings | None:
 
 
 def _show(found: tuple[Finding, ...], stack: str) -> None:
+    """A table for each section; what to do stands below, a line each, so that a command can be pasted."""
     from rich.text import Text
 
     from bedplate.cli import render
 
     for section in dict.fromkeys(each.section for each in found):
         rows = [
-            (Text(each.health.value, style=_STYLE[each.health.value]), each.check, each.what, each.mend)
+            (Text(each.health.value, style=_STYLE[each.health.value]), each.check, each.what)
             for each in found
             if each.section == section
         ]
-        render.table(f"\n{section[0].upper()}{section[1:]}", ("", "check", "what", "how to mend it"), rows)
+        render.out().print(f"\n{section[0].upper()}{section[1:]}", style="bold")
+        render.table(None, ("", "check", "what"), rows)
+    mends = [each for health in _URGENT for each in found if each.health.value == health and each.mend]
+    if mends:
+        render.out().print("\nHow to mend it", style="bold")
+    for each in mends:
+        line = Text.assemble((each.health.value, _STYLE[each.health.value]), f" {each.check}: {each.mend}")
+        render.out().print(line, soft_wrap=True)
     counts = Counter(each.health.value for each in found)
     told = ", ".join(f"{counts[health]} {health}" for health in _STYLE if counts[health])
     render.out().print(f"\n{stack}: {told}")

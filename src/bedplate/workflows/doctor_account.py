@@ -22,7 +22,7 @@ from bedplate.domain.diagnosis import (
 )
 from bedplate.domain.names import PERSONAS
 from bedplate.domain.permissions import Ask, Context, Place, asks, persona_of, wrong
-from bedplate.errors import BedplateError, NotFound, PlatformError
+from bedplate.errors import BedplateError, Denied, NotFound, PlatformError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 from bedplate.workflows.doctor import Check
 
@@ -174,7 +174,10 @@ def region(account: ports.Account, name: str) -> Finding:
     if not account.has_sagemaker():
         said = f"{name} has no SageMaker, as far as the SDK's table knows"
         return fail("region", said, "set aws:region in the stack's file to another one")
-    state = account.region_state()
+    try:
+        state = account.region_state()
+    except Denied:  # a region that is not enabled knows no credentials, and its STS has just vouched for these
+        return ok("region", f"{name} knows these credentials, and has SageMaker")
     if state == "not-opted-in":
         mend = f"aws account enable-region --region-name {name}"
         return fail("region", f"{name} is not enabled in this account", mend)

@@ -15,9 +15,8 @@ from pathlib import Path
 from bedplate.domain.diagnosis import Finding, fail, ok, skipped, warn
 from bedplate.workflows.doctor import Check
 from bedplate.workflows.soundness import require_sound
+from bedplate.workflows.source import lock_file
 
-LOCKS = ("requirements/bedplate.lock", "requirements.lock")
-"""In this repository, and in one that `bedplate init` wrote."""
 OLDEST_PYTHON = (3, 11)
 DISK_FAIL_GB, DISK_WARN_GB = 1.0, 5.0
 SECTION, FILES = "this machine", "files"
@@ -70,7 +69,7 @@ def judge_python(version: tuple[int, ...]) -> Finding:
 
 def packages(project_dir: Path) -> Finding:
     """What is installed against the project's lock file."""
-    lock = next((project_dir / name for name in LOCKS if (project_dir / name).exists()), None)
+    lock = lock_file(project_dir)
     if lock is None:
         return warn("packages", "the project has no lock file: another machine may get other versions", "make lock")
     return judge_packages(lock.read_text(encoding="utf-8"), installed(), str(lock.relative_to(project_dir)))

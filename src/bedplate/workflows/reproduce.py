@@ -32,7 +32,7 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.lineage import Code, code_of, hyperparameters_of
 from bedplate.workflows.models import find_version
 from bedplate.workflows.platform import Platform
-from bedplate.workflows.source import LOCK_FILE
+from bedplate.workflows.source import lock_file
 from bedplate.workflows.train import budgets_of
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ def _records(at: Platform, package: Package) -> list[Record]:
 
 
 def _lock(at: Platform) -> str:
-    lock = at.project_dir / LOCK_FILE
-    return sha256(lock.read_bytes()) if lock.exists() else "none"
+    lock = lock_file(at.project_dir)
+    return sha256(lock.read_bytes()) if lock else "none"
 
 
 def _find(at: Platform, base: str, digest: str) -> tuple[str, Job | None, Job | None]:

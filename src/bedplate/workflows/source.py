@@ -12,7 +12,8 @@ from bedplate.errors import UsageError
 from bedplate.settings import ModelSpec
 
 MAX_FOLDER_MB = 50
-LOCK_FILE = "requirements/bedplate.lock"
+LOCK_FILES = ("requirements/bedplate.lock", "requirements.lock")
+"""In Bedplate's own repository, and in one that `bedplate init` wrote."""
 _LEFT_OUT_SUFFIXES = (".pyc", ".parquet", ".csv", ".jsonl")
 """Compiled code, and data: data goes through --data, where it is checked and hashed."""
 
@@ -41,16 +42,21 @@ def model_files(project_dir: Path, spec: ModelSpec) -> dict[str, bytes]:
 
 def source_of(project_dir: Path, model: str, files: Mapping[str, bytes]) -> Source:
     """Hashes of code and lock, and git's word on both (the rest of the tree does not matter here)."""
-    lock = project_dir / LOCK_FILE
+    lock = lock_file(project_dir)
     commit = _git(project_dir, "rev-parse", "HEAD")
-    changes = _git(project_dir, "status", "--porcelain", "--", f"models/{model}", LOCK_FILE)
+    changes = _git(project_dir, "status", "--porcelain", "--", f"models/{model}", *LOCK_FILES)
     dirty: Dirty = "unknown" if commit is None or changes is None else "true" if changes else "false"
     return Source(
         code_sha256=code_sha256({name: body for name, body in files.items() if name != CONTRACT_FILE}),
-        lock_sha256=sha256(lock.read_bytes()) if lock.exists() else "none",
+        lock_sha256=sha256(lock.read_bytes()) if lock else "none",
         commit=commit or "none",
         dirty=dirty,
     )
+
+
+def lock_file(project_dir: Path) -> Path | None:
+    """The file that pins the versions of everything; None in a project without one."""
+    return next((project_dir / name for name in LOCK_FILES if (project_dir / name).exists()), None)
 
 
 def _is_code(path: Path, folder: Path) -> bool:

@@ -147,6 +147,7 @@ PROVOKED: tuple[Provoked, ...] = (
      "must not", "bedplate drift"),
     ("may not ask", account(denied=True), "quotas", Health.WARN, "could not be asked", "identity that may"),
     ("no image", account(pushed=False), "image", Health.FAIL, "does not exist", "push the image"),
+    ("may not ask of the region", account(denied=True), "region", Health.OK, "knows these credentials", ""),
     ("key disabled", account(key="Disabled"), "key", Health.FAIL, "Disabled", "aws kms enable-key"),
     ("key going", account(key="PendingDeletion"), "key", Health.FAIL, "PendingDeletion", "cancel-key-deletion"),
     ("key refused", account(denied=True), "key", Health.WARN, "could not be asked", "identity that may"),

@@ -19,7 +19,7 @@ from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, Platfor
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
 from bedplate.workflows.reproduce import plan, reproduce
-from bedplate.workflows.source import LOCK_FILE
+from bedplate.workflows.source import LOCK_FILES
 from bedplate.workflows.train import TrainRequest, train
 from bedplate.workflows.train import plan as plan_training
 from builders import a_platform, a_spec
@@ -34,8 +34,8 @@ def at(tmp_path: Path) -> FakePlatform:
     folder = tmp_path / "models" / "churn"
     folder.mkdir(parents=True)
     (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
-    (tmp_path / LOCK_FILE).parent.mkdir()
-    (tmp_path / LOCK_FILE).write_text("numpy==2")
+    (tmp_path / LOCK_FILES[0]).parent.mkdir()
+    (tmp_path / LOCK_FILES[0]).write_text("numpy==2")
     rows = 500
     table = {
         "id": [f"c{i}" for i in range(rows)],
@@ -111,7 +111,7 @@ def test_the_code_comes_from_the_archive_and_not_from_the_folder(at: FakePlatfor
 
 
 def test_another_lock_file_is_refused_and_the_way_out_named(at: FakePlatform) -> None:
-    (at.project_dir / LOCK_FILE).write_text("numpy==3")
+    (at.project_dir / LOCK_FILES[0]).write_text("numpy==3")
     with pytest.raises(GateFailed, match="the lock file is") as refused:
         run(at)
     assert refused.value.next_step == "bedplate reproduce churn:1 --anyway"

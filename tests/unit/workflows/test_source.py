@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.domain.ledger import sha256
 from bedplate.errors import UsageError
 from bedplate.workflows.source import model_files, source_of
 from builders import a_spec
@@ -58,6 +59,12 @@ def test_the_lock_counts(project: Path) -> None:
     (project / "requirements" / "bedplate.lock").write_text("numpy==2")
     assert source_of(project, "churn", {}).lock_sha256 != before
     assert dirty(project) == "true"
+
+
+def test_the_lock_of_a_repository_that_init_wrote_counts_too(tmp_path: Path) -> None:
+    assert source_of(tmp_path, "churn", {}).lock_sha256 == "none"
+    (tmp_path / "requirements.lock").write_text("numpy==2")
+    assert source_of(tmp_path, "churn", {}).lock_sha256 == sha256(b"numpy==2")
 
 
 def test_the_resolved_contract_is_packed_with_the_code(project: Path) -> None:
