@@ -14,7 +14,7 @@ from bedplate.domain.sbom import Scan, cyclonedx, locked, packages_in, scan_of
 from bedplate.errors import Conflict, NotFound
 from bedplate.ports import Package, Say
 from bedplate.workflows.platform import Platform
-from bedplate.workflows.source import LOCK_FILE
+from bedplate.workflows.source import lock_file
 
 TIMEOUT_S = 300
 Auditor = Callable[[Path], tuple[int, str, str]]
@@ -23,8 +23,8 @@ Auditor = Callable[[Path], tuple[int, str, str]]
 
 def keep_sbom(at: Platform, model: str) -> dict[str, str]:
     """Store the bill of the project's lock file under its hash; the metadata that names it. Nothing without a lock."""
-    lock = at.project_dir / LOCK_FILE
-    if not lock.is_file():
+    lock = lock_file(at.project_dir)
+    if lock is None:
         return {}
     raw = lock.read_bytes()
     bill = cyclonedx(locked(raw.decode()), image_uri=at.outputs.image_uri, lock_sha256=sha256(raw))
@@ -41,7 +41,7 @@ def sbom_of(at: Platform, package: Package) -> bytes:
     uri, wanted = package.metadata.get("sbom_uri"), package.metadata.get("sbom_sha256")
     if not uri:
         raise NotFound(
-            f"{model}:{package.version} names no bill of materials: it was trained without {LOCK_FILE}, or before "
+            f"{model}:{package.version} names no bill of materials: it was trained without a lock file, or before "
             "there were any",
             next_step=f"bedplate train {model} --data ...",
         )

@@ -56,7 +56,7 @@ def source_of(project_dir: Path, model: str, files: Mapping[str, bytes]) -> Sour
 
 def lock_file(project_dir: Path) -> Path | None:
     """The file that pins the versions of everything; None in a project without one."""
-    return next((project_dir / name for name in LOCK_FILES if (project_dir / name).exists()), None)
+    return next((project_dir / name for name in LOCK_FILES if (project_dir / name).is_file()), None)
 
 
 def _is_code(path: Path, folder: Path) -> bool:
