@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import yaml
+from benchmarks.terraform_cli import Terraform, lacking
 
 from bedplate.cli import main
 from bedplate.local import lifecycle
 from builders import a_spec
 from platform_client import client_of
-from terraform_cli import Terraform, lacking
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
 ROOT = Path(__file__).resolve().parents[2]

@@ -39,18 +39,18 @@ class Terraform:
 
     def run(self, *words: str) -> str:
         """Standard output; AssertionError with what it said when it fails."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "AWS_"))}
-        command = ["terraform", f"-chdir={self.directory}", *words]
         done = subprocess.run(
-            command,
-            env={**environment, "TF_CLI_ARGS": "-no-color", "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
+            self.command(*words), env=self.environment(), capture_output=True, text=True, check=False, timeout=600
         )
         assert done.returncode == 0, f"terraform {' '.join(words)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout
+
+    def command(self, *words: str) -> list[str]:
+        return ["terraform", f"-chdir={self.directory}", *words]
+
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "AWS_"))}
+        return {**kept, "TF_CLI_ARGS": "-no-color", "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
 
     def init(self) -> None:
         self.run("init", "-input=false", f"-plugin-dir={plugins()}")
