@@ -125,6 +125,9 @@ def test_a_drop_on_late_labels_is_found_by_the_schedule_and_raises_its_alarm(sch
     cloudwatch, name = scheduled.session.client("cloudwatch"), scheduled.names.schedule("model-quality")
     until(lambda: cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"] == "ALARM")
 
+    shown = scheduled.run("monitor", "report", "churn", "--kind", "model-quality")
+    assert (shown.code, "BROKEN" in shown.out) == (3, True)
+
     assert run_now(scheduled, "bias")["MonitoringExecutionStatus"] == "Completed"
     reasons = run_now(scheduled, "explainability")
     assert reasons["MonitoringExecutionStatus"] == "Completed", reasons

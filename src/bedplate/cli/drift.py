@@ -33,7 +33,8 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
 
     Drift is what somebody changed or deleted in the world behind the program's back. What the program says and no
     `up` has applied yet is shown too, and is no drift; what the program leaves to releases (which one an endpoint
-    serves) is neither.
+    serves) is neither. The schedules that `monitor schedule` makes are not the program's; where they differ from
+    model.yaml a remark says so.
 
     \b
     Examples:
@@ -45,6 +46,7 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
     from bedplate.cli import render, stack_view
     from bedplate.wiring import connect
     from bedplate.workflows.blame import Blame
+    from bedplate.workflows.schedules import all_strayed
     from bedplate.workflows.stack import find_drift
 
     platform = connect(options.project_dir(), stack)
@@ -54,10 +56,11 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
         target = platform.deployment(engine, install=install)
         drift = find_drift(target, on_progress=watch)
         blame = _blame(platform, target, drift) if drift.drifted else Blame({})
+        schedules = all_strayed(platform)
     if as_json:
         head = {"stack": stack, "where": platform.label, "drifted": drift.drifted, "ahead": drift.ahead}
         changed_by = {"changed_by": dict(blame.by), "trail": blame.unknown or "asked"}
-        render.emit_json({**head, "differences": drift.differences, **changed_by})
+        render.emit_json({**head, "differences": drift.differences, **changed_by, "schedules": schedules})
         if drift.drifted:
             raise SystemExit(GateFailed.exit_code)
         return
@@ -77,6 +80,8 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
         render.table(None, ("", "resource", "property", "program", "state", "world", "changed by"), rows)
     if blame.unknown:
         render.remark(f"Who changed it is unknown: {blame.unknown}")
+    for model, told in schedules.items():
+        render.remark(f"{model}: {'; '.join(told)}. Next: bedplate monitor schedule {model} --stack {stack}")
     if drift.drifted:
         count = sum(each.kind != "not applied" for each in drift.differences)
         raise GateFailed(

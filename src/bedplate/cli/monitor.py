@@ -9,15 +9,19 @@ import click
 
 from bedplate.cli import options
 from bedplate.domain.figures import figure
+from bedplate.domain.names import SCHEDULE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bedplate.domain.drift import DriftReport
     from bedplate.domain.drift.report import Window
+    from bedplate.domain.live_quality import LiveReport
     from bedplate.workflows.schedules import Change
 
 BAR = 20
+DATA_QUALITY = "data-quality"
+_VERDICTS = {"PASS": "holds", "FAIL": "BROKEN", "NO_DATA": "NO_DATA", "MEASURED": ""}
 
 
 @click.group("monitor")
@@ -65,23 +69,30 @@ def run(model: str, start: str | None, end: str | None, stack: str, wait: bool, 
 
 @command.command("report")
 @options.model
+@click.option("--kind", type=click.Choice((DATA_QUALITY, *SCHEDULE_KINDS)), default=DATA_QUALITY, show_default=True)
 @options.stack
 @options.as_json
-def report(model: str, stack: str, as_json: bool) -> None:
+def report(model: str, kind: str, stack: str, as_json: bool) -> None:
     """Show the newest monitoring report, whether the schedule or a person had it made.
 
     \b
     Examples:
       bedplate monitor report flight-delay
+      bedplate monitor report flight-delay --kind bias    of the newest run of another schedule
       bedplate report flight-delay --out report.html      the same with charts, and everything else, in one file
 
     Exit codes: 0 no drift, 3 drift found, 6 too little data to say.
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.monitor import latest_report
+    from bedplate.workflows.monitor import latest_live_report, latest_report
 
-    uri, found = latest_report(connect(options.project_dir(), stack), model)
-    _tell(model, found, uri, as_json=as_json)
+    platform = connect(options.project_dir(), stack)
+    if kind == DATA_QUALITY:
+        uri, found = latest_report(platform, model)
+        _tell(model, found, uri, as_json=as_json)
+        return
+    uri, live = latest_live_report(platform, model, next(each for each in SCHEDULE_KINDS if each == kind))
+    _tell_live(live, uri, as_json=as_json)
 
 
 @command.command("list")
@@ -175,6 +186,37 @@ def _tell(model: str, report: DriftReport, uri: str, *, as_json: bool) -> None:
         raise GateFailed(report.summary, next_step=f"bedplate train {model} --data FRESH.parquet")
     if report.outcome == "NO_DATA":
         raise NotEnoughData(report.summary, next_step=f"bedplate monitor run {model} --from '30 days ago'")
+
+
+def _tell_live(report: LiveReport, uri: str, *, as_json: bool) -> None:
+    from bedplate.cli.render import emit_json, table
+    from bedplate.errors import GateFailed, NotEnoughData
+
+    codes = {"VIOLATION": GateFailed.exit_code, "NO_DATA": NotEnoughData.exit_code}
+    if as_json:
+        emit_json({"uri": uri, **report.to_json()})
+        raise SystemExit(codes.get(report.outcome, 0))
+    looked_at = f"{report.labelled:,} of {report.rows:,} rows labelled"
+    if report.kind == "explainability":
+        looked_at = f"{report.explained:,} of {report.rows:,} rows explained"
+    rows = [
+        (
+            f.metric,
+            f.subject,
+            _figure(f.figure),
+            _figure(f.reference),
+            _figure(f.bound),
+            f"{f.n:,}",
+            _VERDICTS[f.verdict],
+        )
+        for f in report.findings
+    ]
+    columns = ("figure", "of", "now", "evaluation", "bound", "rows", "")
+    table(f"{report.kind} of {report.model} v{report.version}: {looked_at}", columns, rows, right=columns[2:6])
+    if report.outcome == "VIOLATION":
+        raise GateFailed(report.summary, next_step=f"bedplate rollback {report.model} --dry-run")
+    if report.outcome == "NO_DATA":
+        raise NotEnoughData(report.summary, next_step=f"bedplate labels add {report.model} FILE")
 
 
 def show(report: DriftReport) -> None:

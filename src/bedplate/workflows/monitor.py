@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 
 from bedplate.domain.drift import DriftReport
 from bedplate.domain.ledger import iso_ms
+from bedplate.domain.live_quality import LiveReport
+from bedplate.domain.names import ScheduleKind
 from bedplate.domain.release import version_told
 from bedplate.errors import NotEnoughData, NotFound
 from bedplate.ports import Job, MonitoringExecution, Say
@@ -98,6 +100,20 @@ def latest_report(platform: Platform, model: str) -> tuple[str, DriftReport]:
         raise NotFound(f"{model} was never monitored", next_step=f"bedplate monitor run {model}")
     newest = max(found, key=lambda info: info.modified_at)
     return newest.uri, read_report(platform, newest.uri)
+
+
+def latest_live_report(platform: Platform, model: str, kind: ScheduleKind) -> tuple[str, LiveReport]:
+    """Where the newest report of a schedule of this kind lies, and what it says. Raises NotFound."""
+    names = platform.names(model)
+    platform.model(model)
+    prefix = f"s3://{platform.outputs.artifacts_bucket}/{names.monitoring_prefix}{kind}/"
+    found = [info for info in platform.objects.list(prefix) if info.uri.endswith("/report.json")]
+    if not found:
+        raise NotFound(
+            f"No run of {names.schedule(kind)} has written a report yet", next_step=f"bedplate monitor list {model}"
+        )
+    newest = max(found, key=lambda info: info.modified_at)
+    return newest.uri, LiveReport.from_json(json.loads(platform.objects.get(newest.uri)))
 
 
 def executions(platform: Platform, model: str, *, limit: int = 20) -> Sequence[tuple[str, MonitoringExecution]]:

@@ -107,6 +107,13 @@ def strayed(platform: Platform, model: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def all_strayed(platform: Platform) -> dict[str, tuple[str, ...]]:
+    """The same for every model of the stack that asks for such a schedule; those as they should be are left out."""
+    asking = [model for model in platform.settings.models if asked_for(platform.model(model))]
+    found = {model: strayed(platform, model) for model in asking}
+    return {model: told for model, told in found.items() if told}
+
+
 def remove_schedules(platform: Platform, model: str) -> None:
     """All three kinds with their alarms, whatever model.yaml says."""
     names = platform.names(model)
@@ -146,7 +153,7 @@ def _alarm(platform: Platform, spec: ModelSpec, draft: ScheduleDraft) -> BoundAl
     return BoundAlarm(
         name=draft.name,
         description=f"{draft.endpoint}: {what[draft.kind]} broke a bound of model.yaml. "
-        f"Next: bedplate monitor list {spec.name}",
+        f"Next: bedplate monitor report {spec.name} --kind {draft.kind}",
         namespace=NAMESPACES[draft.kind],
         metric=VIOLATIONS,
         dimensions={"Endpoint": draft.endpoint, "MonitoringSchedule": draft.name},

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bedplate import ports
 from bedplate.domain.evaluation import Trials, evaluate
 from bedplate.domain.explanation import Explanation, Importance
+from bedplate.domain.live_quality import Finding, LiveReport
 from bedplate.domain.names import SCHEDULE_KINDS
 from bedplate.errors import NotFound
 from bedplate.settings import ModelSpec
 from bedplate.workflows.belongings import belongings, remove_watches
+from bedplate.workflows.monitor import executions, latest_live_report
 from bedplate.workflows.platform import silent
-from bedplate.workflows.schedules import schedule, strayed
+from bedplate.workflows.schedules import all_strayed, schedule, strayed
 from builders import a_package, a_spec
-from fakes import FakePlatform
+from fakes import EPOCH, FakePlatform
 
 from .test_deploy import E, platform
 from .test_deploy import run as deploy_version
@@ -121,6 +124,7 @@ def test_what_model_yaml_no_longer_asks_for_goes_with_its_alarm(live: FakePlatfo
     assert set(live.metrics.bounds) == {"bedplate-local-churn-bias"}
     assert live.metrics.bounds["bedplate-local-churn-bias"].period_s == 86_400
     assert strayed(live, "churn") == ()
+    assert all_strayed(live) == {}
 
 
 def test_only_amazons_own_image_explains_on_aws(live: FakePlatform) -> None:
@@ -143,6 +147,25 @@ def test_destroy_takes_schedules_along(live: FakePlatform) -> None:
     assert len(held.schedules) == 3
     remove_watches(live, [held])
     assert (live.schedules.drafts, live.metrics.bounds) == ({}, {})
+
+
+def test_runs_of_every_kind_are_listed_and_no_data_is_called_so(live: FakePlatform) -> None:
+    schedule(live, "churn", None, silent)
+    reason = "AlgorithmError: monitor failed: NO_DATA: 3 rows are labelled, exit code: 1"
+    live.schedules.held = [ports.MonitoringExecution(EPOCH, "Failed", "job", reason)]
+    found = executions(live, "churn")
+    assert [kind for kind, _ in found] == ["data-quality", *SCHEDULE_KINDS]
+    assert {run.status for _, run in found} == {"NO_DATA"}
+
+
+def test_newest_report_of_a_kind_is_shown(live: FakePlatform) -> None:
+    with pytest.raises(NotFound, match="churn-bias has written"):
+        latest_live_report(live, "churn", "bias")
+    finding = Finding("selection_rate", "plan", 0.4, 0.1, 0.2, 90, "FAIL", "too far apart")
+    told = LiveReport("bias", "churn", E, "1", "VIOLATION", "too far apart", 100, 90, 0, (finding,))
+    uri = "s3://artifacts/monitoring/churn/bias/job/report.json"
+    live.objects.put(uri, json.dumps(told.to_json()).encode())
+    assert latest_live_report(live, "churn", "bias") == (uri, told)
 
 
 @pytest.mark.parametrize(
