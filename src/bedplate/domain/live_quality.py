@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from bedplate.domain.explanation import MIN_ROWS, moved_from
 from bedplate.domain.fairness import Fairness, fairness
+from bedplate.domain.figures import figure as written
+from bedplate.domain.figures import short
 from bedplate.domain.metrics import HIGHER_IS_BETTER, measure, metric_names
 from bedplate.domain.names import ScheduleKind
 from bedplate.settings import FairnessGate, ModelSpec
@@ -86,7 +88,11 @@ def quality_findings(
         bound = None if allowed is None or before is None else before - allowed if better else before + allowed
         broken = figure is not None and bound is not None and (figure < bound if better else figure > bound)
         verdict = _verdict(figure, bounded=allowed is not None, judged=bound is not None, broken=broken)
-        told = _too_few(n, spec.monitors.min_rows) if figure is None else f"{metric} is {figure:.3f} on {n:,} labels"
+        told = (
+            _too_few(n, spec.monitors.min_rows)
+            if figure is None
+            else f"{metric} is {written(figure, 3)} on {n:,} labels"
+        )
         found.append(Finding(metric, spec.data.label, figure, before, bound, n, verdict, told + _beside(before, bound)))
     return tuple(found)
 
@@ -115,7 +121,7 @@ def bias_findings(
             told = f"no two values of {gate.by} have {gate.min_rows:,} labelled rows each"
         else:
             what = "ratio" if now.ratio else "difference"
-            told = f"{gate.metric} by {gate.by}: {what} {figure:.3f} between {now.highest} and {now.lowest}"
+            told = f"{gate.metric} by {gate.by}: {what} {written(figure, 3)} between {now.highest} and {now.lowest}"
         verdict = _verdict(figure, bounded=True, judged=True, broken=broken)
         found.append(Finding(gate.metric, gate.by, figure, before, bound, n, verdict, told + _beside(before, bound)))
     return tuple(found)
@@ -139,7 +145,7 @@ def explanation_findings(
         figure = _figure(value)
         broken = figure is not None and bound is not None and (figure > bound if bound is most else figure < bound)
         verdict = _verdict(figure, bounded=bound is not None, judged=True, broken=broken)
-        said = told if figure is None else f"{metric.replace('_', ' ')} is {figure:.3f} on {n:,} rows explained"
+        said = told if figure is None else f"{metric.replace('_', ' ')} is {written(figure, 3)} on {n:,} rows explained"
         found.append(Finding(metric, "importances", figure, None, bound, n, verdict, said + _beside(None, bound)))
     for feature, (now, before) in shares.items():
         said = f"{feature} has {now:.1%} of the importance, {before:.1%} at the evaluation"
@@ -184,8 +190,8 @@ def _beside(reference: float | None, bound: float | None) -> str:
     >>> _beside(0.7, 0.65), _beside(None, None)
     (' (evaluation 0.700, bound 0.65)', '')
     """
-    told = [f"evaluation {reference:.3f}"] if reference is not None else []
-    told += [f"bound {bound:g}"] if bound is not None else []
+    told = [f"evaluation {written(reference, 3)}"] if reference is not None else []
+    told += [f"bound {short(bound)}"] if bound is not None else []
     return f" ({', '.join(told)})" if told else ""
 
 

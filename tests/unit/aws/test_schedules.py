@@ -79,3 +79,8 @@ def test_another_hour_is_the_same_definition(session: Session) -> None:
 
 def test_a_long_name_still_fits(session: Session) -> None:
     assert len(MonitoringSchedules(session).definition(replace(QUALITY, name="x" * 63))) == 63
+
+
+def test_amazons_own_image_is_that_of_the_region(session: Session) -> None:
+    found = MonitoringSchedules(session).explainer_image()
+    assert found.endswith(".dkr.ecr.us-east-1.amazonaws.com/sagemaker-clarify-processing:1.0")
