@@ -185,8 +185,8 @@ class Subscription:
     confirmed: bool
 
 
-def judge_alerts(emails: Sequence[str], subscriptions: Sequence[Subscription]) -> Finding:
-    """Whether the people of the stack file's `alerts.emails` will hear of an alert.
+def judge_alerts(emails: Sequence[str], subscriptions: Sequence[Subscription], *, up: str = "bedplate up") -> Finding:
+    """Whether the people of the stack file's `alerts.emails` will hear of an alert; `up` subscribes them.
 
     >>> judge_alerts(["ops@example.com"], [Subscription("ops@example.com", confirmed=False)]).health.value
     'WARN'
@@ -197,8 +197,8 @@ def judge_alerts(emails: Sequence[str], subscriptions: Sequence[Subscription]) -
     missing = [email for email in emails if email.casefold() not in known]
     waiting = [email for email in emails if known.get(email.casefold()) is False]
     if missing:
-        return fail("alerts", f"{', '.join(missing)} is not subscribed to the alerts topic", "bedplate up")
+        return fail("alerts", f"{', '.join(missing)} is not subscribed to the alerts topic", up)
     if waiting:
-        mend = "follow the link in the mail `AWS Notification - Subscription Confirmation`; after 3 days: bedplate up"
+        mend = f"follow the link in the mail `AWS Notification - Subscription Confirmation`; after 3 days: {up}"
         return warn("alerts", f"{', '.join(waiting)} has not confirmed the subscription: nothing is sent there", mend)
     return ok("alerts", f"{len(emails)} of {len(emails)} e-mail subscriptions are confirmed")

@@ -326,7 +326,8 @@ def key(at: Patient) -> Finding:
 
 
 def alerts(at: Patient) -> Finding:
-    return judge_alerts(at.settings.alerts.emails, at.account.subscriptions(at.outputs.alerts_topic_arn))
+    heard_by = at.account.subscriptions(at.outputs.alerts_topic_arn)
+    return judge_alerts(at.settings.alerts.emails, heard_by, up=f"bedplate up --stack {at.stack}")
 
 
 def _models(at: Patient) -> dict[str, ModelSpec]:

@@ -153,7 +153,7 @@ PROVOKED: tuple[Provoked, ...] = (
     ("key refused", account(denied=True), "key", Health.WARN, "could not be asked", "identity that may"),
     ("not confirmed", account(subscribers=(Subscription("ml@example.com", False),)), "alerts", Health.WARN,
      "not confirmed", "follow the link"),
-    ("not subscribed", account(subscribers=()), "alerts", Health.FAIL, "ml@example.com", "bedplate up"),
+    ("not subscribed", account(subscribers=()), "alerts", Health.FAIL, "ml@example.com", "bedplate up --stack dev"),
     ("not up", patient(up=False), "stack", Health.SKIPPED, "not up", "bedplate up --stack dev"),
     ("no backend", patient(state=Deployment(trouble="no login")), "state", Health.FAIL, "no login", "pulumi login"),
     ("never up", patient(state=Deployment(runs=None)), "state", Health.OK, "never brought up", ""),
