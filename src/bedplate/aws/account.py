@@ -30,9 +30,10 @@ class AwsAccount:
     def addresses(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         """As botocore's endpoint rules have them; no credentials are needed."""
         found: dict[str, tuple[str, ...]] = {}
-        for service in services:
-            url = self._session.address(service)
-            found[url] = (*found.get(url, ()), service)
+        with translated("Cannot look up where the services are"):
+            for service in services:
+                url = self._session.address(service)
+                found[url] = (*found.get(url, ()), service)
         return found
 
     def reach(self, url: str) -> Reached:

@@ -240,6 +240,10 @@ class Stack:
         busy = lock.at_work(Paths.of(self._state_dir, self.name).lock)
         return [_past(run, at_work=busy and number == 0) for number, run in enumerate(runs)]
 
+    def keeper(self) -> Engine:
+        """Which engine keeps the state; asking the other one for anything moves it there."""
+        return "pulumi" if self._endpoint_url is None else self._handover().keeper()
+
     def locked(self) -> lock.Held | None:
         """Who holds the stack's lock on this machine's disk; a backend of the Pulumi CLI has locks of its own."""
         return lock.look(Paths.of(self._state_dir, self.name).lock)

@@ -54,6 +54,7 @@ class State(Protocol):
     """`engine.stack.Stack`, as far as it is looked at."""
 
     def history(self, limit: int = 20) -> Sequence[Run]: ...
+    def keeper(self) -> str: ...
     def locked(self) -> Held | None: ...
 
 
@@ -269,7 +270,8 @@ def _simulated(account: ports.Account, principal: str, wanted: Iterable[Ask]) ->
 
 def state(at: Patient) -> tuple[Finding, ...]:
     """Two rows: whether the state can be read, and who is at it."""
-    deployment = at.deployment()
+    keeper = at.deployment().keeper()
+    deployment = at.deployment(keeper)  # the other engine would take the state over
     held = deployment.locked()
     try:
         runs = deployment.history(limit=1)

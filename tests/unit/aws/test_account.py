@@ -72,6 +72,12 @@ def test_a_server_without_a_legible_date_is_reached_all_the_same(proxy: Proxy, d
     assert AwsAccount(Session.aws("us-east-1")).reach(f"http://127.0.0.1:{proxy.server_port}/").there is None
 
 
+def test_a_profile_that_does_not_exist_is_told_with_the_way_to_list_them() -> None:
+    with pytest.raises(PlatformError, match="nobody-s-profile") as told:
+        AwsAccount(Session.aws("us-east-1", profile="nobody-s-profile")).addresses(("sts",))
+    assert told.value.next_step == "aws configure list-profiles"
+
+
 def test_what_does_not_answer_is_named(proxy: Proxy) -> None:
     with pytest.raises(PlatformError, match=r"http://127\.0\.0\.1:9/"):
         AwsAccount(Session.aws("us-east-1")).reach("http://127.0.0.1:9/")

@@ -50,6 +50,9 @@ class Deployment:
             raise NotFound("never brought up")
         return self.runs
 
+    def keeper(self) -> str:
+        return "pulumi"
+
     def locked(self) -> Held | None:
         return self.held
 
@@ -66,6 +69,8 @@ class Patient:
     up: bool = True
     state: Deployment = field(default_factory=Deployment)
     spec: ModelSpec = field(default_factory=a_spec)
+    engines: list[str | None] = field(default_factory=list)
+    """Whom the state was asked of."""
     project: str = "bedplate"
     stack: str = "dev"
     local_url: str | None = None
@@ -84,6 +89,7 @@ class Patient:
         return outputs(stack="dev", persona_role_arns=roles)
 
     def deployment(self, engine: str | None = None, *, install: bool = False) -> Deployment:
+        self.engines.append(engine)
         return self.state
 
     def model(self, name: str) -> ModelSpec:
@@ -197,6 +203,12 @@ def test_a_persona_that_is_asked_for_must_be_able_to_do_its_work() -> None:
     assert examined(sick, "approver")["you as approver"].health is Health.FAIL
     sick.arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/bedplate-dev-auditor/eve"
     assert examined(sick)["you as auditor"].health is Health.FAIL, "the role says whose work it is for"
+
+
+def test_the_state_is_asked_of_the_engine_that_keeps_it() -> None:
+    patient = Patient()
+    examined(patient)
+    assert patient.engines == [None, "pulumi"], "the other one would take it over, and doctor changes nothing"
 
 
 # --- quotas ----------------------------------------------------------------------------------------------------------
