@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "train": "Train a model and register the result as a new version.",
         "tune": "Look for good hyper-parameters, and register the best trial.",
         "runs": "List, show and compare trainings, as MLflow keeps them.",
+        "retrain": "Train a model again because something asks for it.",
         "reproduce": "Train a version again from its record, and compare.",
         "models": "List, show, compare, check, promote and retire models and their versions.",
         "evaluate": "Put a version through its gates.",

@@ -29,6 +29,7 @@ Kind = Literal[
     "labelled",
     "rollout",
     "drill",
+    "retraining",
     "retired",
 ]
 GENESIS = "0" * 64

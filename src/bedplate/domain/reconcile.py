@@ -6,22 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bedplate.domain.ledger import Record
 from bedplate.domain.release import spoken
+from bedplate.domain.retraining import Due, Open
 from bedplate.domain.rollout import Attempt, Observed
 
 GRACE_S = 30.0
 """Who follows an update records its end within that time; what is still open afterwards has nobody."""
 FORSAKEN_S = 600.0
 """After so long an act that was recorded and moved nothing never will."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """The latest monitoring of the live version, when it found drift that nobody answered yet."""
-
-    seq: int
-    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +27,10 @@ class Look:
     """Answers of a canary whose bake is about to end with too few of them; None when there is no such thing."""
     still_s: float = 0.0
     open_s: float = 0.0
-    drift: Drift | None = None
+    due: Due | None = None
+    """What asks for a retraining, where model.yaml listens to it and no version of an earlier one waits."""
+    retraining: Open | None = None
+    """The one that is open."""
 
     @property
     def attempt(self) -> Attempt | None:
@@ -47,7 +42,7 @@ class Action:
     """One thing to do about one model.
 
     `tick` a rollout, `undo` a bake without traffic, `finish` the record of a deployment or a rollback that has settled,
-    `close` one that never moved anything, `retrain` because of drift (recorded and said; training is somebody else's).
+    `close` one that never moved anything, `retrain` because something asks for it, or on with one that is open.
     """
 
     kind: Literal["tick", "undo", "finish", "close", "retrain"]
@@ -58,7 +53,7 @@ class Action:
 
 
 def decide(looks: Sequence[Look]) -> tuple[Action, ...]:
-    """At most one act on the traffic of each model, and a wish for training beside it. Models do not wait for each
+    """At most one act on the traffic of each model, and a retraining beside it. Models do not wait for each
     other."""
     return tuple(action for look in looks for action in (_traffic(look), _training(look)) if action)
 
@@ -87,23 +82,9 @@ def _traffic(look: Look) -> Action | None:
 
 
 def _training(look: Look) -> Action | None:
-    if look.drift is None:
+    if look.retraining is not None:
+        held = look.retraining
+        return Action("retrain", look.seen.model, f"the retraining of record {held.seq} is open", held.seq)
+    if look.due is None:
         return None
-    return Action("retrain", look.seen.model, look.drift.summary, look.drift.seq)
-
-
-def unanswered_drift(records: Sequence[Record], model: str, version: int | None) -> Drift | None:
-    """The last monitoring of this version when it found drift, and neither a training nor a wish for one came after it.
-
-    `version` is the live one: drift that an earlier release met is answered by its successor.
-    """
-    found: Drift | None = None
-    for r in records:
-        if r.model != model:
-            continue
-        if r.kind == "monitored":
-            drifted = r.data.get("outcome") == "DRIFT" and r.version in (version, None)
-            found = Drift(r.seq, r.summary) if drifted else None
-        elif r.kind == "trained" or (r.kind == "alert" and "retrain" in r.data):
-            found = None
-    return found
+    return Action("retrain", look.seen.model, look.due.why, look.due.seq)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bedplate.domain.drift import DriftReport
+from bedplate.domain.drift.report import Alert
 from bedplate.domain.ledger import iso_ms
 from bedplate.domain.live_quality import LiveReport
 from bedplate.domain.names import ScheduleKind
@@ -157,5 +158,11 @@ def _record(
             "outcome": report.outcome,
             "rows": report.rows,
             "alerts": [a.message for a in report.alerts],
+            "signals": sorted({_signal(a) for a in report.alerts if a.severity == "alert"}),
         },
     )
+
+
+def _signal(alert: Alert) -> str:
+    """What kind of signal for a retraining it is."""
+    return "performance" if alert.kind == "performance" else "drift"

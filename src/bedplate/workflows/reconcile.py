@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bedplate.domain.ledger import Record
-from bedplate.domain.reconcile import Action, Look, decide, unanswered_drift
-from bedplate.domain.release import version_told
+from bedplate.domain.ledger import Record, iso_ms
+from bedplate.domain.reconcile import Action, Look, decide
+from bedplate.domain.retraining import Due, open_retraining, waits_for_a_person
 from bedplate.domain.rollout.bake import Bake, judge_bake, margin_s
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.errors import BedplateError, Conflict, NotEnoughData, NotFound, RolledBack
@@ -20,6 +20,7 @@ from bedplate.workflows.follow import LOOK_BACK_S, answers_since, bake_left
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import seen
 from bedplate.workflows.platform import Platform
+from bedplate.workflows.retrain import CANNOT, RetrainRequest, asked_for, begin, go_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def reconcile(platform: Platform, models: Sequence[str], say: Say, *, every_s: f
 
 def look(platform: Platform, model: str, records: Sequence[Record], *, every_s: float) -> Look:
     """One model as it is now."""
-    spec, now = platform.model(model), platform.clock.now()
+    now = platform.clock.now()
     state = platform.endpoints.observe(platform.names(model).endpoint)
     observed = seen(platform, model, state, records)
     under_way = open_rollout(records, model)
@@ -63,14 +64,17 @@ def look(platform: Platform, model: str, records: Sequence[Record], *, every_s: 
         due = max(margin_s(attempt.bake_s, poll_s=1.0), min(every_s, attempt.bake_s / 2))
         if judge_bake(Bake(left_s, answers, attempt.needed_answers, due)) == "NO_DATA":
             starved = answers
-    wanted = spec.retraining.on_drift
+    held = open_retraining(records, model)
+    waits = held is not None or waits_for_a_person(records, model) is not None
+    asks = () if waits else asked_for(platform, model, list(records))
     return Look(
         observed,
         under_way.id if under_way else None,
         starved,
         (now - state.modified_at).total_seconds(),
         (now - attempt.at).total_seconds() if attempt else 0.0,
-        unanswered_drift(records, model, version_told(observed.live)) if wanted else None,
+        next((d for d in asks if d.seq or not _wished(records, model, d)), None),
+        held,
     )
 
 
@@ -81,7 +85,7 @@ def _do(platform: Platform, ledger: Ledger, action: Action, looks: Sequence[Look
         "undo": lambda: _undo(platform, action, found, say),
         "finish": lambda: _finish(platform, action, found, say),
         "close": lambda: _close(platform, ledger, action),
-        "retrain": lambda: _wish(platform, ledger, action),
+        "retrain": lambda: _retrain(platform, ledger, action, say),
     }
     say("step", {"number": 0, "of": 0, "message": f"{action.model}: {action.kind}, {action.why}"})
     try:
@@ -132,13 +136,32 @@ def _close(platform: Platform, ledger: Ledger, action: Action) -> Done:
     return Done(action, True, told)
 
 
-def _wish(platform: Platform, ledger: Ledger, action: Action) -> Done:
-    """Recorded once for each monitoring; training is not started here."""
-    ledger.record(
-        "alert",
-        f"retraining is due: {action.why}",
-        actor=platform.identity.person,
-        model=action.model,
-        data={"retrain": action.seq, "why": action.why},
-    )
-    return Done(action, True, f"retraining is due: {action.why}", f"bedplate train {action.model} --data DATA.parquet")
+def _retrain(platform: Platform, ledger: Ledger, action: Action, say: Say) -> Done:
+    """One step of a retraining; one that only a person can begin is wished for, once for each signal."""
+    try:
+        held = begin(platform, RetrainRequest(action.model), say)
+    except CANNOT as exc:
+        ledger.record(
+            "alert",
+            f"retraining is due: {action.why}; it cannot begin by itself: {exc.message}",
+            actor=platform.identity.person,
+            model=action.model,
+            data={"retrain": action.seq, "why": action.why, "wished_at": iso_ms(platform.clock.now())},
+        )
+        return Done(action, True, f"retraining is due: {action.why}; but {exc.message}", exc.next_step)
+    done = go_on(platform, action.model, held, say, wait=False)
+    if done is None:
+        return Done(action, True, f"retraining ({held.signal}: {held.why}): {held.job} runs")
+    ref = f"{action.model}:{done.version}"
+    verb = "approve" if done.verdict == "PASS" else "evaluate"
+    return Done(action, True, f"{ref} of the retraining: {done.verdict}", f"bedplate {verb} {ref}")
+
+
+def _wished(records: Sequence[Record], model: str, asks: Due) -> bool:
+    """Whether a signal without a record of its own (age) was said already, since the last training."""
+    for r in reversed(records):
+        if r.model == model and r.kind == "alert" and "retrain" in r.data:
+            return bool(r.data["retrain"] == asks.seq)
+        if r.model == model and r.kind in ("trained", "retraining"):
+            return False
+    return False

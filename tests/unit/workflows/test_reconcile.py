@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bedplate.domain.ledger import Record
-from bedplate.domain.reconcile import Look, decide, unanswered_drift
+from bedplate.domain.reconcile import Look, decide
+from bedplate.domain.retraining import Due, unanswered
 from bedplate.domain.rollout import Attempt, Observed
 from bedplate.domain.rollout.machine import rollouts_in
 from bedplate.errors import PlatformError
@@ -74,9 +75,10 @@ def test_of_one_look_follows_at_most_one_act_on_the_traffic(seen: Look, kind: st
 
 
 def test_models_do_not_wait_for_each_other_and_drift_is_said_beside() -> None:
-    from bedplate.domain.reconcile import Drift
-
-    looks = [look(observed(live=V2, config=V2)), look(observed(attempts=()), rollout="r1", drift=Drift(9, "PSI 0.4"))]
+    looks = [
+        look(observed(live=V2, config=V2)),
+        look(observed(attempts=()), rollout="r1", due=Due("drift", 9, "PSI 0.4")),
+    ]
     assert [a.kind for a in decide(looks)] == ["finish", "tick", "retrain"]
 
 
@@ -85,14 +87,14 @@ def test_drift_is_answered_by_a_training_or_by_having_been_said() -> None:
         return Record(seq, EPOCH, kind, "churn", data.pop("version", 1), "ada", "PSI 0.4", data, "", "")  # type: ignore[arg-type]
 
     drifted, calm = record(1, "monitored", outcome="DRIFT"), record(2, "monitored", outcome="OK")
-    found = unanswered_drift([drifted], "churn", 1)
+    found = unanswered([drifted], "churn", 1)
     assert found is not None
-    assert (found.seq, found.summary) == (1, "PSI 0.4")
-    assert unanswered_drift([drifted], "churn", 2) is None
-    assert unanswered_drift([drifted], "other", 1) is None
+    assert (found.seq, found.why) == (1, "PSI 0.4")
+    assert unanswered([drifted], "churn", 2) is None
+    assert unanswered([drifted], "other", 1) is None
     for answer in (calm, record(2, "trained", version=2), record(2, "alert", retrain=1)):
-        assert unanswered_drift([drifted, answer], "churn", 1) is None
-    assert unanswered_drift([drifted, record(2, "alert", refused=1)], "churn", 1) is not None
+        assert unanswered([drifted, answer], "churn", 1) is None
+    assert unanswered([drifted, record(2, "alert", refused=1)], "churn", 1) is not None
 
 
 def once(platform: FakePlatform, **asked: Any) -> tuple[Done, ...]:
@@ -204,7 +206,7 @@ def test_the_wish_for_training_is_recorded_once(platform: FakePlatform) -> None:
     ledger = Ledger(platform.objects, "ledger", platform.clock)
     ledger.record("monitored", "PSI 0.4", actor="x", model="churn", version=1, data={"outcome": "DRIFT"})
     (done,) = once(platform)
-    assert (done.action.kind, done.next_step) == ("retrain", "bedplate train churn --data DATA.parquet")
+    assert (done.action.kind, done.next_step) == ("retrain", "bedplate data register churn --data FILE")
     assert once(platform) == ()
     spec = platform.specs["churn"]
     quiet = spec.retraining.model_copy(update={"on_drift": False})
