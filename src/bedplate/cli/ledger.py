@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _HEAD = re.compile(r"^(\d+):([0-9a-f]{64})$")
 
 
+SKEWED_SHOWN = 3
+
+
 @click.group(short_help="Show, verify and export the record of every act.")
 def command() -> None:
     """The ledger: every training, verdict, approval, release and rollback, chained by hash.
@@ -152,4 +155,9 @@ def _tell(result: Verification) -> None:
     out().print(f"[green]The ledger holds:[/green] {count}, none missing, none altered.")
     if result.read is not None and result.read < result.records:
         remark(f"{result.read:,} read now, {result.records - result.read:,} unchanged since (--full reads them all)")
+    for skewed in result.skewed[:SKEWED_SHOWN]:
+        way = "ahead of" if skewed.ahead_s > 0 else "behind"
+        remark(f"Record {skewed.seq} says a time {abs(skewed.ahead_s):,.0f} s {way} that at which it was stored.")
+    if len(result.skewed) > SKEWED_SHOWN:
+        remark(f"{len(result.skewed) - SKEWED_SHOWN:,} more records do: --json names them.")
     out().print(f"Head: {result.last_seq}:{result.head}", soft_wrap=True)

@@ -31,7 +31,7 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
       bedplate who-was-live flight-delay --at "2 hours ago"
       bedplate who-was-live flight-delay --at 2026-03-01T09:30 --json
     """
-    from bedplate.domain.ledger import who_was_live
+    from bedplate.domain.ledger import present, who_was_live
     from bedplate.domain.moments import parse_moment
     from bedplate.domain.release import fallback_release
     from bedplate.wiring import connect
@@ -39,9 +39,11 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
 
     at = connect(options.project_dir(), stack)
     at.model(model)
-    when = parse_moment(moment, at.clock.now())
+    records = Ledger.of(at).records()
+    now = at.clock.now()
+    when = present(records, now) if moment.strip().casefold() == "now" else parse_moment(moment, now)
     fallback = fallback_release(at.names(model).endpoint)
-    live = who_was_live(Ledger.of(at).records(), model, when)
+    live = who_was_live(records, model, when)
     if as_json:
         emit_json(_json(live, model, when, fallback))
         return

@@ -32,6 +32,8 @@ Kind = Literal[
     "retraining",
     "retired",
 ]
+MAX_SKEW_S = 60.0
+"""A record's time may differ by so much from the time of its object before `verify` says so."""
 GENESIS = "0" * 64
 """`prev` of the first record."""
 LIVE_KINDS: tuple[Kind, ...] = ("deployed", "rolled-back", "rollback")
@@ -168,6 +170,18 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
+class Skew:
+    """A record's own time minus the time at which the bucket stored it, in seconds.
+
+    Above nought the writer's clock was ahead, or that of one before it, for times never run backwards along the chain.
+    Below it was behind, or the object was stored again later.
+    """
+
+    seq: int
+    ahead_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """`records` were looked at up to the break, or all of them; `head` is the hash of the last good record's bytes.
 
@@ -182,6 +196,8 @@ class Verification:
     broken: Break | None
     read: int | None = None
     """Objects that were read for this; the others are unchanged since they were read last. None: all of them."""
+    skewed: tuple[Skew, ...] = ()
+    """Records whose time is not when their object was stored: said, and no fault of the chain."""
 
 
 def verify(stored: Iterable[tuple[int, bytes]], *, known_head: tuple[int, str] | None = None) -> Verification:
@@ -278,6 +294,22 @@ def who_was_live(records: Sequence[Record], model: str, at: datetime) -> Live | 
 
 
 # --- bytes ----------------------------------------------------------------------------------------------------------
+
+
+def skew(seq: int, raw: bytes, stored_at: datetime) -> Skew | None:
+    """None within `MAX_SKEW_S`, and for bytes that are no record. Reads the time only: there may be many records."""
+    start = raw.find(b'"at":"') + 6  # the first key but `actor`, in whose value quotes are escaped
+    try:
+        said = datetime.fromisoformat(raw[start : raw.index(b'"', start)].decode())
+    except ValueError:
+        return None
+    ahead_s = (said - stored_at).total_seconds()
+    return Skew(seq, ahead_s) if abs(ahead_s) > MAX_SKEW_S else None
+
+
+def present(records: Sequence[Record], now: datetime) -> datetime:
+    """Now, or the last record's time when a writer's clock was ahead of ours: what is written is no future."""
+    return max(now, records[-1].at) if records else now
 
 
 def iso_ms(moment: datetime) -> str:

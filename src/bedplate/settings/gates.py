@@ -196,7 +196,7 @@ class VulnerabilityGate(Edge):
     """What is published against the packages of the version's image, by its bill of materials and pip-audit."""
 
     allow: tuple[str, ...] = ()
-    """Findings that were looked at and do not matter here, by id or alias (PYSEC, GHSA, CVE)."""
+    """Findings that were looked at and do not matter here, by id or alias (CVE, GHSA); packages that no index knows."""
     optional: bool = False
     """When the index cannot be reached: NO_DATA is shown, and does not decide."""
 

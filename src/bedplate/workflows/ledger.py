@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,7 @@ from bedplate.domain.ledger import (
     place,
     seq_of,
     sha256,
+    skew,
     verify,
 )
 from bedplate.errors import Conflict, NotFound, PlatformError
@@ -42,6 +44,7 @@ class _Stored:
     seq: int
     etag: str
     size: int
+    stored_at: datetime
 
 
 def _same(copy: Copy, stored: _Stored) -> bool:
@@ -90,8 +93,9 @@ class Ledger:
             if self._objects.put_if_absent(self._uri(record.seq), raw) or self._raw(record.seq) == raw:
                 self._known = record.seq
                 return record
-            last = record.seq
-        raise Conflict(f"Others wrote {MAX_RACES} records to the ledger in a row", next_step="bedplate ledger verify")
+            self._known = record.seq
+            last = self.last_seq()  # not the next number: among many writers the end runs away from who walks behind it
+        raise Conflict(f"This writer lost {MAX_RACES} races for the ledger's end", next_step="the same command again")
 
     def append_unless(self, entry: Entry, *, since: int, forbids: Callable[[Record], bool]) -> Record:
         """Append, unless somebody wrote a record that `forbids` it behind number `since`, the last one that was read.
@@ -170,11 +174,12 @@ class Ledger:
             return self.verify(known_head, full=True, progress=progress)
         if result.ok:
             self._keep(found)
-        return replace(result, read=len(unread))
+        times = (skew(s.seq, copy.raw, s.stored_at) for s, (_, copy) in zip(listed, found, strict=True))
+        return replace(result, read=len(unread), skewed=tuple(t for t in times if t))
 
     def _listed(self, *, after: int = 0) -> list[_Stored]:
         behind = self._objects.list(self._prefix, after=self._uri(after))
-        return [_Stored(seq, i.etag, i.size) for i in behind if (seq := seq_of(i.uri)) is not None]
+        return [_Stored(seq, i.etag, i.size, i.modified_at) for i in behind if (seq := seq_of(i.uri)) is not None]
 
     def _read(self, listed: Sequence[_Stored], progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
         with ThreadPoolExecutor(READERS) as pool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from bedplate.domain.drift import DriftReport
 from bedplate.domain.evaluation import Evaluation
 from bedplate.domain.graph import Graph, kept
-from bedplate.domain.ledger import LIVE_KINDS, Record, who_was_live
+from bedplate.domain.ledger import LIVE_KINDS, Record, present, who_was_live
 from bedplate.domain.metrics import Estimate
 from bedplate.domain.release import fallback_release, spoken
 from bedplate.errors import NotFound
@@ -117,7 +117,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
     ledger = Ledger.of(platform)
     records = ledger.records()
     mine = [r for r in records if r.model == model]
-    live = who_was_live(records, model, now)
+    live = who_was_live(records, model, present(records, now))
     metric = spec.gates.segments[0].metric if spec.gates.segments else leading_metric(spec)
     rollbacks = [r for r in mine if r.kind == "rollback"]
     return Report(

@@ -15,10 +15,13 @@ from bedplate.domain.ledger import (
     Illegible,
     Kind,
     Record,
+    Skew,
     decode,
     encode,
     place,
+    present,
     sha256,
+    skew,
     verify,
     who_was_live,
 )
@@ -205,3 +208,40 @@ def test_the_fallback_counts_as_version_0() -> None:
     )
     assert answer is not None
     assert answer.version == 0
+
+
+def test_the_last_act_is_heard_though_its_writers_clock_was_ahead() -> None:
+    ahead = START + timedelta(hours=1)
+    entry = Entry("deployed", "churn", 1, "ada", "live", {"live": "bedplate-local-churn-v1-0a1b2c3d"})
+    records = [place(entry, seq=1, at=ahead, prev=GENESIS)]
+    assert who_was_live(records, "churn", START) is None
+    found = who_was_live(records, "churn", present(records, START))
+    assert found is not None
+    assert found.version == 1
+    assert present([], START) == START
+    assert present(records, ahead + timedelta(hours=1)) == ahead + timedelta(hours=1)
+
+
+def test_of_two_acts_with_one_time_the_later_number_counts() -> None:
+    told = []
+    for seq, version in ((1, 1), (2, 2)):
+        entry = Entry(
+            "deployed", "churn", version, "ada", "live", {"live": f"bedplate-local-churn-v{version}-0a1b2c3d"}
+        )
+        told.append(place(entry, seq=seq, at=START, prev=GENESIS))
+    found = who_was_live(told, "churn", START)
+    assert found is not None
+    assert found.version == 2
+
+
+@pytest.mark.parametrize(("said_s", "ahead_s"), [(0, None), (59, None), (3600, 3600.0), (-3600, -3600.0)])
+def test_a_time_that_is_not_when_the_record_was_stored_is_told(said_s: float, ahead_s: float | None) -> None:
+    actor = 'a"at":"2013-01-01T00:00:00.000Z"'  # no key, whatever an actor is called
+    entry = Entry("alert", None, None, actor, 'x"at":"y"', {})
+    raw = encode(place(entry, seq=7, at=START + timedelta(seconds=said_s), prev=GENESIS))
+    assert skew(7, raw, START) == (None if ahead_s is None else Skew(7, ahead_s))
+
+
+def test_what_is_no_record_has_no_time() -> None:
+    assert skew(1, b"{}", START) is None
+    assert skew(1, b'{"at":"soon"}', START) is None

@@ -116,6 +116,14 @@ def test_an_index_that_cannot_be_asked_is_no_pass() -> None:
     assert verdict(Scan(3, (FOUND,)), optional=True)[:2] == ("FAIL", True)
 
 
+def test_a_package_that_the_index_does_not_know_is_no_pass_unless_it_is_named() -> None:
+    partly = Scan(2, (), ("ours: not found",))
+    assert verdict(partly)[0] == "NO_DATA"
+    assert "ours" in verdict(partly)[2]
+    assert verdict(partly, allow=["Ours"])[0] == "PASS"
+    assert verdict(Scan(2, (FOUND,), ("ours: not found",)))[0] == "FAIL"
+
+
 def test_pip_audits_report_is_read() -> None:
     report = {
         "dependencies": [

@@ -200,3 +200,15 @@ def test_a_ledger_with_a_gap_is_never_kept(tmp_path: Path) -> None:
     del objects.held[f"s3://ledger/{key(2)}"]
     assert [r.seq for r in kept(objects, tmp_path).records()] == [1, 3]
     assert not (tmp_path / "ledger.jsonl").exists()
+
+
+def test_verification_tells_of_a_writer_whose_clock_is_ahead_and_of_all_that_it_drags_along() -> None:
+    objects = FakeObjects()
+    objects.clock = FakeClock()
+    ahead = FakeClock()
+    ahead.sleep(3600)
+    for clock in (objects.clock, ahead, objects.clock):
+        Ledger(objects, "ledger", clock).record("alert", "x", actor="ada")
+    result = Ledger(objects, "ledger", objects.clock).verify()
+    assert result.ok
+    assert [(s.seq, s.ahead_s) for s in result.skewed] == [(2, 3600), (3, 3600)]

@@ -125,9 +125,12 @@ def vulnerabilities(gate: VulnerabilityGate, evidence: Evidence) -> Verdict:
     bound = "<= 0"
     if found is None or found.trouble is not None:
         return undecided(asked, None, bound, found.trouble if found and found.trouble else NOT_TRIED)
-    unknown = f", {len(found.skipped)} the index does not know" if found.skipped else ""
+    unknown = [s for s in found.skipped if s.partition(":")[0].casefold() not in {a.casefold() for a in gate.allow}]
     left = [f for f in found.findings if not f.named(gate.allow)]
     allowed = f", {len(found.findings) - len(left)} allowed" if len(left) < len(found.findings) else ""
     told = f": {', '.join(f'{f.id} ({f.package} {f.version})' for f in left[:3])}" if left else ""
-    reason = f"{len(left)} findings in {found.checked} packages{unknown}{allowed}{told}"
+    if unknown and not left:
+        names = ", ".join(s.partition(":")[0] for s in unknown[:5])
+        return undecided(asked, None, bound, f"the index does not know {len(unknown)} of the packages: {names}")
+    reason = f"{len(left)} findings in {found.checked} packages{allowed}{told}"
     return counted(asked, len(left), found.checked, bound, fits=not left, reason=reason)
