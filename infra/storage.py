@@ -241,9 +241,20 @@ def _expiry(purpose: names.BucketPurpose, args: StorageArgs) -> list[Rule]:
 def _expiring(
     purpose: names.BucketPurpose, name: names.ModelNames, stack: Retention, contract_days: int
 ) -> tuple[tuple[str, str, int], ...]:
+    captured = min(stack.capture_retention_days, contract_days)
     if purpose == "artifacts":
-        return (("reports", name.monitoring_prefix, stack.artifact_retention_days),)
+        # SageMaker puts the requests that it merged with their ground truth below the output of these two kinds.
+        merged = (
+            ("model-quality", f"{name.monitoring_prefix}model-quality/"),
+            ("bias", f"{name.monitoring_prefix}bias/"),
+        )
+        reports = ("reports", name.monitoring_prefix, stack.artifact_retention_days)
+        return (reports, *((kind, prefix, min(captured, stack.artifact_retention_days)) for kind, prefix in merged))
     if purpose == "data":
         days = min(stack.data_retention_days, contract_days)
-        return (("datasets", name.datasets_prefix, days), ("labels", name.labels_prefix, days))
-    return (("capture", name.capture_prefix, min(stack.capture_retention_days, contract_days)),)
+        return (
+            ("datasets", name.datasets_prefix, days),
+            ("labels", name.labels_prefix, days),
+            ("ground-truth", name.ground_truth_prefix, days),
+        )
+    return (("capture", name.capture_prefix, captured),)

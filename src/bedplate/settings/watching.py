@@ -16,7 +16,12 @@ class Schedule(Edge):
     """When one kind of monitoring runs, and over which requests: those since the run before, and `look_back_hours`
     of earlier ones."""
 
-    cron: str = Field(default="cron(0 * ? * * *)", pattern=r"^cron\(.+\)$")
+    cron: str = Field(
+        default="cron(0 * ? * * *)",
+        pattern=r"^cron\(0 (\*|([01]?\d|2[0-3])(/(0?[1-9]|1\d|2[0-4]))?) \? \* \* \*\)$",
+        description="cron(0 * ? * * *) for every hour, cron(0 3 ? * * *) for every day at three, cron(0 3/6 ? * * *)",
+    )
+    """SageMaker takes schedules by the hour or by the day."""
     look_back_hours: int = Field(default=0, ge=0, le=MAX_HOURS)
 
 

@@ -179,3 +179,18 @@ def test_newest_report_of_a_kind_is_shown(live: FakePlatform) -> None:
 def test_schedule_with_nothing_to_look_at_is_refused(changed: dict[str, Any], key: str) -> None:
     with pytest.raises(ValueError, match=key):
         a_spec("churn", **{"rollout": {"strategy": "all-at-once"}, **changed})
+
+
+@pytest.mark.parametrize(
+    "cron", ["cron(0 * ? * * *)", "cron(0 3 ? * * *)", "cron(0 03 ? * * *)", "cron(0 23/12 ? * * *)"]
+)
+def test_hours_and_days_are_schedules_that_sagemaker_takes(cron: str) -> None:
+    asked = spec(model_quality={"cron": cron}).monitors.schedules.model_quality
+    assert asked is not None
+    assert asked.cron == cron
+
+
+@pytest.mark.parametrize("cron", ["cron(30 * ? * * *)", "cron(0 24 ? * * *)", "cron(0 3 ? * MON *)", "rate(1 hour)"])
+def test_other_schedules_are_refused_before_sagemaker_does(cron: str) -> None:
+    with pytest.raises(ValueError, match=r"cron\(0 \* \? \* \* \*\)|pattern"):
+        spec(model_quality={"cron": cron})
