@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from bedplate import __version__
+from bedplate.domain.availability import offers
 from bedplate.errors import UsageError
 
 HERE = Path(__file__).parent
@@ -74,6 +75,8 @@ def contents(wanted: Wanted) -> dict[str, str]:
         "owner": wanted.owner,
         "region": wanted.region,
         "requirement": wanted.requirement,
+        "training_type": _offered(wanted.region, "ml.m5.large", "ml.m6i.large"),
+        "serving_type": _offered(wanted.region, "ml.t2.medium", "ml.m5.large", "ml.m6i.large"),
     }
     templates = HERE / "templates"
     held = {}
@@ -91,6 +94,11 @@ def contents(wanted: Wanted) -> dict[str, str]:
         if path.is_file() and "__pycache__" not in path.parts:
             held[f"infra/{path.relative_to(program()).as_posix()}"] = path.read_text(encoding="utf-8")
     return held
+
+
+def _offered(region: str, *types: str) -> str:
+    """The first that the region has, the cheapest standing first; what nobody knows of is taken to be there."""
+    return next((each for each in types if offers(region, each) is not False), types[-1])
 
 
 def program() -> Path:

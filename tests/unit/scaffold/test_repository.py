@@ -32,6 +32,21 @@ def test_names_go_where_they_are_asked_for() -> None:
     assert "~~" not in "".join(held.values())
 
 
+@pytest.mark.parametrize(
+    ("region", "training", "serving"),
+    [
+        ("eu-west-1", "ml.m5.large", "ml.t2.medium"),
+        ("eu-north-1", "ml.m5.large", "ml.m5.large"),
+        ("ap-southeast-5", "ml.m6i.large", "ml.m6i.large"),
+    ],
+)
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_the_sample_asks_for_instances_that_the_region_has(region: str, training: str, serving: str, task: str) -> None:
+    held = contents(replace(WANTED, region=region, task=task))  # type: ignore[arg-type]
+    spec = yaml.safe_load(held["models/churn/model.yaml"])
+    assert (spec["training"]["instance_type"], spec["serving"]["instance_type"]) == (training, serving)
+
+
 def test_the_workflow_keeps_githubs_own_expressions() -> None:
     assert "${{ matrix.stack }}" in contents(WANTED)[".github/workflows/platform.yml"]
 
