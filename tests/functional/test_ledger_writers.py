@@ -17,18 +17,17 @@ PROCESSES, RECORDS = 8, 10
 BUCKET = "many-writers-ledger"
 WRITER = """
 import sys
-from datetime import datetime, timedelta, UTC
+from datetime import timedelta
+from bedplate.aws.clock import SystemClock
 from bedplate.aws.objects import S3Objects
 from bedplate.aws.session import Session
 from bedplate.workflows.ledger import Ledger
 
 url, bucket, name, offset_s, records = sys.argv[1:]
 
-class Clock:
+class Clock(SystemClock):
     def now(self):
-        return datetime.now(UTC) + timedelta(seconds=float(offset_s))
-    def sleep(self, seconds):
-        raise AssertionError("nobody waits")
+        return super().now() + timedelta(seconds=float(offset_s))
 
 ledger = Ledger(S3Objects(Session.local("us-east-1", url)), bucket, Clock())
 print("ready", flush=True)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from random import Random
 from typing import Any
 
 from bedplate.domain.ledger import (
@@ -33,6 +34,7 @@ from bedplate.workflows.platform import Platform
 MAX_RACES = 100
 """Writers that got ahead of us before we give up; each lost race means that somebody else made progress."""
 READERS = 32
+FIRST_WAIT_S, MAX_WAIT_S = 0.01, 0.5
 _PAGE = 1000
 _PROBES = 16
 
@@ -54,12 +56,21 @@ def _same(copy: Copy, stored: _Stored) -> bool:
 class Ledger:
     """The ledger in one bucket. Appending never overwrites; reading never trusts that a record is well-formed."""
 
-    def __init__(self, objects: Objects, bucket: str, clock: Clock, *, cache: LedgerCache | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        bucket: str,
+        clock: Clock,
+        *,
+        cache: LedgerCache | None = None,
+        chance: Random | None = None,
+    ) -> None:
         self._objects = objects
         self._bucket = bucket
         self._clock = clock
         self._cache = cache
         self._known = 0
+        self._chance = chance or Random()
 
     @classmethod
     def of(cls, at: Platform) -> Ledger:
@@ -87,15 +98,26 @@ class Ledger:
         Raises Conflict after `MAX_RACES` lost races, PlatformError when the last record is illegible.
         """
         last = self.last_seq()
-        for _ in range(MAX_RACES):
+        for lost in range(MAX_RACES):
+            last = self._yield_way(lost, last)
             record = self._place(entry, last)
             raw = encode(record)
             if self._objects.put_if_absent(self._uri(record.seq), raw) or self._raw(record.seq) == raw:
                 self._known = record.seq
                 return record
             self._known = record.seq
-            last = self.last_seq()  # not the next number: among many writers the end runs away from who walks behind it
         raise Conflict(f"This writer lost {MAX_RACES} races for the ledger's end", next_step="the same command again")
+
+    def _yield_way(self, lost: int, last: int) -> int:
+        """After the first lost race wait a little, by chance and longer each time: full jitter, so that many writers
+        spread out instead of all asking for the same number (Brooker, Exponential Backoff And Jitter, 2015).
+
+        Returns the last record's number by then. The next number after the lost one would not do: among many writers
+        the end runs away from who walks behind it.
+        """
+        if lost > 1:
+            self._clock.sleep(self._chance.uniform(0, min(MAX_WAIT_S, FIRST_WAIT_S * 2**lost)))
+        return self.last_seq() if lost else last
 
     def append_unless(self, entry: Entry, *, since: int, forbids: Callable[[Record], bool]) -> Record:
         """Append, unless somebody wrote a record that `forbids` it behind number `since`, the last one that was read.
