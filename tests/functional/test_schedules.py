@@ -39,9 +39,9 @@ def scheduled(rough_stage: Stage) -> Stage:
     settled(rough_stage)
     deploy = ("deploy", f"churn:{version}", "--strategy", "all-at-once", "--bake", "0", "--force", "--reason", "x")
     assert rough_stage.run(*deploy).code == 0
-    told = rough_stage.run("monitor", "schedule", "churn", "--json")
+    told = rough_stage.run("baseline", "churn", "--json")
     assert told.code == 0, told.err
-    assert {c["kind"]: c["change"] for c in told.json} == dict.fromkeys(SCHEDULE_KINDS, "create")
+    assert {c["kind"]: c["change"] for c in told.json["schedules"]} == dict.fromkeys(SCHEDULE_KINDS, "create")
     return rough_stage
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bedplate.cli import options
+
+if TYPE_CHECKING:
+    from bedplate.ports import Say
+    from bedplate.wiring import Connection
+    from bedplate.workflows.schedules import Change
 
 
 @click.command("baseline")
@@ -16,8 +23,9 @@ from bedplate.cli import options
 @options.as_json
 def command(model: str, version: str | None, schedules: bool, stack: str, wait: bool, as_json: bool) -> None:
     """Record what normal looks like for the live version, or for VERSION: what it learned from, and what it answered on
-    the rows held out. The monitoring schedule compares with it from then on, and so do the schedules of model quality,
-    bias and explainability that model.yaml asks for (bedplate monitor schedule makes those alone).
+    the rows held out. The monitoring schedule compares with it from then on. The schedules of model quality, bias and
+    explainability that model.yaml asks for are made too, always by the live version's evaluation (bedplate monitor
+    schedule makes those alone).
 
     \b
     Examples:
@@ -27,25 +35,27 @@ def command(model: str, version: str | None, schedules: bool, stack: str, wait: 
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
     from bedplate.workflows.baseline import baseline
-    from bedplate.workflows.schedules import asked_for, schedule, standing_schedules
+    from bedplate.workflows.schedules import asked_for, standing_schedules
 
     number = options.model_and_version(f"{model}:{version}")[1] if version else None
     platform = connect(options.project_dir(), stack)
     say = say_silently if as_json else say_progress
     made = baseline(platform, model, number, say, wait=wait)
     wanted = schedules and (asked_for(platform.model(model)) or standing_schedules(platform, model))
-    changes = schedule(platform, model, made.version, say) if wanted else ()
+    changes, lacking = _scheduled(platform, model, say) if wanted else ((), None)
     if as_json:
         from dataclasses import asdict
 
         from bedplate.cli.render import emit_json
 
-        emit_json({**asdict(made), "schedules": changes})
+        emit_json({**asdict(made), "schedules": changes, "schedules_lacking": lacking})
         return
     if changes:
         from bedplate.cli.monitor import show_schedules
 
         show_schedules(model, changes, planned=False)
+    if lacking:
+        click.echo(f"Schedules are as they were. {lacking}", err=True)
     if made.job.status != "Completed":
         click.echo(f"Job {made.job.name} is under way; monitoring finds its result when it is done")
         return
@@ -53,3 +63,14 @@ def command(model: str, version: str | None, schedules: bool, stack: str, wait: 
     answers = "with the answers on the holdout" if made.has_answers else "without answers: it was never evaluated"
     click.echo(f"Baseline of v{made.version}: {len(made.features)} columns{rows}, {answers}")
     click.echo(f"  {made.statistics_uri}")
+
+
+def _scheduled(platform: Connection, model: str, say: Say) -> tuple[tuple[Change, ...], str | None]:
+    """What was done to the schedules, or why nothing could be: a baseline is worth having without them."""
+    from bedplate.errors import NotFound
+    from bedplate.workflows.schedules import schedule
+
+    try:
+        return schedule(platform, model, None, say), None
+    except NotFound as exc:
+        return (), f"{exc.message}. Next: {exc.next_step}" if exc.next_step else exc.message

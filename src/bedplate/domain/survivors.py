@@ -16,6 +16,15 @@ _HOW = {
     "sagemaker:model-package": "aws sagemaker delete-model-package --model-package-name {arn}",
     "sagemaker:model-package-group": "aws sagemaker delete-model-package-group --model-package-group-name {name}",
     "sagemaker:monitoring-schedule": "aws sagemaker delete-monitoring-schedule --monitoring-schedule-name {name}",
+    "sagemaker:model-quality-job-definition": (
+        "aws sagemaker delete-model-quality-job-definition --job-definition-name {name}"
+    ),
+    "sagemaker:model-bias-job-definition": (
+        "aws sagemaker delete-model-bias-job-definition --job-definition-name {name}"
+    ),
+    "sagemaker:model-explainability-job-definition": (
+        "aws sagemaker delete-model-explainability-job-definition --job-definition-name {name}"
+    ),
     "cloudwatch:alarm": "aws cloudwatch delete-alarms --alarm-names {name}",
     "logs:log-group": "aws logs delete-log-group --log-group-name {name}",
     "sns": "aws sns delete-topic --topic-arn {arn}",
