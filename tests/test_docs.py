@@ -55,6 +55,62 @@ def test_readme_commands_work_in_a_fresh_clone_as_they_stand(clone: Path) -> Non
         assert done.returncode == 0, f"$ {line}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.xdist_group("tutorial")
+def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -> None:
+    """Blocks with a path are saved, commands typed in their order, and each shown line is printed, but for figures."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_", "PYTEST"))}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
+        "COLUMNS": "140",
+        "NO_COLOR": "1",
+        **{f"GIT_{who}_{what}": "you@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+    subprocess.run(
+        "git init -q && git add -A && git commit -q -m clone && git config user.email you@example.com",
+        shell=True,
+        cwd=clone,
+        env=environment,
+        check=True,
+    )
+    text = (clone / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```", text, flags=re.S | re.M)
+    for language, path, body in blocks:
+        if path:
+            (clone / path).parent.mkdir(parents=True, exist_ok=True)
+            (clone / path).write_text(body, encoding="utf-8")
+        elif language == "console":
+            for line, shown in typed(body):
+                if line.startswith("export "):
+                    name, _, value = line.removeprefix("export ").partition("=")
+                    environment[name] = value
+                    continue
+                done = subprocess.run(
+                    line,
+                    shell=True,
+                    cwd=clone,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=180,
+                    check=False,
+                )
+                told = f"$ {line}\n{done.stdout}\n{done.stderr}"
+                assert done.returncode == 0, told
+                printed = {without_figures(one) for one in (done.stdout + done.stderr).splitlines()}
+                assert [one for one in shown if without_figures(one) not in printed] == [], told
+
+
+def typed(block: str) -> list[tuple[str, list[str]]]:
+    """Each command of a console block with the lines shown below it; `...` stands for any."""
+    parts = re.split(r"^\$ ", block, flags=re.M)[1:]
+    return [(first, [told for told in rest if told != "..."]) for first, *rest in (part.splitlines() for part in parts)]
+
+
+def without_figures(line: str) -> str:
+    named = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)  # hashes first: some of them begin like a number
+    return " ".join(re.sub(r"[-+]?\d[\d.,]*", "#", named).split())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
