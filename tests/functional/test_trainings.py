@@ -50,3 +50,39 @@ def test_a_tuning_trains_its_trials_and_registers_the_best(stage: Stage) -> None
     assert again.code == 0
     assert f"churn:{ran.json['version']}" in again.out
     assert again.out.count("best") == 2, "in the table, and in the sentence"
+
+
+def test_a_version_trained_again_from_its_record_is_the_same_model(stage: Stage) -> None:
+    trained = stage.run("train", "churn", "--data", "data.parquet", "--set", "noise=0.3", "--json")
+    assert trained.code == 0, trained.err
+    again = stage.run("reproduce", f"churn:{trained.json['version']}", "--json")
+    assert again.code == 0, again.err + again.out
+    assert again.json["identical"]
+    assert again.json["predictions"]["rows"] == 400
+    assert (again.json["predictions"]["differing"], again.json["predictions"]["max_difference"]) == (0, 0.0)
+
+
+def test_a_captured_answer_is_followed_back_to_what_gave_it(stage: Stage) -> None:
+    row = b'{"id": "a", "at": "2013-07-01T12:00:00", "age": 40.0, "plan": "pro"}\n'
+    stage.session.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=stage.names.endpoint, ContentType="application/jsonlines", Body=row, InferenceId="claim-17"
+    )
+    told = stage.run("explain-decision", "claim-17", "--model", "churn", "--json")
+    assert told.code == 0, told.err
+    assert (told.json["answer"], told.json["version"]) == (0.5, 0), "release 0 answered, the constant of model.yaml"
+    unknown = stage.run("explain-decision", "claim-18", "--model", "churn")
+    assert unknown.code == 2
+    assert "claim-18" in unknown.err
+
+
+def test_a_retraining_ends_in_a_version_that_waits_and_the_scorecard_says_so(stage: Stage) -> None:
+    assert stage.run("retrain", "churn").code == 6, "nothing asks for it"
+    done = stage.run("retrain", "churn", "--reason", "a rehearsal", "--json")
+    assert done.code == 0, done.err + done.out
+    assert done.json["verdict"] == "PASS"
+    card = stage.run("scorecard", "churn", "--json", "--html", "card.html")
+    assert card.code == 0, card.err
+    told = {line["question"]: (line["answer"], line["state"]) for line in card.json["lines"]}
+    assert told["retraining"] == (f"version {done.json['version']} waits for a person", "WARN")
+    assert told["approved by"][1] == "NO_DATA", "release 0 answers"
+    assert "a person" in (stage.project / "card.html").read_text()

@@ -60,6 +60,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "budgets": "Show budgets, forecasts and thresholds crossed.",
         "ledger": "Show, verify and export the record of every act.",
         "explain-decision": "Follow one captured answer back to data, code and approver.",
+        "scorecard": "One page about a model for auditors and finance.",
         "who-was-live": "Say which release was live at a time, and why.",
     },
 }
