@@ -107,6 +107,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         "BEDPLATE_PROJECT": str(tmp_path),
         "BEDPLATE_STACK": "houses",
         "BEDPLATE_ACTOR": "ines@example.com",
+        "BEDPLATE_TRACKING": "off",
         "NO_COLOR": "1",
         "COLUMNS": "200",
     }.items():

@@ -1,4 +1,4 @@
-"""What surrounds a training, on a real local platform: runs in MLflow's own store."""
+"""What surrounds a training, on a real local platform: runs, several at once, tuning, reproduction, retraining."""
 
 from __future__ import annotations
 
