@@ -9,10 +9,21 @@ import pytest
 from bedplate.local import lifecycle
 from local_stage import Stage, build
 
+IN_BLOCKS = """
+import os, time
+from pathlib import Path
+kept = Path(os.environ["SM_CHECKPOINT_DIR"], "blocks")
+print("begins with", kept.read_text() if kept.exists() else "nothing", flush=True)
+if not kept.exists():
+    kept.write_text("block 1")
+    time.sleep(600)  # until the instance is taken away
+"""
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     project = tmp_path_factory.mktemp("trainings")
+    lifecycle.start(project, port=0, faults=True)
     try:
         made = build(project)
         made.data()
@@ -86,3 +97,21 @@ def test_a_retraining_ends_in_a_version_that_waits_and_the_scorecard_says_so(sta
     assert told["retraining"] == (f"version {done.json['version']} waits for a person", "WARN")
     assert told["approved by"][1] == "NO_DATA", "release 0 answers"
     assert "a person" in (stage.project / "card.html").read_text()
+
+
+def test_a_spot_training_that_loses_its_instance_goes_on_from_its_checkpoint(stage: Stage) -> None:
+    script = stage.project / "models" / "churn" / "train.py"
+    before = script.read_text()
+    script.write_text(IN_BLOCKS + before)
+    try:
+        assert stage.run("local", "fault", "add", "sagemaker:SpotTraining", "--kind", "interrupt").code == 0
+        ran = stage.run("train", "churn", "--data", "data.parquet", "--seed", "5", "--spot", "--json")
+    finally:
+        script.write_text(before)
+    assert ran.code == 0, ran.err + ran.out
+    log = stage.run("models", "log", ran.json["training_job"]).out
+    assert "begins with nothing" in log
+    assert "begins with block 1" in log
+    assert ran.json["saved_pct"] > 0
+    told = stage.session.client("sagemaker").describe_training_job(TrainingJobName=ran.json["training_job"])
+    assert [each["Status"] for each in told["SecondaryStatusTransitions"]].count("Interrupted") == 1
