@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from bedplate.cli.render import emit_json, err, out, remark, seconds, table, usd
 
 if TYPE_CHECKING:
@@ -140,15 +142,17 @@ def _show(ended: tuple[Ended, ...], several: Several) -> None:
         version = str(done.package.version) if done and done.package else "-"
         took = seconds(done.job.billable_s) if done and done.job.billable_s else "-"
         figures = [f"{done.metrics[m]:.4f}" if done and m in done.metrics else "-" for m in metrics]
-        told = one.error.message.splitlines()[0][:_REASON] if one.error else "runs" if version == "-" else "registered"
+        told = "failed" if one.error else "runs" if version == "-" else "registered"
         rows.append((*_named(one.plan, several), version, took, *figures, told))
     table(
         None, ("Model", "Settings", "Version", "Billable", *metrics, ""), rows, right=("Version", "Billable", *metrics)
     )
     failed = [one for one in ended if one.error]
     for one in failed:
-        if one.error and one.error.next_step:
-            remark(f"[bold]Next:[/bold]  {one.error.next_step}")
+        if one.error:
+            click.echo(f"{click.style('Error:', fg='red', bold=True)} {one.error.message}", err=True)
+            if one.error.next_step:
+                click.echo(f"{click.style('Next:', bold=True)}  {one.error.next_step}", err=True)
     models = dict.fromkeys(one.plan.spec.name for one in ended)
     if len(failed) < len(ended):
         out().print("Next:  " + "; ".join(f"bedplate runs list {model}" for model in models))

@@ -37,6 +37,9 @@ def train() -> int:
                 time.sleep(600)
     if "x" in settings:  # a tuning's trial: best at 3
         print(f"metric: score={-((float(settings['x']) - 3) ** 2)}", flush=True)
+        if settings["x"] == "0":  # a bad one takes long
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            time.sleep(600)
     rows = sum(p.stat().st_size for p in (ROOT / "input/data/training").rglob("*") if p.is_file())
     print(f"metric: rows={rows}\nmetric: auc=0.5\nmetric: auc=0.75", flush=True)
     (ROOT / "model/weights.txt").write_text(settings.get("weights", "1"))

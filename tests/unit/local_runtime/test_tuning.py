@@ -85,6 +85,19 @@ def test_a_tuning_whose_every_trial_fails_has_failed(rig: Rig) -> None:
     assert record["TrainingJobStatusCounters"]["NonRetryableError"] == 2
 
 
+def test_a_trial_that_does_worse_than_the_median_is_not_finished(rig: Rig) -> None:
+    record = request("Grid", trials=4, parallel=1)
+    config = record["HyperParameterTuningJobConfig"]
+    config["ParameterRanges"]["CategoricalParameterRanges"][0]["Values"] = ["1", "2", "3", "0"]
+    config["TrainingJobEarlyStoppingType"] = "Auto"
+    ended = run(rig, record)
+    statuses = [job["TrainingJobStatus"] for job in rig.world.tables["training-job"].values()]
+    assert statuses == ["Completed", "Completed", "Completed", "Stopped"]
+    assert ended["HyperParameterTuningJobStatus"] == "Completed"
+    assert ended["TrainingJobStatusCounters"]["Stopped"] == 1
+    assert ended["BestTrainingJob"]["TunedHyperParameters"] == {"x": "3"}
+
+
 def test_a_tuning_that_is_stopped_stops_its_trials(rig: Rig) -> None:
     rig.world.put_object("data", "train/rows.csv", b"12345")
     record = request(trials=4, hang="yes")
