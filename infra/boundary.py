@@ -5,7 +5,7 @@ from __future__ import annotations
 from policies import Scope, Statement, allow
 
 PLATFORM_SERVICES = (
-    *("s3", "kms", "sagemaker", "ecr", "logs", "cloudwatch", "cloudtrail", "sns", "events"),
+    *("s3", "kms", "sagemaker", "sagemaker-mlflow", "ecr", "logs", "cloudwatch", "cloudtrail", "sns", "events"),
     *("budgets", "ce", "ssm", "application-autoscaling", "iam", "sts", "sqs", "servicequotas"),
 )
 

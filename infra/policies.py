@@ -221,6 +221,18 @@ def _run_models(scope: Scope) -> list[Statement]:
             ],
             scope.sagemaker("hyper-parameter-tuning-job"),
         ),
+        # Of MLflow's REST operations those that keep runs and read them (`tracking.enabled`).
+        allow(
+            "KeepRuns",
+            [
+                f"sagemaker-mlflow:{operation}"
+                for operation in (
+                    *("CreateExperiment", "GetExperimentByName", "SearchExperiments"),
+                    *("CreateRun", "UpdateRun", "GetRun", "SearchRuns", "LogBatch"),
+                )
+            ],
+            scope.sagemaker("mlflow-tracking-server"),
+        ),
         allow(
             "RegisterVersions",
             ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage", "sagemaker:AddTags"],
