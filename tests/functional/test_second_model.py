@@ -172,6 +172,7 @@ def test_a_regression_lives_the_whole_life(site: Site) -> None:
     again = site.run("reproduce", f"{MODEL}:1", "--json").json
     assert again["identical"]
     assert again["predictions"] == {"rows": 997, "differing": 0, "max_difference": 0.0}
+    assert site.run("models", "compare", f"{MODEL}:1", f"{MODEL}:2", "--json").json
     site.run("report", MODEL, "--out", str(site.project / "report.html"))
     report = (site.project / "report.html").read_text()
     assert "No window of its own held enough rows" in report
