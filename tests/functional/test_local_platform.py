@@ -62,8 +62,8 @@ class Inbox:
 
 
 def test_an_operation_nobody_has_is_refused_by_name(client: Client) -> None:
-    with pytest.raises(ClientError, match="sagemaker:ListMlflowTrackingServers") as caught:
-        client("sagemaker").list_mlflow_tracking_servers()
+    with pytest.raises(ClientError, match="sagemaker:ListWorkforces") as caught:
+        client("sagemaker").list_workforces()
     assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
 
 
@@ -233,7 +233,10 @@ def test_a_model_reads_back_as_it_was_made(client: Client) -> None:
     asked = {"PrimaryContainer": {"Image": "img", "Environment": {"A": "1"}}, "EnableNetworkIsolation": True}
     sm.create_model(ModelName="reads-back", ExecutionRoleArn=ROLE, Tags=[{"Key": "Model", "Value": "m"}], **asked)
     found = sm.describe_model(ModelName="reads-back")
-    assert {k: found[k] for k in asked} == asked
+    assert {k: found[k] for k in asked} == {
+        **asked,
+        "PrimaryContainer": {"Image": "img", "Environment": {"A": "1"}, "Mode": "SingleModel"},
+    }
     assert "VpcConfig" not in found
     assert sm.list_tags(ResourceArn=found["ModelArn"])["Tags"] == [{"Key": "Model", "Value": "m"}]
     assert refused(sm.create_model, ModelName="reads-back", ExecutionRoleArn=ROLE, **asked) == "ValidationException"
