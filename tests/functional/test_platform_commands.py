@@ -155,12 +155,13 @@ def test_preview_prices_the_change_and_warns_of_what_would_be_lost(site: Site) -
     instances, alarms, health, dashboard = 2 * 0.115 * 730, 3 * 0.10, 0.50, 3
     assert cost["difference_usd"] == pytest.approx(-(instances + alarms + health + dashboard), abs=0.01)
     assert {line["type"].split(":")[-1] for line in cost["lines"] if line["difference_usd"] is None} == {
-        "LogGroup",
+        "BudgetAction",
         "DataQualityJobDefinition",
+        "LogGroup",
     }
     text = site.run("preview", "--markdown").out
     assert "- **DROPS TRAFFIC** delete aws sagemaker Endpoint bedplate-local-churn" in text
-    assert "**Difference a month: -$171.70, and 2 unknown**" in text
+    assert "**Difference a month: -$171.70, and 3 unknown**" in text
     assert site.run("preview", "--markdown", "--json").code == 2
     site.configure()
     assert site.run("preview", "--json").json["monthly_cost"]["lines"] == []
