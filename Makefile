@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture lint docs lock bench clean
+.PHONY: help setup demo test test-long torture lint docs lock bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -28,6 +28,9 @@ test: setup lint ## run every check: lint, types, import contract, tests, docs
 
 torture: setup ## kill -9 up, update and destroy at fifty random points
 	@BEDPLATE_TORTURE=50 $(BIN)/python -m pytest tests/functional/test_killed.py -q -s
+
+test-long: setup ## run the tests that `make test` leaves out for their length
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
 
 lint: setup
 	@$(BIN)/ruff check --quiet .

@@ -119,6 +119,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         lifecycle.stop(tmp_path)
 
 
+@pytest.mark.long  # docs/tutorial.md, which a test executes, lives most of it
 def test_a_regression_lives_the_whole_life(site: Site) -> None:
     site.run("up", "--yes")
     texas = site.data("texas", "2001-01", "2010-12")

@@ -31,7 +31,7 @@ def test_only_the_version_and_the_time_asked_for_count(platform: FakePlatform) -
 
 def test_requests_of_our_own_are_no_customers(platform: FakePlatform) -> None:
     capture(platform, f"{E}-v1-0a1b2c3d", [0.1])
-    (uri,) = platform.objects.held
+    (uri,) = (held for held in platform.objects.held if held.startswith("s3://capture/"))
     record = json.loads(platform.objects.held[uri])
     record["eventMetadata"]["inferenceId"] = "bedplate-proof"
     platform.objects.held[uri] = json.dumps(record).encode()

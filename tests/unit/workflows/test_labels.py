@@ -36,19 +36,20 @@ def test_a_row_without_key_or_label_is_refused_by_number(
 ) -> None:
     with pytest.raises(UsageError, match=f"Row 2 {complaint}"):
         add_labels(platform, "churn", [{"id": "0", "left": 1}, row])
-    assert platform.objects.held == {}
+    assert not [uri for uri in platform.objects.held if not uri.startswith("s3://ledger/")]
 
 
 def test_captured_requests_get_sagemakers_ground_truth_by_their_inference_id(platform: FakePlatform) -> None:
     capture(platform, "r", [0.1, 0.2, 0.3])  # ids 0, 1, 2
     added = add_labels(platform, "churn", [{"id": "0", "left": 1}, {"id": "9", "left": 0}])
     assert added.truths == 1
+    (captured,) = (json.loads(raw) for uri, raw in platform.objects.held.items() if uri.startswith("s3://capture/"))
     assert added.ground_truth_uri is not None
     assert "/ground-truth/churn/2" in added.ground_truth_uri
     [line] = [json.loads(line) for line in platform.objects.held[added.ground_truth_uri].splitlines()]
     assert line == {
         "groundTruthData": {"data": "1\n\n", "encoding": "CSV"},
-        "eventMetadata": {"eventId": "event-0"},
+        "eventMetadata": {"eventId": captured["eventMetadata"]["eventId"]},
         "eventVersion": "0",
     }
 

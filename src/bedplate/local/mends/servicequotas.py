@@ -130,7 +130,7 @@ def code_of(name: str) -> str:
     """A code in the form of AWS's, made of the name.
 
     >>> code_of("ml.m5.large for endpoint usage")
-    'L-DA92FB4D'
+    'L-735C41FD'
     """
     return f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
 
