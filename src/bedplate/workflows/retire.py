@@ -11,7 +11,6 @@ from bedplate.domain.release import fallback_release, version_told
 from bedplate.domain.retirement import QUIET_DAYS, Use, objections, retirement_of
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from bedplate.ports import Package
-from bedplate.workflows.card import deployments_of
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
@@ -110,6 +109,8 @@ def _use(at: Platform, request: RetireRequest, records: Sequence[Record]) -> Use
     if request.version is None:
         roles = [] if seen.live == fallback else [f"live: {seen.live} on {seen.endpoint}"]
     else:
+        from bedplate.workflows.card import deployments_of  # numpy comes with it, which a rollback can do without
+
         told, _ = deployments_of(at, request.model, request.version, records)
         roles = [f"{d.role} on {d.endpoint}" for d in told]
     mine = {
