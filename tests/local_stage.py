@@ -20,6 +20,7 @@ from bedplate.aws.session import Session
 from bedplate.domain.names import BUCKET_PURPOSES, VARIANT, ModelNames, bucket, outputs_parameter
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
+from typed import Ran
 
 ACCOUNT, REGION, PROJECT, STACK = "123456789012", "us-east-1", "bedplate", "local"
 OFF = {"BEDPLATE_TRACKING": "off"}
@@ -82,17 +83,6 @@ SPEC: dict[str, Any] = {
     "serving": {"instance_type": "ml.m5.large"},
     "budget": {"monthly_usd": 100},
 }
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ import pytest
 import yaml
 from benchmarks.terraform_cli import Terraform, lacking
 
-from bedplate.cli import main
 from bedplate.local import lifecycle
 from builders import a_spec
 from platform_client import client_of
+from typed import Ran, typed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,26 +26,12 @@ BUCKET = "bedplate-local-artifacts-123456789012"
 
 
 @dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
 class Site:
     project: Path
     url: str
 
     def run(self, *args: str) -> Ran:
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main(args)
-        return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+        return typed(*args)
 
     def client(self, service: str) -> Any:
         return client_of(self.url, service)

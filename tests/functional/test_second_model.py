@@ -5,36 +5,23 @@ Nothing in src/ knows this model, nor the one that the other tests and the demo 
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bedplate.cli import main
 from bedplate.local import lifecycle
 from platform_client import client_of
+from typed import Ran, typed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
 ROOT = Path(__file__).resolve().parents[2]
 MODEL, ENDPOINT = "house-prices", "bedplate-houses-house-prices"
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)
@@ -43,10 +30,7 @@ class Site:
     url: str
 
     def run(self, *args: str, expect: int = 0) -> Ran:
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main(args)
-        ran = Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+        ran = typed(*args)
         assert ran.code == expect, f"{' '.join(args)}\n{ran.out}\n{ran.err}"
         return ran
 

@@ -17,6 +17,7 @@ print("begins with", kept.read_text() if kept.exists() else "nothing", flush=Tru
 if not kept.exists():
     kept.write_text("block 1")
     time.sleep(600)  # until the instance is taken away
+time.sleep(1.2)  # seconds are counted whole, and of a single one nothing can be saved
 """
 
 
@@ -112,6 +113,6 @@ def test_a_spot_training_that_loses_its_instance_goes_on_from_its_checkpoint(sta
     log = stage.run("models", "log", ran.json["training_job"]).out
     assert "begins with nothing" in log
     assert "begins with block 1" in log
+    assert ran.json["saved_pct"] > 0
     told = stage.session.client("sagemaker").describe_training_job(TrainingJobName=ran.json["training_job"])
     assert [each["Status"] for each in told["SecondaryStatusTransitions"]].count("Interrupted") == 1
-    assert told["BillableTimeInSeconds"] <= told["TrainingTimeInSeconds"], "of few whole seconds the saving may be none"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from bedplate.domain.cost_estimate import Objection
+
 VERDICT_STYLE = {"PASS": "green", "FAIL": "bold red", "NO_DATA": "yellow", "OK": "green", "ALARM": "bold red"}
 
 
@@ -58,6 +60,13 @@ def table(
 def remark(text: str) -> None:
     """A line about what is going on, on standard error."""
     err().print(text)
+
+
+def objections(found: Iterable[Objection]) -> None:
+    """What speaks against a job, among the lines of its plan."""
+    for objection in found:
+        word = "[red]refused[/red]" if objection.refused else "[yellow]warning[/yellow]"
+        out().print(f"{word}: {objection.reason}")
 
 
 def where(label: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.render import emit_json, out, seconds, usd, where
+from bedplate.cli.render import emit_json, objections, out, seconds, usd, where
 from bedplate.domain.figures import figure
 from bedplate.errors import UsageError
 
@@ -175,9 +175,7 @@ def _show_plan(plan: TrainPlan, *, as_json: bool) -> None:
     out().print(f"{plan.cost.instance_count} x {plan.cost.instance_type}, {price}")
     for number, step in enumerate(plan.steps, 1):
         out().print(f"{number}. {step}")
-    for objection in plan.objections:
-        word = "[red]refused[/red]" if objection.refused else "[yellow]warning[/yellow]"
-        out().print(f"{word}: {objection.reason}")
+    objections(plan.objections)
 
 
 def _show(plan: TrainPlan, done: Trained) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.render import emit_json, out, remark, table, usd, where
+from bedplate.cli.render import emit_json, objections, out, remark, table, usd, where
 from bedplate.cli.train import pairs, sources_of
 from bedplate.errors import UsageError
 
@@ -141,9 +141,7 @@ def _show_plan(plan: TunePlan, *, as_json: bool) -> None:
     out().print(f"each on {cost.instance_count} x {cost.instance_type}; together {price}")
     if plan.job:
         out().print(f"tuning job {plan.name} exists already ({plan.job.status}) and is taken up")
-    for objection in plan.objections:
-        word = "[red]refused[/red]" if objection.refused else "[yellow]warning[/yellow]"
-        out().print(f"{word}: {objection.reason}")
+    objections(plan.objections)
 
 
 def _show(plan: TunePlan, done: Tuned) -> None:
