@@ -1,5 +1,5 @@
 """`python -m bedplate` is `bedplate`."""
 
-from bedplate.cli import main
+from bedplate.cli import run
 
-main()
+run()

@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from bedplate import __version__
+from bedplate.ending import end
 from bedplate.errors import BedplateError, UsageError
 
 SECTIONS: dict[str, dict[str, str]] = {
@@ -145,6 +146,16 @@ def main(args: Sequence[str] | None = None) -> None:
             raise
         sys.exit(tell(BedplateError(f"{exc.filename}: {exc.strerror}"), as_json="--json" in arguments))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def run() -> NoReturn:
+    """`bedplate` as a process of its own."""
+    code = 0
+    try:
+        main()
+    except SystemExit as done:
+        code = done.code if isinstance(done.code, int) else 0
+    end(code)
 
 
 def _with_a_next_step(error: BedplateError, arguments: list[str]) -> BedplateError:

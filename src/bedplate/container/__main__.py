@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import sys
 
+from bedplate.ending import end
+
 VERBS = ("train", "serve", "monitor", "evaluate")
 
 
@@ -20,4 +22,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end(main(sys.argv[1:]))

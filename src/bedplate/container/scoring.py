@@ -16,6 +16,7 @@ from typing import Any
 from bedplate.container.explaining import explain
 from bedplate.container.requests import features_of
 from bedplate.container.script import ModelFailed, ModelWillNotLoad, contract_of, load
+from bedplate.ending import end
 
 BATCH_ROWS = 65_536
 
@@ -63,4 +64,4 @@ def score(model_dir: Path, rows: Path, out: Path, asked: dict[str, Any] | None =
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end(main(sys.argv[1:]))

@@ -199,9 +199,7 @@ def _evaluated_answers(platform: Platform, package: ports.Package) -> list[float
         return []
     import pyarrow.parquet as pq
 
-    # In this thread alone: a command that ends at once with an error must not leave Arrow's threads at work.
-    held = io.BytesIO(platform.objects.get(predictions))
-    table = pq.read_table(held, columns=["prediction"], use_threads=False, pre_buffer=False)
+    table = pq.read_table(io.BytesIO(platform.objects.get(predictions)), columns=["prediction"])
     return [float(v) for v in table.column("prediction").to_pylist() if v is not None]
 
 

@@ -243,13 +243,18 @@ def _not_as_wanted(means: Means, step: Follow, settled: Settled) -> BedplateErro
 
 
 def _graph(means: Means, settled: Settled) -> Graph | None:
-    """What the alarm looked at from some time before the update until now."""
+    """What the alarm looked at from some time before the update until now.
+
+    Its own reading is among them where it was the highest: later answers may have changed that period's figure since.
+    """
     alarm = settled.alarm
     if alarm is None:
         return None
     now = means.platform.clock.now()
     start = now - timedelta(seconds=settled.seconds) - GRAPH_BEFORE
-    points = means.platform.metrics.figures(alarm.name, start=start, end=now + timedelta(seconds=1))
+    points = list(means.platform.metrics.figures(alarm.name, start=start, end=now + timedelta(seconds=1)))
+    if alarm.figure is not None and all(value < alarm.figure for _, value in points):
+        points = sorted([*points, (alarm.updated_at, alarm.figure)])
     return Graph(alarm.name, alarm.metric or "figure", tuple(points), alarm.threshold)
 
 

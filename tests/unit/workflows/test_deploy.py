@@ -166,6 +166,21 @@ def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platf
     assert [value for _, value in record.data["alarm"]["points"]] == [0.0, 0.4]
 
 
+def test_the_graph_shows_what_the_alarm_saw_even_where_later_answers_changed_it(
+    platform: FakePlatform,
+) -> None:
+    run(platform, version=1)
+    rolling(platform).undone_by = "One or more configured alarm(s) went into alarm state"
+    alarm = ports.AlarmState(f"{E}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.25, 4.9)
+    prepared = prepare(platform, DeployRequest("churn", 2))
+    platform.metrics.held[alarm.name] = alarm
+    platform.metrics.points = [(EPOCH, 0.0), (EPOCH + timedelta(seconds=10), 0.0)]
+    with pytest.raises(RolledBack) as caught:
+        deploy(prepared, silent)
+    assert "4.9 |" in caught.value.evidence[1]
+    assert "█" in caught.value.evidence[1]
+
+
 @pytest.fixture
 def baking(platform: FakePlatform) -> FakePlatform:
     """v1 is live; an update bakes until its time is over or the errors alarm is raised, as on SageMaker."""
