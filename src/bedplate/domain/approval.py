@@ -10,6 +10,8 @@ from bedplate.domain.ledger import Kind, Record
 from bedplate.settings import Approval
 
 YES: tuple[Kind, ...] = ("approved", "forced")
+EVALUATION = "evaluation_sha256"
+"""Key of an `evaluated` record's data, and of a `promoted` one's: the SHA-256 of evaluation.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,38 @@ def last_word(records: Iterable[Record], model: str, version: int) -> Record | N
         if r.model == model and r.version == version and (r.kind == "rejected" or (r.kind in YES and _final(r))):
             word = r
     return word
+
+
+def witness(history: Sequence[Record], package_arn: str) -> Record | None:
+    """The record that a version's evidence rests on: its last evaluation, or the promotion that brought one along.
+
+    `history` are the records of the version, in order.
+    """
+    for r in reversed(history):
+        if r.kind == "evaluated" or (r.kind == "promoted" and r.data.get("to") == package_arn):
+            return r
+    return None
+
+
+def contradiction(evidence: Evidence, record: Record | None, evaluation_sha256: str | None) -> str | None:
+    """What the registry says that the ledger's `witness` does not; None where they agree.
+
+    A registry can be edited, the ledger cannot. `evaluation_sha256` is that of the stored evaluation as it is now; it
+    counts where the record holds one. A killed evaluation also shows so: it writes the ledger last.
+    """
+    if record is None:
+        return f"it says {evidence.verdict}, and the ledger holds no evaluation" if evidence.verdict else None
+    told = record.data.get("verdict")
+    if evidence.verdict != told:
+        own = f"it says {evidence.verdict}" if evidence.verdict else "it knows no verdict"
+        return f"{own}, and record {record.seq} of the ledger {told or 'none'}"
+    if evidence.evaluation_uri != record.data.get("evaluation_uri"):
+        return f"it names {evidence.evaluation_uri}, and record {record.seq} {record.data.get('evaluation_uri')}"
+    recorded = record.data.get(EVALUATION)
+    if recorded and recorded != evaluation_sha256:
+        found = f"hashes to {evaluation_sha256[:12]}" if evaluation_sha256 else "is gone"
+        return f"{evidence.evaluation_uri} {found}, and record {record.seq} was made of {str(recorded)[:12]}"
+    return None
 
 
 def distinct(people: Iterable[str]) -> tuple[str, ...]:

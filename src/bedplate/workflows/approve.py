@@ -9,6 +9,7 @@ from bedplate.domain.approval import Decision, Evidence, decide, distinct, last_
 from bedplate.domain.ledger import Entry, Kind, Record
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.ports import Approval, Package
+from bedplate.workflows.approvals import must_be_evidence
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import Platform
 
@@ -51,8 +52,9 @@ def approve(at: Platform, request: ApproveRequest) -> Approved:
     registry calls approved is deployed only when the ledger says so too. A decision is written only while nobody
     decided or evaluated since it was made; else it is made again from what is there now.
 
-    Raises ApprovalNeeded when evidence is missing or another person is needed (the first one's yes is kept), NotFound,
-    Conflict when others keep deciding, and UsageError for a force or a rejection without a reason.
+    Raises ApprovalNeeded when evidence is missing, when the registry says other than the ledger's last evaluation (no
+    force helps), or when another person is needed (the first one's yes is kept), NotFound, Conflict when others keep
+    deciding, and UsageError for a force or a rejection without a reason.
     """
     person = _person(at, request)
     if (request.force or request.reject) and not (request.reason or "").strip():
@@ -144,6 +146,7 @@ def _approve(case: _Case) -> Approved:
             str(final.data.get("notes") or ""),
         )
         return Approved(package, "approved", person, people, waived)
+    must_be_evidence(case.history, request.model, package, at.objects)
     spec = at.model(request.model)
     decision = decide(
         evidence,

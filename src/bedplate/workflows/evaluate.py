@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from bedplate.domain.approval import EVALUATION
 from bedplate.domain.evaluation import Evaluation, measured
 from bedplate.domain.gate import Evidence, Judgement, judge
 from bedplate.domain.ledger import sha256
 from bedplate.domain.package import job_name
 from bedplate.domain.release import spoken, version_told
 from bedplate.domain.tags import for_model
-from bedplate.errors import JobFailed, NotFound
+from bedplate.errors import Conflict, JobFailed, NotFound
 from bedplate.ports import Job, Package, ProcessingRequest, Release, Say
 from bedplate.settings import ModelSpec
 from bedplate.workflows.card import card_of, keep_details
@@ -142,15 +143,18 @@ def plan_against(
 def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True) -> Evaluated:
     """Run the job or join it, judge, and write verdict and metrics to the registry, then to the ledger.
 
-    Raises JobFailed with the end of the job's log. A failed gate is no error here: `judgement.outcome` says it.
+    Raises JobFailed with the end of the job's log, Conflict for an evaluation whose file was changed since it was
+    recorded. A failed gate is no error here: `judgement.outcome` says it.
     """
     job = plan.job or _submit(at, plan, say)
     if not wait and job.status == "InProgress":
         return Evaluated(plan, job, None, None)
-    job, evaluation = measure(at, replace(plan, job=job), say)
+    job, raw = _measured(at, replace(plan, job=job), say)
+    _must_be_unchanged(at, plan, sha256(raw))
+    evaluation = Evaluation.from_json(json.loads(raw))
     looked = scan(at, plan.package, say) if plan.spec.gates.vulnerabilities else None
     judgement = judge(plan.spec.gates, replace(evidence_of(plan, evaluation), vulnerabilities=looked))
-    _record(at, plan, evaluation, judgement)
+    _record(at, plan, evaluation, judgement, sha256(raw))
     figures = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
     keep_evaluation(at, say, model=plan.model, package=plan.package, metrics=figures, verdict=judgement.outcome)
     _vouch(at, plan)
@@ -159,9 +163,8 @@ def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True)
 
 def measure(at: Platform, plan: EvaluationPlan, say: Say) -> tuple[Job, Evaluation]:
     """Run the job or join it, and read what it measured; nothing is judged or recorded. Raises JobFailed."""
-    job, lines = follow(at, plan.job or _submit(at, plan, say), kind="processing", say=say)
-    must_have_completed(job, lines, what=f"Evaluation job {job.name}", kind="processing")
-    return job, Evaluation.from_json(json.loads(at.objects.get(plan.evaluation_uri)))
+    job, raw = _measured(at, plan, say)
+    return job, Evaluation.from_json(json.loads(raw))
 
 
 def keep_page(at: Platform, plan: EvaluationPlan, page: str) -> None:
@@ -243,6 +246,26 @@ def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
     )
 
 
+def _measured(at: Platform, plan: EvaluationPlan, say: Say) -> tuple[Job, bytes]:
+    job, lines = follow(at, plan.job or _submit(at, plan, say), kind="processing", say=say)
+    must_have_completed(job, lines, what=f"Evaluation job {job.name}", kind="processing")
+    return job, at.objects.get(plan.evaluation_uri)
+
+
+def _must_be_unchanged(at: Platform, plan: EvaluationPlan, digest: str) -> None:
+    """An evaluation that was recorded before is judged again only as it was. Raises Conflict."""
+    ref = (plan.model, plan.package.version, plan.evaluation_uri)
+    for r in Ledger.of(at).records() if plan.job else ():
+        recorded = r.data.get(EVALUATION)
+        same = r.kind == "evaluated" and (r.model, r.version, r.data.get("evaluation_uri")) == ref
+        if same and recorded and recorded != digest:
+            raise Conflict(
+                f"{plan.evaluation_uri} was changed: it hashes to {digest[:12]}, and record {r.seq} says "
+                f"{recorded[:12]}",
+                next_step=f"bedplate evaluate {plan.model}:{plan.package.version} --again",
+            )
+
+
 def _fallback(champion: Champion | None) -> dict[str, str]:
     """The fallback has no artifact: the container is told its constant, and holds the candidate against that."""
     if champion is None or champion.artifact_uri or champion.constant is None:
@@ -272,7 +295,7 @@ def evidence_of(plan: EvaluationPlan, evaluation: Evaluation) -> Evidence:
     )
 
 
-def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgement: Judgement) -> None:
+def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgement: Judgement, digest: str) -> None:
     metrics = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
     told = {
         "evaluation_uri": plan.evaluation_uri,
@@ -282,7 +305,7 @@ def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgemen
     fresh = at.registry.get(plan.package.group, plan.package.version)
     if any(fresh.metadata.get(key) != value for key, value in told.items()):
         at.registry.annotate(fresh, told)
-    data = _data(plan, metrics, judgement)
+    data = {**_data(plan, metrics, judgement), EVALUATION: digest}
     ledger = Ledger.of(at)
     mine = [
         r for r in ledger.records() if (r.kind, r.model, r.version) == ("evaluated", plan.model, plan.package.version)

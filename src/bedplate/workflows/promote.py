@@ -11,10 +11,12 @@ from typing import Literal, Protocol
 
 from bedplate import ports
 from bedplate.domain import tags
+from bedplate.domain.approval import EVALUATION
 from bedplate.domain.names import BucketPurpose, ModelNames
 from bedplate.domain.promotion import ARTIFACT, ORIGIN, Carried, carried, promoted_metadata
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, PlatformError, UsageError
 from bedplate.settings import PlatformOutputs
+from bedplate.workflows.approvals import must_be_evidence, must_be_on_record
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import Platform
 
@@ -74,6 +76,7 @@ def promote(origin: Origin, target: Platform, request: PromoteRequest, say: port
     target.model(request.model)
     _must_be_allowed(origin, target, request.model)
     package = _approved(origin, request)
+    _must_be_vouched_for(origin, request.model, package)
     ref = f"{request.model}:{package.version}"
     there = next(
         (p for p in target.registry.versions(target.names(request.model).package_group) if _from(p, package)), None
@@ -87,7 +90,7 @@ def promote(origin: Origin, target: Platform, request: PromoteRequest, say: port
     )
     places: dict[str, str] = {}
     left: list[str] = []
-    digest = ""
+    digests: dict[str, str] = {}
     for good in goods:
         say("step", {"text": f"Carrying {good.key.removesuffix('_uri')} of {ref}"})
         try:
@@ -97,9 +100,8 @@ def promote(origin: Origin, target: Platform, request: PromoteRequest, say: port
                 raise
             left.append(f"{good.source}: {exc.message}")
             continue
-        places[good.key] = good.target
-        if good.key == "artifact_uri":
-            digest = found
+        places[good.key], digests[good.key] = good.target, found
+    digest = digests.get("artifact_uri", "")
     if not digest:
         raise Conflict(
             f"The artifact of {ref}, {package.artifact_uri}, is in no bucket of {origin.stack}",
@@ -113,7 +115,7 @@ def promote(origin: Origin, target: Platform, request: PromoteRequest, say: port
     else:
         made = there
     made = _approval(origin, target, request.model, made, package)
-    recorded = _record(origin, target, request.model, made, package, digest)
+    recorded = _record(origin, target, request.model, made, package, digests)
     return Promoted(
         outcome="promoted" if there is None else "unchanged",
         package=made,
@@ -158,6 +160,15 @@ def _approved(origin: Origin, request: PromoteRequest) -> ports.Package:
             next_step=f"bedplate approve {ref} --stack {origin.stack}",
         )
     return package
+
+
+def _must_be_vouched_for(origin: Origin, model: str, package: ports.Package) -> None:
+    """The origin's ledger holds the approval and the evidence too, where it can be read. Raises ApprovalNeeded."""
+    if origin.ledger is None:
+        return
+    records, flags = origin.ledger.records(), f" --stack {origin.stack}"
+    must_be_on_record(records, model, package, flags=flags)
+    must_be_evidence(records, model, package, origin.objects, flags=flags)
 
 
 def _from(package: ports.Package, origin: ports.Package) -> bool:
@@ -280,10 +291,24 @@ def _approval(
 
 
 def _record(
-    origin: Origin, target: Platform, model: str, made: ports.Package, package: ports.Package, digest: str
+    origin: Origin,
+    target: Platform,
+    model: str,
+    made: ports.Package,
+    package: ports.Package,
+    digests: Mapping[str, str],
 ) -> bool:
-    """One record in each ledger, once; False when the origin's cannot be written from here."""
-    data = {"from": package.arn, "to": made.arn, ARTIFACT: digest, "image_uri": made.image_uri}
+    """One record in each ledger, once; False when the origin's cannot be written from here. The evidence that came
+    along is in it, for an approval to rest on."""
+    data = {
+        "from": package.arn,
+        "to": made.arn,
+        ARTIFACT: digests["artifact_uri"],
+        "image_uri": made.image_uri,
+        "verdict": made.metadata.get("verdict"),
+        "evaluation_uri": made.metadata.get("evaluation_uri"),
+        EVALUATION: digests.get("evaluation_uri"),
+    }
     person = target.identity.person
     sides = (
         (Ledger.of(target), made.version, f"came from {origin.stack} version {package.version}"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bedplate.domain.ledger import sha256
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.ports import Package
 from bedplate.workflows.approve import Approved, ApproveRequest, approve
@@ -26,8 +27,17 @@ def stage(
 ) -> FakePlatform:
     changes = {"settings": settings(target=target)}
     at = a_platform(tmp_path, a_spec(risk=risk, approval=rules or {}), **changes)
-    at.registry.held[GROUP] = [a_package(1, metadata={**PASSED, **metadata})]
+    told = {**PASSED, **metadata}
+    at.registry.held[GROUP] = [a_package(1, metadata=told)]
+    evaluated(at, 1, verdict=told["verdict"])
     return at
+
+
+def evaluated(at: FakePlatform, version: int, **told: Any) -> None:
+    """What `bedplate evaluate` writes to the ledger."""
+    data = {**PASSED, "evaluation_sha256": sha256(b"figures"), **told}
+    at.objects.put(str(data["evaluation_uri"]), b"figures")
+    Ledger.of(at).record("evaluated", "judged", actor="ada", model="churn", version=version, data=data)
 
 
 def yes(at: FakePlatform, person: str | None = None, **changes: Any) -> Approved:
@@ -48,7 +58,8 @@ def meanwhile(at: FakePlatform, guard: Callable[[], AbstractContextManager[Any]]
 
 
 def kinds(at: FakePlatform) -> list[str]:
-    return [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()]
+    """What was decided, in order."""
+    return [r.kind for r in Ledger(at.objects, "ledger", at.clock).records() if r.kind != "evaluated"]
 
 
 def status(at: FakePlatform) -> str:
@@ -131,12 +142,12 @@ def test_a_yes_is_not_written_behind_an_evaluation_that_it_has_not_seen(tmp_path
 
     def fails() -> None:
         at.registry.annotate(at.registry.get(GROUP, 1), {"verdict": "FAIL"})
-        Ledger.of(at).record("evaluated", "FAIL", actor="ada", model="churn", version=1)
+        evaluated(at, 1, verdict="FAIL")
 
     meanwhile(at, contextlib.nullcontext, fails)
-    with pytest.raises(ApprovalNeeded, match="FAIL"):
+    with pytest.raises(ApprovalNeeded, match="its gates said FAIL"):
         yes(at)
-    assert (status(at), kinds(at)) == ("PendingManualApproval", ["evaluated"])
+    assert (status(at), kinds(at)) == ("PendingManualApproval", [])
 
 
 def test_the_trainer_and_strangers_are_sent_away(tmp_path: Path) -> None:
@@ -189,7 +200,8 @@ def test_a_first_yes_on_other_evidence_does_not_count(tmp_path: Path) -> None:
     with pytest.raises(ApprovalNeeded):
         yes(at, "ada@example.com")
     at.registry.annotate(at.registry.get(GROUP, 1), {"evaluation_uri": "s3://artifacts/new.json"})
-    with pytest.raises(ApprovalNeeded):
+    evaluated(at, 1, evaluation_uri="s3://artifacts/new.json")
+    with pytest.raises(ApprovalNeeded, match="1 more person"):
         yes(at, "grace@example.com")
 
 
@@ -211,7 +223,65 @@ def test_the_newest_version_that_waits_is_meant(tmp_path: Path) -> None:
         a_package(2, metadata=PASSED),
         a_package(3, metadata=PASSED, approval="Rejected"),
     ]
+    evaluated(at, 2)
     assert yes(at).package.version == 2
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "told"),
+    [
+        ({"verdict": "PASS"}, "it says PASS, and record 1 of the ledger FAIL"),
+        ({"evaluation_uri": "s3://artifacts/other.json"}, "it names s3://artifacts/other.json, and record 1"),
+    ],
+)
+def test_a_verdict_that_a_hand_wrote_into_the_registry_opens_nothing(
+    tmp_path: Path, by_hand: dict[str, str], told: str
+) -> None:
+    at = stage(tmp_path, verdict="FAIL")
+    at.registry.annotate(at.registry.get(GROUP, 1), by_hand)
+    for force in (False, True):
+        with pytest.raises(ApprovalNeeded, match=told) as refused:
+            yes(at, force=force, reason="it is fine")
+    assert refused.value.next_step == "bedplate evaluate churn:1"
+    assert (status(at), kinds(at)) == ("PendingManualApproval", [])
+
+
+@pytest.mark.parametrize(("body", "told"), [(b"better figures", "hashes to"), (None, "is gone")])
+def test_an_evaluation_that_is_not_the_one_that_was_judged_is_measured_again(
+    tmp_path: Path, body: bytes | None, told: str
+) -> None:
+    at = stage(tmp_path)
+    del at.objects.held[PASSED["evaluation_uri"]]
+    if body:
+        at.objects.put(PASSED["evaluation_uri"], body)
+    with pytest.raises(ApprovalNeeded, match=told) as refused:
+        yes(at)
+    assert refused.value.next_step == "bedplate evaluate churn:1 --again"
+
+
+def test_a_verdict_that_the_ledger_does_not_know_yet_is_no_evidence(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    at.registry.held[GROUP].append(a_package(2, metadata=PASSED))  # an evaluation that was killed before its record
+    with pytest.raises(ApprovalNeeded, match="the ledger holds no evaluation") as refused:
+        yes(at, version=2)
+    assert refused.value.next_step == "bedplate evaluate churn:2"
+    evaluated(at, 2)
+    assert yes(at, version=2).outcome == "approved"
+
+
+def test_the_last_evaluation_counts_and_not_one_before_it(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    evaluated(at, 1, verdict="FAIL")
+    with pytest.raises(ApprovalNeeded, match="record 2 of the ledger FAIL"):
+        yes(at)
+
+
+def test_what_was_never_evaluated_is_approved_by_force_only(tmp_path: Path) -> None:
+    at = a_platform(tmp_path, a_spec())
+    at.registry.held[GROUP] = [a_package(1)]
+    with pytest.raises(ApprovalNeeded, match="never evaluated"):
+        yes(at)
+    assert yes(at, force=True, reason="a drill").waived == ("it was never evaluated",)
 
 
 def test_nothing_that_waits_is_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bedplate import ports
 from bedplate.domain import evaluation
-from bedplate.errors import JobFailed, NotFound
+from bedplate.errors import Conflict, JobFailed, NotFound
 from bedplate.workflows.evaluate import Evaluated, evaluate, keep_page, plan
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
@@ -81,6 +81,17 @@ def test_a_verdict_ends_in_the_registry_and_in_the_ledger(at: FakePlatform) -> N
     assert metadata(at)["evaluation_uri"] == done.plan.evaluation_uri
     assert float(metadata(at)["metric.auc"]) > 0.7
     assert kinds(at) == ["evaluated"]
+
+
+def test_an_evaluation_whose_file_was_changed_is_measured_anew_or_not_judged(at: FakePlatform) -> None:
+    uri = run(at).plan.evaluation_uri
+    at.objects.put(uri, at.objects.get(uri) + b" ")
+    with pytest.raises(Conflict, match="was changed") as refused:
+        run(at)
+    assert refused.value.next_step == "bedplate evaluate churn:1 --again"
+    again = evaluate(at, plan(at, "churn", 1, again=True), silent)
+    assert again.plan.evaluation_uri != uri
+    assert kinds(at) == ["evaluated", "evaluated"]
 
 
 def test_a_failed_gate_is_recorded_like_any_other_verdict(at: FakePlatform) -> None:

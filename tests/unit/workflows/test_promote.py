@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.domain.ledger import Record
+from bedplate.domain.ledger import Kind, Record
 from bedplate.domain.names import BucketPurpose, ModelNames
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.workflows.approve import ApproveRequest, approve
@@ -69,7 +69,15 @@ def origin() -> FakeOrigin:
         1, artifact_uri=PLACES["artifact"], metadata=metadata, approval="Approved", group="bedplate-staging-churn"
     )
     made.registry.held["bedplate-staging-churn"] = [package]
+    vouch(made, "evaluated", verdict="PASS", evaluation_uri=PLACES["evaluation_uri"])
+    vouch(made, "approved", final=True, people=["grace@example.com"])
     return made
+
+
+def vouch(origin: FakeOrigin, kind: Kind, **data: Any) -> None:
+    """The origin's ledger knows that something was done about its version 1."""
+    assert origin.ledger is not None
+    origin.ledger.record(kind, kind, actor="grace@example.com", model="churn", version=1, data=data)
 
 
 def a_target(tmp_path: Path, **promotion: Any) -> FakePlatform:
@@ -99,6 +107,34 @@ def test_bytes_evidence_and_lineage_go_along_and_nothing_is_built(origin: FakeOr
     assert (told["verdict"], told["metric.auc"], told["artifact_sha256"]) == ("PASS", "0.81", DIGEST)
     assert told["promoted_from"] == done.origin.arn
     assert target.jobs.trainings == {} == target.jobs.processings
+
+
+def test_the_evidence_that_came_along_is_on_record_and_what_a_hand_makes_of_it_is_refused(
+    origin: FakeOrigin, tmp_path: Path
+) -> None:
+    target = a_target(tmp_path)
+    made = run(origin, target).package
+    (record,) = records(Ledger.of(target))
+    assert (record.data["verdict"], record.data["evaluation_uri"]) == ("PASS", made.metadata["evaluation_uri"])
+    assert record.data["evaluation_sha256"] == hashlib.sha256(PLACES["evaluation_uri"].encode()).hexdigest()
+    target.objects.put(made.metadata["evaluation_uri"], b"better figures")
+    with pytest.raises(ApprovalNeeded, match="no evidence"):
+        approve(target, ApproveRequest("churn", made.version))
+    target.objects.put(made.metadata["evaluation_uri"], PLACES["evaluation_uri"].encode())
+    assert approve(target, ApproveRequest("churn", made.version)).outcome == "approved"
+
+
+def test_what_a_hand_approved_or_judged_in_the_origins_registry_goes_nowhere(
+    origin: FakeOrigin, tmp_path: Path
+) -> None:
+    vouch(origin, "evaluated", verdict="FAIL", evaluation_uri=PLACES["evaluation_uri"])
+    with pytest.raises(ApprovalNeeded, match="no evidence") as refused:
+        run(origin, a_target(tmp_path))
+    assert refused.value.next_step == "bedplate evaluate churn:1 --stack staging"
+    vouch(origin, "rejected", reason="broken")
+    with pytest.raises(ApprovalNeeded, match="by hand") as refused:
+        run(origin, a_target(tmp_path))
+    assert refused.value.next_step == "bedplate approve churn:1 --stack staging"
 
 
 def test_the_image_is_named_by_its_digest(origin: FakeOrigin, tmp_path: Path) -> None:
@@ -142,7 +178,7 @@ def test_a_run_that_was_killed_before_it_recorded_is_completed(origin: FakeOrigi
     target = a_target(tmp_path)
     run(origin, target)
     for objects in (target.objects, origin.objects):
-        for uri in [u for u in objects.held if "/ledger/" in u]:
+        for uri in [u for u, body in objects.held.items() if "/ledger/" in u and b'"promoted"' in body]:
             del objects.held[uri]
     assert run(origin, target).outcome == "unchanged"
     assert len(records(Ledger.of(target))) == len(records(origin.ledger)) == 1
