@@ -19,7 +19,7 @@ from bedplate.domain.names import SCHEDULE_KINDS, ScheduleKind
 if TYPE_CHECKING:
     import numpy as np
 
-    from bedplate.container.monitor import Request
+    from bedplate.container.monitoring_request import Request
     from bedplate.domain.drift.analysis import Sample
     from bedplate.domain.live_quality import Finding, LiveReport
     from bedplate.settings import ModelSpec

@@ -5,68 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bedplate.container import paths
+from bedplate.container.monitoring_request import CannotMonitor, Request
 from bedplate.domain.names import SCHEDULE_KINDS as LIVE
 
-INPUT, OUTPUT = "/opt/ml/processing/input/endpoint", "/opt/ml/processing/output"
-LABELS = "/opt/ml/processing/input/labels"
-BASELINE = "/opt/ml/processing/baseline"
 MAX_MESSAGE = 1024
-
-
-class CannotMonitor(Exception):
-    """What is missing, in a sentence for the exit message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The environment of one run, with its paths relocated. `start` and `end` bound when requests were answered."""
-
-    mode: str
-    source: Path
-    labels: Path
-    output: Path
-    statistics: Path
-    constraints: Path
-    spec: Path | None
-    start: datetime | None
-    end: datetime | None
-    endpoint: str
-    schedule: str
-    version: str | None
-    publish: bool
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str], root: Path) -> Request:
-        """Raises CannotMonitor for a mode nobody knows."""
-
-        def path(name: str, default: str) -> Path:
-            return paths.relocated(environment.get(name) or default, root)
-
-        mode = environment.get("BEDPLATE_MODE") or "monitor"
-        if mode not in ("baseline", "monitor", *LIVE):
-            raise CannotMonitor(f"BEDPLATE_MODE is {mode!r}; baseline, monitor, {', '.join(LIVE)} expected")
-        spec = environment.get("BEDPLATE_SPEC")
-        return cls(
-            mode=mode,
-            source=path("dataset_source", INPUT),
-            labels=paths.relocated(LABELS, root),
-            output=path("output_path", OUTPUT),
-            statistics=path("baseline_statistics", f"{BASELINE}/stats/statistics.json"),
-            constraints=path("baseline_constraints", f"{BASELINE}/constraints/constraints.json"),
-            spec=paths.relocated(spec, root) if spec else None,
-            start=_time(environment.get("start_time")),
-            end=_time(environment.get("end_time")),
-            endpoint=environment.get("sagemaker_endpoint_name") or environment.get("BEDPLATE_ENDPOINT") or "",
-            schedule=environment.get("sagemaker_monitoring_schedule_name") or "",
-            version=environment.get("BEDPLATE_VERSION") or None,
-            publish=environment.get("publish_cloudwatch_metrics", "Enabled").lower() in ("enabled", "true"),
-        )
 
 
 def main() -> int:
@@ -181,15 +127,3 @@ def _tell(root: Path, message: str) -> None:
     path = root / "output" / "message"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(message[:MAX_MESSAGE], encoding="utf-8")
-
-
-def _time(text: str | None) -> datetime | None:
-    """
-    >>> _time("2013-07-01T00:00:00Z").isoformat(), _time(""), _time("None")
-    ('2013-07-01T00:00:00+00:00', None, None)
-    """
-    try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
