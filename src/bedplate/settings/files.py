@@ -174,9 +174,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        # libyaml's parser where PyYAML was built with it: a tenth of the seconds, the same values.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=positions.fast_loader())
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} is not valid YAML: {exc}", next_step=f"$EDITOR {path}") from exc
     if not isinstance(values, dict):
