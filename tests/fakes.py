@@ -154,6 +154,8 @@ class FakeJobs:
     logs: dict[str, list[str]] = field(default_factory=dict)
     held: dict[str, ports.Job] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
+    objects: FakeObjects = field(default_factory=FakeObjects)
+    """Where a training leaves its artifact."""
 
     def submit_training(self, request: ports.TrainingRequest) -> ports.Job:
         if request.name in self.trainings:
@@ -215,6 +217,8 @@ class FakeJobs:
         )
         try:
             self.work(request)
+            if artifact_uri:
+                self.objects.held[artifact_uri] = b"model"
         except Exception as exc:
             job = replace(job, status="Failed", phase="Failed", failure_reason=str(exc), artifact_uri=None)
         self.held[request.name] = job
@@ -625,6 +629,7 @@ class FakePlatform:
     def __post_init__(self) -> None:
         for port in (self.objects, self.registry, self.jobs, self.endpoints):
             port.clock = self.clock
+        self.jobs.objects = self.objects
 
     def model(self, name: str) -> ModelSpec:
         if name not in self.specs:

@@ -86,8 +86,12 @@ def test_all_faults_of_a_stack_file_are_told_at_once_with_file_and_key(project: 
 
 def test_yaml_that_does_not_parse_is_told_with_its_line(project: Path) -> None:
     (project / "stacks" / "Pulumi.dev.yaml").write_text("config:\n  a: [1\n  b: 2\n")
-    with pytest.raises(SettingsError, match="line 3"):
+    told = r"^stacks/Pulumi.dev.yaml:3:4: not valid YAML: while parsing a flow sequence"
+    with pytest.raises(SettingsError, match=told):
         load_stack(project, "dev")
+    with pytest.raises(SettingsError) as caught:
+        require_sound(project, "dev")
+    assert caught.value.next_step == "$EDITOR stacks/Pulumi.dev.yaml, then the same again"
 
 
 def test_overrides_must_name_a_model_of_the_stack(project: Path) -> None:
@@ -198,7 +202,7 @@ def test_faults_of_stack_model_and_region_are_told_together_with_their_lines(pro
     write_model(project, {"fallback": 3, "serving": {"instance_type": "ml.m5.large", "max_instances": "many"}})
     told = faults_of(project)
     assert {line.split(": ")[0] for line in told} == {
-        "stacks/Pulumi.dev.yaml:6:3",
+        "stacks/Pulumi.dev.yaml:6:28",
         "stacks/Pulumi.dev.yaml:13:17",
         "stacks/Pulumi.dev.yaml:15:9",
         "models/churn/model.yaml:16:1",
@@ -236,6 +240,25 @@ def test_a_faulty_stack_file_does_not_hide_the_faults_of_its_models(project: Pat
     assert any("overrides names 'fraud'" in line for line in told)
     assert any("did you mean high?" in line for line in told)
     assert len(told) == 3
+
+
+def test_a_faulty_stack_file_does_not_hide_what_its_overrides_and_its_region_make_of_a_model(project: Path) -> None:
+    over = {"churn": {"serving": {"instance_type": "ml.g5.xlarge"}, "rollout": {"bake_s": "soon"}}}
+    faulty = {"bedplate:target": "asw", "bedplate:models": ["churn", "ghost"], "bedplate:overrides": over}
+    write_stack(project, {"aws:region": "eu-south-1", **faulty})
+    told = faults_of(project)
+    said = "\n".join(told)
+    for part in ("'asw'", "rollout.bake_s: input should be a valid integer", "region eu-south-1 has no ml.g5.xlarge"):
+        assert part in said
+    assert len(told) == 4
+    assert all(line.startswith("stacks/Pulumi.dev.yaml:") and line.split(":")[1].isdigit() for line in told)
+
+
+def test_of_a_faulty_region_nobody_says_what_it_lacks(project: Path) -> None:
+    write_stack(project, {"aws:region": "moon"})
+    write_model(project, {"serving": {"instance_type": "ml.nosuch.large"}})
+    (told,) = faults_of(project)
+    assert "region: string should match" in told
 
 
 def test_what_follows_from_another_fault_is_not_told_as_one(project: Path) -> None:

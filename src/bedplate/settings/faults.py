@@ -37,11 +37,23 @@ def find(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any])
     required key `stand_ins` has one that is right) and the rest is looked at again; a finding that follows from what
     was taken out is not told.
     """
+    parsed, faults = _sift(kind, values, stand_ins)
+    return (None if faults else parsed), faults
+
+
+def salvage(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]) -> M | None:
+    """What is right of faulty values, with stand-ins and defaults in place of the rest, to look at what depends on it;
+    None where even that does not fit together."""
+    return _sift(kind, values, stand_ins)[0]
+
+
+def _sift(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]) -> tuple[M | None, tuple[Fault, ...]]:
     try:
         return kind.model_validate(values), ()
     except ValidationError as exc:
         faults = _faults(kind, values, exc)
     rest: Any = copy.deepcopy(dict(values))
+    parsed: M | None = None
     out: list[Path] = []
     fresh = faults
     for _ in range(_ROUNDS):
@@ -49,7 +61,7 @@ def find(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any])
             _take_out(rest, fault.path, stand_ins)
             out += fault.involved
         try:
-            kind.model_validate(rest)
+            parsed = kind.model_validate(rest)
             break
         except ValidationError as exc:
             found = _faults(kind, rest, exc)
@@ -58,7 +70,7 @@ def find(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any])
             break
         faults += hidden
         fresh = found
-    return None, tuple(faults)
+    return parsed, tuple(faults)
 
 
 def _related(one: Path, other: Path) -> bool:

@@ -56,10 +56,29 @@ def load_stack(project_dir: Path, stack: str) -> StackSettings:
     """
     path = stack_file(project_dir, stack)
     source = str(path.relative_to(project_dir))
-    config = read_yaml(path).get("config", {})
+    return stack_settings(_config(path, source), source=source, where=stack_positions(path, source))
+
+
+def salvage_stack(project_dir: Path, stack: str) -> StackSettings | None:
+    """What is right of a faulty stack file, to judge by it what depends on it. The overrides are as they are written.
+
+    Raises SettingsError for what is not YAML.
+    """
+    path = stack_file(project_dir, stack)
+    values = _settings_values(_config(path, str(path.relative_to(project_dir))))
+    over = values.pop("overrides", None)
+    right = faults.salvage(StackSettings, values, _STAND_INS[StackSettings])
+    if right is None or not isinstance(over, dict):
+        return right
+    named = {str(model): keys for model, keys in over.items() if isinstance(keys, dict)}
+    return right.model_copy(update={"overrides": named})
+
+
+def _config(path: Path, source: str) -> dict[str, Any]:
+    config = read_yaml(path, source).get("config", {})
     if not isinstance(config, dict):
-        raise SettingsError(f"{path}: 'config' must hold keys and values", next_step=f"$EDITOR {path}")
-    return stack_settings(config, source=source, where=stack_positions(path, source))
+        raise SettingsError(f"{source}:1:1: 'config' must hold keys and values", next_step=f"$EDITOR {source}")
+    return config
 
 
 def stack_file(project_dir: Path, stack: str) -> Path:
@@ -82,10 +101,12 @@ def known_stacks(project_dir: Path) -> tuple[str, ...]:
 
 def stack_settings(config: dict[str, Any], *, source: str, where: Positions | None = None) -> StackSettings:
     """Settings from a Pulumi configuration (`aws:region` and the `bedplate:` keys), from the file or the engine."""
+    return parse(StackSettings, _settings_values(config), source=source, where=(where,) if where else ())
+
+
+def _settings_values(config: Mapping[str, Any]) -> dict[str, Any]:
     values = {key.removeprefix("bedplate:"): value for key, value in config.items() if key.startswith("bedplate:")}
-    if "aws:region" in config:
-        values["region"] = config["aws:region"]
-    return parse(StackSettings, values, source=source, where=(where,) if where else ())
+    return {**values, "region": config["aws:region"]} if "aws:region" in config else values
 
 
 def stack_positions(path: Path, source: str) -> Positions:
@@ -128,7 +149,8 @@ def load_model(project_dir: Path, model: str, settings: StackSettings | None = N
 
 def model_values(project_dir: Path, model: str, settings: StackSettings | None = None) -> dict[str, Any]:
     """What model.yaml says with the stack's overrides laid over it, unchecked."""
-    values = read_yaml(project_dir / "models" / model / "model.yaml")
+    path = project_dir / "models" / model / "model.yaml"
+    values = read_yaml(path, str(path.relative_to(project_dir)))
     return _overlay(values, settings.overrides.get(model, {})) if settings else values
 
 
@@ -169,18 +191,23 @@ def known_models(project_dir: Path) -> tuple[str, ...]:
     return tuple(sorted(p.parent.name for p in (project_dir / "models").glob("*/model.yaml")))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping; SettingsError with line and column when it is not YAML or not a mapping."""
+def read_yaml(path: Path, called: str = "") -> dict[str, Any]:
+    """A YAML file's mapping; SettingsError with file (as `called`), line and column when it is not YAML or not one."""
     import yaml
 
+    file = called or str(path)
+    edit = f"$EDITOR {file}"
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=positions.fast_loader())
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        at = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        told = " ".join(part for part in (exc.context, exc.problem) if part)
+        raise SettingsError(f"{file}:{at}: not valid YAML: {told}", next_step=edit) from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{path} is not valid YAML: {exc}", next_step=f"$EDITOR {path}") from exc
+        raise SettingsError(f"{file}:1:1: not valid YAML: {exc}", next_step=edit) from exc
     if not isinstance(values, dict):
-        raise SettingsError(
-            f"{path}: keys and values expected, found {type(values).__name__}", next_step=f"$EDITOR {path}"
-        )
+        raise SettingsError(f"{file}:1:1: keys and values expected, found {type(values).__name__}", next_step=edit)
     return values
 
 

@@ -126,8 +126,8 @@ def plan_against(
         "measured": measured(spec.gates),
     }
     digest = sha256(json.dumps(compared, sort_keys=True).encode())[:12]
-    name, job = _find(at, f"{at.names(model).base}-{purpose}", digest, again=again)
-    prefix = f"{at.names(model).evaluations_prefix}v{package.version}/{name[-14:]}/"
+    below = f"s3://{at.outputs.artifacts_bucket}/{at.names(model).evaluations_prefix}v{package.version}/"
+    name, job = _find(at, f"{at.names(model).base}-{purpose}", digest, below, again=again)
     return EvaluationPlan(
         model=model,
         spec=spec,
@@ -135,7 +135,7 @@ def plan_against(
         champion=champion,
         holdout_uri=holdout,
         job_name=name,
-        prefix_uri=f"s3://{at.outputs.artifacts_bucket}/{prefix}",
+        prefix_uri=_prefix(below, name),
         job=job,
     )
 
@@ -188,8 +188,15 @@ def _constant(release: Release) -> float | None:
     return None if text is None else float(text)
 
 
-def _find(at: Platform, base: str, digest: str, *, again: bool) -> tuple[str, Job | None]:
-    """The job that runs, else the newest that is completed, else the name of the next attempt; `again` wants a next."""
+def _prefix(below: str, job: str) -> str:
+    return f"{below}{job[-14:]}/"
+
+
+def _find(at: Platform, base: str, digest: str, below: str, *, again: bool) -> tuple[str, Job | None]:
+    """The job that runs, else the newest that is completed, else the name of the next attempt; `again` wants a next.
+
+    SageMaker keeps a job for ever, also when the bucket with its result was destroyed: such a one counts as none.
+    """
     completed = None
     for attempt in range(1, MAX_ATTEMPTS + 1):
         name = job_name(base, digest, attempt)
@@ -199,7 +206,8 @@ def _find(at: Platform, base: str, digest: str, *, again: bool) -> tuple[str, Jo
             return (name, None) if again or completed is None else (completed.name, completed)
         if job.status == "InProgress":
             return name, job
-        completed = job if job.status == "Completed" else completed
+        if job.status == "Completed" and at.objects.exists(f"{_prefix(below, name)}evaluation.json"):
+            completed = job
     if completed:
         return completed.name, completed
     raise JobFailed(

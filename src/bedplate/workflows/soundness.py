@@ -21,6 +21,7 @@ from bedplate.settings import (
     model_positions,
     model_values,
     read_yaml,
+    salvage_stack,
     stack_file,
     stack_positions,
 )
@@ -53,20 +54,22 @@ def require_sound(project_dir: Path, stack: str) -> Sound:
         problems += exc.problems or (exc.message,)
     models: dict[str, ModelSpec] = {}
     unknown: list[str] = []
-    for model in settings.models if settings else _named_models(path):
+    named = settings.models if settings else _named_models(path)
+    right = settings or (salvage_stack(project_dir, stack) if named else None)
+    for number, model in enumerate(named):
         try:
-            models[model] = load_model(project_dir, model, settings, stack=stack)
+            models[model] = load_model(project_dir, model, right, stack=stack)
         except NotFound as exc:
-            at = stack_positions(path, source).tell(("models",)) if settings else source
+            at = stack_positions(path, source).tell(("models", number))
             problems.append(f"{at}: models: {exc.message}")
             continue
         except SettingsError as exc:
             problems += exc.problems or (exc.message,)
             if not exc.problems:
                 continue  # not even YAML
-        if settings is not None:
-            where = model_positions(project_dir, model, settings, stack)
-            for line, known in _instances(model_values(project_dir, model, settings), settings, where):
+        if right is not None and (settings or right.region == read_yaml(path)["config"].get("aws:region")):
+            where = model_positions(project_dir, model, right, stack)
+            for line, known in _instances(model_values(project_dir, model, right), right, where):
                 (problems if known else unknown).append(line)
     if other := meets(stack, known_stacks(project_dir)):
         problems.append(f"{source}:1:1: (the file's name): resources of {stack!r} and {other!r} would be named alike")

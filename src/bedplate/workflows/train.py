@@ -278,7 +278,8 @@ def _lineage(
 
 
 def _find(at: Platform, model: str, digest: str) -> tuple[str, Job | None, Package | None]:
-    """The job of this training that runs or is done, or the name of the next attempt after those that failed."""
+    """The job of this training that runs or is done, or the name of the next attempt after those that failed, or whose
+    result is gone: SageMaker keeps a job for ever, also when the bucket with its artifact was destroyed."""
     base = at.names(model).base
     for attempt in range(1, MAX_ATTEMPTS + 1):
         name = job_name(base, digest, attempt)
@@ -286,8 +287,10 @@ def _find(at: Platform, model: str, digest: str) -> tuple[str, Job | None, Packa
             job = at.jobs.training(name)
         except NotFound:
             return name, None, None
-        if job.status in ("InProgress", "Completed"):
-            return name, job, _registered(at, model, name) if job.status == "Completed" else None
+        if job.status == "InProgress":
+            return name, job, None
+        if job.status == "Completed" and job.artifact_uri and at.objects.exists(job.artifact_uri):
+            return name, job, _registered(at, model, name)
     raise JobFailed(
         f"{MAX_ATTEMPTS} attempts at this training failed; change the code, the data or the settings",
         next_step=f"bedplate models log {name}",

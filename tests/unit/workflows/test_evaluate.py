@@ -143,6 +143,14 @@ def test_evaluating_again_adopts_the_job_and_records_nothing_new(at: FakePlatfor
     assert kinds(at) == ["evaluated"]
 
 
+def test_a_job_whose_result_was_destroyed_with_its_bucket_counts_as_none(at: FakePlatform) -> None:
+    first = run(at)
+    del at.objects.held[first.plan.evaluation_uri]
+    again = run(at)
+    assert again.judgement is not None
+    assert again.plan.job_name != first.plan.job_name
+
+
 def test_a_run_killed_before_the_record_is_completed(at: FakePlatform) -> None:
     planned = plan(at, "churn", 1)
     evaluate(at, planned, silent)

@@ -135,6 +135,15 @@ def test_a_run_killed_between_registry_and_ledger_records_once(at: FakePlatform)
     assert kinds(at) == [("trained", 1)]
 
 
+def test_a_job_whose_artifact_was_destroyed_with_its_bucket_counts_as_none(at: FakePlatform) -> None:
+    first = trained(at)
+    assert first.package is not None
+    del at.objects.held[first.package.artifact_uri]
+    again = trained(at)
+    assert again.job.name.removesuffix("-2") == first.job.name.removesuffix("-1")
+    assert (again.adopted, len(at.jobs.trainings)) == (False, 2)
+
+
 def test_a_job_that_still_runs_is_followed_to_its_end(at: FakePlatform) -> None:
     name = train(at, planned(at), silent, wait=False).job.name
     finished = at.jobs.held[name]
