@@ -54,6 +54,9 @@ class FakeObjects:
             raise NotFound(f"Cannot read {uri}: no such key")
         return self.held[uri]
 
+    def get_many(self, uris: Sequence[str]) -> Iterator[bytes]:
+        return map(self.get, uris)
+
     def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         self.puts.append(uri)
         self.held[uri] = body

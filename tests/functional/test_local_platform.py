@@ -15,7 +15,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from bedplate.errors import PlatformError
+from bedplate.aws.objects import S3Objects
+from bedplate.aws.session import Session
+from bedplate.errors import NotFound, PlatformError
 from bedplate.local import faults
 
 Client = Callable[[str], Any]
@@ -174,6 +176,45 @@ def test_large_objects_come_back_whole_in_parts_and_as_copies(client: Client, bu
     )
     assert s3.head_object(Bucket=bucket, Key="copy")["ETag"] == f'"{hashlib.md5(data).hexdigest()}"'
     assert s3.head_object(Bucket=bucket, Key="parts")["ETag"].endswith('-3"')
+
+
+def test_a_plain_read_says_what_every_other_read_says(client: Client, bucket: str) -> None:
+    """A plain GET is answered without moto; one with a range that holds the whole object is moto's."""
+    s3 = client("s3")
+    s3.put_object(Bucket=bucket, Key="as it is", Body=b"x" * 10)
+    s3.put_object(
+        Bucket=bucket, Key="told", Body=b"y" * 100_000, ContentType="text/csv", Metadata={"data_sha256": "ab"},
+        ServerSideEncryption="aws:kms", SSEKMSKeyId="k", ChecksumAlgorithm="SHA256", Tagging="a=b",
+        StorageClass="STANDARD_IA",
+    )  # fmt: skip
+    s3.put_object(Bucket=bucket, Key="told/é +&", Body=b"")
+    for key in ("as it is", "told", "told/é +&"):
+        plain = s3.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        by_version = s3.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", VersionId=head["VersionId"])
+        assert plain.pop("Body").read() == by_version.pop("Body").read()
+        plain.pop("ResponseMetadata")
+        by_version.pop("ResponseMetadata")
+        assert plain == by_version, key
+    s3.put_object(Bucket=bucket, Key="told", Body=b"new")
+    assert s3.get_object(Bucket=bucket, Key="told")["Body"].read() == b"new"
+    s3.delete_object(Bucket=bucket, Key="told")
+    assert refused(s3.get_object, Bucket=bucket, Key="told") == "NoSuchKey"
+    assert refused(s3.get_object, Bucket=bucket, Key="never") == "NoSuchKey"
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    assert refused(s3.get_object, Bucket=bucket, Key="as it is") == "AccessDenied"
+
+
+def test_many_objects_are_read_at_once_in_order_and_a_missing_one_is_not_found(platform: str, bucket: str) -> None:
+    objects = S3Objects(Session.local("us-east-1", platform, actor="ada"))
+    uris = [f"s3://{bucket}/many/{number:03d} é+&~" for number in range(70)]
+    for uri in uris:
+        objects.put(uri, uri.encode())
+    assert list(objects.get_many(uris)) == [uri.encode() for uri in uris]
+    assert list(objects.get_many([])) == []
+    with pytest.raises(NotFound, match="none"):
+        list(objects.get_many([*uris, f"s3://{bucket}/none"]))
 
 
 def test_metadata_keeps_its_underscores(client: Client, bucket: str) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from bedplate.aws.errors import code_of, is_missing, translated
-from bedplate.aws.session import Session
+from bedplate.aws.session import POOL, Session
 from bedplate.errors import Conflict, UsageError
 from bedplate.ports import ObjectInfo
 
+READERS = POOL
+"""Objects that are read at once."""
+_BATCH = 16
 _CONDITIONAL_TRIES = 5
 
 
@@ -29,6 +32,31 @@ class S3Objects:
         bucket, key = split(uri)
         with translated(f"Cannot read {uri}"):
             return bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def get_many(self, uris: Sequence[str]) -> Iterator[bytes]:
+        """Many at once, in order. Raises NotFound when it comes to one that does not exist."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from bedplate.aws.bulk_reads import BulkReader
+
+        readers = {bucket: BulkReader(self._session, bucket) for bucket in {split(uri)[0] for uri in uris}}
+
+        def read(batch: Sequence[str]) -> list[bytes]:
+            found = []
+            for uri in batch:
+                bucket, key = split(uri)
+                body = readers[bucket].get(key)
+                found.append(self.get(uri) if body is None else body)
+            return found
+
+        size = max(1, min(_BATCH, len(uris) // READERS))
+        try:
+            with ThreadPoolExecutor(READERS) as pool:
+                for bodies in pool.map(read, [uris[at : at + size] for at in range(0, len(uris), size)]):
+                    yield from bodies
+        finally:
+            for reader in readers.values():
+                reader.close()
 
     def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         bucket, key = split(uri)

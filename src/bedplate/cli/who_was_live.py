@@ -31,7 +31,7 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
       bedplate who-was-live flight-delay --at "2 hours ago"
       bedplate who-was-live flight-delay --at 2026-03-01T09:30 --json
     """
-    from bedplate.domain.ledger import present, who_was_live
+    from bedplate.domain.ledger import present, tells_who_was_live, who_was_live
     from bedplate.domain.moments import parse_moment
     from bedplate.domain.release import fallback_release
     from bedplate.wiring import connect
@@ -39,9 +39,10 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
 
     at = connect(options.project_dir(), stack)
     at.model(model)
-    records = Ledger.of(at).records()
     now = at.clock.now()
-    when = present(records, now) if moment.strip().casefold() == "now" else parse_moment(moment, now)
+    asked = None if moment.strip().casefold() == "now" else parse_moment(moment, now)
+    records = Ledger.of(at).latest(lambda tail: tells_who_was_live(tail, model, asked or present(tail, now)))
+    when = asked or present(records, now)
     fallback = fallback_release(at.names(model).endpoint)
     live = who_was_live(records, model, when)
     if as_json:

@@ -293,6 +293,21 @@ def who_was_live(records: Sequence[Record], model: str, at: datetime) -> Live | 
     return Live(model, at, release, version, began.at, until, record, evidence)
 
 
+def tells_who_was_live(tail: Sequence[Record], model: str, at: datetime) -> bool:
+    """Whether `who_was_live` answers from these last records of the ledger as it would from all of them.
+
+    They must reach back to the release before the one that was live, and to the training of its version, which is the
+    first that the ledger hears of it.
+    """
+    live = who_was_live(tail, model, at)
+    if live is None:
+        return False
+    mine = [r for r in tail if r.model == model]
+    before = any(r.kind in LIVE_KINDS and r.at <= live.since and r.data.get("live") != live.release for r in mine)
+    first = next((r for r in mine if r.version == live.version), live.record)
+    return before and first.kind == "trained"
+
+
 # --- bytes ----------------------------------------------------------------------------------------------------------
 
 

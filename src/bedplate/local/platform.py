@@ -15,6 +15,7 @@ from typing import Any
 
 from bedplate.local import trail_delivery
 from bedplate.local.access_log import AccessLog
+from bedplate.local.blobs import Blob
 from bedplate.local.charges import Charges
 from bedplate.local.faults import SPOT, Faults
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
@@ -60,6 +61,8 @@ class Platform:
         self._clock = clock
         self._since = since
         self.mend: Callable[[str], None] = lambda _: None
+        self.quick_read: Callable[[Mapping[str, Any]], tuple[dict[str, str], Blob] | None] = lambda _: None
+        """Of a plain GET of an object its headers and bytes; None where moto must be asked. Hold the lock."""
         self.stopped_by_budget: Callable[[str, str, Mapping[str, str]], str | None] = lambda *_: None
         """(action, ARN, request's tags) -> the budget whose executed action denies the call. Hold the lock."""
         self.store = Store(state_dir / "state.db", self.lock, self.backends_of, self.log)

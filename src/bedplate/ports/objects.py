@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,10 @@ class ObjectInfo:
 
 class Objects(Protocol):
     def get(self, uri: str) -> bytes: ...
+    def get_many(self, uris: Sequence[str]) -> Iterator[bytes]:
+        """Many at once, in order; NotFound when it comes to one that does not exist."""
+        ...
+
     def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None: ...
     def put_if_absent(self, uri: str, body: bytes) -> bool:
         """Conditional put: False, and nothing written, when the key exists."""

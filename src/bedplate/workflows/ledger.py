@@ -33,10 +33,11 @@ from bedplate.workflows.platform import Platform
 
 MAX_RACES = 100
 """Writers that got ahead of us before we give up; each lost race means that somebody else made progress."""
-READERS = 32
 FIRST_WAIT_S, MAX_WAIT_S = 0.01, 0.5
 _PAGE = 1000
 _PROBES = 16
+_FEW = 500
+"""Records that are fetched without asking whether so many are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,27 @@ class Ledger:
             self._keep(found)
         return [self._decoded(seq, copy.raw) for seq, copy in found]
 
+    def latest(self, enough: Callable[[Sequence[Record]], bool]) -> list[Record]:
+        """The ledger's last records, as many as are `enough`; all of them where few are missing from the copy here.
+
+        A question about the present need not fetch years of records to a machine that never saw them. Raises
+        PlatformError for a record that is illegible.
+        """
+        last, kept = self.last_seq(), len(self._kept())
+        if last - kept <= _FEW:
+            return self.records()
+        found: list[Record] = []
+        first, stride = last + 1, _FEW
+        while first > 1 and not (found and enough(found)):
+            behind, first, stride = first, max(1, first - stride), stride * 2
+            seqs = range(first, behind)
+            try:
+                bodies = list(self._objects.get_many([self._uri(seq) for seq in seqs]))
+            except NotFound:  # a gap: what there is, is in the listing
+                return self.records()
+            found = [self._decoded(seq, raw) for seq, raw in zip(seqs, bodies, strict=True)] + found
+        return found
+
     def stored(self) -> Iterator[tuple[int, bytes]]:
         """(number, bytes) of every record, in order, read in parallel and never from a copy."""
         listed = self._listed()
@@ -204,11 +226,10 @@ class Ledger:
         return [_Stored(seq, i.etag, i.size, i.modified_at) for i in behind if (seq := seq_of(i.uri)) is not None]
 
     def _read(self, listed: Sequence[_Stored], progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-        with ThreadPoolExecutor(READERS) as pool:
-            for done, raw in enumerate(pool.map(self._raw, [s.seq for s in listed]), 1):
-                if progress:
-                    progress(done, len(listed))
-                yield raw
+        for done, raw in enumerate(self._objects.get_many([self._uri(s.seq) for s in listed]), 1):
+            if progress:
+                progress(done, len(listed))
+            yield raw
 
     def _keep(self, found: Sequence[tuple[int, Copy]]) -> None:
         if self._cache and [seq for seq, _ in found] == list(range(1, len(found) + 1)):

@@ -22,6 +22,7 @@ from bedplate.domain.ledger import (
     present,
     sha256,
     skew,
+    tells_who_was_live,
     verify,
     who_was_live,
 )
@@ -195,6 +196,35 @@ def test_the_release_that_answered_was_live_not_the_one_that_was_tried() -> None
     assert answer.since == START + timedelta(hours=3)
     assert answer.until == START + timedelta(hours=6)
     assert [r.kind for r in answer.evidence] == ["trained", "approved"]
+
+
+_ACTS = st.lists(
+    st.tuples(st.sampled_from(["evaluated", "approved", "deploying", "deployed", "rolled-back"]), st.integers(0, 5)),
+    max_size=30,
+)
+
+
+@given(_ACTS, st.integers(0, 40))
+def test_the_end_of_a_ledger_answers_like_the_whole_of_it_or_says_that_it_cannot(
+    acts: list[tuple[Kind, int]], hours: int
+) -> None:
+    told: list[Entry] = []
+    for kind, version in acts:
+        if version and not any(e.version == version for e in told):
+            told.append(act("trained", version))
+        told.append(act(kind, version, live=f"bedplate-local-churn-v{version}-0a1b2c3d"))
+    history, at = records(*told), START + timedelta(hours=hours)
+    whole = who_was_live(history, "churn", at)
+    for first in range(len(history)):
+        if tells_who_was_live(history[first:], "churn", at):
+            assert who_was_live(history[first:], "churn", at) == whole
+
+
+def test_the_end_of_a_ledger_is_enough_from_the_training_of_what_is_live() -> None:
+    one, two = "bedplate-local-churn-v1-aaaaaaaa", "bedplate-local-churn-v2-bbbbbbbb"
+    history = records(act(), act("deployed", live=one), act("trained", 2), act("deployed", 2, live=two))
+    at = START + timedelta(days=1)
+    assert [first for first in range(4) if tells_who_was_live(history[first:], "churn", at)] == [0, 1]
 
 
 def test_another_models_deployment_says_nothing_about_this_one() -> None:

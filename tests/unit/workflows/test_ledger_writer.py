@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.domain.ledger import Entry, encode, key, place, seq_of
+from bedplate.domain.ledger import GENESIS, Entry, encode, key, place, seq_of, sha256
 from bedplate.errors import Conflict, PlatformError
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.ledger_cache import LedgerCache
@@ -123,6 +123,31 @@ def test_what_was_read_once_is_not_fetched_again(tmp_path: Path) -> None:
     objects.gets.clear()
     assert [r.summary for r in kept(objects, tmp_path).records()] == [str(n) for n in range(21)]
     assert len(objects.gets) == 2, "the last one kept, to see that it still holds, and the new one"
+
+
+def a_long_ledger(length: int) -> FakeObjects:
+    objects = FakeObjects()
+    prev = GENESIS
+    for seq in range(1, length + 1):
+        raw = encode(place(Entry("alert", None, None, "ada", str(seq)), seq=seq, at=objects.clock.now(), prev=prev))
+        objects.held[f"s3://ledger/{key(seq)}"], prev = raw, sha256(raw)
+    return objects
+
+
+def test_a_question_about_the_present_fetches_the_end_of_a_long_ledger_only(tmp_path: Path) -> None:
+    objects = a_long_ledger(2600)
+    found = kept(objects, tmp_path).latest(lambda tail: tail[0].seq <= 2000)
+    assert [r.seq for r in found] == list(range(1101, 2601)), "500 records, and twice as many before them"
+    assert len(objects.gets) == 1500
+    assert len(kept(objects, tmp_path).latest(lambda _: False)) == 2600
+
+
+def test_the_end_of_a_ledger_with_a_gap_or_with_a_copy_here_is_all_of_it(tmp_path: Path) -> None:
+    objects = a_long_ledger(1100)
+    kept(objects, tmp_path).records()
+    assert len(kept(objects, tmp_path).latest(lambda _: True)) == 1100
+    del objects.held[f"s3://ledger/{key(1099)}"]
+    assert len(a_ledger(objects).latest(lambda _: True)) == 1099
 
 
 def test_a_ledger_that_began_anew_does_not_mix_with_the_copy_of_the_old_one(tmp_path: Path) -> None:

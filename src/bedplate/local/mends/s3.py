@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import moto.s3.models as models
@@ -18,6 +19,7 @@ from bedplate.local import access_log
 from bedplate.local.blobs import Blob, BlobStore, Digest
 from bedplate.local.mends.laying import lay
 from bedplate.local.mends.s3_listing import list_objects_v2
+from bedplate.local.mends.s3_reading import read
 from bedplate.local.persistence import Changes
 from bedplate.local.policies import Verdict, evaluate
 from bedplate.local.storage_meter import INTERVAL_S, StorageMeter
@@ -214,7 +216,7 @@ class Response(S3Response):  # type: ignore[misc]
         received = request.environ.get("bedplate.body")
         if received is not None:
             self.body = received
-        _asked.context = self._context(request)
+        _asked.context = _context(self.current_account, request.headers, request.args)
         _asked.principal = f"arn:aws:iam::{self.current_account}:root"
 
     def key_response(self, request: Any, full_url: str, headers: dict[str, Any]) -> Any:
@@ -265,21 +267,22 @@ class Response(S3Response):  # type: ignore[misc]
         response_headers[header] = value
         return algorithm, value
 
-    def _context(self, request: Any) -> dict[str, str]:
-        """The condition keys of this request. Its transport counts as secure: it never leaves the machine, and the
-        same program must work here and behind TLS."""
-        context = {
-            "aws:SecureTransport": "true",
-            "aws:SourceIp": "127.0.0.1",
-            "aws:PrincipalAccount": self.current_account,
-            "aws:PrincipalArn": f"arn:aws:iam::{self.current_account}:root",
-            "s3:authType": "REST-HEADER",
-            "s3:signatureversion": "AWS4-HMAC-SHA256",
-            "s3:TlsVersion": "1.3",
-        }
-        context |= {f"s3:{name}": request.headers[name] for name in _CONDITION_HEADERS if name in request.headers}
-        context |= {f"s3:{k}": v for k, v in request.args.items() if k in ("prefix", "delimiter", "max-keys")}
-        return context
+
+def _context(account: str, headers: Mapping[str, str], args: Mapping[str, str]) -> dict[str, str]:
+    """The condition keys of a request. Its transport counts as secure: it never leaves the machine, and the same
+    program must work here and behind TLS."""
+    context = {
+        "aws:SecureTransport": "true",
+        "aws:SourceIp": "127.0.0.1",
+        "aws:PrincipalAccount": account,
+        "aws:PrincipalArn": f"arn:aws:iam::{account}:root",
+        "s3:authType": "REST-HEADER",
+        "s3:signatureversion": "AWS4-HMAC-SHA256",
+        "s3:TlsVersion": "1.3",
+    }
+    context |= {f"s3:{name}": headers[name] for name in _CONDITION_HEADERS if name in headers}
+    context |= {f"s3:{k}": v for k, v in args.items() if k in ("prefix", "delimiter", "max-keys")}
+    return context
 
 
 def install(platform: Platform) -> None:
@@ -302,8 +305,15 @@ def install(platform: Platform) -> None:
             return PermissionResult.NEUTRAL
         context = getattr(_asked, "context", {})
         principal = getattr(_asked, "principal", None)
-        said = evaluate([json.loads(bucket.policy)], action, resource, context=context, principal=principal)
+        said = evaluate([_document(bucket.policy)], action, resource, context=context, principal=principal)
         return verdicts[said]
+
+    def allowed(bucket: Any, action: str, resource: str) -> bool:
+        _asked.context, _asked.principal = plain, f"arn:aws:iam::{platform.account_id}:root"
+        return permission(bucket, action, resource) is not PermissionResult.DENIED
+
+    plain = _context(platform.account_id, {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, {})
+    platform.quick_read = lambda environ: read(platform.backend("s3", "aws").buckets, environ, Key, allowed)
 
     models.FakeBucket.get_permission = permission
     models.FakeBucket._log_permissions_enabled_policy = staticmethod(_log_delivery_may_write)
@@ -312,6 +322,11 @@ def install(platform: Platform) -> None:
     FakeDeleteMarker.etag, FakeDeleteMarker.size = "", 0
     FakeDeleteMarker.dispose = lambda _: None
     lay("s3", response=Response, backend=Backend)
+
+
+@lru_cache(maxsize=64)
+def _document(policy: str | bytes) -> Any:
+    return json.loads(policy)
 
 
 def _log_delivery_may_write(target_bucket: Any, target_prefix: str | None) -> bool:
