@@ -11,6 +11,7 @@ from bedplate.local import lifecycle
 from local_stage import Stage, build
 from platform_client import client_of
 from serving_stage import serve
+from standing_stack import Site, at_home, brought_up
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,16 @@ def rough_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
     finally:
         lifecycle.stop(project)
+
+
+@pytest.fixture(scope="session")
+def _standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with brought_up(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def site(_standing: Site) -> Iterator[Site]:
+    """A stack with one model that is up; a test leaves it as it found it."""
+    with at_home(_standing.project):
+        yield _standing

@@ -3,73 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from benchmarks.terraform_cli import Terraform, lacking
 
-from bedplate.local import lifecycle
-from builders import a_spec
-from platform_client import client_of
-from typed import Ran, typed
+from standing_stack import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
-ROOT = Path(__file__).resolve().parents[2]
 ENDPOINT = "bedplate-local-churn"
 ALARM = "bedplate-local-churn-latency"
 BUCKET = "bedplate-local-artifacts-123456789012"
-
-
-@dataclass(frozen=True)
-class Site:
-    project: Path
-    url: str
-
-    def run(self, *args: str) -> Ran:
-        return typed(*args)
-
-    def client(self, service: str) -> Any:
-        return client_of(self.url, service)
-
-    def configure(self, **changes: Any) -> None:
-        values = {
-            "target": "local",
-            "owner": "platform@example.com",
-            "cost_center": "ml",
-            "models": ["churn"],
-            "budget": {"monthly_usd": 1000},
-            "alerts": {"emails": ["ops@example.com"]},
-            "storage": {"force_destroy": True},
-            **changes,
-        }
-        config = {"aws:region": "us-east-1", **{f"bedplate:{key}": value for key, value in values.items()}}
-        (self.project / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A stack with one model that is up; a test leaves it as it found it."""
-    project = tmp_path_factory.mktemp("site")
-    (project / "stacks").mkdir()
-    shutil.copy(ROOT / "Pulumi.yaml", project)
-    shutil.copytree(ROOT / "infra", project / "infra")
-    (project / "models" / "churn").mkdir(parents=True)
-    spec = a_spec("churn").model_dump(mode="json", exclude_none=True)
-    (project / "models" / "churn" / "model.yaml").write_text(yaml.safe_dump(spec))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BEDPLATE_PROJECT", str(project))
-        patch.delenv("BEDPLATE_STATE_DIR", raising=False)
-        patch.delenv("BEDPLATE_STACK", raising=False)
-        made = Site(project, str(lifecycle.start(project, port=0).url))
-        made.configure()
-        assert made.run("up", "--json").code == 0
-        yield made
-        lifecycle.stop(project)
 
 
 def test_drift_names_what_was_changed_and_deleted_and_refresh_takes_it_over(site: Site) -> None:

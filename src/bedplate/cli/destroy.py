@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -130,12 +131,18 @@ def command(
     stack_view.show(update, planned=False)
     if targets:
         return
-    if left:
-        render.table("\nStill there, by its tags", ("resource", "how it goes"), [(each.arn, each.how) for each in left])
-    elif unknown:
+    if unknown:
         render.remark(f"Whether anything is left is unknown: {unknown}")
+        return
+    records = Counter(each.record for each in left if each.record)
+    jobs = " and ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in sorted(records.items()))
+    if records:
+        render.out().print(f"Stays as a record, which costs nothing: {jobs} (--json names each)")
+    rest = [(each.arn, each.how) for each in left if not each.record]
+    if rest:
+        render.table("\nStill there, by its tags", ("resource", "how it goes"), rest)
     else:
-        render.out().print("Nothing is left that carries the stack's tags")
+        render.out().print(f"Nothing {'else ' if records else ''}is left that carries the stack's tags")
 
 
 def _survivors(platform: Connection) -> tuple[list[Survivor], str | None]:

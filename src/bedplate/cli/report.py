@@ -19,8 +19,9 @@ from bedplate.cli import options
 def command(model: str, out: Path | None, stack: str, as_json: bool) -> None:
     """Write one page of charts and evidence, readable offline.
 
-    Who answered when, every gate, metrics by segment, drift over time, performance on late labels, and spend against
-    budget; everything is in the one file, and nothing is loaded from anywhere.
+    Who answered when, every gate, metrics by segment, drift over time, performance on late labels, what the schedules
+    of model quality, bias and explainability found, and spend against budget; everything is in the one file, and
+    nothing is loaded from anywhere.
     With --json the same figures, and no page.
 
     \b

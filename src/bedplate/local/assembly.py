@@ -17,7 +17,10 @@ from bedplate.local.runtime import attach
 # Services with loops or files of their own are mended at the start, the others before they are first used: importing
 # all of moto's would take longer than the rest of the start.
 _FROM_THE_START = ("s3", "sagemaker", "cloudwatch", "budgets")
-_WHEN_USED = ("events", "sns", "sqs", "iam", "kms", "applicationautoscaling", "ce", "cloudtrail", "servicequotas")
+_WHEN_USED = (
+    "events", "sns", "sqs", "iam", "kms", "applicationautoscaling", "ce", "cloudtrail", "servicequotas", "ecr",
+    "resourcegroupstaggingapi",
+)  # fmt: skip
 
 MotoApp = Callable[[dict[str, Any]], Any]
 

@@ -252,7 +252,7 @@ def role(at: Patient, persona: str) -> Finding:
         return skipped(name, "the platform has no such role", f"bedplate up --stack {at.stack}")
     wanted = asks(persona, _place(at))
     lacking, open_ = wrong(wanted, _simulated(at.account, arn, wanted))
-    mend = f"bedplate drift --stack {at.stack}, then bedplate up --stack {at.stack}"
+    mend = f"bedplate drift --stack {at.stack}, then bedplate up --refresh --stack {at.stack}"
     if open_:
         return fail(name, f"may do what it must not: {_few(open_)}", mend)
     if lacking:
@@ -329,7 +329,7 @@ def key(at: Patient) -> Finding:
 
 def alerts(at: Patient) -> Finding:
     heard_by = at.account.subscriptions(at.outputs.alerts_topic_arn)
-    return judge_alerts(at.settings.alerts.emails, heard_by, up=f"bedplate up --stack {at.stack}")
+    return judge_alerts(at.settings.alerts.emails, heard_by, up=f"bedplate up --refresh --stack {at.stack}")
 
 
 def _models(at: Patient) -> dict[str, ModelSpec]:

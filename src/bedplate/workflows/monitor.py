@@ -126,11 +126,13 @@ def executions(platform: Platform, model: str, *, limit: int = 20) -> Sequence[t
     names = platform.names(model)
     schedules = [("data-quality", names.monitoring_schedule)]
     schedules += [(each.kind, each.name) for each in standing_schedules(platform, model)]
-    runs = [(kind, _told(run)) for kind, name in schedules for run in platform.schedules.executions(name, limit=limit)]
+    runs = [
+        (kind, told_as(run)) for kind, name in schedules for run in platform.schedules.executions(name, limit=limit)
+    ]
     return sorted(runs, key=lambda each: each[1].scheduled_at, reverse=True)[:limit]
 
 
-def _told(run: MonitoringExecution) -> MonitoringExecution:
+def told_as(run: MonitoringExecution) -> MonitoringExecution:
     """SageMaker has no status for a run without data: it has failed, and its reason says why."""
     reason = run.failure_reason or ""
     lacks = run.status == "Failed" and ("NO_DATA" in reason or reason.startswith("No data"))

@@ -21,6 +21,7 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.models import leading_metric
 from bedplate.workflows.monitor import latest_report
 from bedplate.workflows.platform import Platform
+from bedplate.workflows.scheduled import Scheduled, scheduled
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ class Report:
     budgets: tuple[BudgetState, ...]
     alarm: Graph | None = None
     """What the alarm looked at that undid the last deployment that was undone."""
+    scheduled: tuple[Scheduled, ...] = ()
+    """Model quality, bias and explainability, as far as they are asked for or were run."""
 
 
 _TONES = {
@@ -119,6 +122,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
     mine = [r for r in records if r.model == model]
     live = who_was_live(records, model, present(records, now))
     metric = spec.gates.segments[0].metric if spec.gates.segments else leading_metric(spec)
+    hidden = set(spec.data.forbidden_for("debugging"))
     rollbacks = [r for r in mine if r.kind == "rollback"]
     return Report(
         model=model,
@@ -133,10 +137,11 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
         segment_metric=metric,
         segment_bounds={g.by: g.min if g.min is not None else g.max for g in spec.gates.segments if g.metric == metric},
         segments=_segments(platform, spec, mine, metric),
-        drift=_last_drift(platform, model, set(spec.data.forbidden_for("debugging"))),
+        drift=_last_drift(platform, model, hidden),
         traffic=_traffic(platform, model, mine, now),
         last_rollback=Rollback(rollbacks[-1].version or 0, rollbacks[-1].data.get("took_s")) if rollbacks else None,
         alarm=next((g for r in reversed(mine) if r.kind == "rolled-back" and (g := kept(r.data.get("alarm")))), None),
+        scheduled=scheduled(platform, model, hidden),
         spend=_spend(platform, spec, model, now),
         budgets=tuple(standing.budget for standing in budgets(platform)),
     )

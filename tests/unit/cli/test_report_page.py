@@ -10,9 +10,11 @@ from bedplate.cli.pages.report import render
 from bedplate.domain.drift import DriftReport, Window
 from bedplate.domain.drift.compare import Drift
 from bedplate.domain.graph import Graph
+from bedplate.domain.live_quality import Finding, LiveReport
 from bedplate.domain.metrics import Estimate
-from bedplate.ports import BudgetState
+from bedplate.ports import BudgetState, MonitoringExecution
 from bedplate.workflows.report import Act, Gate, LiveNow, Report, Rollback, Traffic
+from bedplate.workflows.scheduled import Scheduled
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = Report(
@@ -143,3 +145,89 @@ def test_windows_without_a_figure_draw_no_empty_chart() -> None:
     page = render(replace(report, drift=replace(report.drift, windows=(empty, empty))))
     assert "No window of its own held enough rows" in page
     assert page.count("<svg") == 5
+
+
+QUALITY = LiveReport(
+    kind="model-quality",
+    model="churn",
+    endpoint="e",
+    version="2",
+    outcome="OK",
+    summary="1 bounds hold",
+    rows=900,
+    labelled=400,
+    explained=0,
+    findings=(
+        Finding("accuracy", "left", 0.91, 0.9, None, 400, "MEASURED", ""),
+        Finding("auc", "left", 0.73, 0.75, 0.7, 400, "PASS", ""),
+    ),
+)
+
+
+def a_schedule(*reports: LiveReport) -> Scheduled:
+    run = MonitoringExecution(NOW, "Completed", "job", None)
+    return Scheduled(
+        reports[0].kind,
+        "cron(0 * ? * * *)",
+        "Scheduled",
+        run,
+        tuple((NOW + timedelta(days=i), each) for i, each in enumerate(reports)),
+    )
+
+
+def broken(report: LiveReport, figure: float) -> LiveReport:
+    findings = (report.findings[0], replace(report.findings[1], figure=figure, verdict="FAIL"))
+    return replace(report, outcome="VIOLATION", summary="auc is low", findings=findings)
+
+
+def test_a_schedules_figures_stand_beside_their_bounds_those_with_a_bound_first() -> None:
+    page = render(replace(NOTHING, scheduled=(a_schedule(QUALITY),)))
+    section = page.partition("Model quality</h2>")[2].partition("</section>")[0]
+    assert "Runs by cron(0 * ? * * *). Last run 2026-03-01 12:00 UTC, Completed." in section
+    assert "saw 400 of 900 rows labelled, of v2" in section
+    assert [cell for cell in re.findall(r"<td>(\w+)</td>", section) if cell != "left"] == ["auc", "accuracy"]
+    assert '<td class="PASS">PASS</td>' in section
+    assert ">MEASURED<" not in section
+    assert "<svg" not in section, "one report has no course"
+    assert '<b class="good">1 of 1 hold</b>' in page
+
+
+def test_the_course_of_a_bounded_figure_is_drawn_once_there_are_two_reports() -> None:
+    page = render(replace(NOTHING, scheduled=(a_schedule(QUALITY, broken(QUALITY, 0.6)),)))
+    section = page.partition("Model quality</h2>")[2].partition("</section>")[0]
+    assert section.count("<svg") == 1
+    assert "bound of auc" in section
+    assert '<p class="bad">VIOLATION: auc is low</p>' in section
+    assert '<b class="bad">0 of 1 hold</b><span>1 broke a bound</span>' in page
+
+
+def test_a_figure_in_the_labels_unit_has_a_chart_of_its_own() -> None:
+    priced = replace(QUALITY, findings=(*QUALITY.findings, Finding("mae", "left", 8e3, 7e3, 9e3, 400, "PASS", "")))
+    page = render(replace(NOTHING, scheduled=(a_schedule(priced, priced),)))
+    assert page.count("<svg") == 2
+    assert "bound of mae" in page
+
+
+def test_the_weight_of_each_feature_is_drawn_beside_the_evaluations_and_not_listed() -> None:
+    findings = (
+        Finding("importance_moved", "importances", 0.1, None, 0.2, 200, "PASS", ""),
+        Finding("importance", "distance", 0.7, 0.6, None, 200, "MEASURED", ""),
+        Finding("importance", "hour", 0.3, 0.4, None, 200, "MEASURED", ""),
+    )
+    why = replace(QUALITY, kind="explainability", explained=200, findings=findings)
+    page = render(replace(NOTHING, scheduled=(a_schedule(why),)))
+    section = page.partition("What the answers rest on</h2>")[2].partition("</section>")[0]
+    assert "Importance of distance, hour" in section
+    assert "<td>importance_moved</td>" in section
+    assert "<td>importance</td>" not in section
+    assert "200 of 900 rows explained" in section
+
+
+def test_a_schedule_that_never_wrote_a_report_says_so_and_what_failed() -> None:
+    failed = MonitoringExecution(NOW, "NO_DATA", None, "NO_DATA: 0 rows are labelled")
+    page = render(replace(NOTHING, scheduled=(Scheduled("bias", "cron(0 4 ? * * *)", "Stopped", failed, ()),)))
+    section = page.partition("Differences between groups</h2>")[2].partition("</section>")[0]
+    assert "and is Stopped." in section
+    assert "0 rows are labelled" in section
+    assert "No run has written a report yet." in section
+    assert '<b class="warn">0 of 1 hold</b><span>1 could not tell</span>' in page

@@ -158,6 +158,20 @@ def histogram_pair(labels: Sequence[str], reference: Sequence[float], current: S
         return _svg(figure, f"Distribution of {x_label}, baseline and live")
 
 
+def importance_pair(features: Sequence[str], reference: Sequence[float], current: Sequence[float]) -> str:
+    """Two bars a feature: its share of the importance (0 to 1) at the evaluation, and in live answers."""
+    with _figure(7.6, 1.0 + 0.4 * len(features)) as (figure, axes):
+        positions = range(len(features))
+        axes.barh([p - 0.19 for p in positions], [100 * v for v in reference], 0.36, color=MUTED, label="evaluation")
+        axes.barh([p + 0.19 for p in positions], [100 * v for v in current], 0.36, color=PALETTE[0], label="live")
+        axes.set_yticks(list(positions), list(features))
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("share of the importance, %")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
+        return _svg(figure, f"Importance of {', '.join(features)}, at the evaluation and live")
+
+
 def shares(
     times: Sequence[datetime], series: Mapping[str, Sequence[float]], *, marks: Mapping[datetime, str] | None = None
 ) -> str:

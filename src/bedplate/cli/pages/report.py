@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate.cli.pages import charts
+from bedplate.cli.pages.watched import IN_LABELS_UNIT, watched
+from bedplate.cli.pages.watched import tile as watched_tile
 from bedplate.cli.render import seconds, usd
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from bedplate.domain.drift.report import Window
     from bedplate.workflows.report import Report
 
-IN_LABELS_UNIT = frozenset({"rmse", "mae"})
-"""Metrics in the unit of the label, which share no axis with shares."""
 WORST_SHOWN = 6
 FEATURES_SHOWN = 20
 
@@ -46,6 +46,7 @@ def render(report: Report) -> str:
         r=report,
         tiles=_tiles(report),
         charts=drawn,
+        watched=[watched(each) for each in report.scheduled],
         usd=usd,
         number=_number,
         empty=lambda text: Markup('<p class="none">{}</p>').format(text),
@@ -66,6 +67,8 @@ def _tiles(report: Report) -> list[Tile]:
         tone = {"OK": "good", "WARN": "warn", "DRIFT": "bad"}.get(drift.outcome, "")
         note = f"{worst[0][0]}, {drift.rows:,} rows" if worst else f"{drift.rows:,} rows are too few"
         tiles.append(Tile("largest drift (PSI)", _number(drift.max_psi) or "unknown", note, tone))
+    if report.scheduled:
+        tiles.append(Tile(*watched_tile(report.scheduled)))
     if report.last_rollback:
         took = report.last_rollback.took_s
         tiles.append(

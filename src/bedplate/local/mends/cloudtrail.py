@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import moto.cloudtrail.models
 import moto.cloudtrail.urls
 from moto.cloudtrail.models import CloudTrailBackend, Trail
 from moto.cloudtrail.responses import CloudTrailResponse
+from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 
 from bedplate.local.mends.laying import Refused, lay
 from bedplate.local.trail import Event
@@ -22,8 +24,14 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-class Backend(CloudTrailBackend):  # type: ignore[misc]
+class Backend(TaggableResourcesMixin, CloudTrailBackend):  # type: ignore[misc]
     _url_module = moto.cloudtrail.urls
+    SERVICE_NAMESPACE = "cloudtrail"
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        for trail in self.trails.values():
+            tags = self.tagging_service.get_tag_dict_for_resource(trail.arn)
+            yield TaggedResource(trail.arn, tags, "cloudtrail:trail")
 
 
 class Described(Trail):  # type: ignore[misc]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import moto.cloudwatch.urls
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.resource_tagging import TaggedResource
 from moto.core.responses import ActionResult, EmptyResult
 
 from bedplate.local.alarms import AlarmRuleError, names_in
@@ -35,6 +36,26 @@ class Backend(CloudWatchBackend):  # type: ignore[misc]
         self.watched: dict[str, Alarm] = {}
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.alarm_tags: dict[str, dict[str, str]] = {}
+
+    # What follows is for the Resource Groups Tagging API, which asks every service.
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        yield from super().iter_tagged_resources()  # of alarms moto holds none
+        for arn, tags in self.alarm_tags.items():
+            yield TaggedResource(arn, dict(tags), "cloudwatch:alarm")
+
+    def tag_resource(self, arn: str, tags: Mapping[str, str]) -> None:
+        if arn in self.alarm_tags:
+            self.alarm_tags[arn].update(tags)
+        else:
+            super().tag_resource(arn, tags)
+
+    def untag_resource(self, arn: str, tag_keys: Sequence[str]) -> None:
+        if arn not in self.alarm_tags:
+            super().untag_resource(arn, tag_keys)
+            return
+        for key in tag_keys:
+            self.alarm_tags[arn].pop(key, None)
 
 
 class Response(CloudWatchResponse):  # type: ignore[misc]

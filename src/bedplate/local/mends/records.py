@@ -264,6 +264,12 @@ class Records:
     def tag(self, arn: str, tags: Iterable[Mapping[str, str]]) -> None:
         self.tags.setdefault(arn, {}).update({t["Key"]: t.get("Value", "") for t in tags})
 
+    def untag(self, arn: str, keys: Iterable[str]) -> None:
+        """Keys that are not there do not matter, as on AWS."""
+        held = self.tags.get(arn, {})
+        for key in keys:
+            held.pop(key, None)
+
     def _error(self, code: str, text: str, noun: Noun, name: str) -> Refused:
         words = noun.kind.replace("-", " ")
         return Refused(code, text.format(kind=words, name=name, arn=self.arn(noun.kind, name)))

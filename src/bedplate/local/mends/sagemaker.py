@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import moto.sagemaker.urls
+from moto.core.resource_tagging import TaggedResource
 from moto.core.responses import ActionResult
 from moto.sagemaker.models import SageMakerModelBackend
 
@@ -28,6 +30,26 @@ class Backend(SageMakerModelBackend):  # type: ignore[misc]
         super().__init__(region_name, account_id)
         self.records = Records(region_name, account_id)
 
+    # What follows is for the Resource Groups Tagging API, which asks every service.
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        yield from super().iter_tagged_resources()  # of ours moto holds none
+        for arn, tags in self.records.tags.items():
+            yield TaggedResource(arn, dict(tags), f"sagemaker:{_kind(arn)}")
+
+    def tag_resource(self, arn: str, tags: Mapping[str, str]) -> None:
+        if _kind(arn) not in NOUNS:
+            super().tag_resource(arn, tags)
+            return
+        self.records.get(_kind(arn), arn)
+        self.records.tag(arn, [{"Key": key, "Value": value} for key, value in tags.items()])
+
+    def untag_resource(self, arn: str, tag_keys: Sequence[str]) -> None:
+        if _kind(arn) not in NOUNS:
+            super().untag_resource(arn, tag_keys)
+            return
+        self.records.untag(arn, tag_keys)
+
 
 class Response(Serving, Tuning, Registry, Monitoring, Pipelines, Tracking):
     def list_tags(self) -> ActionResult:
@@ -48,17 +70,21 @@ class Response(Serving, Tuning, Registry, Monitoring, Pipelines, Tracking):
         arn = self._request["ResourceArn"]
         if not self._ours(arn):
             return super().delete_tags()
-        for key in self._request["TagKeys"]:
-            self._records.tags.get(arn, {}).pop(key, None)
+        self._records.untag(arn, self._request["TagKeys"])
         return ActionResult({})
 
     def _ours(self, arn: str) -> bool:
         """Whether moto or we keep this kind; a resource of ours that does not exist is an error, as on AWS."""
-        kind: Any = arn.split(":", 5)[-1].split("/", 1)[0]
+        kind = _kind(arn)
         if kind not in NOUNS:
             return False
         self._records.get(kind, arn)
         return True
+
+
+def _kind(arn: str) -> Any:
+    """What an ARN of SageMaker is about; in `NOUNS` when it is kept here."""
+    return arn.split(":", 5)[-1].split("/", 1)[0]
 
 
 def install(platform: Platform) -> None:

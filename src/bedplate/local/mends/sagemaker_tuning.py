@@ -54,6 +54,9 @@ class Tuning(Jobs):
             self.platform.hooks.tuning_stopped(name)
         return EmptyResult()
 
+    def delete_hyper_parameter_tuning_job(self) -> ActionResult:
+        return self._deleted_when_done(_KIND)
+
     def _must_be_possible(self) -> None:
         config = self._request["HyperParameterTuningJobConfig"]
         if config["Strategy"] not in _STRATEGIES:
