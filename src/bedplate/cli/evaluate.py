@@ -114,13 +114,13 @@ def _show(done: Evaluated, judgement: Judgement, *, everything: bool) -> None:
             v.name if v.decides else f"  {v.name}",
             f"{_number(v)} {_interval(v)}".strip(),
             v.bound,
-            v.n or "",
+            f"{v.n:,}" if v.n else "",
             v.key,
         )
         for v in shown
     ]
     columns = ("Verdict", "Gate", "Of", "Figure, 95 % interval", "Bound", "Rows", "Set by, in model.yaml")
-    table(f"{ref}: {judgement.outcome}", columns, rows, right=("Rows",))
+    table(f"{ref}: {judgement.outcome}", columns, rows, right=("Rows",), spare=columns[-1:])
     for v in shown:
         if v.outcome != "PASS":
             out().print(f"{v.outcome} {v.name}: {v.reason}", soft_wrap=True)

@@ -89,7 +89,8 @@ def check(models: tuple[str, ...], stack: str, as_json: bool) -> None:
         return
     for c in checked:
         if not c.faults:
-            out().print(f"[green]ok[/green]     {c.model}")
+            told = f"  (stacks/Pulumi.{stack}.yaml does not name it)" if c.elsewhere else ""
+            out().print(f"[green]ok[/green]     {c.model}{told}")
             continue
         out().print(f"[bold red]faulty[/bold red] {c.model}")
         for fault in c.faults:
@@ -97,11 +98,11 @@ def check(models: tuple[str, ...], stack: str, as_json: bool) -> None:
     if not checked:
         remark("There is no model yet: no models/<name>/model.yaml.")
     if faults:
-        first = next(c.model for c in checked if c.faults)
+        file = next(c for c in checked if c.faults).faults[0].split(":")[0]
         count = "One fault" if faults == 1 else f"{faults} faults"
         raise UsageError(
             f"{count} in {sum(bool(c.faults) for c in checked)} of {len(checked)} models",
-            next_step=f"$EDITOR models/{first}/model.yaml",
+            next_step=f"$EDITOR {file}",
         )
 
 

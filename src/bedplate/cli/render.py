@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import date
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from bedplate.cli.layout import widths
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,22 +41,41 @@ def err() -> Console:
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document on standard output; dataclasses, times, enums and paths are understood."""
-    sys.stdout.write(json.dumps(value, default=_plain, indent=2, ensure_ascii=False) + "\n")
+    """One JSON document on standard output; dataclasses, times, enums and paths are understood, also as keys.
+
+    JSON has no word for NaN and infinity: they are null.
+    """
+    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def table(
-    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+    title: str | None,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    spare: Sequence[str] = (),
 ) -> None:
-    """Print a table; `right` names the columns of figures. A cell that is a key of VERDICT_STYLE is coloured."""
+    """Print a table; `right` names the columns of figures. A cell that is a key of VERDICT_STYLE is coloured.
+
+    Where whole words do not fit, the columns named by `spare` are left out.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[c if isinstance(c, Text) else Text(str(c), style=VERDICT_STYLE.get(str(c), "")) for c in r] for r in rows]
+    kept = list(range(len(columns)))
+    by_column = [[columns[i], *(row[i].plain for row in cells)] for i in kept]
+    given = widths(by_column, out().width)
+    if given is None and spare:
+        kept = [i for i in kept if columns[i] not in spare]
+        given = widths([by_column[i] for i in kept], out().width)
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(c if isinstance(c, Text) else Text(str(c), style=VERDICT_STYLE.get(str(c), "")) for c in row))
+    for at, i in enumerate(kept):
+        side: Literal["left", "right"] = "right" if columns[i] in right else "left"
+        grid.add_column(columns[i], justify=side, overflow="fold", width=given[at] if given else None)
+    for row in cells:
+        grid.add_row(*(row[i] for i in kept))
     out().print(grid)
 
 
@@ -117,16 +139,31 @@ def seconds(duration_s: float) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
+    if value is None or isinstance(value, bool | int):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    if isinstance(value, set | frozenset):
+        return [_plain(held) for held in sorted(value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if isinstance(value, set | frozenset):
-        return sorted(value)
+        return _plain(value.model_dump(mode="json"))
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _key(key: Any) -> str:
+    plain = _plain(key)
+    return plain if isinstance(plain, str) else json.dumps(plain)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 import zlib
 from collections.abc import Mapping
@@ -127,7 +128,7 @@ def hyperparameters(
     >>> hyperparameters({"max_iter": 100, "early": True}, {"max_iter": "50"}, 7)
     {'max_iter': '50', 'early': 'true', 'seed': '7'}
 
-    Raises UsageError for a `--set` of something that model.yaml does not declare.
+    Raises UsageError for a `--set` of something that model.yaml does not declare, or of a text where it has a number.
     """
     unknown = sorted(set(overrides) - set(declared) - {"seed"})
     if unknown:
@@ -135,8 +136,22 @@ def hyperparameters(
         raise UsageError(
             f"--set {unknown[0]}=...: training.hyperparameters declares no {unknown[0]!r} (it declares: {known})"
         )
+    for key, given in overrides.items():
+        _must_be_alike(key, given, declared.get(key, seed))
     text = {key: json.dumps(value) if isinstance(value, bool) else str(value) for key, value in declared.items()}
     return {**text, **overrides, "seed": overrides.get("seed", str(seed))}
+
+
+def _must_be_alike(key: str, given: str, declared: str | int | float | bool) -> None:
+    """A number may be whole or not: only the script knows which it wants."""
+    if isinstance(declared, bool):
+        wanted, fits = "true or false", given in ("true", "false")
+    elif isinstance(declared, int | float):
+        wanted, fits = "a number", re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", given) is not None
+    else:
+        return
+    if not fits:
+        raise UsageError(f"--set {key}={given}: {wanted} expected, as in training.hyperparameters ({declared})")
 
 
 def code_sha256(files: Mapping[str, bytes]) -> str:

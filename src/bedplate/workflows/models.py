@@ -123,19 +123,22 @@ class Checked:
 
     model: str
     faults: tuple[str, ...]
+    elsewhere: bool = False
+    """Whether the stack does not name it: no fault of a model that nobody asked for by name."""
 
 
 def check_models(
     project_dir: Path, models: Sequence[str], settings: StackSettings | None, stack: str
 ) -> tuple[Checked, ...]:
-    """Check these models, or all, without any platform: contract, scripts, and whether the stack knows them.
+    """Check these models, or all, without any platform: contract, scripts, and whether the stack names those asked for.
 
     Raises NotFound for a model that has no folder.
     """
-    return tuple(_checked(project_dir, m, settings, stack) for m in models or known_models(project_dir))
+    asked = bool(models)
+    return tuple(_checked(project_dir, m, settings, stack, asked=asked) for m in models or known_models(project_dir))
 
 
-def _checked(project_dir: Path, model: str, settings: StackSettings | None, stack: str) -> Checked:
+def _checked(project_dir: Path, model: str, settings: StackSettings | None, stack: str, *, asked: bool) -> Checked:
     try:
         spec = load_model(project_dir, model, settings, stack=stack)
     except SettingsError as exc:
@@ -149,6 +152,7 @@ def _checked(project_dir: Path, model: str, settings: StackSettings | None, stac
             faults.append(f"{folder}/{name}: does not exist")
             continue
         faults += [f"{folder}/{name}: {problem}" for problem in problems(path.read_text(errors="replace"))]
-    if settings is not None and model not in settings.models:
+    elsewhere = settings is not None and model not in settings.models
+    if elsewhere and asked:
         faults.append(f"stacks/Pulumi.{stack}.yaml: bedplate:models: does not name {model}")
-    return Checked(model, tuple(faults))
+    return Checked(model, tuple(faults), elsewhere)

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -111,3 +112,27 @@ def test_an_archive_of_the_same_files_has_the_same_bytes_and_holds_them() -> Non
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         held = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
     assert held == files
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "fits"),
+    [
+        (100, "1e-3", True),
+        (0.1, "3", True),
+        (0.1, "abc", False),
+        (True, "false", True),
+        (True, "0", False),
+        ("a", "3", True),
+    ],
+)
+def test_a_setting_is_of_the_kind_that_the_contract_declares(declared: Any, given: str, fits: bool) -> None:
+    if fits:
+        assert hyperparameters({"it": declared}, {"it": given}, 0)["it"] == given
+        return
+    with pytest.raises(UsageError, match=rf"--set it={given}: .* expected, as in training.hyperparameters"):
+        hyperparameters({"it": declared}, {"it": given}, 0)
+
+
+def test_a_seed_is_a_number() -> None:
+    with pytest.raises(UsageError, match="seed=x: a number expected"):
+        hyperparameters({}, {"seed": "x"}, 0)

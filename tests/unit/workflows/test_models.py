@@ -62,9 +62,12 @@ def test_one_broken_model_does_not_hide_another(tmp_path: Path) -> None:
     assert [(c.model, bool(c.faults)) for c in checked] == [("churn", False), ("fraud", True)]
 
 
-def test_a_model_that_the_stack_does_not_name_is_told(tmp_path: Path) -> None:
+def test_a_model_that_the_stack_does_not_name_is_a_fault_only_when_it_was_asked_for(tmp_path: Path) -> None:
     folder(tmp_path, "fraud")
-    assert faults(tmp_path) == ["stacks/Pulumi.local.yaml: bedplate:models: does not name fraud"]
+    (asked,) = check_models(tmp_path, ("fraud",), settings(), "local")
+    assert asked.faults == ("stacks/Pulumi.local.yaml: bedplate:models: does not name fraud",)
+    (found,) = check_models(tmp_path, (), settings(), "local")
+    assert (found.faults, found.elsewhere) == ((), True)
 
 
 def test_an_unknown_model_is_said(tmp_path: Path) -> None:
