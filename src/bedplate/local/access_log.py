@@ -6,11 +6,10 @@ import uuid
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-if TYPE_CHECKING:
-    from bedplate.local.platform import Platform
+from bedplate.local.inside import Inside
 
 INTERVAL_S = 20.0
 """AWS delivers within hours, by best effort."""
@@ -37,7 +36,7 @@ class Access:
 class AccessLog:
     """`note` only remembers; `step` writes one object for each bucket that was asked and says where to log."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Inside) -> None:
         self._platform = platform
         self._waiting: deque[Access] = deque(maxlen=_WAITING)
 

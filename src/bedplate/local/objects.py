@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bedplate.local.blobs import Blob, BlobStore, body_chunks
-
-if TYPE_CHECKING:
-    from bedplate.local.platform import Platform
+from bedplate.local.inside import Inside
 
 
 class Objects:
     """Every method takes the platform's lock, and raises KeyError with a sentence for what is not there."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Inside) -> None:
         self._platform = platform
 
     def get(self, bucket: str, key: str) -> bytes:

@@ -6,13 +6,11 @@ import gzip
 import json
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bedplate.local.calls import Call
+from bedplate.local.inside import Inside
 from bedplate.local.trail import Event
-
-if TYPE_CHECKING:
-    from bedplate.local.platform import Platform
 
 INTERVAL_S = 10.0
 """AWS delivers about every five minutes."""
@@ -21,7 +19,7 @@ INTERVAL_S = 10.0
 class TrailDelivery:
     """One file for each trail that logs and has something new. How far a trail is, is kept with it."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Inside) -> None:
         self._platform = platform
         self._selectors: list[dict[str, Any]] = []
 

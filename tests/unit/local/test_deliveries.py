@@ -33,10 +33,11 @@ class World:
     def now(self) -> float:
         return 86400.0
 
-    def backend(self, service: str, _region: str = "") -> Any:
+    def backend(self, service: str, region: str | None = None) -> Any:
         return self
 
-    def put_object(self, bucket: str, key: str, body: bytes, _content_type: str) -> None:
+    def put_object(self, bucket: str, key: str, body: bytes | Path, content_type: str = "") -> None:
+        assert isinstance(body, bytes)
         self.written[bucket, key] = body
 
     def log(self, line: str) -> None:
@@ -58,7 +59,7 @@ def test_requests_are_logged_where_the_bucket_says_and_nowhere_else(world: World
         "quiet": SimpleNamespace(logging={}),
         "logs": SimpleNamespace(logging={}),
     }
-    log = AccessLog(world)  # type: ignore[arg-type]
+    log = AccessLog(world)
     for access in (an_access("data"), an_access("data", "other"), an_access("quiet"), an_access("gone")):
         log.note(access)
     log.step()
@@ -88,7 +89,7 @@ def a_put(bucket: str, key: str) -> Request:
 def test_a_trail_delivers_what_changed_and_the_objects_it_asks_for(world: World) -> None:
     ledger = {"DataResources": [{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3:::ledger/"]}]}
     world.trails["t"] = a_trail([{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True, **ledger}])
-    delivery = TrailDelivery(world)  # type: ignore[arg-type]
+    delivery = TrailDelivery(world)
     world.trail.keep_data_event = delivery.asks_for
     delivery.step()  # it begins now
     world.trail.note(Request(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
@@ -110,7 +111,7 @@ def test_a_trail_delivers_what_changed_and_the_objects_it_asks_for(world: World)
 
 def test_a_trail_that_is_switched_off_delivers_nothing(world: World) -> None:
     world.trails["t"] = a_trail([])
-    delivery = TrailDelivery(world)  # type: ignore[arg-type]
+    delivery = TrailDelivery(world)
     delivery.step()
     world.trails["t"].status.is_logging = False
     world.trail.note(Request(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
