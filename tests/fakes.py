@@ -501,9 +501,10 @@ class FakeExperiments:
     held: dict[str, dict[str, ports.Run]] = field(default_factory=dict)
     broken: bool = False
     where: str = "memory"
+    warmed: int = 0
 
     def warm(self) -> None:
-        return None
+        self.warmed += 1
 
     def log(self, draft: ports.RunDraft) -> str:
         self._must_answer()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ARTIFACT = "model.tar.gz"
 MAX_REASON = 1024
+_PATIENT = {"OMP_WAIT_POLICY": "passive"}
+"""Several processes are at work here: threads that wait for each other by spinning would cost three times the time."""
 
 
 class CannotEvaluate(Exception):
@@ -91,7 +93,7 @@ def _judge(
 
     import bedplate.domain.evaluation as evaluation
 
-    table = pq.read_table(holdout)
+    table = _read(holdout)
     labels = _labels(table, spec)
     groups = {name: _texts(table, name) for name in evaluation.grouping_columns(spec)}
     leaks = _leakage(folder, spec, table, labels) if tried and spec.gates.leakage else None
@@ -143,7 +145,9 @@ def _start(folder: Path, name: str, holdout: Path, asked: Mapping[str, Any] | No
     model = folder / "work" / name
     command = [sys.executable, "-m", "bedplate.container.scoring", str(model), str(holdout), str(model) + ".npy"]
     command += [json.dumps(asked)] if asked else []
-    return subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env={**_PATIENT, **os.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _spec(path: Path) -> ModelSpec:
@@ -154,6 +158,14 @@ def _spec(path: Path) -> ModelSpec:
     except (OSError, ValueError) as exc:
         whose = "the candidate's contract.json" if path.name == "contract.json" else "input spec"
         raise CannotEvaluate(f"{whose} cannot be read: {exc}") from exc
+
+
+def _read(path: Path) -> pa.Table:
+    """One file, without pyarrow's data sets and what they import."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def _labels(table: pa.Table, spec: ModelSpec) -> np.ndarray[Any, Any]:
@@ -221,12 +233,10 @@ def _serve(folder: Path) -> Server:
 
 
 def _leakage(folder: Path, spec: ModelSpec, table: pa.Table, labels: np.ndarray[Any, Any]) -> Any:
-    import pyarrow.parquet as pq
-
     from bedplate.domain.leakage import leakage
 
     path = folder / "input" / "training" / "train.parquet"
-    return leakage(spec, pq.read_table(path) if path.is_file() else None, table, labels)
+    return leakage(spec, _read(path) if path.is_file() else None, table, labels)
 
 
 def _explained(folder: Path, spec: ModelSpec, *, champion: bool) -> Explanation | None:

@@ -230,27 +230,31 @@ def _auc(y: Floats, s: Floats) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """Rows by falling score, sorted once for all resamples. `last` is where each run of equal scores ends."""
+    """Rows by falling score, sorted once for all resamples. Of each run of equal scores that holds a 1, `last` is its
+    last 1 among the 1s, and `ends` its end among all rows: elsewhere recall does not rise."""
 
     order: NDArray[np.int64]
-    labels: Floats
+    ones: NDArray[np.int64]
     last: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
     @classmethod
     def of(cls, y: Floats, s: Floats) -> _Ranking:
         order = np.argsort(-s, kind="stable")
-        return cls(order, y[order], np.flatnonzero(np.append(np.diff(s[order]) != 0, True)))
+        ends = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
+        ones = np.flatnonzero(y[order] == 1)
+        runs = np.searchsorted(ends, ones)
+        last = np.flatnonzero(np.append(np.diff(runs) != 0, True)) if len(ones) else ones
+        return cls(order, order[ones], last, ends[runs[last]])
 
     def average_precision(self, weights: Floats) -> float:
-        drawn = weights[self.order]
-        hits = np.cumsum(drawn * self.labels)[self.last]
-        seen = np.cumsum(drawn)[self.last]
+        hits = np.cumsum(weights[self.ones])[self.last]
+        seen = np.cumsum(weights[self.order])[self.ends]
         total = hits[-1] if len(hits) else 0.0
         if total == 0:
             return float("nan")
-        rises = np.empty_like(hits)
-        rises[0], rises[1:] = hits[0], hits[1:] - hits[:-1]
-        return float(np.dot(hits / np.maximum(seen, _CLIP), rises) / total)
+        rises = np.diff(hits, prepend=0.0)
+        return float((hits / np.maximum(seen, _CLIP) * rises).sum() / total)  # a dot wakes BLAS's threads for nothing
 
 
 def _delong(y: Floats, s: Floats, other: Floats | None = None) -> tuple[float, float]:

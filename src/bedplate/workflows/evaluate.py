@@ -26,7 +26,7 @@ from bedplate.workflows.job_following import follow, must_have_completed
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.models import find_version
 from bedplate.workflows.platform import Platform
-from bedplate.workflows.runs import keep_evaluation
+from bedplate.workflows.runs import keep_evaluation, warm
 from bedplate.workflows.sbom import scan
 
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
@@ -147,8 +147,10 @@ def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True)
     recorded. A failed gate is no error here: `judgement.outcome` says it.
     """
     job = plan.job or _submit(at, plan, say)
-    if not wait and job.status == "InProgress":
-        return Evaluated(plan, job, None, None)
+    if job.status == "InProgress":
+        if not wait:
+            return Evaluated(plan, job, None, None)
+        warm(at)
     job, raw = _measured(at, replace(plan, job=job), say)
     _must_be_unchanged(at, plan, sha256(raw))
     evaluation = Evaluation.from_json(json.loads(raw))

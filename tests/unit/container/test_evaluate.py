@@ -70,6 +70,16 @@ def test_candidate_and_champion_meet_on_the_same_rows(root, put, capfd):
     assert "metric: auc=" in capfd.readouterr().out
 
 
+def test_threads_of_the_models_wait_without_spinning_unless_the_image_says_otherwise(root, monkeypatch):
+    started: list[str] = []
+    monkeypatch.setattr(evaluate.subprocess, "Popen", lambda *_, env, **__: started.append(env["OMP_WAIT_POLICY"]))
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    evaluate._start(root, "candidate", root / "rows.parquet", None)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    evaluate._start(root, "candidate", root / "rows.parquet", None)
+    assert started == ["passive", "active"]
+
+
 def test_without_a_champion_there_is_no_difference(root, put):
     put("candidate")
     assert evaluate.main() == 0

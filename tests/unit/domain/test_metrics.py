@@ -83,10 +83,12 @@ def test_bootstrap_interval_has_the_width_of_the_normal_approximation():
     assert found.high - found.low == pytest.approx(2 * 1.96 * losses.std() / math.sqrt(2000), rel=0.15)
 
 
-def test_bootstrap_of_average_precision_resamples_rows(binary):
+@pytest.mark.parametrize("digits", [12, 1])
+def test_bootstrap_of_average_precision_resamples_rows(binary, digits):
+    """Also where many scores are equal."""
     from sklearn.metrics import average_precision_score
 
-    labels, scores = binary
+    labels, scores = binary[0], np.round(binary[1], digits)
     rng = np.random.default_rng(3)
     rows = rng.integers(0, len(labels), len(labels))
     weights = np.bincount(rows, minlength=len(labels)).astype(float)

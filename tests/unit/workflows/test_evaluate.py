@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ def test_an_evaluation_whose_file_was_changed_is_measured_anew_or_not_judged(at:
     again = evaluate(at, plan(at, "churn", 1, again=True), silent)
     assert again.plan.evaluation_uri != uri
     assert kinds(at) == ["evaluated", "evaluated"]
+
+
+def test_mlflow_gets_ready_while_a_job_runs_and_only_then(at: FakePlatform) -> None:
+    submit = at.jobs.submit_processing
+    at.jobs.submit_processing = lambda request: replace(submit(request), status="InProgress")  # type: ignore[method-assign]
+    run(at)
+    assert at.experiments.warmed == 1
+    run(at)
+    assert at.experiments.warmed == 1
 
 
 def test_a_failed_gate_is_recorded_like_any_other_verdict(at: FakePlatform) -> None:
