@@ -10,7 +10,7 @@ from typing import Any
 
 from bedplate.engine.state import Resource, name_of
 from bedplate.engine.steps import UNCOUNTED, Op, Step
-from bedplate.engine.values import mask
+from bedplate.engine.values import mask, reveal
 
 Event = dict[str, Any]
 
@@ -64,8 +64,8 @@ class Events:
         """A step was taken."""
         with self._lock:
             op = step.found or step.op
-            first_look = op == Op.READ and step.old is None  # Pulumi counts a read from the second on
-            if op not in UNCOUNTED and not first_look and not step.resource.is_default_provider:
+            counted = op not in UNCOUNTED and not (op == Op.READ and _as_before(step))
+            if counted and not step.resource.is_default_provider:
                 self.counts[op.value] += 1
             if self._send:
                 self._emit("resOutputsEvent", {"metadata": _metadata(step), "planning": self.planning})
@@ -122,6 +122,11 @@ class Events:
         with self._lock:
             self._sequence += 1
             self._send({"sequence": self._sequence, "timestamp": int(self._clock()), kind: body})
+
+
+def _as_before(step: Step) -> bool:
+    """Pulumi counts a read when it found something other than the last one."""
+    return step.old is None or step.new is None or reveal(step.old.outputs) == reveal(step.new.outputs)
 
 
 def _metadata(step: Step) -> Event:

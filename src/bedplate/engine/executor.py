@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from bedplate.engine.events import Events
 from bedplate.engine.patience import limited
 from bedplate.engine.planner import Planner
-from bedplate.engine.protocol import UNKNOWN, PartlyDone, Properties, Provider, Refused
+from bedplate.engine.protocol import UNKNOWN, PartlyDone, Properties, Provider, Refused, Secret
 from bedplate.engine.providers import Providers
 from bedplate.engine.state import Operation, Resource, Snapshot, to_json
 from bedplate.engine.steps import Op, Step
@@ -99,7 +99,8 @@ class Executor:
         if step.skipped:
             return
         old, new = _both(step)
-        new.id, new.outputs, new.init_errors = old.id, old.outputs, old.init_errors
+        new.id, new.init_errors = old.id, old.init_errors
+        new.outputs = _secret_like_inputs(old.outputs, new)
         if new.is_provider:
             new.inputs = old.inputs
             self._providers.configure(new)
@@ -285,6 +286,12 @@ def _settled_form(resource: Resource) -> Mapping[str, object]:
 def _outputs(outputs: Mapping[str, object], new: Resource) -> Properties:
     """Outputs as they are kept: secret where the input of the same name was, or where the program asked for it."""
     return mark_keys(mark_secrets(dict(outputs), new.inputs), new.additional_secret_outputs)
+
+
+def _secret_like_inputs(outputs: Properties, new: Resource) -> Properties:
+    """Outputs that stay as they are, with what has become secret: whole properties, as in Pulumi."""
+    secret = {key for key, value in new.inputs.items() if isinstance(value, Secret)}
+    return mark_keys(outputs, {*secret, *new.additional_secret_outputs})
 
 
 def _new(step: Step) -> Resource:

@@ -56,6 +56,10 @@ class Monitor:
         self._workers = workers
         self._config = config
         self._slots = threading.BoundedSemaphore(parallel)
+        self._waves: dict[str, int] = {}
+        """Custom resources by URN: in which wave each was planned."""
+        self._over = False
+        """Something was rejected, and what was registered together with it has been carried out."""
         self._planning = threading.RLock()
         self._registered: dict[str, Resource] = {}
         self._goals: dict[str, Goal] = {}
@@ -72,13 +76,16 @@ class Monitor:
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the SDK's name
         from pulumi.runtime.proto import resource_pb2
 
+        goal = goal_of(request)
+        self._await_the_wave(goal)
         with self._telling_late(), self._planning:
             self._refuse_after_failure()
-            goal = self._complete(goal_of(request))
+            goal = self._complete(goal)
             steps = self._planned(lambda: self._planner.plan(goal))
             if goal.type == ROOT_TYPE:
                 self._root = steps[0].new
-        resource = self._carry_out(steps, goal)
+            works = self._works(steps)
+        resource = self._carry_out(steps, goal, works)
         self._registered[resource.urn] = resource
         return resource_pb2.RegisterResourceResponse(
             urn=resource.urn,
@@ -91,24 +98,25 @@ class Monitor:
     def ReadResource(self, request: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import resource_pb2
 
+        goal = Goal(
+            type=request.type,
+            name=request.name,
+            custom=True,
+            inputs=from_struct(request.properties),
+            parent=request.parent,
+            provider=request.provider,
+            version=request.version,
+            dependencies=tuple(request.dependencies),
+            additional_secret_outputs=tuple(request.additionalSecretOutputs),
+            import_id=request.id,
+        )
+        self._await_the_wave(goal)
         with self._telling_late(), self._planning:
             self._refuse_after_failure()
-            goal = self._complete(
-                Goal(
-                    type=request.type,
-                    name=request.name,
-                    custom=True,
-                    inputs=from_struct(request.properties),
-                    parent=request.parent,
-                    provider=request.provider,
-                    version=request.version,
-                    dependencies=tuple(request.dependencies),
-                    additional_secret_outputs=tuple(request.additionalSecretOutputs),
-                    import_id=request.id,
-                )
-            )
+            goal = self._complete(goal)
             steps = self._planned(lambda: self._planner.plan_read(goal))
-        resource = self._carry_out(steps, goal)
+            works = self._works(steps)
+        resource = self._carry_out(steps, goal, works)
         return resource_pb2.ReadResourceResponse(
             urn=resource.urn, id=_id(resource), properties=to_struct(resource.outputs)
         )
@@ -152,12 +160,37 @@ class Monitor:
             self._events.error(str(exc) or type(exc).__name__)
             raise Stopped(str(exc)) from exc
 
-    def _carry_out(self, steps: list[Step], goal: Goal) -> Resource:
+    def _await_the_wave(self, goal: Goal) -> None:
+        """Of what depends on the answer to a registration: let those end that were registered together with that."""
+        needs = {goal.parent, goal.provider.rpartition("::")[0], goal.deleted_with}
+        needs.update(goal.dependencies, goal.replace_with)
+        wave = self._workers.wave()
+        if any(self._waves.get(urn) == wave for urn in needs):
+            self._workers.let_wave_end(lambda: self.failed)
+
+    def _works(self, steps: list[Step]) -> bool:
+        """Whether a provider is called for these; said while the planning lock is held."""
+        works = any(step.op not in (Op.SAME, Op.REPLACE) and step.resource.custom for step in steps)
+        if works:
+            self._workers.begin()
+        if steps[-1].resource.custom:
+            self._waves[steps[-1].urn] = self._workers.wave()
+        return works
+
+    def _carry_out(self, steps: list[Step], goal: Goal, works: bool) -> Resource:
         self._workers.planned()
-        if any(step.op not in (Op.SAME, Op.REPLACE) and step.resource.custom for step in steps):
+        if not works:
+            return self._do(steps, goal)
+        try:
             self._workers.settle()
             if self._planner.duplicated:
                 raise Stopped("a name was registered twice")
+            return self._do(steps, goal)
+        finally:
+            self._over = self.rejected
+            self._workers.end()
+
+    def _do(self, steps: list[Step], goal: Goal) -> Resource:
         with self._slot():
             for step in steps:
                 self._take(step)
@@ -193,6 +226,8 @@ class Monitor:
     def _refuse_after_failure(self) -> None:
         if self._planner.duplicated:
             raise Stopped("a name was registered twice")
+        if self._over:
+            raise Stopped("an earlier registration was rejected")
         self._refuse_after_step_failure()
 
     def _refuse_after_step_failure(self) -> None:

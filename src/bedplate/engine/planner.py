@@ -109,8 +109,7 @@ class Planner:
         if old is None:
             self._skipped.add(urn)
             return Step(Op.SAME, None, new, skipped=True)
-        new.inputs = old.inputs
-        return Step(Op.SAME, old, new)
+        return Step(Op.SAME, old, old.copy(urn=urn))
 
     def _refuse_what_needs_the_skipped(self, steps: list[Step]) -> None:
         for resource in (step.new for step in steps if step.new is not None):
@@ -199,8 +198,9 @@ class Planner:
         if goal.import_id:
             message = (
                 "previously-imported resources that still specify an ID may not be replaced; "
-                "please remove the `import` declaration from your program"
+                "please remove the `import` declaration from your program;\n"
             )
+            message += "\n".join(f"{k}: {mask(old.inputs.get(k))} => {mask(new.inputs.get(k))}" for k in diff.replaces)
             if not self.preview:
                 self._reject(message, urn)
             self._events.say("warning", message, urn=urn)
@@ -252,8 +252,8 @@ class Planner:
             if keys is not None:
                 replaced.add(resource.urn)
                 found.append((resource, keys))
-        tied = [r for r in self.olds.values() if root.urn in r.replace_with and r.urn not in replaced]
-        return found + [(r, ()) for r in tied if r.urn not in self._decided]
+        tied = [r for r in self.olds.values() if root.urn in (r.deleted_with, *r.replace_with)]
+        return found + [(r, ()) for r in tied if r.urn not in replaced and r.urn not in self._decided]
 
     def _forced_by(self, resource: Resource, replaced: set[str]) -> tuple[str, ...] | None:
         if not resource.custom or resource.external:
@@ -264,10 +264,9 @@ class Planner:
             key: UNKNOWN if replaced.intersection(resource.property_dependencies.get(key, ())) else value
             for key, value in resource.inputs.items()
         }
-        if not any(replaced.intersection(urns) for urns in resource.property_dependencies.values()):
+        if not any(replaced.intersection(resource.property_dependencies.get(key, ())) for key in inputs):
             return None
-        changed = resource.copy(inputs=inputs)
-        diff = self._provider_diff(resource, changed, resource.ignore_changes)
+        diff = self._ask(resource, resource.copy(inputs=inputs), resource.ignore_changes)
         diff = _replace_on_changes(diff, resource.replace_on_changes, False)
         return diff.replaces or None
 
@@ -309,9 +308,13 @@ class Planner:
         return self._provider_diff(old, new, goal.ignore_changes)
 
     def _provider_diff(self, old: Resource, new: Resource, ignore: list[str] | tuple[str, ...]) -> DiffResult:
+        return self._ask(old, new.copy(inputs=paths.restore(new.inputs, old.inputs, ignore)), ignore)
+
+    def _ask(self, old: Resource, new: Resource, ignore: list[str] | tuple[str, ...]) -> DiffResult:
+        """The provider's own answer, told what to ignore."""
         if new.is_provider:
             return self._providers.diff_config(new.urn, new.type, old.inputs, new.inputs)
-        olds, news = reveal(old.inputs), reveal(paths.restore(new.inputs, old.inputs, ignore))
+        olds, news = reveal(old.inputs), reveal(new.inputs)
         provider = self._provider(new)
         diff = provider.diff(new.urn, old.id, new.type, olds, reveal(old.outputs), news, tuple(ignore))
         if diff.changes != Changes.UNKNOWN:
@@ -356,11 +359,14 @@ class Planner:
         urn = self.urn_of(goal)
         self._claim(urn)
         self._decided.add(urn)
-        old = self.olds.get(urn)
+        old = self._find_old(urn, goal)
         new = goal.resource(urn)
         new.external, new.id, new.import_id = True, goal.import_id, ""
-        if old is None or old.external:
+        if old is not None:
+            new.created, new.modified = old.created, old.modified
+        if old is None or old.external or old.id == new.id:
             return [Step(Op.READ, old, new)]
+        self._replaced.add(urn)
         return [Step(Op.READ_REPLACEMENT, old, new, keep_old=True), Step(Op.REPLACE, old, new)]
 
     def deletions(self) -> list[list[Step]]:

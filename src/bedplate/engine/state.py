@@ -286,8 +286,9 @@ class Graph:
         layers: list[list[Resource]] = []
         depth: dict[int, int] = {}
         for resource in self.resources:
-            below = [depth[id(each)] for each in self.needs(resource) if id(each) in depth]
-            depth[id(resource)] = max(below, default=-1) + (id(resource) in left)
+            if id(resource) in left:
+                below = [depth[id(each)] for each in self.needs(resource) if id(each) in depth]
+                depth[id(resource)] = max(below, default=-1) + 1
         by_depth: dict[int, list[Resource]] = {}
         for key, resource in left.items():
             by_depth.setdefault(depth.get(key, 0), []).append(resource)

@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any
+
+_GRACE_S = 0.02
+"""How long a registration waits for steps that are under way, so that one which fails at once stops what follows."""
+
+_LOOK_S = 0.1
+"""How often who waits for an event loop looks whether it was closed, and will never answer."""
 
 _TICKS = 200
 """Turns of an event loop after which it is taken for idle if it cannot be asked."""
@@ -19,6 +25,9 @@ class Workers(ThreadPoolExecutor):
         super().__init__(max_workers=size, thread_name_prefix="engine")
         self.loop: asyncio.AbstractEventLoop | None = None
         self._unplanned = 0
+        self._at_work = 0
+        self._wave = 0
+        self._waiting = 0
         self._calm = threading.Condition()
         self._mine = threading.local()
 
@@ -43,14 +52,56 @@ class Workers(ThreadPoolExecutor):
                 self._unplanned -= 1
                 self._calm.notify_all()
 
+    def begin(self) -> None:
+        """A step that takes its time was decided upon."""
+        with self._calm:
+            self._at_work += 1
+
+    def end(self) -> None:
+        """It was taken, or failed."""
+        with self._calm:
+            self._at_work -= 1
+            if self._at_work == 0:
+                self._wave += 1
+                self._unplanned += self._waiting
+                self._waiting = 0
+            self._calm.notify_all()
+
+    def wave(self) -> int:
+        """Counts how often all that was decided upon had been taken."""
+        with self._calm:
+            return self._wave
+
+    def let_wave_end(self, over: Callable[[], bool]) -> None:
+        """Said by a worker before it plans what depends on a resource of the wave that is still under way.
+
+        Such a registration comes a moment after the step that it depends on, and by then the siblings of that step have
+        ended too, if they are quick. So whether one of them fails decides what is done, as in Pulumi, and not which of
+        two threads runs first. Who waits here, for a moment or until `over`, is not waited for by `settle`.
+        """
+        with self._calm:
+            if self._at_work == 0 or not getattr(self._mine, "counted", False):
+                return
+            wave = self._wave
+            self._waiting += 1
+            self._unplanned -= 1
+            self._calm.notify_all()
+            self._calm.wait_for(lambda: self._wave != wave or over(), _GRACE_S)
+            if self._wave == wave:
+                self._waiting -= 1
+                self._unplanned += 1
+
     def settle(self) -> None:
         """Wait until the program has nothing more to say without an answer to what it has said, or is over."""
         assert self.loop is not None
         while True:
             idle = _idle()
             try:
-                asyncio.run_coroutine_threadsafe(idle, self.loop).result()
-            except (CancelledError, RuntimeError):
+                turned = asyncio.run_coroutine_threadsafe(idle, self.loop)
+                while not turned.done() and not self.loop.is_closed():
+                    wait([turned], timeout=_LOOK_S)
+                turned.result(timeout=0)
+            except (CancelledError, RuntimeError, TimeoutError):
                 idle.close()
                 return
             with self._calm:

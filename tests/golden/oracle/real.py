@@ -52,7 +52,7 @@ class RealEngine:
 
     def checkpoint(self) -> list[dict[str, Any]]:
         """The resources as the recordings have them: without times and places, and without what is empty."""
-        return [without_ciphertext(_as_recorded(resource)) for resource in self._deployment().get("resources") or ()]
+        return [without_ciphertext(as_recorded(resource)) for resource in self._deployment().get("resources") or ()]
 
     def play(self, step: dict[str, Any]) -> Played:
         world = self.world
@@ -89,7 +89,7 @@ class RealEngine:
         )
 
 
-def _as_recorded(resource: dict[str, Any]) -> dict[str, Any]:
+def as_recorded(resource: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in resource.items() if value and key not in _LEFT_OUT}
     if kept["type"].startswith("pulumi:providers:"):
         kept["id"] = "UUID"
