@@ -15,6 +15,7 @@ from bedplate.settings import load_models
 from budgets import Budgets, BudgetsArgs
 from configuration import check_account, read_settings
 from dashboards import Dashboard, DashboardArgs
+from documents import document
 from identity import Identity, IdentityArgs
 from monitoring import Monitoring, MonitoringArgs
 from network import Network, NetworkArgs
@@ -275,6 +276,6 @@ aws.ssm.Parameter(
     description="What bedplate's commands need to know of this environment (bedplate.settings.PlatformOutputs).",
     type="String",
     tier="Intelligent-Tiering",  # more than about forty models outgrow the standard tier's 4 KB
-    value=pulumi.Output.json_dumps(outputs, sort_keys=True),
+    value=document(outputs, sort_keys=True),
     tags=platform_tags,
 )

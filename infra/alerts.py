@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from documents import document
+
 
 @dataclass(frozen=True)
 class AlertsArgs:
@@ -27,7 +29,7 @@ class Alerts(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         topic = aws.sns.Topic("alerts", name=args.name, kms_master_key_id=args.kms_key_arn, tags=args.tags, opts=child)
         policy = aws.sns.TopicPolicy(
-            "alerts", arn=topic.arn, policy=pulumi.Output.json_dumps(_topic_policy(topic.arn, args)), opts=child
+            "alerts", arn=topic.arn, policy=document(_topic_policy(topic.arn, args)), opts=child
         )
         for email in args.emails:  # AWS sends each a mail that must be confirmed once
             aws.sns.TopicSubscription(email, topic=topic.arn, protocol="email", endpoint=email, opts=child)

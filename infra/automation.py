@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from bedplate.domain.names import ModelNames
 from bedplate.settings import Automation as AutomationSettings
+from documents import document, policy_document
 
 PROJECT = "/opt/ml/processing/input/project"
 SNAPSHOT = "project/snapshot.tar.gz"
@@ -110,7 +111,7 @@ class Automation(pulumi.ComponentResource):
             pipeline_name=f"{args.prefix}reconcile",
             pipeline_display_name=f"{args.prefix}reconcile",
             pipeline_description="Brings what runs to what was approved; started by event rules.",
-            pipeline_definition=pulumi.Output.json_dumps(definition, sort_keys=True),
+            pipeline_definition=document(definition, sort_keys=True),
             role_arn=wanted.job_role_arn,
             tags=args.tags,
             opts=self._child,
@@ -132,7 +133,7 @@ class Automation(pulumi.ComponentResource):
             "start-reconciler",
             name=f"{args.prefix}start-reconciler",
             description="EventBridge: starts the reconciler",
-            assume_role_policy=_document(trust),
+            assume_role_policy=policy_document(trust),
             permissions_boundary=wanted.boundary_arn,
             tags=args.tags,
             opts=self._child,
@@ -144,7 +145,7 @@ class Automation(pulumi.ComponentResource):
             "Resource": pipeline.arn,
         }
         policy = aws.iam.RolePolicy(
-            "start-reconciler", name="start-reconciler", role=role.name, policy=_document(start), opts=self._child
+            "start-reconciler", name="start-reconciler", role=role.name, policy=policy_document(start), opts=self._child
         )
         return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
 
@@ -177,7 +178,7 @@ class Automation(pulumi.ComponentResource):
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
         policy = aws.sqs.QueuePolicy(
-            "dead-letters", queue_url=queue.id, policy=_document(send, tls_only), opts=self._child
+            "dead-letters", queue_url=queue.id, policy=policy_document(send, tls_only), opts=self._child
         )
         return pulumi.Output.all(queue.arn, policy.id).apply(lambda both: str(both[0]))
 
@@ -226,10 +227,6 @@ def _definition(
             }
         ],
     }
-
-
-def _document(*statements: object) -> pulumi.Output[str]:
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def _triggers(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from bedplate.domain import names
+from documents import policy_document
 
 NONCURRENT_DAYS = 30  # how long an overwritten or deleted object can be brought back
 
@@ -69,9 +70,7 @@ def secure_bucket(
     policy = aws.s3.BucketPolicy(
         purpose,
         bucket=bucket.bucket,
-        policy=pulumi.Output.json_dumps(
-            {"Version": "2012-10-17", "Statement": [_tls_only(bucket.arn), *args.statements]}
-        ),
+        policy=policy_document(_tls_only(bucket.arn), *args.statements),
         # S3 refuses two changes of a bucket's access at once.
         opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[access])),
     )

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from bedplate.domain.names import stage_budget
 from bedplate.settings import Budget, CostAnomalies, LifeStage, PlatformBudget
+from documents import document, policy_document
 
 STOPPED = ["sagemaker:CreateTrainingJob", "sagemaker:CreateHyperParameterTuningJob"]
 """Not processing jobs: a rollback re-scores by one, and no budget may stand between a bad release and its end."""
@@ -133,7 +134,7 @@ class Budgets(pulumi.ComponentResource):
             "budget-actions",
             name=f"{args.platform_name}-budget-actions",
             description="AWS Budgets: stops new trainings when a budget is used up",
-            assume_role_policy=_document(trust),
+            assume_role_policy=policy_document(trust),
             permissions_boundary=args.boundary_arn,
             tags=args.platform_tags,
             opts=self._child,
@@ -143,7 +144,7 @@ class Budgets(pulumi.ComponentResource):
             "budget-actions",
             name="budget-actions",
             role=role.name,
-            policy=_document(
+            policy=policy_document(
                 {
                     "Sid": "StopAndResume",
                     "Effect": "Allow",
@@ -172,7 +173,7 @@ class Budgets(pulumi.ComponentResource):
             f"{name}-stop-training",
             name=f"{name}-stop-training",
             description=f"Attached by budget {name} when it is used up: no new trainings.",
-            policy=_document(statement),
+            policy=policy_document(statement),
             tags=tags,
             opts=self._child,
         )
@@ -212,7 +213,7 @@ class Budgets(pulumi.ComponentResource):
             "cost-anomalies",
             name=f"{args.platform_name}-cost-anomalies",
             monitor_type="CUSTOM",
-            monitor_specification=pulumi.Output.json_dumps(watched, sort_keys=True),
+            monitor_specification=document(watched, sort_keys=True),
             tags=args.platform_tags,
             opts=self._child,
         )
@@ -248,7 +249,3 @@ def _expression(key: str, value: str, stage: LifeStage) -> aws.budgets.BudgetFil
 
 def _role_name(arn: pulumi.Input[str]) -> pulumi.Output[str]:
     return pulumi.Output.from_input(arn).apply(lambda known: known.rsplit("/", 1)[-1])
-
-
-def _document(*statements: object) -> pulumi.Output[str]:
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ class Dashboard(pulumi.ComponentResource):
         aws.cloudwatch.Dashboard(
             names.dashboard,
             dashboard_name=names.dashboard,
-            dashboard_body=pulumi.Output.json_dumps(alarm_arns.apply(lambda arns: _body(args, arns)), sort_keys=True),
+            dashboard_body=alarm_arns.apply(lambda arns: json.dumps(_body(args, arns), sort_keys=True)),
             opts=child,
         )
         self.health_alarm = health.alarm_name

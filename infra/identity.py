@@ -12,6 +12,7 @@ import boundary as ceiling
 import execution
 import policies
 from bedplate.domain import names
+from documents import policy_document
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Identity(pulumi.ComponentResource):
             "boundary",
             name=f"{prefix}-boundary",
             description=f"The most that any role of {prefix} can do, whatever its own policies say.",
-            policy=self._document(ceiling.statements(self._scope(args))),
+            policy=policy_document(*ceiling.statements(self._scope(args))),
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -116,7 +117,7 @@ class Identity(pulumi.ComponentResource):
             who,
             name=name,
             description=purpose,
-            assume_role_policy=self._document([trust]),
+            assume_role_policy=policy_document(trust),
             permissions_boundary=boundary.arn,
             max_session_duration=hours * 3600,
             tags=tags,
@@ -130,11 +131,7 @@ class Identity(pulumi.ComponentResource):
             f"{who}-{model}" if model else who,
             name=who,
             role=role.name,
-            policy=self._document(statements),
+            policy=policy_document(*statements),
             opts=pulumi.ResourceOptions(parent=self),
         )
         return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
-
-    @staticmethod
-    def _document(statements: list[policies.Statement]) -> pulumi.Output[str]:
-        return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})

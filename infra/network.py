@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from bedplate.settings import Network as Settings
+from documents import document
 
 INTERFACES = (
     *("sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr"),
@@ -61,7 +62,7 @@ class Network(pulumi.ComponentResource):
             service_name=f"com.amazonaws.{args.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[routes.id],
-            policy=pulumi.Output.json_dumps(_own_buckets_and_image_layers(args)),
+            policy=document(_own_buckets_and_image_layers(args)),
             tags=self._tags("-s3"),
             opts=child,
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from documents import document
+
 UNTAGGED_DAYS = 14
 
 
@@ -45,14 +47,14 @@ class Registry(pulumi.ComponentResource):
         aws.ecr.LifecyclePolicy(
             "images",
             repository=repository.name,
-            policy=pulumi.Output.json_dumps(_untagged_only()),
+            policy=document(_untagged_only()),
             opts=child,
         )
         if args.reader_account_ids:
             aws.ecr.RepositoryPolicy(
                 "images",
                 repository=repository.name,
-                policy=pulumi.Output.json_dumps(_readers_of_images(args.reader_account_ids)),
+                policy=document(_readers_of_images(args.reader_account_ids)),
                 opts=child,
             )
         for group, (description, tags) in args.package_groups.items():
@@ -67,7 +69,7 @@ class Registry(pulumi.ComponentResource):
                 aws.sagemaker.ModelPackageGroupPolicy(
                     group,
                     model_package_group_name=made.model_package_group_name,
-                    resource_policy=pulumi.Output.json_dumps(_readers_of_versions(args, group)),
+                    resource_policy=document(_readers_of_versions(args, group)),
                     opts=child,
                 )
         self.repository_arn = repository.arn

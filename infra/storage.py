@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from bedplate.domain import names
 from bedplate.settings import Storage as Retention
 from buckets import BucketArgs, Rule, expires, secure_bucket
+from documents import document, policy_document
 
 LEDGER_LOCK_DAYS = 365  # governance mode: only a principal with s3:BypassGovernanceRetention deletes earlier
 
@@ -44,7 +45,7 @@ class Storage(pulumi.ComponentResource):
             description=f"Everything that {args.project}-{args.stack} keeps",
             enable_key_rotation=True,
             deletion_window_in_days=7 if args.retention.force_destroy else 30,
-            policy=pulumi.Output.json_dumps(_key_policy(args)),
+            policy=document(_key_policy(args)),
             tags=args.tags,
             opts=kept,
         )
@@ -124,7 +125,7 @@ def _signing_key(args: StorageArgs, kept: pulumi.ResourceOptions, child: pulumi.
         key_usage="SIGN_VERIFY",
         customer_master_key_spec="ECC_NIST_P256",
         deletion_window_in_days=7 if args.retention.force_destroy else 30,
-        policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [_account_decides(args)]}),
+        policy=policy_document(_account_decides(args)),
         tags=args.tags,
         opts=kept,
     )

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from bedplate.settings import Tracking as TrackingSettings
+from documents import policy_document
 
 PREFIX = "tracking"
 
@@ -56,7 +57,7 @@ class Tracking(pulumi.ComponentResource):
             "tracking",
             name=f"{args.name}-tracking",
             description="SageMaker's MLflow tracking server",
-            assume_role_policy=_document(trust),
+            assume_role_policy=policy_document(trust),
             permissions_boundary=args.boundary_arn,
             tags=args.tags,
             opts=self._child,
@@ -81,10 +82,6 @@ class Tracking(pulumi.ComponentResource):
             "Resource": args.kms_key_arn,
         }
         policy = aws.iam.RolePolicy(
-            "tracking", name="tracking", role=role.name, policy=_document(find, keep, encrypt), opts=self._child
+            "tracking", name="tracking", role=role.name, policy=policy_document(find, keep, encrypt), opts=self._child
         )
         return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
-
-
-def _document(*statements: object) -> pulumi.Output[str]:
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})

@@ -5,6 +5,7 @@ The table below is all that `bedplate --help` reads: a command's module is impor
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -126,6 +127,7 @@ def root() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command and exit with the code that `bedplate.errors` gives its outcome."""
     arguments = list(sys.argv[1:] if args is None else args)
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])  # imports make much that stays: the search for cycles waits
     try:
         code = root.main(arguments, prog_name="bedplate", standalone_mode=False)
     except BedplateError as exc:

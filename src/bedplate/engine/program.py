@@ -100,7 +100,8 @@ def _run(
     loop.set_exception_handler(lambda _loop, _context: None)
     workers.loop = loop
     try:
-        loop.run_until_complete(run_in_stack(lambda: _execute(program)))
+        with _untraced():
+            loop.run_until_complete(run_in_stack(lambda: _execute(program)))
     except (Exception, SystemExit) as exc:
         if isinstance(exc, SystemExit) and exc.code in (None, 0):
             return
@@ -113,6 +114,24 @@ def _run(
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+@contextlib.contextmanager
+def _untraced() -> Iterator[None]:
+    """The SDK tells with each registration by which lines of the program it came to it; that is a tenth of a large
+    program's seconds, and an engine in the same process needs no telling."""
+    from pulumi.runtime import resource
+    from pulumi.runtime.proto import source_pb2
+
+    tell = getattr(resource, "_get_stack_trace", None)
+    if tell is None:  # another SDK than the pinned one
+        yield
+        return
+    setattr(resource, "_get_stack_trace", source_pb2.StackTrace)  # noqa: B010 - none of its public names
+    try:
+        yield
+    finally:
+        setattr(resource, "_get_stack_trace", tell)  # noqa: B010
 
 
 def _execute(program: Program) -> None:
