@@ -77,6 +77,8 @@ def restore(new: Properties, old: Properties, paths: Sequence[str]) -> Propertie
     >>> restore({"n": [{"v": 5}]}, {"n": [{"v": 1}]}, ["n[*].v"])
     {'n': [{'v': 1}]}
     """
+    if not paths:
+        return dict(new)
     result = copy.deepcopy(new)
     for text in paths:
         try:

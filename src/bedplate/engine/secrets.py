@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.engine.protocol import Secret
-from bedplate.engine.values import SECRET_SIGNATURE, SIGNATURE
+from bedplate.engine.values import PLAIN, SECRET_SIGNATURE, SIGNATURE
 from bedplate.errors import BedplateError
 
 ITERATIONS = 1_000_000
@@ -143,6 +143,8 @@ def passphrase(key_file: Path) -> str:
 
 def seal(value: Any, crypter: Crypter) -> Any:
     """Plain data for the disk: every `Secret` as `{signature, ciphertext}`."""
+    if isinstance(value, PLAIN):
+        return value
     if isinstance(value, Secret):
         text = json.dumps(unsealed(value.value), separators=(",", ":"))
         return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": crypter.encrypt(text)}
@@ -166,6 +168,8 @@ def unsealed(value: Any) -> Any:
 
 def unseal(value: Any, crypter: Crypter) -> Any:
     """The reverse of both: `Secret` again."""
+    if isinstance(value, PLAIN):
+        return value
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET_SIGNATURE:
             text = value["plaintext"] if "plaintext" in value else crypter.decrypt(value["ciphertext"])

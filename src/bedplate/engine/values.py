@@ -15,6 +15,8 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 MASK = "[secret]"
+PLAIN = (str, int, float, type(None))
+"""Values that hold no others; most are, so they are asked after first."""
 
 
 def from_struct(struct: Struct) -> Properties:
@@ -87,6 +89,8 @@ def reveal(value: Any) -> Any:
     >>> reveal({"a": Secret({"b": [Secret(1)]})})
     {'a': {'b': [1]}}
     """
+    if isinstance(value, PLAIN):
+        return value
     if isinstance(value, Secret):
         return reveal(value.value)
     if isinstance(value, dict):
@@ -102,6 +106,8 @@ def mask(value: Any) -> Any:
     >>> mask({"a": Secret("x"), "b": [1]})
     {'a': '[secret]', 'b': [1]}
     """
+    if isinstance(value, PLAIN):
+        return value
     if isinstance(value, Secret) or (isinstance(value, dict) and value.get(SIGNATURE) == SECRET_SIGNATURE):
         return MASK
     if isinstance(value, dict):
