@@ -200,3 +200,55 @@ def read_yaml(path: Path, called: str = "") -> dict[str, Any]:
     edit = f"$EDITOR {file}"
     try:
         values = _copied(_loaded(path.read_text(encoding="utf-8")))
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        at = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        told = " ".join(part for part in (exc.context, exc.problem) if part)
+        raise SettingsError(f"{file}:{at}: not valid YAML: {told}", next_step=edit) from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{file}:1:1: not valid YAML: {exc}", next_step=edit) from exc
+    if not isinstance(values, dict):
+        raise SettingsError(f"{file}:1:1: keys and values expected, found {type(values).__name__}", next_step=edit)
+    return values
+
+
+@lru_cache(maxsize=512)
+def _loaded(text: str) -> Any:
+    """What a text holds, parsed once: a command and the program that it runs ask after the same files."""
+    import yaml
+
+    return yaml.load(text, Loader=positions.fast_loader())
+
+
+def _copied(value: Any) -> Any:
+    """Whoever asks gets mappings and lists of their own."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
+
+
+def parse(kind: type[M], values: dict[str, Any], *, source: str, where: tuple[Positions, ...] = ()) -> M:
+    """Validate; SettingsError with one line for each fault: file (line and column by `where`), key, expectation."""
+    parsed, found = faults.find(kind, values, _STAND_INS.get(kind, {}))
+    problems = [_line(fault, source, where) for fault in found]
+    problems += [
+        f"{layer.tell(path)}: {'.'.join(map(str, path))}: given twice, first in line {first}; YAML keeps only this one"
+        for layer in where
+        for path, first in layer.twice
+    ]
+    if parsed is None or problems:
+        count = "one fault" if len(problems) == 1 else f"{len(problems)} faults"
+        raise SettingsError(f"{source} has {count}", problems=tuple(problems), next_step=f"$EDITOR {source.split()[0]}")
+    return parsed
+
+
+def _line(fault: Fault, source: str, where: tuple[Positions, ...]) -> str:
+    at = positions.tell(where, fault.path) if where else source.split()[0]
+    return f"{at}: {fault.key}: {fault.message}"
+
+
+def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {k: _overlay(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    return {**base, **over, **both}
