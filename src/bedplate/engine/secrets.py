@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -26,12 +27,16 @@ class Crypter:
     """Encrypts and decrypts with one passphrase; the key is derived when the first secret turns up (0.4 s).
 
     `salt` is Pulumi's `encryptionsalt`: `v1:<salt>:v1:<nonce>:<proof>`; empty, a new one is made at the first use.
+    `kept` is a file that remembers the derived key.
     """
 
-    def __init__(self, passphrase: Callable[[], str], salt: str = "", *, key: bytes | None = None) -> None:
+    def __init__(
+        self, passphrase: Callable[[], str], salt: str = "", *, key: bytes | None = None, kept: Path | None = None
+    ) -> None:
         self._passphrase = passphrase
         self._salt = salt
         self._key = key
+        self._kept = kept
 
     @property
     def salt(self) -> str:
@@ -59,12 +64,12 @@ class Crypter:
             return self._key
         if not self._salt:
             salt = random.token_bytes(8)
-            self._key = self._key or _derive(self._passphrase(), salt)
+            self._key = self._key or _derive(self._passphrase(), salt, self._kept)
             self._salt = f"v1:{_b64(salt)}:pending"
             self._salt = f"v1:{_b64(salt)}:{self.encrypt(_PROOF)}"
             return self._key
         _, salt_b64, proof = self._salt.split(":", 2)
-        key = _derive(self._passphrase(), base64.b64decode(salt_b64))
+        key = _derive(self._passphrase(), base64.b64decode(salt_b64), self._kept)
         if self._open(key, proof) != _PROOF:
             raise _wrong()
         self._key = key
@@ -95,26 +100,59 @@ _DERIVING = threading.Lock()
 """Who asks for a key that is being derived waits for it, instead of deriving it too."""
 
 
-def prepare(salt: str, passphrase: Callable[[], str]) -> None:
+def prepare(salt: str, passphrase: Callable[[], str], kept: Path | None = None) -> None:
     """Derive the key of a salt in another thread, while this one has something else to do."""
     if salt.startswith("v1:"):
         salt_b64 = salt.split(":", 2)[1]
-        derive = partial(_derive, passphrase(), base64.b64decode(salt_b64))
+        derive = partial(_derive, passphrase(), base64.b64decode(salt_b64), kept)
         threading.Thread(target=derive, name="key", daemon=True).start()
 
 
-def _derive(passphrase: str, salt: bytes) -> bytes:
+def _derive(passphrase: str, salt: bytes, kept: Path | None) -> bytes:
     with _DERIVING:
-        return _derived(passphrase, salt)
+        return _derived(passphrase, salt, kept)
 
 
 @cache
-def _derived(passphrase: str, salt: bytes) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ITERATIONS, 32)
+def _derived(passphrase: str, salt: bytes, kept: Path | None) -> bytes:
+    name = hashlib.sha256(salt + passphrase.encode()).hexdigest()
+    known = _remembered(kept, name) if kept is not None else None
+    if known is not None:
+        return known
+    key = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ITERATIONS, 32)
+    if kept is not None:
+        _remember(kept, name, key)
+    return key
+
+
+def _remembered(kept: Path, name: str) -> bytes | None:
+    """The key derived under this name (of passphrase and salt); whether it fits, its first use shows."""
+    try:
+        said, key_b64 = kept.read_text(encoding="ascii").split()
+        key = base64.b64decode(key_b64)
+    except (OSError, ValueError):
+        return None
+    return key if said == name and len(key) == 32 else None
+
+
+def _remember(kept: Path, name: str, key: bytes) -> None:
+    temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(OSError):  # then it is derived again the next time
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{name} {_b64(key)}\n")
+        temporary.replace(kept)
 
 
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def keepable(derived: Path) -> Path | None:
+    """Where the derived key may be remembered: beside a passphrase that lies in a file of ours anyway, and nowhere
+    when the passphrase is somebody's own, given by the environment."""
+    given = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+    return None if any(name in os.environ for name in given) else derived
 
 
 def passphrase(key_file: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bedplate.engine import journal
 from bedplate.engine.journal import Journal
-from bedplate.engine.secrets import Crypter, passphrase, prepare, seal, unseal, unsealed
+from bedplate.engine.secrets import Crypter, keepable, passphrase, prepare, seal, unseal, unsealed
 from bedplate.engine.state import Operation, Resource, Snapshot, from_json, to_json, with_new_names
 from bedplate.errors import BedplateError, NotFound, UsageError
 
@@ -31,6 +31,7 @@ class Paths:
     checkpoint: Path
     lock: Path
     key: Path
+    derived: Path
     history: Path
     journal: Path
 
@@ -39,7 +40,7 @@ class Paths:
         def path(suffix: str) -> Path:
             return directory / f"{stack}.{suffix}"
 
-        return cls(path("json"), path("lock"), path("key"), path("history.jsonl"), path("journal"))
+        return cls(path("json"), path("lock"), path("key"), path("derived"), path("history.jsonl"), path("journal"))
 
 
 class Store:
@@ -61,7 +62,7 @@ class Store:
     ) -> None:
         self.stack = stack
         self.paths = Paths.of(directory, stack)
-        self.crypter = Crypter(lambda: passphrase(self.paths.key))
+        self.crypter = self._crypter()
         self._now = now
         self._version = version
         self._before_write = before_write
@@ -78,7 +79,11 @@ class Store:
         """Begin with what takes long and can be done beside something else: deriving the key of the secrets."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             deployment = json.loads(self.paths.checkpoint.read_bytes())["deployment"]
-            prepare(deployment["secrets_providers"]["state"]["salt"], lambda: passphrase(self.paths.key))
+            salt = deployment["secrets_providers"]["state"]["salt"]
+            prepare(salt, lambda: passphrase(self.paths.key), keepable(self.paths.derived))
+
+    def _crypter(self, salt: str = "") -> Crypter:
+        return Crypter(lambda: passphrase(self.paths.key), salt, kept=keepable(self.paths.derived))
 
     def create(self) -> None:
         """Make an empty stack; UsageError when there is one of this name."""
@@ -104,7 +109,7 @@ class Store:
             )
         salt = (provider.get("state") or {}).get("salt", "")
         if salt:
-            self.crypter = Crypter(lambda: passphrase(self.paths.key), salt)
+            self.crypter = self._crypter(salt)
 
         def resource(data: Mapping[str, Any]) -> Resource:
             plain = {**data}
@@ -261,7 +266,7 @@ class Store:
 
     def remove(self) -> None:
         files = self.paths
-        for path in (files.checkpoint, files.journal, files.history, files.lock, files.key):
+        for path in (files.checkpoint, files.journal, files.history, files.lock, files.key, files.derived):
             path.unlink(missing_ok=True)
 
     # --- history --------------------------------------------------------------------------------------------------

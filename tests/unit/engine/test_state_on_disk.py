@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bedplate.engine import secrets
 from bedplate.engine.journal import Journal
 from bedplate.engine.lock import hold, unlock
 from bedplate.engine.protocol import Secret
@@ -60,6 +62,39 @@ def test_secrets_come_back_as_secrets_and_change_nothing(tmp_path: Path) -> None
     assert again.run(secret_step(value="another")).counts == {"same": 2, "update": 1}
 
 
+def test_a_key_is_derived_once_where_its_passphrase_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    kept = engine.store.paths.derived
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    derived: list[bytes] = []
+    derive = hashlib.pbkdf2_hmac
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", lambda *said: derived.append(said[2]) or derive(*said))
+
+    def read() -> int:
+        secrets._derived.cache_clear()
+        derived.clear()
+        assert Engine(tmp_path, engine.world).run(secret_step()).counts == {"same": 3}
+        return len(derived)
+
+    assert read() == 0
+    kept.write_text("cut sho")
+    assert read() == 1
+    assert read() == 0
+    engine.store.remove()
+    assert not kept.exists()
+
+
+def test_a_key_of_somebodys_own_passphrase_is_never_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
+    engine = Engine(tmp_path)
+    assert engine.run(secret_step()).ok
+    assert engine.store.read()
+    assert not engine.store.paths.derived.exists()
+
+
 def test_a_secret_needs_the_passphrase_that_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "right")
     engine = Engine(tmp_path)
@@ -74,7 +109,7 @@ def test_every_file_of_the_state_belongs_to_its_owner_alone(tmp_path: Path) -> N
     engine = Engine(tmp_path)
     assert engine.run(secret_step()).ok
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "state").iterdir()}
-    assert set(modes) == {"s.json", "s.key", "s.lock", "s.history.jsonl"}
+    assert set(modes) == {"s.json", "s.key", "s.derived", "s.lock", "s.history.jsonl"}
     assert set(modes.values()) == {0o600}
 
 
