@@ -54,3 +54,12 @@ def test_spend_says_the_percentage_of_the_limit() -> None:
 
 def test_a_moment_without_traffic_divides_by_nothing() -> None:
     assert "<svg" in charts.shares([START, START + timedelta(seconds=1)], {"v0": [0, 1]})
+
+
+def test_labels_below_an_axis_lean_before_they_run_into_each_other() -> None:
+    def drawn(labels: list[str]) -> str:
+        even = [1 / len(labels)] * len(labels)
+        return charts.histogram_pair(labels, even, even, x_label="temp")
+
+    assert "rotate(-30" not in drawn(["0 to 1", "1 to 2"])
+    assert "rotate(-30" in drawn([f"{i}.98 to {i + 1}.98" for i in range(20, 30)])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e3e7ec"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a6d1d", "#7a5195")
 GOOD, WARN, BAD = "#009E73", "#E69F00", "#D55E00"
+MAX_TICK_CHARACTERS = 80
+"""Of all labels below an axis together; more than that would run into each other."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -132,7 +134,8 @@ def bars(rows: Mapping[str, float], *, x_label: str, bands: Sequence[Band] = ())
             next((b.color for b in sorted(bands, key=lambda b: -b.at) if v >= b.at), PALETTE[0]) for _, v in ordered
         ]
         drawn = axes.barh(range(len(ordered)), [v for _, v in ordered], color=colors, height=0.62)
-        axes.bar_label(drawn, fmt="%.3g", padding=3, fontsize=8.5, color=MUTED)
+        under = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # a band's line stops behind a figure
+        axes.bar_label(drawn, fmt="%.3g", padding=3, fontsize=8.5, color=MUTED, bbox=under)
         for band in bands:
             axes.axvline(band.at, color=band.color, linewidth=1.2, linestyle=(0, (4, 3)), label=band.label)
         axes.set_yticks(range(len(ordered)), [name for name, _ in ordered])
@@ -151,6 +154,10 @@ def histogram_pair(labels: Sequence[str], reference: Sequence[float], current: S
         axes.bar([p - 0.2 for p in positions], [100 * v for v in reference], 0.38, color=MUTED, label="baseline")
         axes.bar([p + 0.2 for p in positions], [100 * v for v in current], 0.38, color=PALETTE[1], label="live")
         axes.set_xticks(list(positions), list(labels), fontsize=8)
+        if sum(map(len, labels)) > MAX_TICK_CHARACTERS:
+            axes.tick_params(axis="x", rotation=30)
+            for label in axes.get_xticklabels():
+                label.set_horizontalalignment("right")
         axes.set_xlabel(x_label)
         axes.set_ylabel("share of rows, %")
         axes.grid(visible=False, axis="x")
