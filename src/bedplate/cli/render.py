@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bedplate.cli.layout import widths
+from bedplate.cli.layout import fits, widths
+from bedplate.domain.dollars import usd as usd
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,14 +67,13 @@ def table(
     cells = [[c if isinstance(c, Text) else Text(str(c), style=VERDICT_STYLE.get(str(c), "")) for c in r] for r in rows]
     kept = list(range(len(columns)))
     by_column = [[columns[i], *(row[i].plain for row in cells)] for i in kept]
-    given = widths(by_column, out().width)
-    if given is None and spare:
+    if not fits(by_column, out().width):
         kept = [i for i in kept if columns[i] not in spare]
-        given = widths([by_column[i] for i in kept], out().width)
+    given = widths([by_column[i] for i in kept], out().width)
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for at, i in enumerate(kept):
         side: Literal["left", "right"] = "right" if columns[i] in right else "left"
-        grid.add_column(columns[i], justify=side, overflow="fold", width=given[at] if given else None)
+        grid.add_column(columns[i], justify=side, overflow="fold", width=given[at])
     for row in cells:
         grid.add_row(*(row[i] for i in kept))
     out().print(grid)
@@ -112,15 +112,6 @@ def progress(*, transient: bool = True) -> Progress:
         redirect_stdout=False,  # the platform program runs in this process with a standard output of its own:
         redirect_stderr=False,  # whoever puts streams back last must not put back somebody else's
     )
-
-
-def usd(amount: float) -> str:
-    """Dollars with as many digits as the amount deserves.
-
-    >>> usd(1234.5), usd(0.5), usd(0.00123), usd(0)
-    ('$1,234.50', '$0.50', '$0.0012', '$0.00')
-    """
-    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
 
 
 def seconds(duration_s: float) -> str:

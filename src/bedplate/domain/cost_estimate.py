@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bedplate.domain.dollars import usd
 from bedplate.domain.prices import Component, run_usd
 
 
@@ -59,29 +60,29 @@ def objections(cost: CostEstimate, *, limit_usd: float | None, budgets: Sequence
         found.append(
             Objection(
                 True,
-                f"the price of {cost.instance_type} is not known, so training.max_usd ${limit_usd:.2f} cannot be kept",
+                f"the price of {cost.instance_type} is not known, so training.max_usd {usd(limit_usd)} cannot be kept",
             )
         )
     elif limit_usd is not None and cost.max_usd is not None and cost.max_usd > limit_usd:
         found.append(
             Objection(
                 True,
-                f"it may cost ${cost.max_usd:.2f} ({cost.instance_count} x {cost.instance_type}, "
-                f"{cost.max_runtime_s} s), and training.max_usd is ${limit_usd:.2f}",
+                f"it may cost {usd(cost.max_usd)} ({cost.instance_count} x {cost.instance_type}, "
+                f"{cost.max_runtime_s} s), and training.max_usd is {usd(limit_usd)}",
             )
         )
     for budget in budgets:
         left = budget.limit_usd - budget.actual_usd
         if budget.stopped:
             text = (
-                f"budget {budget.name} has stopped new trainings (${budget.actual_usd:.2f} of ${budget.limit_usd:.2f} "
+                f"budget {budget.name} has stopped new trainings ({usd(budget.actual_usd)} of {usd(budget.limit_usd)} "
                 f"spent); until next month, or: bedplate budgets --resume {budget.name}"
             )
             found.append(Objection(True, text))
         elif left <= 0:
-            text = f"budget {budget.name} is used up: ${budget.actual_usd:.2f} of ${budget.limit_usd:.2f}"
+            text = f"budget {budget.name} is used up: {usd(budget.actual_usd)} of {usd(budget.limit_usd)}"
             found.append(Objection(True, text))
         elif cost.max_usd is not None and cost.max_usd > left:
-            text = f"budget {budget.name} has ${left:.2f} left, and this may cost ${cost.max_usd:.2f}"
+            text = f"budget {budget.name} has {usd(left)} left, and this may cost {usd(cost.max_usd)}"
             found.append(Objection(False, text))
     return tuple(sorted(found, key=lambda o: not o.refused))

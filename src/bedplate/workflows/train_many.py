@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bedplate.domain.cost_estimate import CostEstimate, Objection, objections
+from bedplate.domain.dollars import usd
 from bedplate.errors import BedplateError, OverBudget, UsageError
 from bedplate.ports import Say
 from bedplate.workflows.platform import Platform
@@ -120,8 +121,8 @@ def _together(
         return ()
     found: list[Objection] = []
     if limit_usd is not None and (total is None or total > limit_usd):
-        cost = "cost nobody knows what" if total is None else f"cost ${total:.2f}"
-        found.append(Objection(True, f"together they may {cost}, and --max-usd is ${limit_usd:.2f}"))
+        cost = "cost nobody knows what" if total is None else f"cost {usd(total)}"
+        found.append(Objection(True, f"together they may {cost}, and --max-usd is {usd(limit_usd)}"))
     for model in dict.fromkeys(p.spec.name for p in new):
         mine = [p.cost for p in new if p.spec.name == model]
         prices = [cost.max_usd for cost in mine if cost.max_usd is not None]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bedplate.domain.cost_estimate import Objection, objections
+from bedplate.domain.dollars import usd
 from bedplate.domain.ledger import sha256
 from bedplate.domain.package import same_training
 from bedplate.domain.runs import more_is_better
@@ -190,8 +191,8 @@ def _objections(
     whole = replace(training.cost, max_usd=total)
     found = [o for o in training.objections if o.refused]
     if limit_usd is not None and (total is None or total > limit_usd):
-        cost = "cost nobody knows what" if total is None else f"cost ${total:.2f}"
-        found.append(Objection(True, f"all trials together may {cost}, and the limit is ${limit_usd:.2f}"))
+        cost = "cost nobody knows what" if total is None else f"cost {usd(total)}"
+        found.append(Objection(True, f"all trials together may {cost}, and the limit is {usd(limit_usd)}"))
     found += [
         o for o in objections(whole, limit_usd=None, budgets=budgets_of(at, training.spec.name)) if o not in found
     ]

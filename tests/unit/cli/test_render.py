@@ -55,3 +55,10 @@ def test_a_column_that_can_be_spared_goes_before_words_are_broken(monkeypatch: p
     assert "gates." not in text
     assert "equalized_odds" in text
     assert "gates." in printed(monkeypatch, 140, spare=("Set by",))
+
+
+def test_where_words_do_not_fit_only_the_longest_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = printed(monkeypatch, 72)
+    assert "equalized_odds" in text
+    assert "gates.explanation.min_rank_correlation" not in text
+    assert max(map(len, text.splitlines())) <= 72
