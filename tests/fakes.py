@@ -297,6 +297,9 @@ class FakeEndpoints:
         made = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
         return self.held.setdefault(draft.name, made)
 
+    def named(self, prefix: str) -> Sequence[str]:
+        return [name for name in self.live if name.startswith(prefix)]
+
     def release(self, name: str) -> ports.Release:
         if name not in self.held:
             raise NotFound(f"There is no release {name}")

@@ -138,6 +138,13 @@ class SageMakerEndpoints:
                     raise Conflict(f"{doing}: there is one") from exc
                 raise
 
+    def named(self, prefix: str) -> Sequence[str]:
+        """SageMaker looks for the text anywhere in a name."""
+        with translated(f"Cannot list endpoints {prefix}..."):
+            pages = self._sagemaker.get_paginator("list_endpoints").paginate(NameContains=prefix)
+            names = [str(one["EndpointName"]) for page in pages for one in page["Endpoints"]]
+        return [name for name in names if name.startswith(prefix)]
+
     def delete_endpoint(self, name: str) -> None:
         """One that is gone already is no error."""
         from botocore.exceptions import ClientError

@@ -20,6 +20,7 @@ Kind = Literal[
     "rejected",
     "forced",
     "deploying",
+    "resumed",
     "deployed",
     "rolled-back",
     "rollback",

@@ -190,7 +190,12 @@ class ModelNames:
         >>> ModelNames("bedplate", "local", "flight-delay").copy(3)
         'bedplate-local-flight-delay-copy-v3'
         """
-        return f"{self.base}-copy-v{version}"
+        return f"{self.copy_prefix}{version}"
+
+    @property
+    def copy_prefix(self) -> str:
+        """What the names of all copies begin with."""
+        return f"{self.base}-copy-v"
 
     def guard_alarm(self, release: str) -> str:
         """Alarm on one release's own answers against the champion's; lives as long as the release.

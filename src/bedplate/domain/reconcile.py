@@ -31,6 +31,8 @@ class Look:
     """What asks for a retraining, where model.yaml listens to it and no version of an earlier one waits."""
     retraining: Open | None = None
     """The one that is open."""
+    copies: tuple[str, ...] = ()
+    """Endpoints with a copy of one release that nobody can be asking any more."""
 
     @property
     def attempt(self) -> Attempt | None:
@@ -42,20 +44,25 @@ class Action:
     """One thing to do about one model.
 
     `tick` a rollout, `undo` a bake without traffic, `finish` the record of a deployment or a rollback that has settled,
-    `close` one that never moved anything, `retrain` because something asks for it, or on with one that is open.
+    `close` one that never moved anything, `retrain` because something asks for it, or on with one that is open, `sweep`
+    away a copy that a killed command left.
     """
 
-    kind: Literal["tick", "undo", "finish", "close", "retrain"]
+    kind: Literal["tick", "undo", "finish", "close", "retrain", "sweep"]
     model: str
     why: str
     seq: int = 0
     """The record that it answers."""
+    endpoint: str = ""
+    """The copy to sweep away."""
 
 
 def decide(looks: Sequence[Look]) -> tuple[Action, ...]:
-    """At most one act on the traffic of each model, and a retraining beside it. Models do not wait for each
-    other."""
-    return tuple(action for look in looks for action in (_traffic(look), _training(look)) if action)
+    """At most one act on the traffic of each model, and a retraining and some tidying beside it. Models do not wait for
+    each other."""
+    return tuple(
+        action for look in looks for action in (_traffic(look), _training(look), *_tidying(look)) if action is not None
+    )
 
 
 def _traffic(look: Look) -> Action | None:
@@ -70,7 +77,7 @@ def _traffic(look: Look) -> Action | None:
             return None
         why = f"{name} gave {look.starved:.0f} of {attempt.needed_answers} answers, and its bake is about to end"
         return Action("undo", seen.model, why, attempt.seq)
-    if look.still_s < GRACE_S or look.open_s < GRACE_S:
+    if attempt.followed and (look.still_s < GRACE_S or look.open_s < GRACE_S):
         return None
     if seen.live == attempt.release and not seen.split:
         return Action("finish", seen.model, f"{name} is live, and nobody recorded it", attempt.seq)
@@ -79,6 +86,11 @@ def _traffic(look: Look) -> Action | None:
             return None
         return Action("close", seen.model, f"the way to {name} was begun, and nothing ever moved", attempt.seq)
     return Action("finish", seen.model, f"{name} was undone, and nobody recorded it", attempt.seq)
+
+
+def _tidying(look: Look) -> tuple[Action, ...]:
+    why = "was left by a command that was killed, and costs money"
+    return tuple(Action("sweep", look.seen.model, f"{name} {why}", endpoint=name) for name in look.copies)
 
 
 def _training(look: Look) -> Action | None:

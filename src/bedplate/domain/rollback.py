@@ -9,7 +9,7 @@ from typing import Literal
 
 from bedplate.domain.ledger import LIVE_KINDS, Record
 from bedplate.domain.release import fallback_release, spoken, version_told
-from bedplate.domain.rollout import Abort, Attempt, Begin, End, Follow, Observed, Plan, Prove, Shift, Step
+from bedplate.domain.rollout import Abort, Attempt, Begin, End, Follow, Observed, Plan, Prove, Shift, Step, take_up
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 
 # --- where to -------------------------------------------------------------------------------------------------------
@@ -145,11 +145,14 @@ def plan_resume(seen: Observed) -> Plan | None:
         return None
     if not seen.busy and left.release == seen.live:
         return Plan(
-            f"The rollback to {spoken(left.release)} was made; the ledger does not know it yet", _conclude(seen, left)
+            f"The rollback to {spoken(left.release)} was made; the ledger does not know it yet",
+            (take_up(left), *_conclude(seen, left)),
         )
     if seen.busy and seen.pending == seen.config_of(left.release):
         follow = Follow(f"Wait until {spoken(left.release)} has the traffic", seen.pending, seen.pending)
-        return Plan(f"The rollback to {spoken(left.release)} is on its way", (follow, *_conclude(seen, left)))
+        return Plan(
+            f"The rollback to {spoken(left.release)} is on its way", (take_up(left), follow, *_conclude(seen, left))
+        )
     return None
 
 

@@ -145,6 +145,10 @@ class Endpoints(Protocol):
         """A further endpoint on an EndpointConfig that exists. Raises Conflict when there is one of that name."""
         ...
 
+    def named(self, prefix: str) -> Sequence[str]:
+        """Names of the endpoints that begin so."""
+        ...
+
     def delete_endpoint(self, name: str) -> None:
         """Delete an endpoint; one that is gone already is no error."""
         ...

@@ -21,7 +21,7 @@ from bedplate.domain.release import (
     spoken,
     version_told,
 )
-from bedplate.domain.rollout import Observed, Plan, Shift, Target, Way, plan_deploy
+from bedplate.domain.rollout import Observed, Plan, Shift, TakeUp, Target, Way, plan_deploy
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.errors import ApprovalNeeded, Conflict, Locked, NotFound, RolledBack, UsageError
 from bedplate.settings import ModelSpec
@@ -90,12 +90,13 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
     way = _way(spec, names, request, release, guarded=guarded)
     target = Target(release, package.version, same, guarded)
     plan = plan_deploy(seen, target, way, force=request.force)
+    if request.within:  # the rollout's own state says that it goes on, at every tick
+        plan = replace(plan, steps=tuple(step for step in plan.steps if not isinstance(step, TakeUp)))
     if remark and any(isinstance(step, Shift) for step in plan.steps):
         plan = replace(plan, remarks=(*plan.remarks, remark))
     joined = seen.attempts[-1] if seen.busy and seen.attempts else None
     bake_s = joined.bake_s if joined else way.bake_s if way.strategy != "all-at-once" else 0
     needed = joined.needed_answers if joined else spec.rollout.bake_answers if way.strategy != "all-at-once" else 0
-    unwatched = _unwatched(platform, seen)
     means = Means(
         platform=platform,
         ledger=ledger,
@@ -117,7 +118,7 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
             "alarms": list(way.alarms),
             "guarded": guarded,
             "forced": request.force or None,
-            "verdict": unwatched,
+            "verdict": unwatched(platform, seen),
         },
         reason=request.reason,
         wait=request.wait,
@@ -324,7 +325,7 @@ def _probe(platform: Platform, spec: ModelSpec, package: ports.Package, plan: Pl
     return probe_of(platform, spec, holdout_uri=package.metadata.get("holdout_uri"))
 
 
-def _unwatched(platform: Platform, seen: Observed) -> str | None:
+def unwatched(platform: Platform, seen: Observed) -> str | None:
     """The verdict on a bake that nobody followed, once its release is live: had it the traffic that it needed?"""
     left = seen.attempts[-1] if seen.attempts else None
     if seen.busy or left is None or left.release != seen.live or not left.needed_answers:

@@ -22,6 +22,7 @@ from bedplate.domain.rollout import (
     Prove,
     Shift,
     Step,
+    TakeUp,
 )
 from bedplate.domain.rollout.bake import starved
 from bedplate.errors import BedplateError, Conflict, Locked, NotEnoughData, PlatformError, RolledBack
@@ -84,6 +85,8 @@ def execute(plan: Plan, means: Means, say: Say) -> Outcome:
         say("step", {"number": number, "of": len(plan.steps), "message": step.message})
         if isinstance(step, Begin):
             attempt = _begin(means, step)
+        elif isinstance(step, TakeUp):
+            _take_up(means, step)
         elif isinstance(step, Shift):
             _shift(means, step, attempt)
             if not means.wait:
@@ -131,8 +134,16 @@ def _make(means: Means, step: Step) -> None:
 def _begin(means: Means, step: Begin) -> int:
     verb = "deploy of" if step.act == "deploy" else "rollback to"
     data = {**means.data, "act": step.act, "release": step.release, "from": means.seen.live, "reason": means.reason}
+    data |= {} if means.wait else {"followed": False}
     summary = f"{verb} {spoken(step.release)} begins, {spoken(means.seen.live)} is live"
     return _record(means, "deploying", step.version, summary, data)
+
+
+def _take_up(means: Means, step: TakeUp) -> None:
+    what = "rollback to" if step.act == "rollback" else "deploy of"
+    begun = f", begun in record {step.seq}," if step.seq else ""
+    data = {"act": step.act, "release": step.release, "resumes": step.seq, "reason": means.reason}
+    _record(means, "resumed", step.version, f"the {what} {spoken(step.release)}{begun} is taken up", data)
 
 
 def _shift(means: Means, step: Shift, attempt: int) -> None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bedplate.domain.ledger import Record, iso_ms
-from bedplate.domain.reconcile import Action, Look, decide
+from bedplate.domain.reconcile import FORSAKEN_S, Action, Look, decide
 from bedplate.domain.retraining import Due, open_retraining, waits_for_a_person
 from bedplate.domain.rollout.bake import Bake, judge_bake, margin_s
 from bedplate.domain.rollout.machine import open_rollout
-from bedplate.errors import BedplateError, Conflict, NotEnoughData, NotFound, RolledBack
+from bedplate.errors import BedplateError, NotEnoughData, NotFound, RolledBack
 from bedplate.ports import Say
-from bedplate.workflows import rollback, rollout
-from bedplate.workflows.deploy import DeployRequest, deploy, prepare
+from bedplate.workflows import rollout
 from bedplate.workflows.execute import undo_starved
 from bedplate.workflows.follow import LOOK_BACK_S, answers_since, bake_left
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import seen
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.retrain import CANNOT, RetrainRequest, asked_for, begin, go_on
+from bedplate.workflows.settling import means_of, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,19 @@ def look(platform: Platform, model: str, records: Sequence[Record], *, every_s: 
         (now - attempt.at).total_seconds() if attempt else 0.0,
         next((d for d in asks if d.seq or not _wished(records, model, d)), None),
         held,
+        _forsaken(platform, model, now),
     )
+
+
+def _forsaken(platform: Platform, model: str, now: datetime) -> tuple[str, ...]:
+    """Copies that came to rest so long ago that who made them would have asked and deleted them."""
+    found = []
+    for name in platform.endpoints.named(platform.names(model).copy_prefix):
+        with suppress(NotFound):  # gone meanwhile
+            copy = platform.endpoints.observe(name)
+            still = (now - copy.modified_at).total_seconds() >= FORSAKEN_S
+            found += [name] if still and copy.status not in ("Creating", "Deleting") else []
+    return tuple(found)
 
 
 def _do(platform: Platform, ledger: Ledger, action: Action, looks: Sequence[Look], say: Say) -> Done:
@@ -86,6 +99,7 @@ def _do(platform: Platform, ledger: Ledger, action: Action, looks: Sequence[Look
         "finish": lambda: _finish(platform, action, found, say),
         "close": lambda: _close(platform, ledger, action),
         "retrain": lambda: _retrain(platform, ledger, action, say),
+        "sweep": lambda: _sweep(platform, ledger, action),
     }
     say("step", {"number": 0, "of": 0, "message": f"{action.model}: {action.kind}, {action.why}"})
     try:
@@ -108,26 +122,24 @@ def _undo(platform: Platform, action: Action, found: Look, say: Say) -> Done:
     attempt = found.attempt
     assert attempt is not None
     assert found.starved is not None
-    prepared = prepare(platform, DeployRequest(action.model, attempt.version))
-    error = undo_starved(prepared.means, attempt.release, found.starved, say)
+    error = undo_starved(means_of(platform, found.seen, attempt), attempt.release, found.starved, say)
     return Done(action, True, error.message, error.next_step)
 
 
 def _finish(platform: Platform, action: Action, found: Look, say: Say) -> Done:
     attempt = found.attempt
     assert attempt is not None
-    if attempt.by_rollback:
-        ready = rollback.prepare(platform, rollback.RollbackRequest(action.model, now=True))
-        done = rollback.rollback(ready, say)
-    else:
-        prepared = prepare(platform, DeployRequest(action.model, attempt.version))
-        if prepared.plan.moves_traffic:
-            raise Conflict(
-                f"model.yaml or v{attempt.version} changed since it was deployed: only a person may deploy it anew",
-                next_step=f"bedplate deploy {action.model}:{attempt.version}",
-            )
-        done = deploy(prepared, say)
+    done = settle(platform, found.seen, attempt, say)
     return Done(action, True, f"{done.live} answers, and the ledger knows it")
+
+
+def _sweep(platform: Platform, ledger: Ledger, action: Action) -> Done:
+    platform.endpoints.delete_endpoint(action.endpoint)
+    told = f"{action.endpoint}, left by a command that was killed, is deleted"
+    ledger.record(
+        "alert", told, actor=platform.identity.person, model=action.model, data={"deleted_endpoint": action.endpoint}
+    )
+    return Done(action, True, told)
 
 
 def _close(platform: Platform, ledger: Ledger, action: Action) -> Done:

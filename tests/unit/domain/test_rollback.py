@@ -16,7 +16,7 @@ from bedplate.domain.rollback import (
     require_health,
     standings,
 )
-from bedplate.domain.rollout import Abort, Attempt, Begin, End, Follow, Prove, Shift
+from bedplate.domain.rollout import Abort, Attempt, Begin, End, Follow, Prove, Shift, TakeUp
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from fakes import EPOCH
 
@@ -161,10 +161,10 @@ def test_a_killed_rollback_is_finished_and_does_not_go_one_further() -> None:
     left = Attempt(V1, 1, EPOCH, 4, by_rollback=True, previous=V3)
     plan = plan_resume(seen(live=V1, recorded_live=V3, attempts=(left,)))
     assert plan is not None
-    assert kinds(plan.steps) == [Prove, End]
+    assert kinds(plan.steps) == [TakeUp, Prove, End]
     on_its_way = plan_resume(seen(live=V3, status="Updating", pending=V1, attempts=(left,)))
     assert on_its_way is not None
-    assert kinds(on_its_way.steps) == [Follow, Prove, End]
+    assert kinds(on_its_way.steps) == [TakeUp, Follow, Prove, End]
 
 
 def test_a_rollback_that_moved_nothing_is_planned_anew() -> None:

@@ -19,6 +19,7 @@ from bedplate.domain.rollout import (
     Observed,
     Prove,
     Shift,
+    TakeUp,
     Target,
     Way,
     attempts_in,
@@ -81,6 +82,18 @@ def test_a_release_without_a_profile_gets_no_guard() -> None:
 def test_an_update_in_flight_to_the_same_version_is_adopted() -> None:
     plan = plan_deploy(seen(status="Updating", pending=V2), TO_V2, WAY)
     assert kinds(plan.steps) == [Follow, Prove, End]
+    begun = Attempt(V2, 2, EPOCH, 7)
+    steps = plan_deploy(seen(status="Updating", pending=V2, attempts=(begun,)), TO_V2, WAY).steps
+    assert kinds(steps) == [TakeUp, Follow, Prove, End]
+    assert [s.seq for s in steps if isinstance(s, TakeUp)] == [7]
+
+
+def test_what_is_live_is_recorded_though_another_version_was_undone_behind_it() -> None:
+    left = Attempt(f"{E}-v3-0a1b2c3d", 3, EPOCH, 7)
+    now = seen(live=V2, recorded_live=V2, attempts=(left,), modified_at=EPOCH + timedelta(minutes=1))
+    plan = plan_deploy(now, replace(TO_V2, live_is_it=True), WAY)
+    assert [(s.kind, s.version) for s in plan.steps if isinstance(s, End)] == [("rolled-back", 3)]
+    assert plan.undone is None
 
 
 def test_an_update_in_flight_to_another_version_locks() -> None:
@@ -97,7 +110,7 @@ def test_a_rollback_in_flight_locks_even_when_it_goes_to_the_same_version() -> N
 def test_a_deploy_killed_before_its_end_was_recorded_is_recorded_and_not_made_again() -> None:
     left = Attempt(V2, 2, EPOCH, 7, previous=V1)
     plan = plan_deploy(seen(live=V2, attempts=(left,)), replace(TO_V2, live_is_it=True), WAY)
-    assert kinds(plan.steps) == [Prove, End]
+    assert kinds(plan.steps) == [TakeUp, Prove, End]
     assert plan.steps[-1] == End(plan.steps[-1].message, V2, 2, "deployed", V1)
     assert not plan.moves_traffic
 

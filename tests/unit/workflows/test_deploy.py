@@ -249,7 +249,10 @@ def test_killed_while_traffic_moved_the_same_command_adopts_the_update(platform:
     assert told(platform) == [("deploying", None)]
     outcome = run(platform, version=1)
     assert len(rolling(platform).updates) == 1
-    assert told(platform) == [("deploying", None), ("deployed", outcome.live)]
+    assert told(platform) == [("deploying", None), ("resumed", None), ("deployed", outcome.live)]
+    begun, resumed, _ = Ledger.of(platform).records()[-3:]
+    assert (resumed.data["resumes"], resumed.version, resumed.actor) == (begun.seq, 1, "ada@example.com")
+    assert "v1" in resumed.summary
 
 
 def test_killed_after_the_switch_the_same_command_writes_what_is_missing(platform: FakePlatform) -> None:
@@ -257,7 +260,7 @@ def test_killed_after_the_switch_the_same_command_writes_what_is_missing(platfor
         deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
     rolling(platform)._settle(E)
     outcome = run(platform, version=1)
-    assert told(platform) == [("deploying", None), ("deployed", outcome.live)]
+    assert told(platform) == [("deploying", None), ("resumed", None), ("deployed", outcome.live)]
     assert len(rolling(platform).updates) == 1
 
 
@@ -296,7 +299,7 @@ def test_of_two_deploys_at_once_the_second_is_locked_out_and_leaves_no_open_reco
         run(platform, version=2)
     outcome = run(platform, version=1)
     assert "-v1-" in outcome.live
-    assert [kind for kind, _ in told(platform)] == ["deploying", "deploying", "alert", "deployed"]
+    assert [kind for kind, _ in told(platform)] == ["deploying", "deploying", "alert", "resumed", "deployed"]
 
 
 def test_without_waiting_the_command_ends_and_the_next_one_records_the_end(platform: FakePlatform) -> None:

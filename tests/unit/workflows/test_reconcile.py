@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -109,7 +110,8 @@ def test_there_is_nothing_to_do_and_nothing_is_done(platform: FakePlatform) -> N
 
 
 def test_a_deployment_that_nobody_followed_is_recorded_to_its_end(platform: FakePlatform) -> None:
-    deploy_version(platform, version=1, wait=False)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
     assert once(platform) == ()
     rolling(platform)._settle(E)
     assert once(platform) == ()  # whoever follows it has a moment to record it
@@ -144,6 +146,66 @@ def test_one_that_the_platform_undid_is_recorded_as_such(platform: FakePlatform)
     (done,) = once(platform)
     assert (done.action.kind, done.ok) == ("finish", True)
     assert told(platform)[-1][0] == "rolled-back"
+
+
+def test_what_nobody_follows_is_recorded_at_the_next_look(platform: FakePlatform) -> None:
+    deploy_version(platform, version=1, wait=False)
+    platform.clock.sleep(1)
+    rolling(platform).undone_by = "alarm"
+    rolling(platform)._settle(E)
+    (done,) = once(platform)
+    assert (done.action.kind, done.ok) == ("finish", True)
+    assert [kind for kind, _ in told(platform)] == ["deploying", "resumed", "rolled-back"]
+    record = Ledger.of(platform).records()[-1]
+    assert (record.version, record.data["reason"], record.data["strategy"]) == (1, "alarm", "canary")
+
+
+def test_what_somebody_follows_anew_is_theirs_to_record(platform: FakePlatform) -> None:
+    deploy_version(platform, version=1, wait=False)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
+    rolling(platform)._settle(E)
+    assert once(platform) == ()
+    platform.clock.sleep(60)
+    assert [done.action.kind for done in once(platform)] == ["finish"]
+
+
+def test_the_end_is_recorded_though_somebody_rejected_the_version_meanwhile(platform: FakePlatform) -> None:
+    deploy_version(platform, version=1, wait=False)
+    platform.clock.sleep(60)
+    rolling(platform).undone_by = "alarm"
+    rolling(platform)._settle(E)
+    platform.registry.set_approval(platform.registry.get(E, 1), "Rejected", "it was rolled back")
+    platform.clock.sleep(60)
+    (done,) = once(platform)
+    assert (done.ok, told(platform)[-1][0]) == (True, "rolled-back")
+
+
+def test_a_starved_canary_is_undone_though_somebody_rejected_its_version_meanwhile(baking: FakePlatform) -> None:
+    champion = rolling(baking).live[E]
+    deploy_version(baking, version=2, bake_s=20, wait=False)
+    baking.registry.set_approval(baking.registry.get(E, 2), "Rejected", "no")
+    baking.clock.sleep(14)
+    (done,) = once(baking, every_s=7.0)
+    assert (done.action.kind, done.ok, rolling(baking).live[E]) == ("undo", True, champion)
+
+
+def test_a_copy_that_a_killed_rollback_left_is_deleted_when_nobody_can_be_asking_it(platform: FakePlatform) -> None:
+    live = deploy_version(platform, version=1).live
+    endpoints = rolling(platform)
+    endpoints.create_endpoint(f"{E}-copy-v1", live, {})
+    endpoints.create_endpoint("bedplate-local-churn-copy-cat", live, {})
+    rested = platform.clock.now()
+    look = endpoints.observe
+    endpoints.observe = lambda name: replace(look(name), modified_at=rested)  # type: ignore[method-assign]
+    assert once(platform) == ()
+    platform.clock.sleep(601)
+    (done,) = once(platform)
+    assert (done.action.kind, done.action.endpoint) == ("sweep", f"{E}-copy-v1")
+    assert set(endpoints.live) == {E, "bedplate-local-churn-copy-cat"}
+    record = Ledger.of(platform).records()[-1]
+    assert (record.kind, record.data["deleted_endpoint"]) == ("alert", f"{E}-copy-v1")
+    assert once(platform) == ()
 
 
 def test_a_killed_rollback_is_finished(platform: FakePlatform) -> None:

@@ -67,7 +67,7 @@ def test_a_killed_rollback_is_finished_and_goes_no_further(platform: FakePlatfor
         rollback(prepare(platform, RollbackRequest("churn")), _kill_at("rollout"))
     rolling(platform)._settle(E)
     assert run(platform).live == two_live[0]
-    assert [kind for kind, _ in told(platform)][-2:] == ["deploying", "rollback"]
+    assert [kind for kind, _ in told(platform)][-3:] == ["deploying", "resumed", "rollback"]
 
 
 def test_a_rollout_in_flight_is_undone_by_raising_its_alarm(platform: FakePlatform, two_live: tuple[str, str]) -> None:

@@ -14,12 +14,15 @@ from bedplate.domain.rollout.deployment import (
     Prove,
     Shift,
     Step,
+    TakeUp,
     Target,
     TrafficKind,
     Way,
     attempts_in,
     plan_deploy,
+    plan_settle,
     recorded_live,
+    take_up,
 )
 
 __all__ = [
@@ -36,10 +39,13 @@ __all__ = [
     "Prove",
     "Shift",
     "Step",
+    "TakeUp",
     "Target",
     "TrafficKind",
     "Way",
     "attempts_in",
     "plan_deploy",
+    "plan_settle",
     "recorded_live",
+    "take_up",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from bedplate.domain.ledger import Record
 from bedplate.domain.release import fallback_release, spoken, version_told
@@ -32,6 +32,10 @@ class Attempt:
     strategy: str | None = None
     bake_s: int = 0
     needed_answers: int = 0
+    followed: bool = True
+    """Somebody waits for its end, or did: False after `--no-wait`, until it is taken up."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What its record says, for the record of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,9 @@ class Observed:
         return fallback_release(self.endpoint) if config == self.fallback_config else self.splits.get(config, config)
 
 
+_OF_THE_BEGINNING = ("act", "release", "from", "reason", "followed")
+
+
 def attempts_in(records: Sequence[Record], model: str) -> tuple[Attempt, ...]:
     """Acts begun after the last record that says who is live, without those that the platform refused."""
     begun: list[Attempt] = []
@@ -89,8 +96,12 @@ def attempts_in(records: Sequence[Record], model: str) -> tuple[Attempt, ...]:
                     r.data.get("strategy"),
                     int(r.data.get("bake_s") or 0),
                     int(r.data.get("needed_answers") or 0),
+                    r.data.get("followed", True),
+                    {key: value for key, value in r.data.items() if key not in _OF_THE_BEGINNING},
                 )
             )
+        elif r.kind == "resumed":
+            begun = [replace(a, followed=True) if a.seq == r.data.get("resumes") else a for a in begun]
         elif r.kind in ("deployed", "rolled-back", "rollback"):
             begun.clear()
         elif r.kind == "alert" and "refused" in r.data:
@@ -131,6 +142,17 @@ class Begin:
     release: str
     version: int
     act: Literal["deploy", "rollback"]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeUp:
+    """The ledger learns who goes on with what an earlier command began in record `seq`."""
+
+    message: str
+    release: str
+    version: int
+    act: Literal["deploy", "rollback"]
+    seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +204,7 @@ class End:
     previous: str | None = None
 
 
-Step = CreateRelease | CreateGuard | Begin | Shift | Abort | Follow | Prove | End
+Step = CreateRelease | CreateGuard | Begin | TakeUp | Shift | Abort | Follow | Prove | End
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,20 +261,31 @@ def plan_deploy(seen: Observed, target: Target, way: Way, *, force: bool = False
     if target.live_is_it:
         if left is None:
             return Plan(f"{name} is live already: nothing to do")
-        return Plan(f"{name} is live, the ledger does not know it yet", _finish(seen.live, target.version, left))
-    if left and left.release == seen.live:
-        before = _finish(seen.live, left.version, left)
-    elif left:
-        settled = End(
-            f"Record that {spoken(left.release)} was undone", left.release, left.version, "rolled-back", seen.live
-        )
-        steps = (Prove(f"Ask {seen.endpoint} who answers", seen.live), settled)
-        if left.version == target.version:
-            return Plan(f"{name} was undone while nobody watched", steps, undone=left)
-        before = steps
-    else:
-        before = ()
+        return replace(plan_settle(seen, left), undone=None)  # asked for is what is live
+    if left and left.release != seen.live and left.version == target.version:
+        return plan_settle(seen, left)
+    before = plan_settle(seen, left).steps[1:] if left else ()
     return Plan(f"{name} takes the place of {spoken(seen.live)}", before + _rollout(seen, target, way, force))
+
+
+def plan_settle(seen: Observed, left: Attempt) -> Plan:
+    """Record the end of an act that settled while nobody watched, whatever may be thought of its version by now."""
+    name = spoken(left.release)
+    ask = Prove(f"Ask {seen.endpoint} who answers", seen.live)
+    if left.release == seen.live:
+        kind: Literal["deployed", "rollback"] = "rollback" if left.by_rollback else "deployed"
+        end = End(f"Record that {name} is live", left.release, left.version, kind, left.previous)
+        return Plan(f"{name} is live, the ledger does not know it yet", (take_up(left), ask, end))
+    undone = End(f"Record that {name} was undone", left.release, left.version, "rolled-back", seen.live)
+    return Plan(f"{name} was undone while nobody watched", (take_up(left), ask, undone), undone=left)
+
+
+def take_up(left: Attempt) -> TakeUp:
+    """The step that says who goes on with what was begun."""
+    act: Literal["deploy", "rollback"] = "rollback" if left.by_rollback else "deploy"
+    what = "rollback to" if left.by_rollback else "deploy of"
+    message = f"Record that the {what} {spoken(left.release)}, begun in record {left.seq}, is taken up"
+    return TakeUp(message, left.release, left.version, act, left.seq)
 
 
 def _rollout(seen: Observed, target: Target, way: Way, force: bool) -> tuple[Step, ...]:
@@ -295,9 +328,11 @@ def _join(seen: Observed, target: Target) -> Plan:
             f"Endpoint {seen.endpoint} is {seen.status}: {what} is on its way",
             next_step=f"bedplate status {seen.model}, then the same command again",
         )
+    begun = next((a for a in reversed(seen.attempts) if a.release == in_flight), None)
     return Plan(
         f"{spoken(in_flight)} is on its way already: its rollout is followed to its end",
         (
+            *((take_up(begun),) if begun else ()),
             Follow(f"Follow the rollout of {spoken(in_flight)}", in_flight, in_flight),
             Prove(f"Ask {seen.endpoint} who answers", in_flight),
             End(f"Record that {spoken(in_flight)} is live", in_flight, version, "deployed", seen.live),
@@ -312,11 +347,3 @@ def _left_over(seen: Observed) -> Attempt | None:
             return attempt
     last = seen.attempts[-1] if seen.attempts else None
     return last if last and last.release != seen.live and seen.modified_at > last.at else None
-
-
-def _finish(live: str, version: int, left: Attempt) -> tuple[Step, ...]:
-    kind: Literal["deployed", "rollback"] = "rollback" if left.by_rollback else "deployed"
-    return (
-        Prove("Ask the endpoint who answers", live),
-        End(f"Record that {spoken(live)} is live", live, version, kind, left.previous),
-    )
