@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def command(model: str | None, once: bool, every_s: float, stack: str, yes: bool, as_json: bool) -> None:
     """Look at every model (or one), and do what nobody waits for: tick open rollouts, undo a canary whose bake is about
     to end without traffic, record the end of deployments and rollbacks that were interrupted, delete the copy that a
-    killed rollback left, and begin and follow the retraining that a signal asks for. What is fine is left alone; two at once do nothing twice.
+    killed rollback left, and begin and follow the retraining that a signal asks for. What is fine is left alone; two at
+    once do nothing twice.
 
     On AWS an event rule starts it; on a laptop run it in a second terminal.
 
