@@ -49,13 +49,17 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
         emit_json(_json(live, model, when, fallback))
         return
     if live is None:
-        out().print(f"Before the first deployment of {model}: release 0, {fallback}, which answers a constant.")
+        out().print(
+            f"No deployment of {model} is on record by then. From its first `bedplate up` on release 0 answers, a "
+            f"constant: {fallback}.",
+            soft_wrap=True,
+        )
         return
     _show(live)
 
 
 def _show(live: Live) -> None:
-    until = f"until {live.until:%Y-%m-%d %H:%M:%S}" if live.until else "and still is"
+    until = f"until {live.until:%Y-%m-%d %H:%M:%S}" if live.until else "on; nothing later is on record"
     out().print(f"[bold]{live.release}[/bold] (version {live.version}) at {live.at:%Y-%m-%d %H:%M:%S} UTC")
     out().print(f"Live since {live.since:%Y-%m-%d %H:%M:%S} {until}.")
     rows = [(r.seq, f"{r.at:%Y-%m-%d %H:%M:%S}", r.kind, r.actor, r.summary) for r in (*live.evidence, live.record)]

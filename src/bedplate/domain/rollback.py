@@ -69,26 +69,34 @@ def choose_target(seen: Observed, records: Sequence[Record], version: int | None
     top = next((i for i in reversed(range(len(stack))) if stack[i].release == seen.live), len(stack))
     below = [s for s in stack[:top] if s.release != seen.live and s.undone_because is None]
     if not below:
-        raise NotFound(
-            f"{spoken(seen.live)} is the first release of {seen.model}: there is nothing to go back to",
-            next_step=f"bedplate ledger show --model {seen.model}",
-        )
+        raise _nothing_below(seen, stack[-1])
     return below[-1]
+
+
+def _nothing_below(seen: Observed, last: Standing) -> NotFound:
+    """Somebody may have moved the traffic past the ledger: then what it last heard is worth a word, not a guess."""
+    told = f"{spoken(seen.live)} is the first release of {seen.model}: there is nothing to go back to"
+    if last.release == seen.live:
+        return NotFound(told, next_step=f"bedplate ledger show --model {seen.model}")
+    return NotFound(
+        f"{told}; but the ledger last heard {spoken(last.release)}, and somebody moved the traffic since",
+        next_step=f"bedplate rollback {seen.model} --to {last.version}",
+    )
 
 
 def _named(seen: Observed, records: Sequence[Record], stack: Sequence[Standing], version: int) -> Standing:
     if version_told(seen.live) == version and not seen.busy and not seen.split:
         raise UsageError(f"{spoken(seen.live)} is live already", next_step=f"bedplate status {seen.model}")
     undone = _undone(records, seen.model)
-    turns = [s for s in stack if s.version == version] or [
-        Standing(live, version, r.at, None, undone.get(live))
+    earlier = [
+        Standing(live, version_told(live) or 0, r.at, None, undone.get(live))
         for r in records
         if r.model == seen.model and r.kind in ("deployed", "rolled-back")
         for live in [str(r.data["live"] if r.kind == "deployed" else r.data.get("release"))]
-        if version_told(live) == version
     ]
+    turns = [s for s in stack if s.version == version] or [s for s in earlier if s.version == version]
     if not turns:
-        have = ", ".join(dict.fromkeys(f"v{s.version}" for s in reversed(stack)))
+        have = ", ".join(f"v{v}" for v in sorted({s.version for s in (*stack, *earlier)}, reverse=True))
         raise NotFound(
             f"v{version} of {seen.model} was never live (these were: {have})",
             next_step=f"bedplate deploy {seen.model}:{version}",

@@ -77,6 +77,12 @@ def test_the_first_release_has_nothing_below_it() -> None:
         choose_target(seen(live=V0), [], None)
 
 
+def test_traffic_that_somebody_moved_to_the_first_release_is_told_with_the_way_back() -> None:
+    with pytest.raises(NotFound, match="the ledger last heard v2, and somebody moved the traffic since") as told:
+        choose_target(seen(live=V0), history(("deployed", V1), ("deployed", V2)), None)
+    assert told.value.next_step == "bedplate rollback churn --to 2"
+
+
 def test_a_live_release_unknown_to_the_ledger_is_replaced_by_the_last_known_one() -> None:
     assert choose_target(seen(live=f"{E}-v9-0a1b2c3d"), history(("deployed", V1)), None).release == V1
 
@@ -97,8 +103,8 @@ def test_a_named_version_that_the_platform_undid_says_why() -> None:
 
 
 def test_a_version_that_never_was_live_is_no_target() -> None:
-    with pytest.raises(NotFound, match="never live"):
-        choose_target(seen(live=V1), history(("deployed", V1)), 7)
+    with pytest.raises(NotFound, match=r"never live \(these were: v3, v1, v0\)"):
+        choose_target(seen(live=V1), history(("deployed", V1), ("deployed", V3), ("rollback", V1)), 7)
     with pytest.raises(UsageError, match="live already"):
         choose_target(seen(live=V1), history(("deployed", V1)), 1)
 
