@@ -19,7 +19,7 @@ from bedplate.engine import pulumi_cli
 from bedplate.engine.handover import Engine
 from bedplate.engine.provider import provider_factory
 from bedplate.engine.pulumi_cli import Places
-from bedplate.engine.stack import Stack, Update
+from bedplate.engine.stack import PastUpdate, Stack, Update
 from bedplate.errors import PlatformError
 from bedplate.local import lifecycle
 from golden.oracle.comparing import compare, edges
@@ -129,6 +129,7 @@ class Life:
     changed: Update
     destroyed: Update
     exported: dict[str, Any]
+    history: list[PastUpdate]
 
 
 def live(project: Project, engine: Engine, state: str) -> Life:
@@ -137,8 +138,9 @@ def live(project: Project, engine: Engine, state: str) -> Life:
     preview, created, again = stack.preview(), stack.up(), stack.up()
     exported = stack.export(show_secrets=True)
     project.change()
-    preview_of_change, changed = stack.preview(), stack.up()
-    return Life(preview, created, again, preview_of_change, changed, stack.destroy(), exported)
+    preview_of_change, changed = stack.preview(), stack.noting("a larger budget").up()
+    destroyed = stack.noting(None).destroy()
+    return Life(preview, created, again, preview_of_change, changed, destroyed, exported, stack.history())
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +168,25 @@ def test_both_engines_export_the_same(verb: str, real: Life, embedded: Life) -> 
     theirs, ours = getattr(real, verb), getattr(embedded, verb)
     assert without_uuids(ours.outputs) == without_uuids(theirs.outputs)
     assert ours.outputs["fallback_releases"] == theirs.outputs["fallback_releases"]
+
+
+def test_both_engines_keep_the_same_history(real: Life, embedded: Life) -> None:
+    def told(life: Life) -> list[tuple[Any, ...]]:
+        return [(run.verb, run.result, dict(run.counts), run.message) for run in life.history]
+
+    assert told(embedded) == told(real)
+    assert [run.verb for run in real.history] == ["destroy", "up", "up", "up"]
+    assert [run.message for run in real.history] == ["", "a larger budget", "", ""]
+    assert [run.version for run in embedded.history] == [4, 3, 2, 1]
+    assert {run.version for run in real.history} == {None}, "its backend on disk does not number"
+    for life, engine in ((real, "pulumi"), (embedded, "embedded")):
+        assert {run.engine.split()[0] for run in life.history} == {engine}
+        assert all(run.ended_at and run.ended_at >= run.started_at for run in life.history)
+
+
+def test_the_newest_of_a_history_can_be_asked_for_alone(real: Life, project: Project) -> None:
+    newest = project.stack("pulumi", "real").history(1)
+    assert newest == real.history[:1]
 
 
 def test_what_happens_is_what_was_meant_to_happen(real: Life) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
-from bedplate.cli.up import dependents, engine, install, targets
+from bedplate.cli.up import dependents, engine, install, message, targets
 from bedplate.errors import PlatformError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @install
 @targets
 @dependents
+@message
 @click.option("--including-data", is_flag=True, help="Also what the stack's file protects: versions, ledger, capture.")
 @click.option("--name", help="The stack's name once more: with --yes, for a stack that is not on this machine.")
 @options.yes
@@ -34,6 +35,7 @@ def command(
     install: bool,
     targets: tuple[str, ...],
     dependents: bool,
+    message: str | None,
     including_data: bool,
     name: str | None,
     yes: bool,
@@ -66,7 +68,8 @@ def command(
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
-    target = platform.deployment(engine, install=install).limit(targets=targets, dependents=dependents)
+    target = platform.deployment(engine, install=install).noting(message)
+    target.limit(targets=targets, dependents=dependents)
     if dry_run:
         planned: Update = target.preview_destroy()
         if as_json:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import click
 
 from bedplate.cli import options
-from bedplate.cli.up import engine, install
+from bedplate.cli.up import engine, install, message
 
 
 @click.command("refresh")
 @options.stack
 @engine
 @install
+@message
 @options.yes
 @options.dry_run
 @options.as_json
-def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    stack: str, engine: str | None, install: bool, message: str | None, yes: bool, dry_run: bool, as_json: bool
+) -> None:
     """Write into the state what the world has become. No resource is touched.
 
     The next `up` then sees the difference and puts the program's values back, unless the program was changed to match.
@@ -35,7 +38,7 @@ def command(stack: str, engine: str | None, install: bool, yes: bool, dry_run: b
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
-    target = platform.deployment(engine, install=install)
+    target = platform.deployment(engine, install=install).noting(message)
 
     def agree(found: Update) -> None:
         if not as_json:

@@ -20,6 +20,7 @@ targets = click.option(
 )
 dependents = click.option("--target-dependents", "dependents", is_flag=True, help="What depends on a target, too.")
 replace = click.option("--replace", multiple=True, help="Make this resource anew: its URN, a pattern or its name.")
+message = click.option("--message", "-m", help="What this run is for, kept in the stack's history.")
 refresh = click.option("--refresh", is_flag=True, help="Look at the world first, not only at the state.")
 
 
@@ -31,6 +32,7 @@ refresh = click.option("--refresh", is_flag=True, help="Look at the world first,
 @targets
 @dependents
 @replace
+@message
 @options.yes
 @options.as_json
 def command(
@@ -41,6 +43,7 @@ def command(
     targets: tuple[str, ...],
     dependents: bool,
     replace: tuple[str, ...],
+    message: str | None,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -53,6 +56,7 @@ def command(
     Examples:
       bedplate up
       bedplate up --stack dev --yes --json
+      bedplate up --message "a second region for the ledger"
       bedplate up --target artifacts --target-dependents
       bedplate up --engine pulumi --install
 
@@ -85,7 +89,7 @@ def command(
     judged = Judged(options.project_dir(), stack, state_dir(options.project_dir()) / "state")
     with stack_view.watched(f"up {stack}") as watch:
         target = platform.deployment(engine, install=install)
-        target.limit(targets=targets, dependents=dependents, replace=replace)
+        target.limit(targets=targets, dependents=dependents, replace=replace).noting(message)
         update = bring_up(
             target,
             check=None if judged.already() else check,

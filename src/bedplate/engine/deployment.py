@@ -102,7 +102,14 @@ class Deployment:
         """
         planning = verb == "preview"
         goal = of if planning else verb
-        events = Events(planning=planning, send=send, write=write, write_error=write_error, clock=self._chance.clock)
+        events = Events(
+            planning=planning,
+            refreshing=goal == "refresh",
+            send=send,
+            write=write,
+            write_error=write_error,
+            clock=self._chance.clock,
+        )
         if planning:
             return self._run(goal, events, refresh_first, environment or {}, None, selection)
         with hold(self._store.paths.lock, stack=self._store.stack, verb=verb, clock=self._chance.clock):
@@ -132,9 +139,7 @@ class Deployment:
         try:
             snapshot = self._recovered(snapshot, providers, events, store)
             if verb == "refresh" or refresh_first:
-                quiet = Events(planning=events.planning) if verb != "refresh" else events
-                snapshot, ok = refresh(snapshot, providers, quiet, parallel=self._parallel)
-                events.errors.extend(quiet.errors if quiet is not events else ())
+                snapshot, ok = refresh(snapshot, providers, events, parallel=self._parallel)
                 if store is not None:
                     store.write(snapshot)
             if ok and verb in ("up", "destroy"):

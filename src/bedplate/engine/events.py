@@ -34,12 +34,15 @@ class Events:
         self,
         *,
         planning: bool,
+        refreshing: bool = False,
         send: Callable[[Event], None] | None = None,
         write: Callable[[str], None] | None = None,
         write_error: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.planning = planning
+        self._refreshing = refreshing
+        """Whether to look is what this run is for, so that what a look finds counts."""
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
         self._send = send
@@ -63,7 +66,7 @@ class Events:
     def after(self, step: Step) -> None:
         """A step was taken."""
         with self._lock:
-            op = step.found or step.op
+            op = (step.found if self._refreshing else None) or step.op
             counted = op not in UNCOUNTED and not (op == Op.READ and _as_before(step))
             if counted and not step.resource.is_default_provider:
                 self.counts[op.value] += 1

@@ -46,11 +46,11 @@ def _look(old: Resource, live: dict[str, Resource], providers: Providers, events
             if old.external:
                 step.found = Op.SAME if reveal(old.outputs) == reveal(new.outputs) else Op.UPDATE
             else:
-                wanted = reveal(paths.restore(old.inputs, new.inputs, old.ignore_changes))
-                now = reveal(new.inputs)
+                wanted, now = reveal(old.inputs), reveal(new.inputs)
                 ignore = tuple(old.ignore_changes)
                 diff = provider.diff(old.urn, found.id, old.type, now, reveal(new.outputs), wanted, ignore)
-                changed = diff.changes == Changes.SOME or (diff.changes == Changes.UNKNOWN and now != wanted)
+                unlike = now != reveal(paths.restore(old.inputs, new.inputs, old.ignore_changes))
+                changed = diff.changes == Changes.SOME or (diff.changes == Changes.UNKNOWN and unlike)
                 if changed:
                     step.found, step.diffs = Op.UPDATE, diff.diffs
                     step.detailed = {path: (new, old) for path, (old, new) in diff.detailed.items()}

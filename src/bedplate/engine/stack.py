@@ -150,6 +150,7 @@ class Stack:
         self._command: EmbeddedCommand | None = None
         self._limits: dict[str, Any] = {}
         self._replace: list[str] | None = None
+        self._message: str | None = None
         if endpoint_url is not None:
             require_loopback(endpoint_url)
         if engine == "embedded":
@@ -170,6 +171,11 @@ class Stack:
             "target_dependents": dependents or None,
         }
         self._replace = [pattern(text) for text in replace] or None
+        return self
+
+    def noting(self, message: str | None) -> Stack:
+        """The same stack, whose history will hold this word about what the next run was for."""
+        self._message = message or None
         return self
 
     # --- verbs ----------------------------------------------------------------------------------------------------
@@ -196,7 +202,11 @@ class Stack:
     def preview_refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
         """What `refresh` would take over. Raises NotFound for a stack that was never made."""
         return self._run(
-            "preview", on_progress, lambda stack, event: stack.preview_refresh(on_event=event), create=False
+            "preview",
+            on_progress,
+            lambda stack, event: stack.preview_refresh(on_event=event),
+            create=False,
+            refreshing=True,
         )
 
     def up(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
@@ -206,7 +216,11 @@ class Stack:
             "up",
             on_progress,
             lambda stack, event: stack.up(
-                on_event=event, refresh=self._looks(refresh), replace=self._replace, **self._limits
+                on_event=event,
+                refresh=self._looks(refresh),
+                replace=self._replace,
+                message=self._message,
+                **self._limits,
             ),
         )
         self._continuity.whole()
@@ -214,7 +228,13 @@ class Stack:
 
     def refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
         """Take over into the state what the world has become. Raises NotFound, PlatformError, Locked."""
-        done = self._run("refresh", on_progress, lambda stack, event: stack.refresh(on_event=event), create=False)
+        done = self._run(
+            "refresh",
+            on_progress,
+            lambda stack, event: stack.refresh(on_event=event, message=self._message),
+            create=False,
+            refreshing=True,
+        )
         self._continuity.whole()
         return done
 
@@ -223,7 +243,9 @@ class Stack:
         return self._run(
             "destroy",
             on_progress,
-            lambda stack, event: stack.destroy(on_event=event, refresh=self._looks(False), **self._limits),
+            lambda stack, event: stack.destroy(
+                on_event=event, refresh=self._looks(False), message=self._message, **self._limits
+            ),
             create=False,
         )
 
@@ -287,8 +309,9 @@ class Stack:
         call: Callable[[AutomationStack, Callable[[EngineEvent], None]], Any],
         *,
         create: bool = True,
+        refreshing: bool = False,
     ) -> Update:
-        watch = _Watch(on_progress)
+        watch = _Watch(on_progress, refreshing=refreshing)
         started = time.perf_counter()
         if self._command is not None:
             self._command.store(self.name).prepare()
@@ -399,7 +422,7 @@ def _past(run: UpdateSummary, *, at_work: bool) -> PastUpdate:
     version = told.get("engine.version") or told.get("pulumi.version") or ""
     result = str(run.result)
     return PastUpdate(
-        version=run.version,
+        version=run.version or None,
         verb="up" if run.kind == "update" else run.kind,
         result="interrupted" if result == IN_PROGRESS and not at_work else result,
         started_at=run.start_time.replace(tzinfo=UTC),
@@ -416,9 +439,10 @@ _OUR_PLUGIN = "using pulumi-resource-aws from $PATH"
 
 
 class _Watch:
-    """Listens to engine events; makes steps of them."""
+    """Listens to engine events; makes steps of them, of looks at the world only when the run is for looking."""
 
-    def __init__(self, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, on_progress: Callable[[Progress], None] | None, *, refreshing: bool) -> None:
+        self._refreshing = refreshing
         self.errors: list[str] = []
         self.messages: list[str] = []
         self.counts: dict[str, int] = {}
@@ -427,6 +451,8 @@ class _Watch:
         self._done = 0
 
     def event(self, event: EngineEvent) -> None:
+        if not self._refreshing and _is_look(event):
+            return
         if event.resource_pre_event is not None:
             metadata = event.resource_pre_event.metadata
             if not _is_default_provider(metadata):
@@ -471,6 +497,11 @@ class _Watch:
             self._done += 1
         if self._on_progress is not None:
             self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._done))
+
+
+def _is_look(event: EngineEvent) -> bool:
+    body = event.resource_pre_event or event.res_outputs_event
+    return body is not None and _op(body.metadata) == "refresh"
 
 
 def _op(metadata: Any) -> str:

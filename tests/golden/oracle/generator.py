@@ -60,7 +60,7 @@ class _Writer:
         step = {"op": op, "resources": copy.deepcopy(self.resources) if op in ("up", "preview") else []}
         step |= {"exports": copy.deepcopy(self.exports)} if self.exports and op in ("up", "preview") else {}
         step |= {"world": copy.deepcopy(self.world)} if self.world else {}
-        step |= {"flags": list(self.flags)} if self.flags else {}
+        step |= {"flags": list(self.flags)} if self.flags and op in ("up", "preview") else {}
         if op != "preview":
             self.world = {}
             self.flags = []

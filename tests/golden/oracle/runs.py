@@ -73,7 +73,12 @@ class Engine:
         )
         selection = selected(step.get("flags", ()))
         return deployment.run(
-            step["op"], selection=selection, environment={"ORACLE_STEP": str(path)}, send=send, **options
+            step["op"],
+            selection=selection,
+            refresh_first="--refresh" in step.get("flags", ()),
+            environment={"ORACLE_STEP": str(path)},
+            send=send,
+            **options,
         )
 
     def play(self, step: dict[str, Any]) -> Played:

@@ -80,6 +80,22 @@ def test_preview_up_up_again_and_destroy(project: Path) -> None:
     assert [past.verb for past in s.history()] == ["destroy", "up", "up"]
 
 
+def test_what_a_run_was_for_is_told_by_the_history(project: Path) -> None:
+    s = stack(project, World()).noting("the first one")
+    s.up()
+    s.refresh()
+    s.noting(None).up()
+    s.noting("no longer needed").destroy()
+    assert [past.message for past in s.history()] == ["no longer needed", "", "the first one", "the first one"]
+
+
+def test_a_look_at_the_world_first_is_no_step_of_an_update(project: Path) -> None:
+    s = stack(project, World())
+    s.up()
+    looked = s.up(refresh=True)
+    assert (looked.steps, looked.counts) == ((), {"same": 3})
+
+
 def test_steps_tell_the_properties_that_change_and_which_of_them_replace(project: Path) -> None:
     s = stack(project, World())
     s.up()
