@@ -19,7 +19,8 @@ from bedplate.engine import pulumi_cli
 from bedplate.engine.handover import Engine
 from bedplate.engine.provider import provider_factory
 from bedplate.engine.pulumi_cli import Places
-from bedplate.engine.stack import PastUpdate, Stack, Update
+from bedplate.engine.stack import Stack
+from bedplate.engine.update import PastUpdate, Update
 from bedplate.errors import PlatformError
 from bedplate.local import lifecycle
 from golden.oracle.comparing import compare, edges

@@ -17,7 +17,8 @@ import yaml
 from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.provider import provider_factory
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.stack import Stack, Update
+from bedplate.engine.stack import Stack
+from bedplate.engine.update import Update
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
 from builders import a_spec

@@ -7,110 +7,26 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from bedplate.engine import lock, paths, pulumi_cli
+from bedplate.engine import lock, pulumi_cli
 from bedplate.engine.continuity import Continuity
 from bedplate.engine.embedded import EmbeddedCommand, require_loopback
 from bedplate.engine.handover import Engine, Handover
 from bedplate.engine.project import Project
 from bedplate.engine.providers import Factory
-from bedplate.engine.state import PROVIDER_PREFIX, name_of, type_of
-from bedplate.engine.store import IN_PROGRESS, Paths
+from bedplate.engine.state import name_of
+from bedplate.engine.store import Paths
 from bedplate.engine.targets import pattern
-from bedplate.engine.values import MASK, mask
+from bedplate.engine.update import PastUpdate, Progress, Update, past_update
+from bedplate.engine.values import MASK
+from bedplate.engine.watch import Watch
 from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
 
 if TYPE_CHECKING:
-    from pulumi.automation import EngineEvent, UpdateSummary
+    from pulumi.automation import EngineEvent
     from pulumi.automation import Stack as AutomationStack
-
-
-@dataclass(frozen=True, slots=True)
-class PropertyChange:
-    """One property before and after; a secret is `[secret]` in both, what is absent is None."""
-
-    path: str
-    old: Any
-    new: Any
-    replaces: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StackStep:
-    """What happens to one resource. A replacement is one step `replace`, not its parts."""
-
-    op: str
-    """create, update, replace, delete, read, import, delete-replaced (left over from an earlier run), same."""
-    urn: str
-    type: str
-    name: str
-    changes: tuple[PropertyChange, ...] = ()
-    replace_keys: tuple[str, ...] = ()
-    parent: str = ""
-    before: Mapping[str, Any] | None = None
-    """Inputs in the state, secrets as `[secret]`; None for what is not there yet."""
-    after: Mapping[str, Any] | None = None
-    """Inputs as the program wants them; None for what goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """How a run went, or would go."""
-
-    verb: str
-    steps: tuple[StackStep, ...]
-    """In order; without what stays the same."""
-    counts: Mapping[str, int]
-    """Per operation, `same` included; providers that Pulumi makes by itself are not counted."""
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    """What the program exports, secrets as `[secret]`; empty for a preview."""
-    messages: tuple[str, ...] = ()
-    """Warnings, and what the program printed."""
-    duration_s: float = 0.0
-    resources: tuple[StackStep, ...] = ()
-    """Everything that the run looked at, what stays the same included."""
-
-    @property
-    def changed(self) -> bool:
-        return any(count for op, count in self.counts.items() if op not in ("same", "read", "refresh"))
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run is: `state` of one resource's operation, `done` resources so far."""
-
-    state: Literal["begin", "done", "failed"]
-    op: str
-    type: str
-    name: str
-    done: int
-
-
-@dataclass(frozen=True, slots=True)
-class PastUpdate:
-    """One entry of a stack's history."""
-
-    version: int | None
-    """Its number, from 1; None where the backend does not number."""
-    verb: str
-    result: str
-    """succeeded, failed, in-progress, or interrupted: begun, never ended, and nobody is at it."""
-    started_at: datetime
-    ended_at: datetime | None
-    counts: Mapping[str, int]
-    message: str
-    who: str
-    """`user@host`, with the Pulumi CLI the author that git names; empty where nobody knows."""
-    engine: str
-    """embedded or pulumi, with its version where it is known."""
-
-    @property
-    def duration_s(self) -> float | None:
-        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
 
 
 class Stack:
@@ -260,7 +176,7 @@ class Stack:
         with self._translated():
             runs = self._select(create=False).history(page_size=limit)
         busy = lock.at_work(Paths.of(self._state_dir, self.name).lock)
-        return [_past(run, at_work=busy and number == 0) for number, run in enumerate(runs)]
+        return [past_update(run, at_work=busy and number == 0) for number, run in enumerate(runs)]
 
     def keeper(self) -> Engine:
         """Which engine keeps the state; asking the other one for anything moves it there."""
@@ -311,7 +227,7 @@ class Stack:
         create: bool = True,
         refreshing: bool = False,
     ) -> Update:
-        watch = _Watch(on_progress, refreshing=refreshing)
+        watch = Watch(on_progress, refreshing=refreshing)
         started = time.perf_counter()
         if self._command is not None:
             self._command.store(self.name).prepare()
@@ -379,7 +295,7 @@ class Stack:
         )
 
     @contextmanager
-    def _translated(self, watch: _Watch | None = None) -> Iterator[None]:
+    def _translated(self, watch: Watch | None = None) -> Iterator[None]:
         from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 
         try:
@@ -414,170 +330,6 @@ def _no_collections() -> Iterator[None]:
             gc.freeze()
             gc.unfreeze()
             gc.enable()
-
-
-def _past(run: UpdateSummary, *, at_work: bool) -> PastUpdate:
-    told = run.environment
-    engine = told.get("engine", "pulumi")
-    version = told.get("engine.version") or told.get("pulumi.version") or ""
-    result = str(run.result)
-    return PastUpdate(
-        version=run.version or None,
-        verb="up" if run.kind == "update" else run.kind,
-        result="interrupted" if result == IN_PROGRESS and not at_work else result,
-        started_at=run.start_time.replace(tzinfo=UTC),
-        ended_at=run.end_time.replace(tzinfo=UTC) if run.end_time else None,
-        counts=_counts(run.resource_changes or {}),
-        message=run.message,
-        who=told.get("user") or told.get("git.author", ""),
-        engine=f"{engine} {version}".strip(),
-    )
-
-
-_OUR_PLUGIN = "using pulumi-resource-aws from $PATH"
-"""What the CLI warns of when it is told to use our plugin."""
-
-
-class _Watch:
-    """Listens to engine events; makes steps of them, of looks at the world only when the run is for looking."""
-
-    def __init__(self, on_progress: Callable[[Progress], None] | None, *, refreshing: bool) -> None:
-        self._refreshing = refreshing
-        self.errors: list[str] = []
-        self.messages: list[str] = []
-        self.counts: dict[str, int] = {}
-        self._on_progress = on_progress
-        self._seen: list[StackStep] = []
-        self._done = 0
-
-    def event(self, event: EngineEvent) -> None:
-        if not self._refreshing and _is_look(event):
-            return
-        if event.resource_pre_event is not None:
-            metadata = event.resource_pre_event.metadata
-            if not _is_default_provider(metadata):
-                if _op(metadata) != "refresh":
-                    self._seen.append(_step(metadata))
-                self._tell("begin", metadata)
-        elif event.res_outputs_event is not None:
-            metadata = event.res_outputs_event.metadata
-            if _op(metadata) == "refresh" and (found := _found(metadata)) is not None:
-                self._seen.append(found)
-            self._tell("done", metadata)
-        elif event.res_op_failed_event is not None:
-            self._tell("failed", event.res_op_failed_event.metadata)
-        elif event.diagnostic_event is not None:
-            self._diagnostic(event.diagnostic_event)
-        elif event.summary_event is not None:
-            self.counts = _counts(event.summary_event.resource_changes)
-
-    def steps(self) -> tuple[StackStep, ...]:
-        return tuple(step for step in self.resources() if step.op != "same")
-
-    def resources(self) -> tuple[StackStep, ...]:
-        replaced = {step.urn for step in self._seen if step.op == "replace"}
-        parts = {"create-replacement", "read-replacement", "import-replacement", "delete-replaced", "discard-replaced"}
-        return tuple(step for step in self._seen if not (step.op in parts and step.urn in replaced))
-
-    def _diagnostic(self, event: Any) -> None:
-        message = event.message.strip()
-        if event.severity == "error":
-            if message not in ("update failed", "preview failed") or not self.errors:
-                self.errors.append(_about(event.urn, message))
-        elif event.severity == "debug" or event.ephemeral or message.startswith(_OUR_PLUGIN):
-            return
-        elif message:
-            self.messages.append(message)
-
-    def _tell(self, state: Literal["begin", "done", "failed"], metadata: Any) -> None:
-        if _is_default_provider(metadata):
-            return
-        op = _op(metadata)
-        if state != "begin" and op not in ("replace", "delete-replaced"):
-            self._done += 1
-        if self._on_progress is not None:
-            self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._done))
-
-
-def _is_look(event: EngineEvent) -> bool:
-    body = event.resource_pre_event or event.res_outputs_event
-    return body is not None and _op(body.metadata) == "refresh"
-
-
-def _op(metadata: Any) -> str:
-    return str(getattr(metadata.op, "value", metadata.op))
-
-
-def _about(urn: str | None, message: str) -> str:
-    """An error with the resource that it is about, unless it names it itself."""
-    if not urn or name_of(urn) in message:
-        return message
-    return f"{type_of(urn)} {name_of(urn)}: {message}"
-
-
-def _step(metadata: Any) -> StackStep:
-    op = _op(metadata)
-    keys = tuple(metadata.keys or ())
-    changes: tuple[PropertyChange, ...] = ()
-    if op in ("update", "replace") and metadata.old is not None and metadata.new is not None:
-        changes = _changes(mask(metadata.old.inputs or {}), mask(metadata.new.inputs or {}), metadata.diffs or (), keys)
-    return StackStep(
-        op,
-        metadata.urn,
-        metadata.type,
-        name_of(metadata.urn),
-        changes,
-        keys,
-        parent=(metadata.new or metadata.old).parent or "",
-        before=_inputs(metadata.old) if op not in ("create", "import") else None,
-        after=_inputs(metadata.new) if op not in ("delete", "delete-replaced", "discard", "discard-replaced") else None,
-    )
-
-
-def _inputs(state: Any) -> Mapping[str, Any] | None:
-    if state is None:
-        return None
-    shown: Mapping[str, Any] = mask(state.inputs or {})
-    return shown
-
-
-def _changes(
-    old: Mapping[str, Any], new: Mapping[str, Any], diffs: tuple[str, ...] | list[str], keys: tuple[str, ...]
-) -> tuple[PropertyChange, ...]:
-    """Every differing leaf below the paths that the provider named; a named path without one is told as it is."""
-    named = [paths.parse(path) for path in diffs]
-    forcing = [paths.parse(path) for path in keys if not path.startswith("#")]
-    found: list[PropertyChange] = []
-    told: set[paths.Path] = set()
-    for path, before, after in paths.differences(dict(old), dict(new)):
-        owner = next((n for n in named if paths.contains(n, path) or paths.contains(path, n)), None)
-        if owner is not None:
-            told.add(owner)
-            replaces = any(paths.contains(f, path) or paths.contains(path, f) for f in forcing)
-            found.append(PropertyChange(paths.spell(path), before, after, replaces))
-    for path in named:
-        if path not in told:
-            value = old.get(str(path[0])), new.get(str(path[0]))
-            found.append(PropertyChange(paths.spell(path), *value, replaces=path in forcing))
-    return tuple(found)
-
-
-def _is_default_provider(metadata: Any) -> bool:
-    return metadata.type.startswith(PROVIDER_PREFIX) and name_of(metadata.urn).split("_")[0] == "default"
-
-
-def _found(metadata: Any) -> StackStep | None:
-    """What a refresh found of one resource, None when it is as the state says."""
-    if metadata.new is None:
-        return StackStep("delete", metadata.urn, metadata.type, name_of(metadata.urn))
-    changes = _changes(mask(metadata.old.inputs or {}), mask(metadata.new.inputs or {}), metadata.diffs or (), ())
-    if not changes:
-        return None
-    return StackStep("update", metadata.urn, metadata.type, name_of(metadata.urn), changes)
-
-
-def _counts(changes: Mapping[Any, int]) -> dict[str, int]:
-    return {str(getattr(op, "value", op)): count for op, count in changes.items()}
 
 
 def _stderr(exc: Exception) -> str:

@@ -17,7 +17,7 @@ from bedplate.workflows.platform import Platform
 
 
 class Run(Protocol):
-    """`engine.stack.PastUpdate`."""
+    """`engine.update.PastUpdate`."""
 
     @property
     def verb(self) -> str: ...

@@ -6,10 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bedplate.domain import tags
-from bedplate.domain.evaluation import Evaluation
 from bedplate.domain.names import SCHEDULE_KINDS, ModelNames, ScheduleKind, version_of_release
 from bedplate.domain.release import version_told
 from bedplate.errors import NotFound
@@ -19,6 +18,9 @@ from bedplate.settings.watching import LabelledSchedule
 from bedplate.workflows.monitoring_job import INSTANCE_TYPE, MAX_RUNTIME_S
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
+
+if TYPE_CHECKING:
+    from bedplate.domain.evaluation import Evaluation
 
 NAMESPACES: Mapping[ScheduleKind, str] = {
     "model-quality": "aws/sagemaker/Endpoints/model-metrics",
@@ -345,6 +347,8 @@ def _package(platform: Platform, model: str, version: int | None) -> Package:
 
 
 def _evaluation(platform: Platform, package: Package) -> Evaluation:
+    from bedplate.domain.evaluation import Evaluation  # numpy, of which a look at what stands needs none
+
     uri = package.metadata.get("evaluation_uri")
     if not uri:
         raise NotFound(

@@ -11,7 +11,8 @@ import pytest
 
 from bedplate.engine.embedded import EmbeddedCommand, require_loopback
 from bedplate.engine.project import Project
-from bedplate.engine.stack import Progress, PropertyChange, Stack
+from bedplate.engine.stack import Stack
+from bedplate.engine.update import Progress, PropertyChange
 from bedplate.errors import NotFound, PlatformError, UsageError
 from golden.oracle.world import World, WorldProvider
 
