@@ -30,6 +30,7 @@ def show(review: Review) -> None:
         columns = ("step", "resource", "now", "then", "difference", "how")
         table("\nUSD a month", columns, costs, right=columns[2:5])
         out().print(total(review.cost))
+        out().print(f"Prices: {review.cost.basis}", soft_wrap=True)
     policy_view.show(review.policies)
     out().print(policy_view.summary(review.policies))
 
@@ -49,7 +50,12 @@ def as_data(review: Review) -> dict[str, Any]:
         }
         for line in review.cost.lines
     ]
-    cost = {"difference_usd": round(review.cost.difference_usd, 2), "unknown": review.cost.unknown, "lines": lines}
+    cost = {
+        "difference_usd": round(review.cost.difference_usd, 2),
+        "unknown": review.cost.unknown,
+        "prices": review.cost.basis,
+        "lines": lines,
+    }
     return {"monthly_cost": cost, "warnings": review.risks, "policies": policy_view.as_data(review.policies)}
 
 
@@ -66,7 +72,7 @@ def markdown(review: Review, *, stack: str, where: str) -> str:
         rows = [(line.op, _named(line), *_figures(line), _why(line)) for line in review.cost.lines]
         columns = ("step", "resource", "now", "then", "difference", "how")
         parts += [
-            f"**{total(review.cost)}**",
+            f"**{total(review.cost)}** ({review.cost.basis})",
             _folded("USD a month", _markdown_table(columns, rows, figures=(2, 3, 4))),
         ]
     if review.update.steps:

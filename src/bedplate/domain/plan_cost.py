@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedplate.domain.plan import UNKNOWN, Planned
-from bedplate.domain.prices import S3_USD_PER_GB_MONTH, hourly_usd
+from bedplate.domain.prices import NOTED, REGION, S3_USD_PER_GB_MONTH, hourly_usd
 
 HOURS_A_MONTH = 730
 KMS_KEY_USD_MONTH = 1.0
@@ -110,6 +110,18 @@ class PlanCost:
     """Every resource that something happens to and that costs, or may cost, money."""
 
     lines: tuple[CostLine, ...]
+    region: str | None = None
+    """Where the resources are, when the plan says so; the prices are of `prices.REGION`, whatever it is."""
+
+    @property
+    def basis(self) -> str:
+        """Whose prices they are, and of when.
+
+        >>> PlanCost((), "eu-west-1").basis
+        'AWS list prices of us-east-1 as noted in 2025, entered by hand; this is eu-west-1, where they differ'
+        """
+        text = f"AWS list prices of {REGION} as noted in {NOTED}, entered by hand"
+        return f"{text}; this is {self.region}, where they differ" if self.region not in (None, REGION) else text
 
     @property
     def difference_usd(self) -> float:
@@ -132,7 +144,13 @@ def price_plan(resources: Sequence[Planned]) -> PlanCost:
             if resource.type == ENDPOINT and resource.op == "same":
                 after = Price(after.usd, f"{after.why}; from the next deployment on")
             lines.append(CostLine(resource.op, resource.urn, resource.type, resource.name, before, after))
-    return PlanCost(tuple(lines))
+    return PlanCost(tuple(lines), _region(resources))
+
+
+def _region(resources: Sequence[Planned]) -> str | None:
+    """The region of the provider that the stack's configuration makes."""
+    told = [(r.after or r.before or {}).get("region") for r in resources if r.type == "pulumi:providers:aws"]
+    return next((region for region in told if isinstance(region, str)), None)
 
 
 def _price(resource: Planned, resources: Sequence[Planned], *, after: bool) -> Price:

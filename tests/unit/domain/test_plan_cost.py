@@ -38,6 +38,16 @@ def only(*resources: AResource) -> CostLine:
     return line
 
 
+@pytest.mark.parametrize(
+    ("region", "told"), [("eu-west-1", "this is eu-west-1, where they differ"), ("us-east-1", "by hand")]
+)
+def test_prices_say_whose_and_of_when_they_are(region: str, told: str) -> None:
+    provider = AResource("create", "pulumi:providers:aws", after={"region": region})
+    basis = price_plan([provider, AResource("create", KEY, after={})]).basis
+    assert basis.startswith("AWS list prices of us-east-1 as noted in 2025")
+    assert basis.endswith(told)
+
+
 def test_a_new_endpoint_costs_its_instances_for_730_hours_though_its_configuration_has_no_name_yet() -> None:
     endpoint = AResource("create", ENDPOINT, after={"endpointConfigName": UNKNOWN})
     other = AResource("create", CONFIG, after=config(count=9), parent="another model")
