@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ class Stage:
 
     project: Path
     url: str
+    stack: str = STACK
 
     @property
     def session(self) -> Session:
@@ -98,7 +99,7 @@ class Stage:
 
     @property
     def names(self) -> ModelNames:
-        return ModelNames(PROJECT, STACK, "churn")
+        return ModelNames(PROJECT, self.stack, "churn")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -149,16 +150,7 @@ def build(project: Path) -> Stage:
     folder.mkdir(parents=True)
     (project / "stacks").mkdir()
     (project / "Pulumi.yaml").write_text("name: bedplate\nruntime: python\nmain: infra\nstackConfigDir: stacks\n")
-    config = {
-        "target": "local",
-        "owner": "ml@example.com",
-        "cost_center": "ml",
-        "models": ["churn"],
-        "budget": {"monthly_usd": 1000},
-        "alerts": {"emails": ["ml@example.com"]},
-    }
-    values = {"aws:region": REGION, **{f"bedplate:{key}": value for key, value in config.items()}}
-    (project / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": values}))
+    _write_stack(project, STACK)
     (folder / "train.py").write_text(TRAIN)
     (folder / "inference.py").write_text(INFERENCE)
     stage = Stage(project, str(lifecycle.start(project, port=0).url))
@@ -167,34 +159,57 @@ def build(project: Path) -> Stage:
     return stage
 
 
+def neighbour(stage: Stage, stack: str, **config: Any) -> Stage:
+    """Another environment on the same platform, as far as a promotion goes: it has no endpoint."""
+    _write_stack(stage.project, stack, **config)
+    made = replace(stage, stack=stack)
+    _make_platform(made)
+    return made
+
+
+def _write_stack(project: Path, stack: str, **changes: Any) -> None:
+    config = {
+        "target": "local",
+        "owner": "ml@example.com",
+        "cost_center": "ml",
+        "models": ["churn"],
+        "budget": {"monthly_usd": 1000},
+        "alerts": {"emails": ["ml@example.com"]},
+        **changes,
+    }
+    values = {"aws:region": REGION, **{f"bedplate:{key}": value for key, value in config.items()}}
+    (project / "stacks" / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": values}))
+
+
 def _make_platform(stage: Stage) -> None:
-    client = stage.session.client
-    buckets = {purpose: bucket(PROJECT, STACK, purpose, ACCOUNT) for purpose in BUCKET_PURPOSES}
+    client, base = stage.session.client, f"{PROJECT}-{stage.stack}"
+    buckets = {purpose: bucket(PROJECT, stage.stack, purpose, ACCOUNT) for purpose in BUCKET_PURPOSES}
     for name in buckets.values():
         client("s3").create_bucket(Bucket=name)
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-    role = client("iam").create_role(RoleName="bedplate-local-execution", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    role = client("iam").create_role(RoleName=f"{base}-execution", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     client("sagemaker").create_model_package_group(ModelPackageGroupName=stage.names.package_group)
     signing = client("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["Arn"]
     outputs = PlatformOutputs(
         project=PROJECT,
-        stack=STACK,
+        stack=stage.stack,
         account_id=ACCOUNT,
         region=REGION,
         signing_key_arn=signing,
         models=("churn",),
         **{f"{purpose}_bucket": name for purpose, name in buckets.items()},
         kms_key_arn=client("kms").create_key()["KeyMetadata"]["Arn"],
-        image_uri=f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/bedplate-local:latest",
+        image_uri=f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{base}:latest",
         execution_role_arn=role,
         persona_role_arns={},
-        alerts_topic_arn=client("sns").create_topic(Name="bedplate-local-alerts")["TopicArn"],
-        platform_budget="bedplate-local",
-        fallback_releases={"churn": "bedplate-local-churn-fallback"},
+        alerts_topic_arn=client("sns").create_topic(Name=f"{base}-alerts")["TopicArn"],
+        platform_budget=base,
+        fallback_releases={"churn": f"{base}-churn-fallback"},
     )
-    _make_endpoint(stage, outputs)
+    if stage.stack == STACK:
+        _make_endpoint(stage, outputs)
     client("ssm").put_parameter(
-        Name=outputs_parameter(PROJECT, STACK), Type="String", Value=outputs.model_dump_json(), Overwrite=True
+        Name=outputs_parameter(PROJECT, stage.stack), Type="String", Value=outputs.model_dump_json(), Overwrite=True
     )
 
 
