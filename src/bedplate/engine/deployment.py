@@ -14,9 +14,10 @@ from bedplate import __version__
 from bedplate.engine import program as programs
 from bedplate.engine.events import Event, Events
 from bedplate.engine.executor import Executor, Failed
+from bedplate.engine.inquiry import Rejected
 from bedplate.engine.lock import hold, whoami
 from bedplate.engine.monitor import EngineLog, Monitor, secret_config
-from bedplate.engine.planner import Planner, Rejected
+from bedplate.engine.planner import Planner
 from bedplate.engine.providers import Factory, Providers
 from bedplate.engine.recovery import recover
 from bedplate.engine.refresh import refresh

@@ -15,8 +15,9 @@ from typing import Any
 
 from bedplate.engine.events import Events
 from bedplate.engine.executor import Executor, Failed
+from bedplate.engine.inquiry import Rejected
 from bedplate.engine.patience import duration_s
-from bedplate.engine.planner import Planner, Rejected
+from bedplate.engine.planner import Planner
 from bedplate.engine.protocol import UNKNOWN, Properties, Secret
 from bedplate.engine.providers import Providers, default_name, package_of, reference
 from bedplate.engine.state import PROVIDER_PREFIX, ROOT_TYPE, Resource

@@ -5,22 +5,18 @@ Decisions depend on what was decided before in the same run, so one planner sees
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
 from bedplate.engine import paths
 from bedplate.engine.aliases import Aliases
 from bedplate.engine.events import Events
-from bedplate.engine.protocol import UNKNOWN, Changes, CheckResult, DiffResult, Properties, Provider
+from bedplate.engine.inquiry import Inquiry, Rejected, replace_on_changes, seed_of
+from bedplate.engine.protocol import UNKNOWN, Changes, DiffResult
 from bedplate.engine.providers import Providers
-from bedplate.engine.state import ROOT_TYPE, Graph, Resource, Snapshot, make_urn, name_of
+from bedplate.engine.state import ROOT_TYPE, Graph, Resource, Snapshot, make_urn
 from bedplate.engine.steps import Goal, Op, Step
 from bedplate.engine.targets import EVERYTHING, Selection, matches
-from bedplate.engine.values import mark_secrets, mask, reveal
-
-
-class Rejected(Exception):  # the reason has been told already
-    """A registration that cannot be carried out; nothing was done for it."""
+from bedplate.engine.values import mask
 
 
 class Planner:
@@ -50,6 +46,7 @@ class Planner:
         self._events = events
         self._prev = list(snapshot.resources())
         self.olds: dict[str, Resource] = {r.urn: r for r in self._prev if not r.delete}
+        self._inquiry = Inquiry(providers, events, self.olds)
         self._graph = Graph(self._prev)
         self._aliases = Aliases(stack, project)
         self._seen: set[str] = set()
@@ -162,7 +159,9 @@ class Planner:
             new.inputs = paths.restore(new.inputs, old.inputs, goal.ignore_changes)
         if goal.custom:
             olds = None if fresh or old is None else old.inputs
-            self._check(new, goal.inputs if fresh else new.inputs, olds, self._seed(urn, old if recreating else None))
+            self._inquiry.check(
+                new, goal.inputs if fresh else new.inputs, olds, seed_of(urn, old if recreating else None)
+            )
         self._decided.add(urn)
         if old is None:
             return [Step(Op.CREATE, None, new)]
@@ -176,7 +175,7 @@ class Planner:
         return self._from_diff(goal, old, new, self._diff(goal, old, new))
 
     def _from_diff(self, goal: Goal, old: Resource, new: Resource, diff: DiffResult) -> list[Step]:
-        diff = _replace_on_changes(diff, goal.replace_on_changes, bool(old.init_errors))
+        diff = replace_on_changes(diff, goal.replace_on_changes, bool(old.init_errors))
         changed = diff.changes == Changes.SOME or old.pending_replacement
         if changed and (diff.replaces or old.pending_replacement):
             return self._replacement(goal, old, new, diff)
@@ -206,7 +205,7 @@ class Planner:
             self._events.say("warning", message, urn=urn)
         self._replaced.add(urn)
         if goal.custom:
-            self._check(new, goal.inputs, None, self._seed(urn, old))
+            self._inquiry.check(new, goal.inputs, None, seed_of(urn, old))
         first = diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace
         create = Step(Op.CREATE_REPLACEMENT, old, new, diff.diffs, diff.replaces, diff.detailed, keep_old=not first)
         replace = Step(Op.REPLACE, old, new, diff.diffs, diff.replaces, diff.detailed)
@@ -266,32 +265,11 @@ class Planner:
         }
         if not any(replaced.intersection(resource.property_dependencies.get(key, ())) for key in inputs):
             return None
-        diff = self._ask(resource, resource.copy(inputs=inputs), resource.ignore_changes)
-        diff = _replace_on_changes(diff, resource.replace_on_changes, False)
+        diff = self._inquiry.ask(resource, resource.copy(inputs=inputs), resource.ignore_changes)
+        diff = replace_on_changes(diff, resource.replace_on_changes, False)
         return diff.replaces or None
 
-    # --- check and diff -----------------------------------------------------------------------------------------
-
-    def _check(self, new: Resource, news: Properties, olds: Properties | None, seed: bytes) -> None:
-        if new.is_provider:
-            result = self._providers.check_config(new.copy(inputs=news), reveal(olds) if olds is not None else None)
-        else:
-            provider = self._provider(new)
-            result = provider.check(new.urn, new.type, reveal(olds) if olds is not None else None, reveal(news), seed)
-        new.inputs = mark_secrets(result.inputs, news)
-        if result.failures:
-            self._reject_inputs(new, result)
-
-    def _reject_inputs(self, new: Resource, result: CheckResult) -> None:
-        what = f"{new.type} resource '{name_of(new.urn)}'"
-        for failure in result.failures:
-            if failure.property:
-                value = mask(new.inputs.get(failure.property))
-                message = f"{what}: property {failure.property} value {{{value}}} has a problem: {failure.reason}"
-            else:
-                message = f"{what} has a problem: {failure.reason}"
-            self._events.error(message, urn=new.urn)
-        raise Rejected(new.urn)
+    # --- differences -----------------------------------------------------------------------------------------
 
     def _diff(self, goal: Goal, old: Resource, new: Resource) -> DiffResult:
         if self._selection.replaces(new.urn):
@@ -305,22 +283,7 @@ class Planner:
         if not goal.custom:
             same = old.inputs == new.inputs and old.custom == new.custom
             return DiffResult(Changes.NONE if same else Changes.SOME)
-        return self._provider_diff(old, new, goal.ignore_changes)
-
-    def _provider_diff(self, old: Resource, new: Resource, ignore: list[str] | tuple[str, ...]) -> DiffResult:
-        return self._ask(old, new.copy(inputs=paths.restore(new.inputs, old.inputs, ignore)), ignore)
-
-    def _ask(self, old: Resource, new: Resource, ignore: list[str] | tuple[str, ...]) -> DiffResult:
-        """The provider's own answer, told what to ignore."""
-        if new.is_provider:
-            return self._providers.diff_config(new.urn, new.type, old.inputs, new.inputs)
-        olds, news = reveal(old.inputs), reveal(new.inputs)
-        provider = self._provider(new)
-        diff = provider.diff(new.urn, old.id, new.type, olds, reveal(old.outputs), news, tuple(ignore))
-        if diff.changes != Changes.UNKNOWN:
-            return diff
-        changed = tuple(sorted(key for key in {*olds, *news} if olds.get(key) != news.get(key)))
-        return DiffResult(Changes.SOME if changed else Changes.NONE, changed)
+        return self._inquiry.diff(old, new, goal.ignore_changes)
 
     def _provider_replaced(self, old: Resource, new: Resource) -> bool:
         if old.provider == new.provider:
@@ -339,14 +302,6 @@ class Planner:
             if resource.urn == urn:
                 return resource
         return self.olds.get(urn)
-
-    def _provider(self, resource: Resource) -> Provider:
-        return self._providers.get(resource.provider, self.olds)
-
-    @staticmethod
-    def _seed(urn: str, replaced: Resource | None) -> bytes:
-        """The same in preview and up, another one for each generation: a name comes from it."""
-        return hashlib.sha256(f"{urn}\n{replaced.id if replaced else ''}".encode()).digest()
 
     def _reject(self, message: str, urn: str) -> None:
         self._events.error(message, urn=urn)
@@ -429,20 +384,3 @@ class Planner:
 
     def _operated_on(self, urn: str) -> bool:
         return urn in self._decided or urn in self._aliases.taken
-
-
-def _replace_on_changes(diff: DiffResult, options: tuple[str, ...] | list[str], init_errors: bool) -> DiffResult:
-    if not options or (diff.changes != Changes.SOME and not init_errors):
-        return diff
-    wanted = [paths.parse(option) for option in options]
-    forced = [p for p in diff.diffs if p not in diff.replaces and _below_any(wanted, p)]
-    forced += [p for p in diff.detailed if p not in diff.replaces and p not in forced and _below_any(wanted, p)]
-    changes = diff.changes
-    if init_errors and any(paths.contains(path, ("#initerror",)) for path in wanted):
-        forced.append("#initerror")
-        changes = Changes.SOME
-    return DiffResult(changes, diff.diffs, (*diff.replaces, *forced), diff.delete_before_replace, diff.detailed)
-
-
-def _below_any(wanted: list[paths.Path], path: str) -> bool:
-    return any(paths.contains(each, paths.parse(path)) for each in wanted)
