@@ -41,8 +41,8 @@ def test_protected_data_is_lost_only_when_somebody_says_so_and_what_stays_is_tol
 
     refused = site.run("destroy", "--yes")
     assert refused.code == 2, refused.out
-    assert "protects its data (storage.force_destroy is false) and holds 1 versions" in refused.err
-    assert "1 records of the ledger" in refused.err
+    assert "protects its data (storage.force_destroy is false) and holds 1 version" in refused.err
+    assert "1 record of the ledger" in refused.err
     assert "--including-data, which loses all of it for ever" in refused.err
     assert s3.get_object(Bucket=f"bedplate-local-ledger-{ACCOUNT}", Key="some/thing.json")["Body"].read() == b"two"
 

@@ -60,6 +60,7 @@ def command(
     Exit codes: 0 all gone, 1 something could not be deleted, 2 no such stack, 7 another run is at work.
     """
     from bedplate.cli import render, stack_view
+    from bedplate.domain.amounts import counted
     from bedplate.wiring import connect
     from bedplate.workflows.belongings import belongings, remove_releases, remove_versions, remove_watches
     from bedplate.workflows.held_data import HeldData, held_data, remove_data, require_willing
@@ -87,8 +88,9 @@ def command(
     def agree(planned: Update) -> None:
         stack_view.show(planned, planned=True)
         for b in held:
-            watched = f", {len(b.schedules)} schedules" if b.schedules else ""
-            render.remark(f"{b.model}: {len(b.versions)} versions and {len(b.releases)} releases{watched} go with it")
+            watched = f", {counted(len(b.schedules), 'schedule')}" if b.schedules else ""
+            made = f"{counted(len(b.versions), 'version')} and {counted(len(b.releases), 'release')}{watched}"
+            render.remark(f"With {b.model} go {made}")
         if data.told:
             render.remark(f"Lost for ever: {data.told}")
         _ask_for_the_name(stack, platform.label)

@@ -46,6 +46,7 @@ def terraform(
     directory holds something else.
     """
     from bedplate.cli import render
+    from bedplate.domain.amounts import counted
     from bedplate.wiring import connect
 
     written, names = connect(options.project_dir(), stack).terraform(
@@ -67,7 +68,9 @@ def terraform(
         f"{written.resources} resources, {written.references} references and {written.resources} imports in {directory}"
     )
     if written.secrets and not show_secrets:
-        say(f"{len(written.secrets)} secrets are variables without a value; --show-secrets writes their values")
+        say(f"Variables without a value: {counted(len(written.secrets), 'secret')}; --show-secrets writes values")
     if written.left_out:
-        say(f"{len(written.left_out)} settings that only the provider keeps are left out; README.md there lists them")
+        say(
+            f"Left out: {counted(len(written.left_out), 'setting')} only the provider keeps; README.md there lists them"
+        )
     say(f"Next: terraform -chdir={directory} init && terraform -chdir={directory} plan")

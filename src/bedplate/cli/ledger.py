@@ -10,6 +10,7 @@ import click
 
 from bedplate.cli import options
 from bedplate.cli.render import emit_json, out, progress, remark, table
+from bedplate.domain.amounts import counted
 from bedplate.errors import BedplateError, UsageError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def export(path: Path | None, stack: str) -> None:
         for _, raw in stored:
             file.write(raw + b"\n")
             count += 1
-    remark(f"{count} records written to {path}")
+    remark(f"{counted(count, 'record')} written to {path}")
 
 
 def _ledger(stack: str) -> Ledger:

@@ -56,6 +56,7 @@ def prune(model: str, stack: str, yes: bool, dry_run: bool, as_json: bool) -> No
       bedplate releases prune flight-delay --dry-run
     """
     from bedplate.cli.render import emit_json
+    from bedplate.domain.amounts import counted
     from bedplate.wiring import connect
     from bedplate.workflows import releases as work
 
@@ -64,7 +65,7 @@ def prune(model: str, stack: str, yes: bool, dry_run: bool, as_json: bool) -> No
         click.echo(platform.label, err=True)
     going = [r.release for r in work.releases(platform, model) if not r.why]
     if going and not dry_run:
-        options.confirm(f"Delete {len(going)} releases of {model}?", assume_yes=yes, as_json=as_json)
+        options.confirm(f"Delete {counted(len(going), 'release')} of {model}?", assume_yes=yes, as_json=as_json)
         going = list(work.prune(platform, model))
     if as_json:
         emit_json({"deleted" if not dry_run else "would_delete": going})

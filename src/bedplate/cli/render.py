@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bedplate.cli.layout import fits, widths
-from bedplate.domain.dollars import usd as usd
+from bedplate.domain.amounts import usd as usd
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bedplate.domain.dollars import usd
+from bedplate.domain.amounts import usd
 from bedplate.domain.prices import Component, run_usd
 
 

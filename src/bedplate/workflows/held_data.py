@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bedplate import ports
+from bedplate.domain.amounts import counted
 from bedplate.domain.names import BUCKET_PURPOSES, BucketPurpose, bucket
 from bedplate.errors import NotFound, UsageError
 from bedplate.workflows.belongings import Belongings
 from bedplate.workflows.platform import Platform
 
 _ENOUGH = 1000
-_CALLED: dict[BucketPurpose, str] = {
-    "artifacts": "objects of models, evaluations and baselines",
-    "data": "objects of training data and labels",
-    "capture": "files of captured requests",
-    "ledger": "records of the ledger",
+_CALLED: dict[BucketPurpose, tuple[str, str]] = {
+    "artifacts": ("object", "of models, evaluations, baselines and the reconciler"),
+    "data": ("object", "of training data and labels"),
+    "capture": ("file", "of captured requests"),
+    "ledger": ("record", "of the ledger"),
 }
 
 
@@ -33,15 +34,19 @@ class HeldData:
         """In words, empty when nothing is held.
 
         >>> HeldData(2, {"ledger": 1000, "capture": 0}).told
-        '2 versions, 1000 or more records of the ledger'
+        '2 versions, 1,000 or more records of the ledger'
         """
-        parts = [f"{self.versions} versions"] if self.versions else []
-        parts += [
-            f"{count}{' or more' if count >= _ENOUGH else ''} {_CALLED[purpose]}"
-            for purpose, count in self.objects.items()
-            if count
-        ]
+        parts = [_many(self.versions, "version")] if self.versions else []
+        for purpose, count in self.objects.items():
+            thing, whose = _CALLED[purpose]
+            if count:
+                parts.append(f"{_many(count, thing)} {whose}")
         return ", ".join(parts)
+
+
+def _many(count: int, thing: str) -> str:
+    told = counted(count, thing)
+    return told.replace(" ", " or more ", 1) if count >= _ENOUGH else told
 
 
 def held_data(platform: Platform, held: Sequence[Belongings]) -> HeldData:

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bedplate.domain.amounts import usd
 from bedplate.domain.cost_estimate import CostEstimate, Objection, objections
-from bedplate.domain.dollars import usd
 from bedplate.errors import BedplateError, OverBudget, UsageError
 from bedplate.ports import Say
 from bedplate.workflows.platform import Platform

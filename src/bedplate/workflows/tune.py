@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bedplate.domain.amounts import usd
 from bedplate.domain.cost_estimate import Objection, objections
-from bedplate.domain.dollars import usd
 from bedplate.domain.ledger import sha256
 from bedplate.domain.package import same_training
 from bedplate.domain.runs import more_is_better

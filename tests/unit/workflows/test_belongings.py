@@ -44,7 +44,7 @@ def protecting(platform: FakePlatform) -> FakePlatform:
 def test_a_stack_that_protects_its_data_is_destroyed_only_with_the_flag(platform: FakePlatform) -> None:
     protecting(platform).objects.held["s3://bedplate-local-ledger-123456789012/ledger/1.json"] = b"{}"
     data = held_data(platform, belongings(platform))
-    with pytest.raises(UsageError, match=r"holds 2 versions, 1 records of the ledger") as told:
+    with pytest.raises(UsageError, match=r"holds 2 versions, 1 record of the ledger") as told:
         require_willing(platform, data, including_data=False)
     assert "--including-data" in (told.value.next_step or "")
     require_willing(platform, data, including_data=True)
