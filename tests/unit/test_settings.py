@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from bedplate.errors import NotFound, SettingsError
-from bedplate.settings import ModelSpec, load_model, load_models, load_stack, parse
+from bedplate.settings import ModelSpec, load_model, load_models, load_stack, parse, positions, read_yaml
 from bedplate.workflows.soundness import require_sound
 
 REPOSITORY = Path(__file__).parents[2]
@@ -318,3 +318,29 @@ def test_a_feature_that_must_not_be_monitored_is_not_watched(project: Path) -> N
     write_model(project, {"data": {"columns": columns}, "monitors": {"features": ["age"]}})
     with pytest.raises(SettingsError, match=r"monitors\.features names 'age', whose purposes do not allow monitoring"):
         load_model(project, "churn")
+
+
+def test_who_reads_a_file_may_change_what_it_was_given(project: Path) -> None:
+    path = project / "stacks" / "Pulumi.dev.yaml"
+    read_yaml(path)["config"]["bedplate:models"].append("another")
+    assert "another" not in read_yaml(path)["config"]["bedplate:models"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb: {c: [x, {d: 2}]}\n",
+        "é: ü\n日本: {ä: [1,\n  2]}\n? k\n: |\n  long\n  text\nz: &same [1]\ny: *same\n",
+        "",
+        *((REPOSITORY / name).read_text() for name in ("stacks/Pulumi.prod.yaml", "models/flight-delay/model.yaml")),
+    ],
+)
+def test_places_are_the_same_by_the_fast_parser_and_by_the_plain_one(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions._composed.cache_clear()
+    fast = positions.positions(text, "x.yaml")
+    positions._composed.cache_clear()
+    monkeypatch.setattr(positions, "fast_loader", lambda: yaml.SafeLoader)
+    assert fast == positions.positions(text, "x.yaml")
+    assert fast.places or not text

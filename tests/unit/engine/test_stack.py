@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -160,8 +161,13 @@ def test_a_program_that_raises_is_told_with_its_own_frames_only(project: Path) -
 
 def test_the_process_is_left_as_it_was_found(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (Path.cwd(), list(sys.path), list(sys.argv), dict(os.environ), "sizes" in sys.modules)
+    from pulumi.runtime import resource
+
+    tells = resource._get_stack_trace
     stack(project, World()).up()
     assert (Path.cwd(), list(sys.path), list(sys.argv), dict(os.environ), "sizes" in sys.modules) == before
+    assert resource._get_stack_trace is tells
+    assert gc.isenabled()
 
 
 def test_a_stack_that_was_never_brought_up_is_not_found(project: Path) -> None:
