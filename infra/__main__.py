@@ -11,7 +11,7 @@ from alerts import Alerts, AlertsArgs
 from audit import Audit, AuditArgs
 from automation import Automation, AutomationArgs, Reconciler
 from bedplate.domain import names, retention, tags
-from bedplate.settings import load_models
+from bedplate.settings import image_tag, load_models
 from budgets import Budgets, BudgetsArgs
 from configuration import check_account, read_settings
 from dashboards import Dashboard, DashboardArgs
@@ -83,7 +83,7 @@ registry = Registry(
     "registry",
     RegistryArgs(
         repository=f"{project}-{stack}",
-        image_tag=settings.image_tag,
+        image_tag=image_tag(Path(__file__).parents[1], settings),
         package_groups={
             name.package_group: (specs[model].description, model_tags[model]) for model, name in model_names.items()
         },

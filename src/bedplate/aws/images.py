@@ -20,7 +20,7 @@ def pinned(session: Session, image_uri: str) -> str | None:
         return image_uri
     repository, _, tag = rest.partition(":")
     client: Any = session.client("ecr")
-    with translated(f"Cannot read the digest of {image_uri}", next_step="push the image, or name its tag (image_tag)"):
+    with translated(f"Cannot read the digest of {image_uri}", next_step="bedplate stack image, and push that"):
         try:
             found = client.describe_images(
                 registryId=registry.split(".")[0], repositoryName=repository, imageIds=[{"imageTag": tag or "latest"}]

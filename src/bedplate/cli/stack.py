@@ -22,7 +22,35 @@ def command() -> None:
       bedplate stack list
       bedplate stack new qa --from dev
       bedplate stack diff staging prod
+      bedplate stack image --stack dev
     """
+
+
+@command.command()
+@options.stack
+@options.as_json
+def image(stack: str, as_json: bool) -> None:
+    """Print the name of the image that STACK runs, to be built and pushed before the first `up`, and after each change.
+
+    Tags are immutable. Without `image_tag` in the stack's file the tag follows from Bedplate's version, the Dockerfile
+    and the lock file: another image has another name. Asks nothing of AWS; the registry's address is there when the
+    file names the account.
+
+    \b
+    Examples:
+      bedplate stack image --stack dev
+      docker build --platform linux/amd64 -t "$(bedplate stack image --stack dev)" .
+    """
+    from bedplate.cli import render
+    from bedplate.settings import image_name, load_stack, read_yaml
+
+    project_dir = options.project_dir()
+    settings = load_stack(project_dir, stack)
+    name = image_name(project_dir, str(read_yaml(project_dir / "Pulumi.yaml")["name"]), stack, settings)
+    if as_json:
+        render.emit_json({"image": name, "tag": name.rpartition(":")[2], "chosen": settings.image_tag is not None})
+        return
+    click.echo(name)
 
 
 @command.command("list")

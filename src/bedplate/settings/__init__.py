@@ -34,6 +34,7 @@ from bedplate.settings.gates import (
     VulnerabilityGate,
 )
 from bedplate.settings.holding import Audit, Network, PrivacyRetention, Registry, Storage
+from bedplate.settings.image import LOCK_FILES, image_name, image_tag
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
 from bedplate.settings.outputs import PlatformNetwork, PlatformOutputs
@@ -45,6 +46,7 @@ from bedplate.settings.types import Edge, Email, Name, Pct, Usd
 from bedplate.settings.watching import Monitor, Retraining, Schedule, Schedules
 
 __all__ = [
+    "LOCK_FILES",
     "PURPOSES",
     "Alerts",
     "Approval",
@@ -100,6 +102,8 @@ __all__ = [
     "Tuning",
     "Usd",
     "VulnerabilityGate",
+    "image_name",
+    "image_tag",
     "known_models",
     "known_stacks",
     "load_model",

@@ -35,7 +35,9 @@ class StackSettings(Edge):
     owner: Email
     cost_center: str
     models: tuple[Name, ...]
-    image_tag: str = "latest"
+    image_tag: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
+    """Tag of the image in this environment's repository, where tags are immutable; without it one that follows from
+    Bedplate's version, the Dockerfile and the lock file (`bedplate stack image` prints it)."""
     storage: Storage = Storage()
     registry: Registry = Registry()
     audit: Audit = Audit()

@@ -9,10 +9,9 @@ from pathlib import Path
 from bedplate.domain.ledger import sha256
 from bedplate.domain.package import CONTRACT_FILE, Dirty, Source, code_sha256
 from bedplate.errors import UsageError
-from bedplate.settings import ModelSpec
+from bedplate.settings import LOCK_FILES, ModelSpec
 
 MAX_FOLDER_MB = 50
-LOCK_FILES = ("requirements/bedplate.lock", "requirements.lock")
 """In Bedplate's own repository, and in one that `bedplate init` wrote."""
 _LEFT_OUT_SUFFIXES = (".pyc", ".parquet", ".csv", ".jsonl")
 """Compiled code, and data: data goes through --data, where it is checked and hashed."""

@@ -16,10 +16,10 @@ from bedplate.domain import evaluation
 from bedplate.domain.package import CONTRACT_FILE, archive, unarchive
 from bedplate.domain.reproduction import Reproduction, compare_predictions, metrics_told
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, PlatformError
+from bedplate.settings import LOCK_FILES
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
 from bedplate.workflows.reproduce import plan, reproduce
-from bedplate.workflows.source import LOCK_FILES
 from bedplate.workflows.train import TrainRequest, train
 from bedplate.workflows.train import plan as plan_training
 from builders import a_platform, a_spec
