@@ -21,6 +21,21 @@ DESCRIBED = (
     *("VpcEndpoints", "PrefixLists", "NetworkInterfaces", "DhcpOptions", "Tags"),
 )
 
+LAID = (
+    *("CreateVpc", "DeleteVpc", "ModifyVpcAttribute", "CreateSubnet", "DeleteSubnet", "ModifySubnetAttribute"),
+    *("CreateRouteTable", "DeleteRouteTable", "AssociateRouteTable", "DisassociateRouteTable"),
+    *("CreateSecurityGroup", "DeleteSecurityGroup", "ModifySecurityGroupRules"),
+    *(f"{verb}SecurityGroup{side}" for verb in ("Authorize", "Revoke") for side in ("Ingress", "Egress")),
+    *("CreateVpcEndpoint", "ModifyVpcEndpoint", "DeleteVpcEndpoints", "CreateTags", "DeleteTags"),
+)
+"""What making, changing and taking down a network calls."""
+SCALING = (
+    *("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DeleteScalingPolicy"),
+    *("PutScheduledAction", "DeleteScheduledAction"),
+)
+ANOMALIES = ("Monitor", "Subscription")
+TAGGING = ("TagResource", "UntagResource", "ListTagsForResource")
+
 PURPOSE = {
     "platform-engineer": "Creates and updates the environment; reads the ledger, cannot shorten it",
     "data-scientist": "Trains, compares, releases, watches and rolls back; cannot approve",
@@ -329,8 +344,13 @@ def platform_engineer(scope: Scope) -> list[Statement]:
         allow("EventRules", "events:*", scope.arn("events", f"rule/{prefix}-*")),
         allow("Queues", "sqs:*", scope.arn("sqs", f"{prefix}-*")),
         allow("Budgets", "budgets:*", f"arn:aws:budgets::{account}:budget/{prefix}*"),
+        # Cost Explorer and Application Auto Scaling name what they make themselves, so their actions are listed.
         allow(
-            "CostAnomalies", "ce:*", [f"arn:aws:ce::{account}:anomaly{kind}/*" for kind in ("monitor", "subscription")]
+            "CostAnomalies",
+            [f"ce:{verb}Anomaly{what}" for verb in ("Create", "Update", "Delete") for what in ANOMALIES]
+            + [f"ce:GetAnomaly{what}s" for what in ANOMALIES]
+            + [f"ce:{verb}" for verb in TAGGING],
+            [f"arn:aws:ce::{account}:anomaly{what.lower()}/*" for what in ANOMALIES],
         ),
         # What a used-up budget attaches to the trainers' roles: policies that deny.
         allow(
@@ -347,7 +367,11 @@ def platform_engineer(scope: Scope) -> list[Statement]:
         allow("EndpointLogs", "logs:*", scope.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{prefix}-*")),
         allow("Parameters", "ssm:*", scope.arn("ssm", f"parameter/{scope.project}/{scope.stack}/*")),
         allow("Key", "kms:*", [scope.kms_key_arn, scope.signing_key_arn, *aliases]),
-        allow("Scaling", "application-autoscaling:*", scope.arn("application-autoscaling", "scalable-target/*")),
+        allow(
+            "Scaling",
+            [f"application-autoscaling:{verb}" for verb in (*SCALING, *TAGGING)],
+            scope.arn("application-autoscaling", "scalable-target/*"),
+        ),
         # These have no resource before the thing exists, or never.
         allow(
             "CreateAndList",
@@ -358,6 +382,7 @@ def platform_engineer(scope: Scope) -> list[Statement]:
                 "ecr:GetAuthorizationToken",
                 "application-autoscaling:DescribeScalableTargets",
                 "application-autoscaling:DescribeScalingPolicies",
+                "application-autoscaling:DescribeScheduledActions",
                 "ssm:DescribeParameters",
                 "cloudwatch:DescribeAlarms",
             ],
@@ -395,10 +420,10 @@ def platform_engineer(scope: Scope) -> list[Statement]:
 
 
 def _lay_network(scope: Scope) -> list[Statement]:
-    """A network is made and taken down by what it is, not by name: EC2 gives every part an id."""
+    """A network's parts have ids of EC2's, no names that bear the environment's prefix: so the actions are listed."""
     kinds = ("vpc", "subnet", "route-table", "security-group", "security-group-rule", "vpc-endpoint")
     return [
-        allow("Network", "ec2:*", [scope.arn("ec2", f"{kind}/*") for kind in kinds]),
+        allow("Network", [f"ec2:{verb}" for verb in LAID], [scope.arn("ec2", f"{kind}/*") for kind in kinds]),
         # EC2's descriptions know no resource.
         allow("ReadNetwork", [f"ec2:Describe{what}" for what in DESCRIBED], "*"),
     ]

@@ -131,6 +131,15 @@ def test_no_role_has_a_wildcard_action_on_a_wildcard_resource(program: Program) 
                 assert "*" not in action, f"{who}: {action} on *"
 
 
+def test_all_actions_of_a_service_are_allowed_only_on_what_is_the_environments_own(program: Program) -> None:
+    for who, statement in grants(program):
+        if any(action.endswith(":*") for action in listed(statement["Action"])):
+            for resource in listed(statement["Resource"]):
+                told = f"{who}: {statement['Action']} on {resource}"
+                named = f"bedplate-{program.stack}" in resource or f"bedplate/{program.stack}/" in resource
+                assert named or "*" not in resource, told
+
+
 def test_no_role_is_an_administrator(program: Program) -> None:
     for who, statement in grants(program):
         assert "*" not in listed(statement["Action"]), who

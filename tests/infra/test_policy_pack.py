@@ -22,6 +22,9 @@ BY_NAME = {policy.name: policy for policy in POLICIES}
 ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Sid": "All", "Effect": "Allow", "Action": "*", "Resource": "*"}]}
 OPEN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Principal": "*"}]}
 WILD = {"Statement": [{"Sid": "Wild", "Effect": "Allow", "Action": ["sagemaker:*"], "Resource": ["*"]}]}
+EVERY_VPC = {
+    "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "arn:aws:ec2:us-east-1:123456789012:vpc/*"}]
+}
 
 
 def resources(program: Program) -> list[Resource]:
@@ -104,6 +107,7 @@ CASES = [
     ("no-public-access", plus("aws:ec2/subnet:Subnet", mapPublicIpOnLaunch=True)),
     ("no-wildcard-admin", with_input("iam/rolePolicy:RolePolicy", policy=json.dumps(ALLOW_ALL))),
     ("no-wildcard-admin", with_input("iam/rolePolicy:RolePolicy", policy=json.dumps(WILD))),
+    ("no-wildcard-admin", with_input("iam/rolePolicy:RolePolicy", policy=json.dumps(EVERY_VPC))),
     (
         "no-wildcard-admin",
         plus(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,8 +64,9 @@ def strangers_out(program: Program) -> Iterator[Finding]:
 def no_wildcard_admin(program: Program) -> Iterator[Finding]:
     """No grant of a wildcard action on a wildcard resource, and none of AWS's administrator policies.
 
-    A permission boundary grants nothing: it is the ceiling over what other policies grant, so a managed policy that
-    is a boundary may be wide in services, but never `*`.
+    All of a service's actions on all of a kind (`ec2:*` on `vpc/*`) are one too. A permission boundary grants nothing:
+    it is the ceiling over what other policies grant, so a managed policy that is a boundary may be wide in services,
+    but never `*`.
     """
     for policy in program.of("iam/rolePolicy:RolePolicy", "iam/policy:Policy", "iam/userPolicy:UserPolicy"):
         for statement in policy.statements():
@@ -76,9 +78,16 @@ def no_wildcard_admin(program: Program) -> Iterator[Finding]:
                 continue
             if "iam:*" in actions and not _is_boundary(policy):
                 yield policy, f"statement {statement.get('Sid', '?')} allows iam:*, with which one becomes anybody"
-            wild = [action for action in actions if "*" in action]
-            if wild and "*" in statement.get("Resource", []) and not _is_boundary(policy):
+            if _is_boundary(policy):
+                continue
+            wild, resources = [action for action in actions if "*" in action], statement.get("Resource", [])
+            if wild and "*" in resources:
                 yield policy, f"statement {statement.get('Sid', '?')} allows {', '.join(wild)} on every resource"
+            every = [action for action in actions if action.endswith(":*")]
+            kinds = [resource for resource in resources if _is_whole_kind(str(resource))]
+            if every and kinds:
+                told = f"allows {', '.join(every)} on {', '.join(kinds)}"
+                yield policy, f"statement {statement.get('Sid', '?')} {told}"
     for attachment in program.of("iam/rolePolicyAttachment:RolePolicyAttachment"):
         yield from _administrator(attachment, [attachment["policyArn"]])
     for role in program.of("iam/role:Role"):
@@ -93,6 +102,18 @@ def roles_bounded(program: Program) -> Iterator[Finding]:
         for statement in role.statements("assumeRolePolicy"):
             if "*" in _principals(statement) and statement.get("Effect") == "Allow":
                 yield role, "may be assumed by anybody"
+
+
+def _is_whole_kind(arn: str) -> bool:
+    """Whether an ARN names everything of a kind, as `vpc/*` does; of S3 the name before the slash is a bucket's.
+
+    >>> _is_whole_kind("arn:aws:ec2:us-east-1:1:vpc/*"), _is_whole_kind("arn:aws:s3:::b/*")
+    (True, False)
+    >>> _is_whole_kind("arn:aws:sns:us-east-1:1:*"), _is_whole_kind("arn:aws:sns:us-east-1:1:b-dev-*")
+    (True, False)
+    """
+    parts = arn.split(":", 5)
+    return len(parts) == 6 and parts[2] != "s3" and re.fullmatch(r"([\w-]+[/:])?\*", parts[5]) is not None
 
 
 def _is_boundary(policy: Resource) -> bool:
