@@ -137,3 +137,49 @@ def test_one_class_gives_no_auc_but_null_in_json(labels):
 def test_one_positive_row_leaves_the_auc_unknown_between_zero_and_one():
     found = metrics.estimates("binary", [1, 0, 0, 0], [0.9, 0.1, 0.2, 0.3])["auc"]
     assert (found.value, found.low, found.high) == (1.0, 0.0, 1.0)
+
+
+# --- bootstrap intervals against scipy's, drawn from the same stream -------------------------------------------------
+
+
+def scipys_interval(statistic, n: int) -> tuple[float, float]:
+    """Percentiles of as many resamples of row numbers as ours, by the same generator."""
+    from scipy.stats import bootstrap
+
+    told = bootstrap(
+        (np.arange(n),),
+        lambda rows: statistic(rows.astype(np.int64)),
+        n_resamples=metrics.RESAMPLES,
+        method="percentile",
+        vectorized=False,
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    return float(told.low), float(told.high)
+
+
+BOOTSTRAPPED = [
+    *(("binary", name) for name in ("average_precision", "brier", "log_loss", "accuracy", "ece")),
+    *(("regression", name) for name in ("rmse", "mae", "r2")),
+]
+
+
+@pytest.mark.parametrize(("task", "name"), BOOTSTRAPPED)
+def test_a_bootstrap_interval_is_scipys(task: str, name: str):
+    rng = np.random.default_rng(8)
+    labels, scores = (rng.random(300) < 0.4).astype(float), rng.random(300)
+    found = metrics.estimates(task, labels, scores, seed=5)[name]
+    expected = scipys_interval(lambda rows: metrics.measure(name, labels[rows], scores[rows]), 300)
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("task", "name"), BOOTSTRAPPED)
+def test_the_interval_of_a_difference_is_scipys_of_pairs(task: str, name: str):
+    rng = np.random.default_rng(9)
+    labels, first = (rng.random(300) < 0.4).astype(float), rng.random(300)
+    second = np.clip(first + rng.normal(0, 0.1, 300), 0.01, 0.99)
+    found = metrics.compare(task, labels, first, second, seed=5).difference[name]
+
+    def apart(rows: np.ndarray) -> float:
+        return metrics.measure(name, labels[rows], first[rows]) - metrics.measure(name, labels[rows], second[rows])
+
+    assert (found.low, found.high) == pytest.approx(scipys_interval(apart, 300), rel=1e-9, abs=1e-12)
