@@ -18,7 +18,6 @@ from bedplate.engine.events import Event
 from bedplate.engine.project import Project
 from bedplate.engine.providers import Factory
 from bedplate.engine.secrets import passphrase
-from bedplate.engine.state import ROOT_TYPE
 from bedplate.engine.store import Store
 from bedplate.engine.targets import Selection
 from bedplate.engine.values import mask, reveal
@@ -206,9 +205,7 @@ class _Call:
         return 0
 
     def _output(self, options: argparse.Namespace) -> int:
-        snapshot = self._store(options).read()
-        root = next((r for r in snapshot.resources() if r.type == ROOT_TYPE), None)
-        outputs = root.outputs if root is not None else {}
+        outputs = self._store(options).exports()
         self.out(json.dumps(reveal(outputs) if options.show_secrets else mask(outputs), indent=2))
         return 0
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from bedplate.engine import journal
 from bedplate.engine.journal import Journal
+from bedplate.engine.protocol import Properties
 from bedplate.engine.secrets import Crypter, keepable, passphrase, prepare, seal, unseal, unsealed
-from bedplate.engine.state import Operation, Resource, Snapshot, from_json, to_json, with_new_names
+from bedplate.engine.state import ROOT_TYPE, Operation, Resource, Snapshot, from_json, to_json, with_new_names
 from bedplate.errors import BedplateError, NotFound, UsageError
 
 VERSION = 3
@@ -93,12 +94,23 @@ class Store:
 
     def read(self) -> Snapshot:
         """Raises NotFound for a stack never made, BedplateError for a file that is no checkpoint."""
+        return self._snapshot(self._deployment())
+
+    def exports(self) -> Properties:
+        """What the program exports: of all the state only the stack itself is opened. Raises as `read`."""
+        deployment = self._deployment()
+        roots = [r for r in deployment.get("resources") or () if r["type"] == ROOT_TYPE]
+        found = next(self._snapshot({**deployment, "resources": roots, "pending_operations": []}).resources(), None)
+        return found.outputs if found is not None else {}
+
+    def _deployment(self) -> dict[str, Any]:
         try:
-            return self._snapshot(document(self.paths)["deployment"])
+            found: dict[str, Any] = document(self.paths)["deployment"]
         except FileNotFoundError as exc:
             raise NotFound(
                 f"no stack named '{self.stack}' found", next_step=f"bedplate up --stack {self.stack}"
             ) from exc
+        return found
 
     def _snapshot(self, deployment: Mapping[str, Any]) -> Snapshot:
         provider = deployment.get("secrets_providers") or {}

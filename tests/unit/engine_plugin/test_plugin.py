@@ -165,7 +165,7 @@ def test_names_come_from_a_seed_that_is_the_same_in_preview_and_up_and_another_f
 
 
 def test_the_seed_is_the_embedded_engines(stub: Any, provider: Recorder) -> None:
-    from bedplate.engine.planner import Planner
+    from bedplate.engine.inquiry import seed_of
     from bedplate.engine.state import Resource
 
     request = provider_pb2.CheckRequest(urn=URN, news=struct_pb2.Struct())
@@ -173,7 +173,7 @@ def test_the_seed_is_the_embedded_engines(stub: Any, provider: Recorder) -> None
     stub.Diff(provider_pb2.DiffRequest(urn=URN, id="a-1"))
     stub.Check(request)
     replaced = Resource(URN, "test:index:Thing", True, id="a-1")
-    assert provider.seeds == [Planner._seed(URN, None), Planner._seed(URN, replaced)]
+    assert provider.seeds == [seed_of(URN, None), seed_of(URN, replaced)]
 
 
 def test_a_failed_check_names_the_property(stub: Any) -> None:
