@@ -44,6 +44,7 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
     Exit codes: 0 no drift, 1 something could not be read, 2 the stack was never brought up, 3 drift found.
     """
     from bedplate.cli import render, stack_view
+    from bedplate.cli.differences import apart
     from bedplate.wiring import connect
     from bedplate.workflows.blame import Blame
     from bedplate.workflows.schedules import all_strayed
@@ -72,7 +73,7 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
                 Text(each.kind, style=_SIGN[each.kind]),
                 f"{stack_view.short_type(each.type)} {each.name}",
                 each.path or "(the whole)",
-                *(stack_view.value_text(value) for value in (each.program, each.state, each.world)),
+                *apart(each.program, each.state, each.world),
                 _who(each.kind, blame.by.get(each.urn)),
             )
             for each in drift.differences

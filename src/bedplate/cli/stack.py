@@ -207,9 +207,9 @@ def _cells(each: Difference) -> tuple[str, str, str]:
 
 
 def _text(value: Any) -> str:
-    from bedplate.cli import stack_view
+    from bedplate.cli.differences import value_text
 
-    return "-" if value is None else stack_view.value_text(value)
+    return "-" if value is None else value_text(value)
 
 
 def _release(side: Deployed, model: str) -> str:

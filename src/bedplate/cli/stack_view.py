@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bedplate.cli.differences import MOST, differences
 from bedplate.cli.render import emit_json, out, progress, remark, seconds
-from bedplate.domain.plan import UNKNOWN, PropertyChange, Step
+from bedplate.domain.plan import PropertyChange, Step
 from bedplate.workflows.stack import Progress, Update, Watch
 
 _STYLE = {
@@ -29,7 +29,6 @@ _DONE = {
     "read": "read",
     "same": "unchanged",
 }
-_WIDTH = 40
 
 
 def show(update: Update, *, planned: bool) -> None:
@@ -150,14 +149,8 @@ def _changes(step: Step) -> str:
 
 
 def change_text(change: PropertyChange) -> str:
+    """A line for each place where the property's two values differ, the first ones when they are many."""
     mark = " (forces replacement)" if change.replaces else ""
-    return f"{change.path}: {value_text(change.old)} → {value_text(change.new)}{mark}"
-
-
-def value_text(value: Any) -> str:
-    if value == UNKNOWN:
-        return "(known after apply)"
-    if value is None:
-        return "(none)"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+    found = differences(change.old, change.new)
+    lines = [f"{change.path}{at}: {old} → {new}{mark}" for at, old, new in found[:MOST]]
+    return "\n".join([*lines, *([f"{change.path}: and {len(found) - MOST} more"] if len(found) > MOST else [])])
