@@ -9,18 +9,22 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from bedplate.aws.session import Session
 from bedplate.domain.names import BUCKET_PURPOSES, VARIANT, ModelNames, bucket, outputs_parameter
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
-from typed import Ran
+from typed import Ran, typed
 
 ACCOUNT, REGION, PROJECT, STACK = "123456789012", "us-east-1", "bedplate", "local"
 OFF = {"BEDPLATE_TRACKING": "off"}
@@ -95,7 +99,7 @@ class Stage:
 
     @property
     def session(self) -> Session:
-        return Session.local(REGION, self.url)
+        return _session(REGION, self.url)
 
     @property
     def names(self) -> ModelNames:
@@ -107,8 +111,20 @@ class Stage:
         told = {"BEDPLATE_PROJECT": str(self.project), "BEDPLATE_ACTOR": "ada@example.com", "NO_COLOR": "1"}
         return {**kept, **told, **OFF}
 
-    def run(self, *args: str, timeout_s: float = 120, **environment: str) -> Ran:
-        """`bedplate ...` as a person types it."""
+    def run(self, *args: str) -> Ran:
+        """`bedplate ...` as a person types it in the project's folder, but in this process: imports are paid for once,
+        and so are clients."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith(("BEDPLATE_", "AWS_"))]:
+                patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.chdir(self.project)
+            patch.setattr(Session, "local", _session)
+            return typed(*args)
+
+    def run_apart(self, *args: str, timeout_s: float = 300, **environment: str) -> Ran:
+        """The same in a process of its own, with more in its environment."""
         done = subprocess.run(
             [sys.executable, "-m", "bedplate", *args],
             cwd=self.project,
@@ -119,6 +135,22 @@ class Stage:
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def running(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+        """A command in a process of its own, meanwhile; it is ended and reaped whatever comes."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "bedplate", *args],
+            cwd=self.project,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def data(self, name: str = "data.parquet", *, rows: int = 2000, seed: int = 0) -> Path:
         import numpy as np
@@ -142,6 +174,15 @@ class Stage:
     def spec(self, **changes: Any) -> None:
         """Write model.yaml with these top-level keys changed."""
         (self.project / "models" / "churn" / "model.yaml").write_text(yaml.safe_dump({**SPEC, **changes}))
+
+
+@cache
+def _session(region: str, url: str, *, actor: str = "") -> Session:
+    """One for each platform and person: most of a client's cost is making it."""
+    return _made(region, url, actor=actor)
+
+
+_made = Session.local  # the real one, also while a command is typed
 
 
 def build(project: Path) -> Stage:

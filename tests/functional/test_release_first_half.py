@@ -7,12 +7,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,20 +147,18 @@ def test_a_training_that_may_cost_too_much_does_not_start(stage: Stage) -> None:
 
 
 def test_train_killed_while_the_job_runs_is_completed_by_the_same_command(stage: Stage) -> None:
-    command = [sys.executable, "-m", "bedplate", "train", "churn", "--data", "data.parquet", "--seed", "77"]
-    before = len(stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"])
-    child = subprocess.Popen(
-        command, cwd=stage.project, env=stage.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while len(stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == before:
-        assert time.monotonic() < deadline
-        assert child.poll() is None
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
+    def jobs() -> list[Any]:
+        return list(stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"])
+
+    before = len(jobs())
+    with stage.running("train", "churn", "--data", "data.parquet", "--seed", "77") as child:
+        deadline = time.monotonic() + 120
+        while len(jobs()) == before:
+            assert time.monotonic() < deadline
+            assert child.poll() is None
+        os.kill(child.pid, signal.SIGKILL)
     version = trained(stage, "--seed", "77")
-    jobs = stage.session.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
-    assert len(jobs) == before + 1
+    assert len(jobs()) == before + 1
     assert [r["kind"] for r in records(stage) if r["version"] == version] == ["trained"]
     assert stage.run("ledger", "verify").code == 0
 

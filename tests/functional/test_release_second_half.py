@@ -6,8 +6,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -153,7 +151,7 @@ def test_the_old_release_answers_after_two_seconds_of_work_with_its_re_scoring(f
     """Processor seconds of the command: a machine that others are busy on stretches those of a clock."""
     assert first_live.run("deploy", "churn:2", "--strategy", "all-at-once", "--bake", "0").code == 0
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    told = first_live.run("rollback", "churn", "--reason", "rehearsal")
+    told = first_live.run_apart("rollback", "churn", "--reason", "rehearsal")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     taken_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert told.code == 0, told.err
@@ -163,11 +161,15 @@ def test_the_old_release_answers_after_two_seconds_of_work_with_its_re_scoring(f
     assert "rehearsal" in first_live.run("ledger", "show").out
 
 
-def test_a_rollout_in_flight_is_undone_by_a_rollback(first_live: Stage) -> None:
-    rolling = background(first_live, "deploy", "churn:2", "--bake", "60")
-    wait_for(lambda: status_of(first_live) == "Updating")
-    told = first_live.run("rollback", "churn", "--reason", "stop")
-    out, err = rolling.communicate(timeout=30)
+def test_while_a_rollout_is_in_flight_another_is_locked_out_and_a_rollback_undoes_it(first_live: Stage) -> None:
+    with first_live.running("deploy", "churn:2", "--bake", "300") as rolling:
+        wait_for(lambda: status_of(first_live) == "Updating")
+        second = first_live.run("deploy", "churn:3")
+        assert second.code == 7
+        assert "v2 is on its way" in second.err
+        assert (status_of(first_live), rolling.poll()) == ("Updating", None), "the first goes on"
+        told = first_live.run("rollback", "churn", "--reason", "stop")
+        out, err = rolling.communicate(timeout=120)
     assert told.code == 0, told.err
     assert answering(first_live) == "1"
     assert rolling.returncode == 5, (out, err)
@@ -219,26 +221,15 @@ def test_an_ab_test_divides_the_traffic_until_a_rollback_ends_it(first_live: Sta
 
 
 def test_killed_in_the_middle_the_same_command_finishes_it(first_live: Stage) -> None:
-    rolling = background(first_live, "deploy", "churn:2", "--bake", "2")
-    wait_for(lambda: status_of(first_live) == "Updating")
-    os.kill(rolling.pid, signal.SIGKILL)
-    rolling.communicate()
+    with first_live.running("deploy", "churn:2", "--bake", "2") as rolling:
+        wait_for(lambda: status_of(first_live) == "Updating")
+        os.kill(rolling.pid, signal.SIGKILL)
     told = first_live.run("deploy", "churn:2", "--bake", "2", "--json")
     assert told.code == 0, told.err
     assert told.json["changed"] is False
     assert answering(first_live) == "2"
     assert first_live.run("ledger", "verify").code == 0
     assert "version 2" in first_live.run("who-was-live", "churn").out
-
-
-def test_of_two_deploys_at_once_the_second_is_locked_out(first_live: Stage) -> None:
-    rolling = background(first_live, "deploy", "churn:2", "--bake", "2")
-    wait_for(lambda: status_of(first_live) == "Updating")
-    told = first_live.run("deploy", "churn:3")
-    assert told.code == 7
-    assert "v2 is on its way" in told.err
-    out, err = rolling.communicate(timeout=30)
-    assert rolling.returncode == 0, (out, err)
 
 
 def test_a_missing_column_is_told_in_the_models_own_words(first_live: Stage, tmp_path: Path) -> None:
@@ -385,23 +376,12 @@ def side_by_side(stage: Stage, **experiment: Any) -> None:
     stage.spec(rollout={**ROLLOUT, "strategy": "all-at-once", "bake_answers": 0, "experiment": experiment})
 
 
-def background(stage: Stage, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bedplate", *args],
-        cwd=stage.project,
-        env=stage.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def status_of(stage: Stage) -> str:
     told = stage.session.client("sagemaker").describe_endpoint(EndpointName=stage.names.endpoint)
     return str(told["EndpointStatus"])
 
 
-def wait_for(condition: Any, *, timeout_s: float = 20) -> None:
+def wait_for(condition: Any, *, timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -35,14 +35,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def test_two_trainings_at_once_are_kept_in_mlflow_and_compared(stage: Stage) -> None:
     tracking = f"sqlite:///{stage.project / 'mlflow.db'}"
-    ran = stage.run(
-        "train", "churn", "--data", "data.parquet", "--set", "noise=0.1,0.2", "--json", BEDPLATE_TRACKING=tracking
-    )
+    train = ("train", "churn", "--data", "data.parquet", "--set", "noise=0.1,0.2", "--json")
+    ran = stage.run_apart(*train, BEDPLATE_TRACKING=tracking)
     assert ran.code == 0, ran.err
     assert [one["hyperparameters"]["noise"] for one in ran.json] == ["0.1", "0.2"]
     versions = [str(one["version"]) for one in ran.json]
     wanted = ("--metric", "train_auc", "--html", "runs.html", "--json")
-    compared = stage.run("runs", "compare", "churn", *versions, *wanted, BEDPLATE_TRACKING=tracking)
+    compared = stage.run_apart("runs", "compare", "churn", *versions, *wanted, BEDPLATE_TRACKING=tracking)
     assert compared.code == 0, compared.err
     assert {row["name"]: row["values"] for row in compared.json["params"]}["noise"] == ["0.1", "0.2"]
     assert compared.json["metrics"] == [{"name": "train_auc", "values": [0.9, 0.9], "differs": False}]
