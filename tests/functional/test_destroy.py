@@ -17,7 +17,7 @@ PURPOSES = ("artifacts", "data", "capture", "ledger")
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def doomed(tmp_path: Path) -> Iterator[Site]:
     with brought_up(tmp_path) as made, at_home(tmp_path):
         yield made
 
@@ -26,10 +26,10 @@ def arn(rest: str) -> str:
     return f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:{rest}"
 
 
-def test_protected_data_is_lost_only_when_somebody_says_so_and_what_stays_is_told(site: Site) -> None:
-    site.configure(storage={"force_destroy": False})
-    assert site.run("up", "--yes").code == 0
-    s3, sagemaker = site.client("s3"), site.client("sagemaker")
+def test_protected_data_is_lost_only_when_somebody_says_so_and_what_stays_is_told(doomed: Site) -> None:
+    doomed.configure(storage={"force_destroy": False})
+    assert doomed.run("up", "--yes").code == 0
+    s3, sagemaker = doomed.client("s3"), doomed.client("sagemaker")
     for purpose in PURPOSES:
         for text in (b"one", b"two"):
             s3.put_object(Bucket=f"bedplate-local-{purpose}-{ACCOUNT}", Key="some/thing.json", Body=text)
@@ -37,16 +37,16 @@ def test_protected_data_is_lost_only_when_somebody_says_so_and_what_stays_is_tol
     sagemaker.create_model_package(ModelPackageGroupName=group, ModelApprovalStatus="Approved")
     a_job(sagemaker, "bedplate-local-churn-1")
     by_hand = "bedplate-local-by-hand"
-    site.client("cloudwatch").put_composite_alarm(AlarmName=by_hand, AlarmRule="FALSE", Tags=TAGS)
+    doomed.client("cloudwatch").put_composite_alarm(AlarmName=by_hand, AlarmRule="FALSE", Tags=TAGS)
 
-    refused = site.run("destroy", "--yes")
+    refused = doomed.run("destroy", "--yes")
     assert refused.code == 2, refused.out
     assert "protects its data (storage.force_destroy is false) and holds 1 version" in refused.err
     assert "1 record of the ledger" in refused.err
     assert "--including-data, which loses all of it for ever" in refused.err
     assert s3.get_object(Bucket=f"bedplate-local-ledger-{ACCOUNT}", Key="some/thing.json")["Body"].read() == b"two"
 
-    told = site.run("destroy", "--including-data", "--yes", "--json")
+    told = doomed.run("destroy", "--including-data", "--yes", "--json")
     assert told.code == 0, told.err
     assert s3.list_buckets()["Buckets"] == []
     assert sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
@@ -57,7 +57,7 @@ def test_protected_data_is_lost_only_when_somebody_says_so_and_what_stays_is_tol
     assert stays[alarm] == f"aws cloudwatch delete-alarms --alarm-names {by_hand}"
     assert "aws sagemaker delete-training-job --training-job-name bedplate-local-churn-1" in stays[job]
 
-    again = site.run("destroy", "--including-data", "--yes")
+    again = doomed.run("destroy", "--including-data", "--yes")
     assert again.code == 0, again.err
     assert "Stays as a record, which costs nothing: 1 training job" in again.out
     assert "delete-alarms" in again.out

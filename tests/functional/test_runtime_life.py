@@ -222,6 +222,27 @@ def test_alarm_in_cloudwatch_takes_a_canary_back(cloud: Cloud) -> None:
     assert {cloud.ask("canary")[0] for _ in range(10)} == {"c1"}
 
 
+def test_an_alarm_raised_by_hand_undoes_a_deployment_also_when_it_has_settled_since(cloud: Cloud) -> None:
+    for name, answer in (("h1", "0.1"), ("h2", "0.2")):
+        cloud.release(name, BEDPLATE_FALLBACK=answer)
+    cloud.sagemaker.create_endpoint(EndpointName="hand", EndpointConfigName="h1")
+    cloud.endpoint("hand", "InService")
+    cloud.cloudwatch.put_composite_alarm(AlarmName="by-hand", AlarmRule="FALSE")
+    routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60}
+    cloud.sagemaker.update_endpoint(
+        EndpointName="hand",
+        EndpointConfigName="h2",
+        DeploymentConfig={
+            "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "by-hand"}]},
+        },
+    )
+    until(lambda: cloud.ask("hand")[0], lambda who: who == "h2")
+    for state in ("ALARM", "OK"):
+        cloud.cloudwatch.set_alarm_state(AlarmName="by-hand", StateValue=state, StateReason="a drill")
+    assert cloud.endpoint("hand", "InService")["EndpointConfigName"] == "h1"
+
+
 def test_endpoint_answers_again_after_stop_and_start_and_after_a_kill(cloud: Cloud) -> None:
     cloud.release("s1", BEDPLATE_FALLBACK="0.3")
     cloud.sagemaker.create_endpoint(EndpointName="steady", EndpointConfigName="s1")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bedplate.local.alarms import Judgement, holds, judge, names_in
+from bedplate.local.alarms import RAISED_AT, Judgement, holds, judge, names_in
 from bedplate.local.metric_queries import datapoints
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class AlarmWatch:
             StateUpdatedTimestamp=now,
             StateTransitionedTimestamp=now,
         )
+        if state == "ALARM":
+            alarm[RAISED_AT] = now
         self._note(alarm, "StateUpdate", f"Alarm updated from {was['StateValue']} to {state}", was)
         self._platform.log(f"alarm {alarm['AlarmName']} {was['StateValue']} -> {state}: {reason}")
         if alarm.get("ActionsEnabled", True):

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
+RAISED_AT = "bedplate:RaisedAt"
+"""Key of an alarm's record: when it last came to be in ALARM, epoch seconds."""
+
 _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
     "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),

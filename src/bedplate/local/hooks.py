@@ -175,8 +175,9 @@ class Services(Protocol):
     def spot_reclaimed(self, job: str) -> bool:
         """Whether a training on a spot instance loses it now; asked after each checkpoint that was kept."""
 
-    def alarm_state(self, name: str) -> str | None:
-        """OK, ALARM or INSUFFICIENT_DATA; None when there is no such alarm (metric or composite)."""
+    def alarm_raised(self, name: str, since: float) -> bool:
+        """Whether an alarm (metric or composite) is in ALARM, or was at some time since (epoch seconds): one that settles
+        before anybody looks was raised all the same. False when there is no such alarm."""
 
     def get_object(self, bucket: str, key: str) -> bytes:
         """Raises KeyError with a sentence naming what is missing."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from bedplate.local import trail_delivery
 from bedplate.local.access_log import AccessLog
+from bedplate.local.alarms import RAISED_AT
 from bedplate.local.blobs import Blob
 from bedplate.local.charges import Charges
 from bedplate.local.faults import SPOT, Faults
@@ -235,10 +236,10 @@ class Platform:
         metric = Metric(namespace, name, tuple(sorted(dims.items())))
         self.metrics.put(metric, [Point(at, 1.0, value, value, value, unit)])
 
-    def alarm_state(self, name: str) -> str | None:
+    def alarm_raised(self, name: str, since: float) -> bool:
         with self.lock:
             alarm = self.backend("cloudwatch").watched.get(name.rsplit(":alarm:", 1)[-1])
-            return str(alarm["StateValue"]) if alarm else None
+            return bool(alarm) and (alarm["StateValue"] == "ALARM" or alarm.get(RAISED_AT, since - 1) >= since)
 
     def spot_reclaimed(self, job: str) -> bool:
         return self.faults is not None and self.faults.strike(SPOT, job.encode()) == "interrupt"

@@ -302,6 +302,18 @@ def test_alarm_takes_the_traffic_back_and_the_reason_names_it(rig: Rig) -> None:
     assert {release_of(rig.ask()) for _ in range(20)} == {"r1"}
 
 
+@pytest.mark.parametrize(("raised_after_s", "who"), [(-60.0, "r2"), (60.0, "r1")])
+def test_an_alarm_that_settled_before_anybody_looked_counts_if_it_was_raised_during_the_deployment(
+    raised_after_s: float, who: str, rig: Rig
+) -> None:
+    rig.up(rig.release("r1"))
+    rig.release("r2")
+    rig.world.alarms["answers"] = "OK"
+    rig.world.raised["answers"] = rig.world.now() + raised_after_s
+    rig.update("r2", canary(50, wait_s=0.3, alarms=["answers"]))
+    assert rig.world.status("endpoint", "shop", "InService")["EndpointConfigName"] == who
+
+
 def test_release_that_does_not_start_is_rolled_back_and_the_old_one_never_stopped_answering(rig: Rig) -> None:
     rig.up(rig.release("r1"))
     rig.release("r2", BROKEN="yes")

@@ -31,6 +31,7 @@ class World:
         self.logs: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.charges: list[Usage] = []
         self.alarms: dict[str, str] = {}
+        self.raised: dict[str, float] = {}
         self.missing: set[str] = set()
         self.reclaims: list[bool] = []
         """Answers to `spot_reclaimed`, first come first served; False when they are used up."""
@@ -123,8 +124,8 @@ class World:
     def spot_reclaimed(self, job: str) -> bool:
         return bool(self.reclaims) and self.reclaims.pop(0)
 
-    def alarm_state(self, name: str) -> str | None:
-        return self.alarms.get(name)
+    def alarm_raised(self, name: str, since: float) -> bool:
+        return self.alarms.get(name) == "ALARM" or self.raised.get(name, since - 1) >= since
 
     def get_object(self, bucket: str, key: str) -> bytes:
         if key not in self.objects[bucket]:

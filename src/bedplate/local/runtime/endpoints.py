@@ -156,15 +156,15 @@ class Endpoint:
     def _shift(self, blue: Fleet | None, green: Fleet, plan: Rollout) -> None:
         """Step by step to the green fleet. Raises _RolledBack when an alarm goes off on the way."""
         begun = self._services.now()
-        self._watch(0.0, plan.alarms)
+        self._watch(0.0, plan.alarms, begun)
         for share in plan.shares:
             parts = ((blue, 1.0 - share), (green, share)) if blue is not None else ((green, 1.0),)
             self._route(Traffic(tuple(parts)))
             if blue is not None:
                 self._report(ProductionVariants=summaries(blue.variants, 1.0 - share, blue.started_at))
             self._tell_pending(green, share, "Baking" if plan.wait_s else "ActivatingTraffic", begun)
-            self._watch(plan.wait_s, plan.alarms)
-        self._watch(plan.termination_wait_s, plan.alarms)
+            self._watch(plan.wait_s, plan.alarms, begun)
+        self._watch(plan.termination_wait_s, plan.alarms, begun)
 
     def _report_live(self, fleet: Fleet, request: Record, deployment: Record | None) -> None:
         self._route(Traffic(((fleet, 1.0),)))
@@ -277,11 +277,11 @@ class Endpoint:
             changes[UNDER_WAY] = None
         self._services.update("endpoint", self._name, **changes)
 
-    def _watch(self, seconds: float, alarms: Sequence[str]) -> None:
-        """Wait, looking at the alarms all the while. Raises _RolledBack when one is in ALARM."""
+    def _watch(self, seconds: float, alarms: Sequence[str], begun: float) -> None:
+        """Wait, looking at the alarms all the while. Raises _RolledBack when one is in ALARM, or was since it begun."""
         deadline = time.monotonic() + seconds
         while True:
-            raised = [name for name in alarms if self._services.alarm_state(name) == "ALARM"]
+            raised = [name for name in alarms if self._services.alarm_raised(name, begun)]
             if raised:
                 raise _RolledBack(
                     f"The deployment was rolled back because the following alarm(s) are in ALARM state: "
