@@ -1,60 +1,70 @@
-"""In which order the tests run, and which of them stay together: what shares a platform runs where that platform is.
+"""In which order the tests run, and which stay together: what shares a platform runs in the process where that is.
 
-`make test` runs two processes. A test that belongs to no group goes to whichever is free; without groups each process
-would start its own copy of every platform that a module or the session shares.
+`make test` runs two processes. Each would otherwise start its own copy of every platform that a module or the session
+shares. A table of files, since xdist 3.8's own groups (`xdist_group`) have no effect under pytest 9.2: it writes them
+into an attribute that pytest does not read any more.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-HERE = Path(__file__).parent
-SHARED = {"rough_stage": "rough", "platform": "platform", "site": "site", "platform_url": "every-type"}
-"""Fixtures of the whole session that start a platform, and the group of the tests that ask for them."""
-LONGEST_FIRST = (
-    "tutorial",
-    "rough",
-    "readme",
-    "site",
-    "test_release_second_half",
-    "test_trainings",
-    "test_release_first_half",
-    "test_whole_stack",
-    "test_killed",
-    "test_local_platform_life",
-    "every-type",
-    "test_init",
-)
-"""So that both processes end together. Other groups follow, and then the thousands of tests that take milliseconds."""
+TOGETHER = {
+    "functional/test_failures.py": "rough",
+    "functional/test_schedules.py": "rough",
+    "functional/test_splits.py": "rough",
+    "functional/test_doctor.py": "site",
+    "functional/test_platform_commands.py": "site",
+    "functional/test_endpoint_modes.py": "platform",
+    "functional/test_ledger_writers.py": "platform",
+    "functional/test_local_pipelines.py": "platform",
+    "functional/test_local_platform.py": "platform",
+    "functional/test_tagging.py": "platform",
+    "functional/test_data_versions.py": "data versions",
+    "functional/test_real_engine.py": "real engine",
+    "functional/test_release_first_half.py": "first half",
+    "functional/test_release_second_half.py": "second half",
+    "functional/test_runtime_life.py": "runtime",
+    "functional/test_terminal.py": "terminal",
+    "functional/test_trainings.py": "trainings",
+    "unit/engine_provider/test_every_type.py": "every type",
+    "unit/engine_provider/test_world.py": "every type",
+}
+"""Files whose tests share a platform, and the group's name. Any other test goes to whichever process is free."""
+LONGEST_FIRST = ("test_the_tutorial", "rough", "site", "test_readme", "second half", "trainings", "first half")
+"""Groups, and beginnings of single tests, so that both processes end together; then what else is in a group, then the
+functional tests, then the thousands that take milliseconds."""
+
+
+class TogetherScheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid) or nodeid
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False  # else groups of many tests go first, however short they are
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the marks
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherScheduling | None:
+    return TogetherScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        group = _group(item)
-        if group and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_turn)
+    items.sort(key=lambda item: _turn(item.nodeid))  # stable: a group's tests keep their order
 
 
-def _group(item: pytest.Item) -> str | None:
-    below = item.path.relative_to(HERE).parts if item.path.is_relative_to(HERE) else ()
-    if below[:1] not in (("functional",), ("infra",)) and below[:2] != ("unit", "engine_provider"):
-        return None
-    asked = getattr(item, "fixturenames", ())
-    return next((group for fixture, group in SHARED.items() if fixture in asked), item.path.stem)
+def _group(nodeid: str) -> str | None:
+    return TOGETHER.get(nodeid.partition("::")[0].removeprefix("tests/"))
 
 
-def _turn(item: pytest.Item) -> tuple[int, str]:
-    """Groups in their order, each in one piece; a group's own tests stay in theirs, as `sort` is stable."""
-    mark = item.get_closest_marker("xdist_group")
-    if mark is None:
-        return len(LONGEST_FIRST) + 1, ""
-    group = str(mark.args[0])
-    return (LONGEST_FIRST.index(group), group) if group in LONGEST_FIRST else (len(LONGEST_FIRST), group)
+def _turn(nodeid: str) -> tuple[int, str]:
+    group = _group(nodeid)
+    name = group or nodeid.partition("::")[2]
+    first = next((i for i, known in enumerate(LONGEST_FIRST) if name.startswith(known)), None)
+    if first is not None:
+        return first, name
+    rank = 0 if group else 1 if nodeid.startswith(("tests/functional/", "tests/infra/")) else 2
+    return len(LONGEST_FIRST) + rank, group or ""

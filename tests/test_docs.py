@@ -42,7 +42,6 @@ def clone(tmp_path: Path) -> Iterator[Path]:
     subprocess.run([f"{Path(sys.executable).parent}/bedplate", "local", "stop"], cwd=here, check=False)
 
 
-@pytest.mark.xdist_group("readme")
 def test_readme_commands_work_in_a_fresh_clone_as_they_stand(clone: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_", "PYTEST"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -55,7 +54,6 @@ def test_readme_commands_work_in_a_fresh_clone_as_they_stand(clone: Path) -> Non
         assert done.returncode == 0, f"$ {line}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.xdist_group("tutorial")
 def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -> None:
     """Blocks with a path are saved, commands typed in their order, and each shown line is printed, but for figures."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_", "PYTEST"))}

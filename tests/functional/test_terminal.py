@@ -51,7 +51,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     lifecycle.stop(here)
 
 
-@pytest.mark.xdist_group("terminal")
 def test_a_plan_and_its_summary_stay_on_the_screen_after_the_progress_is_gone(project: Path) -> None:
     screen = on_a_terminal("preview", project=project)
     assert screen.startswith("LOCAL http://127.0.0.1:")
@@ -59,7 +58,6 @@ def test_a_plan_and_its_summary_stay_on_the_screen_after_the_progress_is_gone(pr
     assert re.search(r"\d+ to create, in", screen)
 
 
-@pytest.mark.xdist_group("terminal")
 def test_destroy_asks_for_the_stacks_name_on_a_terminal_and_does_nothing_without_it(project: Path) -> None:
     done = subprocess.run(
         [BEDPLATE, "destroy"], input="", capture_output=True, text=True, check=False,
