@@ -176,8 +176,8 @@ class Services(Protocol):
         """Whether a training on a spot instance loses it now; asked after each checkpoint that was kept."""
 
     def alarm_raised(self, name: str, since: float) -> bool:
-        """Whether an alarm (metric or composite) is in ALARM, or was since then (epoch seconds), settled as it may be by
-        now. False when there is no such alarm."""
+        """Whether an alarm (metric or composite) is in ALARM, or was since then (epoch seconds). False without such an
+        alarm."""
 
     def get_object(self, bucket: str, key: str) -> bytes:
         """Raises KeyError with a sentence naming what is missing."""
