@@ -7,17 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bedplate.aws.async_invocation import ask, queued_config
+from bedplate.aws.endpoint_shapes import (
+    capture_config,
+    deployment_config,
+    live_variant,
+    mirrored,
+    pending_share,
+    shares,
+    tags_of,
+    variant_of,
+)
 from bedplate.aws.errors import code_of, is_conflict, is_missing, translated
 from bedplate.aws.jobs import vpc_config
 from bedplate.aws.session import Session
 from bedplate.domain.instances import has_local_disk
 from bedplate.errors import Conflict, PlatformError, UsageError
-from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, SplitDraft, Traffic, VariantDraft
+from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, SplitDraft, Traffic
 
-START_UP_S = 1800
-"""What a new fleet is given to start, on top of the time that its traffic is watched."""
-MAX_EXECUTION_S = 28_800
-"""SageMaker's bound on the time of a deployment."""
 _RELEASE = re.compile(r"-v\d+-[0-9a-f]{7,8}$")
 
 
@@ -42,19 +48,19 @@ class SageMakerEndpoints:
             arn=told["EndpointArn"],
             status=told["EndpointStatus"],
             config=told["EndpointConfigName"],
-            variants=_shares(variants),
+            variants=shares(variants),
             pending_config=pending.get("EndpointConfigName"),
             failure_reason=told.get("FailureReason") or None,
             modified_at=told["LastModifiedTime"],
-            pending_share=_pending_share(variants, fleet) if phase else None,
+            pending_share=pending_share(variants, fleet) if phase else None,
             pending_phase=phase.get("Status"),
             pending_since=phase.get("StartTime"),
-            shadows=_mirrored(variants, told.get("ShadowProductionVariants") or []),
+            shadows=mirrored(variants, told.get("ShadowProductionVariants") or []),
         )
 
     def create_release(self, draft: ReleaseDraft) -> Release:
         """Create the Model and the EndpointConfig; whichever of the two exists already is left as it is."""
-        tags = _tags(draft.tags)
+        tags = tags_of(draft.tags)
         container: dict[str, Any] = {"Image": draft.image_uri, "Environment": dict(draft.environment)}
         if draft.artifact_uri:
             container["ModelDataUrl"] = draft.artifact_uri
@@ -70,7 +76,7 @@ class SageMakerEndpoints:
         )
         config: dict[str, Any] = {
             "EndpointConfigName": draft.name,
-            "ProductionVariants": [_live_variant(draft)],
+            "ProductionVariants": [live_variant(draft)],
             "Tags": tags,
         }
         if draft.queued:
@@ -82,11 +88,11 @@ class SageMakerEndpoints:
         """Create the EndpointConfig over Models that exist; one of that name is left as it is."""
         config: dict[str, Any] = {
             "EndpointConfigName": draft.name,
-            "ProductionVariants": [_variant(variant) for variant in draft.variants],
-            "Tags": _tags(draft.tags),
+            "ProductionVariants": [variant_of(variant) for variant in draft.variants],
+            "Tags": tags_of(draft.tags),
         }
         if draft.shadows:
-            config["ShadowProductionVariants"] = [_variant(variant) for variant in draft.shadows]
+            config["ShadowProductionVariants"] = [variant_of(variant) for variant in draft.shadows]
         self._create_config(draft, [v.instance_type for v in (*draft.variants, *draft.shadows)], config)
 
     def release(self, name: str) -> Release:
@@ -132,7 +138,7 @@ class SageMakerEndpoints:
         doing = f"Cannot create endpoint {name}"
         with translated(doing):
             try:
-                self._sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=release, Tags=_tags(tags))
+                self._sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=release, Tags=tags_of(tags))
             except ClientError as exc:
                 if is_conflict(exc) or "already exist" in str(exc):
                     raise Conflict(f"{doing}: there is one") from exc
@@ -164,7 +170,7 @@ class SageMakerEndpoints:
         UsageError when steps are asked for there.
         """
         doing = f"Cannot update endpoint {endpoint}"
-        guard: dict[str, Any] = {"DeploymentConfig": _deployment(traffic)}
+        guard: dict[str, Any] = {"DeploymentConfig": deployment_config(traffic)}
         if not self._same_variants(doing, endpoint, release):
             if traffic.kind != "ALL_AT_ONCE":
                 raise UsageError(
@@ -268,7 +274,7 @@ class SageMakerEndpoints:
         self, draft: ReleaseDraft | SplitDraft, instance_types: Sequence[str], config: dict[str, Any]
     ) -> None:
         if draft.capture_pct > 0:
-            config["DataCaptureConfig"] = _capture(draft)
+            config["DataCaptureConfig"] = capture_config(draft)
         if draft.kms_key_arn and instance_types and not any(map(has_local_disk, instance_types)):
             config["KmsKeyId"] = draft.kms_key_arn
         self._once(
@@ -314,93 +320,6 @@ def custom_attributes(header: str) -> dict[str, str]:
     """
     pairs = (part.split("=", 1) for part in header.split(";") if "=" in part)
     return {key.strip(): value.strip() for key, value in pairs}
-
-
-def _shares(variants: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    weights = {v["VariantName"]: _weight(v) for v in variants}
-    total = sum(weights.values())
-    return {name: weight / total if total else 0.0 for name, weight in weights.items()}
-
-
-def _mirrored(variants: Sequence[Mapping[str, Any]], shadows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The share of requests that each shadow gets a copy of: its weight by the production variants' together."""
-    total = sum(_weight(v) for v in variants)
-    return {v["VariantName"]: min(1.0, _weight(v) / total) if total else 0.0 for v in shadows}
-
-
-def _weight(variant: Mapping[str, Any]) -> float:
-    return float(variant.get("CurrentWeight", variant.get("DesiredWeight", 1.0)) or 0.0)
-
-
-def _live_variant(draft: ReleaseDraft) -> dict[str, Any]:
-    variant: dict[str, Any] = {
-        "VariantName": draft.variant,
-        "ModelName": draft.name,
-        "InitialVariantWeight": 1.0,
-    }
-    if draft.on_demand is None:
-        return {**variant, "InstanceType": draft.instance_type, "InitialInstanceCount": draft.instance_count}
-    config = {"MemorySizeInMB": draft.on_demand.memory_mb, "MaxConcurrency": draft.on_demand.max_concurrency}
-    if draft.on_demand.provisioned_concurrency:
-        config["ProvisionedConcurrency"] = draft.on_demand.provisioned_concurrency
-    return {**variant, "ServerlessConfig": config}
-
-
-def _variant(draft: VariantDraft) -> dict[str, Any]:
-    return {
-        "VariantName": draft.name,
-        "ModelName": draft.release,
-        "InstanceType": draft.instance_type,
-        "InitialInstanceCount": draft.instance_count,
-        "InitialVariantWeight": draft.weight,
-    }
-
-
-def _pending_share(variants: Sequence[Mapping[str, Any]], fleet: Mapping[str, Any]) -> float | None:
-    """The new fleet's share. AWS gives weights of both fleets only for some kinds of update; without them None."""
-    if fleet.get("CurrentWeight") is None:
-        return None
-    new = float(fleet["CurrentWeight"])
-    old = sum(float(v.get("CurrentWeight") or 0.0) for v in variants)
-    return new / (old + new) if old + new else 0.0
-
-
-def _capture(draft: ReleaseDraft | SplitDraft) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "EnableCapture": True,
-        "InitialSamplingPercentage": round(draft.capture_pct),
-        "DestinationS3Uri": draft.capture_uri,
-        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-        "CaptureContentTypeHeader": {
-            "CsvContentTypes": ["text/csv"],
-            "JsonContentTypes": ["application/json", "application/jsonlines"],
-        },
-    }
-    return {**config, "KmsKeyId": draft.kms_key_arn} if draft.kms_key_arn else config
-
-
-def _deployment(traffic: Traffic) -> dict[str, Any]:
-    routing: dict[str, Any] = {"Type": traffic.kind, "WaitIntervalInSeconds": traffic.bake_s}
-    size = {"Type": "CAPACITY_PERCENT", "Value": traffic.step_pct}
-    if traffic.kind == "CANARY":
-        routing["CanarySize"] = size
-    if traffic.kind == "LINEAR":
-        routing["LinearStepSize"] = size
-    steps = -(-100 // traffic.step_pct) if traffic.kind == "LINEAR" else 2
-    config: dict[str, Any] = {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": routing,
-            "TerminationWaitInSeconds": 0,
-            "MaximumExecutionTimeoutInSeconds": min(MAX_EXECUTION_S, START_UP_S + steps * traffic.bake_s),
-        }
-    }
-    if traffic.rollback_alarms:
-        config["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in traffic.rollback_alarms]}
-    return config
-
-
-def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _is_busy(exc: Any) -> bool:

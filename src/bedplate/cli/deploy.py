@@ -121,7 +121,8 @@ def _side_by_side(
 
     from bedplate.cli.experiment_view import ExperimentView, told_end
     from bedplate.cli.render import emit_json
-    from bedplate.workflows.rollout import begin, follow, outcome_error, propose, state_json, tick
+    from bedplate.workflows.rollout import follow, outcome_error, state_json, tick
+    from bedplate.workflows.rollout_beginning import begin, propose
 
     beginning = propose(platform, request, strategy)
     if as_json and dry_run:

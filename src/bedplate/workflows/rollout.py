@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from bedplate import ports
-from bedplate.domain.ledger import Entry, Record
 from bedplate.domain.names import CHALLENGER, VARIANT
-from bedplate.domain.release import fallback_release, spoken, version_told
+from bedplate.domain.release import spoken
 from bedplate.domain.rollout.machine import (
     MIRRORED,
     WATCHED,
     Event,
     RolloutState,
-    Strategy,
     Terms,
     can,
     open_rollout,
-    rollouts_in,
 )
 from bedplate.domain.rollout.ticking import (
     Act,
@@ -33,7 +28,6 @@ from bedplate.domain.rollout.ticking import (
     Weigh,
     World,
     decide,
-    spoken_weights,
 )
 from bedplate.errors import (
     BedplateError,
@@ -52,9 +46,7 @@ from bedplate.workflows.deploy import (
     DeployRequest,
     approved_package,
     champion_edges,
-    content_of,
     deploy,
-    live_content,
     prepare,
     release_draft,
 )
@@ -63,24 +55,11 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.observe import observe
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.rollout_figures import judge
+from bedplate.workflows.rollout_record import last_rollout, tell
 
-MOVES: frozenset[str] = frozenset({"rollout", "deploying", "deployed", "rolled-back", "rollback"})
-"""Records that a decision about a rollout must have seen."""
 ALL_AT_ONCE_PCT = 100
 PAUSE_LOCAL_S = 0.5
 PAUSE_AWS_S = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """A rollout that is about to begin, or one that is under way to be gone on with (`state`)."""
-
-    terms: Terms
-    summary: str
-    remarks: tuple[str, ...]
-    state: RolloutState | None
-    since: int
-    """Last record that this was decided from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,64 +72,12 @@ class Ticked:
     status: str
 
 
-def propose(platform: Platform, request: DeployRequest, strategy: Strategy) -> Beginning:
-    """Observe and plan; nothing is changed. One that is under way for the same version and strategy is gone on with.
-
-    Raises UsageError where the fallback is live or the version is live already, Locked while anything else is moving.
-    """
-    spec = platform.model(request.model)
-    records = _ledger(platform).records()
-    package = approved_package(platform, request.model, request.version, records)
-    last = records[-1].seq if records else 0
-    under_way = open_rollout(records, request.model)
-    if under_way:
-        if (under_way.terms.version, under_way.terms.strategy) != (package.version, strategy):
-            raise Locked(
-                f"A rollout of {spoken(under_way.terms.challenger)} ({under_way.terms.strategy}) is {under_way.phase}",
-                next_step=f"bedplate rollout status {request.model}, then rollout promote or rollout abort",
-            )
-        told = f"The rollout of v{package.version} is {under_way.phase}: it is gone on with"
-        return Beginning(under_way.terms, told, (), under_way, last)
-    seen = observe(platform, request.model, records, platform.names(request.model).rollback_alarms)
-    if seen.busy or seen.split:
-        raise Locked(f"Endpoint {seen.endpoint} is {seen.status}", next_step=f"bedplate rollout status {request.model}")
-    if seen.live == fallback_release(seen.endpoint):
-        raise UsageError(
-            f"{spoken(seen.live)} gives one constant answer: there is nothing to compare v{package.version} with",
-            next_step=f"bedplate deploy {request.model}:{package.version} --strategy canary",
-        )
-    if version_told(seen.live) == package.version and live_content(platform, seen) == content_of(package, spec):
-        raise UsageError(f"v{package.version} is live already", next_step=f"bedplate status {request.model}")
-    if seen.alarms_raised:
-        raise BedplateError(
-            f"{', '.join(seen.alarms_raised)} is in ALARM now and would end the rollout at once",
-            next_step=f"bedplate status {request.model}",
-        )
-    edges, _ = champion_edges(platform, spec, platform.names(request.model), seen)
-    challenger = release_draft(platform, spec, package, seen.live, edges).name
-    terms = _terms(spec, strategy, seen.live, seen.config_of(seen.live), challenger, package.version, platform)
-    return Beginning(terms, _summary(terms), _remarks(spec, terms), None, last)
-
-
-def begin(platform: Platform, beginning: Beginning, model: str, *, reason: str | None = None) -> RolloutState:
-    """Write the proposal; the first tick puts both releases behind the endpoint. Raises Locked when somebody else was
-    faster."""
-    if beginning.state:
-        return beginning.state
-    terms = beginning.terms
-    name = f"v{terms.version}-{platform.clock.now():%Y%m%d-%H%M%S}"
-    data = {"rollout": name, "event": "proposed", "phase": "proposed", "terms": asdict(terms), "reason": reason}
-    summary = f"{terms.strategy} rollout of v{terms.version} begins beside {spoken(terms.champion)}"
-    record = _append(platform, model, terms.version, summary, data, beginning.since)
-    return rollouts_in([record], model)[0]
-
-
 def tick(platform: Platform, model: str, say: Say) -> Ticked | None:
     """Observe, decide, record, act: once. None when no rollout is open.
 
     Raises Locked when somebody else ticked at the same time: theirs counts.
     """
-    ledger = _ledger(platform)
+    ledger = Ledger.of(platform)
     records = ledger.records()
     state = open_rollout(records, model)
     if state is None:
@@ -163,7 +90,7 @@ def tick(platform: Platform, model: str, say: Say) -> Ticked | None:
         judgement = judge(platform, spec, state)
     decision = decide(state, world, judgement, platform.clock.now())
     if decision.event:
-        state = _tell(platform, state, decision.event, decision.told, decision.data, records[-1].seq)
+        state = tell(platform, state, decision.event, decision.told, decision.data, records[-1].seq)
     if decision.act:
         say("step", {"number": 0, "of": 0, "message": decision.act.message})
         state = _do(platform, spec, state, decision.act, say)
@@ -176,13 +103,13 @@ def follow(platform: Platform, model: str, say: Say) -> RolloutState:
     Says `experiment` with phase, weights, what was decided and the figures.
     """
     pause_s = PAUSE_LOCAL_S if platform.identity.local_url else PAUSE_AWS_S
-    state = _last(platform, model)
+    state = last_rollout(platform, model)
     while True:
         try:
             ticked = tick(platform, model, say)
         except Locked:
             ticked = None
-        state = ticked.state if ticked else _last(platform, model)
+        state = ticked.state if ticked else last_rollout(platform, model)
         if ticked:
             say("experiment", view(ticked))
         if state.over or state.phase == "paused" or (state.phase == "passed" and not state.terms.auto_promote):
@@ -213,7 +140,7 @@ def order(
 
     Raises NotFound when no rollout is open, UsageError when its phase does not know the order.
     """
-    records = _ledger(platform).records()
+    records = Ledger.of(platform).records()
     state = open_rollout(records, model)
     if state is None:
         raise NotFound(f"No rollout of {model} is open", next_step=f"bedplate rollout history {model}")
@@ -229,7 +156,7 @@ def order(
         )
     data = {"reason": reason, "by": "person"} if event == "abort" else {"reason": reason}
     summary = {"promote": "is promoted", "pause": "rests", "resume": "goes on", "abort": "is given up"}[event]
-    state = _tell(platform, state, meant, f"{summary}{f': {reason}' if reason else ''}", data, records[-1].seq)
+    state = tell(platform, state, meant, f"{summary}{f': {reason}' if reason else ''}", data, records[-1].seq)
     ticked = tick(platform, model, say)
     return ticked.state if ticked else state
 
@@ -301,7 +228,7 @@ def _install(platform: Platform, spec: ModelSpec, state: RolloutState) -> None:
 
 def _challenger(platform: Platform, spec: ModelSpec, state: RolloutState) -> ReleaseDraft:
     terms = state.terms
-    records = _ledger(platform).records()
+    records = Ledger.of(platform).records()
     package = approved_package(platform, state.model, terms.version, records)
     seen = observe(platform, state.model, records)
     edges, _ = champion_edges(platform, spec, platform.names(state.model), seen)
@@ -352,10 +279,10 @@ def _promote(platform: Platform, state: RolloutState, say: Say) -> RolloutState:
             )
         deploy(prepared, say)
     except RolledBack as exc:
-        records = _ledger(platform).records()
+        records = Ledger.of(platform).records()
         data = {"verdict": "FAIL", "reason": exc.message, "by": "alarm"}
-        return _tell(platform, state, "undone", exc.message, data, records[-1].seq)
-    return _last(platform, state.model)
+        return tell(platform, state, "undone", exc.message, data, records[-1].seq)
+    return last_rollout(platform, state.model)
 
 
 # --- looking and telling --------------------------------------------------------------------------------------------
@@ -374,93 +301,3 @@ def _world(platform: Platform, spec: ModelSpec, state: RolloutState, endpoint: p
         alarms_raised=tuple(name for name, alarm in alarms.items() if alarm.state == "ALARM"),
         promoted=endpoint.config == state.terms.challenger,
     )
-
-
-def _tell(
-    platform: Platform, state: RolloutState, event: Event, told: str, data: Mapping[str, Any], since: int
-) -> RolloutState:
-    from bedplate.domain.rollout.machine import after
-
-    kept = {key: value for key, value in data.items() if value is not None}
-    phase = after(state, event, _blank(state, kept)).phase
-    summary = f"{state.terms.strategy} rollout of v{state.terms.version} {event} ({phase}): {told}"
-    full = {**kept, "rollout": state.id, "event": event, "phase": phase}
-    record = _append(platform, state.model, state.terms.version, summary, full, since)
-    return after(state, event, record)
-
-
-def _blank(state: RolloutState, data: Mapping[str, Any]) -> Record:
-    return Record(state.seq, state.told_at, "rollout", state.model, state.terms.version, "", "", data, "", "")
-
-
-def _append(platform: Platform, model: str, version: int, summary: str, data: Mapping[str, Any], since: int) -> Record:
-    entry = Entry("rollout", model, version, platform.identity.person, summary, data)
-    try:
-        return _ledger(platform).append_unless(
-            entry, since=since, forbids=lambda r: r.model == model and r.kind in MOVES
-        )
-    except Conflict as exc:
-        raise Locked(exc.message, next_step=f"bedplate rollout status {model}") from exc
-
-
-def _last(platform: Platform, model: str) -> RolloutState:
-    found = rollouts_in(_ledger(platform).records(), model)
-    if not found:
-        raise NotFound(f"{model} never had a rollout", next_step="bedplate deploy --help")
-    return found[-1]
-
-
-def _ledger(platform: Platform) -> Ledger:
-    return Ledger.of(platform)
-
-
-def _terms(
-    spec: ModelSpec,
-    strategy: Strategy,
-    champion: str,
-    champion_config: str,
-    challenger: str,
-    version: int,
-    platform: Platform,
-) -> Terms:
-    wanted = spec.rollout.experiment
-    share = (1.0 if strategy in MIRRORED else 0.5) if wanted.share_pct is None else wanted.share_pct / 100
-    digest = hashlib.sha256(
-        json.dumps([champion, challenger, strategy in MIRRORED, share, spec.serving.instance_count]).encode()
-    ).hexdigest()
-    return Terms(
-        strategy=strategy,
-        champion=champion,
-        champion_config=champion_config,
-        challenger=challenger,
-        version=version,
-        split=platform.names(spec.name).split(digest),
-        share=share,
-        max_s=wanted.max_hours * 3600,
-        auto_promote=wanted.auto_promote,
-        promote_by=spec.rollout.shift if strategy in MIRRORED else "all-at-once",
-    )
-
-
-def _summary(terms: Terms) -> str:
-    new, old = f"v{terms.version}", spoken(terms.champion)
-    return {
-        "shadow": f"{new} answers a copy of {100 * terms.share:g} % of {old}'s requests; nobody sees its answers",
-        "champion-challenger": f"{new} answers a copy of {100 * terms.share:g} % of {old}'s requests, and late labels "
-        "say which of the two was right",
-        "ab": f"A/B test of {new} against {old}: {spoken_weights(terms.weights)}",
-        "bandit": f"{new} and {old} share the traffic, the better one more and more: {spoken_weights(terms.weights)}",
-    }[terms.strategy]
-
-
-def _remarks(spec: ModelSpec, terms: Terms) -> tuple[str, ...]:
-    wanted = spec.rollout.experiment
-    cost = f"{spec.serving.instance_count} more {spec.serving.instance_type} run until it is over"
-    labels = f"judged by {wanted.metric!r} on late labels: bedplate labels add {spec.name}"
-    stop = f"without a verdict after {wanted.max_hours:g} h the champion stays (NO_DATA)"
-    return (cost, stop) if terms.strategy == "shadow" else (labels, cost, stop)
-
-
-def history(records: Sequence[Record], model: str) -> tuple[RolloutState, ...]:
-    """Every rollout of two releases side by side, oldest first."""
-    return rollouts_in(records, model)

@@ -20,7 +20,7 @@ from bedplate.workflows.platform import silent
 from bedplate.workflows.reconcile import Done, reconcile
 from bedplate.workflows.rollback import RollbackRequest, rollback
 from bedplate.workflows.rollback import prepare as prepare_rollback
-from bedplate.workflows.rollout import begin, propose
+from bedplate.workflows.rollout_beginning import begin, propose
 from fakes import EPOCH, FakePlatform
 
 from .test_deploy import E, _kill_at, baking, platform, rolling, told

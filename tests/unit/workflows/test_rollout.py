@@ -21,7 +21,8 @@ from bedplate.workflows.platform import silent
 from bedplate.workflows.releases import prune
 from bedplate.workflows.rollback import RollbackRequest, rollback
 from bedplate.workflows.rollback import prepare as prepare_rollback
-from bedplate.workflows.rollout import begin, follow, order, outcome_error, propose, tick
+from bedplate.workflows.rollout import follow, order, outcome_error, tick
+from bedplate.workflows.rollout_beginning import begin, propose
 from bedplate.workflows.rollout_status import past, standing
 from bedplate.workflows.status import status
 from builders import a_spec
