@@ -14,7 +14,8 @@ from bedplate.domain.figures import figure
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.workflows.train import Trained, TrainPlan
+    from bedplate.workflows.train import Trained
+    from bedplate.workflows.training_plan import TrainPlan
 
 
 @click.command()
@@ -82,8 +83,10 @@ def command(
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows import train as work
+    from bedplate.workflows.train import train
     from bedplate.workflows.train_many import grid, plan_all
+    from bedplate.workflows.training_plan import TrainRequest
+    from bedplate.workflows.training_plan import plan as planned
 
     sources, combinations = sources_of(models, data, dataset), grid(_values(settings))
     at = connect(options.project_dir(), stack)
@@ -96,11 +99,11 @@ def command(
         several = plan_all(at, models, sources, combinations, say, seed=seed, notes=notes, spot=spot, limit_usd=max_usd)
         raise SystemExit(run(at, several, parallel=parallel, dry_run=dry_run, wait=wait, as_json=as_json))
     (model,) = models
-    plan = work.plan(at, work.TrainRequest(model, sources[model], combinations[0], seed, spot, notes), say)
+    plan = planned(at, TrainRequest(model, sources[model], combinations[0], seed, spot, notes), say)
     if dry_run:
         _show_plan(plan, as_json=as_json)
         return
-    done = work.train(at, plan, say, wait=wait)
+    done = train(at, plan, say, wait=wait)
     if as_json:
         emit_json(_json(plan, done))
     else:

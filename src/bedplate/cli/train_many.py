@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from bedplate.ports import Say
     from bedplate.workflows.platform import Platform
-    from bedplate.workflows.train import TrainPlan
     from bedplate.workflows.train_many import Ended, Several
+    from bedplate.workflows.training_plan import TrainPlan
 
 _REASON = 80
 

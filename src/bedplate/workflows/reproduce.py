@@ -33,7 +33,7 @@ from bedplate.workflows.lineage import Code, code_of, hyperparameters_of
 from bedplate.workflows.models import find_version
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.source import lock_file
-from bedplate.workflows.train import budgets_of
+from bedplate.workflows.training_plan import budgets_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

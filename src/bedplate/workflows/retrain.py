@@ -19,8 +19,9 @@ from bedplate.workflows.evaluate import plan as plan_evaluation
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.models import live_release
 from bedplate.workflows.platform import Platform
-from bedplate.workflows.train import TrainRequest, must_be_deployed, train
-from bedplate.workflows.train import plan as plan_training
+from bedplate.workflows.train import train
+from bedplate.workflows.training_plan import TrainRequest, must_be_deployed
+from bedplate.workflows.training_plan import plan as plan_training
 
 
 @dataclass(frozen=True, slots=True)

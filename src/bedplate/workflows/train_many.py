@@ -13,7 +13,8 @@ from bedplate.domain.cost_estimate import CostEstimate, Objection, objections
 from bedplate.errors import BedplateError, OverBudget, UsageError
 from bedplate.ports import Say
 from bedplate.workflows.platform import Platform
-from bedplate.workflows.train import Trained, TrainPlan, TrainRequest, budgets_of, plan, train
+from bedplate.workflows.train import Trained, train
+from bedplate.workflows.training_plan import TrainPlan, TrainRequest, budgets_of, plan
 
 MAX_AT_ONCE = 64
 PARALLEL = 2

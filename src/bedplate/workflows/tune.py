@@ -22,17 +22,9 @@ from bedplate.settings import Range, Strategy
 from bedplate.workflows.job_following import AWS_POLL_S, LOCAL_POLL_S
 from bedplate.workflows.platform import Platform
 from bedplate.workflows.runs import keep, warm
-from bedplate.workflows.train import (
-    Trained,
-    TrainPlan,
-    TrainRequest,
-    budgets_of,
-    conclude,
-    job_request,
-    metrics_of,
-    upload,
-)
-from bedplate.workflows.train import plan as plan_training
+from bedplate.workflows.train import Trained, conclude, job_request, metrics_of, upload
+from bedplate.workflows.training_plan import TrainPlan, TrainRequest, budgets_of
+from bedplate.workflows.training_plan import plan as plan_training
 
 MAX_NAME = 32
 MAX_ATTEMPTS = 50

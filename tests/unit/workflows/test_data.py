@@ -22,8 +22,9 @@ from bedplate.workflows.data_register import must_be_unsuspicious, plan, registe
 from bedplate.workflows.data_versions import DataVersion, datasheet, fetch, find, must_be_signed, versions
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
-from bedplate.workflows.train import TrainRequest, train
-from bedplate.workflows.train import plan as plan_training
+from bedplate.workflows.train import train
+from bedplate.workflows.training_plan import TrainRequest
+from bedplate.workflows.training_plan import plan as plan_training
 from builders import a_platform, a_spec, outputs
 from fakes import FakePlatform, FakeSigner
 

@@ -20,8 +20,9 @@ from bedplate.settings import LOCK_FILES
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
 from bedplate.workflows.reproduce import plan, reproduce
-from bedplate.workflows.train import TrainRequest, train
-from bedplate.workflows.train import plan as plan_training
+from bedplate.workflows.train import train
+from bedplate.workflows.training_plan import TrainRequest
+from bedplate.workflows.training_plan import plan as plan_training
 from builders import a_platform, a_spec
 from fakes import FakePlatform, Heard, refuse
 

@@ -20,7 +20,8 @@ from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
 from bedplate.workflows.reconcile import Done, reconcile
 from bedplate.workflows.retrain import Retrained, RetrainRequest, asked_for, retrain
-from bedplate.workflows.train import TrainRequest, plan, train
+from bedplate.workflows.train import train
+from bedplate.workflows.training_plan import TrainRequest, plan
 from builders import a_platform, a_spec
 from fakes import EPOCH, FakePlatform
 from unit.workflows.test_evaluate import container

@@ -9,7 +9,8 @@ from bedplate.cli.pages.runs import bars, render
 from bedplate.errors import JobFailed, NotFound, UsageError
 from bedplate.workflows import runs
 from bedplate.workflows.platform import silent
-from bedplate.workflows.train import TrainRequest, plan, train
+from bedplate.workflows.train import train
+from bedplate.workflows.training_plan import TrainRequest, plan
 from builders import a_platform, a_spec
 from fakes import FakePlatform, Heard, refuse
 from unit.workflows.test_train import write

@@ -14,7 +14,8 @@ from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, UsageEr
 from bedplate.ports import BudgetState
 from bedplate.workflows.ledger import Ledger
 from bedplate.workflows.platform import silent
-from bedplate.workflows.train import Trained, TrainPlan, TrainRequest, plan, train
+from bedplate.workflows.train import Trained, train
+from bedplate.workflows.training_plan import TrainPlan, TrainRequest, plan
 from builders import a_platform, a_spec
 from fakes import FakePlatform, Heard, refuse
 
