@@ -43,7 +43,7 @@ def explain(
         raise NotFound(
             f"No captured request of {model} has the eventId or inferenceId {event_id!r} "
             f"(capture holds serving.capture_pct of the requests, for capture_retention_days)",
-            next_step=f"bedplate monitor {model}",
+            next_step=f"bedplate status {model}",
         )
     event, uri = replace(found[0], rows=masked(found[0].rows, contract)), found[1]
     basis = grounds(Ledger.of(at).records(), model, event.release, event.at)

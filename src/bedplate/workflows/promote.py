@@ -221,7 +221,7 @@ def _must_be(digest: str, package: ports.Package, there: ports.Package | None, r
         if recorded and recorded != digest:
             raise Conflict(
                 f"The artifact of {ref} hashes to {digest[:12]}, and its promotion recorded {recorded[:12]}",
-                next_step="bedplate ledger list",
+                next_step="bedplate ledger show",
             )
 
 
