@@ -254,7 +254,7 @@ def test_an_alarm_takes_the_traffic_back(during: str, share: float, bake_s: int,
     assert told.code == 5, told.err
     assert scene.stage.names.errors_alarm in told.err
     scene.stands("one")
-    assert [r.kind for r in scene.ledger.records()[len(scene.begun) :]] == ["deploying", "rolled-back"]
+    assert [r.kind for r in scene.ledger.records()[len(scene.begun) :]] == ["deploying", "resumed", "rolled-back"]
 
 
 def test_of_two_deploys_at_once_the_second_moves_nothing(scene: Scene) -> None:
