@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from bedplate.engine import paths
 from bedplate.engine.events import Events
 from bedplate.engine.protocol import Changes, CheckResult, DiffResult, Properties
-from bedplate.engine.providers import Providers
+from bedplate.engine.providers import NotConfigured, Providers
 from bedplate.engine.state import Resource, name_of
 from bedplate.engine.values import mark_secrets, mask, reveal
 
@@ -57,6 +57,9 @@ class Inquiry:
             return self._providers.diff_config(new.urn, new.type, old.inputs, new.inputs)
         olds, news = reveal(old.inputs), reveal(new.inputs)
         provider = self._providers.get(new.provider, self._olds)
+        if isinstance(provider, NotConfigured):
+            self._events.say("warning", provider.warning, urn=new.urn)
+            return DiffResult(Changes.SOME)
         diff = provider.diff(new.urn, old.id, new.type, olds, reveal(old.outputs), news, tuple(ignore))
         if diff.changes != Changes.UNKNOWN:
             return diff

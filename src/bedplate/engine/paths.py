@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bedplate.engine.protocol import Properties, Secret
@@ -90,44 +90,63 @@ def restore(new: Properties, old: Properties, paths: Sequence[str]) -> Propertie
     return result
 
 
-def _reset(path: Path, old: Any, new: Any) -> None:
-    old, new = _open(old), _open(new)
+def _reset(path: Path, old: Any, new: Any, old_secret: bool = False, new_secret: bool = False) -> bool:
+    """Put the old value at the path's end; False when only one side has the way there, which ends a walk over many."""
+    old, old_secret = _open(old, old_secret)
+    new, new_secret = _open(new, new_secret)
     key, rest = path[0], path[1:]
+
+    def taken(value: Any) -> Any:
+        value = copy.deepcopy(value)
+        return Secret(value) if old_secret and not new_secret and not isinstance(value, Secret) else value
+
+    if isinstance(key, int):
+        if not isinstance(old, list) or not isinstance(new, list):
+            return not isinstance(old, list) and not isinstance(new, list)
+        if key >= len(old) or key >= len(new):
+            return not rest and key >= len(old) and key >= len(new)
+        if rest:
+            return _reset(rest, old[key], new[key], old_secret, new_secret)
+        new[key] = taken(old[key])
+        return True
     if key == "*":
-        for each in _shared(old, new):
-            _reset((each, *rest), old, new)
-        if not rest and isinstance(old, dict) and isinstance(new, dict):
-            new.update({k: v for k, v in old.items() if k not in new})
-            for extra in [k for k in new if k not in old]:
-                del new[extra]
-    elif isinstance(key, int):
-        if isinstance(old, list) and isinstance(new, list) and key < len(old) and key < len(new):
-            if rest:
-                _reset(rest, old[key], new[key])
-            else:
-                new[key] = copy.deepcopy(old[key])
-    elif isinstance(new, dict):
-        if not rest:
-            if isinstance(old, dict) and key in old:
-                new[key] = copy.deepcopy(old[key])
-            else:
-                new.pop(key, None)
-        elif isinstance(old, dict) and key in new:
-            _reset(rest, old.get(key), new[key])
+        return _reset_all(rest, old, new, taken, lambda a, b: _reset(rest, a, b, old_secret, new_secret))
+    if not rest:
+        if isinstance(old, dict) and key in old:
+            if not isinstance(new, dict):
+                return False
+            new[key] = taken(old[key])
+        elif isinstance(new, dict):
+            new.pop(key, None)
+        return True
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return not isinstance(old, dict) and not isinstance(new, dict)
+    if key not in new:
+        return key not in old
+    return _reset(rest, old.get(key), new[key], old_secret, new_secret)
 
 
-def _open(value: Any) -> Any:
-    while isinstance(value, Secret):
-        value = value.value
-    return value
-
-
-def _shared(old: Any, new: Any) -> list[str | int]:
+def _reset_all(rest: Path, old: Any, new: Any, taken: Callable[[Any], Any], below: Callable[[Any, Any], bool]) -> bool:
+    """The step `[*]`: over every element, as long as both sides have it."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return [key for key in old if key in new]
+        if rest:
+            return all(key in new and below(value, new[key]) for key, value in old.items())
+        for key in [key for key in new if key not in old]:
+            del new[key]
+        new.update({key: taken(value) for key, value in old.items()})
+        return True
     if isinstance(old, list) and isinstance(new, list):
-        return list(range(min(len(old), len(new))))
-    return []
+        if rest:
+            return all(below(a, b) for a, b in zip(old, new, strict=False)) and len(old) == len(new)
+        new[: len(old)] = [taken(value) for value in old[: len(new)]]
+        return len(old) == len(new)
+    return not rest and isinstance(new, dict | list)
+
+
+def _open(value: Any, secret: bool) -> tuple[Any, bool]:
+    while isinstance(value, Secret):
+        value, secret = value.value, True
+    return value, secret
 
 
 def differences(old: Any, new: Any, at: Path = ()) -> Iterator[tuple[Path, Any, Any]]:

@@ -140,8 +140,13 @@ class Planner:
             if old is None:
                 continue
             if candidate != urn:
-                if candidate in self._seen or candidate in self._aliases.taken:
-                    self._reject(f"Duplicate resource alias '{candidate}' applied to resource with URN '{urn}'", urn)
+                other = urn if candidate in self._seen else self._aliases.taken.get(candidate)
+                if other:
+                    self._reject(
+                        f"Duplicate resource alias '{candidate}' applied to resource with URN '{urn}' conflicting with "
+                        f"resource with URN '{other}'",
+                        urn,
+                    )
                 self._aliases.take(candidate, urn)
                 self._snapshot.rename(candidate, urn)
             return old
@@ -252,7 +257,7 @@ class Planner:
                 replaced.add(resource.urn)
                 found.append((resource, keys))
         tied = [r for r in self.olds.values() if root.urn in (r.deleted_with, *r.replace_with)]
-        return found + [(r, ()) for r in tied if r.urn not in replaced and r.urn not in self._decided]
+        return found + [(r, ()) for r in tied if r.urn not in self._decided]  # those go first, whatever needs them
 
     def _forced_by(self, resource: Resource, replaced: set[str]) -> tuple[str, ...] | None:
         if not resource.custom or resource.external:

@@ -6,7 +6,15 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
-from bedplate.engine.protocol import Changes, CheckResult, DiffResult, Properties, Provider
+from bedplate.engine.protocol import (
+    Changes,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    Properties,
+    Provider,
+    ReadResult,
+)
 from bedplate.engine.state import PROVIDER_PREFIX, Resource
 from bedplate.engine.values import has_unknown, reveal
 from bedplate.errors import UsageError
@@ -22,6 +30,42 @@ class ChecksConfig(Protocol):
     def diff_config(self, urn: str, olds: Properties, news: Properties) -> DiffResult: ...
 
 
+class NotConfigured:
+    """Stands for a provider whose configuration a preview does not know yet: nothing is asked of it."""
+
+    warning = (
+        "The provider for this resource has inputs that are not known during preview.\n"
+        "This preview may not correctly represent the changes that will be applied during an update."
+    )
+
+    def configure(self, config: Properties) -> None:
+        pass
+
+    def check(self, urn: str, type: str, olds: Properties | None, news: Properties, random_seed: bytes) -> CheckResult:
+        return CheckResult(news)
+
+    def diff(self, *_: Any) -> DiffResult:
+        return DiffResult(Changes.SOME)
+
+    def create(self, *_: Any) -> CreateResult:
+        return CreateResult("", {})
+
+    def read(self, urn: str, id: str, *_: Any) -> ReadResult:
+        return ReadResult(id, {}, {})
+
+    def update(self, *_: Any) -> Properties:
+        return {}
+
+    def delete(self, *_: Any) -> None:
+        pass
+
+    def invoke(self, token: str, args: Properties) -> Properties:
+        return {}
+
+    def find_by_intent(self, *_: Any) -> str | None:
+        return None
+
+
 class Providers:
     """The providers of one run, by reference `<urn>::<id>`."""
 
@@ -33,8 +77,10 @@ class Providers:
 
     def configure(self, resource: Resource) -> None:
         """Make (or make again, with other inputs) the provider that this provider resource stands for."""
-        provider = self._factory(package_of(resource.type))
-        provider.configure(config_of(resource.inputs))
+        provider: Provider = NotConfigured()
+        if not has_unknown(resource.inputs):
+            provider = self._factory(package_of(resource.type))
+            provider.configure(config_of(resource.inputs))
         with self._lock:
             self._configured[reference(resource)] = provider
 
@@ -96,5 +142,5 @@ def default_name(version: str) -> str:
 
 
 def config_of(inputs: Properties) -> dict[str, Any]:
-    """What a provider is configured with: plain values, without the version and without what is not known yet."""
-    return {k: v for k, v in reveal(inputs).items() if k != "version" and not has_unknown(v)}
+    """What a provider is configured with: plain values, without the version."""
+    return {k: v for k, v in reveal(inputs).items() if k != "version"}

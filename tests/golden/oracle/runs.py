@@ -20,6 +20,7 @@ RECORDINGS: dict[str, list[dict[str, Any]]] = {
     **json.loads((HERE / "recordings.json").read_text()),
     **json.loads((HERE / "more_recordings.json").read_text()),
     **json.loads((HERE / "own_recordings.json").read_text()),
+    **json.loads((HERE / "further_recordings.json").read_text()),
 }
 
 
