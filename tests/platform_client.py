@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
 
 
 def client_of(url: str, service: str) -> Any:
@@ -13,3 +17,10 @@ def client_of(url: str, service: str) -> Any:
     config = Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=60)
     keys = {"aws_access_key_id": "anybody", "aws_secret_access_key": "whatever"}
     return boto3.client(service, endpoint_url=url, region_name="us-east-1", config=config, **keys)
+
+
+def refused(call: Callable[..., Any], **arguments: Any) -> str:
+    """The error code with which a call is refused."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return str(caught.value.response["Error"]["Code"])

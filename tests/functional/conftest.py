@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bedplate.local import lifecycle
+from inbox import Inbox
 from local_stage import Stage, build
 from platform_client import client_of
 from serving_stage import serve
@@ -52,3 +53,8 @@ def site(_standing: Site) -> Iterator[Site]:
     """A stack with one model that is up; a test leaves it as it found it."""
     with at_home(_standing.project):
         yield _standing
+
+
+@pytest.fixture
+def inbox(client: Callable[[str], Any], request: pytest.FixtureRequest) -> Inbox:
+    return Inbox(client, request.node.name.split("[")[0][-60:])
