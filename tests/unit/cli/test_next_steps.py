@@ -21,10 +21,13 @@ _COMMAND = re.compile(r"(?:^|`|: |then |Next: +)bedplate ([a-z<][^`;,&\n(]*)")
 def texts() -> Iterator[tuple[str, str]]:
     """Every text that the program may print, with the place; no docstrings (their examples are held by test_help)."""
     for path in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+        source = path.read_text(encoding="utf-8")
+        if not re.search(r"[\"'`]bedplate |: bedplate |then bedplate ", source):
+            continue
+        nodes = list(ast.walk(ast.parse(source)))
+        parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+        prose = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
             if id(node) in parts or id(node) in prose:
                 continue
             at = f"{path.relative_to(SOURCE)}:{getattr(node, 'lineno', 0)}"
