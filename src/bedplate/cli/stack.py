@@ -77,9 +77,12 @@ def list_(as_json: bool) -> None:
         return
     columns = ("stack", "target", "account", "region", "models", "last update (UTC)", "resources")
     render.table(None, columns, [_row(row) for row in rows], right=("resources",))
+    remarks: dict[str, list[str]] = {}
     for row in rows:
-        if row.faults or (row.state and row.state.unknown):
-            render.remark(f"{row.stack}: {row.faults or (row.state and row.state.unknown)}")
+        if told := row.faults or (row.state and row.state.unknown):
+            remarks.setdefault(str(told), []).append(row.stack)
+    for told, stacks in remarks.items():
+        render.remark(f"{', '.join(stacks)}: {told}")
 
 
 @command.command()
