@@ -66,6 +66,18 @@ def differ(provider: AwsProvider, type: str, old: dict[str, Any], new: dict[str,
     return provider.diff(urn(type), "id", type, old, old, new, ())
 
 
+def test_what_is_to_be_ignored_is_no_difference_even_when_it_is_not_known_yet(offline: AwsProvider) -> None:
+    type = "aws:sagemaker/endpoint:Endpoint"
+    old, tags = {"name": "e", "endpointConfigName": "v0", "tags": {"a": "1"}}, {"a": "2"}
+    for config in ("v1", UNKNOWN):
+        new = {**old, "endpointConfigName": config}
+        ignoring = offline.diff(urn(type), "e", type, old, old, new, ("endpointConfigName",))
+        assert ignoring.changes == Changes.NONE
+        assert differ(offline, type, old, new).diffs == ("endpointConfigName",)
+    changed = {**old, "endpointConfigName": "v1", "tags": tags}
+    assert offline.diff(urn(type), "e", type, old, old, changed, ("endpointConfigName",)).diffs == ("tags.a",)
+
+
 def test_what_means_the_same_is_no_difference(offline: AwsProvider) -> None:
     policy = {"Version": "2012-10-17", "Statement": [{"Action": ["a", "b"], "Effect": "Allow"}]}
     spelled = {"Statement": {"Effect": "Allow", "Action": ["b", "a"]}, "Version": "2012-10-17"}
