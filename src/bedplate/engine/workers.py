@@ -28,6 +28,8 @@ class Workers(ThreadPoolExecutor):
         self._at_work = 0
         self._wave = 0
         self._waiting = 0
+        self._idlers = 0
+        """Who waits on the loop's own thread for its being idle; each takes a turn of it at a time."""
         self._calm = threading.Condition()
         self._mine = threading.local()
 
@@ -95,7 +97,7 @@ class Workers(ThreadPoolExecutor):
         """Wait until the program has nothing more to say without an answer to what it has said, or is over."""
         assert self.loop is not None
         while True:
-            idle = _idle()
+            idle = self._idle()
             try:
                 turned = asyncio.run_coroutine_threadsafe(idle, self.loop)
                 while not turned.done() and not self.loop.is_closed():
@@ -109,10 +111,14 @@ class Workers(ThreadPoolExecutor):
                     return
                 self._calm.wait_for(lambda: self._unplanned == 0)
 
-
-async def _idle() -> None:
-    ready = getattr(asyncio.get_running_loop(), "_ready", None)
-    for _ in range(_TICKS):
-        await asyncio.sleep(0)
-        if ready is not None and not ready:
-            return
+    async def _idle(self) -> None:
+        """Ends when the loop has nothing to run but others that wait for the same."""
+        ready = getattr(asyncio.get_running_loop(), "_ready", None)
+        self._idlers += 1
+        try:
+            for _ in range(_TICKS):
+                await asyncio.sleep(0)
+                if ready is not None and len(ready) < self._idlers:
+                    return
+        finally:
+            self._idlers -= 1
