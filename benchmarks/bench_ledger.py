@@ -20,7 +20,7 @@ from pathlib import Path
 from bedplate.domain.ledger import GENESIS, Entry, Record, encode, place, sha256
 from bedplate.ports import PackageDraft
 from bedplate.wiring import Connection, connect
-from bedplate.workflows.ledger_cache import LedgerCache
+from bedplate.workflows.record.ledger_cache import LedgerCache
 
 RECORDS, VERSIONS, ROUNDS = 10_000, 1_000, 5
 MODEL = "flight-delay"

@@ -10,7 +10,8 @@ import pulumi_aws as aws
 from alerts import Alerts, AlertsArgs
 from audit import Audit, AuditArgs
 from automation import Automation, AutomationArgs, Reconciler
-from bedplate.domain import names, retention, tags
+from bedplate.domain import names, tags
+from bedplate.domain.data import retention
 from bedplate.settings import image_tag, load_models
 from budgets import Budgets, BudgetsArgs
 from configuration import check_account, read_settings

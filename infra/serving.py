@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from bedplate.domain.instances import has_local_disk
+from bedplate.domain.money.instances import has_local_disk
 from bedplate.domain.names import VARIANT, ModelNames
 from bedplate.settings import ModelSpec
 from bedplate.settings import Serving as ServingSettings

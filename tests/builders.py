@@ -7,7 +7,7 @@ from typing import Any
 
 from bedplate import ports
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
-from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.record.ledger import Ledger
 from fakes import EPOCH, FakePlatform
 
 ACCOUNT = "123456789012"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bedplate import ports
-from bedplate.domain.diagnosis import Quota, Subscription
 from bedplate.domain.names import ModelNames, ScheduleKind
-from bedplate.domain.permissions import Ask
+from bedplate.domain.stacks.diagnosis import Quota, Subscription
+from bedplate.domain.stacks.permissions import Ask
 from bedplate.errors import Conflict, Denied, NotFound, PlatformError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 

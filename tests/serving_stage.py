@@ -13,7 +13,7 @@ from bedplate.aws.clock import SystemClock
 from bedplate.aws.objects import S3Objects
 from bedplate.domain.names import VARIANT, bucket
 from bedplate.settings import ModelSpec
-from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.record.ledger import Ledger
 from local_stage import ACCOUNT, INFERENCE, PROJECT, SPEC, STACK, Stage
 
 ROLLOUT = {"strategy": "canary", "canary_pct": 50, "bake_s": 3, "min_answers": 50, "max_prediction_shift": 0.25}

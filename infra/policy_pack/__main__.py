@@ -19,8 +19,8 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from bedplate.domain.plan import UNKNOWN
 from bedplate.domain.policy import POLICIES, Policy, Resource, judge
+from bedplate.domain.stacks.plan import UNKNOWN
 
 
 def _plain(value: Any, key: Any = None) -> Any:

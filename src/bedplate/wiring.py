@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bedplate.aws.session import Session
     from bedplate.engine.stack import Stack
     from bedplate.engine.terraform import Export
-    from bedplate.workflows.ledger import Ledger
+    from bedplate.workflows.record.ledger import Ledger
 
 _NOWHERE = "http://127.0.0.1:9"
 """The discard port of this machine: where a platform is that does not run."""
@@ -235,7 +235,7 @@ def connect(project_dir: Path, stack: str) -> Connection:
 
 @dataclass(frozen=True)
 class Origin:
-    """The environment that a version is promoted from (`workflows.promote.Origin`)."""
+    """The environment that a version is promoted from (`workflows.versions.promote.Origin`)."""
 
     at: Connection
     session: Session
@@ -265,7 +265,7 @@ class Origin:
 
     @cached_property
     def ledger(self) -> Ledger | None:
-        from bedplate.workflows.ledger import Ledger
+        from bedplate.workflows.record.ledger import Ledger
 
         return None if self.readable_only else Ledger.of(self.at)
 

@@ -8,12 +8,12 @@ import pytest
 
 from bedplate.aws.account import AwsAccount
 from bedplate.aws.session import Credentials, Session
-from bedplate.domain.diagnosis import Health
 from bedplate.domain.names import PERSONAS
-from bedplate.domain.permissions import Ask
+from bedplate.domain.stacks.diagnosis import Health
+from bedplate.domain.stacks.permissions import Ask
 from bedplate.errors import NotFound, PlatformError
 from bedplate.wiring import connect
-from bedplate.workflows.doctor_account import permissions
+from bedplate.workflows.stacks.doctor_account import permissions
 from standing_stack import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")

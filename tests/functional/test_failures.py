@@ -29,7 +29,7 @@ from bedplate.domain.ledger import LIVE_KINDS, Record
 from bedplate.domain.names import bucket
 from bedplate.domain.release import version_told
 from bedplate.local import faults
-from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.record.ledger import Ledger
 from fakes import FakeClock
 from local_stage import ACCOUNT, PROJECT, STACK, Ran, Stage
 from serving_stage import ROLLOUT, approved, settled

@@ -11,7 +11,7 @@ from itertools import pairwise
 from bedplate.aws.clock import SystemClock
 from bedplate.aws.objects import S3Objects
 from bedplate.aws.session import Session
-from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.record.ledger import Ledger
 
 PROCESSES, RECORDS = 8, 10
 BUCKET = "many-writers-ledger"
@@ -21,7 +21,7 @@ from datetime import timedelta
 from bedplate.aws.clock import SystemClock
 from bedplate.aws.objects import S3Objects
 from bedplate.aws.session import Session
-from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.record.ledger import Ledger
 
 url, bucket, name, offset_s, records = sys.argv[1:]
 

@@ -20,7 +20,7 @@ from bedplate.aws.objects import S3Objects
 from bedplate.domain.ledger import key
 from bedplate.domain.names import bucket
 from bedplate.local import lifecycle
-from bedplate.workflows.ledger import Ledger
+from bedplate.workflows.record.ledger import Ledger
 from local_stage import ACCOUNT, PROJECT, STACK, Stage, build, neighbour
 from typed import Ran, typed
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bedplate.domain.evaluation import Trials, evaluate
-from bedplate.domain.explanation import Explanation, Importance
+from bedplate.domain.evidence.evaluation import Trials, evaluate
+from bedplate.domain.evidence.explanation import Explanation, Importance
 from bedplate.domain.names import SCHEDULE_KINDS, bucket
 from bedplate.settings import ModelSpec
 from local_stage import ACCOUNT, PROJECT, SPEC, STACK, Stage

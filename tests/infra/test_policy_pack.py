@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from bedplate.domain.plan import UNKNOWN
 from bedplate.domain.policy import POLICIES, Judgement, Policy, Resource, judge
 from bedplate.domain.policy.ownership import TAGLESS
+from bedplate.domain.stacks.plan import UNKNOWN
 
 from .conftest import ROOT, Program
 

@@ -7,7 +7,7 @@ import yaml
 
 from bedplate.errors import NotFound, SettingsError
 from bedplate.settings import ModelSpec, load_model, load_models, load_stack, parse, positions, read_yaml
-from bedplate.workflows.soundness import require_sound
+from bedplate.workflows.stacks.soundness import require_sound
 
 REPOSITORY = Path(__file__).parents[2]
 MODEL = {

@@ -10,8 +10,8 @@ from typing import Any
 from bedplate.aws.errors import code_of, translated
 from bedplate.aws.images import pinned
 from bedplate.aws.session import Session
-from bedplate.domain.diagnosis import Quota, Subscription
-from bedplate.domain.permissions import Ask
+from bedplate.domain.stacks.diagnosis import Quota, Subscription
+from bedplate.domain.stacks.permissions import Ask
 from bedplate.errors import PlatformError
 from bedplate.ports import Reached
 

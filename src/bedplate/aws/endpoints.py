@@ -20,7 +20,7 @@ from bedplate.aws.endpoint_shapes import (
 from bedplate.aws.errors import code_of, is_conflict, is_missing, translated
 from bedplate.aws.jobs import vpc_config
 from bedplate.aws.session import Session
-from bedplate.domain.instances import has_local_disk
+from bedplate.domain.money.instances import has_local_disk
 from bedplate.errors import Conflict, PlatformError, UsageError
 from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, SplitDraft, Traffic
 

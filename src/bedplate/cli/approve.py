@@ -39,7 +39,7 @@ def command(
       bedplate approve flight-delay:2 --reject --reason "trained on a broken feed"
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.approve import ApproveRequest, approve
+    from bedplate.workflows.versions.approve import ApproveRequest, approve
 
     name, version = options.model_and_version(model)
     at = connect(options.project_dir(), stack)

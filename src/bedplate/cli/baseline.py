@@ -11,7 +11,7 @@ from bedplate.cli import options
 if TYPE_CHECKING:
     from bedplate.ports import Say
     from bedplate.wiring import Connection
-    from bedplate.workflows.schedules import Change
+    from bedplate.workflows.watch.schedules import Change
 
 
 @click.command("baseline")
@@ -34,8 +34,8 @@ def command(model: str, version: str | None, schedules: bool, stack: str, wait: 
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows.baseline import baseline
-    from bedplate.workflows.schedules import asked_for, standing_schedules
+    from bedplate.workflows.watch.baseline import baseline
+    from bedplate.workflows.watch.schedules import asked_for, standing_schedules
 
     number = options.model_and_version(f"{model}:{version}")[1] if version else None
     platform = connect(options.project_dir(), stack)
@@ -68,7 +68,7 @@ def command(model: str, version: str | None, schedules: bool, stack: str, wait: 
 def _scheduled(platform: Connection, model: str, say: Say) -> tuple[tuple[Change, ...], str | None]:
     """What was done to the schedules, or why nothing could be: a baseline is worth having without them."""
     from bedplate.errors import NotFound
-    from bedplate.workflows.schedules import schedule
+    from bedplate.workflows.watch.schedules import schedule
 
     try:
         return schedule(platform, model, None, say), None

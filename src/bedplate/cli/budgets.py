@@ -31,8 +31,8 @@ def command(model: str | None, check: bool, resume: str | None, yes: bool, stack
     from bedplate.cli.render import emit_json, table, usd
     from bedplate.errors import OverBudget
     from bedplate.wiring import connect
-    from bedplate.workflows.costs import budgets
-    from bedplate.workflows.costs import resume as resume_budget
+    from bedplate.workflows.record.costs import budgets
+    from bedplate.workflows.record.costs import resume as resume_budget
 
     at = connect(options.project_dir(), stack)
     if resume:

@@ -9,7 +9,7 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.workflows.costs import Bill
+    from bedplate.workflows.record.costs import Bill
 
 BAR = 30
 
@@ -34,7 +34,7 @@ def command(
       bedplate costs --by owner --json
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.costs import bill
+    from bedplate.workflows.record.costs import bill
 
     told = bill(connect(options.project_dir(), stack), by=by or ("stage" if model else "model"), days=days, model=model)
     if as_json:

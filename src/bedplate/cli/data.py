@@ -15,8 +15,8 @@ from bedplate.errors import BedplateError, GateFailed
 if TYPE_CHECKING:
     from bedplate.settings import Purpose
     from bedplate.wiring import Connection
-    from bedplate.workflows.data_check import DataReport
-    from bedplate.workflows.data_versions import DataVersion
+    from bedplate.workflows.data.check import DataReport
+    from bedplate.workflows.data.versions import DataVersion
 
 data_file = click.option(
     "--data", "path", required=True, type=click.Path(path_type=Path), help="Parquet or CSV file.", metavar="FILE"
@@ -61,12 +61,12 @@ def check(
     """
     from bedplate.cli.render import emit_json
     from bedplate.errors import NotEnoughData
-    from bedplate.workflows.data_check import check_file, must_hold_rows
+    from bedplate.workflows.data.check import check_file, must_hold_rows
 
     at = _reached(stack, offline=offline)
     spec = at.model(model)
     last = None if offline else _last(at, model)
-    from bedplate.workflows.data_versions import profile_of
+    from bedplate.workflows.data.versions import profile_of
 
     report = check_file(
         at,
@@ -114,7 +114,7 @@ def register(model: str, path: Path, accept: str | None, again: bool, dry_run: b
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.cli.render import emit_json, out, where
     from bedplate.wiring import connect
-    from bedplate.workflows import data_register as work
+    from bedplate.workflows.data import register as work
 
     at = connect(options.project_dir(), stack)
     if not as_json:
@@ -157,7 +157,7 @@ def list_(model: str, stack: str, as_json: bool) -> None:
     """
     from bedplate.cli.render import emit_json, remark, table
     from bedplate.wiring import connect
-    from bedplate.workflows.data_versions import versions
+    from bedplate.workflows.data.versions import versions
 
     found = versions(connect(options.project_dir(), stack), model)
     if as_json:
@@ -200,7 +200,7 @@ def show(model: str, version: str, stack: str, as_json: bool) -> None:
     """
     from bedplate.cli.render import emit_json, out, table
     from bedplate.wiring import connect
-    from bedplate.workflows.data_versions import datasheet, find, must_be_signed
+    from bedplate.workflows.data.versions import datasheet, find, must_be_signed
 
     at = connect(options.project_dir(), stack)
     found = find(at, model, version)
@@ -240,7 +240,7 @@ def diff(model: str, a: str, b: str, stack: str, as_json: bool) -> None:
     """
     from bedplate.cli.render import emit_json, out, table
     from bedplate.wiring import connect
-    from bedplate.workflows.data_diff import compare_versions
+    from bedplate.workflows.data.diff import compare_versions
 
     done = compare_versions(connect(options.project_dir(), stack), model, a, b)
     found = done.diff
@@ -310,7 +310,7 @@ def _last(at: Connection, model: str) -> DataVersion | None:
     """The last accepted version, None where there is none or no platform yet."""
     from bedplate.cli.render import remark
     from bedplate.errors import NotFound
-    from bedplate.workflows.data_versions import last_accepted
+    from bedplate.workflows.data.versions import last_accepted
 
     try:
         return last_accepted(at, model)

@@ -10,7 +10,7 @@ from bedplate.cli import options
 from bedplate.domain.figures import figure
 
 if TYPE_CHECKING:
-    from bedplate.workflows.deploy import DeployRequest
+    from bedplate.workflows.release.deploy import DeployRequest
 
 COMPARING = ("shadow", "ab", "bandit", "champion-challenger")
 STRATEGIES = ("all-at-once", "canary", "linear", *COMPARING)
@@ -66,7 +66,7 @@ def command(
     from bedplate.cli.rollout_view import RolloutView, plan_json, show_plan
     from bedplate.domain.release import spoken
     from bedplate.wiring import connect
-    from bedplate.workflows.deploy import DeployRequest, deploy, prepare
+    from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
 
     model, version = options.model_and_version(target)
     platform = connect(options.project_dir(), stack)
@@ -121,8 +121,8 @@ def _side_by_side(
 
     from bedplate.cli.experiment_view import ExperimentView, told_end
     from bedplate.cli.render import emit_json
-    from bedplate.workflows.rollout import follow, outcome_error, state_json, tick
-    from bedplate.workflows.rollout_beginning import begin, propose
+    from bedplate.workflows.release.rollout import follow, outcome_error, state_json, tick
+    from bedplate.workflows.release.rollout_beginning import begin, propose
 
     beginning = propose(platform, request, strategy)
     if as_json and dry_run:

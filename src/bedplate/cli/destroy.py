@@ -13,7 +13,7 @@ from bedplate.cli.up import dependents, engine, install, message, targets
 from bedplate.errors import PlatformError, UsageError
 
 if TYPE_CHECKING:
-    from bedplate.domain.survivors import Survivor
+    from bedplate.domain.stacks.survivors import Survivor
     from bedplate.wiring import Connection
 
 
@@ -60,11 +60,11 @@ def command(
     Exit codes: 0 all gone, 1 something could not be deleted, 2 no such stack, 7 another run is at work.
     """
     from bedplate.cli import render, stack_view
-    from bedplate.domain.amounts import counted
+    from bedplate.domain.figures import counted
     from bedplate.wiring import connect
-    from bedplate.workflows.belongings import belongings, remove_releases, remove_versions, remove_watches
-    from bedplate.workflows.held_data import HeldData, held_data, remove_data, require_willing
-    from bedplate.workflows.stack import Update, tear_down, unprotect
+    from bedplate.workflows.stacks.belongings import belongings, remove_releases, remove_versions, remove_watches
+    from bedplate.workflows.stacks.held_data import HeldData, held_data, remove_data, require_willing
+    from bedplate.workflows.stacks.stack import Update, tear_down, unprotect
 
     platform = connect(options.project_dir(), stack)
     if not as_json:
@@ -151,7 +151,7 @@ def command(
 
 
 def _survivors(platform: Connection) -> tuple[list[Survivor], str | None]:
-    from bedplate.domain.survivors import survivor
+    from bedplate.domain.stacks.survivors import survivor
     from bedplate.errors import BedplateError
 
     try:

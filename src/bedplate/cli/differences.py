@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from bedplate.domain.plan import UNKNOWN
+from bedplate.domain.stacks.plan import UNKNOWN
 
 WIDTH = 40
 MOST = 8

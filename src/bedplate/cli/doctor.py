@@ -12,10 +12,10 @@ from bedplate.cli import options
 from bedplate.domain.names import PERSONAS
 
 if TYPE_CHECKING:
-    from bedplate.domain.diagnosis import Finding
+    from bedplate.domain.stacks.diagnosis import Finding
     from bedplate.settings import StackSettings
     from bedplate.wiring import Connection
-    from bedplate.workflows.doctor import Check
+    from bedplate.workflows.stacks.doctor import Check
 
 _URGENT = ("FAIL", "WARN", "SKIPPED")
 _STYLE = {"OK": "green", "WARN": "yellow", "FAIL": "bold red", "SKIPPED": "dim"}
@@ -41,8 +41,8 @@ def command(stack: str, persona: str | None, as_json: bool) -> None:
     Exit codes: 0 nothing FAILs, 1 something does.
     """
     from bedplate.cli import render
-    from bedplate.domain.diagnosis import is_sound
-    from bedplate.workflows.doctor import diagnose
+    from bedplate.domain.stacks.diagnosis import is_sound
+    from bedplate.workflows.stacks.doctor import diagnose
 
     checks = _checks(stack, persona)
     with render.progress() as bar:
@@ -58,8 +58,8 @@ def command(stack: str, persona: str | None, as_json: bool) -> None:
 
 def _checks(stack: str, persona: str | None) -> tuple[Check, ...]:
     from bedplate.wiring import connect, platform_here, pulumi_cli, state_dir
-    from bedplate.workflows.doctor_account import account_checks
-    from bedplate.workflows.doctor_machine import machine_checks
+    from bedplate.workflows.stacks.doctor_account import account_checks
+    from bedplate.workflows.stacks.doctor_machine import machine_checks
 
     project = options.project_dir()
     settings = _settings(stack)

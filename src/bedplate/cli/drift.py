@@ -11,11 +11,11 @@ from bedplate.cli.up import engine, install
 from bedplate.errors import GateFailed
 
 if TYPE_CHECKING:
-    from bedplate.domain.stack_drift import StackDrift
+    from bedplate.domain.stacks.drift import StackDrift
     from bedplate.engine.stack import Stack
     from bedplate.ports import TrailEvent
     from bedplate.wiring import Connection
-    from bedplate.workflows.blame import Blame
+    from bedplate.workflows.stacks.blame import Blame
 
 _SIGN = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
 
@@ -46,9 +46,9 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
     from bedplate.cli import render, stack_view
     from bedplate.cli.differences import apart
     from bedplate.wiring import connect
-    from bedplate.workflows.blame import Blame
-    from bedplate.workflows.schedules import all_strayed
-    from bedplate.workflows.stack import find_drift
+    from bedplate.workflows.stacks.blame import Blame
+    from bedplate.workflows.stacks.stack import find_drift
+    from bedplate.workflows.watch.schedules import all_strayed
 
     platform = connect(options.project_dir(), stack)
     if not as_json:
@@ -94,7 +94,7 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
 
 
 def _blame(platform: Connection, target: Stack, drift: StackDrift) -> Blame:
-    from bedplate.workflows.blame import who_changed
+    from bedplate.workflows.stacks.blame import who_changed
 
     runs = [run for run in target.history(limit=20) if run.verb in ("up", "refresh")]
     since = runs[0].ended_at or runs[0].started_at if runs else None

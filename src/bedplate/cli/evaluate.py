@@ -15,8 +15,8 @@ from bedplate.errors import GateFailed, NotEnoughData
 
 if TYPE_CHECKING:
     from bedplate.domain.gate import Judgement, Verdict
-    from bedplate.workflows.evaluate import Evaluated, EvaluationPlan
     from bedplate.workflows.platform import Platform
+    from bedplate.workflows.versions.evaluate import Evaluated, EvaluationPlan
 
 
 @click.command()
@@ -56,7 +56,7 @@ def command(
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows import evaluate as work
+    from bedplate.workflows.versions import evaluate as work
 
     name, version = options.model_and_version(model)
     at = connect(options.project_dir(), stack)
@@ -84,7 +84,7 @@ def _page(at: Platform, done: Evaluated, html: Path | None) -> None:
     if done.evaluation is None or done.judgement is None:
         return
     from bedplate.cli.pages.gates import render
-    from bedplate.workflows.evaluate import keep_page
+    from bedplate.workflows.versions.evaluate import keep_page
 
     plan = done.plan
     page = render(
@@ -172,7 +172,7 @@ def _interval(verdict: Verdict) -> str:
 
 
 def _json(done: Evaluated) -> dict[str, Any]:
-    from bedplate.workflows.evaluate import verdict_json
+    from bedplate.workflows.versions.evaluate import verdict_json
 
     plan = done.plan
     return {

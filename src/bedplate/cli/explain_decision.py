@@ -11,7 +11,7 @@ from bedplate.cli.render import emit_json, out, remark, table
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.workflows.explain_decision import Decision
+    from bedplate.workflows.record.explain_decision import Decision
 
 _LINEAGE = (
     "training_job",
@@ -47,7 +47,7 @@ def command(event_id: str, model: str, day: Any, row: int, stack: str, as_json: 
     from datetime import UTC, timedelta
 
     from bedplate.wiring import connect
-    from bedplate.workflows.explain_decision import explain
+    from bedplate.workflows.record.explain_decision import explain
 
     start = day.replace(tzinfo=UTC) if day else None
     at = connect(options.project_dir(), stack)

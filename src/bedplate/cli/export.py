@@ -46,7 +46,7 @@ def terraform(
     directory holds something else.
     """
     from bedplate.cli import render
-    from bedplate.domain.amounts import counted
+    from bedplate.domain.figures import counted
     from bedplate.wiring import connect
 
     written, names = connect(options.project_dir(), stack).terraform(

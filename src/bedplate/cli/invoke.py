@@ -16,7 +16,7 @@ from bedplate.domain.figures import figure
 
 if TYPE_CHECKING:
     from bedplate.wiring import Connection
-    from bedplate.workflows.invoke import Answered, Tally
+    from bedplate.workflows.endpoint.invoke import Answered, Tally
 
 SHOWN = 20
 WITHOUT_DATA = 100
@@ -55,7 +55,7 @@ def command(
     """
     from bedplate.errors import PlatformError
     from bedplate.wiring import connect
-    from bedplate.workflows.invoke import InvokeRequest, invoke
+    from bedplate.workflows.endpoint.invoke import InvokeRequest, invoke
 
     platform = connect(options.project_dir(), stack)
     spec = platform.model(model)
@@ -105,14 +105,14 @@ def _rows(
 ) -> tuple[int | None, Iterable[Mapping[str, Any]]]:
     from itertools import islice
 
-    from bedplate.workflows.rows import json_lines, read_rows
+    from bedplate.workflows.data.rows import json_lines, read_rows
 
     contract = platform.model(model).data
     if data == "-":
         return limit, islice(json_lines(sys.stdin.buffer, source="standard input"), limit)
     if data:
         return read_rows(Path(data), drop=(contract.label,), order_by=contract.time, limit=limit)
-    from bedplate.workflows.holdout import holdout_of
+    from bedplate.workflows.data.holdout import holdout_of
 
     path = holdout_of(platform, model, None)
     return read_rows(path, drop=(contract.label,), order_by=contract.time, limit=limit or WITHOUT_DATA)

@@ -32,8 +32,8 @@ def add(model: str, file: str, stack: str, as_json: bool) -> None:
       echo '{"flight_id": "2013-07-01-UA-EWR-1515", "delayed": 1}' | bedplate labels add flight-delay -
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.labels import add_labels
-    from bedplate.workflows.rows import json_lines, read_rows
+    from bedplate.workflows.data.rows import json_lines, read_rows
+    from bedplate.workflows.watch.labels import add_labels
 
     platform = connect(options.project_dir(), stack)
     contract = platform.model(model).data

@@ -10,12 +10,12 @@ import click
 
 from bedplate.cli import options
 from bedplate.cli.render import emit_json, out, progress, remark, table
-from bedplate.domain.amounts import counted
+from bedplate.domain.figures import counted
 from bedplate.errors import BedplateError, UsageError
 
 if TYPE_CHECKING:
     from bedplate.domain.ledger import Verification
-    from bedplate.workflows.ledger import Ledger
+    from bedplate.workflows.record.ledger import Ledger
 
 _HEAD = re.compile(r"^(\d+):([0-9a-f]{64})$")
 
@@ -129,7 +129,7 @@ def export(path: Path | None, stack: str) -> None:
 
 def _ledger(stack: str) -> Ledger:
     from bedplate.wiring import connect
-    from bedplate.workflows.ledger import Ledger
+    from bedplate.workflows.record.ledger import Ledger
 
     at = connect(options.project_dir(), stack)
     return Ledger.of(at)

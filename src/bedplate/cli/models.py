@@ -17,8 +17,8 @@ from bedplate.domain.figures import figure
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.workflows.models import ModelRow
-    from bedplate.workflows.promote import Promoted
+    from bedplate.workflows.versions.models import ModelRow
+    from bedplate.workflows.versions.promote import Promoted
 
 
 @click.group(short_help="List, show, compare, check, promote and retire models and their versions.")
@@ -55,7 +55,7 @@ def list_(model: str | None, last: int, everything: bool, stack: str, as_json: b
       bedplate models list flight-delay --all --json
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.models import list_models
+    from bedplate.workflows.versions.models import list_models
 
     rows = list_models(connect(options.project_dir(), stack), model, newest=None if everything else last)
     if as_json:
@@ -77,7 +77,7 @@ def check(models: tuple[str, ...], stack: str, as_json: bool) -> None:
       bedplate models check flight-delay --stack prod
     """
     from bedplate.settings import load_stack
-    from bedplate.workflows.models import check_models
+    from bedplate.workflows.versions.models import check_models
 
     project = options.project_dir()
     checked = check_models(project, models, load_stack(project, stack), stack)
@@ -132,8 +132,8 @@ def promote(
     """
     from bedplate.cli import render
     from bedplate.wiring import connect, connect_origin
-    from bedplate.workflows.promote import PromoteRequest
-    from bedplate.workflows.promote import promote as carry
+    from bedplate.workflows.versions.promote import PromoteRequest
+    from bedplate.workflows.versions.promote import promote as carry
 
     name, version = options.model_and_version(model)
     target = connect(options.project_dir(), stack)

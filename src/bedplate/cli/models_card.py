@@ -30,9 +30,9 @@ def card(model: str, markdown: Path | None, sagemaker: bool, stack: str, as_json
       bedplate models card flight-delay:3
       bedplate models card flight-delay:3 --markdown CARD.md --sagemaker
     """
-    from bedplate.domain.card import to_markdown, to_sagemaker
+    from bedplate.domain.versions.card import to_markdown, to_sagemaker
     from bedplate.wiring import connect
-    from bedplate.workflows.card import gather, publish
+    from bedplate.workflows.versions.card import gather, publish
 
     name, version = options.model_and_version(model)
     at = connect(options.project_dir(), stack)

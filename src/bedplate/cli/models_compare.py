@@ -12,9 +12,9 @@ from bedplate.cli import options
 from bedplate.cli.render import emit_json, out, remark, table
 
 if TYPE_CHECKING:
-    from bedplate.domain.comparison import Figure
-    from bedplate.domain.metrics import Estimate
-    from bedplate.workflows.compare import Compared
+    from bedplate.domain.evidence.metrics import Estimate
+    from bedplate.domain.versions.comparison import Figure
+    from bedplate.workflows.versions.compare import Compared
 
 STYLE = {"better": "green", "worse": "bold red", "cannot tell": "yellow"}
 
@@ -47,8 +47,8 @@ def compare(
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.errors import UsageError
     from bedplate.wiring import connect
-    from bedplate.workflows.compare import compare as work
-    from bedplate.workflows.compare import to_json
+    from bedplate.workflows.versions.compare import compare as work
+    from bedplate.workflows.versions.compare import to_json
 
     name, one = options.model_and_version(first)
     other, two = (name, int(second)) if second.isdigit() else options.model_and_version(second)

@@ -32,8 +32,8 @@ def retire(model: str, on: datetime | None, reason: str, force: bool, cancel: bo
       bedplate models retire flight-delay:3 --cancel --reason "v5 was taken back"
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.retire import RetireRequest
-    from bedplate.workflows.retire import retire as work
+    from bedplate.workflows.versions.retire import RetireRequest
+    from bedplate.workflows.versions.retire import retire as work
 
     name, version = options.model_and_version(model)
     at = connect(options.project_dir(), stack)

@@ -30,10 +30,10 @@ def sbom(model: str, file: Path | None, check: bool, stack: str, as_json: bool) 
       bedplate models sbom flight-delay:3 --check
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
-    from bedplate.domain.sbom import packages_in
+    from bedplate.domain.versions.sbom import packages_in
     from bedplate.wiring import connect
-    from bedplate.workflows.models import find_version
-    from bedplate.workflows.sbom import sbom_of, scan
+    from bedplate.workflows.training.sbom import sbom_of, scan
+    from bedplate.workflows.versions.models import find_version
 
     name, version = options.model_and_version(model)
     at = connect(options.project_dir(), stack)

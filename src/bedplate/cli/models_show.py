@@ -10,7 +10,7 @@ from bedplate.cli import options
 from bedplate.cli.render import emit_json, out, remark, table
 
 if TYPE_CHECKING:
-    from bedplate.domain.card import Card
+    from bedplate.domain.versions.card import Card
 
 
 @click.command()
@@ -25,9 +25,9 @@ def show(model: str, stack: str, as_json: bool) -> None:
       bedplate models show flight-delay:3
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.card import card_of, tampered
-    from bedplate.workflows.ledger import Ledger
-    from bedplate.workflows.models import find_version
+    from bedplate.workflows.record.ledger import Ledger
+    from bedplate.workflows.versions.card import card_of, tampered
+    from bedplate.workflows.versions.models import find_version
 
     name, version = options.model_and_version(model)
     at = connect(options.project_dir(), stack)
@@ -58,7 +58,7 @@ def show(model: str, stack: str, as_json: bool) -> None:
 
 
 def _show(card: Card, note: str | None, metadata: object) -> None:
-    from bedplate.domain.card import interval
+    from bedplate.domain.versions.card import interval
 
     out().print(f"[bold]{card.ref}[/bold]  {card.status}{'  LIVE' if card.live else ''}")
     told = {

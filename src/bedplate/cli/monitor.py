@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from bedplate.domain.drift import DriftReport
     from bedplate.domain.drift.report import Window
-    from bedplate.domain.live_quality import LiveReport
-    from bedplate.workflows.schedules import Change
+    from bedplate.domain.evidence.live_quality import LiveReport
+    from bedplate.workflows.watch.schedules import Change
 
 BAR = 20
 DATA_QUALITY = "data-quality"
@@ -49,7 +49,7 @@ def run(model: str, start: str | None, end: str | None, stack: str, wait: bool, 
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.domain.moments import parse_moment
     from bedplate.wiring import connect
-    from bedplate.workflows.monitor import monitor
+    from bedplate.workflows.watch.monitor import monitor
 
     platform = connect(options.project_dir(), stack)
     now = platform.clock.now()
@@ -84,7 +84,7 @@ def report(model: str, kind: str, stack: str, as_json: bool) -> None:
     Exit codes: 0 no drift, 3 drift found, 6 too little data to say.
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.monitor import latest_live_report, latest_report
+    from bedplate.workflows.watch.monitor import latest_live_report, latest_report
 
     platform = connect(options.project_dir(), stack)
     if kind == DATA_QUALITY:
@@ -111,7 +111,7 @@ def list_(model: str, limit: int, stack: str, as_json: bool) -> None:
 
     from bedplate.cli.render import emit_json, table
     from bedplate.wiring import connect
-    from bedplate.workflows.monitor import executions
+    from bedplate.workflows.watch.monitor import executions
 
     found = executions(connect(options.project_dir(), stack), model, limit=limit)
     if as_json:
@@ -142,7 +142,7 @@ def schedule_(model: str, version: str | None, dry_run: bool, stack: str, as_jso
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows.schedules import schedule
+    from bedplate.workflows.watch.schedules import schedule
 
     number = options.model_and_version(f"{model}:{version}")[1] if version else None
     platform = connect(options.project_dir(), stack)

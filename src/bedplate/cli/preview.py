@@ -49,8 +49,8 @@ def command(
     from bedplate.cli import render, stack_view
     from bedplate.cli import review as view
     from bedplate.wiring import connect
-    from bedplate.workflows.soundness import require_sound
-    from bedplate.workflows.stack import require_same_modes, review
+    from bedplate.workflows.stacks.soundness import require_sound
+    from bedplate.workflows.stacks.stack import require_same_modes, review
 
     sound = require_sound(options.project_dir(), stack)
     platform = connect(options.project_dir(), stack)

@@ -9,7 +9,7 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.workflows.reconcile import Done
+    from bedplate.workflows.release.reconcile import Done
 
 
 @click.command("reconcile")
@@ -41,7 +41,7 @@ def command(model: str | None, once: bool, every_s: float, stack: str, yes: bool
     from bedplate.cli.experiment_view import ExperimentView
     from bedplate.cli.render import emit_json
     from bedplate.wiring import connect
-    from bedplate.workflows.reconcile import reconcile
+    from bedplate.workflows.release.reconcile import reconcile
 
     platform = connect(options.project_dir(), stack)
     if not as_json:

@@ -33,7 +33,7 @@ def command(
     """
     from bedplate.cli import render, stack_view
     from bedplate.wiring import connect
-    from bedplate.workflows.stack import Update, take_over
+    from bedplate.workflows.stacks.stack import Update, take_over
 
     platform = connect(options.project_dir(), stack)
     if not as_json:

@@ -25,7 +25,7 @@ def list_(model: str, stack: str, as_json: bool) -> None:
     """
     from bedplate.cli.render import emit_json, table
     from bedplate.wiring import connect
-    from bedplate.workflows.releases import releases
+    from bedplate.workflows.release.releases import releases
 
     found = releases(connect(options.project_dir(), stack), model)
     if as_json:
@@ -56,9 +56,9 @@ def prune(model: str, stack: str, yes: bool, dry_run: bool, as_json: bool) -> No
       bedplate releases prune flight-delay --dry-run
     """
     from bedplate.cli.render import emit_json
-    from bedplate.domain.amounts import counted
+    from bedplate.domain.figures import counted
     from bedplate.wiring import connect
-    from bedplate.workflows import releases as work
+    from bedplate.workflows.release import releases as work
 
     platform = connect(options.project_dir(), stack)
     if not as_json:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bedplate.cli.layout import fits, widths
-from bedplate.domain.amounts import usd as usd
+from bedplate.domain.figures import usd as usd
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from bedplate.domain.cost_estimate import Objection
+    from bedplate.domain.money.cost_estimate import Objection
 
 VERDICT_STYLE = {"PASS": "green", "FAIL": "bold red", "NO_DATA": "yellow", "OK": "green", "ALARM": "bold red"}
 

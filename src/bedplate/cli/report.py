@@ -30,7 +30,7 @@ def command(model: str, out: Path | None, stack: str, as_json: bool) -> None:
     """
     from bedplate.cli.render import emit_json, remark
     from bedplate.wiring import connect
-    from bedplate.workflows.report import gather
+    from bedplate.workflows.watch.report import gather
 
     at = connect(options.project_dir(), stack)
     report = gather(at, model, where=at.label)

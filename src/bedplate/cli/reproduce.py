@@ -11,8 +11,8 @@ from bedplate.cli.render import emit_json, out, table, where
 from bedplate.errors import GateFailed
 
 if TYPE_CHECKING:
-    from bedplate.domain.reproduction import Predictions, Reproduction
-    from bedplate.workflows.reproduce import ReproductionPlan
+    from bedplate.domain.versions.reproduction import Predictions, Reproduction
+    from bedplate.workflows.versions.reproduce import ReproductionPlan
 
 
 @click.command()
@@ -34,7 +34,7 @@ def command(version: str, anyway: bool, stack: str, as_json: bool) -> None:
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows import reproduce as work
+    from bedplate.workflows.versions import reproduce as work
 
     name, number = options.model_and_version(version)
     at = connect(options.project_dir(), stack)

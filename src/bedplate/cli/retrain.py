@@ -36,7 +36,7 @@ def command(model: str, signal: Any, reason: str | None, wait: bool, stack: str,
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows import retrain as work
+    from bedplate.workflows.versions import retrain as work
 
     at = connect(options.project_dir(), stack)
     if not as_json:

@@ -7,9 +7,9 @@ from typing import Any
 
 from bedplate.cli import policy_view, stack_view
 from bedplate.cli.render import out, table, usd
-from bedplate.domain.plan_cost import CostLine, PlanCost, Price
-from bedplate.domain.plan_risk import Risk
-from bedplate.workflows.stack import Review
+from bedplate.domain.stacks.plan_cost import CostLine, PlanCost, Price
+from bedplate.domain.stacks.plan_risk import Risk
+from bedplate.workflows.stacks.stack import Review
 
 _AT_STAKE = {"data": "LOSES DATA", "traffic": "DROPS TRAFFIC"}
 

@@ -60,7 +60,7 @@ def command(
     from bedplate.domain.release import spoken
     from bedplate.errors import UsageError
     from bedplate.wiring import connect
-    from bedplate.workflows.rollback import RollbackRequest, prepare, rollback
+    from bedplate.workflows.release.rollback import RollbackRequest, prepare, rollback
 
     version = options.model_and_version(f"{model}:{to}")[1] if to is not None else None
     if live and not drill:
@@ -123,7 +123,7 @@ def _rehearse(
     from bedplate.cli.rollout_view import RolloutView
     from bedplate.domain.release import spoken
     from bedplate.errors import GateFailed
-    from bedplate.workflows.drill import drill
+    from bedplate.workflows.release.drill import drill
 
     with RolloutView(quiet=as_json) as view:
         done = drill(platform, model, version, view, live=live, reason=reason)

@@ -42,7 +42,7 @@ def status(model: str | None, stack: str, as_json: bool) -> None:
     """
     from bedplate.cli.render import emit_json
     from bedplate.wiring import connect
-    from bedplate.workflows.rollout_status import standing
+    from bedplate.workflows.release.rollout_status import standing
 
     platform = connect(options.project_dir(), stack)
     told = [standing(platform, name) for name in ([model] if model else platform.settings.models)]
@@ -70,7 +70,7 @@ def history(model: str | None, limit: int, stack: str, as_json: bool) -> None:
     from bedplate.cli.render import emit_json, table
     from bedplate.domain.release import spoken
     from bedplate.wiring import connect
-    from bedplate.workflows.rollout_status import past
+    from bedplate.workflows.release.rollout_status import past
 
     platform = connect(options.project_dir(), stack)
     found = [(name, m) for name in ([model] if model else platform.settings.models) for m in past(platform, name)]
@@ -124,7 +124,7 @@ def _give(
     from bedplate.cli.experiment_view import ExperimentView, told_end
     from bedplate.cli.render import emit_json
     from bedplate.wiring import connect
-    from bedplate.workflows.rollout import follow, order, outcome_error, state_json
+    from bedplate.workflows.release.rollout import follow, order, outcome_error, state_json
 
     platform = connect(options.project_dir(), stack)
     if not as_json:
@@ -201,9 +201,9 @@ def tick(model: str, stack: str, as_json: bool) -> None:
     from bedplate.cli.render import emit_json
     from bedplate.errors import NotFound
     from bedplate.wiring import connect
-    from bedplate.workflows.rollout import state_json
-    from bedplate.workflows.rollout import tick as tick_once
-    from bedplate.workflows.rollout import view as seen
+    from bedplate.workflows.release.rollout import state_json
+    from bedplate.workflows.release.rollout import tick as tick_once
+    from bedplate.workflows.release.rollout import view as seen
 
     platform = connect(options.project_dir(), stack)
     with ExperimentView(quiet=as_json) as view:

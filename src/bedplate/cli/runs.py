@@ -14,7 +14,7 @@ from bedplate.cli.render import emit_json, out, remark, seconds, table
 if TYPE_CHECKING:
     from bedplate.ports import Run
     from bedplate.workflows.platform import Platform
-    from bedplate.workflows.runs import Compared
+    from bedplate.workflows.training.runs import Compared
 
 SHOWN_PARAMS = 4
 
@@ -45,7 +45,7 @@ def list_(model: str, metrics: tuple[str, ...], count: int, stack: str, as_json:
     Example:
       bedplate runs list flight-delay --metric auc --metric train_auc
     """
-    from bedplate.workflows.runs import list_runs
+    from bedplate.workflows.training.runs import list_runs
 
     at = _connected(stack)
     runs = list(list_runs(at, model))[:count]
@@ -89,7 +89,7 @@ def show(model: str, run: str, stack: str, as_json: bool) -> None:
     Example:
       bedplate runs show flight-delay 3
     """
-    from bedplate.workflows.runs import find
+    from bedplate.workflows.training.runs import find
 
     found = find(_connected(stack), model, run)
     if as_json:
@@ -127,7 +127,7 @@ def compare(
       bedplate runs compare flight-delay 1 2 --metric auc
       bedplate runs compare flight-delay 1 2 3 --html compared.html
     """
-    from bedplate.workflows.runs import compare as work
+    from bedplate.workflows.training.runs import compare as work
 
     found = work(_connected(stack), model, runs)
     if metrics:
@@ -153,7 +153,7 @@ def compare(
 def _show(found: Compared, metrics: tuple[str, ...], *, everything: bool) -> None:
     from rich.text import Text
 
-    from bedplate.domain.runs import best
+    from bedplate.domain.versions.runs import best
 
     lines: list[Sequence[object]] = []
     for row in found.params:
@@ -193,7 +193,7 @@ def _place(at: Platform) -> str:
 
 
 def _varied(runs: Sequence[Run]) -> list[str]:
-    from bedplate.domain.runs import rows
+    from bedplate.domain.versions.runs import rows
 
     return [row.name for row in rows([run.params for run in runs]) if row.differs]
 

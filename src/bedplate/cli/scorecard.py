@@ -11,7 +11,7 @@ from bedplate.cli import options
 from bedplate.cli.render import emit_json, out, remark, table
 
 if TYPE_CHECKING:
-    from bedplate.workflows.scorecard import Scorecard
+    from bedplate.workflows.watch.scorecard import Scorecard
 
 _SHOWN = ("approved by", "age", "drift", "performance on labels", "service", "spend this month", "open alerts")
 
@@ -33,7 +33,7 @@ def command(model: str | None, html: Path | None, stack: str, as_json: bool) -> 
       bedplate scorecard flight-delay --html scorecard.html
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.scorecard import scorecard
+    from bedplate.workflows.watch.scorecard import scorecard
 
     at = connect(options.project_dir(), stack)
     cards = [scorecard(at, name) for name in ([model] if model else at.outputs.models)]

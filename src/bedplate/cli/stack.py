@@ -9,8 +9,8 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.domain.environments import Difference
-    from bedplate.workflows.environments import Comparison, Deployed, EnvironmentRow
+    from bedplate.domain.stacks.environments import Difference
+    from bedplate.workflows.stacks.environments import Comparison, Deployed, EnvironmentRow
 
 
 @click.group(short_help="List environments, make one, and show how two differ.")
@@ -68,7 +68,7 @@ def list_(as_json: bool) -> None:
     from bedplate.cli import render
     from bedplate.settings import known_stacks
     from bedplate.wiring import look
-    from bedplate.workflows.environments import list_environments
+    from bedplate.workflows.stacks.environments import list_environments
 
     project = options.project_dir()
     rows = list_environments(project, known_stacks(project), lambda stack: look(project, stack).deployment())
@@ -105,7 +105,7 @@ def new(name: str, source: str, target: str | None, region: str | None, account:
     Exit codes: 0 written, 2 the name or a value is wrong, or the file exists.
     """
     from bedplate.cli import render
-    from bedplate.workflows.new_stack import make_stack
+    from bedplate.workflows.stacks.new_stack import make_stack
 
     path = make_stack(options.project_dir(), name, source=source, target=target, region=region, account_id=account)
     relative = path.relative_to(options.project_dir())
@@ -133,7 +133,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
     Exit codes: 0 shown (whether they differ or not), 2 no such stack, or a faulty file.
     """
     from bedplate.cli import render
-    from bedplate.workflows.environments import compare, compare_settings
+    from bedplate.workflows.stacks.environments import compare, compare_settings
 
     project = options.project_dir()
     compare_settings(project, a, b)  # a wrong name or file is told before anything is reached
@@ -147,7 +147,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
 def _reached(stack: str) -> Deployed:
     from bedplate.errors import BedplateError
     from bedplate.wiring import connect
-    from bedplate.workflows.environments import Deployed, InState, look_at_deployed, look_at_state
+    from bedplate.workflows.stacks.environments import Deployed, InState, look_at_deployed, look_at_state
 
     try:
         at = connect(options.project_dir(), stack)

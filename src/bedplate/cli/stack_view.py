@@ -8,8 +8,8 @@ from typing import Any
 
 from bedplate.cli.differences import MOST, differences
 from bedplate.cli.render import emit_json, out, progress, remark, seconds
-from bedplate.domain.plan import PropertyChange, Step
-from bedplate.workflows.stack import Progress, Update, Watch
+from bedplate.domain.stacks.plan import PropertyChange, Step
+from bedplate.workflows.stacks.stack import Progress, Update, Watch
 
 _STYLE = {
     "create": ("+", "green"),

@@ -9,7 +9,7 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.workflows.status import ModelStatus
+    from bedplate.workflows.watch.status import ModelStatus
 
 
 @click.command("status")
@@ -25,7 +25,7 @@ def command(model: str, stack: str, as_json: bool) -> None:
       bedplate status flight-delay --json
     """
     from bedplate.wiring import connect
-    from bedplate.workflows.status import status, to_json
+    from bedplate.workflows.watch.status import status, to_json
 
     platform = connect(options.project_dir(), stack)
     told = status(platform, model)

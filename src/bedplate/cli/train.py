@@ -14,8 +14,8 @@ from bedplate.domain.figures import figure
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.workflows.train import Trained
-    from bedplate.workflows.training_plan import TrainPlan
+    from bedplate.workflows.training.train import Trained
+    from bedplate.workflows.training.training_plan import TrainPlan
 
 
 @click.command()
@@ -83,10 +83,10 @@ def command(
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows.train import train
-    from bedplate.workflows.train_many import grid, plan_all
-    from bedplate.workflows.training_plan import TrainRequest
-    from bedplate.workflows.training_plan import plan as planned
+    from bedplate.workflows.training.train import train
+    from bedplate.workflows.training.train_many import grid, plan_all
+    from bedplate.workflows.training.training_plan import TrainRequest
+    from bedplate.workflows.training.training_plan import plan as planned
 
     sources, combinations = sources_of(models, data, dataset), grid(_values(settings))
     at = connect(options.project_dir(), stack)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from bedplate.ports import Say
     from bedplate.workflows.platform import Platform
-    from bedplate.workflows.train_many import Ended, Several
-    from bedplate.workflows.training_plan import TrainPlan
+    from bedplate.workflows.training.train_many import Ended, Several
+    from bedplate.workflows.training.training_plan import TrainPlan
 
 _REASON = 80
 
@@ -89,7 +89,7 @@ class Board:
 
 def run(at: Platform, several: Several, *, parallel: int, dry_run: bool, wait: bool, as_json: bool) -> int:
     """Train them, show what came of each; the exit code: 0, or that of the first one that failed."""
-    from bedplate.workflows.train_many import train_all
+    from bedplate.workflows.training.train_many import train_all
 
     if dry_run:
         _show_plan(several, as_json=as_json)

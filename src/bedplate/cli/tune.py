@@ -15,7 +15,7 @@ from bedplate.errors import UsageError
 if TYPE_CHECKING:
     from bedplate.ports import Trial
     from bedplate.settings import Range
-    from bedplate.workflows.tune import Tuned, TunePlan
+    from bedplate.workflows.training.tune import Tuned, TunePlan
 
 
 @click.command()
@@ -74,7 +74,7 @@ def command(
     """
     from bedplate.cli.progress_lines import say_progress, say_silently
     from bedplate.wiring import connect
-    from bedplate.workflows import tune as work
+    from bedplate.workflows.training import tune as work
 
     at = connect(options.project_dir(), stack)
     if not as_json:

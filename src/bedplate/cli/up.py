@@ -65,9 +65,9 @@ def command(
     """
     from bedplate.cli import policy_view, render, stack_view
     from bedplate.wiring import connect, state_dir
-    from bedplate.workflows.judged import Judged
-    from bedplate.workflows.soundness import require_sound
-    from bedplate.workflows.stack import Update, bring_up, judge_update, require_lawful, require_same_modes
+    from bedplate.workflows.stacks.judged import Judged
+    from bedplate.workflows.stacks.soundness import require_sound
+    from bedplate.workflows.stacks.stack import Update, bring_up, judge_update, require_lawful, require_same_modes
 
     sound = require_sound(options.project_dir(), stack)
     platform = connect(options.project_dir(), stack)

@@ -35,7 +35,7 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
     from bedplate.domain.moments import parse_moment
     from bedplate.domain.release import fallback_release
     from bedplate.wiring import connect
-    from bedplate.workflows.ledger import Ledger
+    from bedplate.workflows.record.ledger import Ledger
 
     at = connect(options.project_dir(), stack)
     at.model(model)

@@ -9,7 +9,7 @@ from typing import Any
 from bedplate.domain.drift.analysis import Baseline
 from bedplate.domain.drift.kernel import floats, reference_of
 from bedplate.domain.drift.profile import NumericProfile
-from bedplate.domain.metrics import measure, metric_names
+from bedplate.domain.evidence.metrics import measure, metric_names
 from bedplate.settings import ModelSpec
 
 

@@ -127,7 +127,7 @@ def broken_rules(spec: ModelSpec, rows: Sequence[Row], events: Sequence[str]) ->
     """
     import pandas as pd
 
-    from bedplate.domain.contract import BATCH_ROWS, TableCheck, failed
+    from bedplate.domain.data.contract import BATCH_ROWS, TableCheck, failed
 
     features = [n for n in spec.data.features if "monitoring" in spec.data.columns[n].purposes]
     check = TableCheck(spec.data, features, only=features)

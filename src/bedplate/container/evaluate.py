@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from bedplate.container.probing import Server
-    from bedplate.domain.evaluation import Trials
-    from bedplate.domain.explanation import Explanation
+    from bedplate.domain.evidence.evaluation import Trials
+    from bedplate.domain.evidence.explanation import Explanation
     from bedplate.settings import ModelSpec
 
 ARTIFACT = "model.tar.gz"
@@ -91,7 +91,7 @@ def _judge(
 ) -> None:
     import pyarrow.parquet as pq
 
-    import bedplate.domain.evaluation as evaluation
+    import bedplate.domain.evidence.evaluation as evaluation
 
     table = _read(holdout)
     labels = _labels(table, spec)
@@ -233,7 +233,7 @@ def _serve(folder: Path) -> Server:
 
 
 def _leakage(folder: Path, spec: ModelSpec, table: pa.Table, labels: np.ndarray[Any, Any]) -> Any:
-    from bedplate.domain.leakage import leakage
+    from bedplate.domain.evidence.leakage import leakage
 
     path = folder / "input" / "training" / "train.parquet"
     return leakage(spec, _read(path) if path.is_file() else None, table, labels)
@@ -241,7 +241,7 @@ def _leakage(folder: Path, spec: ModelSpec, table: pa.Table, labels: np.ndarray[
 
 def _explained(folder: Path, spec: ModelSpec, *, champion: bool) -> Explanation | None:
     """None when the gate asks for nothing, or when the candidate could not be explained."""
-    from bedplate.domain.explanation import stability
+    from bedplate.domain.evidence.explanation import stability
 
     own = _values(folder, "candidate")
     if spec.gates.explanation is None or own is None:

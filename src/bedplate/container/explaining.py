@@ -30,7 +30,7 @@ def explain(
     import numpy as np
 
     from bedplate.container.frames import frame_of_table
-    from bedplate.domain.explanation import shapley
+    from bedplate.domain.evidence.explanation import shapley
 
     started = clock()
     chosen = np.random.default_rng(asked["seed"]).permutation(table.num_rows)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bedplate.container.monitoring_request import Request
     from bedplate.domain.drift.analysis import Sample
-    from bedplate.domain.live_quality import Finding, LiveReport
+    from bedplate.domain.evidence.live_quality import Finding, LiveReport
     from bedplate.settings import ModelSpec
 
 MODES = SCHEDULE_KINDS
@@ -51,7 +51,7 @@ class Bounds:
 def judge(request: Request, root: Path) -> LiveReport:
     """Write `report.json`, `statistics.json` and `constraint_violations.json`. Raises NothingToJudge."""
     from bedplate.container.captured import labels_below, records, sample_of
-    from bedplate.domain.live_quality import LiveReport, judged
+    from bedplate.domain.evidence.live_quality import LiveReport, judged
 
     kind = _kind(request.mode)
     bounds = read_bounds(request.constraints)
@@ -166,8 +166,8 @@ def _metric_name(kind: ScheduleKind, finding: Finding) -> str:
 
 
 def _on_labels(kind: ScheduleKind, spec: ModelSpec, bounds: Bounds, sample: Sample) -> tuple[Finding, ...]:
-    from bedplate.domain.fairness import Fairness
-    from bedplate.domain.live_quality import bias_findings, quality_findings
+    from bedplate.domain.evidence.fairness import Fairness
+    from bedplate.domain.evidence.live_quality import bias_findings, quality_findings
 
     labels, scores, known = _labelled(sample)
     if kind == "model-quality":
@@ -206,7 +206,7 @@ def _explained(spec: ModelSpec, bounds: Bounds, found: list[Any], root: Path) ->
     import numpy as np
 
     from bedplate.container.captured import typed_rows
-    from bedplate.domain.live_quality import explanation_findings
+    from bedplate.domain.evidence.live_quality import explanation_findings
 
     reference = {name: float(value) for name, value in bounds.reference["importances"].items()}
     rows = [row for record in found if record.version == bounds.version for row in typed_rows(record, spec)]

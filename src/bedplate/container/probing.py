@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bedplate.container.paths import CONTAINER_ROOT
-from bedplate.domain.inference_contract import JSON_LINES, Answer, Check, cases, checks, jsonlines
-from bedplate.domain.latency import Latency, Timings
+from bedplate.domain.evidence.inference_contract import JSON_LINES, Answer, Check, cases, checks, jsonlines
+from bedplate.domain.evidence.latency import Latency, Timings
 
 if TYPE_CHECKING:
     import pyarrow as pa

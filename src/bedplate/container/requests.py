@@ -1,7 +1,7 @@
 """Reads the body of a request into columns, as the data contract has them, or says which row and column is wrong.
 
-The rules are those of `domain.contract_schema`, generated from the contract once: a pandera validation of one row takes
-milliseconds. `tests/unit/container/test_requests_agree.py` holds both together.
+The rules are those of `domain.data.contract_schema`, generated from the contract once: a pandera validation of one row
+takes milliseconds. `tests/unit/container/test_requests_agree.py` holds both together.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _fail() -> bool:
 
 _INT64 = 2**63
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
-"""`domain.contract_schema.ISO_8601`, which this module does not import: that would import pydantic."""
+"""`domain.data.contract_schema.ISO_8601`, which this module does not import: that would import pydantic."""
 _BOOLEANS = ("true", "false", "1", "0")
 _TAKE: Mapping[str, Callable[[Any], Any]] = {
     "number": _number, "integer": _integer, "string": _string, "boolean": _boolean, "timestamp": _string,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bedplate.domain.release import spoken
-from bedplate.domain.retraining import Due, Open
 from bedplate.domain.rollout import Attempt, Observed
+from bedplate.domain.versions.retraining import Due, Open
 
 GRACE_S = 30.0
 """Who follows an update records its end within that time; what is still open afterwards has nobody."""

@@ -117,6 +117,6 @@ def worst(lines: Sequence[Line]) -> State:
 
 
 def _fell(metric: str, now: float, was: float) -> float:
-    from bedplate.domain.runs import more_is_better
+    from bedplate.domain.versions.runs import more_is_better
 
     return was - now if more_is_better(metric) else now - was

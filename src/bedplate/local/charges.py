@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bedplate.domain.prices import run_usd, storage_usd
+from bedplate.domain.money.prices import run_usd, storage_usd
 from bedplate.local.database import Database
 from bedplate.local.hooks import Usage
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from bedplate.domain.diagnosis import Quota, Subscription
-from bedplate.domain.permissions import Ask
+from bedplate.domain.stacks.diagnosis import Quota, Subscription
+from bedplate.domain.stacks.permissions import Ask
 
 
 @dataclass(frozen=True, slots=True)

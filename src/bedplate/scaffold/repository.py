@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from bedplate import __version__
-from bedplate.domain.availability import offers
+from bedplate.domain.stacks.availability import offers
 from bedplate.errors import UsageError
 
 HERE = Path(__file__).parent

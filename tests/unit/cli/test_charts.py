@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bedplate.cli.pages import charts
-from bedplate.domain.metrics import Estimate
+from bedplate.domain.evidence.metrics import Estimate
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BANDS = [charts.Band(0.1, "warn 0.1"), charts.Band(0.25, "alert 0.25", charts.BAD)]

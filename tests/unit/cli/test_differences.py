@@ -8,7 +8,7 @@ from typing import Any
 
 from bedplate.cli.differences import MOST, differences
 from bedplate.cli.stack_view import change_text
-from bedplate.domain.plan import UNKNOWN
+from bedplate.domain.stacks.plan import UNKNOWN
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/bedplate-local:"
 

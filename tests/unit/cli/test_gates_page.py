@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from bedplate.cli.pages.gates import render
-from bedplate.domain.evaluation import Evaluation, Trials, evaluate
-from bedplate.domain.explanation import stability
+from bedplate.domain.evidence.evaluation import Evaluation, Trials, evaluate
+from bedplate.domain.evidence.explanation import stability
+from bedplate.domain.evidence.inference_contract import Check
+from bedplate.domain.evidence.latency import Latency, Timings
+from bedplate.domain.evidence.leakage import Alone, Leakage
+from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.gate import Evidence, judge
-from bedplate.domain.inference_contract import Check
-from bedplate.domain.latency import Latency, Timings
-from bedplate.domain.leakage import Alone, Leakage
-from bedplate.domain.metrics import Estimate
 from bedplate.settings import ModelSpec
 from builders import a_spec
 

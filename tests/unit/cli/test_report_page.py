@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from bedplate.cli.pages.report import render
 from bedplate.domain.drift import DriftReport, Window
 from bedplate.domain.drift.compare import Drift
+from bedplate.domain.evidence.live_quality import Finding, LiveReport
+from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.graph import Graph
-from bedplate.domain.live_quality import Finding, LiveReport
-from bedplate.domain.metrics import Estimate
 from bedplate.ports import BudgetState, MonitoringExecution
-from bedplate.workflows.report import Act, Gate, LiveNow, Report, Rollback, Traffic
-from bedplate.workflows.scheduled import Scheduled
+from bedplate.workflows.watch.report import Act, Gate, LiveNow, Report, Rollback, Traffic
+from bedplate.workflows.watch.scheduled import Scheduled
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = Report(

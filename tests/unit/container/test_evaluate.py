@@ -12,7 +12,7 @@ import pytest
 
 from bedplate.container import evaluate
 from bedplate.container.paths import CONTAINER_ROOT
-from bedplate.domain.evaluation import Evaluation, Trials
+from bedplate.domain.evidence.evaluation import Evaluation, Trials
 from bedplate.settings import Gates
 
 ROWS = 400

@@ -11,7 +11,7 @@ import pytest
 
 from bedplate.container import live, monitor
 from bedplate.container.paths import CONTAINER_ROOT
-from bedplate.domain.live_quality import LiveReport
+from bedplate.domain.evidence.live_quality import LiveReport
 from builders import a_spec
 from unit.container.conftest import COLUMNS
 

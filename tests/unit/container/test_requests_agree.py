@@ -11,7 +11,7 @@ import pytest
 from pandera.errors import SchemaErrors
 
 from bedplate.container.requests import BadRequest, columns_of, features_of, refused_of, rows_of
-from bedplate.domain.contract_schema import ISO_8601, schema_of
+from bedplate.domain.data.contract_schema import ISO_8601, schema_of
 from bedplate.settings import Column, DataContract
 
 CONTRACT = DataContract(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.gate import Evidence, Judgement, Outcome, Verdict, judge
-from bedplate.domain.metrics import Estimate
 from bedplate.settings import Gates
 
 NAN = math.nan

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bedplate.domain.calibration import calibration
-from bedplate.domain.explanation import Explanation
+from bedplate.domain.evidence.calibration import calibration
+from bedplate.domain.evidence.explanation import Explanation
+from bedplate.domain.evidence.inference_contract import Check
+from bedplate.domain.evidence.latency import Latency, Timings
+from bedplate.domain.evidence.leakage import Alone, Leakage
+from bedplate.domain.evidence.metrics import Estimate
+from bedplate.domain.evidence.residuals import Residuals, Within
 from bedplate.domain.gate import Evidence, Outcome, Verdict, judge
-from bedplate.domain.inference_contract import Check
-from bedplate.domain.latency import Latency, Timings
-from bedplate.domain.leakage import Alone, Leakage
-from bedplate.domain.metrics import Estimate
-from bedplate.domain.residuals import Residuals, Within
 from bedplate.settings import Gates
 
 NOTHING = Evidence({}, None, "v1", {}, {}, None, "s3://e")

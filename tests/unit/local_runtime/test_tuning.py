@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bedplate.domain.tuning import at as value_at
-from bedplate.domain.tuning import sample, share_of, worth_finishing
+from bedplate.domain.versions.tuning import at as value_at
+from bedplate.domain.versions.tuning import sample, share_of, worth_finishing
 from bedplate.local.hooks import Record
 from bedplate.local.runtime.tuning_search import AtRandom, Bayesian, Seen, search_of
 from bedplate.settings import parse_range

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedplate.container.requests import features_of
-from bedplate.domain.contract import check_table, failed
+from bedplate.domain.data.contract import check_table, failed
 from bedplate.settings import load_model
 
 PROJECT = Path(__file__).parents[3]
@@ -127,7 +127,7 @@ def test_training_learns_and_is_repeatable(january, tmp_path):
         assert "metric: train_auc=0." in said.stdout
         answers.append(INFERENCE.predict_fn(january[cut:], INFERENCE.model_fn(str(tmp_path / run))))
     assert np.array_equal(*answers)
-    from bedplate.domain.metrics import measure
+    from bedplate.domain.evidence.metrics import measure
 
     assert measure("auc", january["delayed"][cut:], answers[0]) > 0.6
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bedplate.domain.contract import check_table, failed
+from bedplate.domain.data.contract import check_table, failed
 from bedplate.settings import load_model
 
 PROJECT = Path(__file__).parents[3]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bedplate.domain.metrics import Estimate
+    from bedplate.domain.evidence.metrics import Estimate
 
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e3e7ec"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a6d1d", "#7a5195")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from bedplate.cli.pages import charts
 
 if TYPE_CHECKING:
-    from bedplate.domain.comparison import Figure
-    from bedplate.domain.metrics import Estimate
-    from bedplate.workflows.compare import Compared
+    from bedplate.domain.evidence.metrics import Estimate
+    from bedplate.domain.versions.comparison import Figure
+    from bedplate.workflows.versions.compare import Compared
 
 TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
 

@@ -11,10 +11,10 @@ from bedplate.cli.pages.svg import CHAR, Drawing, Scale
 from bedplate.domain.figures import short
 
 if TYPE_CHECKING:
-    from bedplate.domain.calibration import Bin
-    from bedplate.domain.curves import Line
-    from bedplate.domain.explanation import Importance
-    from bedplate.domain.latency import Timings
+    from bedplate.domain.evidence.calibration import Bin
+    from bedplate.domain.evidence.curves import Line
+    from bedplate.domain.evidence.explanation import Importance
+    from bedplate.domain.evidence.latency import Timings
 
 WIDE, ROW, TOP, BOTTOM = 760.0, 26.0, 28.0, 42.0
 PALE = "#c3d3e0"

@@ -16,7 +16,7 @@ from bedplate.domain.figures import short
 from bedplate.domain.gate import GateKind, Judgement, Outcome, Verdict, overall
 
 if TYPE_CHECKING:
-    from bedplate.domain.evaluation import Evaluation
+    from bedplate.domain.evidence.evaluation import Evaluation
     from bedplate.settings import Gates
 
 CHARTS_OF_FAIRNESS = 6

@@ -1,4 +1,4 @@
-"""The report as one HTML file: charts drawn from a `workflows.report.Report`, nothing loaded from anywhere."""
+"""The report as one HTML file: charts drawn from a `workflows.watch.report.Report`, nothing loaded from anywhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bedplate.domain.drift import DriftReport
     from bedplate.domain.drift.compare import Drift
     from bedplate.domain.drift.report import Window
-    from bedplate.workflows.report import Report
+    from bedplate.workflows.watch.report import Report
 
 WORST_SHOWN = 6
 FEATURES_SHOWN = 20

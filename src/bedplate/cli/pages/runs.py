@@ -7,10 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from bedplate.cli.pages.charts import GOOD, GRID, INK, MUTED, PALETTE
-from bedplate.domain.runs import best, more_is_better
+from bedplate.domain.versions.runs import best, more_is_better
 
 if TYPE_CHECKING:
-    from bedplate.workflows.runs import Compared
+    from bedplate.workflows.training.runs import Compared
 
 WIDTH, BAR, GAP, LEFT, RIGHT = 640, 18, 8, 150, 90
 

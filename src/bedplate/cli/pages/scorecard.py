@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bedplate.cli.pages.charts import BAD, GOOD, GRID, INK, MUTED, WARN
 
 if TYPE_CHECKING:
-    from bedplate.workflows.scorecard import Scorecard
+    from bedplate.workflows.watch.scorecard import Scorecard
 
 _COLORS = {"OK": GOOD, "WARN": WARN, "ALARM": BAD, "NO_DATA": MUTED}
 

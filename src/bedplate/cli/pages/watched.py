@@ -11,9 +11,9 @@ from bedplate.cli.pages import charts
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from bedplate.domain.live_quality import Finding, LiveReport
+    from bedplate.domain.evidence.live_quality import Finding, LiveReport
     from bedplate.domain.names import ScheduleKind
-    from bedplate.workflows.scheduled import Scheduled
+    from bedplate.workflows.watch.scheduled import Scheduled
 
 IN_LABELS_UNIT = frozenset({"rmse", "mae"})
 """Metrics in the unit of the label, which share no axis with shares."""

@@ -15,7 +15,7 @@ from bedplate.domain.drift.compare import Drift, compare, judged, psi_of
 from bedplate.domain.drift.profile import CategoryProfile, ColumnProfile, NumericProfile
 from bedplate.domain.drift.report import DriftReport, Performance, Quality, Violation, Window
 from bedplate.domain.drift.windows import Span, moment, spans
-from bedplate.domain.metrics import measure, metric_names
+from bedplate.domain.evidence.metrics import measure, metric_names
 from bedplate.settings import ModelSpec
 
 Floats = NDArray[np.float64]

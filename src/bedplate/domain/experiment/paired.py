@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, Estimate, compare
 from bedplate.domain.figures import figure
-from bedplate.domain.metrics import HIGHER_IS_BETTER, Estimate, compare
 
 Floats = NDArray[np.float64]
 Verdict = Literal["PASS", "FAIL", "NO_DATA"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, Estimate
 from bedplate.domain.gate.measured import Evidence
 from bedplate.domain.gate.slices import over_values
 from bedplate.domain.gate.trials import explanation, inference, latency, leakage, vulnerabilities
@@ -17,7 +18,6 @@ from bedplate.domain.gate.verdict import (
     overall,
     undecided,
 )
-from bedplate.domain.metrics import HIGHER_IS_BETTER, Estimate
 from bedplate.settings import CalibrationGate, ChampionGate, FairnessGate, Gates, ResidualGate, SegmentGate
 
 

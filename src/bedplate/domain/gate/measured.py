@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bedplate.domain.calibration import Calibration
-from bedplate.domain.explanation import Explanation
-from bedplate.domain.inference_contract import Check
-from bedplate.domain.latency import Latency
-from bedplate.domain.leakage import Leakage
-from bedplate.domain.metrics import Estimate
-from bedplate.domain.residuals import Residuals
-from bedplate.domain.sbom import Scan
+from bedplate.domain.evidence.calibration import Calibration
+from bedplate.domain.evidence.explanation import Explanation
+from bedplate.domain.evidence.inference_contract import Check
+from bedplate.domain.evidence.latency import Latency
+from bedplate.domain.evidence.leakage import Leakage
+from bedplate.domain.evidence.metrics import Estimate
+from bedplate.domain.evidence.residuals import Residuals
+from bedplate.domain.versions.sbom import Scan
 
 
 @dataclass(frozen=True, slots=True)

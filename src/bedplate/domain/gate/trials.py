@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.gate.measured import Evidence
 from bedplate.domain.gate.verdict import Asked, Verdict, bound_text, compared, counted, undecided
-from bedplate.domain.metrics import Estimate
 from bedplate.settings import ExplanationGate, LatencyGate, LeakageGate, VulnerabilityGate
 
 NOT_TRIED = "it was not measured"

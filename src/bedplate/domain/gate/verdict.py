@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.figures import short
-from bedplate.domain.metrics import Estimate
 
 Outcome = Literal["PASS", "FAIL", "NO_DATA"]
 GateKind = Literal[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bedplate.domain.instances import has_local_disk
+from bedplate.domain.money.instances import has_local_disk
 from bedplate.domain.policy.rules import Finding, Program, Undecided
 
 # Per type the inputs of which one must name a key (or switch AWS's own encryption on).

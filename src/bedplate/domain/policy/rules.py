@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bedplate.domain.plan import UNKNOWN, Planned
+from bedplate.domain.stacks.plan import UNKNOWN, Planned
 
 Level = Literal["mandatory", "advisory"]
 Scope = Literal["resource", "stack"]

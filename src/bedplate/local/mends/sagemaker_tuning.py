@@ -6,7 +6,7 @@ import copy
 
 from moto.core.responses import ActionResult, EmptyResult
 
-from bedplate.domain.tuning import points
+from bedplate.domain.versions.tuning import points
 from bedplate.local.hooks import Kind
 from bedplate.local.mends.laying import Refused
 from bedplate.local.mends.sagemaker_jobs import Jobs

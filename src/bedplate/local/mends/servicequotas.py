@@ -15,8 +15,8 @@ from moto.core.utils import unix_time
 from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from bedplate.domain.availability import offers
-from bedplate.domain.prices import known_instance_types
+from bedplate.domain.money.prices import known_instance_types
+from bedplate.domain.stacks.availability import offers
 from bedplate.local.mends.laying import Refused, lay
 
 if TYPE_CHECKING:

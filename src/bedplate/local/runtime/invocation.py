@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from bedplate.domain.prices import serverless_type
+from bedplate.domain.money.prices import serverless_type
 from bedplate.local.hooks import Answer, Services, Usage
 from bedplate.local.runtime.capture import Exchange, captured
 from bedplate.local.runtime.fleet import Target, Traffic

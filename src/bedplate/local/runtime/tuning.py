@@ -8,7 +8,7 @@ import zlib
 from collections import defaultdict
 from typing import Any
 
-from bedplate.domain.tuning import worth_finishing
+from bedplate.domain.versions.tuning import worth_finishing
 from bedplate.local.hooks import Kind, Record, Services
 from bedplate.local.runtime.training import Training
 from bedplate.local.runtime.tuning_search import Search, search_of

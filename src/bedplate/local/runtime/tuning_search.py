@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bedplate.domain.tuning import at, points, sample, share_of
+from bedplate.domain.versions.tuning import at, points, sample, share_of
 from bedplate.local.hooks import Record
 from bedplate.settings import Range
 

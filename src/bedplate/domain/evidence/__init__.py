@@ -1,0 +1,1 @@
+"""What gates judge by: metrics and their intervals, calibration, fairness, latency, explanation, leakage."""

@@ -1,0 +1,1 @@
+"""Tables as their contract has them: read, checked, compared, registered, cut."""

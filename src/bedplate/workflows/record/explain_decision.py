@@ -1,0 +1,68 @@
+"""Finds a captured prediction, and everything on record that it rests on. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from bedplate.domain.data.capture import Captured
+from bedplate.domain.decision import Grounds, grounds
+from bedplate.errors import NotFound
+from bedplate.ports import Package
+from bedplate.settings import DataContract
+from bedplate.workflows.endpoint.captured import find_event
+from bedplate.workflows.platform import Platform
+from bedplate.workflows.record.ledger import Ledger
+
+HIDDEN = "(not for debugging)"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`package` is None for the fallback, for an unknown release, and when the version is no longer registered."""
+
+    model: str
+    event: Captured
+    capture_uri: str
+    grounds: Grounds
+    package: Package | None
+
+
+def explain(
+    at: Platform, model: str, event_id: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Decision:
+    """From an eventId, or the inferenceId that a caller gave, to the grounds of the answer.
+
+    Raises NotFound for an unknown model, and for an event that the capture does not hold (between the two times).
+    """
+    contract = at.model(model).data
+    found = find_event(at, model, event_id, since=since, until=until)
+    if found is None:
+        raise NotFound(
+            f"No captured request of {model} has the eventId or inferenceId {event_id!r} "
+            f"(capture holds serving.capture_pct of the requests, for capture_retention_days)",
+            next_step=f"bedplate status {model}",
+        )
+    event, uri = replace(found[0], rows=masked(found[0].rows, contract)), found[1]
+    basis = grounds(Ledger.of(at).records(), model, event.release, event.at)
+    return Decision(model, event, uri, basis, _package(at, model, basis.version))
+
+
+def masked(rows: Sequence[Mapping[str, Any]], contract: DataContract) -> tuple[dict[str, Any], ...]:
+    """Rows as somebody may see them who looks for a fault: that a column had a value, not which, where its purposes do
+    not allow debugging."""
+    hidden = set(contract.forbidden_for("debugging"))
+    return tuple(
+        {name: HIDDEN if name in hidden and value is not None else value for name, value in row.items()} for row in rows
+    )
+
+
+def _package(at: Platform, model: str, version: int | None) -> Package | None:
+    if not version:
+        return None
+    try:
+        return at.registry.get(at.names(model).package_group, version)
+    except NotFound:
+        return None

@@ -1,0 +1,1 @@
+"""Moves traffic from one release to another, and back."""

@@ -1,0 +1,70 @@
+"""Where a model's rollout stands right now, whichever strategy moves it; asks, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bedplate.domain.rollout.chronicle import Movement, movements
+from bedplate.domain.rollout.machine import WATCHED
+from bedplate.workflows.endpoint.follow import LOOK_BACK_S, answers_since, bake_left
+from bedplate.workflows.endpoint.observe import seen
+from bedplate.workflows.platform import Platform
+from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.release.rollout_figures import judge
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`weights` are shares of the traffic that is answered, `shadows` of which a copy goes elsewhere. `answers` and
+    `bake_left_s` are those of a canary or linear bake, `judged` what the figures of a comparison say at this moment."""
+
+    model: str
+    endpoint: str
+    status: str
+    live: str
+    weights: Mapping[str, float]
+    shadows: Mapping[str, float]
+    open: Movement | None
+    last: Movement | None
+    answers: float | None = None
+    bake_left_s: float | None = None
+    judged: str | None = None
+
+
+def standing(platform: Platform, model: str) -> Standing:
+    """Look once. Raises NotFound when there is no such model, or the platform is not up."""
+    spec = platform.model(model)
+    records = Ledger.of(platform).records()
+    endpoint = platform.endpoints.observe(platform.names(model).endpoint)
+    told = movements(records, model)
+    under_way = next((m for m in reversed(told) if m.open), None)
+    now = platform.clock.now()
+    answers = left = judged = None
+    weights: dict[str, float] = dict(endpoint.variants)
+    if under_way and under_way.state is None and under_way.needed_answers:
+        since = under_way.begun_at - timedelta(seconds=LOOK_BACK_S)
+        answers = answers_since(platform, endpoint.name, under_way.release, since, now)
+        left = bake_left(endpoint, now, under_way.bake_s)
+    elif under_way and under_way.state and under_way.state.phase in WATCHED:
+        judged = judge(platform, spec, under_way.state).told
+    return Standing(
+        model,
+        endpoint.name,
+        endpoint.status,
+        seen(platform, model, endpoint, records).live,
+        weights,
+        endpoint.shadows,
+        under_way,
+        told[-1] if told else None,
+        answers,
+        left,
+        judged,
+    )
+
+
+def past(platform: Platform, model: str) -> tuple[Movement, ...]:
+    """Every movement of a model's traffic, oldest first."""
+    platform.model(model)
+    return movements(Ledger.of(platform).records(), model)

@@ -1,0 +1,1 @@
+"""Environments as a whole: bring up, compare, diagnose, tear down."""

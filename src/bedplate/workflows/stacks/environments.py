@@ -1,0 +1,186 @@
+"""Lists environments and compares two: what their files say, and what is deployed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from bedplate.domain.names import version_of_release
+from bedplate.domain.stacks.environments import Difference, differences
+from bedplate.errors import BedplateError, NotFound
+from bedplate.settings import load_model, load_stack
+from bedplate.workflows.platform import Platform
+
+
+class Run(Protocol):
+    """`engine.update.PastUpdate`."""
+
+    @property
+    def verb(self) -> str: ...
+    @property
+    def result(self) -> str: ...
+    @property
+    def started_at(self) -> datetime: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+
+
+class State(Protocol):
+    """`engine.stack.Stack`, as far as its state is looked at."""
+
+    def history(self, limit: int = 20) -> Sequence[Run]: ...
+    def export(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InState:
+    """What the state of a stack tells; `unknown` says why it could not be read, and then nothing else is known."""
+
+    last_update: datetime | None = None
+    last_result: str | None = None
+    resources: Mapping[str, int] = field(default_factory=dict)
+    """How many of each type, without components and providers."""
+    unknown: str | None = None
+
+    @property
+    def count(self) -> int:
+        return sum(self.resources.values())
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """One stack file; `faults` instead of its values when it is faulty. `state` None: it was never brought up."""
+
+    stack: str
+    target: str | None
+    account_id: str | None
+    region: str | None
+    models: tuple[str, ...]
+    state: InState | None
+    faults: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """What one environment serves for a model."""
+
+    release: str
+    version: int | None
+    registered: int
+    """Versions in the registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """One side of a comparison; `unknown` says why the environment could not be reached."""
+
+    models: Mapping[str, LiveModel]
+    state: InState | None
+    unknown: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Settings that differ, settings of models that differ (by model), what is deployed on each side and differs."""
+
+    settings: tuple[Difference, ...]
+    models: Mapping[str, tuple[Difference, ...]]
+    a: Deployed
+    b: Deployed
+    deployed: tuple[Difference, ...]
+
+
+def look_at_state(state: State) -> InState | None:
+    """None for a stack that was never brought up; a backend that does not answer is told, not raised."""
+    try:
+        runs = state.history(limit=20)
+        document = state.export()
+    except NotFound:
+        return None
+    except BedplateError as exc:
+        return InState(unknown=exc.message.splitlines()[0])
+    done = next((run for run in runs if run.verb in ("up", "destroy")), None)
+    held = (document.get("deployment") or {}).get("resources") or []
+    counts = Counter(r["type"] for r in held if r.get("custom") and not r["type"].startswith("pulumi:providers:"))
+    return InState(
+        done.ended_at or done.started_at if done else None, done.result if done else None, dict(sorted(counts.items()))
+    )
+
+
+def list_environments(
+    project_dir: Path, stacks: Sequence[str], state_of: Callable[[str], State]
+) -> tuple[EnvironmentRow, ...]:
+    """Every stack with a file; a faulty file is a row that says so."""
+    rows = []
+    for stack in stacks:
+        try:
+            settings = load_stack(project_dir, stack)
+        except BedplateError as exc:
+            rows.append(EnvironmentRow(stack, None, None, None, (), None, exc.message))
+            continue
+        try:
+            state = look_at_state(state_of(stack))
+        except BedplateError as exc:
+            state = InState(unknown=exc.message.splitlines()[0])
+        where = (settings.target, settings.account_id, settings.region)
+        rows.append(EnvironmentRow(stack, *where, settings.models, state))
+    return tuple(rows)
+
+
+def look_at_deployed(at: Platform, state: InState | None) -> Deployed:
+    """What answers for each model now. An environment that cannot be reached is told, not raised."""
+    models: dict[str, LiveModel] = {}
+    try:
+        for model in at.settings.models:
+            names = at.names(model)
+            try:
+                release = at.endpoints.observe(names.endpoint).config
+            except NotFound:
+                continue
+            version = version_of_release(release)
+            models[model] = LiveModel(release, version, len(at.registry.versions(names.package_group)))
+    except BedplateError as exc:
+        return Deployed(models, state, exc.message.splitlines()[0])
+    return Deployed(models, state)
+
+
+def compare_settings(
+    project_dir: Path, a: str, b: str
+) -> tuple[tuple[Difference, ...], dict[str, tuple[Difference, ...]]]:
+    """What two stack files say differently, and each model's contract with the overrides of both.
+
+    Raises NotFound, SettingsError.
+    """
+    left, right = load_stack(project_dir, a), load_stack(project_dir, b)
+    plain = [settings.model_dump(mode="json", exclude={"overrides"}) for settings in (left, right)]
+    models: dict[str, tuple[Difference, ...]] = {}
+    for model in sorted({*left.models} & {*right.models}):
+        one = load_model(project_dir, model, left, stack=a).model_dump(mode="json")
+        other = load_model(project_dir, model, right, stack=b).model_dump(mode="json")
+        if found := differences(one, other):
+            models[model] = found
+    return differences(plain[0], plain[1]), models
+
+
+def compare(project_dir: Path, a: str, b: str, deployed: tuple[Deployed, Deployed]) -> Comparison:
+    """Both files and both deployments; what one side could not tell is no difference."""
+    settings, models = compare_settings(project_dir, a, b)
+    left, right = deployed
+    found: tuple[Difference, ...] = ()
+    if not left.unknown and not right.unknown:
+        found += differences(_live(left), _live(right))
+    if left.state and right.state and not left.state.unknown and not right.state.unknown:
+        found += differences({"resources": left.state.resources}, {"resources": right.state.resources})
+    return Comparison(settings, models, left, right, found)
+
+
+def _live(side: Deployed) -> dict[str, Any]:
+    """Versions and registered counts; a release's name holds its stack's, so it differs always."""
+    return {
+        "live": {model: f"version {live.version or 0}" for model, live in side.models.items()},
+        "registered versions": {model: live.registered for model, live in side.models.items()},
+    }

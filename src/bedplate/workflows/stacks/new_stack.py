@@ -1,0 +1,74 @@
+"""Makes a new environment's file, checked before it is written."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from bedplate.domain.stacks.environments import meets
+from bedplate.errors import SettingsError, UsageError
+from bedplate.settings import known_stacks, load_stack, stack_file
+from bedplate.settings.drafts import draft
+from bedplate.workflows.stacks.soundness import require_sound
+
+_NAME = re.compile(r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")
+
+
+def make_stack(
+    project_dir: Path,
+    name: str,
+    *,
+    source: str,
+    target: str | None = None,
+    region: str | None = None,
+    account_id: str | None = None,
+) -> Path:
+    """Write `stacks/Pulumi.<name>.yaml` after `source`'s; returns where.
+
+    Raises UsageError for a name that cannot be (or would meet another's resources) and for a file that exists,
+    NotFound for an unknown source, SettingsError with every fault that the new file would have.
+    """
+    if not _NAME.match(name):
+        raise UsageError(
+            f"{name!r} cannot be a stack's name: 2 to 20 lower-case letters, digits and dashes, a letter first",
+            next_step="bedplate stack new qa --from dev",
+        )
+    others = known_stacks(project_dir)
+    path = project_dir / "stacks" / f"Pulumi.{name}.yaml"
+    if name in others:
+        raise UsageError(f"{path.relative_to(project_dir)} exists and is not overwritten", next_step=f"$EDITOR {path}")
+    if other := meets(name, others):
+        raise UsageError(
+            f"Resources of {name!r} and of {other!r} would begin alike, and the roles of one would reach what is the "
+            f"other's: everything is named <project>-{min(name, other)}-...",
+            next_step=f"bedplate stack new {name.replace('-', '')} --from {source}",
+        )
+    model = load_stack(project_dir, source)
+    local = (target or model.target) == "local"
+    values: dict[str, str | None] = {"bedplate:account_id": f'"{account_id}"' if account_id and not local else None}
+    if account_id and local:
+        raise UsageError("--account is for stacks on AWS", next_step=f"bedplate stack new {name} --target aws")
+    if target:
+        values["bedplate:target"] = target
+    if region:
+        values["aws:region"] = region
+    text = draft(stack_file(project_dir, source).read_text(encoding="utf-8"), stack=name, source=source, values=values)
+    _check(project_dir, name, text)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _check(project_dir: Path, name: str, text: str) -> None:
+    """As if it were in its place already: a folder with the project's models and this one file."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder)
+        (trial / "stacks").mkdir()
+        (trial / "models").symlink_to(project_dir / "models")
+        (trial / "stacks" / f"Pulumi.{name}.yaml").write_text(text, encoding="utf-8")
+        try:
+            require_sound(trial, name)
+        except SettingsError as exc:
+            raise SettingsError(
+                f"The file would be faulty, and was not written: {name}", problems=exc.problems, next_step=exc.next_step
+            ) from exc

@@ -1,0 +1,147 @@
+"""Keeps every training in MLflow, and lists, shows and compares what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bedplate.domain.money.cost_estimate import CostEstimate
+from bedplate.domain.money.prices import run_usd
+from bedplate.domain.versions.package import Lineage
+from bedplate.domain.versions.runs import Row, rows
+from bedplate.errors import BedplateError, NotFound, UsageError
+from bedplate.ports import Job, Package, Run, RunDraft, RunStatus, Say
+from bedplate.workflows.platform import Platform
+
+_STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
+MAX_REASON = 500
+ID_LENGTH = 8
+"""As `runs list` shows an id; fewer digits are a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Runs side by side; `params` and `metrics` hold everything, `Row.differs` says what to look at."""
+
+    runs: tuple[Run, ...]
+    params: tuple[Row, ...]
+    metrics: tuple[Row, ...]
+
+
+def warm(at: Platform) -> None:
+    """Begin what makes the first `keep` slow, beside the training."""
+    with suppress(BedplateError):  # `keep` gets the same error, and says it
+        at.experiments.warm()
+
+
+def keep(
+    at: Platform,
+    say: Say,
+    *,
+    lineage: Lineage,
+    cost: CostEstimate,
+    job: Job,
+    metrics: Mapping[str, float],
+    package: Package | None = None,
+    code_uri: str = "",
+    kind: str = "training",
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Keep a training that has ended, whatever its end. That MLflow does not answer is a warning: no training fails
+    for it, and the registry and the ledger hold the record that counts."""
+    price = run_usd(cost.instance_type, "training", seconds=job.billable_s or 0, count=cost.instance_count)
+    figures = {
+        **metrics,
+        **({"billable_seconds": float(job.billable_s)} if job.billable_s else {}),
+        **({"saved_pct": round(job.saved_pct, 1)} if job.saved_pct is not None else {}),
+        **({"usd": price} if price and job.billable_s else {}),
+    }
+    told = {
+        "model": lineage.model,
+        "kind": kind,
+        "version": str(package.version) if package else "",
+        "code_commit": lineage.source.commit,
+        "code_dirty": lineage.source.dirty,
+        "code_sha256": lineage.source.code_sha256,
+        "lock_sha256": lineage.source.lock_sha256,
+        "data_sha256": lineage.data_sha256,
+        "dataset_sha256": lineage.dataset_sha256,
+        "image_uri": lineage.image_uri,
+        "instance": f"{lineage.instance_count} x {lineage.instance_type}",
+        "stack": at.stack,
+        "trained_by": at.identity.person,
+        "training_job_arn": job.arn,
+        "data_uri": lineage.data_uri,
+        "holdout_uri": lineage.holdout_uri,
+        "code_uri": code_uri,
+        "artifact_uri": job.artifact_uri or "",
+        "failure": (job.failure_reason or "")[:MAX_REASON],
+        **(tags or {}),
+    }
+    draft = RunDraft(
+        experiment=at.names(lineage.model).base,
+        job=job.name,
+        name=f"{lineage.model}:{package.version}" if package else job.name,
+        status=_STATUS.get(job.status, "RUNNING"),
+        params=dict(lineage.hyperparameters),
+        metrics=figures,
+        tags={key: value for key, value in told.items() if value},
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+    )
+    try:
+        at.experiments.log(draft)
+    except BedplateError as exc:
+        say("warning", {"text": f"{exc.message} (the training itself is not touched by this)"})
+
+
+def keep_evaluation(
+    at: Platform, say: Say, *, model: str, package: Package, metrics: Mapping[str, float], verdict: str
+) -> None:
+    """Add the figures of the holdout to the run of a version; a warning when that cannot be done."""
+    job = package.metadata.get("training_job")
+    if not job:
+        return
+    try:
+        at.experiments.add_metrics(at.names(model).base, job, metrics, {"verdict": verdict})
+    except BedplateError as exc:
+        say("warning", {"text": exc.message})
+
+
+def list_runs(at: Platform, model: str) -> Sequence[Run]:
+    """Every run of a model, newest first. Raises NotFound for an unknown model, PlatformError."""
+    at.model(model)
+    return at.experiments.runs(at.names(model).base)
+
+
+def find(at: Platform, model: str, ref: str) -> Run:
+    """A run by its version, its training job's name, or the beginning of its id.
+
+    Raises NotFound when there is none, UsageError when the beginning fits several.
+    """
+    return _pick(list_runs(at, model), model, ref)
+
+
+def compare(at: Platform, model: str, refs: Sequence[str]) -> Compared:
+    """The named runs side by side, or the newest two without a name. Raises NotFound, UsageError."""
+    held = list_runs(at, model)
+    chosen = tuple(_pick(held, model, ref) for ref in refs) if refs else tuple(reversed(held[:2]))
+    if len(chosen) < 2:
+        raise NotFound(
+            f"To compare, {model} needs two runs; it has {len(held)}", next_step=f"bedplate train {model} --help"
+        )
+    return Compared(chosen, rows([run.params for run in chosen]), rows([run.metrics for run in chosen]))
+
+
+def _pick(held: Sequence[Run], model: str, ref: str) -> Run:
+    number = ref.removeprefix(f"{model}:").removeprefix("v")
+    if number.isdigit() and len(number) < ID_LENGTH:
+        found = [run for run in held if run.tags.get("version") == number][:1]
+    else:
+        found = [run for run in held if run.job == ref] or [run for run in held if run.id.startswith(ref)]
+    if not found:
+        raise NotFound(f"There is no run {ref!r} of {model}", next_step=f"bedplate runs list {model}")
+    if len(found) > 1:
+        raise UsageError(f"{ref!r} is the beginning of {len(found)} runs", next_step=f"bedplate runs list {model}")
+    return found[0]

@@ -1,0 +1,164 @@
+"""Retires a version or a model from a day on: looks who uses it, marks it, records it; nothing that serves is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from bedplate.domain.ledger import Record
+from bedplate.domain.release import fallback_release, version_told
+from bedplate.domain.versions.retirement import QUIET_DAYS, Use, objections, retirement_of
+from bedplate.errors import ApprovalNeeded, NotFound, UsageError
+from bedplate.ports import Package
+from bedplate.workflows.endpoint.observe import observe
+from bedplate.workflows.platform import Platform
+from bedplate.workflows.record.ledger import Ledger
+
+RETIRED = "retire_on"
+"""Key of a package's metadata: from which day on it is retired."""
+NEVER = "never"
+"""Its value when that was taken back: SageMaker takes no empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetireRequest:
+    """`version` None is the model with all its versions; `on` None is today."""
+
+    model: str
+    version: int | None
+    reason: str
+    on: date | None = None
+    force: bool = False
+    cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """`objections` are what speaks against it: overridden by force, or to be seen to until its date."""
+
+    what: str
+    on: date | None
+    objections: tuple[str, ...]
+    changed: bool
+
+
+def retire(at: Platform, request: RetireRequest) -> Retired:
+    """Mark and record. The same command again changes nothing.
+
+    On a day to come it is announced, whatever uses it now. Today or before, it is refused with ApprovalNeeded while it
+    is live, on its way, what a rollback goes back to, or asked in the last days; `force` overrides that. Raises
+    NotFound, and UsageError without a reason.
+    """
+    if not request.reason.strip():
+        raise UsageError("Retiring needs a reason, which is kept", next_step='the same command with --reason "..."')
+    at.model(request.model)
+    package = None
+    if request.version is not None:
+        package = at.registry.get(at.names(request.model).package_group, request.version)
+    ledger, today = Ledger.of(at), at.clock.now().date()
+    records = ledger.records()
+    what = request.model if package is None else f"{request.model}:{package.version}"
+    standing = _standing(records, request)
+    if request.cancel:
+        if standing is None:
+            return Retired(what, None, (), changed=False)
+        _mark(at, package, NEVER)
+        _record(at, ledger, request, what, None, ())
+        return Retired(what, None, (), changed=True)
+    on = request.on or today
+    against = objections(_use(at, request, records))
+    if against and on <= today and not request.force:
+        raise ApprovalNeeded(
+            f"{what} is not retired: {'; '.join(against)}",
+            next_step="bedplate deploy or rollback to another version; or --on a later day; or --force",
+        )
+    _mark(at, package, on.isoformat())
+    if standing == on:
+        return Retired(what, on, against, changed=False)
+    _record(at, ledger, request, what, on, against)
+    return Retired(what, on, against, changed=True)
+
+
+def must_not_be_retired(at: Platform, model: str, package: Package, records: Sequence[Record]) -> None:
+    """Raises UsageError for a version whose day has come."""
+    found = retirement_of(records, model, package.version, at.model(model).retire_on)
+    today = at.clock.now().date()
+    if found is None or not found.due(today):
+        return
+    by_contract = found.said_by == "model.yaml"
+    back = (
+        f"$EDITOR models/{model}/model.yaml"
+        if by_contract
+        else (f'bedplate models retire {found.what} --cancel --reason "..."')
+    )
+    raise UsageError(f"{found.spoken(today)}. It is not deployed any more", next_step=back)
+
+
+def _standing(records: Sequence[Record], request: RetireRequest) -> date | None:
+    mine = [r for r in records if (r.kind, r.model, r.version) == ("retired", request.model, request.version)]
+    return date.fromisoformat(str(mine[-1].data["on"])) if mine and mine[-1].data.get("on") else None
+
+
+def _use(at: Platform, request: RetireRequest, records: Sequence[Record]) -> Use:
+    try:
+        seen = observe(at, request.model, records)
+    except NotFound:
+        return Use((), 0)
+    fallback = fallback_release(seen.endpoint)
+    if request.version is None:
+        roles = [] if seen.live == fallback else [f"live: {seen.live} on {seen.endpoint}"]
+    else:
+        from bedplate.workflows.versions.card import (
+            deployments_of,  # numpy comes with it, which a rollback can do without
+        )
+
+        told, _ = deployments_of(at, request.model, request.version, records)
+        roles = [f"{d.role} on {d.endpoint}" for d in told]
+    mine = {
+        str(r.data["live"])
+        for r in records
+        if r.model == request.model and r.data.get("live") and r.data["live"] != fallback
+    }
+    asked = [r for r in sorted(mine) if request.version is None or version_told(r) == request.version]
+    return Use(roles, sum(_answers(at, seen.endpoint, release) for release in asked))
+
+
+def _answers(at: Platform, endpoint: str, release: str) -> float:
+    """Answers of the last days, by the hour, as the release counted them itself."""
+    now = at.clock.now()
+    points = at.metrics.series(
+        "Bedplate/Serving",
+        "Answers",
+        {"Endpoint": endpoint, "Release": release},
+        start=now - timedelta(days=QUIET_DAYS),
+        end=now + timedelta(hours=1),
+        period_s=3600,
+        stat="Sum",
+    )
+    return sum(value for _, value in points)
+
+
+def _mark(at: Platform, package: Package | None, on: str) -> None:
+    if package is not None and package.metadata.get(RETIRED, NEVER) != on:
+        at.registry.annotate(package, {RETIRED: on})
+
+
+def _record(
+    at: Platform, ledger: Ledger, request: RetireRequest, what: str, on: date | None, against: Sequence[str]
+) -> None:
+    person = at.identity.person
+    done = f"retires {what} from {on} on" if on else f"takes the retirement of {what} back"
+    ledger.record(
+        "retired",
+        f"{person} {done}: {request.reason}",
+        actor=person,
+        model=request.model,
+        version=request.version,
+        data={
+            "on": on.isoformat() if on else None,
+            "reason": request.reason,
+            "although": list(against),
+            "forced": request.force,
+        },
+    )

@@ -1,0 +1,1 @@
+"""Looks after what is live: baselines, monitoring, labels, scorecards."""

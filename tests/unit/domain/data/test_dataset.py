@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import io
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedplate.domain.data.dataset import MIN_ROWS, split
+from bedplate.errors import NotEnoughData
+from builders import a_spec
+
+START = datetime(2013, 1, 1)
+CONTRACT = a_spec().data
+
+
+def rows(count: int = 500, *, hours: int = 1, **extra: list[object]) -> pa.Table:
+    """Newest first, so that order is the split's doing."""
+    backwards = range(count - 1, -1, -1)
+    return pa.table(
+        {
+            "id": [f"c{i:05d}" for i in backwards],
+            "at": [START + timedelta(hours=i // hours) for i in backwards],
+            "left": [i % 2 for i in backwards],
+            "age": [float(i) for i in backwards],
+            "calls": [i % 7 for i in backwards],
+            "plan": ["pro" if i % 3 else "basic" for i in backwards],
+            **extra,
+        }
+    )
+
+
+def read(part: bytes) -> pa.Table:
+    return pq.read_table(io.BytesIO(part))
+
+
+def test_the_holdout_is_the_last_part_in_order_of_time() -> None:
+    parts = split(rows(500), CONTRACT, 0.2)
+    train, holdout = read(parts.train), read(parts.holdout)
+    assert (train.num_rows, holdout.num_rows) == (400, 100)
+    assert max(train["at"].to_pylist()) < min(holdout["at"].to_pylist())
+    assert (parts.first, parts.cut, parts.last) == (START, START + timedelta(hours=400), START + timedelta(hours=499))
+
+
+@pytest.mark.parametrize(("fraction", "held_out"), [(0.1, 50), (0.5, 250)])
+def test_the_fraction_decides_how_much_is_held_out(fraction: float, held_out: int) -> None:
+    assert split(rows(500), CONTRACT, fraction).holdout_rows == held_out
+
+
+def test_rows_of_one_moment_are_never_parted() -> None:
+    parts = split(rows(500, hours=60), CONTRACT, 0.2)
+    assert parts.holdout_rows == 140
+    assert not set(read(parts.train)["at"].to_pylist()) & set(read(parts.holdout)["at"].to_pylist())
+
+
+def test_the_same_rows_in_another_order_give_the_same_bytes() -> None:
+    table = rows(300)
+    shuffled = table.take(pa.array([(i * 7) % 300 for i in range(300)]))
+    assert split(table, CONTRACT, 0.2) == split(shuffled, CONTRACT, 0.2)
+
+
+def test_another_fraction_is_another_data_set() -> None:
+    assert split(rows(300), CONTRACT, 0.2).data_sha256 != split(rows(300), CONTRACT, 0.3).data_sha256
+
+
+def test_columns_that_the_contract_does_not_know_reach_nobody() -> None:
+    parts = split(rows(300, arr_delay=[1] * 300), CONTRACT, 0.2)
+    assert parts.dropped_columns == ("arr_delay",)
+    assert "arr_delay" not in read(parts.train).column_names
+    assert parts.data_sha256 == split(rows(300), CONTRACT, 0.2).data_sha256
+
+
+def test_too_few_rows_are_no_verdict() -> None:
+    with pytest.raises(NotEnoughData):
+        split(rows(MIN_ROWS * 5 - 10), CONTRACT, 0.2)
+    with pytest.raises(NotEnoughData):
+        split(rows(0), CONTRACT, 0.2)
+
+
+def test_without_a_time_column_the_order_of_the_rows_counts() -> None:
+    columns = {n: c for n, c in a_spec().model_dump()["data"]["columns"].items() if c["role"] != "time"}
+    contract = a_spec(data={"columns": columns}).data
+    parts = split(rows(300), contract, 0.2)
+    assert read(parts.holdout)["id"][0].as_py() == "c00059"
+    assert parts.cut is None
+
+
+def test_times_as_text_and_as_dates_are_times() -> None:
+    table = rows(300, hours=3)
+    text = table.set_column(1, "at", table["at"].cast(pa.string()))
+    dates = table.set_column(1, "at", table["at"].cast(pa.date32()))
+    assert split(text, CONTRACT, 0.2).cut == split(table, CONTRACT, 0.2).cut
+    assert split(dates, CONTRACT, 0.2).first == START

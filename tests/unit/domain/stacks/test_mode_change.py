@@ -1,0 +1,57 @@
+"""A change of mode is found where an endpoint stays, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bedplate.domain.stacks.mode_change import ModeChange, mode_changes
+
+INSTANCE = {"productionVariants": [{"instanceType": "ml.m5.large"}]}
+SERVERLESS = {"productionVariants": [{"serverlessConfig": {"memorySizeInMb": 2048}}]}
+ASYNC = {**INSTANCE, "asyncInferenceConfig": {"outputConfig": {}}}
+
+
+@dataclass(frozen=True)
+class Resource:
+    type: str
+    name: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    op: str = "update"
+    urn: str = "urn"
+    parent: str = ""
+
+
+def endpoint(before: Any, after: Any) -> Resource:
+    return Resource("aws:sagemaker/endpoint:Endpoint", "p-s-churn", before, after)
+
+
+def config(before: Any, after: Any) -> Resource:
+    return Resource("aws:sagemaker/endpointConfiguration:EndpointConfiguration", "p-s-churn-v0", before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "modes"),
+    [
+        (INSTANCE, SERVERLESS, ("instance", "serverless")),
+        (SERVERLESS, ASYNC, ("serverless", "async")),
+        (ASYNC, INSTANCE, ("async", "instance")),
+    ],
+)
+def test_every_change_of_an_endpoint_that_stays_is_found(before: Any, after: Any, modes: tuple[str, str]) -> None:
+    assert mode_changes([config(before, after), endpoint({}, {})]) == (ModeChange("p-s-churn", *modes),)
+
+
+def test_other_changes_of_the_configuration_are_none() -> None:
+    other = {"productionVariants": [{"instanceType": "ml.m5.xlarge"}]}
+    assert mode_changes([config(INSTANCE, other), endpoint({}, {})]) == ()
+
+
+def test_an_endpoint_that_comes_or_goes_may_have_any_mode() -> None:
+    assert mode_changes([config(INSTANCE, ASYNC), endpoint(None, {})]) == ()
+    assert mode_changes([config(INSTANCE, ASYNC), endpoint({}, None)]) == ()
+    assert mode_changes([config(None, ASYNC), endpoint({}, {})]) == ()

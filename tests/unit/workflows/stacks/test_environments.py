@@ -1,0 +1,167 @@
+"""Environments listed, made and compared, also when one of them does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedplate.domain.stacks.environments import meets
+from bedplate.errors import NotFound, PlatformError, SettingsError, UsageError
+from bedplate.settings import load_stack
+from bedplate.workflows.stacks.environments import (
+    Deployed,
+    InState,
+    LiveModel,
+    compare,
+    list_environments,
+    look_at_deployed,
+    look_at_state,
+)
+from bedplate.workflows.stacks.new_stack import make_stack
+from builders import a_spec
+
+WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+BUCKET = {"type": "aws:s3/bucket:Bucket", "custom": True}
+
+
+@dataclass
+class Run:
+    verb: str = "up"
+    result: str = "succeeded"
+    started_at: datetime = WHEN
+    ended_at: datetime | None = WHEN
+
+
+@dataclass
+class FakeState:
+    resources: list[dict[str, Any]] = field(default_factory=list)
+    fault: Exception | None = None
+
+    def history(self, limit: int = 20) -> list[Run]:
+        if self.fault:
+            raise self.fault
+        return [Run("refresh"), Run()]
+
+    def export(self) -> Mapping[str, Any]:
+        return {"deployment": {"resources": self.resources}}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "stacks").mkdir()
+    folder = tmp_path / "models" / "churn"
+    folder.mkdir(parents=True)
+    (folder / "model.yaml").write_text(yaml.safe_dump(a_spec().model_dump(mode="json", exclude_none=True)))
+    write(tmp_path, "dev")
+    return tmp_path
+
+
+def write(project: Path, stack: str, **over: Any) -> None:
+    values = {
+        "target": "aws",
+        "account_id": "123456789012",
+        "owner": "a@b.example",
+        "cost_center": "ml",
+        "models": ["churn"],
+        "budget": {"monthly_usd": 5},
+        "alerts": {"emails": ["f@b.example"]},
+        **over,
+    }
+    config = {"aws:region": "us-east-1", **{f"bedplate:{key}": value for key, value in values.items()}}
+    text = yaml.safe_dump({"config": config}, sort_keys=False)
+    (project / "stacks" / f"Pulumi.{stack}.yaml").write_text(f"# {stack}: ours\n{text}")
+
+
+def test_a_list_says_what_each_state_holds_without_components_and_providers(project: Path) -> None:
+    held = [BUCKET, BUCKET, {"type": "bedplate:platform:Storage"}, {"type": "pulumi:providers:aws", "custom": True}]
+    (row,) = list_environments(project, ["dev"], lambda _: FakeState(held))
+    assert row.state == InState(WHEN, "succeeded", {"aws:s3/bucket:Bucket": 2})
+    assert (row.state.count, row.account_id, row.models) == (2, "123456789012", ("churn",))
+
+
+def test_a_list_goes_on_behind_a_faulty_file_and_a_backend_that_does_not_answer(project: Path) -> None:
+    write(project, "qa", target="moon")
+    rows = list_environments(project, ["dev", "qa"], lambda _: FakeState(fault=PlatformError("no backend\nat all")))
+    assert rows[0].state == InState(unknown="no backend")
+    assert rows[1].faults is not None
+    assert "target" in rows[1].faults
+
+
+def test_a_stack_that_was_never_brought_up_has_no_state() -> None:
+    assert look_at_state(FakeState(fault=NotFound("never"))) is None
+
+
+def test_a_new_stack_has_the_values_and_comments_of_its_model_but_never_its_account(project: Path) -> None:
+    path = project / "stacks" / "Pulumi.dev.yaml"
+    path.write_text(path.read_text().replace("aws:region: us-east-1", "aws:region: us-east-1  # near"))
+    made = make_stack(project, "qa", source="dev", region="eu-west-1").read_text()
+    assert made.startswith("# qa: made after dev")
+    assert "aws:region: eu-west-1 # near" in made.replace("  #", " #")
+    settings = load_stack(project, "qa")
+    assert (settings.region, settings.account_id, settings.owner) == ("eu-west-1", None, "a@b.example")
+    make_stack(project, "prod", source="dev", account_id="999999999999")
+    assert load_stack(project, "prod").account_id == "999999999999"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("dev", {}, "exists and is not overwritten"),
+        ("dev-eu", {}, "begin alike"),
+        ("QA", {}, "cannot be a stack's name"),
+        ("qa", {"target": "local", "account_id": "123456789012"}, "--account is for stacks on AWS"),
+    ],
+)
+def test_a_new_stack_that_cannot_be_is_refused_and_nothing_is_written(
+    project: Path, name: str, options: dict[str, str], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        make_stack(project, name, source="dev", **options)
+    assert [p.name for p in (project / "stacks").iterdir()] == ["Pulumi.dev.yaml"]
+
+
+def test_a_new_stack_that_would_be_faulty_is_not_written(project: Path) -> None:
+    with pytest.raises(SettingsError, match="moon"):
+        make_stack(project, "qa", source="dev", region="moon")
+    assert not (project / "stacks" / "Pulumi.qa.yaml").exists()
+
+
+def test_names_that_begin_alike_meet() -> None:
+    assert meets("dev", ["prod", "dev-eu"]) == "dev-eu"
+    assert meets("dev2", ["dev"]) is None
+
+
+def test_a_comparison_tells_settings_overrides_and_what_is_deployed(project: Path) -> None:
+    write(project, "prod", budget={"monthly_usd": 50}, overrides={"churn": {"rollout": {"bake_s": 5}}})
+    dev = Deployed({"churn": LiveModel("r-v1-x", 1, 2)}, InState(resources={"a": 1, "b": 2}))
+    prod = Deployed({"churn": LiveModel("r-v3-x", 3, 2)}, InState(resources={"a": 1, "b": 3}))
+    found = compare(project, "dev", "prod", (dev, prod))
+    assert [(d.key, d.a, d.b) for d in found.settings] == [("budget.monthly_usd", 5, 50)]
+    assert [(d.key, d.a, d.b) for d in found.models["churn"]] == [("rollout.bake_s", 600, 5)]
+    assert [(d.key, d.a, d.b) for d in found.deployed] == [
+        ("live.churn", "version 1", "version 3"),
+        ("resources.b", 2, 3),
+    ]
+
+
+def test_an_environment_that_cannot_be_reached_makes_no_difference_of_what_is_deployed(project: Path) -> None:
+    write(project, "prod")
+    dev = Deployed({"churn": LiveModel("r-v1-x", 1, 2)}, InState(resources={"a": 1}))
+    prod = Deployed({}, InState(unknown="no pulumi"), unknown="no credentials")
+    assert compare(project, "dev", "prod", (dev, prod)).deployed == ()
+
+
+def test_an_endpoint_that_does_not_answer_is_told_not_raised(project: Path) -> None:
+    class Unreachable:
+        settings = load_stack(project, "dev")
+
+        def names(self, model: str) -> Any:
+            raise PlatformError("there are no AWS credentials\nat all")
+
+    assert look_at_deployed(Unreachable(), None).unknown == "there are no AWS credentials"  # type: ignore[arg-type]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedplate.cli.pages.comparison import render
+from bedplate.domain.evidence.metrics import Estimate
+from bedplate.domain.versions.package import archive
+from bedplate.errors import UsageError
+from bedplate.workflows.platform import silent
+from bedplate.workflows.versions.compare import compare, to_json
+from builders import a_package, a_platform, a_spec
+from fakes import EPOCH, FakePlatform
+
+ROWS = 400
+LABELS = np.tile([0.0, 1.0], ROWS // 2)
+START = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+def table(**columns: Any) -> bytes:
+    sink = io.BytesIO()
+    at = [START + timedelta(minutes=i) for i in range(ROWS)]
+    plan = ["pro", "pro", "basic", "basic"] * (ROWS // 4)
+    pq.write_table(pa.table({"at": at, "plan": plan, "label": LABELS, **columns}), sink)
+    return sink.getvalue()
+
+
+def answers(sharpness: float) -> Any:
+    noise = np.random.default_rng(1).standard_normal(ROWS)
+    return 1 / (1 + np.exp(-(sharpness * (LABELS - 0.5) + noise)))
+
+
+def stage(tmp_path: Path, *, holdouts: tuple[str, str] = ("h", "h"), data_to: str = "2024-02-01") -> FakePlatform:
+    at = a_platform(tmp_path)
+    spec = a_spec().model_dump_json().encode()
+    at.objects.put("s3://artifacts/code", archive({"train.py": b"", "contract.json": spec}))
+    packages = []
+    for version, sharpness in ((1, 0.5), (2, 3.0)):
+        metadata = {
+            "evaluation_uri": f"s3://artifacts/e/{version}/evaluation.json",
+            "holdout_uri": holdouts[version - 1],
+            "hyperparameters": json.dumps({"depth": str(version)}),
+            "code_uri": "s3://artifacts/code",
+            "data_to": data_to,
+        }
+        packages.append(a_package(version, metadata=metadata))
+        at.objects.put(f"s3://artifacts/e/{version}/predictions.parquet", table(prediction=answers(sharpness)))
+    at.registry.held["bedplate-local-churn"] = packages
+    return at
+
+
+def test_two_evaluations_on_the_same_rows_are_compared_without_a_job(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    found = compare(at, "churn", 1, 2, silent)
+    assert {f.metric: f.verdict for f in found.figures}["auc"] == "better"
+    assert set(found.segments["plan"]) == {"basic", "pro"}
+    assert ("hyperparameter", "depth", "1", "2") in {(r.topic, r.name, r.first, r.second) for r in found.made}
+    assert at.jobs.held == {}
+    assert json.loads(json.dumps(to_json(found)))["rows"] == ROWS
+    page = render(found, stack="local", made_at=EPOCH)
+    assert page.count("<svg") == len(found.figures) + 1
+    assert "better" in page
+
+
+def test_other_rows_are_not_compared_and_the_way_out_is_named(tmp_path: Path) -> None:
+    found = compare(stage(tmp_path, holdouts=("h1", "h2")), "churn", 1, 2, silent)
+    assert found.figures == ()
+    assert "--score" in (found.note or "")
+    assert "--score" in render(found, stack="local", made_at=EPOCH)
+
+
+def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> None:
+    at = stage(tmp_path, holdouts=("s3://data/h1", "s3://data/h2"), data_to="2024-03-01T00:05:00+00:00")
+    estimate = Estimate(0.7, 0.6, 0.8, ROWS).to_json()
+
+    def work(request: Any) -> None:
+        prefix = request.outputs["evaluation"][1]
+        assert request.inputs["champion"][0] == at.registry.get("bedplate-local-churn", 1).artifact_uri
+        assert request.inputs["holdout"][0] == "s3://data/h2"
+        both = table(prediction=answers(0.5), champion_prediction=answers(3.0))
+        at.objects.put(f"{prefix}/predictions.parquet", both)
+        told = {"model": "churn", "task": "binary", "rows": ROWS, "label_mean": 0.5, "candidate": {"auc": estimate}}
+        rest = {"champion": None, "difference": None, "segments": {}, "fairness": [], "artifact_mb": 1, "seconds": 1}
+        at.objects.put(f"{prefix}/evaluation.json", json.dumps({**told, **rest}).encode())
+
+    at.jobs.work = work
+    found = compare(at, "churn", 1, 2, silent, score=True)
+    assert {f.metric: f.verdict for f in found.figures}["auc"] == "worse"  # here the first one is the sharper one
+    assert "trained on some of them" in found.remarks[0]
+    assert at.registry.get("bedplate-local-churn", 2).metadata["evaluation_uri"].endswith("/e/2/evaluation.json")
+
+
+def test_a_version_that_was_never_evaluated_is_named(tmp_path: Path) -> None:
+    at = stage(tmp_path)
+    del at.objects.held["s3://artifacts/e/1/predictions.parquet"]
+    assert "bedplate evaluate churn:1" in (compare(at, "churn", 1, 2, silent).note or "")
+
+
+def test_a_version_is_not_compared_with_itself(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="itself"):
+        compare(stage(tmp_path), "churn", 2, 2, silent)

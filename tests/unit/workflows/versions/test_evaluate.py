@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bedplate import ports
+from bedplate.domain.evidence import evaluation
+from bedplate.errors import Conflict, JobFailed, NotFound
+from bedplate.workflows.platform import silent
+from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.versions.evaluate import Evaluated, evaluate, keep_page, plan
+from builders import a_package, a_platform, a_spec
+from fakes import EPOCH, FakePlatform, refuse
+
+SPEC = a_spec(gates={"thresholds": [{"metric": "auc", "min": 0.7}], "champion": {"metric": "auc"}})
+HOLDOUT = {"holdout_uri": "s3://data/datasets/churn/0a1b/holdout.parquet"}
+ENDPOINT = "bedplate-local-churn"
+
+
+def container(at: FakePlatform, *, good: bool = True) -> Any:
+    """What the image does with the verb `evaluate`: candidate and fallback on 400 rows."""
+
+    def work(request: ports.ProcessingRequest) -> None:
+        random = np.random.default_rng(0)
+        labels = (random.random(400) < 0.5).astype(float)
+        candidate = labels * 0.3 + random.random(400) if good else random.random(400)
+        champion = (
+            np.full(400, 0.2)
+            if {"BEDPLATE_FALLBACK"} & set(request.environment) or "champion" in request.inputs
+            else None
+        )
+        found = evaluation.evaluate(
+            SPEC, labels, candidate, champion, {"plan": ["basic"] * 400}, artifact_mb=1.0, seconds=0.1
+        )
+        (_, uri) = request.outputs["evaluation"]
+        at.objects.put(f"{uri}/evaluation.json", json.dumps(found.to_json()).encode())
+
+    return work
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> FakePlatform:
+    made = a_platform(tmp_path, SPEC)
+    made.registry.held[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
+    fallback = made.endpoints.live[ENDPOINT]
+    environment = {"BEDPLATE_FALLBACK": "0.2", "BEDPLATE_RELEASE": f"{ENDPOINT}-v0"}
+    made.endpoints.held[fallback] = ports.Release(fallback, None, environment, EPOCH)
+    made.jobs.work = container(made)
+    return made
+
+
+def go_live(at: FakePlatform, version: int) -> None:
+    name = f"{ENDPOINT}-v{version}-0a1b2c3d"
+    at.endpoints.held[name] = ports.Release(
+        name, f"s3://artifacts/{version}/model.tar.gz", {"BEDPLATE_RELEASE": name}, EPOCH
+    )
+    at.endpoints.live[ENDPOINT] = name
+
+
+def run(at: FakePlatform, version: int | None = None) -> Evaluated:
+    return evaluate(at, plan(at, "churn", version), silent)
+
+
+def metadata(at: FakePlatform) -> Any:
+    return at.registry.get(ENDPOINT, 1).metadata
+
+
+def kinds(at: FakePlatform) -> list[str]:
+    return [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()]
+
+
+def test_a_verdict_ends_in_the_registry_and_in_the_ledger(at: FakePlatform) -> None:
+    done = run(at)
+    assert done.judgement is not None
+    assert done.judgement.outcome == "PASS"
+    assert metadata(at)["verdict"] == "PASS"
+    assert metadata(at)["evaluation_uri"] == done.plan.evaluation_uri
+    assert float(metadata(at)["metric.auc"]) > 0.7
+    assert kinds(at) == ["evaluated"]
+
+
+def test_an_evaluation_whose_file_was_changed_is_measured_anew_or_not_judged(at: FakePlatform) -> None:
+    uri = run(at).plan.evaluation_uri
+    at.objects.put(uri, at.objects.get(uri) + b" ")
+    with pytest.raises(Conflict, match="was changed") as refused:
+        run(at)
+    assert refused.value.next_step == "bedplate evaluate churn:1 --again"
+    again = evaluate(at, plan(at, "churn", 1, again=True), silent)
+    assert again.plan.evaluation_uri != uri
+    assert kinds(at) == ["evaluated", "evaluated"]
+
+
+def test_mlflow_gets_ready_while_a_job_runs_and_only_then(at: FakePlatform) -> None:
+    submit = at.jobs.submit_processing
+    at.jobs.submit_processing = lambda request: replace(submit(request), status="InProgress")  # type: ignore[method-assign]
+    run(at)
+    assert at.experiments.warmed == 1
+    run(at)
+    assert at.experiments.warmed == 1
+
+
+def test_a_failed_gate_is_recorded_like_any_other_verdict(at: FakePlatform) -> None:
+    at.jobs.work = container(at, good=False)
+    done = run(at)
+    assert done.judgement is not None
+    assert (done.judgement.outcome, metadata(at)["verdict"], kinds(at)) == ("FAIL", "FAIL", ["evaluated"])
+
+
+def test_the_fallback_is_a_champion_that_answers_a_constant(at: FakePlatform) -> None:
+    run(at)
+    (request,) = at.jobs.processings.values()
+    assert request.environment["BEDPLATE_FALLBACK"] == "0.2"
+    assert set(request.inputs) == {"candidate", "holdout", "spec"}
+    assert request.command == ("python", "-m", "bedplate.container", "evaluate")
+
+
+def test_the_live_release_is_scored_on_the_same_rows(at: FakePlatform) -> None:
+    at.registry.held[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
+    go_live(at, 1)
+    done = run(at)
+    (request,) = at.jobs.processings.values()
+    assert request.inputs["champion"][0] == "s3://artifacts/1/model.tar.gz"
+    assert "BEDPLATE_FALLBACK" not in request.environment
+    assert done.plan.champion is not None
+    assert done.plan.champion.called == "v1"
+
+
+def test_the_live_version_itself_is_no_worse_than_itself(at: FakePlatform) -> None:
+    go_live(at, 1)
+    done = run(at)
+    (request,) = at.jobs.processings.values()
+    assert "champion" not in request.inputs
+    assert done.judgement is not None
+    assert done.judgement.outcome == "PASS"
+
+
+def test_without_an_endpoint_the_champion_gate_has_no_data(at: FakePlatform) -> None:
+    at.endpoints.live.clear()
+    done = run(at)
+    assert done.judgement is not None
+    assert done.judgement.outcome == "NO_DATA"
+
+
+def test_evaluating_again_adopts_the_job_and_records_nothing_new(at: FakePlatform) -> None:
+    run(at)
+    run(at)
+    assert len(at.jobs.processings) == 1
+    assert kinds(at) == ["evaluated"]
+
+
+def test_a_job_whose_result_was_destroyed_with_its_bucket_counts_as_none(at: FakePlatform) -> None:
+    first = run(at)
+    del at.objects.held[first.plan.evaluation_uri]
+    again = run(at)
+    assert again.judgement is not None
+    assert again.plan.job_name != first.plan.job_name
+
+
+def test_a_run_killed_before_the_record_is_completed(at: FakePlatform) -> None:
+    planned = plan(at, "churn", 1)
+    evaluate(at, planned, silent)
+    at.objects.held = {u: b for u, b in at.objects.held.items() if not u.startswith("s3://ledger")}
+    at.registry.held[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
+    run(at)
+    assert metadata(at)["verdict"] == "PASS"
+    assert (len(at.jobs.processings), kinds(at)) == (1, ["evaluated"])
+
+
+def test_another_champion_is_another_comparison(at: FakePlatform) -> None:
+    first = plan(at, "churn", 1).evaluation_uri
+    at.registry.held[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
+    go_live(at, 2)
+    assert plan(at, "churn", 1).evaluation_uri != first
+
+
+def test_changed_gates_are_judged_anew_without_a_second_job(at: FakePlatform) -> None:
+    run(at)
+    at.specs["churn"] = a_spec(gates={"thresholds": [{"metric": "auc", "min": 0.99}]})
+    done = run(at)
+    assert done.judgement is not None
+    assert done.judgement.outcome == "FAIL"
+    assert (metadata(at)["verdict"], len(at.jobs.processings), kinds(at)) == ("FAIL", 1, ["evaluated", "evaluated"])
+
+
+def test_gates_that_want_something_else_measured_start_another_job(at: FakePlatform) -> None:
+    run(at)
+    more = {"gates": {"thresholds": [{"metric": "auc", "min": 0.7}], "leakage": {}}}
+    at.specs["churn"] = a_spec(**more)
+    at.registry.held[ENDPOINT] = [a_package(1, metadata={**HOLDOUT, "data_uri": "s3://data/train.parquet"})]
+    done = run(at)
+    first, second = at.jobs.processings.values()
+    assert "training" not in first.inputs
+    assert second.inputs["training"][0] == "s3://data/train.parquet"
+    told = json.loads(at.objects.get(done.plan.spec_uri))
+    assert told["gates"]["leakage"]["max_single_feature"] == 0.95
+    assert done.judgement is not None
+    assert done.judgement.outcome == "NO_DATA", "the fake container tries nothing out, and that is no pass"
+
+
+def test_the_page_is_kept_beside_the_evaluation(at: FakePlatform) -> None:
+    planned = plan(at, "churn", 1)
+    keep_page(at, planned, "<html>")
+    assert at.objects.get(planned.evaluation_uri.replace(".json", ".html")) == b"<html>"
+
+
+def test_a_job_that_fails_is_told_and_tried_again_under_the_next_name(at: FakePlatform) -> None:
+    at.jobs.work = refuse("the candidate cannot score the holdout: KeyError: 'age'")
+    with pytest.raises(JobFailed, match="KeyError"):
+        run(at)
+    assert "verdict" not in metadata(at)
+    at.jobs.work = container(at)
+    assert run(at).job.name.endswith("-2")
+
+
+def test_a_version_that_names_no_holdout_is_said(at: FakePlatform) -> None:
+    at.registry.held[ENDPOINT] = [a_package(1)]
+    with pytest.raises(NotFound, match="no holdout"):
+        run(at)

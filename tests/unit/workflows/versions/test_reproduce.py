@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedplate import ports
+from bedplate.domain.evidence import evaluation
+from bedplate.domain.versions.package import CONTRACT_FILE, archive, unarchive
+from bedplate.domain.versions.reproduction import Reproduction, compare_predictions, metrics_told
+from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, PlatformError
+from bedplate.settings import LOCK_FILES
+from bedplate.workflows.platform import silent
+from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.training.train import train
+from bedplate.workflows.training.training_plan import TrainRequest
+from bedplate.workflows.training.training_plan import plan as plan_training
+from bedplate.workflows.versions.reproduce import plan, reproduce
+from builders import a_platform, a_spec
+from fakes import FakePlatform, Heard, refuse
+
+SPEC = a_spec(training={"hyperparameters": {"max_iter": 100}, "seed": 3, "max_usd": 5})
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> FakePlatform:
+    """A platform with one version, trained on 500 rows; scoring gives both models the same answers."""
+    folder = tmp_path / "models" / "churn"
+    folder.mkdir(parents=True)
+    (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
+    (tmp_path / LOCK_FILES[0]).parent.mkdir()
+    (tmp_path / LOCK_FILES[0]).write_text("numpy==2")
+    rows = 500
+    table = {
+        "id": [f"c{i}" for i in range(rows)],
+        "at": [datetime(2013, 1, 1) + timedelta(hours=i) for i in range(rows)],
+        "left": [i % 2 for i in range(rows)],
+        "age": [float(i) for i in range(rows)],
+        "calls": [i % 7 for i in range(rows)],
+        "plan": ["pro" if i % 3 else "basic" for i in range(rows)],
+    }
+    pq.write_table(pa.table(table), tmp_path / "data.parquet")
+    made = a_platform(tmp_path, SPEC)
+    done = train(made, plan_training(made, TrainRequest("churn", tmp_path / "data.parquet", {}), silent), silent)
+    assert done.package is not None
+    made.jobs.work = scoring(made)
+    return made
+
+
+def scoring(at: FakePlatform, *, shift: float = 0.0) -> Any:
+    """The image's verb `evaluate`, where the model that was trained again answers `shift` more in the first row."""
+
+    def work(request: Any) -> None:
+        if not isinstance(request, ports.ProcessingRequest):
+            return
+        random = np.random.default_rng(0)
+        labels = (random.random(200) < 0.5).astype(float)
+        registered = labels * 0.3 + random.random(200) / 2
+        again = registered.copy()
+        again[0] += shift
+        groups = {"plan": ["basic"] * 200}
+        found = evaluation.evaluate(SPEC, labels, again, registered, groups, artifact_mb=1.0, seconds=0.1)
+        (_, uri) = request.outputs["evaluation"]
+        at.objects.put(f"{uri}/evaluation.json", json.dumps(found.to_json()).encode())
+        buffer = io.BytesIO()
+        pq.write_table(pa.table({"prediction": again, "champion_prediction": registered}), buffer)
+        at.objects.put(f"{uri}/predictions.parquet", buffer.getvalue())
+
+    return work
+
+
+def run(at: FakePlatform, **options: Any) -> Reproduction:
+    return reproduce(at, plan(at, "churn", 1), silent, **options)
+
+
+def metadata(at: FakePlatform) -> dict[str, str]:
+    return dict(at.registry.get("bedplate-local-churn", 1).metadata)
+
+
+def test_the_second_training_is_the_first_one_to_the_last_parameter(at: FakePlatform) -> None:
+    (first,) = at.jobs.trainings.values()
+    assert run(at).identical
+    _, again = at.jobs.trainings.values()
+    for part in ("image_uri", "entry_point", "channels", "hyperparameters", "environment", "instance_type"):
+        assert getattr(again, part) == getattr(first, part), part
+
+
+def test_nothing_is_registered_and_nothing_recorded(at: FakePlatform) -> None:
+    run(at)
+    assert len(at.registry.held["bedplate-local-churn"]) == 1
+    assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["registered-data", "trained"]
+
+
+def test_one_prediction_that_differs_is_another_model(at: FakePlatform) -> None:
+    at.jobs.work = scoring(at, shift=1e-12)
+    found = run(at)
+    assert not found.identical
+    assert found.predictions.differing == 1
+    assert found.predictions.max_difference == pytest.approx(1e-12, rel=1e-3)
+
+
+def test_the_code_comes_from_the_archive_and_not_from_the_folder(at: FakePlatform) -> None:
+    (at.project_dir / "models" / "churn" / "train.py").write_text("raise SystemExit('changed since')")
+    assert run(at).identical
+
+
+def test_another_lock_file_is_refused_and_the_way_out_named(at: FakePlatform) -> None:
+    (at.project_dir / LOCK_FILES[0]).write_text("numpy==3")
+    with pytest.raises(GateFailed, match="the lock file is") as refused:
+        run(at)
+    assert refused.value.next_step == "bedplate reproduce churn:1 --anyway"
+    assert len(at.jobs.trainings) == 1
+    heard = Heard()
+    assert reproduce(at, plan(at, "churn", 1), heard, anyway=True).identical
+    assert "lock file" in heard.of("warning")[0]["text"]
+
+
+def test_a_code_archive_that_was_replaced_is_refused(at: FakePlatform) -> None:
+    uri = metadata(at)["code_uri"]
+    files = unarchive(at.objects.get(uri))
+    at.objects.put(uri, archive({**files, "train.py": b"print('another')"}))
+    with pytest.raises(GateFailed, match="the code is"):
+        run(at)
+
+
+def test_data_that_was_altered_is_refused_whatever_is_said(at: FakePlatform) -> None:
+    at.objects.put(metadata(at)["holdout_uri"], b"other rows")
+    with pytest.raises(PlatformError, match="altered"):
+        run(at, anyway=True)
+
+
+@pytest.mark.parametrize(("key", "said"), [("data_uri", "data of churn:1 is gone"), ("code_uri", "code of churn:1")])
+def test_what_is_gone_is_said(at: FakePlatform, key: str, said: str) -> None:
+    del at.objects.held[metadata(at)[key]]
+    with pytest.raises(NotFound, match=said):
+        run(at)
+
+
+def test_an_archive_without_a_contract_is_said(at: FakePlatform) -> None:
+    uri = metadata(at)["code_uri"]
+    at.objects.put(uri, archive({n: b for n, b in unarchive(at.objects.get(uri)).items() if n != CONTRACT_FILE}))
+    with pytest.raises(PlatformError, match="cannot be read"):
+        run(at)
+
+
+def test_parameters_too_long_for_the_registry_come_from_the_ledger(at: FakePlatform) -> None:
+    package = at.registry.get("bedplate-local-churn", 1)
+    at.registry.annotate(package, {"hyperparameters": json.dumps({"sha256": "0a1b"})})
+    assert plan(at, "churn", 1).hyperparameters == {"max_iter": "100", "seed": "3"}
+
+
+def test_a_run_that_was_killed_is_taken_up_and_a_complete_one_done_anew(at: FakePlatform) -> None:
+    killed = plan(at, "churn", 1)
+    at.jobs.work = refuse("killed")
+    with pytest.raises(JobFailed):
+        reproduce(at, killed, silent)
+    at.jobs.work = scoring(at)
+    run(at)
+    done = list(at.jobs.trainings)
+    assert [name[-2:] for name in done[1:]] == ["-1", "-2"]
+    del at.jobs.processings[done[-1]]
+    assert plan(at, "churn", 1).job_name == done[-1]
+    run(at)
+    assert list(at.jobs.trainings) == done
+    assert plan(at, "churn", 1).job_name.endswith("-3")
+
+
+def test_a_used_up_budget_refuses(at: FakePlatform) -> None:
+    at.costs.held = [ports.BudgetState("bedplate-local-churn", 10, 12, None, ())]
+    with pytest.raises(OverBudget, match="used up"):
+        run(at)
+
+
+def test_predictions_kept_by_the_evaluation_are_compared_too(at: FakePlatform) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"prediction": np.zeros(200)}), buffer)
+    at.objects.put("s3://artifacts/e/predictions.parquet", buffer.getvalue())
+    at.registry.annotate(
+        at.registry.get("bedplate-local-churn", 1), {"evaluation_uri": "s3://artifacts/e/evaluation.json"}
+    )
+    found = run(at)
+    assert found.predictions.differing == 0
+    assert found.evaluated is not None
+    assert found.evaluated.differing == 200
+    assert not found.identical
+
+
+def test_a_metric_that_is_not_what_the_registry_keeps_is_a_difference() -> None:
+    same = compare_predictions([0.1], [0.1])
+    assert Reproduction(metrics_told({"metric.auc": "0.7"}, {"auc": 0.7}, {"auc": 0.7}), same, None).identical
+    assert not Reproduction(metrics_told({"metric.auc": "0.6"}, {"auc": 0.7}, {"auc": 0.7}), same, None).identical
+
+
+def test_no_number_equals_no_number_and_nothing_else() -> None:
+    nan = float("nan")
+    assert compare_predictions([nan, 1], [nan, 1]).differing == 0
+    assert compare_predictions([nan, 1], [0, 1]).max_difference == float("inf")
+    with pytest.raises(ValueError, match="cannot be compared"):
+        compare_predictions([1], [1, 2])
