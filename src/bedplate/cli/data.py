@@ -293,6 +293,8 @@ def show_report(report: DataReport, *, only_failed: bool) -> None:
     told = ", ".join(f"{outcomes.count(o)} {o}" for o in ("PASS", "FAIL", "NO_DATA") if outcomes.count(o))
     compared = f", shares against version {report.against}" if report.against else ""
     out().print(f"{report.rows:,} rows, {len(outcomes)} rules: {told}{compared}; {seconds(report.took_s)}")
+    if report.undeclared:
+        out().print(f"[yellow]not in the contract[/yellow], and held against nothing: {', '.join(report.undeclared)}")
 
 
 def _reached(stack: str, *, offline: bool) -> Connection:
@@ -331,6 +333,7 @@ def _json(report: DataReport) -> dict[str, object]:
         "data": str(report.path),
         "rows": report.rows,
         "columns": report.columns,
+        "undeclared": list(report.undeclared),
         "against": report.against,
         "rules": list(report.results),
     }

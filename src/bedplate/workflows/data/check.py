@@ -21,12 +21,14 @@ MAX_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """Every rule with its verdict. `against` is the version whose shares of categories were compared, if any."""
+    """Every rule with its verdict. `against` is the version whose shares of categories were compared, if any;
+    `undeclared` are columns of the file that the contract does not know."""
 
     model: str
     path: Path
     rows: int
     columns: int
+    undeclared: tuple[str, ...]
     results: tuple[RuleResult, ...]
     against: str | None
     took_s: float
@@ -57,6 +59,7 @@ def check_file(
         path=path,
         rows=check.rows,
         columns=len(file.columns),
+        undeclared=tuple(name for name in file.columns if name not in spec.data.columns),
         results=check.results(now),
         against=against,
         took_s=(now - began).total_seconds(),
