@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
-from bedplate.domain.figures import figure, short
+from bedplate.domain.figures import counted, figure, short
 from bedplate.errors import BedplateError, GateFailed
 
 if TYPE_CHECKING:
@@ -292,7 +292,8 @@ def show_report(report: DataReport, *, only_failed: bool) -> None:
     outcomes = [r.outcome for r in report.results]
     told = ", ".join(f"{outcomes.count(o)} {o}" for o in ("PASS", "FAIL", "NO_DATA") if outcomes.count(o))
     compared = f", shares against version {report.against}" if report.against else ""
-    out().print(f"{report.rows:,} rows, {len(outcomes)} rules: {told}{compared}; {seconds(report.took_s)}")
+    looked_at = f"{counted(report.rows, 'row')}, {counted(len(outcomes), 'rule')}"
+    out().print(f"{looked_at}: {told}{compared}; {seconds(report.took_s)}")
     if report.undeclared:
         out().print(f"[yellow]not in the contract[/yellow], and held against nothing: {', '.join(report.undeclared)}")
 
