@@ -29,14 +29,20 @@ def compare(
     if recorded["step"]["op"] == "preview":  # the checkpoint is still the one before
         now &= wired(recorded["step"]["resources"], now)
 
+    copies = Counter((event["op"], event["urn"]) for event in recorded["events"])
+
     def connected(first: dict[str, Any], second: dict[str, Any]) -> bool:
         if "refresh" in (first["op"], second["op"]):
             return False  # it looks at everything at once, in no order
         both_go = all(event["op"].removeprefix("failed:") in _GOING for event in (first, second))
+        if both_go and first["urn"] == second["urn"] and copies[first["op"], first["urn"]] > 1:
+            return False  # several old copies of one resource go at once
         return (first["urn"], second["urn"]) in (before if both_go else now)
 
     def called(first: list[str], second: list[str]) -> bool:
         both_go = first[0] == second[0] == "delete"
+        if both_go and thing_urn(first[1]) == thing_urn(second[1]):
+            return False
         return (thing_urn(first[1]), thing_urn(second[1])) in (before if both_go else now)
 
     def joined(first: dict[str, Any], second: dict[str, Any]) -> bool:

@@ -19,6 +19,8 @@ __all__ = ["at"]
 def test_a_scorecard_answers_from_ledger_registry_budget_and_alarms(at: FakePlatform) -> None:
     package = at.registry.get("bedplate-local-churn", 1)
     at.registry.annotate(package, {"verdict": "PASS", "metric.auc": "0.73"})
+    judged = {"verdict": "PASS"}
+    Ledger.of(at).record("evaluated", "judged", actor="ada", model="churn", version=1, data=judged)
     approve(at, ApproveRequest("churn", 1, force=True, reason="a drill"))
     live = at.endpoints.live["bedplate-local-churn"]
     Ledger.of(at).record("deployed", "v1", actor="ada", model="churn", version=1, data={"release": live, "live": live})
