@@ -106,7 +106,9 @@ def measure(project: Path, at: Connection) -> None:
 
 def forget(project: Path, at: Connection) -> None:
     """Remove what this machine keeps of the ledger."""
-    LedgerCache.of(project, at.outputs.ledger_bucket).save([])
+    kept = LedgerCache.of(project, at.outputs.ledger_bucket)
+    kept.save([])
+    kept.tail.save([])
 
 
 def run(project: Path, *arguments: str) -> float:

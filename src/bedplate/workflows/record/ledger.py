@@ -169,22 +169,30 @@ class Ledger:
     def latest(self, enough: Callable[[Sequence[Record]], bool]) -> list[Record]:
         """The ledger's last records, as many as are `enough`; all of them where few are missing from the copy here.
 
-        A question about the present need not fetch years of records to a machine that never saw them. Raises
-        PlatformError for a record that is illegible.
+        A question about the present need not fetch years of records to a machine that never saw them; what it does
+        fetch is kept for the next one. Raises PlatformError for a record that is illegible.
         """
         last, kept = self.last_seq(), len(self._kept())
         if last - kept <= _FEW:
             return self.records()
-        found: list[Record] = []
-        first, stride = last + 1, _FEW
-        while first > 1 and not (found and enough(found)):
-            behind, first, stride = first, max(1, first - stride), stride * 2
-            seqs = range(first, behind)
-            try:
-                bodies = list(self._objects.get_many([self._uri(seq) for seq in seqs]))
-            except NotFound:  # a gap: what there is, is in the listing
-                return self.records()
-            found = [self._decoded(seq, raw) for seq, raw in zip(seqs, bodies, strict=True)] + found
+        first, bodies = self._tail(last)
+        found = [self._decoded(seq, raw) for seq, raw in enumerate(bodies, first)]
+        held = len(bodies)
+        try:
+            bodies += self._bodies(range(first + held, last + 1))
+            found += [self._decoded(seq, raw) for seq, raw in enumerate(bodies[held:], first + held)]
+            stride = max(_FEW, len(bodies))
+            while first > 1 and not (found and enough(found)):
+                behind, first, stride = first, max(1, first - stride), stride * 2
+                earlier = self._bodies(range(first, behind))
+                bodies, found = (
+                    earlier + bodies,
+                    [self._decoded(s, raw) for s, raw in enumerate(earlier, first)] + found,
+                )
+        except NotFound:  # a gap: what there is, is in the listing
+            return self.records()
+        if self._cache and len(bodies) > held:
+            self._cache.tail.save([Copy("", raw) for raw in bodies])
         return found
 
     def stored(self) -> Iterator[tuple[int, bytes]]:
@@ -242,6 +250,20 @@ class Ledger:
             return kept if kept and self._raw(len(kept)) == kept[-1].raw else []
         except NotFound:
             return []
+
+    def _tail(self, last: int) -> tuple[int, list[bytes]]:
+        """Number of the first record and the bytes of all that `latest` kept, when they still end as the ledger's do;
+        (`last` + 1, none) otherwise."""
+        kept = [copy.raw for copy in self._cache.tail.load()] if self._cache else []
+        try:
+            if kept and self._raw(decode(kept[-1]).seq) == kept[-1]:
+                return decode(kept[0]).seq, kept
+        except (Illegible, NotFound):
+            pass
+        return last + 1, []
+
+    def _bodies(self, seqs: range) -> list[bytes]:
+        return list(self._objects.get_many([self._uri(seq) for seq in seqs]))
 
     def _place(self, entry: Entry, last: int) -> Record:
         now = self._clock.now()

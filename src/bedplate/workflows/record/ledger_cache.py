@@ -24,7 +24,7 @@ class Copy:
 
 
 class LedgerCache:
-    """One file, `<etag> TAB <record>` a line, from number 1 on. Unreadable, it is as good as none."""
+    """One file, `<etag> TAB <record>` a line, from number 1 on without a gap. Unreadable, it is as good as none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,6 +34,11 @@ class LedgerCache:
         """The project's own, below `.bedplate` (or what BEDPLATE_STATE_DIR names)."""
         base = os.environ.get("BEDPLATE_STATE_DIR")
         return cls((Path(base) if base else project_dir / ".bedplate") / "cache" / f"{bucket}.ledger")
+
+    @property
+    def tail(self) -> LedgerCache:
+        """The same for the ledger's last records alone, where only those were asked for."""
+        return LedgerCache(self._path.with_suffix(".tail"))
 
     def load(self) -> list[Copy]:
         try:

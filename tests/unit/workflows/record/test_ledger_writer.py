@@ -142,6 +142,27 @@ def test_a_question_about_the_present_fetches_the_end_of_a_long_ledger_only(tmp_
     assert len(kept(objects, tmp_path).latest(lambda _: False)) == 2600
 
 
+def test_the_end_that_was_fetched_once_is_kept_and_grows_at_both_ends(tmp_path: Path) -> None:
+    objects = a_long_ledger(2600)
+    assert len(kept(objects, tmp_path).latest(lambda tail: tail[0].seq <= 2200)) == 500
+    note(a_ledger(objects), "2601")
+    objects.gets.clear()
+    found = kept(objects, tmp_path).latest(lambda tail: tail[0].seq <= 2200)
+    assert ([r.seq for r in found], found[-1].summary) == (list(range(2101, 2602)), "2601")
+    assert len(objects.gets) == 2, "the last one kept, to see that it still holds, and the new one"
+    assert kept(objects, tmp_path).latest(lambda tail: tail[0].seq <= 1700)[0].seq == 1600
+
+
+def test_the_end_that_was_kept_of_another_ledger_is_forgotten(tmp_path: Path) -> None:
+    kept(a_long_ledger(1200), tmp_path).latest(lambda _: True)
+    fresh = a_long_ledger(0)
+    for number in range(1201):
+        note(a_ledger(fresh), f"new {number}")
+    assert kept(fresh, tmp_path).latest(lambda _: True)[-1].summary == "new 1200"
+    (tmp_path / "ledger.tail").write_bytes(b"garbage")
+    assert kept(fresh, tmp_path).latest(lambda _: True)[-1].summary == "new 1200"
+
+
 def test_the_end_of_a_ledger_with_a_gap_or_with_a_copy_here_is_all_of_it(tmp_path: Path) -> None:
     objects = a_long_ledger(1100)
     kept(objects, tmp_path).records()
