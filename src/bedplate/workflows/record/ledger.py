@@ -176,19 +176,15 @@ class Ledger:
         if last - kept <= _FEW:
             return self.records()
         first, bodies = self._tail(last)
-        found = [self._decoded(seq, raw) for seq, raw in enumerate(bodies, first)]
         held = len(bodies)
         try:
             bodies += self._bodies(range(first + held, last + 1))
-            found += [self._decoded(seq, raw) for seq, raw in enumerate(bodies[held:], first + held)]
+            found = self._decoded_from(first, bodies)
             stride = max(_FEW, len(bodies))
             while first > 1 and not (found and enough(found)):
                 behind, first, stride = first, max(1, first - stride), stride * 2
                 earlier = self._bodies(range(first, behind))
-                bodies, found = (
-                    earlier + bodies,
-                    [self._decoded(s, raw) for s, raw in enumerate(earlier, first)] + found,
-                )
+                bodies, found = earlier + bodies, self._decoded_from(first, earlier) + found
         except NotFound:  # a gap: what there is, is in the listing
             return self.records()
         if self._cache and len(bodies) > held:
@@ -286,6 +282,10 @@ class Ledger:
     def _furthest(self, pool: ThreadPoolExecutor, seqs: Sequence[int]) -> int | None:
         found = pool.map(lambda seq: self._objects.exists(self._uri(seq)), seqs)
         return max((seq for seq, there in zip(seqs, found, strict=True) if there), default=None)
+
+    def _decoded_from(self, first: int, bodies: Sequence[bytes]) -> list[Record]:
+        """The records of these bytes, numbered from `first` on."""
+        return [self._decoded(seq, raw) for seq, raw in enumerate(bodies, first)]
 
     def _decoded(self, seq: int, raw: bytes) -> Record:
         try:
