@@ -7,8 +7,6 @@ that edit) stands below the table, under the same invariants.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import signal
 import subprocess
@@ -24,15 +22,15 @@ import pytest
 from bedplate.aws.endpoints import SageMakerEndpoints
 from bedplate.aws.objects import S3Objects
 from bedplate.aws.session import Session
-from bedplate.cli import main
 from bedplate.domain.ledger import LIVE_KINDS, Record
 from bedplate.domain.names import bucket
 from bedplate.domain.release import version_told
 from bedplate.local import faults
 from bedplate.workflows.record.ledger import Ledger
 from fakes import FakeClock
-from local_stage import ACCOUNT, PROJECT, STACK, Ran, Stage
+from local_stage import ACCOUNT, PROJECT, STACK, Stage
 from serving_stage import ROLLOUT, approved, settled
+from typed import Ran, typed
 
 ALWAYS = 50
 """More often than any client tries."""
@@ -111,14 +109,7 @@ class Scene:
 
     def run(self, *args: str) -> Ran:
         """`bedplate ...` in this process, which spares each row the imports."""
-        out, err = io.StringIO(), io.StringIO()
-        code = 0
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main([part.format(**self.versions) for part in args])
-            except SystemExit as exc:
-                code = int(exc.code or 0)
-        return Ran(code, out.getvalue(), err.getvalue())
+        return typed(*(part.format(**self.versions) for part in args))
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         words = [part.format(**self.versions) for part in args]
