@@ -20,8 +20,8 @@ from pathlib import Path
 
 from terraform_cli import Terraform, lacking
 
-from bedplate.engine import pulumi_cli
-from bedplate.engine.launcher import write_launcher
+from bedplate.engine.automation import pulumi_cli
+from bedplate.engine.automation.launcher import write_launcher
 from bedplate.local import lifecycle
 
 ROOT = Path(__file__).parents[1]

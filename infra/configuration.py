@@ -9,7 +9,7 @@ import pulumi
 
 from bedplate.errors import SettingsError
 from bedplate.settings import StackSettings, stack_settings
-from bedplate.workflows.stacks.soundness import require_sound
+from bedplate.workflows.stacks.validation import require_sound
 
 
 def read_settings(stack: str) -> StackSettings:

@@ -34,8 +34,8 @@ TOGETHER = {
     "functional/test_runtime_life.py": "runtime",
     "functional/test_terminal.py": "terminal",
     "functional/test_trainings.py": "trainings",
-    "unit/engine_provider/test_every_type.py": "every type",
-    "unit/engine_provider/test_world.py": "every type",
+    "unit/engine/provider/test_every_type.py": "every type",
+    "unit/engine/provider/test_world.py": "every type",
 }
 """Files whose tests share a platform, and the group's name. Any other test goes to whichever process is free."""
 LONGEST_FIRST = ("test_the_tutorial", "rough", "site", "test_readme", "second half", "trainings", "first half")

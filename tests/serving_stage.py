@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.aws.clock import SystemClock
-from bedplate.aws.objects import S3Objects
+from bedplate.aws.storage.objects import S3Objects
 from bedplate.domain.names import VARIANT, bucket
 from bedplate.settings import ModelSpec
 from bedplate.workflows.record.ledger import Ledger

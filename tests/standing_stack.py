@@ -15,9 +15,8 @@ import yaml
 from bedplate.local import lifecycle
 from builders import a_spec
 from platform_client import client_of
+from repository import ROOT
 from typed import Ran, typed
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)

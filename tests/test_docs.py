@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
-PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *(REPOSITORY / "docs").rglob("*.md")])
+from repository import ROOT
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def commands(page: Path) -> list[str]:
@@ -26,14 +27,14 @@ def clone(tmp_path: Path) -> Iterator[Path]:
     """What git tracks or would track, as a newcomer has it."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.splitlines()
     here = tmp_path / "bedplate"
     for name in listed:
-        source = REPOSITORY / name
+        source = ROOT / name
         if source.is_file():
             target = here / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ def without_figures(line: str) -> str:
     return " ".join(re.sub(r"[-+]?\d[\d.,]*", "#", named).split())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     dead = [t for t in targets if "://" not in t and not (page.parent / t).exists()]

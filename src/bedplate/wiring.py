@@ -15,7 +15,7 @@ from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings, load_mo
 if TYPE_CHECKING:
     from bedplate import ports
     from bedplate.aws.session import Session
-    from bedplate.engine.stack import Stack
+    from bedplate.engine.automation.stack import Stack
     from bedplate.engine.terraform import Export
     from bedplate.workflows.record.ledger import Ledger
 
@@ -44,13 +44,13 @@ class Connection:
 
     @cached_property
     def identity(self) -> ports.Identity:
-        from bedplate.aws.identity import whoami
+        from bedplate.aws.account.identity import whoami
 
         return whoami(self.session)
 
     @cached_property
     def _claimed_actor(self) -> str:
-        from bedplate.aws.identity import claimed
+        from bedplate.aws.account.identity import claimed
 
         return claimed()
 
@@ -63,49 +63,49 @@ class Connection:
 
     @cached_property
     def outputs(self) -> PlatformOutputs:
-        from bedplate.aws.outputs import load_outputs
+        from bedplate.aws.account.outputs import load_outputs
 
         return load_outputs(self.session, self.project, self.stack)
 
     @cached_property
     def jobs(self) -> ports.Jobs:
-        from bedplate.aws.jobs import SageMakerJobs
+        from bedplate.aws.sagemaker.jobs import SageMakerJobs
 
         return SageMakerJobs(self.session)
 
     @cached_property
     def schedules(self) -> ports.Schedules:
-        from bedplate.aws.schedules import MonitoringSchedules
+        from bedplate.aws.sagemaker.schedules import MonitoringSchedules
 
         return MonitoringSchedules(self.session)
 
     @cached_property
     def registry(self) -> ports.Registry:
-        from bedplate.aws.registry import SageMakerRegistry
+        from bedplate.aws.sagemaker.registry import SageMakerRegistry
 
         return SageMakerRegistry(self.session)
 
     @cached_property
     def endpoints(self) -> ports.Endpoints:
-        from bedplate.aws.endpoints import SageMakerEndpoints
+        from bedplate.aws.sagemaker.endpoints import SageMakerEndpoints
 
         return SageMakerEndpoints(self.session)
 
     @cached_property
     def objects(self) -> ports.Objects:
-        from bedplate.aws.objects import S3Objects
+        from bedplate.aws.storage.objects import S3Objects
 
         return S3Objects(self.session)
 
     @cached_property
     def cards(self) -> ports.Cards:
-        from bedplate.aws.cards import SageMakerCards
+        from bedplate.aws.sagemaker.model_cards import SageMakerCards
 
         return SageMakerCards(self.session, kms_key_arn=self.outputs.kms_key_arn)
 
     @cached_property
     def signer(self) -> ports.Signer:
-        from bedplate.aws.signing import KmsSigner
+        from bedplate.aws.storage.signing import KmsSigner
 
         return KmsSigner(self.session)
 
@@ -139,19 +139,19 @@ class Connection:
 
     @cached_property
     def trail(self) -> ports.Trail:
-        from bedplate.aws.trail import CloudTrailHistory
+        from bedplate.aws.account.trail import CloudTrailHistory
 
         return CloudTrailHistory(self.session)
 
     @cached_property
     def tagged(self) -> ports.Tagged:
-        from bedplate.aws.tagged import TaggedResources
+        from bedplate.aws.account.tagged import TaggedResources
 
         return TaggedResources(self.session)
 
     @cached_property
     def account(self) -> ports.Account:
-        from bedplate.aws.account import AwsAccount
+        from bedplate.aws.account.account import AwsAccount
 
         return AwsAccount(self.session)
 
@@ -168,7 +168,7 @@ class Connection:
 
         Raises UsageError when the embedded engine is asked for a stack that is not on this machine.
         """
-        from bedplate.engine.stack import Stack
+        from bedplate.engine.automation.stack import Stack
 
         if self.local_url is None:
             if engine == "embedded":
@@ -247,13 +247,13 @@ class Origin:
 
     @cached_property
     def registry(self) -> ports.Registry:
-        from bedplate.aws.registry import SageMakerRegistry
+        from bedplate.aws.sagemaker.registry import SageMakerRegistry
 
         return SageMakerRegistry(self.session, account_id=self.at.settings.account_id if self.readable_only else None)
 
     @cached_property
     def objects(self) -> ports.Objects:
-        from bedplate.aws.objects import S3Objects
+        from bedplate.aws.storage.objects import S3Objects
 
         return S3Objects(self.session)
 
@@ -273,7 +273,7 @@ class Origin:
         return self.at.names(model)
 
     def pinned_image(self, image_uri: str) -> str | None:
-        from bedplate.aws.images import pinned
+        from bedplate.aws.storage.images import pinned
 
         return pinned(self.session, image_uri)
 
@@ -320,7 +320,7 @@ def platform_here(project_dir: Path) -> tuple[str | None, bool]:
 
 def pulumi_cli() -> tuple[Path | None, str]:
     """Where the Pulumi CLI is, and the oldest version that serves. Raises UsageError as `engine.pulumi_cli.find`."""
-    from bedplate.engine import pulumi_cli as cli
+    from bedplate.engine.automation import pulumi_cli as cli
 
     return cli.find(), cli.OLDEST
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bedplate.aws.objects import split
+from bedplate.aws.storage.objects import split
 from bedplate.local import lifecycle
 from local_stage import Stage, build
 

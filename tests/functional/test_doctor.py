@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bedplate.aws.account import AwsAccount
+from bedplate.aws.account.account import AwsAccount
 from bedplate.aws.session import Credentials, Session
 from bedplate.domain.names import PERSONAS
 from bedplate.domain.stacks.diagnosis import Health

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.aws.endpoints import SageMakerEndpoints
+from bedplate.aws.sagemaker.endpoints import SageMakerEndpoints
 from bedplate.aws.session import Session
 from bedplate.ports import OnDemand, Queued, ReleaseDraft, Traffic
 

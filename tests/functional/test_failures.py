@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from bedplate.aws.endpoints import SageMakerEndpoints
-from bedplate.aws.objects import S3Objects
+from bedplate.aws.sagemaker.endpoints import SageMakerEndpoints
 from bedplate.aws.session import Session
+from bedplate.aws.storage.objects import S3Objects
 from bedplate.domain.ledger import LIVE_KINDS, Record
 from bedplate.domain.names import bucket
 from bedplate.domain.release import version_told

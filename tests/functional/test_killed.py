@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine.store import Paths
+from bedplate.engine.state.store import Paths
 from bedplate.local import lifecycle
 from inventory import inventory
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 POINTS = int(os.environ.get("BEDPLATE_TORTURE", "3"))
 """How many kills; `make torture` asks for fifty."""
 SEED = int(os.environ.get("BEDPLATE_TORTURE_SEED", "20"))

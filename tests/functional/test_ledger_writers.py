@@ -9,8 +9,8 @@ from datetime import timedelta
 from itertools import pairwise
 
 from bedplate.aws.clock import SystemClock
-from bedplate.aws.objects import S3Objects
 from bedplate.aws.session import Session
+from bedplate.aws.storage.objects import S3Objects
 from bedplate.workflows.record.ledger import Ledger
 
 PROCESSES, RECORDS = 8, 10
@@ -19,7 +19,7 @@ WRITER = """
 import sys
 from datetime import timedelta
 from bedplate.aws.clock import SystemClock
-from bedplate.aws.objects import S3Objects
+from bedplate.aws.storage.objects import S3Objects
 from bedplate.aws.session import Session
 from bedplate.workflows.record.ledger import Ledger
 

@@ -18,7 +18,7 @@ import pytest
 
 from bedplate.errors import PlatformError
 from bedplate.local import lifecycle
-from bedplate.local.charges import Charges
+from bedplate.local.billing.charges import Charges
 from bedplate.local.hooks import Usage
 from bedplate.local.lifecycle import state_dir_of
 from platform_client import client_of

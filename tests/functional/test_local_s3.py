@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bedplate.aws.objects import S3Objects
 from bedplate.aws.session import Session
+from bedplate.aws.storage.objects import S3Objects
 from bedplate.errors import NotFound
 from platform_client import refused
 

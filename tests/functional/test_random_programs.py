@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine import pulumi_cli
+from bedplate.engine.automation import pulumi_cli
 from golden.oracle.comparing import compare, edges, explain
 from golden.oracle.generator import EDITS, Step, scenario
 from golden.oracle.quick import QuickEngine

@@ -15,17 +15,18 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine import pulumi_cli
-from bedplate.engine.handover import Engine
+from bedplate.engine.automation import pulumi_cli
+from bedplate.engine.automation.engine_migration import Engine
+from bedplate.engine.automation.pulumi_cli import Places
+from bedplate.engine.automation.stack import Stack
+from bedplate.engine.automation.update import PastUpdate, Update
 from bedplate.engine.provider import provider_factory
-from bedplate.engine.pulumi_cli import Places
-from bedplate.engine.stack import Stack
-from bedplate.engine.update import PastUpdate, Update
 from bedplate.errors import PlatformError
 from bedplate.local import lifecycle
 from golden.oracle.comparing import compare, edges
 from golden.oracle.real import RealEngine
 from golden.oracle.runs import RECORDINGS
+from repository import ROOT
 
 CLI = pulumi_cli.find()
 pytestmark = [
@@ -35,7 +36,6 @@ pytestmark = [
     ),
     pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of:DeprecationWarning"),  # pulumi_aws of itself
 ]
-ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
 SCENARIOS = (
     "create-fails-then-recovers",

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bedplate.aws.clock import SystemClock
-from bedplate.aws.objects import S3Objects
+from bedplate.aws.storage.objects import S3Objects
 from bedplate.domain.ledger import key
 from bedplate.domain.names import bucket
 from bedplate.local import lifecycle

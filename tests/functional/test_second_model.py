@@ -17,10 +17,10 @@ import pytest
 
 from bedplate.local import lifecycle
 from platform_client import client_of
+from repository import ROOT
 from typed import Ran, typed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
-ROOT = Path(__file__).resolve().parents[2]
 MODEL, ENDPOINT = "house-prices", "bedplate-houses-house-prices"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.aws.endpoints import SageMakerEndpoints
+from bedplate.aws.sagemaker.endpoints import SageMakerEndpoints
 from bedplate.domain.names import VARIANT
 from bedplate.errors import NotFound, PlatformError, UsageError
 from bedplate.local import faults

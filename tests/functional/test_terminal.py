@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bedplate.local import lifecycle
+from repository import ROOT
 
-REPOSITORY = Path(__file__).parents[2]
 BEDPLATE = str(Path(sys.executable).parent / "bedplate")
 
 
@@ -45,8 +45,8 @@ def on_a_terminal(*arguments: str, project: Path, timeout_s: float = 60) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     here = tmp_path_factory.mktemp("terminal")
     for name in ("infra", "stacks", "models"):
-        shutil.copytree(REPOSITORY / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(REPOSITORY / "Pulumi.yaml", here / "Pulumi.yaml")
+        shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "Pulumi.yaml", here / "Pulumi.yaml")
     yield here
     lifecycle.stop(here)
 

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from builders import a_spec
+from repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from .conftest import ROOT
+from repository import ROOT
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ import pytest
 from bedplate.domain.policy import POLICIES, Judgement, Policy, Resource, judge
 from bedplate.domain.policy.ownership import TAGLESS
 from bedplate.domain.stacks.plan import UNKNOWN
+from repository import ROOT
 
-from .conftest import ROOT, Program
+from .conftest import Program
 
 BY_NAME = {policy.name: policy for policy in POLICIES}
 ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Sid": "All", "Effect": "Allow", "Action": "*", "Resource": "*"}]}

@@ -11,8 +11,9 @@ import yaml
 from bedplate.domain import names
 from bedplate.errors import SettingsError
 from bedplate.settings import PlatformOutputs
+from repository import ROOT
 
-from .conftest import ACCOUNT, ROOT, Program, a_config, run_program
+from .conftest import ACCOUNT, Program, a_config, run_program
 
 
 def test_exports_are_the_fields_of_platform_outputs_and_validate(prod: Program) -> None:

@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 import yaml
 
+from bedplate.engine.automation.stack import Stack
+from bedplate.engine.automation.update import Update
 from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.provider import provider_factory
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.stack import Stack
-from bedplate.engine.update import Update
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
 from builders import a_spec
+from repository import ROOT
 
-from .conftest import ROOT, a_config
+from .conftest import a_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
 
@@ -111,7 +112,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from bedplate.engine.provider import cloud, provider_factory
-from bedplate.engine.stack import Stack
+from bedplate.engine.automation.stack import Stack
 
 verb, project, url, left = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 call = cloud.Cloud.call

@@ -9,80 +9,100 @@ import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
 from bedplate import __version__
-from bedplate.ending import end
 from bedplate.errors import BedplateError, UsageError
+from bedplate.process_exit import end
 
-SECTIONS: dict[str, dict[str, str]] = {
-    "The platform": {
-        "init": "Write a new platform repository.",
-        "doctor": "Check machine, account and platform, and say how to mend each fault.",
-        "up": "Create or update a stack.",
-        "preview": "Show what `up` would change.",
-        "stack": "List environments, make one, and show how two differ.",
-        "drift": "Compare program, state and world, property by property.",
-        "refresh": "Take the world's values into the state.",
-        "history": "A stack's updates: what, when, by whom, with which result.",
-        "state": "List, export, import and unlock a stack's state.",
-        "export": "Write the platform out as Terraform.",
-        "destroy": "Delete everything a stack holds.",
-        "outputs": "Print what a stack exports.",
-        "local": "Start, stop and look at the local platform.",
-    },
-    "The life of a release": {
-        "data": "Check data against its contract, register it as signed versions, compare them.",
-        "train": "Train a model and register the result as a new version.",
-        "tune": "Look for good hyper-parameters, and register the best trial.",
-        "runs": "List, show and compare trainings, as MLflow keeps them.",
-        "retrain": "Train a model again because something asks for it.",
-        "reproduce": "Train a version again from its record, and compare.",
-        "models": "List, show, compare, check, promote and retire models and their versions.",
-        "evaluate": "Put a version through its gates.",
-        "approve": "Approve or reject a version, by name and with evidence.",
-        "deploy": "Release an approved version behind a guarded rollout.",
-        "rollout": "Look at rollouts and steer them: status, promote, pause, abort, history.",
-        "reconcile": "Bring what was begun to its end: rollouts, interrupted deployments.",
-        "rollback": "Put an earlier release back, and prove that it answers.",
-        "invoke": "Send rows to a model's endpoint.",
-        "releases": "List the releases that exist, and prune those that nobody needs.",
-        "status": "Show who is live, how it does and what it costs, on one screen.",
-    },
-    "Watching": {
-        "baseline": "Record what normal looks like for the live version.",
-        "monitor": "Look for drift in captured requests and answers.",
-        "labels": "Add outcomes that became known later.",
-        "report": "Write one page of charts and evidence, readable offline.",
-    },
-    "Money and evidence": {
-        "costs": "Show what was spent, by model, stage or owner.",
-        "budgets": "Show budgets, forecasts and thresholds crossed.",
-        "ledger": "Show, verify and export the record of every act.",
-        "explain-decision": "Follow one captured answer back to data, code and approver.",
-        "scorecard": "One page about a model for auditors and finance.",
-        "who-was-live": "Say which release was live at a time, and why.",
-    },
+
+class Section(NamedTuple):
+    """A section of `--help`: the subpackage that holds its commands, and each command's one-line help."""
+
+    package: str
+    commands: dict[str, str]
+
+
+SECTIONS: dict[str, Section] = {
+    "The platform": Section(
+        "platform",
+        {
+            "init": "Write a new platform repository.",
+            "doctor": "Check machine, account and platform, and say how to mend each fault.",
+            "up": "Create or update a stack.",
+            "preview": "Show what `up` would change.",
+            "stack": "List environments, make one, and show how two differ.",
+            "drift": "Compare program, state and world, property by property.",
+            "refresh": "Take the world's values into the state.",
+            "history": "A stack's updates: what, when, by whom, with which result.",
+            "state": "List, export, import and unlock a stack's state.",
+            "export": "Write the platform out as Terraform.",
+            "destroy": "Delete everything a stack holds.",
+            "outputs": "Print what a stack exports.",
+            "local": "Start, stop and look at the local platform.",
+        },
+    ),
+    "The life of a release": Section(
+        "release",
+        {
+            "data": "Check data against its contract, register it as signed versions, compare them.",
+            "train": "Train a model and register the result as a new version.",
+            "tune": "Look for good hyper-parameters, and register the best trial.",
+            "runs": "List, show and compare trainings, as MLflow keeps them.",
+            "retrain": "Train a model again because something asks for it.",
+            "reproduce": "Train a version again from its record, and compare.",
+            "models": "List, show, compare, check, promote and retire models and their versions.",
+            "evaluate": "Put a version through its gates.",
+            "approve": "Approve or reject a version, by name and with evidence.",
+            "deploy": "Release an approved version behind a guarded rollout.",
+            "rollout": "Look at rollouts and steer them: status, promote, pause, abort, history.",
+            "reconcile": "Bring what was begun to its end: rollouts, interrupted deployments.",
+            "rollback": "Put an earlier release back, and prove that it answers.",
+            "invoke": "Send rows to a model's endpoint.",
+            "releases": "List the releases that exist, and prune those that nobody needs.",
+            "status": "Show who is live, how it does and what it costs, on one screen.",
+        },
+    ),
+    "Monitoring": Section(
+        "monitoring",
+        {
+            "baseline": "Record what normal looks like for the live version.",
+            "monitor": "Look for drift in captured requests and answers.",
+            "labels": "Add outcomes that became known later.",
+            "report": "Write one page of charts and evidence, readable offline.",
+        },
+    ),
+    "Money and evidence": Section(
+        "evidence",
+        {
+            "costs": "Show what was spent, by model, stage or owner.",
+            "budgets": "Show budgets, forecasts and thresholds crossed.",
+            "ledger": "Show, verify and export the record of every act.",
+            "explain-decision": "Follow one captured answer back to data, code and approver.",
+            "scorecard": "One page about a model for auditors and finance.",
+            "who-was-live": "Say which release was live at a time, and why.",
+        },
+    ),
 }
 
 
 class LazyGroup(click.Group):
     """A group whose commands' one-line help stands in a table, so that `--help` imports none of them."""
 
-    def __init__(self, *args: Any, sections: dict[str, dict[str, str]], package: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sections: dict[str, Section], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sections = sections
-        self.package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for commands in self.sections.values() for name in commands]
+        return [name for section in self.sections.values() for name in section.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        package = next((s.package for s in self.sections.values() if cmd_name in s.commands), None)
+        if package is None:
             return None
-        module = import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
+        module = import_module(f"{__name__}.{package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -99,15 +119,14 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(len(name) for name in self.list_commands(ctx))
-        for title, commands in self.sections.items():
+        for title, section in self.sections.items():
             with formatter.section(title):
-                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+                formatter.write_dl([(name.ljust(width), text) for name, text in section.commands.items()])
 
 
 @click.group(
     cls=LazyGroup,
     sections=SECTIONS,
-    package="bedplate.cli",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="bedplate")
@@ -176,7 +195,7 @@ def _help(exc: click.ClickException) -> str:
 def tell(error: BedplateError, *, as_json: bool) -> int:
     """Print an error with its next step (as JSON on standard output when asked to); returns its exit code."""
     if as_json:
-        from bedplate.cli.render import emit_json
+        from bedplate.cli.views.render import emit_json
 
         told = {"message": error.message, "next_step": error.next_step, "exit_code": error.exit_code}
         emit_json({"error": {"kind": type(error).__name__, **told}})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from bedplate.ending import end
+from bedplate.process_exit import end
 
 VERBS = ("train", "serve", "monitor", "evaluate")
 

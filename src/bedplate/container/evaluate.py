@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from bedplate.container.probing import Server
+    from bedplate.container.serving_probe import Server
     from bedplate.domain.evidence.evaluation import Trials
     from bedplate.domain.evidence.explanation import Explanation
     from bedplate.settings import ModelSpec
@@ -224,7 +224,7 @@ def _explanation_asked(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _serve(folder: Path) -> Server:
-    from bedplate.container.probing import Server
+    from bedplate.container.serving_probe import Server
 
     root = folder / "work" / "serving"
     root.mkdir(parents=True)
@@ -274,7 +274,7 @@ def _probed(trials: Trials, server: Server, spec: ModelSpec, table: pa.Table) ->
     """Latency first, on a server that nobody asked anything odd. One that does not serve leaves both without data."""
     from dataclasses import replace
 
-    from bedplate.container.probing import DoesNotServe, contract_kept, latency
+    from bedplate.container.serving_probe import DoesNotServe, contract_kept, latency
 
     gates = spec.gates
     try:

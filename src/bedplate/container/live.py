@@ -50,7 +50,7 @@ class Bounds:
 
 def judge(request: Request, root: Path) -> LiveReport:
     """Write `report.json`, `statistics.json` and `constraint_violations.json`. Raises NothingToJudge."""
-    from bedplate.container.captured import labels_below, records, sample_of
+    from bedplate.container.capture_reader import labels_below, records, sample_of
     from bedplate.domain.evidence.live_quality import LiveReport, judged
 
     kind = _kind(request.mode)
@@ -205,7 +205,7 @@ def _explained(spec: ModelSpec, bounds: Bounds, found: list[Any], root: Path) ->
     """Rows that this version answered, drawn by the gate's settings, explained by the model itself."""
     import numpy as np
 
-    from bedplate.container.captured import typed_rows
+    from bedplate.container.capture_reader import typed_rows
     from bedplate.domain.evidence.live_quality import explanation_findings
 
     reference = {name: float(value) for name, value in bounds.reference["importances"].items()}

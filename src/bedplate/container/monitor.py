@@ -56,7 +56,7 @@ def baseline(request: Request) -> str:
 
 def monitor(request: Request, root: Path, now: datetime) -> str:
     """Write the report and what SageMaker's own container writes; returns the exit message. Raises CannotMonitor."""
-    from bedplate.container.captured import labels_below, records, sample_of
+    from bedplate.container.capture_reader import labels_below, records, sample_of
     from bedplate.container.statistics import NoBaseline, metric_lines, read_baseline, statistics_json, violations_json
     from bedplate.domain.drift.analysis import analyse, counted
     from bedplate.settings import ModelSpec

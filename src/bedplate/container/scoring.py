@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bedplate.container.explaining import explain
+from bedplate.container.explanation import explain
 from bedplate.container.requests import features_of
 from bedplate.container.script import ModelFailed, ModelWillNotLoad, contract_of, load
-from bedplate.ending import end
+from bedplate.process_exit import end
 
 BATCH_ROWS = 65_536
 

@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bedplate.local.callers import identity_of
-from bedplate.local.platform import Platform
+from bedplate.local.local_platform import Platform
 from bedplate.local.runtime import attach
+from bedplate.local.wire.callers import identity_of
 
 # Services with loops or files of their own are mended at the start, the others before they are first used: importing
 # all of moto's would take longer than the rest of the start.
@@ -21,6 +21,8 @@ _WHEN_USED = (
     "events", "sns", "sqs", "iam", "kms", "applicationautoscaling", "ce", "cloudtrail", "servicequotas", "ecr",
     "resourcegroupstaggingapi",
 )  # fmt: skip
+
+_MODULES = {"sagemaker": "bedplate.local.services.sagemaker.control_plane"}
 
 MotoApp = Callable[[dict[str, Any]], Any]
 
@@ -53,7 +55,7 @@ def _mender(platform: Platform) -> Callable[[str], None]:
         with lock:
             if service in left and service not in begun:
                 begun.add(service)
-                import_module(f"bedplate.local.mends.{service}").install(platform)
+                import_module(_MODULES.get(service, f"bedplate.local.services.{service}")).install(platform)
                 left.discard(service)
 
     return mend

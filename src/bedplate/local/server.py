@@ -57,7 +57,7 @@ def _region(state_dir: Path, asked: str) -> str:
 def _serve(state_dir: Path, region: str, listener: socket.socket, lock: IO[str], with_faults: bool) -> int:
     from bedplate.local.assembly import assemble
     from bedplate.local.faults import Faults
-    from bedplate.local.gateway import Gateway, stamp
+    from bedplate.local.wire.gateway import Gateway, stamp
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

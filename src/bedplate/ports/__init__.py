@@ -33,7 +33,7 @@ from bedplate.ports.metrics import AlarmState, BoundAlarm, GuardAlarm, Metrics
 from bedplate.ports.money import BudgetState, Costs, Spend
 from bedplate.ports.objects import ObjectInfo, Objects, Signer
 from bedplate.ports.registry import Approval, Cards, Package, PackageDraft, Registry
-from bedplate.ports.say import Say
+from bedplate.ports.reporter import Say
 from bedplate.ports.schedules import MonitoringExecution, ScheduleDraft, Schedules, StandingSchedule
 
 __all__ = [

@@ -33,17 +33,17 @@ from bedplate.settings.gates import (
     Threshold,
     VulnerabilityGate,
 )
-from bedplate.settings.holding import Audit, Network, PrivacyRetention, Registry, Storage
 from bedplate.settings.image import LOCK_FILES, image_name, image_tag
+from bedplate.settings.infrastructure import Audit, Network, PrivacyRetention, Registry, Storage
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
+from bedplate.settings.monitors import Monitor, Retraining, Schedule, Schedules
 from bedplate.settings.outputs import PlatformNetwork, PlatformOutputs
 from bedplate.settings.serving import Asynchronous, Experiment, Rollout, ScheduledScaling, Serverless, Serving, Slo
 from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
 from bedplate.settings.tuning import Range, Strategy, Tuning, parse_range
 from bedplate.settings.types import Edge, Email, Name, Pct, Usd
-from bedplate.settings.watching import Monitor, Retraining, Schedule, Schedules
 
 __all__ = [
     "LOCK_FILES",

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from bedplate.errors import NotFound, SettingsError, UsageError
-from bedplate.settings import faults, positions
-from bedplate.settings.faults import Fault
+from bedplate.settings import field_errors, positions
+from bedplate.settings.field_errors import Fault
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.positions import Positions
 from bedplate.settings.stack import StackSettings
@@ -68,7 +68,7 @@ def salvage_stack(project_dir: Path, stack: str) -> StackSettings | None:
     path = stack_file(project_dir, stack)
     values = _settings_values(_config(path, str(path.relative_to(project_dir))))
     over = values.pop("overrides", None)
-    right = faults.salvage(StackSettings, values, _STAND_INS[StackSettings])
+    right = field_errors.salvage(StackSettings, values, _STAND_INS[StackSettings])
     if right is None or not isinstance(over, dict):
         return right
     named = {str(model): keys for model, keys in over.items() if isinstance(keys, dict)}
@@ -231,7 +231,7 @@ def _copied(value: Any) -> Any:
 
 def parse(kind: type[M], values: dict[str, Any], *, source: str, where: tuple[Positions, ...] = ()) -> M:
     """Validate; SettingsError with one line for each fault: file (line and column by `where`), key, expectation."""
-    parsed, found = faults.find(kind, values, _STAND_INS.get(kind, {}))
+    parsed, found = field_errors.find(kind, values, _STAND_INS.get(kind, {}))
     problems = [_line(fault, source, where) for fault in found]
     problems += [
         f"{layer.tell(path)}: {'.'.join(map(str, path))}: given twice, first in line {first}; YAML keeps only this one"

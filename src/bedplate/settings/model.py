@@ -10,10 +10,10 @@ from bedplate.settings.approval import Approval
 from bedplate.settings.data import DataContract
 from bedplate.settings.gates import Gates
 from bedplate.settings.money import Budget
+from bedplate.settings.monitors import Monitor, Retraining
 from bedplate.settings.serving import Rollout, Serving
 from bedplate.settings.training import Training
 from bedplate.settings.types import Edge, Email, Name, refuse
-from bedplate.settings.watching import Monitor, Retraining
 
 
 class ModelSpec(Edge):

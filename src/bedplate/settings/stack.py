@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bedplate.settings.automation import Automation, Tracking
-from bedplate.settings.holding import AccountId, Audit, Network, Registry, Storage
+from bedplate.settings.infrastructure import AccountId, Audit, Network, Registry, Storage
 from bedplate.settings.money import CostAnomalies, PlatformBudget
 from bedplate.settings.types import Edge, Email, Name, refuse
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine import plugin
+from bedplate.engine.automation import plugin
 from golden.oracle.real import as_recorded
 from golden.oracle.runs import HERE, Played, brief, without_ciphertext
 from golden.oracle.world import World, WorldProvider

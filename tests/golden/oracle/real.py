@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.launcher import write_launcher
+from bedplate.engine.automation.launcher import write_launcher
 from golden.oracle import plugin
 from golden.oracle.runs import HERE, Played, brief, without_ciphertext
 from golden.oracle.world import World

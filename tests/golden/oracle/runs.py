@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.deployment import Chance, Configuration, Deployment, Outcome
-from bedplate.engine.program import Program
-from bedplate.engine.store import Store
-from bedplate.engine.targets import Selection
+from bedplate.engine.deployment.deployment import Chance, Configuration, Deployment, Outcome
+from bedplate.engine.deployment.program import Program
+from bedplate.engine.deployment.targets import Selection
+from bedplate.engine.state.store import Store
 from golden.oracle.world import World, WorldProvider
 
 HERE = Path(__file__).parent

@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
+from bedplate.aws.account.identity import whoami
+from bedplate.aws.account.outputs import load_outputs
 from bedplate.aws.errors import translated
-from bedplate.aws.identity import whoami
-from bedplate.aws.objects import S3Objects
-from bedplate.aws.outputs import load_outputs
 from bedplate.aws.session import Session
+from bedplate.aws.storage.objects import S3Objects
 from bedplate.errors import Conflict, Denied, NotFound, PlatformError, SettingsError, UsageError
 from builders import outputs
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
 
 from bedplate.cli import SECTIONS, LazyGroup, root
+from repository import ROOT
 
-REPOSITORY = Path(__file__).parents[3]
-NAMES = [name for commands in SECTIONS.values() for name in commands]
+NAMES = [name for section in SECTIONS.values() for name in section.commands]
 
 
 def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -65,7 +64,8 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_help_of_a_command_imports_nothing_heavy(path: tuple[str, ...]) -> None:
-    module = f"bedplate.cli.{path[1].replace('-', '_')}"
+    package = next(section.package for section in SECTIONS.values() if path[1] in section.commands)
+    module = f"bedplate.cli.{package}.{path[1].replace('-', '_')}"
     code = (
         f"import sys, {module}\n"
         "heavy = 'boto3', 'pulumi', 'numpy', 'pandas', 'pyarrow', 'sagemaker', 'matplotlib', 'rich'\n"
@@ -88,4 +88,4 @@ def test_groups_are_lazy_too() -> None:
 def test_the_reference_page_is_what_help_says() -> None:
     from bedplate.cli.reference import page
 
-    assert (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8") == page(), "run: make docs"
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == page(), "run: make docs"

@@ -6,13 +6,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
 from bedplate.cli import root
+from repository import SOURCE
 
-SOURCE = Path(__file__).parents[3] / "src" / "bedplate"
 HOLE = "<?>"
 """Stands for what is computed."""
 _COMMAND = re.compile(r"(?:^|`|: |then |Next: +)bedplate ([a-z<][^`;,&\n(]*)")

@@ -13,7 +13,7 @@ import pytest
 
 from bedplate.container import monitor
 from bedplate.container.baseline import baseline_of
-from bedplate.container.captured import labels_below, records, sample_of
+from bedplate.container.capture_reader import labels_below, records, sample_of
 from bedplate.container.paths import CONTAINER_ROOT
 from bedplate.domain.drift import DriftReport
 

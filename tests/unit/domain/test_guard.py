@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bedplate.domain.guard import counted, decode, edges_of, encode, expressions, shift
-from bedplate.local.metric_math import calculate
+from bedplate.local.metrics.metric_math import calculate
 
 
 def answers(n: int, seed: int, *, moved: float = 0.0) -> list[float]:

@@ -20,7 +20,7 @@ from bedplate.domain.rollout import Abort, Attempt, Begin, End, Follow, Prove, S
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from fakes import EPOCH
 
-from .test_rollout import V1, V2, E, kinds, record, seen
+from .rollout.test_deployment import V1, V2, E, kinds, record, seen
 
 V0, V3 = f"{E}-v0", f"{E}-v3-0a1b2c3d"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bedplate.cli.pages.charts import BAD, INK, MUTED, PALETTE, Band
 from bedplate.cli.pages.svg import CHAR, Drawing, Scale
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 
 if TYPE_CHECKING:
     from bedplate.domain.evidence.calibration import Bin

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bedplate.cli.pages import charts, gate_charts
 from bedplate.cli.pages.charts import Band
 from bedplate.cli.pages.report import Tile
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 from bedplate.domain.gate import GateKind, Judgement, Outcome, Verdict, overall
 
 if TYPE_CHECKING:

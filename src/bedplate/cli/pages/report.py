@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate.cli.pages import charts
-from bedplate.cli.pages.watched import IN_LABELS_UNIT, watched
-from bedplate.cli.pages.watched import tile as watched_tile
-from bedplate.cli.render import seconds, usd
+from bedplate.cli.pages.schedules import IN_LABELS_UNIT, watched
+from bedplate.cli.pages.schedules import tile as watched_tile
+from bedplate.cli.views.render import seconds, usd
 
 if TYPE_CHECKING:
     from bedplate.domain.drift import DriftReport

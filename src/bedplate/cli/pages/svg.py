@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from bedplate.cli.pages.charts import GRID, INK, MUTED
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 
 CHAR = 6.6
 """Pixels of an average character at the labels' size."""

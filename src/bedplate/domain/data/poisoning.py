@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bedplate.domain.data.contract import frame_of
 from bedplate.domain.drift.divergence import benjamini_hochberg
 from bedplate.domain.evidence.significance import at_least, two_proportions, welch
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 from bedplate.settings import DataContract
 
 if TYPE_CHECKING:

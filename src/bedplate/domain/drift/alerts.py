@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bedplate.domain.drift.compare import Drift
 from bedplate.domain.drift.report import Alert, Outcome, Performance, Quality
 from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER
-from bedplate.domain.figures import figure, short
+from bedplate.domain.formatting import figure, short
 from bedplate.settings import ModelSpec
 
 MAX_FEATURES = 3

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from bedplate.domain.evidence.explanation import MIN_ROWS, moved_from
 from bedplate.domain.evidence.fairness import Fairness, fairness
 from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, measure, metric_names
-from bedplate.domain.figures import figure as written
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import figure as written
+from bedplate.domain.formatting import short
 from bedplate.domain.names import ScheduleKind
 from bedplate.settings import FairnessGate, ModelSpec
 

@@ -14,7 +14,7 @@ from statistics import NormalDist
 from typing import Literal
 
 from bedplate.domain.experiment.arm import Arm, Reward
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 
 Verdict = Literal["PASS", "FAIL", "NO_DATA"]
 MIN_PER_ARM = 30

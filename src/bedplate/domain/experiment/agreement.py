@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bedplate.domain.drift.divergence import PSI_BINS, psi
 from bedplate.domain.experiment.ab import wilson
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 
 Floats = NDArray[np.float64]
 Verdict = Literal["PASS", "FAIL", "NO_DATA"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, Estimate, compare
-from bedplate.domain.figures import figure
+from bedplate.domain.formatting import figure
 
 Floats = NDArray[np.float64]
 Verdict = Literal["PASS", "FAIL", "NO_DATA"]

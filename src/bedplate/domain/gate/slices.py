@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 from bedplate.domain.gate.verdict import Asked, Outcome, Verdict, bound_text, compared, margin, undecided
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.figures import short
+from bedplate.domain.formatting import short
 
 Outcome = Literal["PASS", "FAIL", "NO_DATA"]
 GateKind = Literal[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bedplate.domain.figures import usd
+from bedplate.domain.formatting import usd
 from bedplate.domain.money.prices import Component, run_usd
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bedplate.domain.figures import figure
+from bedplate.domain.formatting import figure
 from bedplate.domain.names import CHALLENGER, VARIANT
 from bedplate.domain.rollout.ticking import Judgement
 from bedplate.settings import Experiment, Slo

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bedplate.engine.deployment.providers import Factory
 from bedplate.engine.protocol import Provider
-from bedplate.engine.providers import Factory
 from bedplate.errors import UsageError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bedplate.engine import paths
+from bedplate.engine import property_paths
 from bedplate.engine.protocol import (
     INTENT_TAG,
     UNKNOWN,
@@ -88,7 +88,7 @@ class AwsProvider:
     ) -> DiffResult:
         kind = tables.kind_of(type)
         if ignore_changes:
-            news = paths.restore(news, old_inputs, ignore_changes)
+            news = property_paths.restore(news, old_inputs, ignore_changes)
         detailed = dict(_changed("", _present(old_inputs), _present(news)))
         if not detailed:
             return DiffResult(Changes.NONE)

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bedplate.engine.patience import limit_s
 from bedplate.engine.protocol import Refused
+from bedplate.engine.timeouts import limit_s
 from bedplate.errors import PlatformError, UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -8,19 +8,19 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from bedplate.local.hooks import Answer, Hooks, Record, Services
-from bedplate.local.runtime.endpoints import Endpoint
-from bedplate.local.runtime.fleet import Traffic
-from bedplate.local.runtime.invocation import WAIT_READY_S, Invoker
-from bedplate.local.runtime.jobs import SLOTS, Bench
+from bedplate.local.runtime.endpoints.async_queue import Queue
+from bedplate.local.runtime.endpoints.endpoint import Endpoint
+from bedplate.local.runtime.endpoints.fleet import Traffic
+from bedplate.local.runtime.endpoints.invocation import WAIT_READY_S, Invoker
+from bedplate.local.runtime.endpoints.serving_process import SERVERLESS_IDLE_S, ServingPool, serve_here
+from bedplate.local.runtime.jobs.job_pool import SLOTS, Bench
+from bedplate.local.runtime.jobs.processing import Processing
+from bedplate.local.runtime.jobs.schedules import Schedules
+from bedplate.local.runtime.jobs.training import Training
+from bedplate.local.runtime.jobs.tuning import Tunings
 from bedplate.local.runtime.metering import Meter
 from bedplate.local.runtime.outbox import Outbox
-from bedplate.local.runtime.processing import Processing
-from bedplate.local.runtime.queueing import Queue
-from bedplate.local.runtime.schedules import Schedules
-from bedplate.local.runtime.serving import SERVERLESS_IDLE_S, ServingPool, serve_here
 from bedplate.local.runtime.tracking import TrackingServers, mlflow_here
-from bedplate.local.runtime.training import Training
-from bedplate.local.runtime.tuning import Tunings
 
 _SEED = 20130101
 

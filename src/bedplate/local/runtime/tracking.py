@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bedplate.local.hooks import Kind, Record, Services
-from bedplate.local.runtime.children import Child
-from bedplate.local.runtime.surroundings import environment
+from bedplate.local.runtime.child_process import Child
+from bedplate.local.runtime.environment import environment
 
 KIND: Kind = "mlflow-tracking-server"
 LOG_GROUP = "/aws/sagemaker/MlflowTrackingServers"

@@ -11,7 +11,7 @@ from bedplate.domain.data.contract import RuleResult, TableCheck, failed
 from bedplate.errors import GateFailed, NotEnoughData
 from bedplate.settings import ModelSpec, Purpose
 from bedplate.workflows.data.files import DataFile
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 if TYPE_CHECKING:
     from bedplate.domain.drift.profile import ColumnProfile

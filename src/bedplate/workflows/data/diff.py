@@ -10,7 +10,7 @@ from bedplate.errors import NotFound
 from bedplate.settings import ModelSpec
 from bedplate.workflows.data.files import DataFile
 from bedplate.workflows.data.versions import fetch, find
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 
 @dataclass(frozen=True, slots=True)

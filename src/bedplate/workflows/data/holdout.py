@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from bedplate.errors import NotFound
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 
 def holdout_of(platform: Platform, model: str, version: int | None) -> Path:

@@ -38,8 +38,8 @@ from bedplate.workflows.data.versions import (
     signing_key,
     versions,
 )
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -22,7 +22,7 @@ from bedplate.domain.data.version import (
 )
 from bedplate.errors import GateFailed, NotFound, UsageError
 from bedplate.workflows.data.files import file_sha256
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 if TYPE_CHECKING:
     from bedplate.domain.drift.profile import ColumnProfile

@@ -10,7 +10,7 @@ from bedplate.domain import tags
 from bedplate.errors import Conflict, PlatformError
 from bedplate.ports import Say
 from bedplate.settings import ModelSpec
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 POLL_LOCAL_S = 0.05
 POLL_AWS_S = 10.0

@@ -10,7 +10,7 @@ from bedplate.domain.rollout import Observed
 from bedplate.domain.rollout.bake import Bake, judge_bake, margin_s
 from bedplate.errors import PlatformError
 from bedplate.ports import AlarmState, EndpointState, Say
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 POLL_LOCAL_S = 0.2
 POLL_AWS_S = 5.0

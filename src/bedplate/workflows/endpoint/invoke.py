@@ -13,7 +13,7 @@ from typing import Any
 from bedplate.errors import PlatformError, UsageError
 from bedplate.ports import Say
 from bedplate.workflows.endpoint.probe import answers_in
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from bedplate.domain.names import is_split
 from bedplate.domain.rollout import Observed, attempts_in, recorded_live
 from bedplate.domain.rollout.machine import splits_in
 from bedplate.ports import EndpointState
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 RELEASE = "BEDPLATE_RELEASE"
 """What a container is told that it is called."""

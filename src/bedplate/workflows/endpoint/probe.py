@@ -12,8 +12,8 @@ from typing import Any
 
 from bedplate.errors import NotFound, PlatformError
 from bedplate.settings import DataContract, ModelSpec
-from bedplate.workflows.endpoint.captured import latest
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.endpoint.capture import latest
+from bedplate.workflows.stack_context import Platform
 
 PROBE_ROWS = 20
 PROOF_ID = "bedplate-proof"

@@ -11,15 +11,15 @@ from statistics import fmean
 from typing import Any
 
 from bedplate.domain.data.capture import Captured
-from bedplate.domain.figures import figure, short
+from bedplate.domain.formatting import figure, short
 from bedplate.domain.rollback import Check, Standing
 from bedplate.errors import BedplateError, PlatformError, UsageError
 from bedplate.ports import Say
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.captured import latest
+from bedplate.workflows.endpoint.capture import latest
 from bedplate.workflows.endpoint.copies import Copy, a_copy
 from bedplate.workflows.endpoint.probe import PROOF_ID, answers_in
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 REQUESTS = 1000
 """Captured requests, or rows where a request holds many."""

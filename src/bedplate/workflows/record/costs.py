@@ -13,7 +13,7 @@ from bedplate.domain.release import fallback_release
 from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
 from bedplate.settings import LifeStage
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 By = Literal["model", "stage", "owner"]
 

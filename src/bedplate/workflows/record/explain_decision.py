@@ -12,9 +12,9 @@ from bedplate.domain.decision import Grounds, grounds
 from bedplate.errors import NotFound
 from bedplate.ports import Package
 from bedplate.settings import DataContract
-from bedplate.workflows.endpoint.captured import find_event
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.endpoint.capture import find_event
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 
 HIDDEN = "(not for debugging)"
 

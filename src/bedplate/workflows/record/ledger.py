@@ -28,8 +28,8 @@ from bedplate.domain.ledger import (
 )
 from bedplate.errors import Conflict, NotFound, PlatformError
 from bedplate.ports import Clock, Objects
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger_cache import Copy, LedgerCache
+from bedplate.workflows.stack_context import Platform
 
 MAX_RACES = 100
 """Writers that got ahead of us before we give up; each lost race means that somebody else made progress."""

@@ -25,13 +25,13 @@ from bedplate.domain.rollout import Observed, Plan, Shift, TakeUp, Target, Way, 
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.errors import ApprovalNeeded, Conflict, Locked, NotFound, RolledBack, UsageError
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.captured import capture_uri
+from bedplate.workflows.endpoint.capture import capture_uri
 from bedplate.workflows.endpoint.follow import LOOK_BACK_S, answers_since
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.endpoint.probe import Probe, probe_of
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.execute import Means, Outcome, execute
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.versions.approvals import must_be_on_record
 from bedplate.workflows.versions.retire import must_not_be_retired
 

@@ -15,9 +15,9 @@ from bedplate.workflows.endpoint.copies import a_copy
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.endpoint.probe import ask, probe_of
 from bedplate.workflows.endpoint.rescore import last_rows, score_on
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.rollback import RollbackRequest, health, prepare, rollback
+from bedplate.workflows.stack_context import Platform
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from bedplate.domain.graph import Graph, drawn
 from bedplate.domain.ledger import Kind, iso_ms
+from bedplate.domain.metric_chart import Graph, drawn
 from bedplate.domain.release import spoken, version_told
 from bedplate.domain.rollout import (
     Abort,
@@ -29,8 +29,8 @@ from bedplate.errors import BedplateError, Conflict, Locked, NotEnoughData, Plat
 from bedplate.ports import AlarmState, GuardAlarm, ReleaseDraft, Say, Traffic
 from bedplate.workflows.endpoint.follow import Settled, follow
 from bedplate.workflows.endpoint.probe import Probe, Proof, ask
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 
 GRAPH_BEFORE = timedelta(minutes=5)
 GRAPH_POINTS = 200

@@ -16,11 +16,11 @@ from bedplate.errors import BedplateError, NotEnoughData, NotFound, RolledBack
 from bedplate.ports import Say
 from bedplate.workflows.endpoint.follow import LOOK_BACK_S, answers_since, bake_left
 from bedplate.workflows.endpoint.observe import seen
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release import rollout
 from bedplate.workflows.release.execute import undo_starved
-from bedplate.workflows.release.settling import means_of, settle
+from bedplate.workflows.release.finalize import means_of, settle
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.versions.retrain import CANNOT, RetrainRequest, asked_for, begin, go_on
 
 

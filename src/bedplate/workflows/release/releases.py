@@ -14,8 +14,8 @@ from bedplate.domain.rollout.machine import open_rollout, rollouts_in
 from bedplate.errors import NotFound
 from bedplate.ports import Release
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 
 
 @dataclass(frozen=True, slots=True)

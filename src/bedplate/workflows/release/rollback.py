@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bedplate import ports
-from bedplate.domain.figures import figure
+from bedplate.domain.formatting import figure
 from bedplate.domain.names import VARIANT
 from bedplate.domain.release import fallback_release, spoken, version_told
 from bedplate.domain.rollback import Check, Standing, choose_target, plan_resume, plan_rollback, require_health
 from bedplate.domain.rollout import Observed
 from bedplate.errors import NotFound, PlatformError, UsageError
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.captured import latest
+from bedplate.workflows.endpoint.capture import latest
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.endpoint.probe import probe_of
 from bedplate.workflows.endpoint.rescore import rescore
-from bedplate.workflows.platform import Platform, silent
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import Prepared
 from bedplate.workflows.release.execute import Means, Outcome, execute
+from bedplate.workflows.stack_context import Platform, silent
 
 LAST_ANSWERS = 200
 LAST_TURN = timedelta(hours=1)

@@ -41,9 +41,8 @@ from bedplate.errors import (
 )
 from bedplate.ports import ReleaseDraft, Say, SplitDraft, Traffic, VariantDraft
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.captured import capture_uri
+from bedplate.workflows.endpoint.capture import capture_uri
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import (
     DeployRequest,
@@ -54,8 +53,9 @@ from bedplate.workflows.release.deploy import (
     release_draft,
 )
 from bedplate.workflows.release.execute import abort
-from bedplate.workflows.release.rollout_figures import judge
+from bedplate.workflows.release.rollout_measurements import judge
 from bedplate.workflows.release.rollout_record import last_rollout, tell
+from bedplate.workflows.stack_context import Platform
 
 ALL_AT_ONCE_PCT = 100
 PAUSE_LOCAL_S = 0.5

@@ -8,8 +8,8 @@ from typing import Any
 from bedplate.domain.ledger import Entry, Record
 from bedplate.domain.rollout.machine import Event, RolloutState, after, rollouts_in
 from bedplate.errors import Conflict, Locked, NotFound
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 
 MOVES: frozenset[str] = frozenset({"rollout", "deploying", "deployed", "rolled-back", "rollback"})
 """Records that a decision about a rollout must have seen."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bedplate.domain.rollout.chronicle import Movement, movements
+from bedplate.domain.rollout.history import Movement, movements
 from bedplate.domain.rollout.machine import WATCHED
 from bedplate.workflows.endpoint.follow import LOOK_BACK_S, answers_since, bake_left
 from bedplate.workflows.endpoint.observe import seen
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.release.rollout_figures import judge
+from bedplate.workflows.release.rollout_measurements import judge
+from bedplate.workflows.stack_context import Platform
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bedplate.domain.stacks.diagnosis import Finding, fail, ok, skipped, warn
 from bedplate.workflows.stacks.doctor import Check
-from bedplate.workflows.stacks.soundness import require_sound
+from bedplate.workflows.stacks.validation import require_sound
 from bedplate.workflows.training.source import lock_file
 
 OLDEST_PYTHON = (3, 11)

@@ -13,7 +13,7 @@ from bedplate.domain.names import version_of_release
 from bedplate.domain.stacks.environments import Difference, differences
 from bedplate.errors import BedplateError, NotFound
 from bedplate.settings import load_model, load_stack
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 
 class Run(Protocol):

@@ -10,7 +10,7 @@ from bedplate.domain.stacks.environments import meets
 from bedplate.errors import SettingsError, UsageError
 from bedplate.settings import known_stacks, load_stack, stack_file
 from bedplate.settings.drafts import draft
-from bedplate.workflows.stacks.soundness import require_sound
+from bedplate.workflows.stacks.validation import require_sound
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")
 

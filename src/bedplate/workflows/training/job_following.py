@@ -8,7 +8,7 @@ from typing import Literal
 
 from bedplate.errors import JobFailed
 from bedplate.ports import Job, Say
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 LOCAL_POLL_S = 0.2
 AWS_POLL_S = 5.0

@@ -11,7 +11,7 @@ from bedplate.domain.versions.package import CONTRACT_FILE, code_sha256, unarchi
 from bedplate.errors import NotFound, PlatformError
 from bedplate.ports import Package
 from bedplate.settings import ModelSpec
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 
 @dataclass(frozen=True, slots=True)

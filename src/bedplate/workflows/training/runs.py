@@ -12,7 +12,7 @@ from bedplate.domain.versions.package import Lineage
 from bedplate.domain.versions.runs import Row, rows
 from bedplate.errors import BedplateError, NotFound, UsageError
 from bedplate.ports import Job, Package, Run, RunDraft, RunStatus, Say
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 _STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
 MAX_REASON = 500

@@ -13,7 +13,7 @@ from bedplate.domain.ledger import sha256
 from bedplate.domain.versions.sbom import Scan, cyclonedx, locked, packages_in, scan_of
 from bedplate.errors import Conflict, NotFound
 from bedplate.ports import Package, Say
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.source import lock_file
 
 TIMEOUT_S = 300

@@ -22,8 +22,8 @@ from bedplate.errors import Conflict, GateFailed, OverBudget
 from bedplate.ports import Job, Package, PackageDraft, Say, TrainingRequest
 from bedplate.settings import ModelSpec
 from bedplate.workflows.data.register import register
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.job_following import follow, must_have_completed
 from bedplate.workflows.training.runs import keep, warm
 from bedplate.workflows.training.sbom import keep_sbom

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedplate.domain.figures import usd
+from bedplate.domain.formatting import usd
 from bedplate.domain.money.cost_estimate import CostEstimate, Objection, objections
 from bedplate.errors import BedplateError, OverBudget, UsageError
 from bedplate.ports import Say
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.train import Trained, train
 from bedplate.workflows.training.training_plan import TrainPlan, TrainRequest, budgets_of, plan
 

@@ -17,7 +17,7 @@ from bedplate.settings import ModelSpec
 from bedplate.workflows.data.register import Registration
 from bedplate.workflows.data.register import plan as plan_registration
 from bedplate.workflows.data.versions import fetch, find
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.source import model_files, source_of
 
 MAX_ATTEMPTS = 100

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedplate.domain.figures import usd
+from bedplate.domain.formatting import usd
 from bedplate.domain.ledger import sha256
 from bedplate.domain.money.cost_estimate import Objection, objections
 from bedplate.domain.versions.package import same_training
@@ -19,7 +19,7 @@ from bedplate.domain.versions.tuning import grid_size, points
 from bedplate.errors import Conflict, JobFailed, NotFound, OverBudget, UsageError
 from bedplate.ports import Say, Trial, TuningJob, TuningRequest
 from bedplate.settings import Range, Strategy
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.job_following import AWS_POLL_S, LOCAL_POLL_S
 from bedplate.workflows.training.runs import keep, warm
 from bedplate.workflows.training.train import Trained, conclude, job_request, metrics_of, upload

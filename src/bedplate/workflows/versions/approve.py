@@ -9,8 +9,8 @@ from bedplate.domain.ledger import Entry, Kind, Record
 from bedplate.domain.versions.approval import Decision, Evidence, decide, distinct, last_word
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.ports import Approval, Package
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.versions.approvals import must_be_evidence
 
 MAX_VALUE = 256

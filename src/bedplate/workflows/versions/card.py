@@ -18,8 +18,8 @@ from bedplate.errors import BedplateError, Conflict, NotFound, PlatformError
 from bedplate.ports import Cards, Package
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.lineage import code_of, hyperparameters_of
 from bedplate.workflows.versions.models import find_version
 

@@ -13,8 +13,8 @@ from bedplate.domain.versions.comparison import Figure, Made, Row, Scores, by_se
 from bedplate.errors import NotFound, PlatformError, UsageError
 from bedplate.ports import Package, Say
 from bedplate.settings import Gates, ModelSpec
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.lineage import code_of, hyperparameters_of
 from bedplate.workflows.versions.evaluate import Champion, measure, plan_against
 from bedplate.workflows.versions.models import find_version, leading_metric

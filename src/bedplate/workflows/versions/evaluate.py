@@ -21,8 +21,8 @@ from bedplate.domain.versions.package import job_name
 from bedplate.errors import Conflict, JobFailed, NotFound
 from bedplate.ports import Job, Package, ProcessingRequest, Release, Say
 from bedplate.settings import ModelSpec
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.job_following import follow, must_have_completed
 from bedplate.workflows.training.runs import keep_evaluation, warm
 from bedplate.workflows.training.sbom import scan

@@ -11,7 +11,7 @@ from bedplate.domain.versions.scripts import inference_problems, training_proble
 from bedplate.errors import NotFound, SettingsError
 from bedplate.ports import Package
 from bedplate.settings import ModelSpec, StackSettings, known_models, load_model
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 
 
 @dataclass(frozen=True, slots=True)

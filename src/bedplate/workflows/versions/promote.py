@@ -16,8 +16,8 @@ from bedplate.domain.versions.approval import EVALUATION
 from bedplate.domain.versions.promotion import ARTIFACT, ORIGIN, Carried, carried, promoted_metadata
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, PlatformError, UsageError
 from bedplate.settings import PlatformOutputs
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.versions.approvals import must_be_evidence, must_be_on_record
 
 _BLOCK = 1 << 20

@@ -26,8 +26,8 @@ from bedplate.domain.versions.reproduction import (
 )
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, PlatformError
 from bedplate.ports import Job, Package, ProcessingRequest, Say, TrainingRequest
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.job_following import follow, must_have_completed
 from bedplate.workflows.training.lineage import Code, code_of, hyperparameters_of
 from bedplate.workflows.training.source import lock_file

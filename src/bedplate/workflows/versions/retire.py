@@ -12,8 +12,8 @@ from bedplate.domain.versions.retirement import QUIET_DAYS, Use, objections, ret
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from bedplate.ports import Package
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 
 RETIRED = "retire_on"
 """Key of a package's metadata: from which day on it is retired."""

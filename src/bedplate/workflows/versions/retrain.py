@@ -14,8 +14,8 @@ from bedplate.domain.versions.retraining import Due, Open, Signal, due, open_ret
 from bedplate.errors import BedplateError, GateFailed, JobFailed, NotEnoughData, NotFound, OverBudget
 from bedplate.ports import Package, Say
 from bedplate.workflows.data.versions import LATEST, find
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest, must_be_deployed
 from bedplate.workflows.training.training_plan import plan as plan_training

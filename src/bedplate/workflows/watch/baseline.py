@@ -10,8 +10,8 @@ from bedplate.domain.release import version_told
 from bedplate.errors import NotFound
 from bedplate.ports import Job, Package, Say
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.watch.monitoring_job import DATASET, completed, submit
 
 

@@ -13,9 +13,9 @@ from bedplate.domain.data.capture import Captured
 from bedplate.domain.ledger import iso_ms
 from bedplate.errors import UsageError
 from bedplate.settings import DataContract
-from bedplate.workflows.endpoint.captured import latest
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.endpoint.capture import latest
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 
 JOINED_ANSWERS = 100_000
 """Captured answers that labels are joined with for the report; the monitor joins all of its window."""

@@ -16,8 +16,8 @@ from bedplate.domain.release import version_told
 from bedplate.errors import NotEnoughData, NotFound
 from bedplate.ports import Job, MonitoringExecution, Say
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.watch.monitoring_job import BASELINE_DIR, LABELS_DIR, capture_inputs, completed, submit
 from bedplate.workflows.watch.schedules import standing_schedules
 

@@ -9,8 +9,8 @@ from bedplate.domain import tags
 from bedplate.domain.names import VARIANT
 from bedplate.ports import Job, ProcessingRequest, Say
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.captured import capture_uri
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.endpoint.capture import capture_uri
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.training.job_following import follow, must_have_completed
 
 PROCESSING = "/opt/ml/processing"

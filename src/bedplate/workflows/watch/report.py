@@ -10,18 +10,18 @@ from datetime import datetime
 from bedplate.domain.drift import DriftReport
 from bedplate.domain.evidence.evaluation import Evaluation
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.graph import Graph, kept
 from bedplate.domain.ledger import LIVE_KINDS, Record, present, who_was_live
+from bedplate.domain.metric_chart import Graph, kept
 from bedplate.domain.release import fallback_release, spoken
 from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
 from bedplate.settings import ModelSpec
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.costs import bill, budgets
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.versions.models import leading_metric
 from bedplate.workflows.watch.monitor import latest_report
-from bedplate.workflows.watch.scheduled import Scheduled, scheduled
+from bedplate.workflows.watch.schedule_results import Scheduled, scheduled
 
 
 @dataclass(frozen=True, slots=True)

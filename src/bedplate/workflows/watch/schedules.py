@@ -14,9 +14,9 @@ from bedplate.domain.release import version_told
 from bedplate.errors import NotFound
 from bedplate.ports import BoundAlarm, Package, Say, ScheduleDraft, StandingSchedule
 from bedplate.settings import ModelSpec, Schedule
-from bedplate.settings.watching import LabelledSchedule
+from bedplate.settings.monitors import LabelledSchedule
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.platform import Platform
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.watch.monitoring_job import INSTANCE_TYPE, MAX_RUNTIME_S
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from bedplate.domain.scorecard import Line, State, worst
 from bedplate.domain.versions.retraining import open_retraining, waits_for_a_person
 from bedplate.errors import BedplateError
 from bedplate.settings import Metric
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.versions.retrain import asked_for
 from bedplate.workflows.watch.monitor import latest_report
 from bedplate.workflows.watch.status import ModelStatus, status

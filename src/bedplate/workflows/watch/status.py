@@ -21,9 +21,9 @@ from bedplate.ports import AlarmState
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.endpoint.probe import ask_once, probe_of
-from bedplate.workflows.platform import Platform
 from bedplate.workflows.record.costs import BudgetStanding, budgets
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import Platform
 from bedplate.workflows.watch.schedules import asked_for, strayed
 
 LAST = timedelta(hours=1)

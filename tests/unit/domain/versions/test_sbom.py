@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from cyclonedx.model.bom import Bom
@@ -12,6 +11,7 @@ from bedplate.domain.gate.measured import Evidence
 from bedplate.domain.gate.trials import vulnerabilities
 from bedplate.domain.versions.sbom import IMAGE, Finding, Scan, cyclonedx, locked, packages_in, scan_of
 from bedplate.settings import VulnerabilityGate
+from repository import ROOT
 
 LOCK = """
 click==8.1.7 \\
@@ -54,7 +54,7 @@ def test_the_format_is_cyclonedx_by_its_own_library() -> None:
 
 
 def test_the_repositorys_own_lock_becomes_a_valid_bill() -> None:
-    lock = (Path(__file__).parents[4] / "requirements" / "bedplate.lock").read_text()
+    lock = (ROOT / "requirements" / "bedplate.lock").read_text()
     packages = locked(lock)
     pins = {line.partition("==")[0] for line in lock.splitlines() if "==" in line and line[0].isalnum()}
     elsewhere = pins - {p.name for p in packages}
@@ -76,7 +76,7 @@ def test_the_image_s_python_and_system_decide_which_of_two_pins_it_takes() -> No
 
 
 def test_the_image_is_the_one_that_the_dockerfile_builds() -> None:
-    dockerfile = (Path(__file__).parents[4] / "Dockerfile").read_text()
+    dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"FROM python:{IMAGE['python_version']}-slim" in dockerfile
 
 

@@ -20,8 +20,8 @@ from bedplate.workflows.data.diff import compare_versions
 from bedplate.workflows.data.files import DataFile, file_sha256
 from bedplate.workflows.data.register import must_be_unsuspicious, plan, register
 from bedplate.workflows.data.versions import DataVersion, datasheet, fetch, find, must_be_signed, versions
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest
 from bedplate.workflows.training.training_plan import plan as plan_training

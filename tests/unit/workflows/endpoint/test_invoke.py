@@ -11,7 +11,7 @@ import pytest
 from bedplate.errors import NotFound, PlatformError, UsageError
 from bedplate.workflows.data.rows import read_rows
 from bedplate.workflows.endpoint.invoke import Answered, InvokeRequest, invoke
-from bedplate.workflows.platform import silent
+from bedplate.workflows.stack_context import silent
 from builders import a_platform
 from fakes import FakePlatform, Heard
 

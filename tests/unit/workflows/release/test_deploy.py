@@ -13,9 +13,9 @@ import pytest
 
 from bedplate import ports
 from bedplate.errors import ApprovalNeeded, Locked, NotEnoughData, NotFound, PlatformError, RolledBack, UsageError
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
+from bedplate.workflows.stack_context import silent
 from builders import a_package, a_platform, approved
 from fakes import EPOCH, FakePlatform, Heard, RollingEndpoints
 

@@ -14,13 +14,13 @@ from bedplate.domain.rollout import Attempt, Observed
 from bedplate.domain.rollout.machine import rollouts_in
 from bedplate.domain.versions.retraining import Due, unanswered
 from bedplate.errors import PlatformError
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
 from bedplate.workflows.release.reconcile import Done, reconcile
 from bedplate.workflows.release.rollback import RollbackRequest, rollback
 from bedplate.workflows.release.rollback import prepare as prepare_rollback
-from bedplate.workflows.release.rollout_beginning import begin, propose
+from bedplate.workflows.release.rollout_start import begin, propose
+from bedplate.workflows.stack_context import silent
 from fakes import EPOCH, FakePlatform
 from unit.workflows.release.test_deploy import E, _kill_at, baking, platform, rolling, told
 from unit.workflows.release.test_deploy import run as deploy_version

@@ -10,12 +10,12 @@ import pytest
 
 from bedplate import ports
 from bedplate.errors import ApprovalNeeded, NotFound, PlatformError, UsageError
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import DeployRequest, deploy
 from bedplate.workflows.release.deploy import prepare as prepare_deploy
 from bedplate.workflows.release.drill import drill
 from bedplate.workflows.release.rollback import PreparedRollback, RollbackRequest, prepare, rollback
+from bedplate.workflows.stack_context import silent
 from fakes import EPOCH, FakePlatform
 from unit.workflows.release.test_deploy import FALLBACK, E, _kill_at, capture, platform, rolling, told
 from unit.workflows.release.test_deploy import run as deploy_version

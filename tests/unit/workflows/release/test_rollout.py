@@ -14,7 +14,6 @@ import pytest
 from bedplate import ports
 from bedplate.domain.rollout.machine import RolloutState, open_rollout, rollouts_in
 from bedplate.errors import GateFailed, Locked, NotEnoughData, NotFound, RolledBack, UsageError
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release import rollout as workflow
 from bedplate.workflows.release.deploy import DeployRequest, prepare
@@ -22,8 +21,9 @@ from bedplate.workflows.release.releases import prune
 from bedplate.workflows.release.rollback import RollbackRequest, rollback
 from bedplate.workflows.release.rollback import prepare as prepare_rollback
 from bedplate.workflows.release.rollout import follow, order, outcome_error, tick
-from bedplate.workflows.release.rollout_beginning import begin, propose
+from bedplate.workflows.release.rollout_start import begin, propose
 from bedplate.workflows.release.rollout_status import past, standing
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.watch.status import status
 from builders import a_spec
 from fakes import EPOCH, FakePlatform

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bedplate.cli.stack_view import summary
+from bedplate.cli.views.stack_view import summary
 from bedplate.domain.policy import POLICIES
 from bedplate.errors import GateFailed
-from bedplate.workflows.stacks.judged import Judged
+from bedplate.workflows.stacks.policy_cache import Judged
 from bedplate.workflows.stacks.stack import Watch, bring_up, judge_update, require_lawful, review, tear_down, unprotect
 
 

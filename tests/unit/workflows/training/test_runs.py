@@ -7,7 +7,7 @@ import pytest
 
 from bedplate.cli.pages.runs import bars, render
 from bedplate.errors import JobFailed, NotFound, UsageError
-from bedplate.workflows.platform import silent
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training import runs
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest, plan

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.errors import Conflict, NotFound
-from bedplate.workflows.platform import silent
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training.sbom import audit, keep_sbom, sbom_of, scan
 from builders import a_package, a_platform
 from fakes import FakePlatform

@@ -12,8 +12,8 @@ import pytest
 
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, UsageError
 from bedplate.ports import BudgetState
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training.train import Trained, train
 from bedplate.workflows.training.training_plan import TrainPlan, TrainRequest, plan
 from builders import a_platform, a_spec

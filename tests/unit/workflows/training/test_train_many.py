@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bedplate.cli.train import sources_of
+from bedplate.cli.release.train import sources_of
 from bedplate.errors import JobFailed, OverBudget, UsageError
 from bedplate.ports import BudgetState, TrainingRequest
-from bedplate.workflows.platform import silent
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training.train_many import Ended, Several, grid, plan_all, train_all
 from builders import a_platform, a_spec
 from fakes import FakePlatform

@@ -8,7 +8,7 @@ import pytest
 
 from bedplate.errors import JobFailed, OverBudget, UsageError
 from bedplate.settings import parse_range
-from bedplate.workflows.platform import silent
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training import runs
 from bedplate.workflows.training.tune import Tuned, TunePlan, TuneRequest, plan, tune
 from builders import a_platform, a_spec

@@ -15,7 +15,7 @@ from bedplate.cli.pages.comparison import render
 from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.versions.package import archive
 from bedplate.errors import UsageError
-from bedplate.workflows.platform import silent
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.versions.compare import compare, to_json
 from builders import a_package, a_platform, a_spec
 from fakes import EPOCH, FakePlatform

@@ -11,8 +11,8 @@ import pytest
 from bedplate import ports
 from bedplate.domain.evidence import evaluation
 from bedplate.errors import Conflict, JobFailed, NotFound
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.versions.evaluate import Evaluated, evaluate, keep_page, plan
 from builders import a_package, a_platform, a_spec
 from fakes import EPOCH, FakePlatform, refuse

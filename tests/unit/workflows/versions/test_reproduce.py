@@ -17,8 +17,8 @@ from bedplate.domain.versions.package import CONTRACT_FILE, archive, unarchive
 from bedplate.domain.versions.reproduction import Reproduction, compare_predictions, metrics_told
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, PlatformError
 from bedplate.settings import LOCK_FILES
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest
 from bedplate.workflows.training.training_plan import plan as plan_training

@@ -15,9 +15,9 @@ from bedplate.ports import BudgetState, ProcessingRequest, TrainingRequest
 from bedplate.settings import Retraining
 from bedplate.workflows.data.register import plan as plan_registration
 from bedplate.workflows.data.register import register
-from bedplate.workflows.platform import silent
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.reconcile import Done, reconcile
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest, plan
 from bedplate.workflows.versions.approve import ApproveRequest, approve

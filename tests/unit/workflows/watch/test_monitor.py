@@ -14,7 +14,7 @@ import pytest
 from bedplate.domain.drift import DriftReport
 from bedplate.errors import JobFailed, NotEnoughData, NotFound
 from bedplate.ports import MonitoringExecution
-from bedplate.workflows.platform import silent
+from bedplate.workflows.stack_context import silent
 from bedplate.workflows.watch.baseline import baseline
 from bedplate.workflows.watch.monitor import executions, latest_report, monitor
 from bedplate.workflows.watch.monitoring_job import capture_inputs

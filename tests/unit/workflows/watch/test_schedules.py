@@ -15,8 +15,8 @@ from bedplate.domain.evidence.live_quality import Finding, LiveReport
 from bedplate.domain.names import SCHEDULE_KINDS
 from bedplate.errors import NotFound
 from bedplate.settings import ModelSpec
-from bedplate.workflows.platform import silent
-from bedplate.workflows.stacks.belongings import belongings, remove_watches
+from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stacks.cli_resources import belongings, remove_watches
 from bedplate.workflows.watch.monitor import executions, latest_live_report
 from bedplate.workflows.watch.schedules import all_strayed, schedule, strayed
 from builders import a_package, a_spec

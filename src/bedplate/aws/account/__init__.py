@@ -1,0 +1,1 @@
+"""Adapters over what describes an account: identity, quotas, tags, CloudTrail, platform outputs."""

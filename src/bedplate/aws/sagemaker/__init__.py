@@ -1,0 +1,1 @@
+"""Adapters over SageMaker: jobs, endpoints, model registry, model cards, monitoring schedules."""

@@ -1,0 +1,1 @@
+"""Adapters over S3, ECR and KMS: objects, images, signatures."""

@@ -1,0 +1,1 @@
+"""Commands for costs, budgets, the ledger and audits."""

@@ -1,0 +1,1 @@
+"""Commands for baselines, drift, labels and reports."""

@@ -1,0 +1,1 @@
+"""Commands that create, compare and delete a stack, and control the local platform."""

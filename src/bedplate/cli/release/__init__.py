@@ -1,0 +1,1 @@
+"""Commands that train, evaluate, approve, deploy and roll back model versions."""

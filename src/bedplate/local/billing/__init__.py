@@ -1,0 +1,1 @@
+"""Records usage charges, and answers budgets and Cost Explorer queries from them."""

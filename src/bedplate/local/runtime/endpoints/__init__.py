@@ -1,0 +1,1 @@
+"""Runs endpoints: serving processes, traffic, invocations, data capture."""

@@ -1,0 +1,1 @@
+"""Runs training, processing, tuning and monitoring jobs as subprocesses."""

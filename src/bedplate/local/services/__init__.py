@@ -1,0 +1,1 @@
+"""AWS services of the local platform: Bedplate's behaviour installed over moto, one module per service."""

@@ -1,0 +1,38 @@
+"""ECR: repositories that the Resource Groups Tagging API finds by their tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import moto.ecr.urls
+from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
+from moto.ecr.models import ECRBackend
+
+from bedplate.local.services.installation import lay
+
+if TYPE_CHECKING:
+    from bedplate.local.local_platform import Platform
+
+
+class Backend(TaggableResourcesMixin, ECRBackend):  # type: ignore[misc]
+    _url_module = moto.ecr.urls
+    SERVICE_NAMESPACE = "ecr"
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        for repository in self.repositories.values():
+            tags = self.tagger.get_tag_dict_for_resource(repository.arn)
+            yield TaggedResource(repository.arn, tags, "ecr:repository")
+
+    # ECR has its own calls of these names, which take tags as a list; the tagging API's take them as a dict.
+    def tag_resource(self, arn: str, tags: object) -> None:
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()] if isinstance(tags, dict) else tags
+        ECRBackend.tag_resource(self, arn, listed)
+
+    def untag_resource(self, arn: str, tag_keys: list[str]) -> None:
+        ECRBackend.untag_resource(self, arn, tag_keys)
+
+
+def install(_platform: Platform) -> None:
+    """Lay this over moto's ECR."""
+    lay("ecr", backend=Backend)

@@ -1,0 +1,33 @@
+"""The Resource Groups Tagging API: tags set through it are kept with the service that has the resource."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from moto.core.responses import ActionResult
+from moto.resourcegroupstaggingapi.responses import ResourceGroupsTaggingAPIResponse
+
+from bedplate.local.services.installation import lay
+
+if TYPE_CHECKING:
+    from bedplate.local.local_platform import Platform
+
+
+class Response(ResourceGroupsTaggingAPIResponse):  # type: ignore[misc]
+    platform: ClassVar[Platform]
+
+    def tag_resources(self) -> ActionResult:
+        answer = super().tag_resources()
+        self.platform.save()
+        return answer
+
+    def untag_resources(self) -> ActionResult:
+        answer = super().untag_resources()
+        self.platform.save()
+        return answer
+
+
+def install(platform: Platform) -> None:
+    """Lay this over moto's tagging API."""
+    Response.platform = platform
+    lay("resourcegroupstaggingapi", response=Response)

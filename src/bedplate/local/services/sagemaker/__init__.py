@@ -1,0 +1,1 @@
+"""SageMaker's control plane: every resource kind as a record, one module per family of operations."""

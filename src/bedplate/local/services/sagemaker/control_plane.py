@@ -1,0 +1,92 @@
+"""SageMaker's control plane over moto: every kind Bedplate uses as plain records, tags on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import moto.sagemaker.urls
+from moto.core.resource_tagging import TaggedResource
+from moto.core.responses import ActionResult
+from moto.sagemaker.models import SageMakerModelBackend
+
+from bedplate.local.services.installation import lay
+from bedplate.local.services.records import NOUNS, Records
+from bedplate.local.services.sagemaker.monitoring import Monitoring
+from bedplate.local.services.sagemaker.pipelines import Pipelines
+from bedplate.local.services.sagemaker.registry import Registry
+from bedplate.local.services.sagemaker.serving import Serving
+from bedplate.local.services.sagemaker.tracking import Tracking
+from bedplate.local.services.sagemaker.tuning import Tuning
+
+if TYPE_CHECKING:
+    from bedplate.local.local_platform import Platform
+
+
+class Backend(SageMakerModelBackend):  # type: ignore[misc]
+    _url_module = moto.sagemaker.urls
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.records = Records(region_name, account_id)
+
+    # What follows is for the Resource Groups Tagging API, which asks every service.
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        yield from super().iter_tagged_resources()  # of ours moto holds none
+        for arn, tags in self.records.tags.items():
+            yield TaggedResource(arn, dict(tags), f"sagemaker:{_kind(arn)}")
+
+    def tag_resource(self, arn: str, tags: Mapping[str, str]) -> None:
+        if _kind(arn) not in NOUNS:
+            super().tag_resource(arn, tags)
+            return
+        self.records.get(_kind(arn), arn)
+        self.records.tag(arn, [{"Key": key, "Value": value} for key, value in tags.items()])
+
+    def untag_resource(self, arn: str, tag_keys: Sequence[str]) -> None:
+        if _kind(arn) not in NOUNS:
+            super().untag_resource(arn, tag_keys)
+            return
+        self.records.untag(arn, tag_keys)
+
+
+class Response(Serving, Tuning, Registry, Monitoring, Pipelines, Tracking):
+    def list_tags(self) -> ActionResult:
+        arn = self._request["ResourceArn"]
+        if not self._ours(arn):
+            return super().list_tags()
+        tags = [{"Key": k, "Value": v} for k, v in self._records.tags.get(arn, {}).items()]
+        return ActionResult({"Tags": tags})
+
+    def add_tags(self) -> ActionResult:
+        arn = self._request["ResourceArn"]
+        if not self._ours(arn):
+            return super().add_tags()
+        self._records.tag(arn, self._request["Tags"])
+        return self.list_tags()
+
+    def delete_tags(self) -> ActionResult:
+        arn = self._request["ResourceArn"]
+        if not self._ours(arn):
+            return super().delete_tags()
+        self._records.untag(arn, self._request["TagKeys"])
+        return ActionResult({})
+
+    def _ours(self, arn: str) -> bool:
+        """Whether moto or we keep this kind; a resource of ours that does not exist is an error, as on AWS."""
+        kind = _kind(arn)
+        if kind not in NOUNS:
+            return False
+        self._records.get(kind, arn)
+        return True
+
+
+def _kind(arn: str) -> Any:
+    """What an ARN of SageMaker is about; in `NOUNS` when it is kept here."""
+    return arn.split(":", 5)[-1].split("/", 1)[0]
+
+
+def install(platform: Platform) -> None:
+    Response.platform = Records.platform = platform
+    lay("sagemaker", response=Response, backend=Backend)

@@ -1,0 +1,1 @@
+"""Records API calls: CloudTrail's event history, trails, and S3 server access logs."""

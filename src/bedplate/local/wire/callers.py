@@ -1,0 +1,27 @@
+"""Whose an access key is: a user of the account, or a session of an assumed role."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bedplate.local.local_platform import Platform
+
+_ISSUED = re.compile(r"^A[KS]IA[A-Z0-9]{16}$")
+
+
+def identity_of(platform: Platform, access_key: str) -> dict[str, Any] | None:
+    """CloudTrail's `userIdentity` of a key that IAM or STS issued; None for any other."""
+    if not _ISSUED.match(access_key):
+        return None
+    with platform.lock:
+        for user in platform.backend("iam", "aws").users.values():
+            if any(key.access_key_id == access_key for key in user.access_keys):
+                return {"type": "IAMUser", "principalId": user.id, "arn": user.arn, "userName": user.name}
+        from moto.sts.models import sts_backends
+
+        role = sts_backends[platform.account_id]["aws"].get_assumed_role_from_access_key(access_key)
+    if role is None:
+        return None
+    return {"type": "AssumedRole", "principalId": role.user_id, "arn": role.arn}

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import pytest
+
+from bedplate.aws.session import Session
+from bedplate.aws.storage.objects import S3Objects, split
+from bedplate.errors import NotFound, UsageError
+
+
+@pytest.fixture
+def objects(session: Session) -> S3Objects:
+    session.client("s3").create_bucket(Bucket="bkt")
+    return S3Objects(session)
+
+
+def test_what_was_put_is_got(objects: S3Objects) -> None:
+    objects.put("s3://bkt/dir/x", b"hello")
+    assert objects.get("s3://bkt/dir/x") == b"hello"
+    assert objects.exists("s3://bkt/dir/x")
+
+
+def test_a_missing_key_is_not_found(objects: S3Objects) -> None:
+    assert not objects.exists("s3://bkt/x")
+    with pytest.raises(NotFound, match="s3://bkt/x"):
+        objects.get("s3://bkt/x")
+    with pytest.raises(NotFound):
+        objects.get("s3://no-such-bucket/x")
+
+
+def test_a_conditional_put_never_overwrites(objects: S3Objects) -> None:
+    assert objects.put_if_absent("s3://bkt/x", b"first")
+    assert not objects.put_if_absent("s3://bkt/x", b"second")
+    assert objects.get("s3://bkt/x") == b"first"
+
+
+def test_listing_is_in_order_starts_behind_and_goes_on_past_a_page(objects: S3Objects) -> None:
+    for number in range(1005):
+        objects.put(f"s3://bkt/l/{number:04d}", b"x")
+    objects.put("s3://bkt/other", b"x")
+    found = [info.uri for info in objects.list("s3://bkt/l/")]
+    assert found == [f"s3://bkt/l/{number:04d}" for number in range(1005)]
+    (last,) = objects.list("s3://bkt/l/", after="s3://bkt/l/1003")
+    assert (last.uri, last.size, last.modified_at.utcoffset()) == ("s3://bkt/l/1004", 1, timedelta(0))
+    assert last.modified_at.tzinfo is UTC
+
+
+def test_files_go_up_and_come_down_whole_or_not_at_all(objects: S3Objects, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(b"x" * 1000)
+    steps: list[int] = []
+    objects.upload(tmp_path / "up", "s3://bkt/f", progress=steps.append)
+    assert sum(steps) == 1000
+    objects.download("s3://bkt/f", tmp_path / "new" / "down")
+    assert (tmp_path / "new" / "down").read_bytes() == b"x" * 1000
+    with pytest.raises(NotFound):
+        objects.download("s3://bkt/none", tmp_path / "new" / "none")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["down"]
+
+
+@pytest.mark.parametrize("uri", ["/tmp/x", "https://b/x", "s3://", "s3://bkt", "s3://bkt/"])
+def test_what_is_no_address_of_an_object_is_refused(uri: str) -> None:
+    with pytest.raises(UsageError, match="s3://bucket/key"):
+        split(uri)
+
+
+def test_keys_may_hold_question_marks_and_hashes() -> None:
+    assert split("s3://bkt/a?b#c") == ("bkt", "a?b#c")

@@ -1,0 +1,83 @@
+"""Child processes: their lines and ends, and that nothing of theirs outlives the platform."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from bedplate.local.runtime.child_process import Child
+
+LONG = "import sys, time; open(sys.argv[1], 'w').write('up'); time.sleep(600)"
+HELD = """
+import os, subprocess, sys, time
+held = open(sys.argv[1], "w")
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=[held.fileno()])
+print("up", flush=True)
+time.sleep(600)
+"""
+PARENT = """
+import os, sys
+from pathlib import Path
+from bedplate.local.runtime.child_process import Child
+command = [sys.executable, "-c", *sys.argv[1:]]
+Child(command, env=dict(os.environ), cwd=Path("."), on_line=lambda line: print(line, flush=True)).wait()
+"""
+
+
+def start(code: str, tmp_path: Path, lines: list[str]) -> Child:
+    return Child([sys.executable, "-c", code], env=dict(os.environ), cwd=tmp_path, on_line=lines.append)
+
+
+def test_every_line_has_arrived_when_the_end_is_told(tmp_path: Path) -> None:
+    lines: list[str] = []
+    child = start("print('x' * 10); [print(i) for i in range(2000)]; raise SystemExit(7)", tmp_path, lines)
+    assert child.wait(30) == 7
+    assert lines == ["x" * 10, *(str(i) for i in range(2000))]
+
+
+def test_output_that_is_no_text_does_not_stop_the_reader(tmp_path: Path) -> None:
+    lines: list[str] = []
+    child = start("import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\nend\\n')", tmp_path, lines)
+    assert child.wait(30) == 0
+    assert lines[-1] == "end"
+
+
+def test_command_that_was_killed_tells_the_signal(tmp_path: Path) -> None:
+    child = start("import os; os.kill(os.getpid(), 9)", tmp_path, [])
+    assert child.wait(30) == 128 + signal.SIGKILL
+
+
+def test_command_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
+    fifo = tmp_path / "up"
+    os.mkfifo(fifo)
+    code = f"import signal; signal.signal(15, signal.SIG_IGN); import sys; sys.argv.append({str(fifo)!r}); {LONG}"
+    child = start(code, tmp_path, [])
+    assert fifo.read_text() == "up"
+    assert child.stop(0.2) == 137
+
+
+def test_listener_that_raises_does_not_stop_the_reader(tmp_path: Path, capsys: object) -> None:
+    def refuse(line: str) -> None:
+        raise RuntimeError(line)
+
+    child = Child([sys.executable, "-c", "print(1); print(2)"], env=dict(os.environ), cwd=tmp_path, on_line=refuse)
+    assert child.wait(30) == 0
+
+
+def test_nothing_outlives_a_platform_that_was_killed(tmp_path: Path) -> None:
+    """The grandchild holds the writing end of a pipe: reading it ends when the last of them is gone."""
+    fifo = tmp_path / "held"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, HELD, str(fifo)], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    with parent.stdout as output:
+        assert output.readline() == b"up\n"
+        os.set_blocking(held, True)
+        parent.kill()
+        parent.wait(10)
+        assert os.read(held, 1) == b""
+    os.close(held)
