@@ -8,7 +8,7 @@ from typing import Any
 from bedplate import ports
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 from bedplate.workflows.record.ledger import Ledger
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 
 ACCOUNT = "123456789012"
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/bedplate-local:latest"
@@ -76,11 +76,11 @@ def settings(**changes: Any) -> StackSettings:
     return StackSettings.model_validate({**values, **changes})
 
 
-def a_platform(project_dir: Path, *specs: ModelSpec, **changes: Any) -> FakePlatform:
+def a_platform(project_dir: Path, *specs: ModelSpec, **changes: Any) -> FakeStackContext:
     """A stack in memory with these models (one called `churn` without any), each live on its fallback."""
     held = {spec.name: spec for spec in specs or (a_spec(),)}
     names = tuple(held)
-    made = FakePlatform(
+    made = FakeStackContext(
         project_dir=project_dir,
         settings=changes.pop("settings", settings(models=names)),
         outputs=changes.pop(
@@ -111,7 +111,7 @@ def a_package(version: int = 1, *, model: str = "churn", **changes: Any) -> port
     return ports.Package(**{**values, **changes})
 
 
-def approved(platform: FakePlatform, *versions: int, model: str = "churn") -> None:
+def approved(platform: FakeStackContext, *versions: int, model: str = "churn") -> None:
     """Put on record that these versions were approved, as `bedplate approve` does."""
     ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
     for version in versions:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bedplate import ports
 from bedplate.domain.names import ModelNames, ScheduleKind
 from bedplate.domain.stacks.diagnosis import Quota, Subscription
-from bedplate.domain.stacks.permissions import Ask
+from bedplate.domain.stacks.permissions import PermissionRequest
 from bedplate.errors import Conflict, Denied, NotFound, PlatformError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 
@@ -176,7 +176,7 @@ class FakeJobs:
             job = self.submit_training(replace(request.training, name=name, hyperparameters=given))
             self.logs[name] = [f"metric: {request.objective}=0.{number}"]
             value = number / 10 if job.status == "Completed" else None
-            trials.append(ports.Trial(name, job.status, params, value))
+            trials.append(ports.TuningTrial(name, job.status, params, value))
         done = [t for t in trials if t.value is not None]
         best = (max if request.maximize else min)(done, key=lambda t: t.value or 0.0).job if done else None
         status: ports.JobStatus = "Completed" if done else "Failed"
@@ -235,7 +235,7 @@ class FakeEndpoints:
     clock: FakeClock = field(default_factory=FakeClock)
     live: dict[str, str] = field(default_factory=dict)
     held: dict[str, ports.Release] = field(default_factory=dict)
-    updates: list[tuple[str, str, ports.Traffic]] = field(default_factory=list)
+    updates: list[tuple[str, str, ports.TrafficRouting]] = field(default_factory=list)
     status: str = "InService"
     splits: dict[str, ports.SplitDraft] = field(default_factory=dict)
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -313,7 +313,7 @@ class FakeEndpoints:
         if self.splits.pop(name, None) is None:
             self.held.pop(name)
 
-    def update(self, endpoint: str, release: str, traffic: ports.Traffic) -> None:
+    def update(self, endpoint: str, release: str, traffic: ports.TrafficRouting) -> None:
         self.updates.append((endpoint, release, traffic))
         self.weights.pop(endpoint, None)
         self.live[endpoint] = release
@@ -326,7 +326,7 @@ class FakeEndpoints:
         content_type: str = "application/jsonlines",
         inference_id: str | None = None,
         variant: str | None = None,
-    ) -> ports.Answer:
+    ) -> ports.Prediction:
         """A split answers with the variant that is asked for, else with its first, the champion's."""
         self.asked_variants.append(variant)
         release, answering = self.live[endpoint], "live"
@@ -337,7 +337,7 @@ class FakeEndpoints:
                 raise PlatformError(f"Variant {variant} of endpoint {endpoint} not found")
             release, answering = found.release, found.name
         told = b"".join(b'{"prediction": %r}\n' % self.answering(release, json.loads(row)) for row in body.splitlines())
-        return ports.Answer(told, content_type, answering, release, {"release": release})
+        return ports.Prediction(told, content_type, answering, release, {"release": release})
 
 
 @dataclass
@@ -380,7 +380,7 @@ class RollingEndpoints(FakeEndpoints):
             pending_since=self.modified_at if busy and self.baking else None,
         )
 
-    def update(self, endpoint: str, release: str, traffic: ports.Traffic) -> None:
+    def update(self, endpoint: str, release: str, traffic: ports.TrafficRouting) -> None:
         if self.pending is not None:
             raise Conflict(f"{endpoint} is being updated")
         self.updates.append((endpoint, release, traffic))
@@ -391,7 +391,7 @@ class RollingEndpoints(FakeEndpoints):
             return ports.Release(name, None, {"BEDPLATE_VERSION": "0"}, EPOCH)
         return super().release(name)
 
-    def invoke(self, endpoint: str, body: bytes, **kwargs: Any) -> ports.Answer:
+    def invoke(self, endpoint: str, body: bytes, **kwargs: Any) -> ports.Prediction:
         self.sent.append(body)
         answer = super().invoke(endpoint, body, **kwargs)
         fallback = answer.release == self.fallbacks.get(endpoint)
@@ -454,11 +454,11 @@ class FakeSchedules:
         self.puts += 1
         self.drafts[draft.name] = draft
 
-    def standing(self, kind: ScheduleKind, name: str) -> ports.StandingSchedule | None:
+    def standing(self, kind: ScheduleKind, name: str) -> ports.ExistingSchedule | None:
         draft = self.drafts.get(name)
         if draft is None:
             return None
-        return ports.StandingSchedule(kind, name, "Scheduled", draft.cron, self.definition(draft))
+        return ports.ExistingSchedule(kind, name, "Scheduled", draft.cron, self.definition(draft))
 
     def remove(self, kind: ScheduleKind, name: str) -> bool:
         return self.drafts.pop(name, None) is not None
@@ -501,7 +501,7 @@ class FakeCosts:
 class FakeExperiments:
     """Runs by experiment and job. `broken` plays a server that does not answer."""
 
-    held: dict[str, dict[str, ports.Run]] = field(default_factory=dict)
+    held: dict[str, dict[str, ports.ExperimentRun]] = field(default_factory=dict)
     broken: bool = False
     where: str = "memory"
     warmed: int = 0
@@ -514,7 +514,7 @@ class FakeExperiments:
         kept = self.held.setdefault(draft.experiment, {})
         values = {f: getattr(draft, f) for f in ports.RunDraft.__slots__ if f != "experiment"}
         before = kept.pop(draft.job, None)
-        kept[draft.job] = ports.Run(id=before.id if before else f"run-{len(kept) + 1}", **values)
+        kept[draft.job] = ports.ExperimentRun(id=before.id if before else f"run-{len(kept) + 1}", **values)
         return kept[draft.job].id
 
     def add_metrics(self, experiment: str, job: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> bool:
@@ -525,7 +525,7 @@ class FakeExperiments:
         self.held[experiment][job] = replace(run, metrics={**run.metrics, **metrics}, tags={**run.tags, **tags})
         return True
 
-    def runs(self, experiment: str) -> Sequence[ports.Run]:
+    def runs(self, experiment: str) -> Sequence[ports.ExperimentRun]:
         self._must_answer()
         return tuple(reversed(self.held.get(experiment, {}).values()))
 
@@ -547,7 +547,7 @@ class FakeAccount:
     """Services that do not answer."""
     limits: dict[str, Quota] = field(default_factory=dict)
     budgets: int = 3
-    allows: Callable[[str, Ask], bool] = lambda action, ask: ask.allowed
+    allows: Callable[[str, PermissionRequest], bool] = lambda action, ask: ask.allowed
     key: str = "Enabled"
     subscribers: tuple[Subscription, ...] = (Subscription("ml@example.com", True),)
     pushed: bool = True
@@ -557,11 +557,11 @@ class FakeAccount:
     def addresses(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return {f"https://{service}.example": (service,) for service in services}
 
-    def reach(self, url: str) -> ports.Reached:
+    def reach(self, url: str) -> ports.ServerTime:
         if any(url == f"https://{service}.example" for service in self.deaf):
             raise PlatformError(f"Could not connect to {url}")
         now = self.clock.now()
-        return ports.Reached(url, now - timedelta(seconds=self.skew_s), now)
+        return ports.ServerTime(url, now - timedelta(seconds=self.skew_s), now)
 
     def principal(self) -> str | None:
         return self.arn
@@ -580,7 +580,7 @@ class FakeAccount:
     def budget_count(self) -> int:
         return self.budgets
 
-    def allowed(self, principal: str, ask: Ask) -> Mapping[str, bool]:
+    def allowed(self, principal: str, ask: PermissionRequest) -> Mapping[str, bool]:
         self._open()
         return {action: self.allows(action, ask) for action in ask.actions}
 
@@ -604,7 +604,7 @@ class FakeAccount:
 
 
 @dataclass
-class FakePlatform:
+class FakeStackContext:
     """One stack with every port in memory; satisfies `workflows.platform.Platform`."""
 
     project_dir: Path
@@ -612,7 +612,7 @@ class FakePlatform:
     outputs: PlatformOutputs
     specs: dict[str, ModelSpec]
     project: str = "bedplate"
-    stack: str = "local"
+    name: str = "local"
     clock: FakeClock = field(default_factory=FakeClock)
     objects: FakeObjects = field(default_factory=FakeObjects)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
@@ -644,7 +644,7 @@ class FakePlatform:
         return self.specs[name]
 
     def names(self, model: str) -> ModelNames:
-        return ModelNames(self.project, self.stack, model)
+        return ModelNames(self.project, self.name, model)
 
 
 @dataclass

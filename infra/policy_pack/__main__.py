@@ -19,7 +19,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from bedplate.domain.policy import POLICIES, Policy, Resource, judge
+from bedplate.domain.policy import POLICIES, PlannedResource, Policy, judge
 from bedplate.domain.stacks.plan import UNKNOWN
 
 
@@ -37,8 +37,8 @@ def _plain(value: Any, key: Any = None) -> Any:
     return value
 
 
-def _resource(args: ResourceValidationArgs | PolicyResource) -> Resource:
-    return Resource(args.resource_type, args.name, _plain(args.props), args.urn)
+def _resource(args: ResourceValidationArgs | PolicyResource) -> PlannedResource:
+    return PlannedResource(args.resource_type, args.name, _plain(args.props), args.urn)
 
 
 def _of_one(policy: Policy) -> Any:

@@ -29,7 +29,7 @@ class Connection:
 
     project_dir: Path
     project: str
-    stack: str
+    name: str
     settings: StackSettings
     local_url: str | None
     profile: str | None = None
@@ -65,7 +65,7 @@ class Connection:
     def outputs(self) -> PlatformOutputs:
         from bedplate.aws.account.outputs import load_outputs
 
-        return load_outputs(self.session, self.project, self.stack)
+        return load_outputs(self.session, self.project, self.name)
 
     @cached_property
     def jobs(self) -> ports.Jobs:
@@ -124,11 +124,11 @@ class Connection:
     @cached_property
     def experiments(self) -> ports.Experiments:
         """MLflow: BEDPLATE_TRACKING (`off`, or a tracking URI), else the stack's server, else a file here."""
-        from bedplate.aws.experiments import MlflowExperiments, Nowhere, local_server
+        from bedplate.aws.experiments import MlflowExperiments, NoExperiments, local_server
 
         named = os.environ.get("BEDPLATE_TRACKING")
         if named == "off":
-            return Nowhere()
+            return NoExperiments()
         if named:
             return MlflowExperiments(named)
         arn = self.outputs.tracking_server_arn
@@ -173,14 +173,14 @@ class Connection:
         if self.local_url is None:
             if engine == "embedded":
                 raise UsageError(
-                    f"Stack {self.stack!r} is on AWS, and the embedded engine applies to this machine only",
-                    next_step=f"bedplate up --stack {self.stack} --engine pulumi",
+                    f"Stack {self.name!r} is on AWS, and the embedded engine applies to this machine only",
+                    next_step=f"bedplate up --stack {self.name} --engine pulumi",
                 )
-            return Stack(self.project_dir, self.stack, engine="pulumi", install=install)
+            return Stack(self.project_dir, self.name, engine="pulumi", install=install)
         if engine == "pulumi":
             return Stack(
                 self.project_dir,
-                self.stack,
+                self.name,
                 engine="pulumi",
                 endpoint_url=self.local_url,
                 state_dir=state_dir(self.project_dir) / "state",
@@ -191,7 +191,7 @@ class Connection:
 
         return Stack(
             self.project_dir,
-            self.stack,
+            self.name,
             endpoint_url=self.local_url,
             provider_factory=provider_factory(self.local_url, self.settings.region, actor=self._claimed_actor),
             state_dir=state_dir(self.project_dir) / "state",
@@ -206,15 +206,15 @@ class Connection:
 
         document = self.deployment(engine, install=install).export(show_secrets=show_secrets)
         exported = terraform.export(document, endpoint_url=self.local_url)
-        names = terraform.write(exported, directory, stack=self.stack, project_dir=self.project_dir)
+        names = terraform.write(exported, directory, stack=self.name, project_dir=self.project_dir)
         return exported, names
 
     def model(self, name: str) -> ModelSpec:
         """The model's contract in this environment; NotFound for an unknown one."""
-        return load_model(self.project_dir, name, self.settings, stack=self.stack)
+        return load_model(self.project_dir, name, self.settings, stack=self.name)
 
     def names(self, model: str) -> ModelNames:
-        return ModelNames(self.project, self.stack, model)
+        return ModelNames(self.project, self.name, model)
 
 
 def connect(project_dir: Path, stack: str) -> Connection:
@@ -234,8 +234,8 @@ def connect(project_dir: Path, stack: str) -> Connection:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The environment that a version is promoted from (`workflows.versions.promote.Origin`)."""
+class PromotionOrigin:
+    """The environment that a version is promoted from (`workflows.versions.promote.PromotionOrigin`)."""
 
     at: Connection
     session: Session
@@ -243,7 +243,7 @@ class Origin:
 
     @property
     def stack(self) -> str:
-        return self.at.stack
+        return self.at.name
 
     @cached_property
     def registry(self) -> ports.Registry:
@@ -261,7 +261,7 @@ class Origin:
     def buckets(self) -> dict[BucketPurpose, str]:
         """By their names: the parameter with the outputs is not readable from another account."""
         account = self.at.settings.account_id or self.at.identity.account_id
-        return {purpose: bucket(self.at.project, self.at.stack, purpose, account) for purpose in BUCKET_PURPOSES}
+        return {purpose: bucket(self.at.project, self.at.name, purpose, account) for purpose in BUCKET_PURPOSES}
 
     @cached_property
     def ledger(self) -> Ledger | None:
@@ -278,7 +278,7 @@ class Origin:
         return pinned(self.session, image_uri)
 
 
-def connect_origin(project_dir: Path, stack: str, *, target: Connection, profile: str | None) -> Origin:
+def connect_origin(project_dir: Path, stack: str, *, target: Connection, profile: str | None) -> PromotionOrigin:
     """Reach the environment that a version comes from.
 
     On AWS in another account than the target's: by `profile`, with all that this profile may; without one by the
@@ -291,14 +291,14 @@ def connect_origin(project_dir: Path, stack: str, *, target: Connection, profile
     at = connect(project_dir, stack)
     if (at.local_url is None) is not (target.local_url is None):
         raise UsageError(
-            f"{stack!r} and {target.stack!r} are not both on AWS: no version leaves a laptop for AWS, or comes back"
+            f"{stack!r} and {target.name!r} are not both on AWS: no version leaves a laptop for AWS, or comes back"
         )
     if at.local_url or profile:
         at = replace(at, profile=profile)
-        return Origin(at, at.session, readable_only=False)
+        return PromotionOrigin(at, at.session, readable_only=False)
     if at.settings.account_id in (None, target.identity.account_id):
-        return Origin(at, at.session, readable_only=False)
-    return Origin(at, Session.aws(at.settings.region), readable_only=True)
+        return PromotionOrigin(at, at.session, readable_only=False)
+    return PromotionOrigin(at, Session.aws(at.settings.region), readable_only=True)
 
 
 def look(project_dir: Path, stack: str) -> Connection:

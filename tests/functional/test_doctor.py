@@ -10,7 +10,7 @@ from bedplate.aws.account.account import AwsAccount
 from bedplate.aws.session import Credentials, Session
 from bedplate.domain.names import PERSONAS
 from bedplate.domain.stacks.diagnosis import Health
-from bedplate.domain.stacks.permissions import Ask
+from bedplate.domain.stacks.permissions import PermissionRequest
 from bedplate.errors import NotFound, PlatformError
 from bedplate.wiring import connect
 from bedplate.workflows.stacks.doctor_account import permissions
@@ -137,7 +137,7 @@ def test_the_adapter_says_what_it_cannot_know(site: Site) -> None:
     account = AwsAccount(Session.local("us-east-1", site.url))
     nobody = "arn:aws:iam::123456789012:role/nobody"
     with pytest.raises((NotFound, PlatformError), match="does not simulate"):
-        account.allowed(nobody, Ask(("s3:GetObject",), "*"))
+        account.allowed(nobody, PermissionRequest(("s3:GetObject",), "*"))
     with pytest.raises(PlatformError):
         account.reach("http://127.0.0.1:9/")
     assert account.region_state() == "opt-in-not-required"

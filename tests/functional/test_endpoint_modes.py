@@ -10,7 +10,7 @@ import pytest
 
 from bedplate.aws.sagemaker.endpoints import SageMakerEndpoints
 from bedplate.aws.session import Session
-from bedplate.ports import OnDemand, Queued, ReleaseDraft, Traffic
+from bedplate.ports import AsyncOutput, ReleaseDraft, ServerlessVariant, TrafficRouting
 
 Client = Callable[[str], Any]
 
@@ -42,8 +42,8 @@ def draft(name: str, release: str, **mode: Any) -> ReleaseDraft:
 @pytest.mark.parametrize("mode", ["serverless", "async"])
 def test_a_release_of_either_mode_answers_and_gives_way_to_the_next(platform: str, client: Client, mode: str) -> None:
     client("s3").create_bucket(Bucket=f"modes-{mode}")
-    queued = Queued(f"s3://modes-{mode}/output", f"s3://modes-{mode}/failed", 4)
-    how: dict[str, Any] = {"on_demand": OnDemand(1024, 5)} if mode == "serverless" else {"queued": queued}
+    queued = AsyncOutput(f"s3://modes-{mode}/output", f"s3://modes-{mode}/failed", 4)
+    how: dict[str, Any] = {"on_demand": ServerlessVariant(1024, 5)} if mode == "serverless" else {"queued": queued}
     endpoints = SageMakerEndpoints(Session.local("us-east-1", platform))
     endpoint = f"modes-{mode}"
     first, second = f"{endpoint}-v1-0a1b2c3d", f"{endpoint}-v2-0a1b2c3d"
@@ -56,7 +56,7 @@ def test_a_release_of_either_mode_answers_and_gives_way_to_the_next(platform: st
     assert answer.release == first
 
     endpoints.create_release(draft(endpoint, second, **how))
-    endpoints.update(endpoint, second, Traffic("ALL_AT_ONCE", 100, 0, ()))
+    endpoints.update(endpoint, second, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
     waiter.wait(EndpointName=endpoint, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
     assert endpoints.observe(endpoint).config == second
     assert endpoints.invoke(endpoint, b'{"a": 1}\n').release == second

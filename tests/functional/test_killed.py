@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine.state.store import Paths
+from bedplate.engine.state.store import StateFiles
 from bedplate.local import lifecycle
 from inventory import inventory
 from repository import ROOT
@@ -54,8 +54,8 @@ class Project:
         (self.folder / "stacks" / "Pulumi.local.yaml").write_text(text)
 
     @property
-    def paths(self) -> Paths:
-        return Paths.of(self.folder / ".bedplate" / "state", "local")
+    def paths(self) -> StateFiles:
+        return StateFiles.of(self.folder / ".bedplate" / "state", "local")
 
     def start(self, verb: str) -> subprocess.Popen[str]:
         words = ["destroy" if verb == "destroy" else "up", "--yes", "--json"]

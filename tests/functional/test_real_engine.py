@@ -17,7 +17,7 @@ import pytest
 
 from bedplate.engine.automation import pulumi_cli
 from bedplate.engine.automation.engine_migration import Engine
-from bedplate.engine.automation.pulumi_cli import Places
+from bedplate.engine.automation.pulumi_cli import EngineDirectories
 from bedplate.engine.automation.stack import Stack
 from bedplate.engine.automation.update import PastUpdate, Update
 from bedplate.engine.provider import provider_factory
@@ -237,7 +237,7 @@ def test_what_a_killed_cli_was_making_is_found_by_the_embedded_engine_and_not_ma
     project.write()
     embedded, real = project.stack("embedded", "killed"), project.stack("pulumi", "killed")
     made = real.up()
-    checkpoint = Places((project.folder / "killed").resolve()).checkpoint("bedplate", "local")
+    checkpoint = EngineDirectories((project.folder / "killed").resolve()).checkpoint("bedplate", "local")
     leave_as_if_killed_in_the_create_of("platform-outputs", checkpoint)
     with pytest.raises(PlatformError, match="interrupted while at work on platform-outputs") as refused:
         real.up()

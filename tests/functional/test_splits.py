@@ -14,11 +14,11 @@ from bedplate.aws.sagemaker.endpoints import SageMakerEndpoints
 from bedplate.domain.names import VARIANT
 from bedplate.errors import NotFound, PlatformError, UsageError
 from bedplate.local import faults
-from bedplate.ports import ReleaseDraft, SplitDraft, Traffic, VariantDraft
+from bedplate.ports import ReleaseDraft, SplitDraft, TrafficRouting, VariantDraft
 from local_stage import Stage
 from serving_stage import approved, settled
 
-AT_ONCE = Traffic("ALL_AT_ONCE", 100, 0, ())
+AT_ONCE = TrafficRouting("ALL_AT_ONCE", 100, 0, ())
 ROW = b'{"id": "x", "at": "2013-01-01T00:00:00Z", "age": 47.0, "plan": "pro"}'
 
 
@@ -107,7 +107,7 @@ def test_traffic_follows_the_weights_and_a_variant_can_be_asked_for(
     with pytest.raises(PlatformError, match="not present"):
         endpoints.set_weights(endpoint, {"arm-9": 1})
     with pytest.raises(UsageError, match="only between configurations of the same variants"):
-        endpoints.update(endpoint, releases[0], Traffic("CANARY", 10, 60, ()))
+        endpoints.update(endpoint, releases[0], TrafficRouting("CANARY", 10, 60, ()))
     endpoints.update(endpoint, releases[0], AT_ONCE)
     settled(rough_stage)
     assert endpoints.observe(endpoint).config == releases[0]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.domain.policy import POLICIES, Judgement, Policy, Resource, judge
+from bedplate.domain.policy import POLICIES, PlannedResource, Policy, PolicyReport, judge
 from bedplate.domain.policy.ownership import TAGLESS
 from bedplate.domain.stacks.plan import UNKNOWN
 from repository import ROOT
@@ -28,57 +28,57 @@ EVERY_VPC = {
 }
 
 
-def resources(program: Program) -> list[Resource]:
-    found = [Resource(r.type, r.name, r.inputs, urn=f"urn::{r.type}::{r.name}") for r in program.resources]
+def resources(program: Program) -> list[PlannedResource]:
+    found = [PlannedResource(r.type, r.name, r.inputs, urn=f"urn::{r.type}::{r.name}") for r in program.resources]
     return sorted(found, key=lambda r: (r.type, r.name))  # the program registers what is independent in any order
 
 
-def violated(judgement: Judgement) -> set[str]:
+def violated(judgement: PolicyReport) -> set[str]:
     return {violation.policy for violation in judgement.violations}
 
 
-def without(type_end: str) -> Callable[[list[Resource]], list[Resource]]:
+def without(type_end: str) -> Callable[[list[PlannedResource]], list[PlannedResource]]:
     """A program that lacks the first resource of this type."""
 
-    def change(all: list[Resource]) -> list[Resource]:
+    def change(all: list[PlannedResource]) -> list[PlannedResource]:
         gone = next(r for r in all if r.type.endswith(type_end))
         return [r for r in all if r is not gone]
 
     return change
 
 
-def without_all(type_end: str) -> Callable[[list[Resource]], list[Resource]]:
+def without_all(type_end: str) -> Callable[[list[PlannedResource]], list[PlannedResource]]:
     return lambda all: [r for r in all if not r.type.endswith(type_end)]
 
 
-def with_input(type_end: str, **inputs: Any) -> Callable[[list[Resource]], list[Resource]]:
+def with_input(type_end: str, **inputs: Any) -> Callable[[list[PlannedResource]], list[PlannedResource]]:
     """A program whose first resource of this type says something else (None: says nothing)."""
 
-    def change(all: list[Resource]) -> list[Resource]:
+    def change(all: list[PlannedResource]) -> list[PlannedResource]:
         at = next(i for i, r in enumerate(all) if r.type.endswith(type_end))
         old = all[at]
-        return [*all[:at], Resource(old.type, old.name, {**old.inputs, **inputs}, old.urn), *all[at + 1 :]]
+        return [*all[:at], PlannedResource(old.type, old.name, {**old.inputs, **inputs}, old.urn), *all[at + 1 :]]
 
     return change
 
 
-def plus(type: str, **inputs: Any) -> Callable[[list[Resource]], list[Resource]]:
-    return lambda all: [*all, Resource(type, "added", inputs, "urn::added")]
+def plus(type: str, **inputs: Any) -> Callable[[list[PlannedResource]], list[PlannedResource]]:
+    return lambda all: [*all, PlannedResource(type, "added", inputs, "urn::added")]
 
 
-def capture(all: list[Resource], **changes: Any) -> Mapping[str, Any]:
+def capture(all: list[PlannedResource], **changes: Any) -> Mapping[str, Any]:
     config = next(r for r in all if r.type.endswith(":EndpointConfiguration"))
     return {"dataCaptureConfig": {**config.inputs["dataCaptureConfig"], **changes}}
 
 
-def captures(**changes: Any) -> Callable[[list[Resource]], list[Resource]]:
+def captures(**changes: Any) -> Callable[[list[PlannedResource]], list[PlannedResource]]:
     return lambda all: with_input(":EndpointConfiguration", **capture(all, **changes))(all)
 
 
-def a_role_that_reads_another_models_data(all: list[Resource]) -> list[Resource]:
-    role = Resource("aws:iam/role:Role", "churn", {"name": "r-churn", "tags": {"Model": "churn"}})
+def a_role_that_reads_another_models_data(all: list[PlannedResource]) -> list[PlannedResource]:
+    role = PlannedResource("aws:iam/role:Role", "churn", {"name": "r-churn", "tags": {"Model": "churn"}})
     reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b-data-1/datasets/prices/*"}
-    policy = Resource(
+    policy = PlannedResource(
         "aws:iam/rolePolicy:RolePolicy", "churn", {"role": "r-churn", "policy": json.dumps({"Statement": reads})}
     )
     return [*all, role, policy]
@@ -186,7 +186,7 @@ def as_pulumi() -> Any:
     return runpy.run_path(str(ROOT / "infra" / "policy_pack" / "__main__.py"), run_name="pack")["as_pulumi"]
 
 
-def told_by_pulumi(as_pulumi: Any, policy: Policy, all: list[Resource]) -> list[str]:
+def told_by_pulumi(as_pulumi: Any, policy: Policy, all: list[PlannedResource]) -> list[str]:
     """The policy asked as Pulumi's engine asks it: through the SDK's own arguments and proxies."""
     from pulumi_policy import PolicyResource, PolicyResourceOptions, ResourceValidationArgs, StackValidationArgs
     from pulumi_policy.proxy import unknown_checking_proxy

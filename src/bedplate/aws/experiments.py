@@ -16,7 +16,7 @@ from typing import Any
 from bedplate.aws.errors import translated
 from bedplate.aws.session import Session
 from bedplate.errors import PlatformError
-from bedplate.ports import Run, RunDraft
+from bedplate.ports import ExperimentRun, RunDraft
 
 JOB = "bedplate.job"
 NAME = "mlflow.runName"
@@ -32,7 +32,7 @@ _OTHERWISE = "BEDPLATE_TRACKING=off keeps no runs; any other value is the tracki
 _PAGE = 1000
 
 
-class Nowhere:
+class NoExperiments:
     """The `Experiments` port where nothing is kept (`BEDPLATE_TRACKING=off`)."""
 
     where = ""
@@ -46,7 +46,7 @@ class Nowhere:
     def add_metrics(self, experiment: str, job: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> bool:
         return False
 
-    def runs(self, experiment: str) -> Sequence[Run]:
+    def runs(self, experiment: str) -> Sequence[ExperimentRun]:
         return ()
 
 
@@ -100,12 +100,12 @@ class MlflowExperiments:
             self._batch(client, found.info.run_id, metrics, tags, {})
             return True
 
-    def runs(self, experiment: str) -> Sequence[Run]:
+    def runs(self, experiment: str) -> Sequence[ExperimentRun]:
         if self._folder is not None and not (self._folder / "mlflow.db").exists():
             return ()
         with self._client("Cannot list runs") as client:
             known = self._experiment(client, experiment, create=False)
-            found: list[Run] = []
+            found: list[ExperimentRun] = []
             token = None
             while known:
                 page = client.search_runs([known], max_results=_PAGE, page_token=token)
@@ -186,9 +186,9 @@ def local_server(session: Session, arn: str) -> str:
     return str(found.get("TrackingServerUrl") or "http://127.0.0.1:9")
 
 
-def _run(found: Any) -> Run:
+def _run(found: Any) -> ExperimentRun:
     tags = {key: value for key, value in found.data.tags.items() if not key.startswith("mlflow.")}
-    return Run(
+    return ExperimentRun(
         id=found.info.run_id,
         job=tags.pop(JOB, ""),
         name=found.info.run_name or found.data.tags.get(NAME, ""),

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bedplate.domain.drift.analysis import Baseline
+from bedplate.domain.drift.analysis import DriftBaseline
 from bedplate.domain.drift.kernel import floats, reference_of
 from bedplate.domain.drift.profile import NumericProfile
 from bedplate.domain.evidence.metrics import measure, metric_names
 from bedplate.settings import ModelSpec
 
 
-class NothingToLearnFrom(Exception):
+class BaselineError(Exception):
     """Which rows or columns are missing."""
 
 
-def baseline_of(spec: ModelSpec, paths: Sequence[Path]) -> tuple[Baseline, int]:
+def baseline_of(spec: ModelSpec, paths: Sequence[Path]) -> tuple[DriftBaseline, int]:
     """Profiles and metrics, and how many rows the features' profiles are of.
 
     Files that hold every feature give the features' profiles; files with `prediction` give the answers' profile and,
@@ -36,11 +36,11 @@ def baseline_of(spec: ModelSpec, paths: Sequence[Path]) -> tuple[Baseline, int]:
             label = next((name for name in (spec.data.label, "label") if name in names), None)
             answered.append(_answered(pq.read_table(path, columns=["prediction", *([label] if label else [])]), label))
     if not rows:
-        raise NothingToLearnFrom(f"no Parquet file holds all features ({', '.join(watched)})")
+        raise BaselineError(f"no Parquet file holds all features ({', '.join(watched)})")
     table = pa.concat_tables([_plain(part) for part in rows])
     features = reference_of(table, watched)
     if not answered:
-        return Baseline(features, None, {}), table.num_rows
+        return DriftBaseline(features, None, {}), table.num_rows
     import numpy as np
 
     answers = np.concatenate([found[0] for found in answered])
@@ -48,7 +48,7 @@ def baseline_of(spec: ModelSpec, paths: Sequence[Path]) -> tuple[Baseline, int]:
     known = ~np.isnan(labels) & ~np.isnan(answers)
     values = {name: measure(name, labels[known], answers[known]) for name in metric_names(spec.task)}
     metrics = {name: value if np.isfinite(value) else None for name, value in values.items()}
-    return Baseline(features, NumericProfile.reference(answers), metrics), table.num_rows
+    return DriftBaseline(features, NumericProfile.reference(answers), metrics), table.num_rows
 
 
 def _answered(table: Any, label: str | None) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ import orjson
 
 from bedplate.container.requests import CONTENT_TYPES, CSV, JSON, JSON_LINES, BadRequest, rows_of
 from bedplate.domain.drift.analysis import Categories, Sample, Values
-from bedplate.domain.drift.report import Violation
+from bedplate.domain.drift.report import ContractViolation
 from bedplate.settings import Column, ModelSpec
 
 Row = Mapping[str, Any]
@@ -24,7 +24,7 @@ _NUMBERS, _TEXTS = frozenset({int, float}), frozenset({str})
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CaptureRecord:
     """One captured request. `answers` has as many entries as `rows`, NaN where none can be read; CSV is all `text`.
 
     `truth` holds a label a row where SageMaker merged its ground truth in, NaN for a row without one; else it is empty.
@@ -40,7 +40,7 @@ class Record:
     truth: Sequence[float] = ()
 
 
-def records(folder: Path, *, start: datetime | None = None, end: datetime | None = None) -> Iterator[Record]:
+def records(folder: Path, *, start: datetime | None = None, end: datetime | None = None) -> Iterator[CaptureRecord]:
     """Requests below a folder whose answer was given from `start` on and before `end`.
 
     What cannot be read is passed over: a record of another shape, a request that was refused.
@@ -70,7 +70,11 @@ def labels_below(folder: Path, keys: Sequence[str]) -> dict[tuple[Any, ...], flo
 
 
 def sample_of(
-    spec: ModelSpec, found: Iterable[Record], labels: Mapping[tuple[Any, ...], float], *, version: str | None = None
+    spec: ModelSpec,
+    found: Iterable[CaptureRecord],
+    labels: Mapping[tuple[Any, ...], float],
+    *,
+    version: str | None = None,
 ) -> Sample:
     """Columns of all captured rows. Answers and labels count for `version` only, or for all but the fallback's.
 
@@ -115,12 +119,12 @@ def sample_of(
     )
 
 
-def typed_rows(record: Record, spec: ModelSpec) -> Sequence[Row]:
+def typed_rows(record: CaptureRecord, spec: ModelSpec) -> Sequence[Row]:
     """A request's rows with their columns' types, also where it came as CSV."""
     return [_typed(row, spec.data.columns) for row in record.rows] if record.text else record.rows
 
 
-def broken_rules(spec: ModelSpec, rows: Sequence[Row], events: Sequence[str]) -> tuple[Violation, ...]:
+def broken_rules(spec: ModelSpec, rows: Sequence[Row], events: Sequence[str]) -> tuple[ContractViolation, ...]:
     """Rules of the data contract that captured rows break, by the schema that training data is held to.
 
     Only of features that may be monitored; `events` say which request each row was of.
@@ -136,7 +140,7 @@ def broken_rules(spec: ModelSpec, rows: Sequence[Row], events: Sequence[str]) ->
         index = pd.RangeIndex(start, start + len(part))
         check.add_frame(pd.DataFrame({n: _series([row.get(n) for row in part], index) for n in features}, index=index))
     return tuple(
-        Violation(
+        ContractViolation(
             fault.column,
             fault.rule,
             fault.expected,
@@ -157,7 +161,7 @@ def _series(values: list[Any], index: Any) -> Any:
         return pd.Series(values, index=index, dtype=object)
 
 
-def _record(line: bytes) -> Record | None:
+def _record(line: bytes) -> CaptureRecord | None:
     try:
         found = orjson.loads(line)
         data, meta = found["captureData"], found["eventMetadata"]
@@ -174,7 +178,7 @@ def _record(line: bytes) -> Record | None:
     release, version = attributes.get("release", "unknown"), attributes.get("version", "")
     truth = _truth(found.get("groundTruthData"), len(rows))
     event = str(meta.get("eventId") or "")
-    return Record(at, release, version, rows, answers, text=kind == CSV, event=event, truth=truth)
+    return CaptureRecord(at, release, version, rows, answers, text=kind == CSV, event=event, truth=truth)
 
 
 def _kind(side: Mapping[str, Any]) -> str:

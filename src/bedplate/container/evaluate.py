@@ -29,7 +29,7 @@ _PATIENT = {"OMP_WAIT_POLICY": "passive"}
 """Several processes are at work here: threads that wait for each other by spinning would cost three times the time."""
 
 
-class CannotEvaluate(Exception):
+class EvaluationError(Exception):
     """What is missing or broken, and of which model."""
 
 
@@ -37,7 +37,7 @@ def main() -> int:
     root = paths.root()
     try:
         evaluate(root / "processing")
-    except CannotEvaluate as exc:
+    except EvaluationError as exc:
         print(f"evaluation failed: {exc}", file=sys.stderr, flush=True)
         message = root / "output" / "message"
         message.parent.mkdir(parents=True, exist_ok=True)
@@ -58,9 +58,9 @@ def evaluate(folder: Path) -> None:
     """
     holdout = folder / "input" / "holdout" / "holdout.parquet"
     if not holdout.is_file():
-        raise CannotEvaluate("input holdout holds no holdout.parquet")
+        raise EvaluationError("input holdout holds no holdout.parquet")
     if not _archive(folder, "candidate"):
-        raise CannotEvaluate(f"input candidate holds no {ARTIFACT}")
+        raise EvaluationError(f"input candidate holds no {ARTIFACT}")
     names = [name for name in ("candidate", "champion") if _archive(folder, name)]
     for name in names:
         _unpack(folder, name)
@@ -138,7 +138,7 @@ def _unpack(folder: Path, name: str) -> None:
         with tarfile.open(folder / "input" / name / ARTIFACT) as tar:
             tar.extractall(model, filter="data")
     except (tarfile.TarError, OSError, EOFError) as exc:
-        raise CannotEvaluate(f"{ARTIFACT} of the {name} cannot be unpacked: {exc}") from exc
+        raise EvaluationError(f"{ARTIFACT} of the {name} cannot be unpacked: {exc}") from exc
 
 
 def _start(folder: Path, name: str, holdout: Path, asked: Mapping[str, Any] | None) -> subprocess.Popen[str]:
@@ -157,7 +157,7 @@ def _spec(path: Path) -> ModelSpec:
         return ModelSpec.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         whose = "the candidate's contract.json" if path.name == "contract.json" else "input spec"
-        raise CannotEvaluate(f"{whose} cannot be read: {exc}") from exc
+        raise EvaluationError(f"{whose} cannot be read: {exc}") from exc
 
 
 def _read(path: Path) -> pa.Table:
@@ -172,13 +172,13 @@ def _labels(table: pa.Table, spec: ModelSpec) -> np.ndarray[Any, Any]:
     import numpy as np
 
     if spec.data.label not in table.column_names:
-        raise CannotEvaluate(f"holdout.parquet has no label column {spec.data.label!r}")
+        raise EvaluationError(f"holdout.parquet has no label column {spec.data.label!r}")
     return np.asarray(table.column(spec.data.label).cast("float64").to_numpy())
 
 
 def _texts(table: pa.Table, name: str) -> list[str]:
     if name not in table.column_names:
-        raise CannotEvaluate(f"holdout.parquet has no column {name!r}, which a gate of model.yaml names")
+        raise EvaluationError(f"holdout.parquet has no column {name!r}, which a gate of model.yaml names")
     found: list[str] = table.column(name).cast("string").fill_null("").to_pylist()
     return found
 
@@ -188,7 +188,7 @@ def _answers(folder: Path, name: str, running: subprocess.Popen[str]) -> tuple[n
 
     said, complaint = running.communicate()
     if running.returncode != 0:
-        raise CannotEvaluate(f"the {name} cannot score the holdout: {complaint.strip().splitlines()[-1][:600]}")
+        raise EvaluationError(f"the {name} cannot score the holdout: {complaint.strip().splitlines()[-1][:600]}")
     if complaint.strip():
         print(complaint.strip(), file=sys.stderr, flush=True)
     return np.load(folder / "work" / f"{name}.npy"), float(json.loads(said.splitlines()[-1])["seconds"])
@@ -203,7 +203,7 @@ def _champion(folder: Path, running: subprocess.Popen[str] | None, rows: int) ->
         return np.full(rows, float(fallback)) if fallback else None
     try:
         return _answers(folder, "champion", running)[0]
-    except CannotEvaluate as exc:
+    except EvaluationError as exc:
         print(f"no comparison: {exc}", file=sys.stderr, flush=True)
         return None
 
@@ -274,7 +274,7 @@ def _probed(trials: Trials, server: Server, spec: ModelSpec, table: pa.Table) ->
     """Latency first, on a server that nobody asked anything odd. One that does not serve leaves both without data."""
     from dataclasses import replace
 
-    from bedplate.container.serving_probe import DoesNotServe, contract_kept, latency
+    from bedplate.container.serving_probe import ServingProbeError, contract_kept, latency
 
     gates = spec.gates
     try:
@@ -285,7 +285,7 @@ def _probed(trials: Trials, server: Server, spec: ModelSpec, table: pa.Table) ->
             probability = spec.task == "binary"
             kept = contract_kept(server, spec.data, table, gates.inference, probability=probability)
             trials = replace(trials, inference=kept)
-    except DoesNotServe as exc:
+    except ServingProbeError as exc:
         print(f"not asked: {exc}", file=sys.stderr, flush=True)
     return trials
 

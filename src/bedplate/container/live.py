@@ -19,9 +19,9 @@ from bedplate.domain.names import SCHEDULE_KINDS, ScheduleKind
 if TYPE_CHECKING:
     import numpy as np
 
-    from bedplate.container.monitoring_request import Request
+    from bedplate.container.monitoring_request import MonitoringRequest
     from bedplate.domain.drift.analysis import Sample
-    from bedplate.domain.evidence.live_quality import Finding, LiveReport
+    from bedplate.domain.evidence.live_quality import LiveFinding, LiveReport
     from bedplate.settings import ModelSpec
 
 MODES = SCHEDULE_KINDS
@@ -35,12 +35,12 @@ VIOLATIONS = "bedplate_violations"
 _CHECKS = {"bias": "bias_drift_check", "explainability": "feature_attribution_drift_check"}
 
 
-class NothingToJudge(Exception):
+class LiveMonitoringError(Exception):
     """What is missing or broken: the bounds, or the model that is to explain itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class LiveBounds:
     """What `constraints.json` says beside SageMaker's own keys: the contract and the evaluation of one version."""
 
     spec: ModelSpec
@@ -48,7 +48,7 @@ class Bounds:
     reference: Mapping[str, Any]
 
 
-def judge(request: Request, root: Path) -> LiveReport:
+def judge(request: MonitoringRequest, root: Path) -> LiveReport:
     """Write `report.json`, `statistics.json` and `constraint_violations.json`. Raises NothingToJudge."""
     from bedplate.container.capture_reader import labels_below, records, sample_of
     from bedplate.domain.evidence.live_quality import LiveReport, judged
@@ -88,17 +88,19 @@ def judge(request: Request, root: Path) -> LiveReport:
     return report
 
 
-def read_bounds(path: Path) -> Bounds:
+def read_bounds(path: Path) -> LiveBounds:
     """Raises NothingToJudge for a file that is not there, or is none of ours."""
     from bedplate.settings import ModelSpec
 
     try:
         ours = json.loads(path.read_text(encoding="utf-8"))["bedplate"]
-        return Bounds(ModelSpec.model_validate(ours["spec"]), ours["version"], dict(ours["reference"]))
+        return LiveBounds(ModelSpec.model_validate(ours["spec"]), ours["version"], dict(ours["reference"]))
     except FileNotFoundError as exc:
-        raise NothingToJudge("there are no constraints to hold answers against: bedplate monitor schedule") from exc
+        raise LiveMonitoringError(
+            "there are no constraints to hold answers against: bedplate monitor schedule"
+        ) from exc
     except (KeyError, TypeError, ValueError) as exc:
-        raise NothingToJudge(f"{path.name} holds no bounds of bedplate's: {exc!r:.300}") from exc
+        raise LiveMonitoringError(f"{path.name} holds no bounds of bedplate's: {exc!r:.300}") from exc
 
 
 def statistics_json(report: LiveReport, spec: ModelSpec) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def _kind(mode: str) -> ScheduleKind:
     return next(kind for kind in SCHEDULE_KINDS if kind == mode)
 
 
-def _violation(kind: ScheduleKind, finding: Finding) -> dict[str, Any]:
+def _violation(kind: ScheduleKind, finding: LiveFinding) -> dict[str, Any]:
     described = {"metric_name": finding.metric, "description": finding.message}
     if kind == "model-quality":
         assert finding.figure is not None
@@ -156,7 +158,7 @@ def _violation(kind: ScheduleKind, finding: Finding) -> dict[str, Any]:
     return {**subject, **described, "constraint_check_type": _CHECKS[kind]}
 
 
-def _metric_name(kind: ScheduleKind, finding: Finding) -> str:
+def _metric_name(kind: ScheduleKind, finding: LiveFinding) -> str:
     if kind == "bias":
         return f"bias_metric_{finding.metric}_{finding.subject}"
     return f"feature_{finding.subject}" if finding.metric == "importance" else finding.metric
@@ -165,7 +167,7 @@ def _metric_name(kind: ScheduleKind, finding: Finding) -> str:
 # --- on labels ------------------------------------------------------------------------------------------------------
 
 
-def _on_labels(kind: ScheduleKind, spec: ModelSpec, bounds: Bounds, sample: Sample) -> tuple[Finding, ...]:
+def _on_labels(kind: ScheduleKind, spec: ModelSpec, bounds: LiveBounds, sample: Sample) -> tuple[LiveFinding, ...]:
     from bedplate.domain.evidence.fairness import Fairness
     from bedplate.domain.evidence.live_quality import bias_findings, quality_findings
 
@@ -201,7 +203,9 @@ def _texts(sample: Sample, column: str) -> np.ndarray[Any, Any]:
 # --- reasons --------------------------------------------------------------------------------------------------------
 
 
-def _explained(spec: ModelSpec, bounds: Bounds, found: list[Any], root: Path) -> tuple[tuple[Finding, ...], int]:
+def _explained(
+    spec: ModelSpec, bounds: LiveBounds, found: list[Any], root: Path
+) -> tuple[tuple[LiveFinding, ...], int]:
     """Rows that this version answered, drawn by the gate's settings, explained by the model itself."""
     import numpy as np
 
@@ -227,7 +231,7 @@ def _values(spec: ModelSpec, rows: list[Any], root: Path) -> tuple[np.ndarray[An
         with tarfile.open(artifact) as tar:
             tar.extractall(model, filter="data")
     except (tarfile.TarError, OSError, EOFError) as exc:
-        raise NothingToJudge(f"the live release's model cannot be unpacked to explain it: {exc}") from exc
+        raise LiveMonitoringError(f"the live release's model cannot be unpacked to explain it: {exc}") from exc
     gate = spec.gates.explanation
     assert gate is not None
     asked = {
@@ -246,7 +250,7 @@ def _values(spec: ModelSpec, rows: list[Any], root: Path) -> tuple[np.ndarray[An
     archive = out.with_suffix(".npz")
     if child.returncode != 0 or not archive.is_file():
         said = child.stderr.strip().splitlines() or ["it said nothing"]
-        raise NothingToJudge(f"the live release's model could not be explained: {said[-1][:400]}")
+        raise LiveMonitoringError(f"the live release's model could not be explained: {said[-1][:400]}")
     with np.load(archive) as saved:
         return saved["values"], [str(name) for name in saved["features"]]
 
@@ -269,5 +273,5 @@ def _write_rows(spec: ModelSpec, rows: list[Any], path: Path) -> None:
         try:
             columns[name] = pa.array([row.get(name) for row in rows], kinds[kind])
         except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
-            raise NothingToJudge(f"captured values of {name} do not fit the contract: {exc}") from exc
+            raise LiveMonitoringError(f"captured values of {name} do not fit the contract: {exc}") from exc
     pq.write_table(pa.table(columns), path)

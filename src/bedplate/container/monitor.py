@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bedplate.container import paths
-from bedplate.container.monitoring_request import CannotMonitor, Request
+from bedplate.container.monitoring_request import MonitoringRequest, MonitoringRequestError
 from bedplate.domain.names import SCHEDULE_KINDS as LIVE
 
 MAX_MESSAGE = 1024
@@ -18,13 +18,13 @@ MAX_MESSAGE = 1024
 def main() -> int:
     root = paths.root()
     try:
-        request = Request.of(os.environ, root)
+        request = MonitoringRequest.of(os.environ, root)
         now = datetime.now(UTC)
         if request.mode in LIVE:
             message = live(request, root, now)
         else:
             message = baseline(request) if request.mode == "baseline" else monitor(request, root, now)
-    except CannotMonitor as exc:
+    except MonitoringRequestError as exc:
         print(f"monitor failed: {exc}", file=sys.stderr, flush=True)
         _tell(root, str(exc))
         return 1
@@ -33,28 +33,28 @@ def main() -> int:
     return 0
 
 
-def baseline(request: Request) -> str:
+def baseline(request: MonitoringRequest) -> str:
     """Write `statistics.json` and `constraints.json`. Raises CannotMonitor."""
-    from bedplate.container.baseline import NothingToLearnFrom, baseline_of
+    from bedplate.container.baseline import BaselineError, baseline_of
     from bedplate.container.statistics import write_baseline
     from bedplate.settings import ModelSpec
 
     if request.spec is None or not request.spec.is_file():
-        raise CannotMonitor(f"BEDPLATE_SPEC must name the model's contract.json (found: {request.spec})")
+        raise MonitoringRequestError(f"BEDPLATE_SPEC must name the model's contract.json (found: {request.spec})")
     try:
         spec = ModelSpec.model_validate_json(request.spec.read_text(encoding="utf-8"))
     except ValueError as exc:
-        raise CannotMonitor(f"{request.spec.name} is no model's contract: {exc!s:.300}") from exc
+        raise MonitoringRequestError(f"{request.spec.name} is no model's contract: {exc!s:.300}") from exc
     try:
         found, rows = baseline_of(spec, sorted(request.source.rglob("*.parquet")))
-    except NothingToLearnFrom as exc:
-        raise CannotMonitor(str(exc)) from exc
+    except BaselineError as exc:
+        raise MonitoringRequestError(str(exc)) from exc
     write_baseline(request.output, spec, found, rows=rows, version=request.version)
     answers = f", {found.prediction.n:,} answers" if found.prediction else ", no answers"
     return f"Completed: baseline of {len(found.features)} features from {rows:,} rows{answers}."
 
 
-def monitor(request: Request, root: Path, now: datetime) -> str:
+def monitor(request: MonitoringRequest, root: Path, now: datetime) -> str:
     """Write the report and what SageMaker's own container writes; returns the exit message. Raises CannotMonitor."""
     from bedplate.container.capture_reader import labels_below, records, sample_of
     from bedplate.container.statistics import NoBaseline, metric_lines, read_baseline, statistics_json, violations_json
@@ -64,13 +64,13 @@ def monitor(request: Request, root: Path, now: datetime) -> str:
     try:
         saved = read_baseline(request.statistics, request.constraints)
     except NoBaseline as exc:
-        raise CannotMonitor(f"{exc}; make one with: bedplate baseline") from exc
+        raise MonitoringRequestError(f"{exc}; make one with: bedplate baseline") from exc
     if request.spec is not None and request.spec.is_file():
         spec = ModelSpec.model_validate_json(request.spec.read_text(encoding="utf-8"))
     elif saved is not None:
         spec = saved.spec
     else:
-        raise CannotMonitor("there is neither a baseline nor a contract (BEDPLATE_SPEC): bedplate baseline")
+        raise MonitoringRequestError("there is neither a baseline nor a contract (BEDPLATE_SPEC): bedplate baseline")
     sample = sample_of(
         spec,
         records(request.source, start=request.start, end=request.end),
@@ -95,23 +95,23 @@ def monitor(request: Request, root: Path, now: datetime) -> str:
     return f"CompletedWithViolations: {len(report.alerts)} violations: {report.summary}."
 
 
-def live(request: Request, root: Path, now: datetime) -> str:
+def live(request: MonitoringRequest, root: Path, now: datetime) -> str:
     """Judge live answers for a schedule of one of the three other kinds; returns the exit message.
 
     Raises CannotMonitor, also where there was too little to judge: a run that judged nothing must not look like one
     that found nothing.
     """
-    from bedplate.container.live import NothingToJudge, judge, metric_lines
+    from bedplate.container.live import LiveMonitoringError, judge, metric_lines
 
     try:
         report = judge(request, root)
-    except NothingToJudge as exc:
-        raise CannotMonitor(str(exc)) from exc
+    except LiveMonitoringError as exc:
+        raise MonitoringRequestError(str(exc)) from exc
     if request.publish:
         lines = metric_lines(report, schedule=request.schedule, at=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
         _publish(root, "".join(json.dumps(m) + "\n" for m in lines))
     if report.outcome == "NO_DATA":
-        raise CannotMonitor(f"NO_DATA: {report.summary}")
+        raise MonitoringRequestError(f"NO_DATA: {report.summary}")
     if report.violations:
         return f"CompletedWithViolations: {len(report.violations)} violations: {report.summary}."
     return f"Completed: {report.summary}."

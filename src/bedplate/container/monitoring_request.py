@@ -15,12 +15,12 @@ LABELS = "/opt/ml/processing/input/labels"
 BASELINE = "/opt/ml/processing/baseline"
 
 
-class CannotMonitor(Exception):
+class MonitoringRequestError(Exception):
     """What is missing, in a sentence for the exit message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class MonitoringRequest:
     """The environment of one run, with its paths relocated. `start` and `end` bound when requests were answered."""
 
     mode: str
@@ -38,7 +38,7 @@ class Request:
     publish: bool
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], root: Path) -> Request:
+    def of(cls, environment: Mapping[str, str], root: Path) -> MonitoringRequest:
         """Raises CannotMonitor for a mode nobody knows."""
 
         def path(name: str, default: str) -> Path:
@@ -46,7 +46,7 @@ class Request:
 
         mode = environment.get("BEDPLATE_MODE") or "monitor"
         if mode not in ("baseline", "monitor", *LIVE):
-            raise CannotMonitor(f"BEDPLATE_MODE is {mode!r}; baseline, monitor, {', '.join(LIVE)} expected")
+            raise MonitoringRequestError(f"BEDPLATE_MODE is {mode!r}; baseline, monitor, {', '.join(LIVE)} expected")
         spec = environment.get("BEDPLATE_SPEC")
         return cls(
             mode=mode,

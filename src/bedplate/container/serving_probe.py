@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bedplate.container.paths import CONTAINER_ROOT
-from bedplate.domain.evidence.inference_contract import JSON_LINES, Answer, Check, cases, checks, jsonlines
+from bedplate.domain.evidence.inference_contract import JSON_LINES, CaseCheck, CaseResponse, cases, checks, jsonlines
 from bedplate.domain.evidence.latency import Latency, Timings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """One thread a request, as the local platform serves: a careful figure for an instance with more."""
 
 
-class DoesNotServe(Exception):
+class ServingProbeError(Exception):
     """Why nothing could be asked: what the process said last."""
 
 
@@ -67,26 +67,26 @@ class Server:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self._child.poll() is not None:
-                raise DoesNotServe(f"serve ended with code {self._child.returncode}: {self._last_line()}")
+                raise ServingProbeError(f"serve ended with code {self._child.returncode}: {self._last_line()}")
             try:
                 if self._exchange("GET", "/ping", b"", {}).status == 200:
                     return
             except OSError:
                 self._connection.close()
             time.sleep(_EVERY_S)
-        raise DoesNotServe(f"serve does not answer /ping within {START_S:.0f} s: {self._last_line()}")
+        raise ServingProbeError(f"serve does not answer /ping within {START_S:.0f} s: {self._last_line()}")
 
-    def ask(self, body: bytes, content_type: str = JSON_LINES) -> Answer:
+    def ask(self, body: bytes, content_type: str = JSON_LINES) -> CaseResponse:
         """One request. Raises DoesNotServe when the process is gone."""
         try:
             return self._exchange("POST", "/invocations", body, {"Content-Type": content_type})
         except (OSError, http.client.HTTPException) as exc:
-            raise DoesNotServe(f"serve broke off ({exc!r}): {self._last_line()}") from exc
+            raise ServingProbeError(f"serve broke off ({exc!r}): {self._last_line()}") from exc
 
-    def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> CaseResponse:
         self._connection.request(method, path, body or None, dict(headers))
         answer = self._connection.getresponse()
-        return Answer(answer.status, answer.getheader("content-type", "") or "", answer.read())
+        return CaseResponse(answer.status, answer.getheader("content-type", "") or "", answer.read())
 
     def _last_line(self) -> str:
         said = [line for line in self._log.read_text("utf-8", "replace").splitlines() if line.strip()]
@@ -95,7 +95,7 @@ class Server:
 
 def contract_kept(
     server: Server, contract: DataContract, table: pa.Table, gate: InferenceGate, *, probability: bool
-) -> tuple[Check, ...]:
+) -> tuple[CaseCheck, ...]:
     """Every case of the inference contract, on rows spread over the table. Raises DoesNotServe."""
     asked = cases(contract, rows_of(table, contract, gate.rows))
     answers = [server.ask(case.body, case.content_type) for case in asked]
@@ -114,7 +114,7 @@ def latency(
         started = clock()
         answer = server.ask(body)
         if answer.status != 200:
-            raise DoesNotServe(f"serve answers {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}")
+            raise ServingProbeError(f"serve answers {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}")
         return 1000 * (clock() - started)
 
     for i in range(gate.warm_up):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.domain.drift.analysis import Baseline
-from bedplate.domain.drift.compare import Drift
+from bedplate.domain.drift.analysis import DriftBaseline
+from bedplate.domain.drift.compare import ColumnDrift
 from bedplate.domain.drift.profile import CategoryProfile, ColumnProfile, NumericProfile, profile_from_json
 from bedplate.domain.drift.report import DriftReport
 from bedplate.settings import ModelSpec
@@ -29,7 +29,7 @@ class NoBaseline(Exception):
 class Saved:
     """What the two files hold: the baseline, and the contract of the version that it is of."""
 
-    baseline: Baseline
+    baseline: DriftBaseline
     spec: ModelSpec
     version: str | None
 
@@ -43,7 +43,7 @@ def statistics_json(spec: ModelSpec, features: Mapping[str, ColumnProfile], rows
     }
 
 
-def write_baseline(folder: Path, spec: ModelSpec, baseline: Baseline, *, rows: int, version: str | None) -> None:
+def write_baseline(folder: Path, spec: ModelSpec, baseline: DriftBaseline, *, rows: int, version: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     profiles = {
         "format": FORMAT,
@@ -91,7 +91,7 @@ def read_baseline(statistics: Path, constraints: Path) -> Saved | None:
         raise NoBaseline(
             f"{statistics.name} and {constraints.name} are no baseline of bedplate's: {exc!r:.300}"
         ) from exc
-    return Saved(Baseline(features, prediction, dict(rules["metrics"])), spec, rules["version"])
+    return Saved(DriftBaseline(features, prediction, dict(rules["metrics"])), spec, rules["version"])
 
 
 def violations_json(report: DriftReport) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def violations_json(report: DriftReport) -> dict[str, Any]:
 
 def metric_lines(report: DriftReport, *, schedule: str, at: str) -> list[dict[str, Any]]:
     """CloudWatch metrics in Model Monitor's names; a figure that could not be judged is left out, never 0."""
-    judged: list[tuple[str, Drift]] = [(f"feature_baseline_drift_{n}", d) for n, d in report.features.items()]
+    judged: list[tuple[str, ColumnDrift]] = [(f"feature_baseline_drift_{n}", d) for n, d in report.features.items()]
     if report.prediction is not None:
         judged.append(("bedplate_prediction_psi", report.prediction))
     values = {name: drift.psi for name, drift in judged if drift.verdict != "NO_DATA"}

@@ -15,7 +15,7 @@ _OF_A_RELEASE = ("deploying", "deployed", "rolled-back", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
+class DecisionGrounds:
     """What the ledger held when an answer was given. Each record is the last of its kind up to that moment.
 
     `version` 0 is the fallback, which nobody trained or approved; None when the answer names no release of ours.
@@ -46,7 +46,7 @@ class Grounds:
         return tuple(sorted((*alone, *self.approvals, *self.moves), key=lambda r: r.seq))
 
 
-def grounds(records: Sequence[Record], model: str, release: str | None, at: datetime) -> Grounds:
+def grounds(records: Sequence[Record], model: str, release: str | None, at: datetime) -> DecisionGrounds:
     """What the ledger says of the release that answered at `at`; `records` are in order of their numbers.
 
     Only acts up to then count: a yes that was said afterwards is no ground of the answer.
@@ -56,7 +56,7 @@ def grounds(records: Sequence[Record], model: str, release: str | None, at: date
     mine = [r for r in before if r.version == version and version_of_release(release or "") is not None]
     of_kind = {kind: [r for r in mine if r.kind == kind] for kind in _OF_A_VERSION}
     live = who_was_live(records, model, at)
-    return Grounds(
+    return DecisionGrounds(
         release=release,
         version=version,
         live=live.release if live else None,

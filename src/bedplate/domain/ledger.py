@@ -73,7 +73,7 @@ class Record:
         return {**_body(self), "hash": self.hash}
 
 
-class Illegible(ValueError):
+class CorruptRecord(ValueError):
     """The bytes are no record."""
 
 
@@ -109,7 +109,7 @@ def decode(raw: bytes) -> Record:
     try:
         v = json.loads(raw)
         if not isinstance(v, dict) or v.keys() != _FIELDS:
-            raise Illegible("its fields are not a record's")
+            raise CorruptRecord("its fields are not a record's")
         at = datetime.fromisoformat(v["at"])
         return Record(
             int(v["seq"]),
@@ -124,7 +124,7 @@ def decode(raw: bytes) -> Record:
             v["hash"],
         )
     except (ValueError, TypeError) as exc:
-        raise exc if isinstance(exc, Illegible) else Illegible(str(exc)) from exc
+        raise exc if isinstance(exc, CorruptRecord) else CorruptRecord(str(exc)) from exc
 
 
 def sha256(raw: bytes) -> str:
@@ -162,7 +162,7 @@ Fault = Literal["missing", "altered", "wrong-prev", "misplaced", "illegible", "u
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
+class ChainBreak:
     """The first place where the chain does not hold."""
 
     seq: int
@@ -171,7 +171,7 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
-class Skew:
+class ClockSkew:
     """A record's own time minus the time at which the bucket stored it, in seconds.
 
     Above nought the writer's clock was ahead, or that of one before it, for times never run backwards along the chain.
@@ -194,10 +194,10 @@ class Verification:
     records: int
     last_seq: int
     head: str
-    broken: Break | None
+    broken: ChainBreak | None
     read: int | None = None
     """Objects that were read for this; the others are unchanged since they were read last. None: all of them."""
-    skewed: tuple[Skew, ...] = ()
+    skewed: tuple[ClockSkew, ...] = ()
     """Records whose time is not when their object was stored: said, and no fault of the chain."""
 
 
@@ -216,31 +216,31 @@ def verify(stored: Iterable[tuple[int, bytes]], *, known_head: tuple[int, str] |
         if known_head and seq == known_head[0]:
             if head != known_head[1]:
                 text = f"record {seq} is not the one that was there when its hash was noted: the chain was written anew"
-                return Verification(False, count, last, head, Break(seq, "unknown-head", text))
+                return Verification(False, count, last, head, ChainBreak(seq, "unknown-head", text))
             known_seen = True
     if known_head and not known_seen:
         text = f"the ledger ends at record {last}, but record {known_head[0]} existed: the end was cut off"
-        return Verification(False, count, last, head, Break(last + 1, "missing", text))
+        return Verification(False, count, last, head, ChainBreak(last + 1, "missing", text))
     return Verification(True, count, last, head, None)
 
 
-def _fault(seq: int, raw: bytes, last: int, head: str) -> Break | None:
+def _fault(seq: int, raw: bytes, last: int, head: str) -> ChainBreak | None:
     if seq != last + 1:
         gap = f"record {last + 1} is missing" if seq == last + 2 else f"records {last + 1} to {seq - 1} are missing"
-        return Break(last + 1, "missing", f"{gap} (the next one there is {seq})")
+        return ChainBreak(last + 1, "missing", f"{gap} (the next one there is {seq})")
     try:
         record = decode(raw)
-    except Illegible as exc:
-        return Break(seq, "illegible", f"record {seq} cannot be read: {exc}")
+    except CorruptRecord as exc:
+        return ChainBreak(seq, "illegible", f"record {seq} cannot be read: {exc}")
     if record.seq != seq:
-        return Break(seq, "misplaced", f"the object of record {seq} holds record {record.seq}")
+        return ChainBreak(seq, "misplaced", f"the object of record {seq} holds record {record.seq}")
     if record.hash != sha256(_canonical(_body(record))) or raw != encode(record):
-        return Break(
+        return ChainBreak(
             seq, "altered", f"record {seq} ({record.kind}, {record.summary}) was altered: its hash does not fit"
         )
     if record.prev != head:
         who = f"record {last}" if last else "the beginning of the chain"
-        return Break(seq, "wrong-prev", f"record {seq} does not follow {who}: one of the two was replaced")
+        return ChainBreak(seq, "wrong-prev", f"record {seq} does not follow {who}: one of the two was replaced")
     return None
 
 
@@ -248,7 +248,7 @@ def _fault(seq: int, raw: bytes, last: int, head: str) -> Break | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveRelease:
     """The release that answered at a time, and the acts that it rests on."""
 
     model: str
@@ -264,7 +264,7 @@ class Live:
     """Training, verdicts, approval or force of this version, up to then."""
 
 
-def who_was_live(records: Sequence[Record], model: str, at: datetime) -> Live | None:
+def who_was_live(records: Sequence[Record], model: str, at: datetime) -> LiveRelease | None:
     """The last release that the endpoint was heard to answer with, at or before `at`; None before the first one.
 
     `records` are those of the ledger in order of their numbers. Before the first `deployed` it is release 0, the
@@ -291,7 +291,7 @@ def who_was_live(records: Sequence[Record], model: str, at: datetime) -> Live | 
         and r.kind in ("trained", "evaluated", "approved", "rejected", "forced", "deploying")
     )
     until = next((r.at for r in told[len(before) :] if r.data["live"] != release), None)
-    return Live(model, at, release, version, began.at, until, record, evidence)
+    return LiveRelease(model, at, release, version, began.at, until, record, evidence)
 
 
 def tells_who_was_live(tail: Sequence[Record], model: str, at: datetime) -> bool:
@@ -312,7 +312,7 @@ def tells_who_was_live(tail: Sequence[Record], model: str, at: datetime) -> bool
 # --- bytes ----------------------------------------------------------------------------------------------------------
 
 
-def skew(seq: int, raw: bytes, stored_at: datetime) -> Skew | None:
+def skew(seq: int, raw: bytes, stored_at: datetime) -> ClockSkew | None:
     """None within `MAX_SKEW_S`, and for bytes that are no record. Reads the time only: there may be many records."""
     start = raw.find(b'"at":"') + 6  # the first key but `actor`, in whose value quotes are escaped
     try:
@@ -320,7 +320,7 @@ def skew(seq: int, raw: bytes, stored_at: datetime) -> Skew | None:
     except ValueError:
         return None
     ahead_s = (said - stored_at).total_seconds()
-    return Skew(seq, ahead_s) if abs(ahead_s) > MAX_SKEW_S else None
+    return ClockSkew(seq, ahead_s) if abs(ahead_s) > MAX_SKEW_S else None
 
 
 def present(records: Sequence[Record], now: datetime) -> datetime:

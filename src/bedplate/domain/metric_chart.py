@@ -12,7 +12,7 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class MetricChart:
     """An alarm's figure around the time at which it was raised; points in order of time."""
 
     name: str
@@ -21,13 +21,13 @@ class Graph:
     threshold: float | None
 
 
-def drawn(graph: Graph, *, height: int = HEIGHT, width: int = WIDTH) -> list[str]:
+def drawn(graph: MetricChart, *, height: int = HEIGHT, width: int = WIDTH) -> list[str]:
     """Lines from the top down; the threshold is dashed where no bar covers it. Empty without a point.
 
     >>> from datetime import timedelta
     >>> start = datetime(2013, 7, 1, 12)
     >>> points = tuple((start + timedelta(minutes=i), v) for i, v in enumerate([0.0, 1.0, 2.0, 4.0]))
-    >>> for line in drawn(Graph("e-errors", "Errors", points, 2.0), height=4, width=4):
+    >>> for line in drawn(MetricChart("e-errors", "Errors", points, 2.0), height=4, width=4):
     ...     print(line.rstrip())
               4 |   █
                 |   █
@@ -53,7 +53,7 @@ def drawn(graph: Graph, *, height: int = HEIGHT, width: int = WIDTH) -> list[str
     return [*rows, f"  {'':>9} +{'-' * len(values)}", f"  {'':>9}  {times}"]
 
 
-def kept(told: Mapping[str, Any] | None) -> Graph | None:
+def kept(told: Mapping[str, Any] | None) -> MetricChart | None:
     """The graph in a record of the ledger; None where an alarm left no points.
 
     >>> kept({"name": "a", "metric": "m", "threshold": 1.0, "points": [["2013-07-01T12:00:00.000Z", 2.0]]}).points[0][1]
@@ -65,7 +65,7 @@ def kept(told: Mapping[str, Any] | None) -> Graph | None:
     if not told or not points:
         return None
     moments = tuple((datetime.fromisoformat(at), float(value)) for at, value in points)
-    return Graph(told["name"], told.get("metric") or "figure", moments, told.get("threshold"))
+    return MetricChart(told["name"], told.get("metric") or "figure", moments, told.get("threshold"))
 
 
 def _columns(values: Sequence[float], width: int) -> list[float]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bedplate.domain.release import spoken
-from bedplate.domain.rollout import Attempt, Observed
-from bedplate.domain.versions.retraining import Due, Open
+from bedplate.domain.rollout import Attempt, ObservedEndpoint
+from bedplate.domain.versions.retraining import OpenRetraining, RetrainingSignal
 
 GRACE_S = 30.0
 """Who follows an update records its end within that time; what is still open afterwards has nobody."""
@@ -17,19 +17,19 @@ FORSAKEN_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ModelSnapshot:
     """One model, seen once: for `still_s` its endpoint has not changed, and its last act began `open_s` ago."""
 
-    seen: Observed
+    seen: ObservedEndpoint
     rollout: str | None = None
     """Id of the rollout that is open."""
     starved: float | None = None
     """Answers of a canary whose bake is about to end with too few of them; None when there is no such thing."""
     still_s: float = 0.0
     open_s: float = 0.0
-    due: Due | None = None
+    due: RetrainingSignal | None = None
     """What asks for a retraining, where model.yaml listens to it and no version of an earlier one waits."""
-    retraining: Open | None = None
+    retraining: OpenRetraining | None = None
     """The one that is open."""
     copies: tuple[str, ...] = ()
     """Endpoints with a copy of one release that nobody can be asking any more."""
@@ -57,7 +57,7 @@ class Action:
     """The copy to sweep away."""
 
 
-def decide(looks: Sequence[Look]) -> tuple[Action, ...]:
+def decide(looks: Sequence[ModelSnapshot]) -> tuple[Action, ...]:
     """At most one act on the traffic of each model, and a retraining and some tidying beside it. Models do not wait for
     each other."""
     return tuple(
@@ -65,7 +65,7 @@ def decide(looks: Sequence[Look]) -> tuple[Action, ...]:
     )
 
 
-def _traffic(look: Look) -> Action | None:
+def _traffic(look: ModelSnapshot) -> Action | None:
     seen, attempt = look.seen, look.attempt
     if look.rollout:
         return Action("tick", seen.model, f"rollout {look.rollout} is open")
@@ -88,12 +88,12 @@ def _traffic(look: Look) -> Action | None:
     return Action("finish", seen.model, f"{name} was undone, and nobody recorded it", attempt.seq)
 
 
-def _tidying(look: Look) -> tuple[Action, ...]:
+def _tidying(look: ModelSnapshot) -> tuple[Action, ...]:
     why = "was left by a command that was killed, and costs money"
     return tuple(Action("sweep", look.seen.model, f"{name} {why}", endpoint=name) for name in look.copies)
 
 
-def _training(look: Look) -> Action | None:
+def _training(look: ModelSnapshot) -> Action | None:
     if look.retraining is not None:
         held = look.retraining
         return Action("retrain", look.seen.model, f"the retraining of record {held.seq} is open", held.seq)

@@ -9,14 +9,26 @@ from typing import Literal
 
 from bedplate.domain.ledger import LIVE_KINDS, Record
 from bedplate.domain.release import fallback_release, spoken, version_told
-from bedplate.domain.rollout import Abort, Attempt, Begin, End, Follow, Observed, Plan, Prove, Shift, Step, take_up
+from bedplate.domain.rollout import (
+    Abort,
+    Attempt,
+    Follow,
+    ObservedEndpoint,
+    Plan,
+    RecordOutcome,
+    RecordStart,
+    Shift,
+    Step,
+    Verify,
+    take_up,
+)
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 
 # --- where to -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PastRelease:
     """A release that was live, with the times of its last turn (None: not known, or not over); the turn ends when the
     next release begins to take traffic."""
 
@@ -28,13 +40,13 @@ class Standing:
     """Why the platform took it away by itself; None when it did not, or when it was deployed well afterwards."""
 
 
-def standings(records: Sequence[Record], model: str, endpoint: str) -> tuple[Standing, ...]:
+def standings(records: Sequence[Record], model: str, endpoint: str) -> tuple[PastRelease, ...]:
     """Releases that a rollback may return to, the one that should be live last; release 0 is the first.
 
     A stack: a deployment puts its release on top, a rollback takes off what lies above its target. So a second
     rollback goes further back, and never returns to what the first one took away.
     """
-    stack = [Standing(fallback_release(endpoint), 0, None, None)]
+    stack = [PastRelease(fallback_release(endpoint), 0, None, None)]
     begun: dict[str, datetime] = {}
     for r in records:
         if r.model == model and r.kind == "deploying":
@@ -42,7 +54,7 @@ def standings(records: Sequence[Record], model: str, endpoint: str) -> tuple[Sta
         live = str(r.data.get("live") or "")
         if r.model != model or not live or r.kind not in LIVE_KINDS:
             continue
-        turn = Standing(live, version_told(live) or 0, r.at, None)
+        turn = PastRelease(live, version_told(live) or 0, r.at, None)
         if r.kind == "deployed" and stack[-1].release != live:
             stack[-1] = replace(stack[-1], until=begun.get(live, r.at))
             stack.append(turn)
@@ -54,7 +66,7 @@ def standings(records: Sequence[Record], model: str, endpoint: str) -> tuple[Sta
     return tuple(replace(s, undone_because=undone.get(s.release)) for s in stack)
 
 
-def choose_target(seen: Observed, records: Sequence[Record], version: int | None) -> Standing:
+def choose_target(seen: ObservedEndpoint, records: Sequence[Record], version: int | None) -> PastRelease:
     """The release to go back to. Without a version: the one that an update in flight would replace, the champion where
     two releases share the traffic, else the nearest one below the live one that the platform never had to undo.
 
@@ -65,7 +77,7 @@ def choose_target(seen: Observed, records: Sequence[Record], version: int | None
         return _named(seen, records, stack, version)
     if seen.busy or seen.split:
         known = [s for s in stack if s.release == seen.live]
-        return known[-1] if known else Standing(seen.live, version_told(seen.live) or 0, None, None)
+        return known[-1] if known else PastRelease(seen.live, version_told(seen.live) or 0, None, None)
     top = next((i for i in reversed(range(len(stack))) if stack[i].release == seen.live), len(stack))
     below = [s for s in stack[:top] if s.release != seen.live and s.undone_because is None]
     if not below:
@@ -73,7 +85,7 @@ def choose_target(seen: Observed, records: Sequence[Record], version: int | None
     return below[-1]
 
 
-def _nothing_below(seen: Observed, last: Standing) -> NotFound:
+def _nothing_below(seen: ObservedEndpoint, last: PastRelease) -> NotFound:
     """Somebody may have moved the traffic past the ledger: then what it last heard is worth a word, not a guess."""
     told = f"{spoken(seen.live)} is the first release of {seen.model}: there is nothing to go back to"
     if last.release == seen.live:
@@ -84,12 +96,14 @@ def _nothing_below(seen: Observed, last: Standing) -> NotFound:
     )
 
 
-def _named(seen: Observed, records: Sequence[Record], stack: Sequence[Standing], version: int) -> Standing:
+def _named(
+    seen: ObservedEndpoint, records: Sequence[Record], stack: Sequence[PastRelease], version: int
+) -> PastRelease:
     if version_told(seen.live) == version and not seen.busy and not seen.split:
         raise UsageError(f"{spoken(seen.live)} is live already", next_step=f"bedplate status {seen.model}")
     undone = _undone(records, seen.model)
     earlier = [
-        Standing(live, version_told(live) or 0, r.at, None, undone.get(live))
+        PastRelease(live, version_told(live) or 0, r.at, None, undone.get(live))
         for r in records
         if r.model == seen.model and r.kind in ("deployed", "rolled-back")
         for live in [str(r.data["live"] if r.kind == "deployed" else r.data.get("release"))]
@@ -119,7 +133,7 @@ def _undone(records: Sequence[Record], model: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One thing known about a rollback's target."""
 
     what: str
@@ -128,7 +142,9 @@ class Check:
     told: str
 
 
-def require_health(target: Standing, checks: Sequence[Check], *, force: bool, reason: str | None, model: str) -> None:
+def require_health(
+    target: PastRelease, checks: Sequence[HealthCheck], *, force: bool, reason: str | None, model: str
+) -> None:
     """An unhealthy release gets no traffic unless somebody says so and why.
 
     Raises ApprovalNeeded with everything that speaks against it.
@@ -146,7 +162,7 @@ def require_health(target: Standing, checks: Sequence[Check], *, force: bool, re
 # --- how ------------------------------------------------------------------------------------------------------------
 
 
-def plan_resume(seen: Observed) -> Plan | None:
+def plan_resume(seen: ObservedEndpoint) -> Plan | None:
     """What a rollback that was killed has left to do; None when there is no such rollback, or it moved nothing."""
     left = seen.attempts[-1] if seen.attempts and seen.attempts[-1].by_rollback else None
     if left is None:
@@ -164,7 +180,7 @@ def plan_resume(seen: Observed) -> Plan | None:
     return None
 
 
-def plan_rollback(seen: Observed, target: Standing, *, abort_alarm: str | None) -> Plan:
+def plan_rollback(seen: ObservedEndpoint, target: PastRelease, *, abort_alarm: str | None) -> Plan:
     """Switch all at once; where an update is in flight, have it undone first, by the alarm that watches it.
 
     SageMaker takes no second update while one is in flight, but undoes the first when one of its alarms is raised. No
@@ -176,7 +192,7 @@ def plan_rollback(seen: Observed, target: Standing, *, abort_alarm: str | None) 
     if seen.busy:
         undo, replaced = _undo(seen, abort_alarm)
         wanted = replace(wanted, previous=replaced or seen.live)
-    begin = Begin(f"Record that {name} is wanted back", target.release, target.version, "rollback")
+    begin = RecordStart(f"Record that {name} is wanted back", target.release, target.version, "rollback")
     if seen.busy and target.release == seen.live and not seen.split:
         return Plan(f"{name} keeps the traffic", (begin, *undo, *_conclude(seen, wanted)))
     config = seen.config_of(target.release)
@@ -191,7 +207,7 @@ def plan_rollback(seen: Observed, target: Standing, *, abort_alarm: str | None) 
     )
 
 
-def _undo(seen: Observed, abort_alarm: str | None) -> tuple[tuple[Step, ...], str | None]:
+def _undo(seen: ObservedEndpoint, abort_alarm: str | None) -> tuple[tuple[Step, ...], str | None]:
     back_to = seen.config if seen.split else seen.config_of(seen.live)
     replaced = seen.release_of(seen.pending) if seen.pending else None
     wait = Follow(f"Wait until {spoken(seen.live)} has all traffic again", seen.pending or back_to, back_to)
@@ -200,10 +216,10 @@ def _undo(seen: Observed, abort_alarm: str | None) -> tuple[tuple[Step, ...], st
     return (Abort(f"Undo the rollout of {spoken(replaced or seen.pending)}", abort_alarm, seen.pending), wait), replaced
 
 
-def _conclude(seen: Observed, wanted: Attempt) -> tuple[Step, ...]:
+def _conclude(seen: ObservedEndpoint, wanted: Attempt) -> tuple[Step, ...]:
     return (
-        Prove(f"Ask {seen.endpoint} who answers", wanted.release),
-        End(
+        Verify(f"Ask {seen.endpoint} who answers", wanted.release),
+        RecordOutcome(
             f"Record that {spoken(wanted.release)} is live again",
             wanted.release,
             wanted.version,

@@ -12,8 +12,8 @@ Assets and archives arrive as Pulumi puts them on the wire: a dict with the sign
 
 What a failure means is said by its type, for the write-ahead entry depends on it:
 
-- `Refused`: a definite no. Nothing was made or changed. The pending entry is dropped.
-- `PartlyDone`: the resource exists (or changed) but its initialisation did not finish; id and outputs are kept.
+- `OperationRejected`: a definite no. Nothing was made or changed. The pending entry is dropped.
+- `PartialFailure`: the resource exists (or changed) but its initialisation did not finish; id and outputs are kept.
 - any other exception: nobody knows. The pending entry stays, and the next run asks `find_by_intent`.
 """
 
@@ -47,11 +47,11 @@ class Secret:
         return "Secret(***)"
 
 
-class Refused(Exception):
+class OperationRejected(Exception):
     """The provider, or the service behind it, said no: nothing was made, changed or deleted."""
 
 
-class PartlyDone(Exception):
+class PartialFailure(Exception):
     """The resource exists, but its create or update did not run to the end."""
 
     def __init__(self, message: str, *, id: str, outputs: Properties, inputs: Properties | None = None) -> None:
@@ -77,7 +77,7 @@ class CheckResult:
     failures: tuple[CheckFailure, ...] = ()
 
 
-class Changes(StrEnum):
+class DiffChanges(StrEnum):
     NONE = "none"
     SOME = "some"
     UNKNOWN = "unknown"
@@ -91,7 +91,7 @@ class DiffResult:
     `detailed` maps a path to (old, new), for screens; it may stay empty.
     """
 
-    changes: Changes
+    changes: DiffChanges
     diffs: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     delete_before_replace: bool = False

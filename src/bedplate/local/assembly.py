@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bedplate.local.local_platform import Platform
+from bedplate.local.local_platform import LocalPlatform
 from bedplate.local.runtime import attach
 from bedplate.local.wire.callers import identity_of
 
@@ -27,13 +27,13 @@ _MODULES = {"sagemaker": "bedplate.local.services.sagemaker.control_plane"}
 MotoApp = Callable[[dict[str, Any]], Any]
 
 
-def assemble(state_dir: Path, region: str, port: int, since: str) -> tuple[Platform, MotoApp]:
+def assemble(state_dir: Path, region: str, port: int, since: str) -> tuple[LocalPlatform, MotoApp]:
     """The platform, not yet begun, and the function that finds moto's application for a request."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION=region,
         AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null",
     )  # fmt: skip
-    platform = Platform(state_dir, region=region, port=port, since=since)
+    platform = LocalPlatform(state_dir, region=region, port=port, since=since)
     _quicken()
     platform.mend = _mender(platform)
     for name in _FROM_THE_START:
@@ -44,7 +44,7 @@ def assemble(state_dir: Path, region: str, port: int, since: str) -> tuple[Platf
     return platform, _dispatcher(platform)
 
 
-def _mender(platform: Platform) -> Callable[[str], None]:
+def _mender(platform: LocalPlatform) -> Callable[[str], None]:
     left, begun = {*_FROM_THE_START, *_WHEN_USED}, set[str]()
     lock = threading.RLock()
 
@@ -74,7 +74,7 @@ def _quicken() -> None:
     BaseModel.__new__ = staticmethod(lambda cls, *_, **__: object.__new__(cls))
 
 
-def _dispatcher(platform: Platform) -> MotoApp:
+def _dispatcher(platform: LocalPlatform) -> MotoApp:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     def create(service: Any) -> Any:

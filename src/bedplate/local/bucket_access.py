@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.local.storage.blobs import Blob, BlobStore, body_chunks
-from bedplate.local.trail.platform_internals import Inside
+from bedplate.local.trail.platform_internals import PlatformInternals
 
 
-class Objects:
+class BucketAccess:
     """Every method takes the platform's lock, and raises KeyError with a sentence for what is not there."""
 
-    def __init__(self, platform: Inside) -> None:
+    def __init__(self, platform: PlatformInternals) -> None:
         self._platform = platform
 
     def get(self, bucket: str, key: str) -> bytes:

@@ -38,7 +38,7 @@ Kind = Literal[
 ]
 
 
-class Answer(NamedTuple):
+class InvocationResponse(NamedTuple):
     """What an endpoint says: an HTTP status, its headers, its body."""
 
     status: int
@@ -50,9 +50,11 @@ def _nothing(*_: Any) -> None:
     return None
 
 
-def _no_runtime(endpoint_name: str, *_: Any) -> Answer:
+def _no_runtime(endpoint_name: str, *_: Any) -> InvocationResponse:
     body = f'{{"message": "The local platform runs without its runtime: {endpoint_name} cannot answer."}}'
-    return Answer(503, {"Content-Type": "application/json", "x-amzn-errortype": "ServiceUnavailable"}, body.encode())
+    return InvocationResponse(
+        503, {"Content-Type": "application/json", "x-amzn-errortype": "ServiceUnavailable"}, body.encode()
+    )
 
 
 @dataclass
@@ -91,8 +93,8 @@ class Hooks:
     endpoint_deleted: Callable[[str], None] = _nothing
     schedule_changed: Callable[[Record], None] = _nothing
     schedule_deleted: Callable[[str], None] = _nothing
-    invoke: Callable[[str, bytes, Mapping[str, str]], Answer] = _no_runtime
-    enqueue: Callable[[str, Mapping[str, str]], Answer] = _no_runtime
+    invoke: Callable[[str, bytes, Mapping[str, str]], InvocationResponse] = _no_runtime
+    enqueue: Callable[[str, Mapping[str, str]], InvocationResponse] = _no_runtime
     tracking_wanted: Callable[[Record], None] = _nothing
     tracking_deleted: Callable[[str], None] = _nothing
     flush: Callable[[], None] = _nothing

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.local.billing.charges import Charges
-from bedplate.local.bucket_access import Objects
+from bedplate.local.bucket_access import BucketAccess
 from bedplate.local.faults import SPOT, Faults
 from bedplate.local.hooks import Hooks, Kind, Record, Usage
 from bedplate.local.lifecycle import health_card
 from bedplate.local.metrics.alarms import RAISED_AT
 from bedplate.local.metrics.store import Metric, MetricStore, Point
 from bedplate.local.storage.blobs import Blob
-from bedplate.local.storage.mailbox import Outbox
-from bedplate.local.storage.persistence import Store
+from bedplate.local.storage.mailbox import Mailbox
+from bedplate.local.storage.persistence import SnapshotStore
 from bedplate.local.trail import delivery
 from bedplate.local.trail.access_log import AccessLog
-from bedplate.local.trail.event_history import Trail
+from bedplate.local.trail.event_history import EventHistory
 
 # Names that requests are signed for, where moto has another; and what is not worth keeping.
 _MOTO_NAMES = {
@@ -43,7 +43,7 @@ _STATE_CHANGES: dict[str, tuple[str, str]] = {
 }
 
 
-class Platform:
+class LocalPlatform:
     """Fulfils `hooks.Services`; what else it offers is for the gateway, the mends and the loops."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Platform:
         self.faults: Faults | None = None
         """Faults that are committed on demand; None where they are switched off."""
         self.loops: list[tuple[str, Callable[[], None], float]] = []
-        self._objects = Objects(self)
+        self._objects = BucketAccess(self)
         self._clock = clock
         self._since = since
         self.mend: Callable[[str], None] = lambda _: None
@@ -66,11 +66,11 @@ class Platform:
         """Of a plain GET of an object its headers and bytes; None where moto must be asked. Hold the lock."""
         self.stopped_by_budget: Callable[[str, str, Mapping[str, str]], str | None] = lambda *_: None
         """(action, ARN, request's tags) -> the budget whose executed action denies the call. Hold the lock."""
-        self.store = Store(state_dir / "state.db", self.lock, self.backends_of, self.log)
+        self.store = SnapshotStore(state_dir / "state.db", self.lock, self.backends_of, self.log)
         self.charges = Charges(state_dir / "charges.db")
-        self.outbox = Outbox(state_dir / "outbox")
+        self.outbox = Mailbox(state_dir / "outbox")
         self.metrics = MetricStore(state_dir / "metrics.db", self.now())
-        self.trail = Trail(state_dir / "trail.db", self.account_id, self.now)
+        self.trail = EventHistory(state_dir / "trail.db", self.account_id, self.now)
         self.trail_delivery = delivery.TrailDelivery(self)
         self.trail.keep_data_event = self.trail_delivery.asks_for
         self.access_log = AccessLog(self)

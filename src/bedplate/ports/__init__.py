@@ -4,43 +4,43 @@ Every adapter raises `errors.PlatformError` (or a child) when the platform refus
 asked for does not exist. Times are aware datetimes in UTC. URIs are `s3://bucket/key`.
 """
 
-from bedplate.ports.account import Account, Identity, Reached, Tagged, TaggedResource, Trail, TrailEvent
+from bedplate.ports.account import Account, Identity, ServerTime, Tagged, TaggedResource, Trail, TrailEvent
 from bedplate.ports.clock import Clock
 from bedplate.ports.endpoints import (
-    Answer,
+    AsyncOutput,
     Endpoints,
     EndpointState,
-    OnDemand,
-    Queued,
+    Prediction,
     Release,
     ReleaseDraft,
+    ServerlessVariant,
     SplitDraft,
-    Traffic,
+    TrafficRouting,
     VariantDraft,
 )
-from bedplate.ports.experiments import Experiments, Run, RunDraft, RunStatus
+from bedplate.ports.experiments import ExperimentRun, Experiments, RunDraft, RunStatus
 from bedplate.ports.jobs import (
     Job,
     Jobs,
     JobStatus,
     ProcessingRequest,
     TrainingRequest,
-    Trial,
     TuningJob,
     TuningRequest,
+    TuningTrial,
 )
 from bedplate.ports.metrics import AlarmState, BoundAlarm, GuardAlarm, Metrics
 from bedplate.ports.money import BudgetState, Costs, Spend
 from bedplate.ports.objects import ObjectInfo, Objects, Signer
 from bedplate.ports.registry import Approval, Cards, Package, PackageDraft, Registry
-from bedplate.ports.reporter import Say
-from bedplate.ports.schedules import MonitoringExecution, ScheduleDraft, Schedules, StandingSchedule
+from bedplate.ports.reporter import Reporter
+from bedplate.ports.schedules import ExistingSchedule, MonitoringExecution, ScheduleDraft, Schedules
 
 __all__ = [
     "Account",
     "AlarmState",
-    "Answer",
     "Approval",
+    "AsyncOutput",
     "BoundAlarm",
     "BudgetState",
     "Cards",
@@ -48,6 +48,8 @@ __all__ = [
     "Costs",
     "EndpointState",
     "Endpoints",
+    "ExistingSchedule",
+    "ExperimentRun",
     "Experiments",
     "GuardAlarm",
     "Identity",
@@ -58,33 +60,31 @@ __all__ = [
     "MonitoringExecution",
     "ObjectInfo",
     "Objects",
-    "OnDemand",
     "Package",
     "PackageDraft",
+    "Prediction",
     "ProcessingRequest",
-    "Queued",
-    "Reached",
     "Registry",
     "Release",
     "ReleaseDraft",
-    "Run",
+    "Reporter",
     "RunDraft",
     "RunStatus",
-    "Say",
     "ScheduleDraft",
     "Schedules",
+    "ServerTime",
+    "ServerlessVariant",
     "Signer",
     "Spend",
     "SplitDraft",
-    "StandingSchedule",
     "Tagged",
     "TaggedResource",
-    "Traffic",
+    "TrafficRouting",
     "Trail",
     "TrailEvent",
     "TrainingRequest",
-    "Trial",
     "TuningJob",
     "TuningRequest",
+    "TuningTrial",
     "VariantDraft",
 ]

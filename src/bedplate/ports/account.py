@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bedplate.domain.stacks.diagnosis import Quota, Subscription
-from bedplate.domain.stacks.permissions import Ask
+from bedplate.domain.stacks.permissions import PermissionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Tagged(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ServerTime:
     """A server that answered: its Date header, None without one, and this machine's time at that moment."""
 
     url: str
@@ -56,7 +56,7 @@ class Account(Protocol):
         """URL -> the services that are asked there."""
         ...
 
-    def reach(self, url: str) -> Reached:
+    def reach(self, url: str) -> ServerTime:
         """Any answer counts, through the proxy of the environment. Raises PlatformError without one."""
         ...
 
@@ -77,7 +77,7 @@ class Account(Protocol):
         ...
 
     def budget_count(self) -> int: ...
-    def allowed(self, principal: str, ask: Ask) -> Mapping[str, bool]:
+    def allowed(self, principal: str, ask: PermissionRequest) -> Mapping[str, bool]:
         """Action -> whether IAM's simulation allows it to the principal."""
         ...
 

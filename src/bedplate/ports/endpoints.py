@@ -11,7 +11,7 @@ from bedplate.settings import PlatformNetwork
 
 
 @dataclass(frozen=True, slots=True)
-class OnDemand:
+class ServerlessVariant:
     """A serverless variant."""
 
     memory_mb: int
@@ -20,7 +20,7 @@ class OnDemand:
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class AsyncOutput:
     """Where an asynchronous endpoint puts its answers, and whom it tells."""
 
     output_uri: str
@@ -48,9 +48,9 @@ class ReleaseDraft:
     kms_key_arn: str | None = None
     network: PlatformNetwork | None = None
     """Instances run there; a serverless release cannot."""
-    on_demand: OnDemand | None = None
+    on_demand: ServerlessVariant | None = None
     """Serverless: then instances and their number say nothing."""
-    queued: Queued | None = None
+    queued: AsyncOutput | None = None
     """Asynchronous."""
 
 
@@ -91,7 +91,7 @@ class SplitDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficRouting:
     """How a deployment moves traffic: `step_pct` of capacity a step, watched `bake_s` seconds, undone by any alarm."""
 
     kind: Literal["ALL_AT_ONCE", "CANARY", "LINEAR"]
@@ -123,7 +123,7 @@ class EndpointState:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     body: bytes
     content_type: str
     variant: str | None
@@ -162,7 +162,7 @@ class Endpoints(Protocol):
         """Change the weights of live production variants, without a deployment. Variants not named keep theirs."""
         ...
 
-    def update(self, endpoint: str, release: str, traffic: Traffic) -> None:
+    def update(self, endpoint: str, release: str, traffic: TrafficRouting) -> None:
         """Make a release or a split live. Between configurations of other production variants only ALL_AT_ONCE is
         possible, and its alarms are not watched by the platform; a shadow does not matter for that."""
         ...
@@ -175,4 +175,4 @@ class Endpoints(Protocol):
         content_type: str = "application/jsonlines",
         inference_id: str | None = None,
         variant: str | None = None,
-    ) -> Answer: ...
+    ) -> Prediction: ...

@@ -26,7 +26,7 @@ class RunDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ExperimentRun:
     """A training that was kept; `id` is the tracking server's."""
 
     id: str
@@ -60,6 +60,6 @@ class Experiments(Protocol):
         """Add figures that became known later to the run of a job; False when there is no such run."""
         ...
 
-    def runs(self, experiment: str) -> Sequence[Run]:
+    def runs(self, experiment: str) -> Sequence[ExperimentRun]:
         """Every run, newest first; empty for an experiment that does not exist."""
         ...

@@ -98,7 +98,7 @@ class TuningRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TuningTrial:
     """One training of a tuning; `value` is the objective's last figure, None where there is none (yet)."""
 
     job: str
@@ -117,7 +117,7 @@ class TuningJob:
     failure_reason: str | None
     best: str | None
     """Name of the best trial's training job."""
-    trials: tuple[Trial, ...]
+    trials: tuple[TuningTrial, ...]
 
 
 class Jobs(Protocol):

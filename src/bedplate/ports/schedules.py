@@ -54,7 +54,7 @@ class ScheduleDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class StandingSchedule:
+class ExistingSchedule:
     """What SageMaker holds: `status` is `Scheduled`, `Stopped`, `Failed` or `Pending`."""
 
     kind: ScheduleKind
@@ -79,7 +79,7 @@ class Schedules(Protocol):
         before it goes."""
         ...
 
-    def standing(self, kind: ScheduleKind, name: str) -> StandingSchedule | None: ...
+    def standing(self, kind: ScheduleKind, name: str) -> ExistingSchedule | None: ...
     def remove(self, kind: ScheduleKind, name: str) -> bool:
         """The schedule and its job definition; False when there was none."""
         ...

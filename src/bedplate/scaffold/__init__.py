@@ -1,5 +1,5 @@
 """Writes a new platform repository: the program, an environment file each, a sample model, tests, a CI workflow."""
 
-from bedplate.scaffold.repository import Made, Wanted, write
+from bedplate.scaffold.repository import ScaffoldResult, Wanted, write
 
-__all__ = ["Made", "Wanted", "write"]
+__all__ = ["ScaffoldResult", "Wanted", "write"]

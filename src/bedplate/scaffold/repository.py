@@ -36,7 +36,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ScaffoldResult:
     """The repository's files, relative to it, and whether git keeps them now."""
 
     directory: Path
@@ -44,7 +44,7 @@ class Made:
     committed: bool
 
 
-def write(directory: Path, wanted: Wanted, *, git: bool = True) -> Made:
+def write(directory: Path, wanted: Wanted, *, git: bool = True) -> ScaffoldResult:
     """Write the repository into a directory that is new or empty; with `git`, as its first commit.
 
     Raises UsageError for a name that AWS would not take, and for a directory that holds something.
@@ -64,7 +64,7 @@ def write(directory: Path, wanted: Wanted, *, git: bool = True) -> Made:
         if directory.exists():
             directory.rmdir()
         shutil.move(fresh, directory)
-    return Made(directory, files, committed)
+    return ScaffoldResult(directory, files, committed)
 
 
 def contents(wanted: Wanted) -> dict[str, str]:

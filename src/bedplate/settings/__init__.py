@@ -34,16 +34,16 @@ from bedplate.settings.gates import (
     VulnerabilityGate,
 )
 from bedplate.settings.image import LOCK_FILES, image_name, image_tag
-from bedplate.settings.infrastructure import Audit, Network, PrivacyRetention, Registry, Storage
+from bedplate.settings.infrastructure import Audit, Network, PrivacyRetention, RegistrySettings, Storage
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
-from bedplate.settings.monitors import Monitor, Retraining, Schedule, Schedules
+from bedplate.settings.monitors import Monitor, Retraining, Schedule, ScheduleSettings
 from bedplate.settings.outputs import PlatformNetwork, PlatformOutputs
 from bedplate.settings.serving import Asynchronous, Experiment, Rollout, ScheduledScaling, Serverless, Serving, Slo
 from bedplate.settings.stack import Alerts, StackSettings
 from bedplate.settings.training import Training
 from bedplate.settings.tuning import Range, Strategy, Tuning, parse_range
-from bedplate.settings.types import Edge, Email, Name, Pct, Usd
+from bedplate.settings.types import Email, Name, Pct, StrictModel, Usd
 
 __all__ = [
     "LOCK_FILES",
@@ -60,7 +60,6 @@ __all__ = [
     "CostAnomalies",
     "DataContract",
     "Datasheet",
-    "Edge",
     "Email",
     "Experiment",
     "ExplanationGate",
@@ -82,13 +81,13 @@ __all__ = [
     "PrivacyRetention",
     "Purpose",
     "Range",
-    "Registry",
+    "RegistrySettings",
     "ResidualGate",
     "Retraining",
     "Rollout",
     "Schedule",
+    "ScheduleSettings",
     "ScheduledScaling",
-    "Schedules",
     "SegmentGate",
     "Serverless",
     "Serving",
@@ -96,6 +95,7 @@ __all__ = [
     "StackSettings",
     "Storage",
     "Strategy",
+    "StrictModel",
     "Threshold",
     "Tracking",
     "Training",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bedplate.settings.types import Edge
+from bedplate.settings.types import StrictModel
 
 
-class Approval(Edge):
+class Approval(StrictModel):
     """Without it one person approves, for `risk: high` two, and anybody whom the platform lets."""
 
     people: int | None = Field(default=None, ge=1, le=5)

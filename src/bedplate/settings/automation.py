@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from bedplate.settings.types import Edge
+from bedplate.settings.types import StrictModel
 
 
-class Automation(Edge):
+class Automation(StrictModel):
     reconcile: bool = False
     """Whether an alarm, an approval or a used-up budget starts `bedplate reconcile` in this environment."""
     instance_type: str = Field(default="ml.t3.medium", pattern=r"^ml\.")
@@ -17,7 +17,7 @@ class Automation(Edge):
     max_runtime_s: int = Field(default=3600, ge=60, le=432_000)
 
 
-class Tracking(Edge):
+class Tracking(StrictModel):
     enabled: bool = False
     """Whether this environment has a managed MLflow tracking server. AWS bills it by the hour, used or not."""
     size: Literal["Small", "Medium", "Large"] = "Small"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge, Pct, refuse
+from bedplate.settings.types import Pct, StrictModel, refuse
 
 Purpose = Literal["training", "inference", "monitoring", "debugging"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -23,7 +23,7 @@ _NEEDED: dict[str, tuple[Purpose, ...]] = {
 """What a role cannot do without: a feature that must not be trained on is none."""
 
 
-class Column(Edge):
+class Column(StrictModel):
     """One column of the data contract."""
 
     type: Literal["number", "integer", "string", "boolean", "timestamp"]
@@ -69,7 +69,7 @@ class Column(Edge):
         return self
 
 
-class Datasheet(Edge):
+class Datasheet(StrictModel):
     """Where the data comes from and what may be done with it: kept with every registered version."""
 
     origin: str = ""
@@ -82,7 +82,7 @@ class Datasheet(Edge):
     contact: str = ""
 
 
-class DataContract(Edge):
+class DataContract(StrictModel):
     """What a row looks like: in training data, in a request (features, keys and time), and in the capture."""
 
     columns: dict[str, Column]

@@ -18,7 +18,7 @@ _ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """What is wrong with the value at `path`; `involved` are all keys that it follows from."""
 
     path: Path
@@ -30,7 +30,9 @@ class Fault:
         return ".".join(str(part) for part in self.path) or "(the whole file)"
 
 
-def find(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]) -> tuple[M | None, tuple[Fault, ...]]:
+def find(
+    kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]
+) -> tuple[M | None, tuple[FieldError, ...]]:
     """Validate; the parsed value, or every fault.
 
     Pydantic looks at how values fit together only when each of them is right. So what is wrong is taken out (for a
@@ -47,7 +49,9 @@ def salvage(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, An
     return _sift(kind, values, stand_ins)[0]
 
 
-def _sift(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]) -> tuple[M | None, tuple[Fault, ...]]:
+def _sift(
+    kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]
+) -> tuple[M | None, tuple[FieldError, ...]]:
     try:
         return kind.model_validate(values), ()
     except ValidationError as exc:
@@ -78,32 +82,32 @@ def _related(one: Path, other: Path) -> bool:
     return one[:shorter] == other[:shorter]
 
 
-def _faults(kind: type[BaseModel], values: Any, exc: ValidationError) -> list[Fault]:
-    told: dict[Path, list[Fault]] = {}
+def _faults(kind: type[BaseModel], values: Any, exc: ValidationError) -> list[FieldError]:
+    told: dict[Path, list[FieldError]] = {}
     for error in exc.errors(include_url=False):
         for fault in _read(kind, values, error):
             told.setdefault(fault.path, []).append(fault)
     return [fault for faults in told.values() for fault in _alternatives(faults)]
 
 
-def _alternatives(faults: list[Fault]) -> list[Fault]:
+def _alternatives(faults: list[FieldError]) -> list[FieldError]:
     """Several findings about one value that may be of several kinds (a list or the word 'all') are one fault."""
     texts = list(dict.fromkeys(f.message for f in faults))
     if len(texts) < 2 or not all(text.startswith("input should be") for text in texts):
         return faults
     found = texts[-1][texts[-1].rfind(" (found") :]
-    return [Fault(faults[0].path, " or ".join(t[: t.rfind(" (found")] for t in texts) + found, faults[0].involved)]
+    return [FieldError(faults[0].path, " or ".join(t[: t.rfind(" (found")] for t in texts) + found, faults[0].involved)]
 
 
-def _read(kind: type[BaseModel], values: Any, error: Any) -> Iterator[Fault]:
+def _read(kind: type[BaseModel], values: Any, error: Any) -> Iterator[FieldError]:
     path = _within(values, error["loc"], error["type"])
     clashes = getattr(error.get("ctx", {}).get("error"), "clashes", None)
     if clashes is not None:
         for message, *keys in clashes:
             paths = tuple((*path, *_split(key)) for key in keys) or (path,)
-            yield Fault(paths[0], message, paths)
+            yield FieldError(paths[0], message, paths)
         return
-    yield Fault(path, _message(kind, path, error), (path,))
+    yield FieldError(path, _message(kind, path, error), (path,))
 
 
 def _split(key: str) -> Path:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from bedplate.errors import NotFound, SettingsError, UsageError
 from bedplate.settings import field_errors, positions
-from bedplate.settings.field_errors import Fault
+from bedplate.settings.field_errors import FieldError
 from bedplate.settings.model import ModelSpec
 from bedplate.settings.positions import Positions
 from bedplate.settings.stack import StackSettings
@@ -244,7 +244,7 @@ def parse(kind: type[M], values: dict[str, Any], *, source: str, where: tuple[Po
     return parsed
 
 
-def _line(fault: Fault, source: str, where: tuple[Positions, ...]) -> str:
+def _line(fault: FieldError, source: str, where: tuple[Positions, ...]) -> str:
     at = positions.tell(where, fault.path) if where else source.split()[0]
     return f"{at}: {fault.key}: {fault.message}"
 

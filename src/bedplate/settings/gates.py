@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge, Pct
+from bedplate.settings.types import Pct, StrictModel
 
 Metric = Literal["auc", "average_precision", "brier", "log_loss", "accuracy", "ece", "rmse", "mae", "r2"]
 FairnessMetric = Literal[
@@ -26,7 +26,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Threshold(Edge):
+class Threshold(StrictModel):
     """An absolute bound on a metric of the holdout: exactly one of `min` and `max`."""
 
     metric: Metric
@@ -40,7 +40,7 @@ class Threshold(Edge):
         return self
 
 
-class SegmentGate(Edge):
+class SegmentGate(StrictModel):
     """The same bound in every value of a segment column that has `min_rows` rows; fewer is NO_DATA, reported."""
 
     by: str
@@ -50,14 +50,14 @@ class SegmentGate(Edge):
     min_rows: int = Field(default=200, ge=1)
 
 
-class ChampionGate(Edge):
+class ChampionGate(StrictModel):
     """The candidate may be worse than the live release on the same rows by `tolerance` (in the metric's unit)."""
 
     metric: Metric
     tolerance: float = Field(default=0.0, ge=0)
 
 
-class FairnessGate(Edge):
+class FairnessGate(StrictModel):
     """How far apart groups with at least `min_rows` rows may be: their largest difference, or smallest ratio.
 
     Decisions are scores of `threshold` and more. `calibration` and `mean_residual` compare scores with labels and need
@@ -84,7 +84,7 @@ class FairnessGate(Edge):
         return self
 
 
-class CalibrationGate(Edge):
+class CalibrationGate(StrictModel):
     """Whether a probability means what it says (task binary). Only what is given a bound is a gate."""
 
     max_ece: Share | None = None
@@ -106,7 +106,7 @@ class CalibrationGate(Edge):
         return self
 
 
-class ResidualGate(Edge):
+class ResidualGate(StrictModel):
     """Errors of a regression, in its unit: their mean (`max_bias`, also `by` a column), or how many are small."""
 
     max_bias: Positive | None = None
@@ -123,7 +123,7 @@ class ResidualGate(Edge):
         return self
 
 
-class LatencyGate(Edge):
+class LatencyGate(StrictModel):
     """Milliseconds of answers of the real serving entry point, asked inside the evaluation job after a warm-up."""
 
     single_p50_ms: Positive | None = None
@@ -151,7 +151,7 @@ class LatencyGate(Edge):
         return self
 
 
-class InferenceGate(Edge):
+class InferenceGate(StrictModel):
     """The serving entry point keeps the data contract: what fits is answered the same way however it is sent, what
     does not fit is refused with its column."""
 
@@ -160,7 +160,7 @@ class InferenceGate(Edge):
     """How far two answers to the same row may lie apart; a share of the answer where that is above 1."""
 
 
-class ExplanationGate(Edge):
+class ExplanationGate(StrictModel):
     """How far the candidate's reasons may move away from the live release's: global mean |SHAP| of both."""
 
     max_moved: Share | None = None
@@ -179,7 +179,7 @@ class ExplanationGate(Edge):
         return self
 
 
-class LeakageGate(Edge):
+class LeakageGate(StrictModel):
     """Signs that the holdout is not as unseen, or a feature not as innocent, as it should be."""
 
     max_single_feature: Share = 0.95
@@ -192,7 +192,7 @@ class LeakageGate(Edge):
     """Every held-out row is later than every row of the training data."""
 
 
-class VulnerabilityGate(Edge):
+class VulnerabilityGate(StrictModel):
     """What is published against the packages of the version's image, by its bill of materials and pip-audit."""
 
     allow: tuple[str, ...] = ()
@@ -201,7 +201,7 @@ class VulnerabilityGate(Edge):
     """When the index cannot be reached: NO_DATA is shown, and does not decide."""
 
 
-class Gates(Edge):
+class Gates(StrictModel):
     thresholds: tuple[Threshold, ...] = ()
     segments: tuple[SegmentGate, ...] = ()
     champion: ChampionGate | None = None

@@ -7,20 +7,20 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from bedplate.settings.types import Edge
+from bedplate.settings.types import StrictModel
 
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="an AWS account id, 12 digits in quotes")]
 Days = Annotated[int, Field(ge=1)]
 
 
-class PrivacyRetention(Edge):
+class PrivacyRetention(StrictModel):
     """The most days that data may stay when a column of the contract is of this privacy class; none is no limit."""
 
     personal: Days | None = None
     sensitive: Days | None = None
 
 
-class Storage(Edge):
+class Storage(StrictModel):
     """`storage:` of a stack file."""
 
     artifact_retention_days: Days = 365
@@ -37,14 +37,14 @@ class Storage(Edge):
     """Whether `destroy` may delete buckets that still hold objects; never in prod."""
 
 
-class Registry(Edge):
+class RegistrySettings(StrictModel):
     """`registry:` of a stack file."""
 
     reader_account_ids: tuple[AccountId, ...] = ()
     """Accounts that may read model packages, their artifacts and images: dev names staging's, staging names prod's."""
 
 
-class Audit(Edge):
+class Audit(StrictModel):
     """`audit:` of a stack file."""
 
     enabled: bool = True
@@ -55,7 +55,7 @@ class Audit(Edge):
     """Whether the trail records every region, or the stack's and the global services only."""
 
 
-class Network(Edge):
+class Network(StrictModel):
     """`network:` of a stack file."""
 
     enabled: bool = False

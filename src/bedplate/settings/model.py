@@ -13,10 +13,10 @@ from bedplate.settings.money import Budget
 from bedplate.settings.monitors import Monitor, Retraining
 from bedplate.settings.serving import Rollout, Serving
 from bedplate.settings.training import Training
-from bedplate.settings.types import Edge, Email, Name, refuse
+from bedplate.settings.types import Email, Name, StrictModel, refuse
 
 
-class ModelSpec(Edge):
+class ModelSpec(StrictModel):
     """`models/<name>/model.yaml`: the contract between a model's owner and everybody who relies on it."""
 
     name: Name

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge, Usd
+from bedplate.settings.types import StrictModel, Usd
 
 LifeStage = Literal["training", "storage", "endpoints", "monitoring"]
 """A stage of a model's life that money is spent in. Evaluations are processing jobs like the monitors' runs: AWS
@@ -15,7 +15,7 @@ bills them, and `monitoring` counts them, together."""
 StopPct = Annotated[float, Field(ge=1, le=1000)]
 
 
-class PlatformBudget(Edge):
+class PlatformBudget(StrictModel):
     """What a whole environment may cost a month."""
 
     monthly_usd: Usd
@@ -51,7 +51,7 @@ class Budget(PlatformBudget):
         return self
 
 
-class CostAnomalies(Edge):
+class CostAnomalies(StrictModel):
     """Cost Anomaly Detection over everything that carries the environment's tags."""
 
     enabled: bool = True

@@ -7,12 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from bedplate.settings.gates import Metric, Share
-from bedplate.settings.types import Edge
+from bedplate.settings.types import StrictModel
 
 MAX_HOURS = 24 * 60
 
 
-class Schedule(Edge):
+class Schedule(StrictModel):
     """When one kind of monitoring runs, and over which requests: those since the run before, and `look_back_hours`
     of earlier ones."""
 
@@ -36,7 +36,7 @@ class ExplanationSchedule(Schedule):
     """Share of the importance that may lie on other features than at the evaluation; `gates.explanation`'s without."""
 
 
-class Schedules(Edge):
+class ScheduleSettings(StrictModel):
     """Beside data quality, which always runs: what SageMaker Model Monitor calls the other three kinds."""
 
     model_quality: LabelledSchedule | None = None
@@ -44,7 +44,7 @@ class Schedules(Edge):
     explainability: ExplanationSchedule | None = None
 
 
-class Monitor(Edge):
+class Monitor(StrictModel):
     features: tuple[str, ...] | Literal["all"] = "all"
     psi_warn: float = Field(default=0.1, gt=0)
     psi_alert: float = Field(default=0.25, gt=0)
@@ -53,10 +53,10 @@ class Monitor(Edge):
     window: Literal["day", "week", "month"] = "week"
     max_drop: dict[Metric, float] = Field(default_factory=dict)
     """How much a metric on late labels may fall against the holdout's before it alerts."""
-    schedules: Schedules = Schedules()
+    schedules: ScheduleSettings = ScheduleSettings()
 
 
-class Retraining(Edge):
+class Retraining(StrictModel):
     on_drift: bool = True
     on_performance_drop: bool = True
     max_age_days: int | None = Field(default=None, ge=1)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from bedplate.errors import NotFound
-from bedplate.settings.types import Edge
+from bedplate.settings.types import StrictModel
 
 
-class PlatformNetwork(Edge):
+class PlatformNetwork(StrictModel):
     """Where jobs and endpoints run: private subnets, and the security groups around them."""
 
     subnet_ids: tuple[str, ...]
     security_group_ids: tuple[str, ...]
 
 
-class PlatformOutputs(Edge):
+class PlatformOutputs(StrictModel):
     """The program's exports, field by field, also written as JSON to the SSM parameter `names.outputs_parameter`.
 
     What can be derived from `project`, `stack` and a model's name is not repeated here: see `domain.names.ModelNames`.

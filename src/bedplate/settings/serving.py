@@ -6,18 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bedplate.settings.types import Edge, Pct, refuse
+from bedplate.settings.types import Pct, StrictModel, refuse
 
 SERVERLESS_UNUSED = ("instance_type", "instance_count", "min_instances", "max_instances", "invocations_per_instance")
 """Keys that say something of instances, which a serverless endpoint does not have."""
 
 
-class Slo(Edge):
+class Slo(StrictModel):
     latency_p99_ms: float = Field(default=500, gt=0)
     max_error_pct: Pct = 1.0
 
 
-class Serverless(Edge):
+class Serverless(StrictModel):
     """`mode: serverless`: no instances, no cost while nobody asks, and a cold start for who asks first."""
 
     memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
@@ -36,7 +36,7 @@ class Serverless(Edge):
         return self
 
 
-class Asynchronous(Edge):
+class Asynchronous(StrictModel):
     """`mode: async`: requests wait in a queue, read from S3 and answered to S3; instances may go to zero."""
 
     max_concurrent_per_instance: int = Field(default=4, ge=1, le=1000)
@@ -48,7 +48,7 @@ class Asynchronous(Edge):
     """A topic of yours that hears of every answer; its name begins with the environment's prefix."""
 
 
-class ScheduledScaling(Edge):
+class ScheduledScaling(StrictModel):
     """Other bounds of autoscaling from a time on, until the next entry."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
@@ -59,7 +59,7 @@ class ScheduledScaling(Edge):
     max_instances: int = Field(ge=0)
 
 
-class Serving(Edge):
+class Serving(StrictModel):
     entry_point: str = "inference.py"
     mode: Literal["instance", "serverless", "async"] = "instance"
     """SageMaker cannot turn one into another: changing it means a new endpoint."""
@@ -134,7 +134,7 @@ class Serving(Edge):
         return clashes
 
 
-class Experiment(Edge):
+class Experiment(StrictModel):
     """What a rollout of two releases side by side (shadow, ab, bandit, champion-challenger) has to show."""
 
     share_pct: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -162,7 +162,7 @@ class Experiment(Edge):
     """Promote on PASS without asking: `bedplate rollout promote` otherwise."""
 
 
-class Rollout(Edge):
+class Rollout(StrictModel):
     strategy: Literal["all-at-once", "canary", "linear", "shadow", "ab", "bandit", "champion-challenger"] = "canary"
     canary_pct: Annotated[int, Field(ge=1, le=50)] = 10
     """Share of traffic of the canary, or of each step of a linear rollout. SageMaker allows at most 50."""

@@ -7,16 +7,16 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bedplate.settings.automation import Automation, Tracking
-from bedplate.settings.infrastructure import AccountId, Audit, Network, Registry, Storage
+from bedplate.settings.infrastructure import AccountId, Audit, Network, RegistrySettings, Storage
 from bedplate.settings.money import CostAnomalies, PlatformBudget
-from bedplate.settings.types import Edge, Email, Name, refuse
+from bedplate.settings.types import Email, Name, StrictModel, refuse
 
 
-class Alerts(Edge):
+class Alerts(StrictModel):
     emails: tuple[Email, ...]
 
 
-class Promotion(Edge):
+class Promotion(StrictModel):
     """What this environment takes from others."""
 
     sources: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Promotion(Edge):
     """Whether somebody has to approve a promoted version here too, or the origin's approval counts."""
 
 
-class StackSettings(Edge):
+class StackSettings(StrictModel):
     """The `bedplate:` keys of a stack file. Values only; rules live in code."""
 
     target: Literal["local", "aws"]
@@ -39,7 +39,7 @@ class StackSettings(Edge):
     """Tag of the image in this environment's repository, where tags are immutable; without it one that follows from
     Bedplate's version, the Dockerfile and the lock file (`bedplate stack image` prints it)."""
     storage: Storage = Storage()
-    registry: Registry = Registry()
+    registry: RegistrySettings = RegistrySettings()
     audit: Audit = Audit()
     network: Network = Network()
     cost_allocation_tags: bool = False

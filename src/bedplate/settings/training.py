@@ -7,17 +7,17 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from bedplate.settings.tuning import Tuning
-from bedplate.settings.types import Edge, Usd, refuse
+from bedplate.settings.types import StrictModel, Usd, refuse
 
 
-class Spot(Edge):
+class Spot(StrictModel):
     """Spare capacity for less: it may be taken away at any time, and the job goes on from its checkpoints."""
 
     max_wait_s: int = Field(ge=1)
     """For everything: waiting for capacity, and running. At least `training.max_runtime_s`."""
 
 
-class Training(Edge):
+class Training(StrictModel):
     entry_point: str = "train.py"
     instance_type: str = Field(default="ml.m5.xlarge", pattern=r"^ml\.")
     instance_count: int = Field(default=1, ge=1, le=64)

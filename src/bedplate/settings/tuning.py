@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from bedplate.settings.types import Edge, Usd
+from bedplate.settings.types import StrictModel, Usd
 
 Strategy = Literal["Random", "Bayesian", "Grid"]
 EXPECTED = "MIN:MAX, MIN:MAX:log, or values with commas between them"
@@ -69,7 +69,7 @@ def _read(value: Any) -> Any:
 Written = Annotated[Range, BeforeValidator(_read), PlainSerializer(str)]
 
 
-class Tuning(Edge):
+class Tuning(StrictModel):
     ranges: dict[str, Written] = Field(min_length=1)
     objective: str = Field(pattern=r"^\w+$")
     """A figure that the script prints (`metric: validation_auc=0.7`); of rows that it did not learn from."""

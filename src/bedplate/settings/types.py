@@ -15,13 +15,13 @@ Usd = Annotated[float, Field(gt=0)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="an e-mail address")]
 
 
-class Edge(BaseModel):
+class StrictModel(BaseModel):
     """Base of everything that is read from a file: unknown keys are errors, values do not change afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Clash(ValueError):
+class ConflictingValues(ValueError):
     """Values that are right each and do not go together: every such finding of one validator at once.
 
     A finding is a sentence and the keys that it follows from, relative to the type being validated, dotted; the first
@@ -34,6 +34,6 @@ class Clash(ValueError):
 
 
 def refuse(clashes: Sequence[tuple[str, ...]]) -> None:
-    """Raise `Clash` when there are any."""
+    """Raise `ConflictingValues` when there are any."""
     if clashes:
-        raise Clash(clashes)
+        raise ConflictingValues(clashes)

@@ -10,7 +10,7 @@ from bedplate.domain.names import ModelNames
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 
 
-class Platform(Protocol):
+class StackContext(Protocol):
     """Everything is read-only; adapters come into being when first asked for."""
 
     @property
@@ -18,7 +18,7 @@ class Platform(Protocol):
     @property
     def project(self) -> str: ...
     @property
-    def stack(self) -> str: ...
+    def name(self) -> str: ...
     @property
     def settings(self) -> StackSettings: ...
     @property
@@ -49,5 +49,5 @@ class Platform(Protocol):
     def names(self, model: str) -> ModelNames: ...
 
 
-def silent(event: str, fields: object) -> None:
+def null_reporter(event: str, fields: object) -> None:
     """A `Say` that nobody hears."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.deployment.deployment import Chance, Configuration, Deployment, Outcome
+from bedplate.engine.deployment.deployment import Configuration, Deployment, DeploymentResult, IdsAndClock
 from bedplate.engine.deployment.program import Program
 from bedplate.engine.deployment.targets import Selection
-from bedplate.engine.state.store import Store
+from bedplate.engine.state.store import StateStore
 from golden.oracle.world import World, WorldProvider
 
 HERE = Path(__file__).parent
@@ -51,8 +51,8 @@ class Engine:
         self.fault = fault
         counter = itertools.count(1)
         seconds = itertools.count(1_700_000_000)
-        self.chance = Chance(new_id=lambda: f"{prefix}-{next(counter)}", clock=lambda: float(next(seconds)))
-        self.store = Store(
+        self.chance = IdsAndClock(new_id=lambda: f"{prefix}-{next(counter)}", clock=lambda: float(next(seconds)))
+        self.store = StateStore(
             folder / "state", "s", now=self.chance.now, version="3.272.0", before_write=lambda _: fault("before write")
         )
         if not self.store.exists():
@@ -60,7 +60,7 @@ class Engine:
 
     def run(
         self, step: dict[str, Any], send: Callable[[dict[str, Any]], None] | None = None, **options: Any
-    ) -> Outcome:
+    ) -> DeploymentResult:
         self.world.change(step.get("world", {}))
         path = self.folder / "step.json"
         path.write_text(json.dumps(step))
@@ -129,7 +129,7 @@ def short_urn(urn: str) -> str:
     return urn.split("::", 2)[2]
 
 
-def checkpoint(store: Store) -> list[dict[str, Any]]:
+def checkpoint(store: StateStore) -> list[dict[str, Any]]:
     """Resources of the checkpoint without times, provider ids as the recordings write them."""
     document = json.loads(store.paths.checkpoint.read_bytes())
     result = []

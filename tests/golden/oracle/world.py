@@ -15,14 +15,14 @@ from typing import Any
 
 from bedplate.engine.protocol import (
     UNKNOWN,
-    Changes,
     CheckFailure,
     CheckResult,
     CreateResult,
+    DiffChanges,
     DiffResult,
+    OperationRejected,
     Properties,
     ReadResult,
-    Refused,
 )
 
 
@@ -83,7 +83,7 @@ class WorldProvider:
         changed = tuple(sorted(k for k in {*old, *new} if old.get(k) != new.get(k)))
         replaces = tuple(k for k in changed if k.startswith("force"))
         return DiffResult(
-            Changes.SOME if changed else Changes.NONE, changed, replaces, bool(replaces and new.get("dbr"))
+            DiffChanges.SOME if changed else DiffChanges.NONE, changed, replaces, bool(replaces and new.get("dbr"))
         )
 
     def create(self, urn: str, type: str, inputs: Properties, preview: bool, intent: str) -> CreateResult:
@@ -141,4 +141,4 @@ class WorldProvider:
     def _call(self, op: str, id: str, properties: Properties) -> None:
         self.world.calls.append([op, id])
         if op in (properties.get("fail") or []):
-            raise Refused(f"{op} of {id} was refused")
+            raise OperationRejected(f"{op} of {id} was refused")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.aws.experiments import MlflowExperiments, Nowhere
+from bedplate.aws.experiments import MlflowExperiments, NoExperiments
 from bedplate.errors import PlatformError
 from bedplate.ports import RunDraft
 from fakes import EPOCH
@@ -51,6 +51,6 @@ def test_a_server_that_does_not_answer_is_said_with_the_way_round(monkeypatch: p
 
 
 def test_off_keeps_nothing() -> None:
-    nowhere = Nowhere()
+    nowhere = NoExperiments()
     nowhere.log(DRAFT)
     assert nowhere.runs(DRAFT.experiment) == ()

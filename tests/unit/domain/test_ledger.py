@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from bedplate.domain.ledger import (
     GENESIS,
+    ClockSkew,
+    CorruptRecord,
     Entry,
-    Illegible,
     Kind,
     Record,
-    Skew,
     decode,
     encode,
     place,
@@ -104,7 +104,7 @@ def test_bytes_that_are_no_record_are_illegible(raw: bytes) -> None:
     broken = verify([(1, raw)]).broken
     assert broken is not None
     assert broken.fault == "illegible"
-    with pytest.raises(Illegible):
+    with pytest.raises(CorruptRecord):
         decode(raw)
 
 
@@ -269,7 +269,7 @@ def test_a_time_that_is_not_when_the_record_was_stored_is_told(said_s: float, ah
     actor = 'a"at":"2013-01-01T00:00:00.000Z"'  # no key, whatever an actor is called
     entry = Entry("alert", None, None, actor, 'x"at":"y"', {})
     raw = encode(place(entry, seq=7, at=START + timedelta(seconds=said_s), prev=GENESIS))
-    assert skew(7, raw, START) == (None if ahead_s is None else Skew(7, ahead_s))
+    assert skew(7, raw, START) == (None if ahead_s is None else ClockSkew(7, ahead_s))
 
 
 def test_what_is_no_record_has_no_time() -> None:

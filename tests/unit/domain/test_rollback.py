@@ -8,15 +8,15 @@ import pytest
 
 from bedplate.domain.ledger import Record
 from bedplate.domain.rollback import (
-    Check,
-    Standing,
+    HealthCheck,
+    PastRelease,
     choose_target,
     plan_resume,
     plan_rollback,
     require_health,
     standings,
 )
-from bedplate.domain.rollout import Abort, Attempt, Begin, End, Follow, Prove, Shift, TakeUp
+from bedplate.domain.rollout import Abort, Attempt, Follow, RecordOutcome, RecordStart, Resume, Shift, Verify
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from fakes import EPOCH
 
@@ -120,57 +120,57 @@ def test_the_turn_of_a_release_ends_when_the_next_one_begins_to_take_traffic() -
 
 
 def test_an_unhealthy_target_needs_force_and_a_reason() -> None:
-    target, bad = Standing(V1, 1, None, None), [Check("errors", "FAIL", "9 % failed")]
+    target, bad = PastRelease(V1, 1, None, None), [HealthCheck("errors", "FAIL", "9 % failed")]
     with pytest.raises(ApprovalNeeded, match="9 % failed"):
         require_health(target, bad, force=False, reason="x", model="churn")
     with pytest.raises(ApprovalNeeded):
         require_health(target, bad, force=True, reason=None, model="churn")
     require_health(target, bad, force=True, reason="worse now", model="churn")
-    require_health(target, [Check("errors", "NO_DATA", "")], force=False, reason=None, model="churn")
+    require_health(target, [HealthCheck("errors", "NO_DATA", "")], force=False, reason=None, model="churn")
 
 
 def test_the_switch_is_all_at_once_and_no_alarm_can_undo_it() -> None:
-    plan = plan_rollback(seen(live=V3), Standing(V1, 1, None, None), abort_alarm=None)
-    assert kinds(plan.steps) == [Begin, Shift, Follow, Prove, End]
+    plan = plan_rollback(seen(live=V3), PastRelease(V1, 1, None, None), abort_alarm=None)
+    assert kinds(plan.steps) == [RecordStart, Shift, Follow, Verify, RecordOutcome]
     shift = next(s for s in plan.steps if isinstance(s, Shift))
     assert (shift.config, shift.kind, shift.bake_s, shift.alarms) == (V1, "ALL_AT_ONCE", 0, ())
-    assert next(s for s in plan.steps if isinstance(s, End)).previous == V3
+    assert next(s for s in plan.steps if isinstance(s, RecordOutcome)).previous == V3
 
 
 def test_the_fallback_is_switched_to_by_its_own_configuration() -> None:
     at = seen(live=V1)
-    plan = plan_rollback(at, Standing(V0, 0, None, None), abort_alarm=None)
+    plan = plan_rollback(at, PastRelease(V0, 0, None, None), abort_alarm=None)
     assert next(s for s in plan.steps if isinstance(s, Shift)).config == at.fallback_config
-    assert next(s for s in plan.steps if isinstance(s, Prove)).release == V0
+    assert next(s for s in plan.steps if isinstance(s, Verify)).release == V0
 
 
 def test_a_rollout_in_flight_is_undone_by_its_alarm_and_needs_no_switch() -> None:
     at = seen(status="Updating", pending=V2)
-    plan = plan_rollback(at, Standing(V1, 1, None, None), abort_alarm="a")
-    assert kinds(plan.steps) == [Begin, Abort, Follow, Prove, End]
+    plan = plan_rollback(at, PastRelease(V1, 1, None, None), abort_alarm="a")
+    assert kinds(plan.steps) == [RecordStart, Abort, Follow, Verify, RecordOutcome]
     follow = next(s for s in plan.steps if isinstance(s, Follow))
     assert (follow.config, follow.wanted) == (V2, V1)
 
 
 def test_to_an_older_release_the_rollout_is_undone_first_and_the_switch_follows() -> None:
     at = seen(status="Updating", pending=V2)
-    plan = plan_rollback(at, Standing(V0, 0, None, None), abort_alarm="a")
-    assert kinds(plan.steps) == [Abort, Follow, Begin, Shift, Follow, Prove, End]
+    plan = plan_rollback(at, PastRelease(V0, 0, None, None), abort_alarm="a")
+    assert kinds(plan.steps) == [Abort, Follow, RecordStart, Shift, Follow, Verify, RecordOutcome]
 
 
 def test_a_rollback_undoing_itself_already_is_only_waited_for() -> None:
     at = seen(status="RollingBack", pending=V2)
-    assert Abort not in kinds(plan_rollback(at, Standing(V1, 1, None, None), abort_alarm="a").steps)
+    assert Abort not in kinds(plan_rollback(at, PastRelease(V1, 1, None, None), abort_alarm="a").steps)
 
 
 def test_a_killed_rollback_is_finished_and_does_not_go_one_further() -> None:
     left = Attempt(V1, 1, EPOCH, 4, by_rollback=True, previous=V3)
     plan = plan_resume(seen(live=V1, recorded_live=V3, attempts=(left,)))
     assert plan is not None
-    assert kinds(plan.steps) == [TakeUp, Prove, End]
+    assert kinds(plan.steps) == [Resume, Verify, RecordOutcome]
     on_its_way = plan_resume(seen(live=V3, status="Updating", pending=V1, attempts=(left,)))
     assert on_its_way is not None
-    assert kinds(on_its_way.steps) == [TakeUp, Follow, Prove, End]
+    assert kinds(on_its_way.steps) == [Resume, Follow, Verify, RecordOutcome]
 
 
 def test_a_rollback_that_moved_nothing_is_planned_anew() -> None:

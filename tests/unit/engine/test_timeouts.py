@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine.protocol import Refused
+from bedplate.engine.protocol import OperationRejected
 from bedplate.engine.provider.cloud import Cloud
 from bedplate.engine.timeouts import duration_s, limit_s, limited
 from bedplate.errors import UsageError
@@ -53,6 +53,6 @@ def test_a_provider_that_waits_gives_up_when_the_timeout_is_over() -> None:
         now[0] += seconds
 
     cloud = Cloud("http://127.0.0.1:1", "us-east-1", sleep=sleep, clock=lambda: now[0])
-    with limited(7), pytest.raises(Refused, match="the moon took longer than 7 s"):
+    with limited(7), pytest.raises(OperationRejected, match="the moon took longer than 7 s"):
         cloud.wait("the moon", lambda: False)
     assert 7 <= now[0] < 10

@@ -11,9 +11,9 @@ from bedplate.aws.errors import code_of, translated
 from bedplate.aws.session import Session
 from bedplate.aws.storage.images import pinned
 from bedplate.domain.stacks.diagnosis import Quota, Subscription
-from bedplate.domain.stacks.permissions import Ask
+from bedplate.domain.stacks.permissions import PermissionRequest
 from bedplate.errors import PlatformError
-from bedplate.ports import Reached
+from bedplate.ports import ServerTime
 
 REACH_TIMEOUT_S = 5
 _HOME = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
@@ -36,7 +36,7 @@ class AwsAccount:
                 found[url] = (*found.get(url, ()), service)
         return found
 
-    def reach(self, url: str) -> Reached:
+    def reach(self, url: str) -> ServerTime:
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError
         from botocore.httpsession import URLLib3Session
@@ -52,7 +52,7 @@ class AwsAccount:
             answer = http.send(AWSRequest("GET", url).prepare())
         except BotoCoreError as exc:
             raise PlatformError(str(exc)) from exc
-        return Reached(url, _date(answer.headers.get("Date")), datetime.now(UTC))
+        return ServerTime(url, _date(answer.headers.get("Date")), datetime.now(UTC))
 
     def principal(self) -> str | None:
         """A role's path is not in STS's ARN, so IAM is asked for it; where IAM refuses, the role has none."""
@@ -116,7 +116,7 @@ class AwsAccount:
             pages = self._session.client("budgets").get_paginator("describe_budgets").paginate(AccountId=account)
             return sum(len(page.get("Budgets") or ()) for page in pages)
 
-    def allowed(self, principal: str, ask: Ask) -> Mapping[str, bool]:
+    def allowed(self, principal: str, ask: PermissionRequest) -> Mapping[str, bool]:
         context = (("aws:PrincipalAccount", principal.split(":")[4]), *ask.context)
         entries = [
             {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]} for key, value in context

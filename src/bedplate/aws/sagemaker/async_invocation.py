@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 from bedplate.aws.errors import is_missing, translated
 from bedplate.aws.session import Session
 from bedplate.errors import PlatformError
-from bedplate.ports import Answer, Queued
+from bedplate.ports import AsyncOutput, Prediction
 
 PATIENCE_S = 900.0
 """SageMaker gives a queued request up to an hour; who waits at a terminal gives it this."""
 
 
-def queued_config(queued: Queued, kms_key_arn: str | None) -> dict[str, Any]:
+def queued_config(queued: AsyncOutput, kms_key_arn: str | None) -> dict[str, Any]:
     """AsyncInferenceConfig of an EndpointConfig."""
     topics = {"SuccessTopic": queued.success_topic_arn, "ErrorTopic": queued.error_topic_arn}
     told = {key: arn for key, arn in topics.items() if arn}
@@ -42,7 +42,7 @@ def ask(
     release: str | None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> Answer:
+) -> Prediction:
     """Put the request beside where answers go, send its place, wait for the answer.
 
     An answer in S3 does not say which release gave it, so `release` is what the endpoint's live configuration says.
@@ -60,7 +60,7 @@ def ask(
         while clock() < deadline:
             answer = _fetched(s3, told["OutputLocation"])
             if answer is not None:
-                return Answer(answer, content_type, None, release, {"release": release} if release else {})
+                return Prediction(answer, content_type, None, release, {"release": release} if release else {})
             failure = _fetched(s3, told.get("FailureLocation"))
             if failure is not None:
                 said = failure.decode("utf-8", "replace")[:500]

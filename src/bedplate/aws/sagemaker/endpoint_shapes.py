@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedplate.ports import ReleaseDraft, SplitDraft, Traffic, VariantDraft
+from bedplate.ports import ReleaseDraft, SplitDraft, TrafficRouting, VariantDraft
 
 START_UP_S = 1800
 """What a new fleet is given to start, on top of the time that its traffic is watched."""
@@ -80,7 +80,7 @@ def capture_config(draft: ReleaseDraft | SplitDraft) -> dict[str, Any]:
     return {**config, "KmsKeyId": draft.kms_key_arn} if draft.kms_key_arn else config
 
 
-def deployment_config(traffic: Traffic) -> dict[str, Any]:
+def deployment_config(traffic: TrafficRouting) -> dict[str, Any]:
     """Blue/green, with the time that it may take, and the alarms that undo it."""
     routing: dict[str, Any] = {"Type": traffic.kind, "WaitIntervalInSeconds": traffic.bake_s}
     size = {"Type": "CAPACITY_PERCENT", "Value": traffic.step_pct}

@@ -22,7 +22,7 @@ from bedplate.aws.sagemaker.jobs import vpc_config
 from bedplate.aws.session import Session
 from bedplate.domain.money.instances import has_local_disk
 from bedplate.errors import Conflict, PlatformError, UsageError
-from bedplate.ports import Answer, EndpointState, Release, ReleaseDraft, SplitDraft, Traffic
+from bedplate.ports import EndpointState, Prediction, Release, ReleaseDraft, SplitDraft, TrafficRouting
 
 _RELEASE = re.compile(r"-v\d+-[0-9a-f]{7,8}$")
 
@@ -162,7 +162,7 @@ class SageMakerEndpoints:
                 if not is_missing(exc):
                     raise
 
-    def update(self, endpoint: str, release: str, traffic: Traffic) -> None:
+    def update(self, endpoint: str, release: str, traffic: TrafficRouting) -> None:
         """Start a blue/green update. Raises Conflict while another update of the endpoint is in flight.
 
         SageMaker's deployment guardrails work between configurations of the same variants only. To and from a split
@@ -210,7 +210,7 @@ class SageMakerEndpoints:
         content_type: str = "application/jsonlines",
         inference_id: str | None = None,
         variant: str | None = None,
-    ) -> Answer:
+    ) -> Prediction:
         """Send one request. Raises UsageError with the container's own words when it refuses the request (4xx),
         PlatformError when it fails (5xx)."""
         from botocore.exceptions import ClientError
@@ -232,7 +232,7 @@ class SageMakerEndpoints:
                     return self._ask_queue(endpoint, body, content_type)
                 raise
         attributes = custom_attributes(told.get("CustomAttributes", ""))
-        return Answer(
+        return Prediction(
             body=answered,
             content_type=told.get("ContentType", ""),
             variant=told.get("InvokedProductionVariant"),
@@ -247,7 +247,7 @@ class SageMakerEndpoints:
             self._queues[endpoint] = told["AsyncInferenceConfig"]["OutputConfig"]["S3OutputPath"]
         return endpoint in self._queues
 
-    def _ask_queue(self, endpoint: str, body: bytes, content_type: str) -> Answer:
+    def _ask_queue(self, endpoint: str, body: bytes, content_type: str) -> Prediction:
         release = self.release(self.observe(endpoint).config).environment.get("BEDPLATE_RELEASE")
         return ask(self._session, endpoint, self._queues[endpoint], body, content_type=content_type, release=release)
 

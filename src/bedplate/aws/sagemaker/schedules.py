@@ -11,7 +11,7 @@ from bedplate.aws.errors import is_conflict, is_missing, translated
 from bedplate.aws.sagemaker.jobs import vpc_config
 from bedplate.aws.session import Session
 from bedplate.domain.names import ScheduleKind
-from bedplate.ports import MonitoringExecution, ScheduleDraft, StandingSchedule
+from bedplate.ports import ExistingSchedule, MonitoringExecution, ScheduleDraft
 
 _TYPES = {"model-quality": "ModelQuality", "bias": "ModelBias", "explainability": "ModelExplainability"}
 _CALLS = {"model-quality": "model_quality", "bias": "model_bias", "explainability": "model_explainability"}
@@ -82,7 +82,7 @@ class MonitoringSchedules:
         if before is not None and before.definition != name:
             self._delete_definition(draft.kind, before.definition)
 
-    def standing(self, kind: ScheduleKind, name: str) -> StandingSchedule | None:
+    def standing(self, kind: ScheduleKind, name: str) -> ExistingSchedule | None:
         from botocore.exceptions import ClientError
 
         with translated(f"Cannot look at schedule {name}"):
@@ -93,7 +93,7 @@ class MonitoringSchedules:
                     return None
                 raise
         config = told["MonitoringScheduleConfig"]
-        return StandingSchedule(
+        return ExistingSchedule(
             kind,
             name,
             told["MonitoringScheduleStatus"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from bedplate.aws.sagemaker.model_trainer import METRIC_NAMES, metric_regex
-from bedplate.ports import JobStatus, Trial, TuningJob, TuningRequest
+from bedplate.ports import JobStatus, TuningJob, TuningRequest, TuningTrial
 from bedplate.settings import Range
 
 _SCALE = {False: "Linear", True: "Logarithmic"}
@@ -46,7 +46,7 @@ def tuning_job(sagemaker: Any, name: str) -> TuningJob:
         failure_reason=found.get("FailureReason") or None,
         best=best.get("TrainingJobName") or None,
         trials=tuple(
-            Trial(
+            TuningTrial(
                 job=each["TrainingJobName"],
                 status=each["TrainingJobStatus"],
                 params=dict(each["TunedHyperParameters"]),

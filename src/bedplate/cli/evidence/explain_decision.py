@@ -11,7 +11,7 @@ from bedplate.cli.views.render import emit_json, out, remark, table
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.workflows.record.explain_decision import Decision
+    from bedplate.workflows.record.explain_decision import DecisionTrace
 
 _LINEAGE = (
     "training_job",
@@ -61,7 +61,7 @@ def command(event_id: str, model: str, day: Any, row: int, stack: str, as_json: 
         _show(found, row, count)
 
 
-def _show(found: Decision, row: int, count: int) -> None:
+def _show(found: DecisionTrace, row: int, count: int) -> None:
     event, grounds = found.event, found.grounds
     answer = _answer(found, row)
     version = "an unknown version" if grounds.version is None else f"version {grounds.version}"
@@ -90,7 +90,7 @@ def _show(found: Decision, row: int, count: int) -> None:
     out().print("Whether these records are whole:  bedplate ledger verify")
 
 
-def _version(found: Decision) -> list[tuple[str, str]]:
+def _version(found: DecisionTrace) -> list[tuple[str, str]]:
     grounds = found.grounds
     told = dict(found.package.metadata) if found.package else {}
     lines = [(key, told[key]) for key in _LINEAGE if told.get(key)]
@@ -103,15 +103,15 @@ def _version(found: Decision) -> list[tuple[str, str]]:
     return lines
 
 
-def _row(found: Decision, row: int) -> dict[str, Any] | None:
+def _row(found: DecisionTrace, row: int) -> dict[str, Any] | None:
     return found.event.rows[row - 1] if row <= len(found.event.rows) else None
 
 
-def _answer(found: Decision, row: int) -> float | None:
+def _answer(found: DecisionTrace, row: int) -> float | None:
     return found.event.answers[row - 1] if row <= len(found.event.answers) else None
 
 
-def _json(found: Decision, row: int) -> dict[str, Any]:
+def _json(found: DecisionTrace, row: int) -> dict[str, Any]:
     event, grounds = found.event, found.grounds
     told = dict(found.package.metadata) if found.package else {}
     return {

@@ -10,7 +10,7 @@ from bedplate.cli import options
 from bedplate.cli.views.render import emit_json, out, table
 
 if TYPE_CHECKING:
-    from bedplate.domain.ledger import Live
+    from bedplate.domain.ledger import LiveRelease
 
 
 @click.command()
@@ -58,7 +58,7 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
     _show(live)
 
 
-def _show(live: Live) -> None:
+def _show(live: LiveRelease) -> None:
     until = f"until {live.until:%Y-%m-%d %H:%M:%S}" if live.until else "on; nothing later is on record"
     out().print(f"[bold]{live.release}[/bold] (version {live.version}) at {live.at:%Y-%m-%d %H:%M:%S} UTC")
     out().print(f"Live since {live.since:%Y-%m-%d %H:%M:%S} {until}.")
@@ -66,7 +66,7 @@ def _show(live: Live) -> None:
     table("Because", ("#", "UTC", "Kind", "Actor", "What"), rows, right=("#",))
 
 
-def _json(live: Live | None, model: str, when: Any, fallback: str) -> dict[str, Any]:
+def _json(live: LiveRelease | None, model: str, when: Any, fallback: str) -> dict[str, Any]:
     if live is None:
         return {
             "model": model,

@@ -9,9 +9,9 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.ports import Say
+    from bedplate.ports import Reporter
     from bedplate.wiring import Connection
-    from bedplate.workflows.watch.schedules import Change
+    from bedplate.workflows.watch.schedules import ScheduleChange
 
 
 @click.command("baseline")
@@ -65,12 +65,12 @@ def command(model: str, version: str | None, schedules: bool, stack: str, wait: 
     click.echo(f"  {made.statistics_uri}")
 
 
-def _scheduled(platform: Connection, model: str, say: Say) -> tuple[tuple[Change, ...], str | None]:
+def _scheduled(platform: Connection, model: str, reporter: Reporter) -> tuple[tuple[ScheduleChange, ...], str | None]:
     """What was done to the schedules, or why nothing could be: a baseline is worth having without them."""
     from bedplate.errors import NotFound
     from bedplate.workflows.watch.schedules import schedule
 
     try:
-        return schedule(platform, model, None, say), None
+        return schedule(platform, model, None, reporter), None
     except NotFound as exc:
         return (), f"{exc.message}. Next: {exc.next_step}" if exc.next_step else exc.message

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bedplate.domain.drift import DriftReport
-    from bedplate.domain.drift.report import Window
+    from bedplate.domain.drift.report import DriftWindow
     from bedplate.domain.evidence.live_quality import LiveReport
-    from bedplate.workflows.watch.schedules import Change
+    from bedplate.workflows.watch.schedules import ScheduleChange
 
 BAR = 20
 DATA_QUALITY = "data-quality"
@@ -55,7 +55,7 @@ def run(model: str, start: str | None, end: str | None, stack: str, wait: bool, 
     now = platform.clock.now()
     first, last = (parse_moment(text, now) if text else None for text in (start, end))
     say = say_silently if as_json else say_progress
-    done = monitor(platform, model, start=first, end=last, say=say, wait=wait)
+    done = monitor(platform, model, start=first, end=last, reporter=say, wait=wait)
     if done.report is None:
         if as_json:
             from bedplate.cli.views.render import emit_json
@@ -156,7 +156,7 @@ def schedule_(model: str, version: str | None, dry_run: bool, stack: str, as_jso
     show_schedules(model, changes, planned=dry_run)
 
 
-def show_schedules(model: str, changes: tuple[Change, ...], *, planned: bool) -> None:
+def show_schedules(model: str, changes: tuple[ScheduleChange, ...], *, planned: bool) -> None:
     from bedplate.cli.views.render import table
 
     if not changes:
@@ -245,7 +245,7 @@ def show(report: DriftReport) -> None:
         click.echo(f"{click.style(alert.severity.upper(), **style)} {alert.message}")  # type: ignore[arg-type]
 
 
-def _windows(windows: Sequence[Window]) -> None:
+def _windows(windows: Sequence[DriftWindow]) -> None:
     """A line a window; one sentence where none of them held enough rows for a figure of its own."""
     from bedplate.cli.views.render import table
 

@@ -12,13 +12,13 @@ from bedplate.cli.pages import charts
 
 if TYPE_CHECKING:
     from bedplate.domain.evidence.metrics import Estimate
-    from bedplate.domain.versions.comparison import Figure
-    from bedplate.workflows.versions.compare import Compared
+    from bedplate.domain.versions.comparison import MetricRow
+    from bedplate.workflows.versions.compare import VersionComparison
 
 TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
 
 
-def render(found: Compared, *, stack: str, made_at: datetime) -> str:
+def render(found: VersionComparison, *, stack: str, made_at: datetime) -> str:
     """The page; it loads nothing from anywhere."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -31,7 +31,7 @@ def render(found: Compared, *, stack: str, made_at: datetime) -> str:
     return template.render(c=found, a=a, b=b, stack=stack, made_at=made_at, charts=drawn, number=_number, tones=TONES)
 
 
-def _charts(found: Compared, a: str, b: str) -> list[tuple[str, str]]:
+def _charts(found: VersionComparison, a: str, b: str) -> list[tuple[str, str]]:
     drawn = [
         (
             f"{f.metric}: {b} - {a}",
@@ -47,7 +47,7 @@ def _charts(found: Compared, a: str, b: str) -> list[tuple[str, str]]:
     return drawn
 
 
-def _both(values: Mapping[str, Figure], a: str, b: str) -> dict[str, dict[str, Estimate]]:
+def _both(values: Mapping[str, MetricRow], a: str, b: str) -> dict[str, dict[str, Estimate]]:
     return {value: {a: f.first, b: f.second} for value, f in values.items()}
 
 

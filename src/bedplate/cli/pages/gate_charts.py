@@ -12,7 +12,7 @@ from bedplate.domain.formatting import short
 
 if TYPE_CHECKING:
     from bedplate.domain.evidence.calibration import Bin
-    from bedplate.domain.evidence.curves import Line
+    from bedplate.domain.evidence.curves import Curve
     from bedplate.domain.evidence.explanation import Importance
     from bedplate.domain.evidence.latency import Timings
 
@@ -21,7 +21,7 @@ PALE = "#c3d3e0"
 MARKS = {"PASS": ("#00734f", "circle"), "FAIL": (BAD, "cross"), "NO_DATA": ("#9a6700", "diamond")}
 
 
-def curves(series: Mapping[str, Line], *, x_label: str, y_label: str, diagonal: bool = False) -> str:
+def curves(series: Mapping[str, Curve], *, x_label: str, y_label: str, diagonal: bool = False) -> str:
     """Lines over the unit square, the diagonal being what chance alone reaches."""
     drawn, x, y = _square(1.0, x_label, y_label)
     if diagonal:
@@ -46,7 +46,7 @@ def reliability(bins: Sequence[Bin]) -> str:
     return drawn.done(f"Reliability diagram of {len(bins)} bins")
 
 
-def residual_fan(lines: tuple[Line, Line, Line]) -> str:
+def residual_fan(lines: tuple[Curve, Curve, Curve]) -> str:
     """Median residual and the middle 90 % of residuals over the predicted value."""
     low, middle, high = lines
     height = 300.0

@@ -13,7 +13,7 @@ from bedplate.cli.pages import charts, gate_charts
 from bedplate.cli.pages.charts import Band
 from bedplate.cli.pages.report import Tile
 from bedplate.domain.formatting import short
-from bedplate.domain.gate import GateKind, Judgement, Outcome, Verdict, overall
+from bedplate.domain.gate import GateKind, GateReport, Outcome, Verdict, overall
 
 if TYPE_CHECKING:
     from bedplate.domain.evidence.evaluation import Evaluation
@@ -24,7 +24,7 @@ TONES = {"PASS": "good", "FAIL": "bad", "NO_DATA": "warn"}
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GateCard:
     """One kind of gate. `charts` are (title, SVG); `outcome` is None where nothing of it decides."""
 
     title: str
@@ -36,7 +36,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class GatesPage:
     ref: str
     description: str
     stack: str
@@ -46,7 +46,7 @@ class Page:
     made_at: datetime
     tiles: tuple[Tile, ...]
     table: tuple[Verdict, ...]
-    cards: tuple[Card, ...]
+    cards: tuple[GateCard, ...]
     source: str
 
 
@@ -54,7 +54,7 @@ def render(
     ref: str,
     gates: Gates,
     evaluation: Evaluation,
-    judgement: Judgement,
+    judgement: GateReport,
     *,
     description: str,
     stack: str,
@@ -70,7 +70,7 @@ def render(
         (Path(__file__).parent / "gates.html.j2").read_text(encoding="utf-8")
     )
     safe = [
-        Card(
+        GateCard(
             c.title,
             c.outcome,
             c.note,
@@ -80,7 +80,7 @@ def render(
         )
         for c in _cards(gates, evaluation, judgement, champion)
     ]
-    page = Page(
+    page = GatesPage(
         ref=ref,
         description=description,
         stack=stack,
@@ -122,7 +122,7 @@ def interval(verdict: Verdict) -> str:
     return f"{low} – {high}"
 
 
-def _tiles(evaluation: Evaluation, judgement: Judgement) -> Iterator[Tile]:
+def _tiles(evaluation: Evaluation, judgement: GateReport) -> Iterator[Tile]:
     decided = [v for v in judgement.verdicts if v.decides]
     passed = sum(v.outcome == "PASS" for v in decided)
     note = "all of them" if passed == len(decided) else "PASS opens, nothing else"
@@ -144,12 +144,12 @@ def _tiles(evaluation: Evaluation, judgement: Judgement) -> Iterator[Tile]:
     yield Tile("artifact", f"{evaluation.artifact_mb:.3g} MB", "packed")
 
 
-def _outcome(judgement: Judgement, *kinds: GateKind) -> Outcome | None:
+def _outcome(judgement: GateReport, *kinds: GateKind) -> Outcome | None:
     found = [v.outcome for v in judgement.verdicts if v.kind in kinds and v.decides]
     return overall(found) if found else None
 
 
-def _cards(gates: Gates, evaluation: Evaluation, judgement: Judgement, champion: str) -> Iterator[Card]:
+def _cards(gates: Gates, evaluation: Evaluation, judgement: GateReport, champion: str) -> Iterator[GateCard]:
     yield from _performance(evaluation, judgement, champion)
     yield from _segments(gates, judgement)
     yield from _calibration(evaluation, judgement)
@@ -160,7 +160,7 @@ def _cards(gates: Gates, evaluation: Evaluation, judgement: Judgement, champion:
     yield from _latency(gates, evaluation, judgement)
 
 
-def _performance(evaluation: Evaluation, judgement: Judgement, champion: str) -> Iterator[Card]:
+def _performance(evaluation: Evaluation, judgement: GateReport, champion: str) -> Iterator[GateCard]:
     drawn = evaluation.trials.curves or {}
     names = {"candidate": "candidate", "champion": champion}
     roc = {names[who]: c.roc for who, c in drawn.items() if c.roc}
@@ -177,10 +177,10 @@ def _performance(evaluation: Evaluation, judgement: Judgement, champion: str) ->
     outcome = _outcome(judgement, "threshold", "champion")
     if shown or outcome:
         note = "On rows that training never saw, candidate and live release on the same ones."
-        yield Card("Performance", outcome, note, tuple(shown), side_by_side=len(shown) > 1)
+        yield GateCard("Performance", outcome, note, tuple(shown), side_by_side=len(shown) > 1)
 
 
-def _segments(gates: Gates, judgement: Judgement) -> Iterator[Card]:
+def _segments(gates: Gates, judgement: GateReport) -> Iterator[GateCard]:
     shown = []
     bounds: list[tuple[str, str, str, float | None, float | None]] = [
         (f"gates.segments[{i}]", g.by, g.metric, g.min, g.max) for i, g in enumerate(gates.segments)
@@ -202,14 +202,14 @@ def _segments(gates: Gates, judgement: Judgement) -> Iterator[Card]:
             shown.append((f"{metric} by {by}", gate_charts.intervals(rows, x_label=metric, bands=bands)))
     if shown:
         note = "Each value of a column with its rows; one with too few has no interval, and decides nothing."
-        yield Card("Segments", _outcome(judgement, "segment", "residuals"), note, tuple(shown))
+        yield GateCard("Segments", _outcome(judgement, "segment", "residuals"), note, tuple(shown))
 
 
 def _end(end: float | None, value: float) -> float:
     return value if end is None or not math.isfinite(end) else end
 
 
-def _calibration(evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]:
+def _calibration(evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
     found = evaluation.trials.calibration
     if found is None or not found.bins:
         return
@@ -224,10 +224,10 @@ def _calibration(evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]
     )  # fmt: skip
     drawn = (("", gate_charts.reliability(found.bins)),)
     note = "How often the label was 1 where the model said p: on the diagonal, scores mean what they say."
-    yield Card("Calibration", _outcome(judgement, "calibration"), note, drawn, facts, side_by_side=True)
+    yield GateCard("Calibration", _outcome(judgement, "calibration"), note, drawn, facts, side_by_side=True)
 
 
-def _fairness(evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]:
+def _fairness(evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
     shown = []
     for found in evaluation.fairness[:CHARTS_OF_FAIRNESS]:
         rows = {name: group for name, group in found.groups.items() if math.isfinite(group[0])}
@@ -239,10 +239,10 @@ def _fairness(evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]:
             shown.append((title, gate_charts.groups(rows, compared, x_label=label)))
     if shown:
         note = "The figure of each group; the two whose gap the gate looks at are dark."
-        yield Card("Fairness", _outcome(judgement, "fairness"), note, tuple(shown), side_by_side=len(shown) > 1)
+        yield GateCard("Fairness", _outcome(judgement, "fairness"), note, tuple(shown), side_by_side=len(shown) > 1)
 
 
-def _explanation(evaluation: Evaluation, judgement: Judgement, champion: str) -> Iterator[Card]:
+def _explanation(evaluation: Evaluation, judgement: GateReport, champion: str) -> Iterator[GateCard]:
     found = evaluation.trials.explanation
     if found is None or not found.importances:
         return
@@ -251,10 +251,10 @@ def _explanation(evaluation: Evaluation, judgement: Judgement, champion: str) ->
         f"in {found.seconds:.1f} s. {found.note}"
     )
     drawn = gate_charts.importances(found.importances, candidate="candidate", champion=champion)
-    yield Card("Explanation", _outcome(judgement, "explanation"), note, (("", drawn),))
+    yield GateCard("Explanation", _outcome(judgement, "explanation"), note, (("", drawn),))
 
 
-def _leakage(gates: Gates, evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]:
+def _leakage(gates: Gates, evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
     found = evaluation.trials.leakage
     if found is None:
         return
@@ -271,10 +271,10 @@ def _leakage(gates: Gates, evaluation: Evaluation, judgement: Judgement) -> Iter
     label, start = f"{found.metric.upper()} of one feature alone", 0.0 if found.metric == "r2" else 0.5
     drawn = (("", gate_charts.strengths(rows, x_label=label, bands=bands, start=start)),) if rows else ()
     note = "A feature that alone tells the label knows too much; a row that training saw tests nothing."
-    yield Card("Leakage", _outcome(judgement, "leakage"), note, drawn, tuple(facts))
+    yield GateCard("Leakage", _outcome(judgement, "leakage"), note, drawn, tuple(facts))
 
 
-def _inference(evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]:
+def _inference(evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
     found = evaluation.trials.inference
     if not found:
         return
@@ -283,10 +283,10 @@ def _inference(evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]:
         kept = check.cases - len(check.faults)
         facts.append((check.kind, f"{kept} of {check.cases}" + (f": {check.faults[0]}" if check.faults else "")))
     note = "Requests sent to the real serving entry point: what fits the data contract, and what breaks it."
-    yield Card("Inference contract", _outcome(judgement, "inference"), note, facts=tuple(facts))
+    yield GateCard("Inference contract", _outcome(judgement, "inference"), note, facts=tuple(facts))
 
 
-def _latency(gates: Gates, evaluation: Evaluation, judgement: Judgement) -> Iterator[Card]:
+def _latency(gates: Gates, evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
     found = evaluation.trials.latency
     if found is None:
         return
@@ -301,4 +301,4 @@ def _latency(gates: Gates, evaluation: Evaluation, judgement: Judgement) -> Iter
         bands = [Band(at, f"bound of {name}", color) for name, at, color in wanted if at is not None]
     note = "The real serving entry point, one request after another, on the machine of the evaluation job."
     drawn = gate_charts.timings((found.single, found.batch), bands)
-    yield Card("Latency", _outcome(judgement, "latency"), note, (("", drawn),))
+    yield GateCard("Latency", _outcome(judgement, "latency"), note, (("", drawn),))

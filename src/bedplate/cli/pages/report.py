@@ -15,8 +15,8 @@ from bedplate.cli.views.render import seconds, usd
 
 if TYPE_CHECKING:
     from bedplate.domain.drift import DriftReport
-    from bedplate.domain.drift.compare import Drift
-    from bedplate.domain.drift.report import Window
+    from bedplate.domain.drift.compare import ColumnDrift
+    from bedplate.domain.drift.report import DriftWindow
     from bedplate.workflows.watch.report import Report
 
 WORST_SHOWN = 6
@@ -159,13 +159,13 @@ def _drift_charts(drift: DriftReport) -> dict[str, str]:
     return drawn
 
 
-def _ticks(windows: Sequence[Window]) -> list[str]:
+def _ticks(windows: Sequence[DriftWindow]) -> list[str]:
     """The day a window begins, or its month where they go over more than a year."""
     long = bool(windows) and (windows[-1].start - windows[0].start).days > 366
     return [f"{w.start:%b %Y}" if long else f"{w.start:%d %b}" for w in windows]
 
 
-def _by_psi(drift: DriftReport) -> list[tuple[str, Drift]]:
+def _by_psi(drift: DriftReport) -> list[tuple[str, ColumnDrift]]:
     """Features that could be judged, those that moved most first."""
     return sorted(((n, d) for n, d in drift.features.items() if d.verdict != "NO_DATA"), key=lambda item: -item[1].psi)
 

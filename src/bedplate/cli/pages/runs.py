@@ -10,12 +10,12 @@ from bedplate.cli.pages.charts import GOOD, GRID, INK, MUTED, PALETTE
 from bedplate.domain.versions.runs import best, more_is_better
 
 if TYPE_CHECKING:
-    from bedplate.workflows.training.runs import Compared
+    from bedplate.workflows.training.runs import RunComparison
 
 WIDTH, BAR, GAP, LEFT, RIGHT = 640, 18, 8, 150, 90
 
 
-def render(model: str, found: Compared, metrics: Sequence[str] = ()) -> str:
+def render(model: str, found: RunComparison, metrics: Sequence[str] = ()) -> str:
     """One HTML file that loads nothing. `metrics` names the figures; without it every one in which the runs differ."""
     names = [run.name if run.tags.get("version") else run.id[:8] for run in found.runs]
     rows = [r for r in found.metrics if (r.name in metrics if metrics else r.differs)]

@@ -11,9 +11,9 @@ from bedplate.cli.pages import charts
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from bedplate.domain.evidence.live_quality import Finding, LiveReport
+    from bedplate.domain.evidence.live_quality import LiveFinding, LiveReport
     from bedplate.domain.names import ScheduleKind
-    from bedplate.workflows.watch.schedule_results import Scheduled
+    from bedplate.workflows.watch.schedule_results import ScheduleResults
 
 IN_LABELS_UNIT = frozenset({"rmse", "mae"})
 """Metrics in the unit of the label, which share no axis with shares."""
@@ -27,25 +27,25 @@ _TONES = {"OK": "good", "VIOLATION": "bad", "NO_DATA": "warn"}
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ScheduleSection:
     """One schedule for the template: `tone` is a class of the style sheet, `drawn` its charts."""
 
     title: str
     state: str
     outcome: str
     tone: str
-    findings: tuple[Finding, ...]
+    findings: tuple[LiveFinding, ...]
     drawn: tuple[Markup, ...]
 
 
-def watched(each: Scheduled) -> Watched:
+def watched(each: ScheduleResults) -> ScheduleSection:
     """Findings with a bound come first; importances of single features are drawn instead of listed."""
     from markupsafe import Markup
 
     latest = each.latest
     listed = tuple(f for f in latest.findings if f.metric != "importance") if latest else ()
     drawn = [*_course(each), *([_importances(latest)] if latest else [])]
-    return Watched(
+    return ScheduleSection(
         title=_TITLES[each.kind],
         state=_state(each),
         outcome=f"{latest.outcome}: {latest.summary}" if latest else "",
@@ -55,7 +55,7 @@ def watched(each: Scheduled) -> Watched:
     )
 
 
-def tile(found: Sequence[Scheduled]) -> tuple[str, str, str, str]:
+def tile(found: Sequence[ScheduleResults]) -> tuple[str, str, str, str]:
     """Title, figure, note and tone: how many of the schedules found every bound held the last time."""
     outcomes = [each.latest.outcome if each.latest else "NO_DATA" for each in found]
     good, broken = outcomes.count("OK"), outcomes.count("VIOLATION")
@@ -66,7 +66,7 @@ def tile(found: Sequence[Scheduled]) -> tuple[str, str, str, str]:
     return "scheduled checks", f"{good} of {len(found)} hold", note or "quality, bias, explanation", tone
 
 
-def _state(each: Scheduled) -> str:
+def _state(each: ScheduleResults) -> str:
     if each.cron is None:
         told = "Not scheduled now."
     else:
@@ -84,7 +84,7 @@ def _state(each: Scheduled) -> str:
     return told
 
 
-def _course(each: Scheduled) -> list[str]:
+def _course(each: ScheduleResults) -> list[str]:
     """The bounded figures over the reports, once there are two; those in the label's unit on a chart of their own."""
     latest = each.latest
     if latest is None or len(each.reports) < 2:

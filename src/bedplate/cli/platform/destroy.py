@@ -63,8 +63,8 @@ def command(
     from bedplate.domain.formatting import counted
     from bedplate.wiring import connect
     from bedplate.workflows.stacks.cli_resources import belongings, remove_releases, remove_versions, remove_watches
-    from bedplate.workflows.stacks.data_at_risk import HeldData, held_data, remove_data, require_willing
-    from bedplate.workflows.stacks.stack import Update, tear_down, unprotect
+    from bedplate.workflows.stacks.data_at_risk import DataAtRisk, held_data, remove_data, require_willing
+    from bedplate.workflows.stacks.stack import UpdateResult, tear_down, unprotect
 
     platform = connect(options.project_dir(), stack)
     if not as_json:
@@ -72,7 +72,7 @@ def command(
     target = platform.deployment(engine, install=install).noting(message)
     target.limit(targets=targets, dependents=dependents)
     if dry_run:
-        planned: Update = target.preview_destroy()
+        planned: UpdateResult = target.preview_destroy()
         if as_json:
             stack_view.as_json(planned, stack=stack, where=platform.label, verb="destroy --dry-run")
         else:
@@ -82,10 +82,10 @@ def command(
     held = () if targets else belongings(platform)  # versions and releases go with the whole stack only
     if targets and including_data:
         raise UsageError("--including-data is for the whole stack, not for --target")
-    data = HeldData(0, {}) if targets else held_data(platform, held)
+    data = DataAtRisk(0, {}) if targets else held_data(platform, held)
     require_willing(platform, data, including_data=including_data)
 
-    def agree(planned: Update) -> None:
+    def agree(planned: UpdateResult) -> None:
         stack_view.show(planned, planned=True)
         for b in held:
             watched = f", {counted(len(b.schedules), 'schedule')}" if b.schedules else ""
@@ -155,7 +155,7 @@ def _survivors(platform: Connection) -> tuple[list[Survivor], str | None]:
     from bedplate.errors import BedplateError
 
     try:
-        found = platform.tagged.carrying({"Project": platform.project, "Stack": platform.stack})
+        found = platform.tagged.carrying({"Project": platform.project, "Stack": platform.name})
     except BedplateError as exc:
         return [], exc.message.splitlines()[0]
     return [survivor(each.arn) for each in found], None

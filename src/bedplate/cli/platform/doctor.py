@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bedplate.domain.stacks.diagnosis import Finding
     from bedplate.settings import StackSettings
     from bedplate.wiring import Connection
-    from bedplate.workflows.stacks.doctor import Check
+    from bedplate.workflows.stacks.doctor import DoctorCheck
 
 _URGENT = ("FAIL", "WARN", "SKIPPED")
 _STYLE = {"OK": "green", "WARN": "yellow", "FAIL": "bold red", "SKIPPED": "dim"}
@@ -56,7 +56,7 @@ def command(stack: str, persona: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _checks(stack: str, persona: str | None) -> tuple[Check, ...]:
+def _checks(stack: str, persona: str | None) -> tuple[DoctorCheck, ...]:
     from bedplate.wiring import connect, platform_here, pulumi_cli, state_dir
     from bedplate.workflows.stacks.doctor_account import account_checks
     from bedplate.workflows.stacks.doctor_machine import machine_checks

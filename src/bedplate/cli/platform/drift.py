@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bedplate.engine.automation.stack import Stack
     from bedplate.ports import TrailEvent
     from bedplate.wiring import Connection
-    from bedplate.workflows.stacks.attribution import Blame
+    from bedplate.workflows.stacks.attribution import Attribution
 
 _SIGN = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
 
@@ -46,7 +46,7 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
     from bedplate.cli.views import render, stack_view
     from bedplate.cli.views.differences import apart
     from bedplate.wiring import connect
-    from bedplate.workflows.stacks.attribution import Blame
+    from bedplate.workflows.stacks.attribution import Attribution
     from bedplate.workflows.stacks.stack import find_drift
     from bedplate.workflows.watch.schedules import all_strayed
 
@@ -56,7 +56,7 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
     with stack_view.watched(f"drift {stack}") as watch:
         target = platform.deployment(engine, install=install)
         drift = find_drift(target, on_progress=watch)
-        blame = _blame(platform, target, drift) if drift.drifted else Blame({})
+        blame = _blame(platform, target, drift) if drift.drifted else Attribution({})
         schedules = all_strayed(platform)
     if as_json:
         head = {"stack": stack, "where": platform.label, "drifted": drift.drifted, "ahead": drift.ahead}
@@ -93,7 +93,7 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
     render.out().print(f"No drift: the world is as the last run left it{ahead}")
 
 
-def _blame(platform: Connection, target: Stack, drift: StackDrift) -> Blame:
+def _blame(platform: Connection, target: Stack, drift: StackDrift) -> Attribution:
     from bedplate.workflows.stacks.attribution import who_changed
 
     runs = [run for run in target.history(limit=20) if run.verb in ("up", "refresh")]

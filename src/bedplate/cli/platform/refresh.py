@@ -33,14 +33,14 @@ def command(
     """
     from bedplate.cli.views import render, stack_view
     from bedplate.wiring import connect
-    from bedplate.workflows.stacks.stack import Update, take_over
+    from bedplate.workflows.stacks.stack import UpdateResult, take_over
 
     platform = connect(options.project_dir(), stack)
     if not as_json:
         render.where(platform.label)
     target = platform.deployment(engine, install=install).noting(message)
 
-    def agree(found: Update) -> None:
+    def agree(found: UpdateResult) -> None:
         if not as_json:
             stack_view.show_found(found, planned=True)
         options.confirm(f"Write this into the state of {stack!r}?", assume_yes=False, as_json=as_json)
@@ -48,7 +48,7 @@ def command(
     ask = not yes and platform.settings.target != "local"
     with stack_view.watched(f"refresh {stack}") as watch:
         if dry_run:
-            update: Update = target.preview_refresh(on_progress=watch)
+            update: UpdateResult = target.preview_refresh(on_progress=watch)
         else:
             update = take_over(target, agree=agree if ask else None, on_progress=watch)
     if as_json:

@@ -9,8 +9,8 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.domain.stacks.environments import Difference
-    from bedplate.workflows.stacks.environments import Comparison, Deployed, EnvironmentRow
+    from bedplate.domain.stacks.environments import SettingDifference
+    from bedplate.workflows.stacks.environments import DeployedState, EnvironmentComparison, EnvironmentRow
 
 
 @click.group(short_help="List environments, make one, and show how two differ.")
@@ -144,20 +144,20 @@ def diff(a: str, b: str, as_json: bool) -> None:
     _show(found, a, b)
 
 
-def _reached(stack: str) -> Deployed:
+def _reached(stack: str) -> DeployedState:
     from bedplate.errors import BedplateError
     from bedplate.wiring import connect
-    from bedplate.workflows.stacks.environments import Deployed, InState, look_at_deployed, look_at_state
+    from bedplate.workflows.stacks.environments import DeployedState, StateSummary, look_at_deployed, look_at_state
 
     try:
         at = connect(options.project_dir(), stack)
         try:
             state = look_at_state(at.deployment())
         except BedplateError as exc:
-            state = InState(unknown=exc.message.splitlines()[0])
+            state = StateSummary(unknown=exc.message.splitlines()[0])
         return look_at_deployed(at, state)
     except BedplateError as exc:
-        return Deployed({}, None, exc.message.splitlines()[0])
+        return DeployedState({}, None, exc.message.splitlines()[0])
 
 
 def _row(row: EnvironmentRow) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ def _row(row: EnvironmentRow) -> tuple[str, ...]:
     return row.stack, str(row.target), account, str(row.region), ", ".join(row.models), updated, resources
 
 
-def _show(found: Comparison, a: str, b: str) -> None:
+def _show(found: EnvironmentComparison, a: str, b: str) -> None:
     from bedplate.cli.views import render
 
     if found.settings:
@@ -200,7 +200,7 @@ def _show(found: Comparison, a: str, b: str) -> None:
             render.remark(f"The state of {stack} could not be read: {side.state.unknown}")
 
 
-def _cells(each: Difference) -> tuple[str, str, str]:
+def _cells(each: SettingDifference) -> tuple[str, str, str]:
     from bedplate.cli.views import stack_view
 
     key = each.key
@@ -215,19 +215,19 @@ def _text(value: Any) -> str:
     return "-" if value is None else value_text(value)
 
 
-def _release(side: Deployed, model: str) -> str:
+def _release(side: DeployedState, model: str) -> str:
     live = side.models.get(model)
     if live is None:
         return "unknown" if side.unknown else "nothing"
     return f"{live.release} ({live.registered} registered)"
 
 
-def _updated(side: Deployed) -> str:
+def _updated(side: DeployedState) -> str:
     if side.state is None:
         return "never"
     moment = side.state.last_update
     return f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"
 
 
-def _count(side: Deployed) -> str:
+def _count(side: DeployedState) -> str:
     return "0" if side.state is None else "unknown" if side.state.unknown else str(side.state.count)

@@ -65,8 +65,8 @@ def command(
     """
     from bedplate.cli.views import policy_view, render, stack_view
     from bedplate.wiring import connect, state_dir
-    from bedplate.workflows.stacks.policy_cache import Judged
-    from bedplate.workflows.stacks.stack import Update, bring_up, judge_update, require_lawful, require_same_modes
+    from bedplate.workflows.stacks.policy_cache import PolicyCache
+    from bedplate.workflows.stacks.stack import UpdateResult, bring_up, judge_update, require_lawful, require_same_modes
     from bedplate.workflows.stacks.validation import require_sound
 
     sound = require_sound(options.project_dir(), stack)
@@ -76,17 +76,17 @@ def command(
         for line in sound.unknown:
             render.remark(line)
 
-    def check(planned: Update) -> None:
+    def check(planned: UpdateResult) -> None:
         require_same_modes(planned, stack=stack)
         require_lawful(judge_update(planned), stack=stack, applied=False)
 
-    def agree(planned: Update) -> None:
+    def agree(planned: UpdateResult) -> None:
         if not as_json:
             stack_view.show(planned, planned=True)
         options.confirm(f"Apply this to {platform.label}?", assume_yes=False, as_json=as_json)
 
     ask = not yes and platform.settings.target != "local"
-    judged = Judged(options.project_dir(), stack, state_dir(options.project_dir()) / "state")
+    judged = PolicyCache(options.project_dir(), stack, state_dir(options.project_dir()) / "state")
     with stack_view.watched(f"up {stack}") as watch:
         target = platform.deployment(engine, install=install)
         target.limit(targets=targets, dependents=dependents, replace=replace).noting(message)

@@ -14,9 +14,9 @@ from bedplate.domain.formatting import figure
 from bedplate.errors import GateFailed, NotEnoughData
 
 if TYPE_CHECKING:
-    from bedplate.domain.gate import Judgement, Verdict
-    from bedplate.workflows.stack_context import Platform
-    from bedplate.workflows.versions.evaluate import Evaluated, EvaluationPlan
+    from bedplate.domain.gate import GateReport, Verdict
+    from bedplate.workflows.stack_context import StackContext
+    from bedplate.workflows.versions.evaluate import EvaluationPlan, EvaluationResult
 
 
 @click.command()
@@ -79,7 +79,7 @@ def command(
     _show(done, done.judgement, everything=everything)
 
 
-def _page(at: Platform, done: Evaluated, html: Path | None) -> None:
+def _page(stack: StackContext, done: EvaluationResult, html: Path | None) -> None:
     """Keep the page beside the evaluation, and write it where --html says."""
     if done.evaluation is None or done.judgement is None:
         return
@@ -93,18 +93,18 @@ def _page(at: Platform, done: Evaluated, html: Path | None) -> None:
         done.evaluation,
         done.judgement,
         description=plan.spec.description,
-        stack=at.stack,
+        stack=stack.name,
         champion=plan.champion.called if plan.champion else "nobody",
         source=plan.evaluation_uri,
-        made_at=at.clock.now(),
+        made_at=stack.clock.now(),
     )
-    keep_page(at, plan, page)
+    keep_page(stack, plan, page)
     if html:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(page, encoding="utf-8")
 
 
-def _show(done: Evaluated, judgement: Judgement, *, everything: bool) -> None:
+def _show(done: EvaluationResult, judgement: GateReport, *, everything: bool) -> None:
     ref = f"{done.plan.model}:{done.plan.package.version}"
     shown = [v for v in judgement.verdicts if everything or v.decides or v.outcome == "FAIL" or v.kind == "explanation"]
     rows = [
@@ -171,7 +171,7 @@ def _interval(verdict: Verdict) -> str:
     return f"[{low}, {high}]"
 
 
-def _json(done: Evaluated) -> dict[str, Any]:
+def _json(done: EvaluationResult) -> dict[str, Any]:
     from bedplate.workflows.versions.evaluate import verdict_json
 
     plan = done.plan

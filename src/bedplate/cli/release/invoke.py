@@ -16,7 +16,7 @@ from bedplate.domain.formatting import figure
 
 if TYPE_CHECKING:
     from bedplate.wiring import Connection
-    from bedplate.workflows.endpoint.invoke import Answered, Tally
+    from bedplate.workflows.endpoint.invoke import RowPrediction, Tally
 
 SHOWN = 20
 WITHOUT_DATA = 100
@@ -60,10 +60,10 @@ def command(
     platform = connect(options.project_dir(), stack)
     spec = platform.model(model)
     total, stream = _rows(platform, model, data, rows)
-    few: list[Answered] = []
+    few: list[RowPrediction] = []
     with _writer(out) as write, _progress(as_json, total) as say:
 
-        def tell(answer: Answered) -> None:
+        def tell(answer: RowPrediction) -> None:
             if write:
                 write({**answer.keys, "prediction": answer.prediction, "release": answer.release})
             if len(few) <= SHOWN:
@@ -135,10 +135,10 @@ def _line(file: TextIO, row: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _progress(as_json: bool, total: int | None) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
-    from bedplate.workflows.stack_context import silent
+    from bedplate.workflows.stack_context import null_reporter
 
     if as_json or not sys.stderr.isatty():
-        yield silent
+        yield null_reporter
         return
     from bedplate.cli.views.render import progress
 
@@ -152,7 +152,7 @@ def _progress(as_json: bool, total: int | None) -> Iterator[Callable[[str, Mappi
         yield say
 
 
-def _show(tally: Tally, few: list[Answered], keys: tuple[str, ...]) -> None:
+def _show(tally: Tally, few: list[RowPrediction], keys: tuple[str, ...]) -> None:
     from bedplate.cli.views.render import table
     from bedplate.domain.release import spoken
 

@@ -18,7 +18,7 @@ from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
     from bedplate.workflows.versions.models import ModelRow
-    from bedplate.workflows.versions.promote import Promoted
+    from bedplate.workflows.versions.promote import PromotionResult
 
 
 @click.group(short_help="List, show, compare, check, promote and retire models and their versions.")
@@ -157,7 +157,7 @@ def promote(
     remark(f"Next: bedplate {'deploy' if done.approved else 'approve'} {ref} --stack {stack}")
 
 
-def _promoted(done: Promoted) -> dict[str, object]:
+def _promoted(done: PromotionResult) -> dict[str, object]:
     return {
         "outcome": done.outcome,
         "version": done.package.version,

@@ -13,8 +13,8 @@ from bedplate.cli.views.render import emit_json, out, remark, table
 
 if TYPE_CHECKING:
     from bedplate.domain.evidence.metrics import Estimate
-    from bedplate.domain.versions.comparison import Figure
-    from bedplate.workflows.versions.compare import Compared
+    from bedplate.domain.versions.comparison import MetricRow
+    from bedplate.workflows.versions.compare import VersionComparison
 
 STYLE = {"better": "green", "worse": "bold red", "cannot tell": "yellow"}
 
@@ -70,7 +70,7 @@ def compare(
     _show(found, everything=everything)
 
 
-def _show(found: Compared, *, everything: bool) -> None:
+def _show(found: VersionComparison, *, everything: bool) -> None:
     a, b = f"v{found.first.version}", f"v{found.second.version}"
     if found.figures:
         out().print(f"[bold]{found.model}[/bold]: {a} and {b} on the same {found.rows:,} held-out rows")
@@ -93,7 +93,7 @@ def _show(found: Compared, *, everything: bool) -> None:
         remark(f"{sum(r.same for r in found.made)} more are the same: --all")
 
 
-def _cells(name: str, f: Figure) -> tuple[object, ...]:
+def _cells(name: str, f: MetricRow) -> tuple[object, ...]:
     from rich.text import Text
 
     interval = f"{_number(f.difference.low)} to {_number(f.difference.high)}"

@@ -10,7 +10,7 @@ from bedplate.cli import options
 from bedplate.cli.views.render import emit_json, out, remark, table
 
 if TYPE_CHECKING:
-    from bedplate.domain.versions.card import Card
+    from bedplate.domain.versions.card import VersionCard
 
 
 @click.command()
@@ -57,7 +57,7 @@ def show(model: str, stack: str, as_json: bool) -> None:
         remark(f"[bold red]The record beside its evaluation does not hold:[/bold red] {trouble}")
 
 
-def _show(card: Card, note: str | None, metadata: object) -> None:
+def _show(card: VersionCard, note: str | None, metadata: object) -> None:
     from bedplate.domain.versions.card import interval
 
     out().print(f"[bold]{card.ref}[/bold]  {card.status}{'  LIVE' if card.live else ''}")

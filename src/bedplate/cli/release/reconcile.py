@@ -9,7 +9,7 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.workflows.release.reconcile import Done
+    from bedplate.workflows.release.reconcile import ActionResult
 
 
 @click.command("reconcile")
@@ -62,7 +62,7 @@ def command(model: str | None, once: bool, every_s: float, stack: str, yes: bool
         platform.clock.sleep(every_s)
 
 
-def _plain(one: Done) -> dict[str, object]:
+def _plain(one: ActionResult) -> dict[str, object]:
     action = one.action
     return {
         "model": action.model,
@@ -74,7 +74,7 @@ def _plain(one: Done) -> dict[str, object]:
     }
 
 
-def _show(done: tuple[Done, ...], *, quiet: bool) -> None:
+def _show(done: tuple[ActionResult, ...], *, quiet: bool) -> None:
     for one in done:
         mark = click.style("ok", fg="green") if one.ok else click.style("failed", fg="red")
         click.echo(f"{one.action.model} {one.action.kind} {mark}: {one.told}")

@@ -10,8 +10,8 @@ from bedplate.cli import options
 from bedplate.domain.formatting import figure
 
 if TYPE_CHECKING:
-    from bedplate.domain.rollback import Check
-    from bedplate.workflows.stack_context import Platform
+    from bedplate.domain.rollback import HealthCheck
+    from bedplate.workflows.stack_context import StackContext
 
 
 @click.command("rollback")
@@ -110,14 +110,14 @@ def command(
         )
 
 
-def _show_checks(checks: tuple[Check, ...]) -> None:
+def _show_checks(checks: tuple[HealthCheck, ...]) -> None:
     for check in checks:
         style = {"PASS": "green", "FAIL": "red"}.get(check.verdict, "yellow")
         click.echo(f"  {click.style(check.verdict, fg=style)} {check.what}: {check.told}", err=True)
 
 
 def _rehearse(
-    platform: Platform, model: str, version: int | None, *, live: bool, reason: str | None, as_json: bool
+    stack: StackContext, model: str, version: int | None, *, live: bool, reason: str | None, as_json: bool
 ) -> None:
     from bedplate.cli.views.render import emit_json, table
     from bedplate.cli.views.rollout_view import RolloutView
@@ -126,7 +126,7 @@ def _rehearse(
     from bedplate.workflows.release.drill import drill
 
     with RolloutView(quiet=as_json) as view:
-        done = drill(platform, model, version, view, live=live, reason=reason)
+        done = drill(stack, model, version, view, live=live, reason=reason)
     if as_json:
         emit_json(done)
     else:

@@ -9,7 +9,7 @@ import click
 from bedplate.cli import options
 
 if TYPE_CHECKING:
-    from bedplate.domain.rollout.history import Movement
+    from bedplate.domain.rollout.history import RolloutSummary
 
 
 @click.group("rollout")
@@ -135,7 +135,7 @@ def _give(
         as_json=as_json,
     )
     with ExperimentView(quiet=as_json) as view:
-        state = order(platform, model, name, reason=reason, say=view)
+        state = order(platform, model, name, reason=reason, reporter=view)
         if wait and state.phase in ("promoting", "undoing"):
             state = follow(platform, model, view)
     error = outcome_error(state) if name == "promote" else None
@@ -216,7 +216,7 @@ def tick(model: str, stack: str, as_json: bool) -> None:
         click.echo(line(seen(ticked)))
 
 
-def movement_json(m: Movement) -> dict[str, Any]:
+def movement_json(m: RolloutSummary) -> dict[str, Any]:
     """A movement as data."""
     return {
         "id": m.id,
@@ -289,7 +289,7 @@ def _show_standing(one: Any) -> None:
         click.echo(f"Next:  {next_step}", err=True)
 
 
-def _lasted(m: Movement) -> str:
+def _lasted(m: RolloutSummary) -> str:
     from bedplate.cli.views.render import seconds
 
     return seconds((m.ended_at - m.begun_at).total_seconds()) if m.ended_at else "open"

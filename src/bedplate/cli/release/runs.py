@@ -12,9 +12,9 @@ from bedplate.cli import options
 from bedplate.cli.views.render import emit_json, out, remark, seconds, table
 
 if TYPE_CHECKING:
-    from bedplate.ports import Run
-    from bedplate.workflows.stack_context import Platform
-    from bedplate.workflows.training.runs import Compared
+    from bedplate.ports import ExperimentRun
+    from bedplate.workflows.stack_context import StackContext
+    from bedplate.workflows.training.runs import RunComparison
 
 SHOWN_PARAMS = 4
 
@@ -150,7 +150,7 @@ def compare(
         _show(found, metrics, everything=everything)
 
 
-def _show(found: Compared, metrics: tuple[str, ...], *, everything: bool) -> None:
+def _show(found: RunComparison, metrics: tuple[str, ...], *, everything: bool) -> None:
     from rich.text import Text
 
     from bedplate.domain.versions.runs import best
@@ -173,7 +173,7 @@ def _show(found: Compared, metrics: tuple[str, ...], *, everything: bool) -> Non
     table(None, ("", *names), lines, right=names)
 
 
-def _json(found: Compared, metrics: tuple[str, ...]) -> dict[str, Any]:
+def _json(found: RunComparison, metrics: tuple[str, ...]) -> dict[str, Any]:
     shown = [row for row in found.metrics if not metrics or row.name in metrics]
     return {
         "runs": [{"id": run.id, "job": run.job, "version": run.tags.get("version")} for run in found.runs],
@@ -182,17 +182,17 @@ def _json(found: Compared, metrics: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _connected(stack: str) -> Platform:
+def _connected(stack: str) -> StackContext:
     from bedplate.wiring import connect
 
     return connect(options.project_dir(), stack)
 
 
-def _place(at: Platform) -> str:
-    return f"at {at.experiments.where}" if at.experiments.where else "(BEDPLATE_TRACKING is off)"
+def _place(stack: StackContext) -> str:
+    return f"at {stack.experiments.where}" if stack.experiments.where else "(BEDPLATE_TRACKING is off)"
 
 
-def _varied(runs: Sequence[Run]) -> list[str]:
+def _varied(runs: Sequence[ExperimentRun]) -> list[str]:
     from bedplate.domain.versions.runs import rows
 
     return [row.name for row in rows([run.params for run in runs]) if row.differs]

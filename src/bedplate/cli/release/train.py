@@ -14,7 +14,7 @@ from bedplate.domain.formatting import figure
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.workflows.training.train import Trained
+    from bedplate.workflows.training.train import TrainResult
     from bedplate.workflows.training.training_plan import TrainPlan
 
 
@@ -181,7 +181,7 @@ def _show_plan(plan: TrainPlan, *, as_json: bool) -> None:
     objections(plan.objections)
 
 
-def _show(plan: TrainPlan, done: Trained) -> None:
+def _show(plan: TrainPlan, done: TrainResult) -> None:
     if done.package is None:
         out().print(f"Training job {done.job.name} runs. The same command follows it and registers the result.")
         return
@@ -200,7 +200,7 @@ def _show(plan: TrainPlan, done: Trained) -> None:
     out().print(f"Next:  bedplate evaluate {ref}")
 
 
-def _json(plan: TrainPlan, done: Trained | None) -> dict[str, Any]:
+def _json(plan: TrainPlan, done: TrainResult | None) -> dict[str, Any]:
     lineage = plan.lineage
     told: dict[str, Any] = {
         "model": plan.spec.name,

@@ -13,9 +13,9 @@ from bedplate.cli.views.render import emit_json, objections, out, remark, table,
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
-    from bedplate.ports import Trial
+    from bedplate.ports import TuningTrial
     from bedplate.settings import Range
-    from bedplate.workflows.training.tune import Tuned, TunePlan
+    from bedplate.workflows.training.tune import TunePlan, TuneResult
 
 
 @click.command()
@@ -144,7 +144,7 @@ def _show_plan(plan: TunePlan, *, as_json: bool) -> None:
     objections(plan.objections)
 
 
-def _show(plan: TunePlan, done: Tuned) -> None:
+def _show(plan: TunePlan, done: TuneResult) -> None:
     if done.registered is None:
         out().print(f"Tuning job {done.job.name} runs. The same command follows it and registers the best trial.")
         return
@@ -171,7 +171,7 @@ def _show(plan: TunePlan, done: Tuned) -> None:
         out().print(f"Next:  bedplate evaluate {ref}")
 
 
-def _rank(trial: Trial, *, maximize: bool) -> tuple[bool, float]:
+def _rank(trial: TuningTrial, *, maximize: bool) -> tuple[bool, float]:
     return trial.value is None, 0.0 if trial.value is None else -trial.value if maximize else trial.value
 
 
@@ -188,7 +188,7 @@ def _spoken(params: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in params.items())
 
 
-def _json(plan: TunePlan, done: Tuned | None) -> dict[str, Any]:
+def _json(plan: TunePlan, done: TuneResult | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": plan.training.spec.name,
         "tuning_job": plan.name,

@@ -6,12 +6,12 @@ from typing import Any
 
 from bedplate.cli.views import stack_view
 from bedplate.cli.views.render import table
-from bedplate.domain.policy import Judgement, Violation
+from bedplate.domain.policy import PolicyReport, PolicyViolation
 
 COLUMNS = ("", "policy", "resource", "what is wrong", "how to mend it")
 
 
-def show(judgement: Judgement) -> None:
+def show(judgement: PolicyReport) -> None:
     """Print the violations; nothing when there are none."""
     from rich.text import Text
 
@@ -21,12 +21,12 @@ def show(judgement: Judgement) -> None:
         table("\nPolicies violated", COLUMNS, rows)
 
 
-def cells(violation: Violation) -> tuple[str, str, str, str, str]:
+def cells(violation: PolicyViolation) -> tuple[str, str, str, str, str]:
     resource = f"{stack_view.short_type(violation.type)} {violation.name}"
     return violation.level, violation.policy, resource, violation.what, violation.mend
 
 
-def summary(judgement: Judgement) -> str:
+def summary(judgement: PolicyReport) -> str:
     """One line: how many policies were asked, and what they could not say before the run."""
     mandatory = sum(v.level == "mandatory" for v in judgement.violations)
     advisory = len(judgement.violations) - mandatory
@@ -39,6 +39,6 @@ def summary(judgement: Judgement) -> str:
     return f"{text}; of {resources} they can tell only after the run, and look again then"
 
 
-def as_data(judgement: Judgement) -> dict[str, Any]:
+def as_data(judgement: PolicyReport) -> dict[str, Any]:
     undecided = [{"policy": policy, "resource": resource} for policy, resource in judgement.undecided]
     return {"asked": judgement.policies, "violations": judgement.violations, "undecided": undecided}

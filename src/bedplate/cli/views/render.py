@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from bedplate.domain.money.cost_estimate import Objection
+    from bedplate.domain.money.cost_estimate import CostWarning
 
 VERDICT_STYLE = {"PASS": "green", "FAIL": "bold red", "NO_DATA": "yellow", "OK": "green", "ALARM": "bold red"}
 
@@ -84,7 +84,7 @@ def remark(text: str) -> None:
     err().print(text)
 
 
-def objections(found: Iterable[Objection]) -> None:
+def objections(found: Iterable[CostWarning]) -> None:
     """What speaks against a job, among the lines of its plan."""
     for objection in found:
         word = "[red]refused[/red]" if objection.refused else "[yellow]warning[/yellow]"

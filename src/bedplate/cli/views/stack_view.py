@@ -8,8 +8,8 @@ from typing import Any
 
 from bedplate.cli.views.differences import MOST, differences
 from bedplate.cli.views.render import emit_json, out, progress, remark, seconds
-from bedplate.domain.stacks.plan import PropertyChange, Step
-from bedplate.workflows.stacks.stack import Progress, Update, Watch
+from bedplate.domain.stacks.plan import PlanStep, PropertyDiff
+from bedplate.workflows.stacks.stack import UpdateProgress, UpdateResult, Watch
 
 _STYLE = {
     "create": ("+", "green"),
@@ -31,7 +31,7 @@ _DONE = {
 }
 
 
-def show(update: Update, *, planned: bool) -> None:
+def show(update: UpdateResult, *, planned: bool) -> None:
     """Print the steps and the summary line."""
     _grid(update)
     out().print(summary(update, planned=planned))
@@ -39,7 +39,7 @@ def show(update: Update, *, planned: bool) -> None:
         remark(message)
 
 
-def show_found(update: Update, *, planned: bool) -> None:
+def show_found(update: UpdateResult, *, planned: bool) -> None:
     """Print what a refresh found in the world, and what becomes of it."""
     _grid(update)
     if not update.steps:
@@ -52,7 +52,7 @@ def show_found(update: Update, *, planned: bool) -> None:
     )
 
 
-def _grid(update: Update) -> None:
+def _grid(update: UpdateResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -68,7 +68,7 @@ def _grid(update: Update) -> None:
         out().print(grid)
 
 
-def summary(update: Update, *, planned: bool) -> str:
+def summary(update: UpdateResult, *, planned: bool) -> str:
     """One line: what was done (or would be), and in which time."""
     parts = []
     for op, done in _DONE.items():
@@ -80,12 +80,12 @@ def summary(update: Update, *, planned: bool) -> str:
     return f"{', '.join(parts)}, in {seconds(update.duration_s)}"
 
 
-def as_json(update: Update, *, stack: str, where: str, verb: str) -> None:
+def as_json(update: UpdateResult, *, stack: str, where: str, verb: str) -> None:
     """The same as data."""
     emit_json(data(update, stack=stack, where=where, verb=verb))
 
 
-def data(update: Update, *, stack: str, where: str, verb: str) -> dict[str, Any]:
+def data(update: UpdateResult, *, stack: str, where: str, verb: str) -> dict[str, Any]:
     return {
         "stack": stack,
         "where": where,
@@ -116,7 +116,7 @@ def watched(verb: str) -> Iterator[Watch]:
     task = bar.add_task(verb, total=None, note="")
     under_way: dict[str, None] = {}
 
-    def watch(at: Progress) -> None:
+    def watch(at: UpdateProgress) -> None:
         bar.start()  # only now: what is asked before the run begins has the terminal for itself
         label = f"{short_type(at.type)} {at.name}"
         if at.state == "begin":
@@ -144,11 +144,11 @@ def short_type(type: str) -> str:
     return f"{package} {module.split('/')[0]} {name}".replace(" index ", " ")
 
 
-def _changes(step: Step) -> str:
+def _changes(step: PlanStep) -> str:
     return "\n".join(change_text(change) for change in step.changes)
 
 
-def change_text(change: PropertyChange) -> str:
+def change_text(change: PropertyDiff) -> str:
     """A line for each place where the property's two values differ, the first ones when they are many."""
     mark = " (forces replacement)" if change.replaces else ""
     found = differences(change.old, change.new)

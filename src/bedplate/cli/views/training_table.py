@@ -13,18 +13,18 @@ from bedplate.cli.views.render import emit_json, err, out, remark, seconds, tabl
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bedplate.ports import Say
-    from bedplate.workflows.stack_context import Platform
-    from bedplate.workflows.training.train_many import Ended, Several
+    from bedplate.ports import Reporter
+    from bedplate.workflows.stack_context import StackContext
+    from bedplate.workflows.training.train_many import BatchResult, TrainingBatch
     from bedplate.workflows.training.training_plan import TrainPlan
 
 _REASON = 80
 
 
-class Board:
+class TrainingTable:
     """What each training does now, by its job. Lines when standard error is no terminal, nothing when `quiet`."""
 
-    def __init__(self, several: Several, *, quiet: bool) -> None:
+    def __init__(self, several: TrainingBatch, *, quiet: bool) -> None:
         from rich.live import Live
 
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Board:
         live = not quiet and err().is_terminal
         self._live = Live(self._table(), console=err(), transient=True, refresh_per_second=8) if live else None
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> TrainingTable:
         if self._live:
             self._live.start()
         return self
@@ -42,7 +42,7 @@ class Board:
         if self._live:
             self._live.stop()
 
-    def say_for(self, plan: TrainPlan) -> Say:
+    def say_for(self, plan: TrainPlan) -> Reporter:
         """A `Say` of one training."""
 
         def say(event: str, fields: Mapping[str, Any]) -> None:
@@ -55,7 +55,7 @@ class Board:
 
         return say
 
-    def ended(self, one: Ended) -> None:
+    def ended(self, one: BatchResult) -> None:
         """The training is over."""
         if one.done is None:
             note = one.error.message if one.error else ""
@@ -87,7 +87,7 @@ class Board:
         return grid
 
 
-def run(at: Platform, several: Several, *, parallel: int, dry_run: bool, wait: bool, as_json: bool) -> int:
+def run(stack: StackContext, several: TrainingBatch, *, parallel: int, dry_run: bool, wait: bool, as_json: bool) -> int:
     """Train them, show what came of each; the exit code: 0, or that of the first one that failed."""
     from bedplate.workflows.training.train_many import train_all
 
@@ -98,8 +98,8 @@ def run(at: Platform, several: Several, *, parallel: int, dry_run: bool, wait: b
         for objection in several.objections:
             if not objection.refused:
                 remark(f"[yellow]Warning:[/yellow] {objection.reason}")
-    with Board(several, quiet=as_json) as board:
-        ended = train_all(at, several, board.say_for, parallel=parallel, wait=wait, ended=board.ended)
+    with TrainingTable(several, quiet=as_json) as board:
+        ended = train_all(stack, several, board.say_for, parallel=parallel, wait=wait, ended=board.ended)
     if as_json:
         emit_json([_json(one) for one in ended])
     else:
@@ -107,14 +107,14 @@ def run(at: Platform, several: Several, *, parallel: int, dry_run: bool, wait: b
     return next((one.error.exit_code for one in ended if one.error), 0)
 
 
-def _named(plan: TrainPlan, several: Several) -> tuple[str, str]:
+def _named(plan: TrainPlan, several: TrainingBatch) -> tuple[str, str]:
     """The model, and the settings in which its trainings differ."""
     mine = [p.lineage.hyperparameters for p in several.plans if p.spec.name == plan.spec.name]
     varied = [k for k in plan.lineage.hyperparameters if len({each[k] for each in mine}) > 1]
     return plan.spec.name, " ".join(f"{key}={plan.lineage.hyperparameters[key]}" for key in varied) or "-"
 
 
-def _show_plan(several: Several, *, as_json: bool) -> None:
+def _show_plan(several: TrainingBatch, *, as_json: bool) -> None:
     price = "price unknown" if several.max_usd is None else f"at most {usd(several.max_usd)}"
     if as_json:
         plans = [
@@ -134,7 +134,7 @@ def _show_plan(several: Several, *, as_json: bool) -> None:
         out().print(f"{word}: {objection.reason}")
 
 
-def _show(ended: tuple[Ended, ...], several: Several) -> None:
+def _show(ended: tuple[BatchResult, ...], several: TrainingBatch) -> None:
     metrics = tuple(dict.fromkeys(name for one in ended if one.done for name in one.done.metrics))[:4]
     rows = []
     for one in ended:
@@ -158,7 +158,7 @@ def _show(ended: tuple[Ended, ...], several: Several) -> None:
         out().print("Next:  " + "; ".join(f"bedplate runs list {model}" for model in models))
 
 
-def _json(one: Ended) -> dict[str, Any]:
+def _json(one: BatchResult) -> dict[str, Any]:
     done, error = one.done, one.error
     return {
         "model": one.plan.spec.name,

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class CapturedRequest:
     """One request and its answer. `rows` are JSON objects (none for CSV), `answers` one float a row."""
 
     at: datetime
@@ -24,7 +24,7 @@ class Captured:
     """Microseconds that the container worked on it, where the container says so."""
 
 
-def read(body: bytes) -> Iterator[Captured]:
+def read(body: bytes) -> Iterator[CapturedRequest]:
     """Records of one capture file, in its order. A record that cannot be read is passed over: capture is evidence, and
     evidence that is illegible proves nothing.
 
@@ -43,7 +43,7 @@ def read(body: bytes) -> Iterator[Captured]:
         try:
             record = json.loads(line)
             data, meta = record["captureData"], record["eventMetadata"]
-            yield Captured(
+            yield CapturedRequest(
                 at=moment(meta["inferenceTime"]),
                 release=release_in(meta.get("customAttributes")),
                 rows=tuple(_objects(_text(data.get("endpointInput")))),

@@ -114,7 +114,7 @@ class TableCheck:
         }
         self._here = {name: column for name, column in self._known.items() if name in columns}
         self._schema = schema_of(self._here.items())
-        self._faults: dict[tuple[str, str], _Fault] = {}
+        self._faults: dict[tuple[str, str], _Violations] = {}
         self._values = dict.fromkeys(self._here, 0)
         self._hashes: dict[tuple[str, ...], list[NDArray[np.uint64]]] = {
             names: []
@@ -178,7 +178,7 @@ class TableCheck:
         self._fault(name, rule, len(cases), examples)
 
     def _fault(self, column: str, rule: str, count: int, examples: Sequence[Example]) -> None:
-        fault = self._faults.setdefault((column, rule), _Fault())
+        fault = self._faults.setdefault((column, rule), _Violations())
         fault.count += count
         fault.examples += list(examples)[: MAX_EXAMPLES - len(fault.examples)]
 
@@ -209,7 +209,7 @@ class TableCheck:
                 yield self._verdict(name, column, rule, expected)
 
     def _verdict(self, name: str, column: Column, rule: str, expected: str) -> RuleResult:
-        fault = self._faults.get((name, rule), _Fault())
+        fault = self._faults.get((name, rule), _Violations())
         if rule == NULLS and column.max_null_pct is not None:
             broken = self.rows > 0 and fault.count / self.rows * 100 > column.max_null_pct
         else:
@@ -267,7 +267,7 @@ class TableCheck:
 
 
 @dataclass(slots=True)
-class _Fault:
+class _Violations:
     count: int = 0
     examples: list[Example] = field(default_factory=list)
 

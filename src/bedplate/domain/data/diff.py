@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bedplate.domain.data.contract import shares_apart
-from bedplate.domain.drift.compare import Drift, compare, judged
+from bedplate.domain.drift.compare import ColumnDrift, compare, judged
 from bedplate.domain.drift.kernel import profile_batches
 from bedplate.domain.drift.profile import CategoryProfile, ColumnProfile, NumericProfile
 from bedplate.domain.evidence.significance import two_proportions
@@ -34,7 +34,7 @@ class ColumnDiff:
     null_share_b: float
     mean_a: float | None
     mean_b: float | None
-    drift: Drift
+    drift: ColumnDrift
     shifts: tuple[tuple[str, float, float], ...]
 
 
@@ -91,7 +91,7 @@ def _comparable(profile: ColumnProfile, table: pa.Table, name: str) -> bool:
     return is_category(table.schema.field(name).type) == isinstance(profile, CategoryProfile)
 
 
-def _column(name: str, before: ColumnProfile, now: ColumnProfile, drift: Drift) -> ColumnDiff:
+def _column(name: str, before: ColumnProfile, now: ColumnProfile, drift: ColumnDrift) -> ColumnDiff:
     shifts: tuple[tuple[str, float, float], ...] = ()
     if isinstance(before, CategoryProfile) and isinstance(now, CategoryProfile) and before.n and now.n:
         counts = dict(zip(now.categories, now.counts.tolist(), strict=True)) | dict(now.unseen)

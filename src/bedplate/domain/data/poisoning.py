@@ -48,7 +48,7 @@ SLICES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Suspicion:
+class Anomaly:
     """One thing that a person should look at: `rows` are the first of `count`, numbered from 0 as in the file."""
 
     kind: Kind
@@ -63,7 +63,7 @@ class Suspicion:
         return f"{self.kind}, {self.where}: {self.message} (rows {shown})"
 
 
-def suspicions(table: pa.Table, contract: DataContract, previous: pa.Table | None) -> tuple[Suspicion, ...]:
+def suspicions(table: pa.Table, contract: DataContract, previous: pa.Table | None) -> tuple[Anomaly, ...]:
     """Everything suspicious of data that fits its contract, the most specific first. `previous` may be None."""
     now = frame_of(table, contract.columns_in(table.column_names))
     before = None if previous is None else frame_of(previous, contract.columns_in(previous.column_names))
@@ -75,7 +75,7 @@ def suspicions(table: pa.Table, contract: DataContract, previous: pa.Table | Non
     )
 
 
-def _flips(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract) -> Iterator[Suspicion]:
+def _flips(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract) -> Iterator[Anomaly]:
     """Rows that the last version holds too, by keys and time, with another label."""
     import pandas as pd
 
@@ -90,10 +90,10 @@ def _flips(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract) -> I
     if count := int(flipped.sum()):
         share = count / int(shared.sum())
         message = f"{count:,} of {int(shared.sum()):,} rows that were there before have another label ({share:.1%})"
-        yield Suspicion("label flips", contract.label, message, count, _first(flipped))
+        yield Anomaly("label flips", contract.label, message, count, _first(flipped))
 
 
-def _label_rates(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract) -> Iterator[Suspicion]:
+def _label_rates(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract) -> Iterator[Anomaly]:
     """The label's rate (its mean, where it is not 0 and 1) in every segment, and over all."""
     if contract.label not in before.columns or contract.columns[contract.label].type in ("string", "timestamp"):
         return
@@ -121,7 +121,7 @@ def _label_rates(now: pd.DataFrame, before: pd.DataFrame, contract: DataContract
         rows = here & (labels == (1.0 if rate > was else 0.0)) if binary else here
         message = f"{told}, adjusted p {_small(p)}"
         first = tuple(int(row) for row in now.index[rows][:MAX_ROWS])
-        yield Suspicion("label rate", where, message, int(rows.sum()), first, p)
+        yield Anomaly("label rate", where, message, int(rows.sum()), first, p)
 
 
 def _p_value(now: NDArray[np.float64], before: NDArray[np.float64], binary: bool) -> float:
@@ -131,7 +131,7 @@ def _p_value(now: NDArray[np.float64], before: NDArray[np.float64], binary: bool
     return welch(float(now.mean()), variances[0], len(now), float(before.mean()), variances[1], len(before))
 
 
-def _duplicates(now: pd.DataFrame, before: pd.DataFrame | None, contract: DataContract) -> Iterator[Suspicion]:
+def _duplicates(now: pd.DataFrame, before: pd.DataFrame | None, contract: DataContract) -> Iterator[Anomaly]:
     """Rows under other keys that say the same, and rows that say nearly the same: what a flood of one example is.
 
     How near rows usually are to each other only the last version knows.
@@ -150,7 +150,7 @@ def _duplicates(now: pd.DataFrame, before: pd.DataFrame | None, contract: DataCo
         if share > max(bound, GROWTH * then):
             told = f"{share:.1%} of the rows repeat an earlier one under another key"
             message = told if before is None else f"{told}, {then:.1%} in the last version"
-            yield Suspicion(kind, "all features", message, int(again.sum()), _first(again))
+            yield Anomaly(kind, "all features", message, int(again.sum()), _first(again))
             return
 
 
@@ -179,7 +179,7 @@ def _steps(frame: pd.DataFrame, contract: DataContract) -> dict[str, tuple[float
     return steps
 
 
-def _bursts(now: pd.DataFrame, before: pd.DataFrame | None, contract: DataContract) -> Iterator[Suspicion]:
+def _bursts(now: pd.DataFrame, before: pd.DataFrame | None, contract: DataContract) -> Iterator[Anomaly]:
     """Slices of time (of the file's order, without one) in which far more values than elsewhere are far out."""
     if len(now) < BURST_ROWS:
         return
@@ -204,7 +204,7 @@ def _bursts(now: pd.DataFrame, before: pd.DataFrame | None, contract: DataContra
             continue
         count = int(where.sum())
         message = f"{count:,} of {rows_in:,} rows {_when(now, where, contract)}are far outside what is usual"
-        yield Suspicion("outlier burst", name, f"{message}, adjusted p {_small(p)}", count, _first(where), p)
+        yield Anomaly("outlier burst", name, f"{message}, adjusted p {_small(p)}", count, _first(where), p)
 
 
 def _outliers(values: pd.Series[Any], usual: pd.Series[Any]) -> NDArray[np.bool_]:
@@ -251,5 +251,5 @@ def _first(rows: NDArray[Any]) -> tuple[int, ...]:
     return tuple(int(row) for row in np.flatnonzero(rows)[:MAX_ROWS])
 
 
-def lines(found: Sequence[Suspicion]) -> tuple[str, ...]:
+def lines(found: Sequence[Anomaly]) -> tuple[str, ...]:
     return tuple(map(str, found))

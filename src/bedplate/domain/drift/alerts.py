@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bedplate.domain.drift.compare import Drift
-from bedplate.domain.drift.report import Alert, Outcome, Performance, Quality
+from bedplate.domain.drift.compare import ColumnDrift
+from bedplate.domain.drift.report import Alert, ColumnQuality, Outcome, Performance
 from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER
 from bedplate.domain.formatting import figure, short
 from bedplate.settings import ModelSpec
@@ -18,10 +18,10 @@ NULL_SHARE_RISE = 0.05
 
 def ranked(
     spec: ModelSpec,
-    features: Mapping[str, Drift],
-    prediction: Drift | None,
+    features: Mapping[str, ColumnDrift],
+    prediction: ColumnDrift | None,
     performance: Performance | None,
-    quality: Mapping[str, Quality],
+    quality: Mapping[str, ColumnQuality],
 ) -> tuple[Alert, ...]:
     """What hurts comes first: worse answers, broken input, then answers that moved, then features that did."""
     found = [*_performance(spec, performance), *_quality(spec, quality)]
@@ -32,7 +32,10 @@ def ranked(
 
 
 def outcome_of(
-    features: Mapping[str, Drift], prediction: Drift | None, performance: Performance | None, alerts: Sequence[Alert]
+    features: Mapping[str, ColumnDrift],
+    prediction: ColumnDrift | None,
+    performance: Performance | None,
+    alerts: Sequence[Alert],
 ) -> Outcome:
     """DRIFT with an alert, WARN with a warning, OK without either, NO_DATA when nothing at all could be judged."""
     if any(alert.severity == "alert" for alert in alerts):
@@ -73,7 +76,7 @@ def _performance(spec: ModelSpec, performance: Performance | None) -> Iterator[A
             yield Alert("alert", "performance", metric, drop, allowed, message)
 
 
-def _quality(spec: ModelSpec, quality: Mapping[str, Quality]) -> Iterator[Alert]:
+def _quality(spec: ModelSpec, quality: Mapping[str, ColumnQuality]) -> Iterator[Alert]:
     for name, found in quality.items():
         if not found.n:
             continue
@@ -89,7 +92,7 @@ def _quality(spec: ModelSpec, quality: Mapping[str, Quality]) -> Iterator[Alert]
             yield Alert("warn", "quality", name, share, found.reference_null_share + NULL_SHARE_RISE, message)
 
 
-def _drift(spec: ModelSpec, drifts: Mapping[str, Drift], kind: str) -> list[Alert]:
+def _drift(spec: ModelSpec, drifts: Mapping[str, ColumnDrift], kind: str) -> list[Alert]:
     found = []
     for verdict, severity, bound in (
         ("significant", "alert", spec.monitors.psi_alert),

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedplate.domain.drift.alerts import outcome_of, ranked, summary_of
-from bedplate.domain.drift.compare import Drift, compare, judged, psi_of
+from bedplate.domain.drift.compare import ColumnDrift, compare, judged, psi_of
 from bedplate.domain.drift.profile import CategoryProfile, ColumnProfile, NumericProfile
-from bedplate.domain.drift.report import DriftReport, Performance, Quality, Violation, Window
+from bedplate.domain.drift.report import ColumnQuality, ContractViolation, DriftReport, DriftWindow, Performance
 from bedplate.domain.drift.windows import Span, moment, spans
 from bedplate.domain.evidence.metrics import measure, metric_names
 from bedplate.settings import ModelSpec
@@ -47,7 +47,7 @@ class Sample:
     labels: Floats
     type_errors: Mapping[str, int] = field(default_factory=dict)
     releases: Mapping[str, int] = field(default_factory=dict)
-    contract: tuple[Violation, ...] = ()
+    contract: tuple[ContractViolation, ...] = ()
     """Rules of the data contract that rows break."""
 
     @property
@@ -56,7 +56,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class DriftBaseline:
     """What `baseline` wrote: profiles of the features, of the answers, and the metrics of the holdout."""
 
     features: Mapping[str, ColumnProfile]
@@ -64,7 +64,7 @@ class Baseline:
     metrics: Mapping[str, float | None]
 
 
-def analyse(spec: ModelSpec, baseline: Baseline | None, sample: Sample, *, endpoint: str) -> DriftReport:
+def analyse(spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample, *, endpoint: str) -> DriftReport:
     """Every figure of the report. Without a baseline, everything that needs one is NO_DATA or absent.
 
     Features are compared over all rows and by window; the prediction by the same rules; metrics are computed on rows
@@ -113,7 +113,7 @@ def counted(reference: ColumnProfile, values: Values, rows: slice = slice(None))
     raise ValueError("the baseline is of another data contract: a column changed between numbers and text")
 
 
-def _prediction(baseline: Baseline | None, predictions: Floats, bands: Mapping[str, Any]) -> Drift | None:
+def _prediction(baseline: DriftBaseline | None, predictions: Floats, bands: Mapping[str, Any]) -> ColumnDrift | None:
     known = predictions[~np.isnan(predictions)]
     if baseline is None or baseline.prediction is None or not len(known):
         return None
@@ -121,7 +121,9 @@ def _prediction(baseline: Baseline | None, predictions: Floats, bands: Mapping[s
     return judged(found, **bands)["prediction"]
 
 
-def _window(spec: ModelSpec, baseline: Baseline | None, sample: Sample, span: Span, watched: tuple[str, ...]) -> Window:
+def _window(
+    spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample, span: Span, watched: tuple[str, ...]
+) -> DriftWindow:
     rows = slice(span.first, span.last)
     enough = spec.monitors.min_rows
     shifts: dict[str, float | None] = {}
@@ -139,10 +141,10 @@ def _window(spec: ModelSpec, baseline: Baseline | None, sample: Sample, span: Sp
         name: _figure(measure(name, labels, scores)) if len(labels) >= enough else None
         for name in metric_names(spec.task)
     }
-    return Window(span.start, span.end, span.last - span.first, shifts, of_answers, len(labels), metrics)
+    return DriftWindow(span.start, span.end, span.last - span.first, shifts, of_answers, len(labels), metrics)
 
 
-def _performance(spec: ModelSpec, baseline: Baseline | None, sample: Sample) -> Performance | None:
+def _performance(spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample) -> Performance | None:
     labels, scores = _labelled(sample, slice(None))
     if not len(labels):
         return None
@@ -175,8 +177,8 @@ def _by_segment(spec: ModelSpec, sample: Sample, values: Categories) -> dict[str
 
 
 def _quality(
-    spec: ModelSpec, name: str, sample: Sample, baseline: Baseline | None, current: ColumnProfile | None
-) -> Quality:
+    spec: ModelSpec, name: str, sample: Sample, baseline: DriftBaseline | None, current: ColumnProfile | None
+) -> ColumnQuality:
     values, column = sample.columns[name], spec.data.columns[name]
     outside = 0
     if isinstance(values, Categories):
@@ -192,7 +194,7 @@ def _quality(
     errors = sample.type_errors.get(name, 0)
     before = baseline.features.get(name) if baseline else None
     whole = before.n + before.nulls if before else 0
-    return Quality(
+    return ColumnQuality(
         n=sample.rows,
         nulls=nulls - errors,
         reference_null_share=before.nulls / whole if before and whole else 0.0,

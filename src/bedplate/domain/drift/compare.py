@@ -34,7 +34,7 @@ SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class ColumnDrift:
     """One column against its reference. Figures are NaN, and bins' shares too, where either side has no value.
 
     `test` is the statistic behind `p_value`: the largest distance of the cumulative shares (`ks`) or chi-square.
@@ -55,7 +55,7 @@ class Drift:
     current: tuple[float, ...]
 
 
-def compare(reference: ColumnProfile, current: ColumnProfile) -> Drift:
+def compare(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift:
     """Figures of one column, without a verdict yet (`judged` gives it). Raises ValueError for profiles of two kinds."""
     if isinstance(reference, NumericProfile) and isinstance(current, NumericProfile):
         return _numeric(reference, current)
@@ -64,7 +64,9 @@ def compare(reference: ColumnProfile, current: ColumnProfile) -> Drift:
     raise ValueError("a column of numbers and one of categories cannot be compared")
 
 
-def judged(drifts: dict[str, Drift], *, min_rows: int, warn: float = WARN, alert: float = ALERT) -> dict[str, Drift]:
+def judged(
+    drifts: dict[str, ColumnDrift], *, min_rows: int, warn: float = WARN, alert: float = ALERT
+) -> dict[str, ColumnDrift]:
     """With p-values adjusted over all columns and a verdict each.
 
     The verdict is PSI's band; `stable` when the adjusted p-value says that chance explains the shift; NO_DATA when
@@ -88,7 +90,7 @@ def _verdict(value: float, p_adjusted: float, warn: float, alert: float) -> Verd
     return "stable" if p_adjusted >= SIGNIFICANCE else band(value, warn=warn, alert=alert)
 
 
-def _numeric(reference: NumericProfile, current: NumericProfile) -> Drift:
+def _numeric(reference: NumericProfile, current: NumericProfile) -> ColumnDrift:
     bins, before, now = _binned(reference, current)
     n, m = current.n, reference.n
     statistic = kolmogorov_smirnov(reference.counts, current.counts) if n and m else math.nan
@@ -96,7 +98,7 @@ def _numeric(reference: NumericProfile, current: NumericProfile) -> Drift:
     return _drift("ks", statistic, p_value, n, m, bins, before, now)
 
 
-def _categorical(reference: CategoryProfile, current: CategoryProfile) -> Drift:
+def _categorical(reference: CategoryProfile, current: CategoryProfile) -> ColumnDrift:
     bins, before, now = _binned(reference, current)
     n, m = current.n, reference.n
     statistic, p_value = chi_square(before, now) if n and m else (math.nan, math.nan)
@@ -112,8 +114,8 @@ def _drift(
     bins: tuple[str, ...],
     before: NDArray[Any],
     now: NDArray[Any],
-) -> Drift:
-    return Drift(
+) -> ColumnDrift:
+    return ColumnDrift(
         psi=psi(before, now),
         js=jensen_shannon(before, now),
         test=test,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from bedplate.domain.drift.compare import Drift
+from bedplate.domain.drift.compare import ColumnDrift
 
 Severity = Literal["alert", "warn"]
 Outcome = Literal["DRIFT", "WARN", "OK", "NO_DATA"]
@@ -28,7 +28,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class ColumnQuality:
     """How a column broke its contract in `n` rows. `unseen` counts categories that the reference does not know."""
 
     n: int
@@ -40,7 +40,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class ContractViolation:
     """A rule of the data contract that `count` captured rows break; the first values, each with its request's event."""
 
     column: str
@@ -51,7 +51,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class DriftWindow:
     """One window of time, `start` included, `end` not. PSI is None where the window held too few rows.
 
     `performance` is metric -> value on the window's labelled rows, None where these are too few.
@@ -94,15 +94,15 @@ class DriftReport:
     releases: Mapping[str, int]
     outcome: Outcome
     summary: str
-    features: Mapping[str, Drift]
-    prediction: Drift | None
-    windows: tuple[Window, ...]
+    features: Mapping[str, ColumnDrift]
+    prediction: ColumnDrift | None
+    windows: tuple[DriftWindow, ...]
     performance: Performance | None
-    quality: Mapping[str, Quality]
+    quality: Mapping[str, ColumnQuality]
     alerts: tuple[Alert, ...]
     psi_warn: float
     psi_alert: float
-    contract: tuple[Violation, ...] = ()
+    contract: tuple[ContractViolation, ...] = ()
 
     @property
     def max_psi(self) -> float:
@@ -128,22 +128,23 @@ class DriftReport:
                 "features": {name: _drift(value) for name, value in found["features"].items()},
                 "prediction": None if prediction is None else _drift(prediction),
                 "windows": tuple(
-                    Window(**{**w, "start": _moment(w["start"]), "end": _moment(w["end"])}) for w in found["windows"]
+                    DriftWindow(**{**w, "start": _moment(w["start"]), "end": _moment(w["end"])})
+                    for w in found["windows"]
                 ),
                 "performance": None if performance is None else Performance(**performance),
-                "quality": {name: Quality(**value) for name, value in found["quality"].items()},
+                "quality": {name: ColumnQuality(**value) for name, value in found["quality"].items()},
                 "contract": tuple(
-                    Violation(**{**v, "examples": tuple(v["examples"])}) for v in found.get("contract", ())
+                    ContractViolation(**{**v, "examples": tuple(v["examples"])}) for v in found.get("contract", ())
                 ),
                 "alerts": tuple(Alert(**{**a, "figure": _number(a["figure"])}) for a in found["alerts"]),
             }
         )
 
 
-def _drift(found: Mapping[str, Any]) -> Drift:
+def _drift(found: Mapping[str, Any]) -> ColumnDrift:
     figures = {name: _number(found[name]) for name in ("psi", "js", "statistic", "p_value", "p_adjusted")}
     shares = {name: tuple(map(_number, found[name])) for name in ("reference", "current")}
-    return Drift(**{**found, **figures, **shares, "bins": tuple(found["bins"])})
+    return ColumnDrift(**{**found, **figures, **shares, "bins": tuple(found["bins"])})
 
 
 def plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ POINTS = 101
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Curve:
     """Points from left to right."""
 
     x: tuple[float, ...]
@@ -26,9 +26,9 @@ class Curves:
     `residuals`: predicted value against the residual's 5th, 50th and 95th percentile there (task regression).
     """
 
-    roc: Line | None = None
-    precision: Line | None = None
-    residuals: tuple[Line, Line, Line] | None = None
+    roc: Curve | None = None
+    precision: Curve | None = None
+    residuals: tuple[Curve, Curve, Curve] | None = None
 
 
 def curves(task: str, labels: Floats, scores: Floats) -> Curves:
@@ -50,7 +50,7 @@ def curves(task: str, labels: Floats, scores: Floats) -> Curves:
     return Curves(_line(at, np.interp(at, false_rate, recall)), _line(at[1:], precision))
 
 
-def _residuals(labels: Floats, scores: Floats) -> tuple[Line, Line, Line]:
+def _residuals(labels: Floats, scores: Floats) -> tuple[Curve, Curve, Curve]:
     order = np.argsort(scores, kind="stable")
     parts = np.array_split(order, min(20, max(1, len(order) // 20)))
     x = np.array([scores[part].mean() for part in parts])
@@ -58,5 +58,5 @@ def _residuals(labels: Floats, scores: Floats) -> tuple[Line, Line, Line]:
     return _line(x, ends[:, 0]), _line(x, ends[:, 1]), _line(x, ends[:, 2])
 
 
-def _line(x: Floats, y: Floats) -> Line:
-    return Line(tuple(round(float(v), 6) for v in x), tuple(round(float(v), 6) for v in y))
+def _line(x: Floats, y: Floats) -> Curve:
+    return Curve(tuple(round(float(v), 6) for v in x), tuple(round(float(v), 6) for v in y))

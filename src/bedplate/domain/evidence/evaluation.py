@@ -15,7 +15,7 @@ from bedplate.domain.evidence.calibration import Calibration, calibration
 from bedplate.domain.evidence.curves import Curves, curves
 from bedplate.domain.evidence.explanation import Explanation
 from bedplate.domain.evidence.fairness import Fairness, fairness
-from bedplate.domain.evidence.inference_contract import Check
+from bedplate.domain.evidence.inference_contract import CaseCheck
 from bedplate.domain.evidence.latency import Latency
 from bedplate.domain.evidence.leakage import Leakage
 from bedplate.domain.evidence.metrics import Estimate, compare, estimates
@@ -37,7 +37,7 @@ class Trials:
     residuals: Residuals | None = None
     curves: dict[str, Curves] | None = None
     latency: Latency | None = None
-    inference: tuple[Check, ...] | None = None
+    inference: tuple[CaseCheck, ...] | None = None
     explanation: Explanation | None = None
     leakage: Leakage | None = None
 

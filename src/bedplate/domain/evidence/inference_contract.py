@@ -36,14 +36,14 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CaseResponse:
     status: int
     content_type: str
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CaseCheck:
     """All cases of one kind; a fault says which case, and what was answered."""
 
     kind: str
@@ -96,8 +96,8 @@ def _of_column(name: str, column: Column, row: Row) -> list[Case]:
 
 
 def checks(
-    asked: Sequence[Case], answers: Sequence[Answer], *, probability: bool, tolerance: float = 1e-9
-) -> tuple[Check, ...]:
+    asked: Sequence[Case], answers: Sequence[CaseResponse], *, probability: bool, tolerance: float = 1e-9
+) -> tuple[CaseCheck, ...]:
     """One check a kind, in order of first appearance. `probability` says that answers lie between 0 and 1."""
     first = predictions(answers[0]) if answers[0].status == 200 else None
     if first is not None and len(first) != asked[0].rows:
@@ -108,13 +108,13 @@ def checks(
         counts[case.kind] = counts.get(case.kind, 0) + 1
         fault = _fault(case, answer, first, probability, tolerance)
         faults.setdefault(case.kind, []).extend([f"{case.name}: {fault}"] if fault else [])
-    return tuple(Check(kind, count, tuple(faults[kind])) for kind, count in counts.items())
+    return tuple(CaseCheck(kind, count, tuple(faults[kind])) for kind, count in counts.items())
 
 
-def predictions(answer: Answer) -> list[float] | None:
+def predictions(answer: CaseResponse) -> list[float] | None:
     """The answers in a body of any of the three content types; None when it cannot be read.
 
-    >>> predictions(Answer(200, "application/jsonlines", b'{"prediction":0.5}'))
+    >>> predictions(CaseResponse(200, "application/jsonlines", b'{"prediction":0.5}'))
     [0.5]
     """
     try:
@@ -132,7 +132,7 @@ def jsonlines(rows: Sequence[Row]) -> bytes:
 
 
 def _fault(
-    case: Case, answer: Answer, first: Sequence[float] | None, probability: bool, tolerance: float
+    case: Case, answer: CaseResponse, first: Sequence[float] | None, probability: bool, tolerance: float
 ) -> str | None:
     if case.refused:
         return _unrefused(case, answer)
@@ -157,7 +157,7 @@ def _fault(
     return f"answers differ by up to {max(abs(a - b) for a, b in pairs):.3g}"
 
 
-def _unrefused(case: Case, answer: Answer) -> str | None:
+def _unrefused(case: Case, answer: CaseResponse) -> str | None:
     if answer.status != 400:
         return f"400 expected, answered {answer.status}"
     if case.refused_for is None:

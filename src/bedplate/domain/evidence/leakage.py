@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class SingleFeatureScore:
     """How well one feature predicts the label by itself: AUC, or R2 for a regression."""
 
     feature: str
@@ -33,7 +33,7 @@ class Leakage:
     known_after: tuple[str, ...]
     """Features that the contract says are known only after the moment a row is about."""
     metric: str
-    alone: tuple[Alone, ...]
+    alone: tuple[SingleFeatureScore, ...]
     strongest: Estimate | None
     rows: int
     training_rows: int | None
@@ -57,7 +57,7 @@ def leakage(spec: ModelSpec, training: pa.Table | None, holdout: pa.Table, label
         return Leakage(late, metric, (), None, holdout.num_rows, None, None, None, None)
     seen = np.asarray(training.column(contract.label).cast("float64").to_numpy())
     scores = {name: _encoded(training.column(name), seen, holdout.column(name)) for name in contract.features}
-    alone = [Alone(name, measure(metric, labels, score)) for name, score in scores.items()]
+    alone = [SingleFeatureScore(name, measure(metric, labels, score)) for name, score in scores.items()]
     alone = sorted((a for a in alone if np.isfinite(a.figure)), key=lambda a: -a.figure)
     strongest = estimates(spec.task, labels, scores[alone[0].feature], only=metric)[metric] if alone else None
     return Leakage(

@@ -25,7 +25,7 @@ Outcome = Literal["OK", "VIOLATION", "NO_DATA"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LiveFinding:
     """One figure of `n` rows, beside the evaluation's (`reference`) and its `bound`, both in the figure's unit.
 
     MEASURED is a figure that model.yaml sets no bound for; NO_DATA one that too few rows were there for.
@@ -57,10 +57,10 @@ class LiveReport:
     rows: int
     labelled: int
     explained: int
-    findings: tuple[Finding, ...]
+    findings: tuple[LiveFinding, ...]
 
     @property
-    def violations(self) -> tuple[Finding, ...]:
+    def violations(self) -> tuple[LiveFinding, ...]:
         return tuple(f for f in self.findings if f.verdict == "FAIL")
 
     def to_json(self) -> dict[str, Any]:
@@ -68,12 +68,12 @@ class LiveReport:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> LiveReport:
-        return cls(**{**found, "findings": tuple(Finding(**finding) for finding in found["findings"])})
+        return cls(**{**found, "findings": tuple(LiveFinding(**finding) for finding in found["findings"])})
 
 
 def quality_findings(
     spec: ModelSpec, reference: Mapping[str, float | None], labels: Floats, scores: Floats
-) -> tuple[Finding, ...]:
+) -> tuple[LiveFinding, ...]:
     """Every metric of the task on labelled answers, (rows,) each; those in `monitors.max_drop` are bounded.
 
     A bound is the metric's value from which on it is too bad. Fewer rows than `monitors.min_rows` are NO_DATA.
@@ -93,7 +93,9 @@ def quality_findings(
             if figure is None
             else f"{metric} is {written(figure, 3)} on {n:,} labels"
         )
-        found.append(Finding(metric, spec.data.label, figure, before, bound, n, verdict, told + _beside(before, bound)))
+        found.append(
+            LiveFinding(metric, spec.data.label, figure, before, bound, n, verdict, told + _beside(before, bound))
+        )
     return tuple(found)
 
 
@@ -103,7 +105,7 @@ def bias_findings(
     groups: Mapping[str, NDArray[Any]],
     labels: Floats,
     scores: Floats,
-) -> tuple[Finding, ...]:
+) -> tuple[LiveFinding, ...]:
     """Every gate of `gates.fairness` on labelled answers. `groups` holds, per column, each row's group, (rows,).
 
     A gate's own `min_rows` says how large a group must be; below two such groups it is NO_DATA.
@@ -123,13 +125,15 @@ def bias_findings(
             what = "ratio" if now.ratio else "difference"
             told = f"{gate.metric} by {gate.by}: {what} {written(figure, 3)} between {now.highest} and {now.lowest}"
         verdict = _verdict(figure, bounded=True, judged=True, broken=broken)
-        found.append(Finding(gate.metric, gate.by, figure, before, bound, n, verdict, told + _beside(before, bound)))
+        found.append(
+            LiveFinding(gate.metric, gate.by, figure, before, bound, n, verdict, told + _beside(before, bound))
+        )
     return tuple(found)
 
 
 def explanation_findings(
     spec: ModelSpec, reference: Mapping[str, float], values: Floats, features: Sequence[str]
-) -> tuple[Finding, ...]:
+) -> tuple[LiveFinding, ...]:
     """How far the importances of the rows explained, (rows, features), lie from the evaluation's.
 
     Fewer than `domain.evidence.explanation.MIN_ROWS` rows are NO_DATA. The features' own shares are measured, not
@@ -147,14 +151,14 @@ def explanation_findings(
         broken = figure is not None and bound is not None and (figure > bound if bound is most else figure < bound)
         verdict = _verdict(figure, bounded=bound is not None, judged=True, broken=broken)
         said = told if figure is None else f"{metric.replace('_', ' ')} is {written(figure, 3)} on {n:,} rows explained"
-        found.append(Finding(metric, "importances", figure, None, bound, n, verdict, said + _beside(None, bound)))
+        found.append(LiveFinding(metric, "importances", figure, None, bound, n, verdict, said + _beside(None, bound)))
     for feature, (now, before) in shares.items():
         said = f"{feature} has {now:.1%} of the importance, {before:.1%} at the evaluation"
-        found.append(Finding("importance", feature, now, before, None, n, "MEASURED", said))
+        found.append(LiveFinding("importance", feature, now, before, None, n, "MEASURED", said))
     return tuple(found)
 
 
-def judged(findings: Sequence[Finding]) -> tuple[Outcome, str]:
+def judged(findings: Sequence[LiveFinding]) -> tuple[Outcome, str]:
     """The outcome and a sentence for an exit message: one broken bound is a violation, one unjudged bound NO_DATA.
 
     >>> judged([])

@@ -102,7 +102,7 @@ def estimates(
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedComparison:
     """Two models on the same rows; `difference` is candidate minus champion."""
 
     candidate: dict[str, Estimate]
@@ -110,7 +110,9 @@ class Comparison:
     difference: dict[str, Estimate]
 
 
-def compare(task: str, labels: ArrayLike, candidate: ArrayLike, champion: ArrayLike, *, seed: int = 0) -> Comparison:
+def compare(
+    task: str, labels: ArrayLike, candidate: ArrayLike, champion: ArrayLike, *, seed: int = 0
+) -> PairedComparison:
     """`estimates` of both and of the difference; paired intervals: DeLong's for AUC, the bootstrap's for the rest."""
     y, a, b = _floats(labels), _floats(candidate), _floats(champion)
     drawn_a, drawn_b = _resampled(task, y, a, seed), _resampled(task, y, b, seed)
@@ -120,7 +122,7 @@ def compare(task: str, labels: ArrayLike, candidate: ArrayLike, champion: ArrayL
         value = first[name].value - second[name].value
         low, high = _delong(y, a, b) if name == "auc" else percentiles(drawn_a[name] - drawn_b[name])
         apart[name] = Estimate(value, low, high, len(y)) if np.isfinite(value) else _nothing(len(y))
-    return Comparison(first, second, apart)
+    return PairedComparison(first, second, apart)
 
 
 def _with_intervals(y: Floats, s: Floats, drawn: Mapping[str, Floats]) -> dict[str, Estimate]:

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
+class ErrorShare:
     """The share of rows whose error is at most `width`, in the label's unit."""
 
     width: float
@@ -29,7 +29,7 @@ class Residuals:
 
     bias: Estimate
     by: dict[str, dict[str, Estimate]]
-    within: tuple[Within, ...]
+    within: tuple[ErrorShare, ...]
 
 
 def residuals(
@@ -56,7 +56,7 @@ def _mean(values: Floats) -> Estimate:
     return Estimate(mean, mean - error, mean + error, n)
 
 
-def _within(sizes: Floats, width: float) -> Within:
+def _within(sizes: Floats, width: float) -> ErrorShare:
     n, hits = len(sizes), int((sizes <= width).sum())
     low, high = wilson(hits, n)
-    return Within(width, Estimate(hits / n if n else float("nan"), low, high, n))
+    return ErrorShare(width, Estimate(hits / n if n else float("nan"), low, high, n))

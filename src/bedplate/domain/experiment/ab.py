@@ -23,7 +23,7 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DifferenceEstimate:
     """One look at a difference, challenger's mean less champion's: its interval at 1 - alpha, and p two-sided."""
 
     difference: float
@@ -33,15 +33,15 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class AbTestResult:
     """A look at an A/B test. `needed` is the sample of each arm at which the sequential test is expected to have found
     an effect of the size that was asked for, `needed_once` the one for a single look."""
 
     kind: Reward
     champion: Arm
     challenger: Arm
-    once: Look
-    anytime: Look
+    once: DifferenceEstimate
+    anytime: DifferenceEstimate
     needed_once: int
     needed: int
     verdict: Verdict
@@ -50,7 +50,7 @@ class Trial:
 
 def trial(
     kind: Reward, champion: Arm, challenger: Arm, *, effect: float, alpha: float = 0.05, power: float = 0.8
-) -> Trial:
+) -> AbTestResult:
     """PASS: the challenger is better. FAIL: it is worse, or an effect of the size asked for would have been seen by
     now. NO_DATA: go on. `effect` is the smallest difference worth knowing of, in the reward's unit.
 
@@ -64,36 +64,38 @@ def trial(
     needed_once = sample_once(kind, spread, effect=effect, alpha=alpha, power=power)
     needed = max(MIN_PER_ARM, sample_sequential(spread.variance, effect=effect, alpha=alpha, power=power))
     verdict, reason = _judged(champion, challenger, anytime, needed, effect)
-    return Trial(kind, champion, challenger, once, anytime, needed_once, needed, verdict, reason)
+    return AbTestResult(kind, champion, challenger, once, anytime, needed_once, needed, verdict, reason)
 
 
-def fixed_look(kind: Reward, champion: Arm, challenger: Arm, *, alpha: float = 0.05) -> Look:
+def fixed_look(kind: Reward, champion: Arm, challenger: Arm, *, alpha: float = 0.05) -> DifferenceEstimate:
     """The test for one look at a sample size that was chosen before.
 
     Binary: z-test of two proportions with pooled variance; interval: Newcombe's (1998) hybrid of Wilson's, method 10.
     Continuous: Welch's t-test, Satterthwaite's degrees of freedom. All NaN below two rewards in an arm.
     """
     if min(champion.n, challenger.n) < 2:
-        return Look(math.nan, math.nan, math.nan, math.nan)
+        return DifferenceEstimate(math.nan, math.nan, math.nan, math.nan)
     difference = challenger.mean - champion.mean
     if kind == "binary":
         pooled = (champion + challenger).mean
         error = math.sqrt(pooled * (1 - pooled) * (1 / champion.n + 1 / challenger.n))
         p = 2 * (1 - _NORMAL.cdf(abs(difference) / error)) if error else 1.0
-        return Look(difference, *_newcombe(champion, challenger, alpha), p)
+        return DifferenceEstimate(difference, *_newcombe(champion, challenger, alpha), p)
     from scipy.special import stdtr, stdtrit
 
     error = math.sqrt(champion.squared_error + challenger.squared_error)
     if error == 0:
-        return Look(difference, difference, difference, 1.0 if difference == 0 else 0.0)
+        return DifferenceEstimate(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     parts = [arm.squared_error**2 / (arm.n - 1) for arm in (champion, challenger)]
     freedom = error**4 / sum(parts)
     t = float(stdtrit(freedom, 1 - alpha / 2))
     p = 2 * float(stdtr(freedom, -abs(difference) / error))
-    return Look(difference, difference - t * error, difference + t * error, p)
+    return DifferenceEstimate(difference, difference - t * error, difference + t * error, p)
 
 
-def sequential_look(kind: Reward, champion: Arm, challenger: Arm, *, effect: float, alpha: float = 0.05) -> Look:
+def sequential_look(
+    kind: Reward, champion: Arm, challenger: Arm, *, effect: float, alpha: float = 0.05
+) -> DifferenceEstimate:
     """The test that may be looked at any number of times: mixture SPRT with a normal mixture of scale `effect`.
 
     With V the squared error of the difference d and t = effect, the likelihood ratio against no difference is
@@ -103,14 +105,14 @@ def sequential_look(kind: Reward, champion: Arm, challenger: Arm, *, effect: flo
     """
     difference = challenger.mean - champion.mean
     if min(champion.n, challenger.n) < MIN_PER_ARM:
-        return Look(difference if min(champion.n, challenger.n) else math.nan, -math.inf, math.inf, 1.0)
+        return DifferenceEstimate(difference if min(champion.n, challenger.n) else math.nan, -math.inf, math.inf, 1.0)
     v = _squared_error(kind, champion, challenger)
     if v == 0:
-        return Look(difference, difference, difference, 1.0 if difference == 0 else 0.0)
+        return DifferenceEstimate(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     t = effect**2
     log_ratio = 0.5 * math.log(v / (v + t)) + t * difference**2 / (2 * v * (v + t))
     width = _half_width(v, effect, alpha)
-    return Look(difference, difference - width, difference + width, min(1.0, math.exp(-log_ratio)))
+    return DifferenceEstimate(difference, difference - width, difference + width, min(1.0, math.exp(-log_ratio)))
 
 
 def _half_width(v: float, effect: float, alpha: float) -> float:
@@ -119,14 +121,14 @@ def _half_width(v: float, effect: float, alpha: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class RewardVariance:
     """What is known of a reward before a test: the champion's mean and the variance of one reward."""
 
     mean: float
     variance: float
 
 
-def sample_once(kind: Reward, spread: Spread, *, effect: float, alpha: float = 0.05, power: float = 0.8) -> int:
+def sample_once(kind: Reward, spread: RewardVariance, *, effect: float, alpha: float = 0.05, power: float = 0.8) -> int:
     """Rewards that each arm needs for one look to find `effect` with `power`, two-sided at `alpha`.
 
     Binary: Fleiss, Levin and Paik, Statistical Methods for Rates and Proportions (2003), equation 4.14, with the
@@ -185,7 +187,9 @@ def detectable(arm_n: int, variance: float, *, alpha: float = 0.05, power: float
     return z * math.sqrt(2 * variance / arm_n) if arm_n else math.inf
 
 
-def _judged(champion: Arm, challenger: Arm, look: Look, needed: int, effect: float) -> tuple[Verdict, str]:
+def _judged(
+    champion: Arm, challenger: Arm, look: DifferenceEstimate, needed: int, effect: float
+) -> tuple[Verdict, str]:
     value, low, high = (short(end, signed=True) for end in (look.difference, look.low, look.high))
     found = f"{value} [{low}, {high}]"
     least = min(champion.n, challenger.n)
@@ -212,15 +216,15 @@ def _squared_error(kind: Reward, champion: Arm, challenger: Arm) -> float:
     return sum(parts)
 
 
-def _spread(kind: Reward, champion: Arm, challenger: Arm, effect: float) -> Spread:
+def _spread(kind: Reward, champion: Arm, challenger: Arm, effect: float) -> RewardVariance:
     """From both arms; before there is a reward the most that a proportion can have, or `effect` itself."""
     if min(champion.n, challenger.n) < 2:
-        return Spread(0.5, 0.25 if kind == "binary" else effect**2)
+        return RewardVariance(0.5, 0.25 if kind == "binary" else effect**2)
     if kind == "binary":
-        return Spread(
+        return RewardVariance(
             champion.mean, (champion.mean * (1 - champion.mean) + challenger.mean * (1 - challenger.mean)) / 2
         )
-    return Spread(champion.mean, (champion.variance + challenger.variance) / 2)
+    return RewardVariance(champion.mean, (champion.variance + challenger.variance) / 2)
 
 
 def _proportions(p: float, other: float, z: float, z_power: float) -> int:

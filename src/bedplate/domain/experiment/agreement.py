@@ -20,7 +20,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
+class LatencyComparison:
     """One quantile of both, in ms, and the shadow's less the champion's with its 95 % interval."""
 
     quantile: float
@@ -48,11 +48,11 @@ class Agreement:
     """Pearson's; NaN where one side is constant."""
     psi: float
     """Of the shadow's scores against the champion's, in the champion's ten equal-frequency bins."""
-    latency: tuple[Latency, ...]
+    latency: tuple[LatencyComparison, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
+class ErrorCount:
     """Requests sent to a variant and those of them that failed on the server's side."""
 
     asked: float
@@ -64,7 +64,7 @@ class Errors:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class AgreementBounds:
     """What a shadow must keep; None does not bound."""
 
     min_pairs: int = 500
@@ -77,7 +77,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AgreementCheck:
     name: str
     verdict: Verdict
     figure: float
@@ -138,7 +138,7 @@ def answer_psi(champion: ArrayLike, shadow: ArrayLike, *, bins: int = PSI_BINS) 
     return psi(counted[0], counted[1])
 
 
-def findings(found: Agreement, errors: Errors, bounds: Bounds) -> tuple[Finding, ...]:
+def findings(found: Agreement, errors: ErrorCount, bounds: AgreementBounds) -> tuple[AgreementCheck, ...]:
     """One verdict for each thing that is bounded. NO_DATA below `min_pairs`, and where the interval of the share of
     equal decisions holds its bound: more requests will tell."""
     told = []
@@ -149,7 +149,7 @@ def findings(found: Agreement, errors: Errors, bounds: Bounds) -> tuple[Finding,
         what = "decisions are equal" if bounds.within is None else f"answers lie within {short(bounds.within)}"
         text = f"{found.same:.1%} of {found.pairs:,} {what} [{found.same_low:.1%}, {found.same_high:.1%}]"
         verdict: Verdict = "NO_DATA" if few or unclear else clear
-        told.append(Finding("agreement", verdict, found.same, bounds.min_same, text))
+        told.append(AgreementCheck("agreement", verdict, found.same, bounds.min_same, text))
     if bounds.max_psi is not None:
         text = f"PSI of the answers is {found.psi:.3f}"
         told.append(_at_most("prediction shift", found.psi, bounds.max_psi, text, few))
@@ -163,19 +163,19 @@ def findings(found: Agreement, errors: Errors, bounds: Bounds) -> tuple[Finding,
     return tuple(told)
 
 
-def overall(found: Sequence[Finding]) -> Verdict:
+def overall(found: Sequence[AgreementCheck]) -> Verdict:
     """FAIL when anything fails, else NO_DATA when anything is not known, else PASS; nothing bounded proves nothing."""
     verdicts = {f.verdict for f in found}
     return "FAIL" if "FAIL" in verdicts else "PASS" if verdicts == {"PASS"} else "NO_DATA"
 
 
-def _at_most(name: str, figure: float, bound: float, told: str, few: bool) -> Finding:
+def _at_most(name: str, figure: float, bound: float, told: str, few: bool) -> AgreementCheck:
     if few or math.isnan(figure):
-        return Finding(name, "NO_DATA", figure, bound, told)
-    return Finding(name, "PASS" if figure <= bound else "FAIL", figure, bound, told)
+        return AgreementCheck(name, "NO_DATA", figure, bound, told)
+    return AgreementCheck(name, "PASS" if figure <= bound else "FAIL", figure, bound, told)
 
 
-def _latency(champion_us: Floats, shadow_us: Floats, seed: int) -> tuple[Latency, ...]:
+def _latency(champion_us: Floats, shadow_us: Floats, seed: int) -> tuple[LatencyComparison, ...]:
     """Intervals by the bootstrap over pairs, so that a request that is slow for both widens none."""
     n = len(champion_us)
     if n == 0:
@@ -188,5 +188,5 @@ def _latency(champion_us: Floats, shadow_us: Floats, seed: int) -> tuple[Latency
         a, b = (float(np.quantile(side, q)) / 1000 for side in (champion_us, shadow_us))
         apart = [float(np.quantile(shadow_us[rows], q) - np.quantile(champion_us[rows], q)) / 1000 for rows in draws]
         low, high = np.quantile(apart, [0.025, 0.975])
-        found.append(Latency(q, a, b, b - a, float(low), float(high)))
+        found.append(LatencyComparison(q, a, b, b - a, float(low), float(high)))
     return tuple(found)

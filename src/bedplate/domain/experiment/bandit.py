@@ -18,7 +18,7 @@ MIN_PER_ARM = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BanditLimits:
     """`floor` and `ceiling` bound every arm's share of traffic; `step` is how far, of the way, weights move at once."""
 
     floor: float = 0.05
@@ -48,7 +48,7 @@ def allocate(
     *,
     seed: int,
     before: Mapping[str, float] | None = None,
-    limits: Limits | None = None,
+    limits: BanditLimits | None = None,
 ) -> Allocation:
     """Shares in proportion to each arm's chance of being the best, smoothed towards `before`, within `limits`.
 
@@ -64,7 +64,7 @@ def allocate(
     >>> found.winner, {name: round(weight, 2) for name, weight in found.weights.items()}
     ('challenger', {'live': 0.25, 'challenger': 0.75})
     """
-    limits = limits or Limits()
+    limits = limits or BanditLimits()
     names = list(arms)
     if not names or limits.floor * len(names) > 1 or limits.ceiling * len(names) < 1:
         raise ValueError(f"{len(names)} arms cannot each have between {limits.floor:g} and {limits.ceiling:g}")

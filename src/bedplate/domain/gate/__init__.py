@@ -8,7 +8,7 @@ The rule for noise: a figure is held against its bound with its 95 % confidence 
 """
 
 from bedplate.domain.gate.judge import judge
-from bedplate.domain.gate.measured import Evidence
-from bedplate.domain.gate.verdict import GateKind, Judgement, Outcome, Verdict, overall
+from bedplate.domain.gate.measured import Measurements
+from bedplate.domain.gate.verdict import GateKind, GateReport, Outcome, Verdict, overall
 
-__all__ = ["Evidence", "GateKind", "Judgement", "Outcome", "Verdict", "judge", "overall"]
+__all__ = ["GateKind", "GateReport", "Measurements", "Outcome", "Verdict", "judge", "overall"]

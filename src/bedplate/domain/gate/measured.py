@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bedplate.domain.evidence.calibration import Calibration
 from bedplate.domain.evidence.explanation import Explanation
-from bedplate.domain.evidence.inference_contract import Check
+from bedplate.domain.evidence.inference_contract import CaseCheck
 from bedplate.domain.evidence.latency import Latency
 from bedplate.domain.evidence.leakage import Leakage
 from bedplate.domain.evidence.metrics import Estimate
@@ -16,7 +16,7 @@ from bedplate.domain.versions.sbom import Scan
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Measurements:
     """What was measured on the holdout. `difference` is candidate minus champion, None without a champion's model.
 
     `segments` is column -> value -> metric -> figure; `fairness` is (column, metric, threshold, whether it is a ratio)
@@ -37,7 +37,7 @@ class Evidence:
     calibration: Calibration | None = None
     residuals: Residuals | None = None
     latency: Latency | None = None
-    inference: tuple[Check, ...] | None = None
+    inference: tuple[CaseCheck, ...] | None = None
     explanation: Explanation | None = None
     leakage: Leakage | None = None
     vulnerabilities: Scan | None = None

@@ -12,11 +12,16 @@ from dataclasses import replace
 
 from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.formatting import short
-from bedplate.domain.gate.verdict import Asked, Outcome, Verdict, bound_text, compared, margin, undecided
+from bedplate.domain.gate.verdict import GateSpec, Outcome, Verdict, bound_text, compared, margin, undecided
 
 
 def over_values(
-    asked: Asked, by: str, figures: Mapping[str, Estimate | None], low: float | None, high: float | None, min_rows: int
+    asked: GateSpec,
+    by: str,
+    figures: Mapping[str, Estimate | None],
+    low: float | None,
+    high: float | None,
+    min_rows: int,
 ) -> list[Verdict]:
     """The gate's own verdict, and below it one for each value that decides nothing. `asked.name` names the figure."""
     below = []
@@ -32,7 +37,7 @@ def over_values(
 
 
 def _over(
-    asked: Asked, by: str, below: Sequence[Verdict], low: float | None, high: float | None, min_rows: int
+    asked: GateSpec, by: str, below: Sequence[Verdict], low: float | None, high: float | None, min_rows: int
 ) -> Verdict:
     judged = [v for v in below if v.n is not None and v.n >= min_rows and v.value is not None]
     worst = min(judged, key=lambda v: margin(v.value, low, high), default=None)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.gate.measured import Evidence
-from bedplate.domain.gate.verdict import Asked, Verdict, bound_text, compared, counted, undecided
+from bedplate.domain.gate.measured import Measurements
+from bedplate.domain.gate.verdict import GateSpec, Verdict, bound_text, compared, counted, undecided
 from bedplate.settings import ExplanationGate, LatencyGate, LeakageGate, VulnerabilityGate
 
 NOT_TRIED = "it was not measured"
 
 
-def explanation(gate: ExplanationGate, evidence: Evidence) -> list[Verdict]:
+def explanation(gate: ExplanationGate, evidence: Measurements) -> list[Verdict]:
     """Against the live release's reasons. The fallback has none: then the gate is shown, and does not decide."""
     found, verdicts = evidence.explanation, []
     least = gate.min_rank_correlation
@@ -23,7 +23,7 @@ def explanation(gate: ExplanationGate, evidence: Evidence) -> list[Verdict]:
             continue
         constant = evidence.champion_is_constant
         told = f"{name} against {evidence.champion}"
-        asked = Asked("explanation", told, f"gates.explanation.{key}", evidence.source, not constant)
+        asked = GateSpec("explanation", told, f"gates.explanation.{key}", evidence.source, not constant)
         if evidence.is_champion:
             reason, same = "it is the live release itself", 0.0 if high is not None else 1.0
             verdicts.append(counted(asked, same, None, bound_text(low, high), fits=True, reason=reason))
@@ -38,18 +38,18 @@ def explanation(gate: ExplanationGate, evidence: Evidence) -> list[Verdict]:
     return verdicts
 
 
-def leakage(gate: LeakageGate, evidence: Evidence) -> list[Verdict]:
+def leakage(gate: LeakageGate, evidence: Measurements) -> list[Verdict]:
     """Counts are of all held-out rows and need no interval; only one feature's strength is an estimate."""
     found, source = evidence.leakage, evidence.source
 
-    def asked(name: str, key: str) -> Asked:
-        return Asked("leakage", name, f"gates.leakage.{key}", source)
+    def asked(name: str, key: str) -> GateSpec:
+        return GateSpec("leakage", name, f"gates.leakage.{key}", source)
 
     if found is None:
         return [undecided(asked("all checks", "max_single_feature"), None, "", NOT_TRIED)]
     late = len(found.known_after)
     told = f"known only afterwards: {', '.join(found.known_after)}" if late else "none is declared `known: after`"
-    declared = Asked("leakage", "features known too late", "data.columns", source)
+    declared = GateSpec("leakage", "features known too late", "data.columns", source)
     verdicts = [counted(declared, late, None, "<= 0", fits=not late, reason=told)]
     alone = found.alone[0].feature if found.alone else "a feature"
     figure = found.strongest
@@ -74,9 +74,9 @@ def leakage(gate: LeakageGate, evidence: Evidence) -> list[Verdict]:
     return verdicts
 
 
-def inference(evidence: Evidence) -> list[Verdict]:
+def inference(evidence: Measurements) -> list[Verdict]:
     """One verdict over all cases, and one below it for each kind that has a fault."""
-    asked = Asked("inference", "contract kept by the serving entry point", "gates.inference", evidence.source)
+    asked = GateSpec("inference", "contract kept by the serving entry point", "gates.inference", evidence.source)
     found = evidence.inference
     if not found:
         return [undecided(asked, None, "every case", NOT_TRIED)]
@@ -88,14 +88,14 @@ def inference(evidence: Evidence) -> list[Verdict]:
     ]
     for check in found:
         if check.faults:
-            one = Asked("inference", check.kind, "gates.inference", evidence.source, decides=False)
+            one = GateSpec("inference", check.kind, "gates.inference", evidence.source, decides=False)
             kept = check.cases - len(check.faults)
             reason = "; ".join(check.faults[:3]) + (f" and {len(check.faults) - 3} more" * (len(check.faults) > 3))
             verdicts.append(counted(one, kept, check.cases, f">= {check.cases} cases", fits=False, reason=reason))
     return verdicts
 
 
-def latency(gate: LatencyGate, evidence: Evidence) -> list[Verdict]:
+def latency(gate: LatencyGate, evidence: Measurements) -> list[Verdict]:
     """Quantiles in milliseconds with their distribution-free intervals."""
     found, verdicts = evidence.latency, []
     for key, share, batch in (
@@ -108,7 +108,7 @@ def latency(gate: LatencyGate, evidence: Evidence) -> list[Verdict]:
         if bound is None:
             continue
         rows = f"{gate.batch_rows} rows" if batch else "1 row"
-        asked = Asked("latency", f"p{share * 100:g} ms, {rows}", f"gates.latency.{key}", evidence.source)
+        asked = GateSpec("latency", f"p{share * 100:g} ms, {rows}", f"gates.latency.{key}", evidence.source)
         if found is None:
             verdicts.append(undecided(asked, None, bound_text(None, bound), NOT_TRIED))
             continue
@@ -116,12 +116,12 @@ def latency(gate: LatencyGate, evidence: Evidence) -> list[Verdict]:
     return verdicts
 
 
-def vulnerabilities(gate: VulnerabilityGate, evidence: Evidence) -> Verdict:
+def vulnerabilities(gate: VulnerabilityGate, evidence: Measurements) -> Verdict:
     """Findings that nobody allowed. An index that cannot be reached is NO_DATA, which decides unless it is optional."""
     found = evidence.vulnerabilities
     reached = found is not None and found.trouble is None
     decides = reached or not gate.optional
-    asked = Asked("vulnerabilities", "packages of the image", "gates.vulnerabilities", evidence.source, decides)
+    asked = GateSpec("vulnerabilities", "packages of the image", "gates.vulnerabilities", evidence.source, decides)
     bound = "<= 0"
     if found is None or found.trouble is not None:
         return undecided(asked, None, bound, found.trouble if found and found.trouble else NOT_TRIED)

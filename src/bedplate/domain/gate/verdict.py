@@ -48,7 +48,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class GateReport:
     verdicts: tuple[Verdict, ...]
     outcome: Outcome
 
@@ -57,7 +57,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GateSpec:
     """What a verdict is about: its kind, its name, where its figure and its bound come from."""
 
     kind: GateKind
@@ -79,7 +79,7 @@ def overall(outcomes: Iterable[Outcome]) -> Outcome:
     return "PASS" if found and "NO_DATA" not in found else "NO_DATA"
 
 
-def compared(asked: Asked, figure: Estimate | None, low_bound: float | None, high_bound: float | None) -> Verdict:
+def compared(asked: GateSpec, figure: Estimate | None, low_bound: float | None, high_bound: float | None) -> Verdict:
     """The figure's interval against the bounds."""
     bound = bound_text(low_bound, high_bound)
     if figure is None or not math.isfinite(figure.value):
@@ -93,7 +93,7 @@ def compared(asked: Asked, figure: Estimate | None, low_bound: float | None, hig
     )  # fmt: skip
 
 
-def counted(asked: Asked, value: float, n: int | None, bound: str, *, fits: bool, reason: str) -> Verdict:
+def counted(asked: GateSpec, value: float, n: int | None, bound: str, *, fits: bool, reason: str) -> Verdict:
     """A figure that is counted, not estimated, and has no interval."""
     outcome: Outcome = "PASS" if fits else "FAIL"
     return Verdict(
@@ -101,7 +101,7 @@ def counted(asked: Asked, value: float, n: int | None, bound: str, *, fits: bool
     )
 
 
-def undecided(asked: Asked, figure: Estimate | None, bound: str, reason: str) -> Verdict:
+def undecided(asked: GateSpec, figure: Estimate | None, bound: str, reason: str) -> Verdict:
     value = figure.value if figure is not None and math.isfinite(figure.value) else None
     n = None if figure is None else figure.n
     return Verdict(

@@ -19,7 +19,7 @@ _STAGES: tuple[tuple[str, Stage], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class CostShare:
     """One group's part of the whole. `pct` is 0 to 100."""
 
     group: str
@@ -32,7 +32,7 @@ class Spending:
     """What was spent in a time: largest group first, and each day in order."""
 
     total_usd: float
-    shares: tuple[Share, ...]
+    shares: tuple[CostShare, ...]
     days: tuple[tuple[date, float], ...]
 
 
@@ -52,7 +52,7 @@ def add_up(spends: Iterable[tuple[date, str, float]]) -> Spending:
 
     >>> day = date(2013, 7, 1)
     >>> add_up([(day, "a", 1.0), (day, "b", 3.0)]).shares[0]
-    Share(group='b', usd=3.0, pct=75.0)
+    CostShare(group='b', usd=3.0, pct=75.0)
     """
     groups: dict[str, float] = {}
     days: dict[date, float] = {}
@@ -61,7 +61,7 @@ def add_up(spends: Iterable[tuple[date, str, float]]) -> Spending:
         days[day] = days.get(day, 0.0) + usd
     total = sum(groups.values())
     ranked = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
-    shares = tuple(Share(group, usd, 100 * usd / total if total else 0.0) for group, usd in ranked)
+    shares = tuple(CostShare(group, usd, 100 * usd / total if total else 0.0) for group, usd in ranked)
     return Spending(total, shares, tuple(sorted(days.items())))
 
 

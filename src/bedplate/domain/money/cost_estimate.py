@@ -30,7 +30,7 @@ def estimate(component: Component, *, instance_type: str, instance_count: int, m
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class BudgetStatus:
     """A budget and what is gone of it."""
 
     name: str
@@ -41,31 +41,33 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Objection:
+class CostWarning:
     """Why a job must not start; `refused` False is a warning only."""
 
     refused: bool
     reason: str
 
 
-def objections(cost: CostEstimate, *, limit_usd: float | None, budgets: Sequence[Spent]) -> tuple[Objection, ...]:
+def objections(
+    cost: CostEstimate, *, limit_usd: float | None, budgets: Sequence[BudgetStatus]
+) -> tuple[CostWarning, ...]:
     """What speaks against a job of this cost, refusals first.
 
     Refused: it could cost more than `limit_usd` (model.yaml's training.max_usd), or its price is not known while there
     is such a limit (a limit that cannot be checked does not hold), or a budget is used up, or has stopped trainings.
     Warned: it could use up what is left of a budget.
     """
-    found: list[Objection] = []
+    found: list[CostWarning] = []
     if limit_usd is not None and cost.max_usd is None:
         found.append(
-            Objection(
+            CostWarning(
                 True,
                 f"the price of {cost.instance_type} is not known, so training.max_usd {usd(limit_usd)} cannot be kept",
             )
         )
     elif limit_usd is not None and cost.max_usd is not None and cost.max_usd > limit_usd:
         found.append(
-            Objection(
+            CostWarning(
                 True,
                 f"it may cost {usd(cost.max_usd)} ({cost.instance_count} x {cost.instance_type}, "
                 f"{cost.max_runtime_s} s), and training.max_usd is {usd(limit_usd)}",
@@ -78,11 +80,11 @@ def objections(cost: CostEstimate, *, limit_usd: float | None, budgets: Sequence
                 f"budget {budget.name} has stopped new trainings ({usd(budget.actual_usd)} of {usd(budget.limit_usd)} "
                 f"spent); until next month, or: bedplate budgets --resume {budget.name}"
             )
-            found.append(Objection(True, text))
+            found.append(CostWarning(True, text))
         elif left <= 0:
             text = f"budget {budget.name} is used up: {usd(budget.actual_usd)} of {usd(budget.limit_usd)}"
-            found.append(Objection(True, text))
+            found.append(CostWarning(True, text))
         elif cost.max_usd is not None and cost.max_usd > left:
             text = f"budget {budget.name} has {usd(left)} left, and this may cost {usd(cost.max_usd)}"
-            found.append(Objection(False, text))
+            found.append(CostWarning(False, text))
     return tuple(sorted(found, key=lambda o: not o.refused))

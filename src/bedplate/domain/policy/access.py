@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bedplate.domain.policy.rules import Finding, Program, Resource, listed
+from bedplate.domain.policy.rules import Finding, PlannedResource, PlannedStack, listed
 
 _SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 _ADMINISTRATORS = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess", "AmazonSageMakerFullAccess")
@@ -24,7 +24,7 @@ _RESOURCE_POLICIES = (
 _POLICY_INPUT = {"aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy": "resourcePolicy"}
 
 
-def buckets_shut(program: Program) -> Iterator[Finding]:
+def buckets_shut(program: PlannedStack) -> Iterator[Finding]:
     """Every bucket has all four public-access switches on, and no ACLs."""
     shut = {b["bucket"]: b for b in program.of("s3/bucketPublicAccessBlock:BucketPublicAccessBlock")}
     owned = {
@@ -40,7 +40,7 @@ def buckets_shut(program: Program) -> Iterator[Finding]:
             yield bucket, "ACLs are possible: objectOwnership is not BucketOwnerEnforced"
 
 
-def strangers_out(program: Program) -> Iterator[Finding]:
+def strangers_out(program: PlannedStack) -> Iterator[Finding]:
     """No resource policy, security group or subnet lets in whoever comes."""
     for resource in program.of(*_RESOURCE_POLICIES):
         path = _POLICY_INPUT.get(resource.type, "policy")
@@ -61,7 +61,7 @@ def strangers_out(program: Program) -> Iterator[Finding]:
             yield subnet, "gives public addresses (mapPublicIpOnLaunch)"
 
 
-def no_wildcard_admin(program: Program) -> Iterator[Finding]:
+def no_wildcard_admin(program: PlannedStack) -> Iterator[Finding]:
     """No grant of a wildcard action on a wildcard resource, and none of AWS's administrator policies.
 
     All of a service's actions on all of a kind (`ec2:*` on `vpc/*`) are one too. A permission boundary grants nothing:
@@ -94,7 +94,7 @@ def no_wildcard_admin(program: Program) -> Iterator[Finding]:
         yield from _administrator(role, role["managedPolicyArns"] or [])
 
 
-def roles_bounded(program: Program) -> Iterator[Finding]:
+def roles_bounded(program: PlannedStack) -> Iterator[Finding]:
     """Every role is under a permission boundary and can be taken on only by whom a condition names."""
     for role in program.of("iam/role:Role"):
         if not role.has("permissionsBoundary"):
@@ -116,11 +116,11 @@ def _is_whole_kind(arn: str) -> bool:
     return len(parts) == 6 and parts[2] != "s3" and re.fullmatch(r"([\w-]+[/:])?\*", parts[5]) is not None
 
 
-def _is_boundary(policy: Resource) -> bool:
+def _is_boundary(policy: PlannedResource) -> bool:
     return policy.type == "aws:iam/policy:Policy" and policy.name.endswith("boundary")
 
 
-def _administrator(resource: Resource, arns: list[Any]) -> Iterator[Finding]:
+def _administrator(resource: PlannedResource, arns: list[Any]) -> Iterator[Finding]:
     for arn in arns:
         name = str(arn).rsplit("/", 1)[-1]
         if name in _ADMINISTRATORS:

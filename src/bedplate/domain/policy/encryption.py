@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bedplate.domain.money.instances import has_local_disk
-from bedplate.domain.policy.rules import Finding, Program, Undecided
+from bedplate.domain.policy.rules import Finding, PlannedStack, Undecided
 
 # Per type the inputs of which one must name a key (or switch AWS's own encryption on).
 _KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -27,7 +27,7 @@ _KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def keys_named(program: Program) -> Iterator[Finding]:
+def keys_named(program: PlannedStack) -> Iterator[Finding]:
     for resource in program.resources:
         for choice in _KEYS.get(resource.type, ()):
             if not any(resource.has(path) for path in choice):
@@ -36,7 +36,7 @@ def keys_named(program: Program) -> Iterator[Finding]:
             yield from _endpoint(program)
 
 
-def _endpoint(program: Program) -> Iterator[Finding]:
+def _endpoint(program: PlannedStack) -> Iterator[Finding]:
     """Volumes of instances with disks of their own are encrypted in hardware, and serverless ones have none."""
     for config in program.of("sagemaker/endpointConfiguration:EndpointConfiguration"):
         instance = config["productionVariants.0.instanceType"]
@@ -48,7 +48,7 @@ def _endpoint(program: Program) -> Iterator[Finding]:
             yield config, "asyncInferenceConfig.outputConfig.kmsKeyId names no key for the answers"
 
 
-def buckets_encrypted(program: Program) -> Iterator[Finding]:
+def buckets_encrypted(program: PlannedStack) -> Iterator[Finding]:
     """Every bucket with a default of SSE-KMS; the configuration is a resource of its own.
 
     What S3's server access logs are delivered to can only have SSE-S3 (S3 user guide, "Enabling server access
@@ -66,7 +66,7 @@ def buckets_encrypted(program: Program) -> Iterator[Finding]:
             yield bucket, f"encrypted by {found or 'no key of the platform'}, aws:kms expected"
 
 
-def keys_rotate(program: Program) -> Iterator[Finding]:
+def keys_rotate(program: PlannedStack) -> Iterator[Finding]:
     """Only symmetric keys can rotate: those that sign cannot."""
     for key in program.of("kms/key:Key"):
         symmetric = (key["customerMasterKeySpec"] or "SYMMETRIC_DEFAULT") == "SYMMETRIC_DEFAULT"
@@ -74,7 +74,7 @@ def keys_rotate(program: Program) -> Iterator[Finding]:
             yield key, "enableKeyRotation is not on"
 
 
-def tls_only(program: Program) -> Iterator[Finding]:
+def tls_only(program: PlannedStack) -> Iterator[Finding]:
     """Buckets and topics answer no call without TLS: each has a policy that denies it."""
     guarded = set()
     for policy in program.of("s3/bucketPolicy:BucketPolicy"):

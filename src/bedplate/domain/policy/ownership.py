@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bedplate.domain import tags
-from bedplate.domain.policy.rules import Finding, Program, Resource
+from bedplate.domain.policy.rules import Finding, PlannedResource, PlannedStack
 
 # Types of pulumi-aws without a `tags` argument; a test asks pulumi-aws itself.
 TAGLESS = frozenset(
@@ -47,7 +47,7 @@ _S3 = re.compile(r"^s3://(?P<bucket>[^/]+)(?:/(?P<key>.*))?$")
 _CLASS = re.compile(r"-(?P<purpose>artifacts|data|capture|ledger|logs|access-logs|audit|trail)(?:-\d{12})?$")
 
 
-def tags_present(program: Program) -> Iterator[Finding]:
+def tags_present(program: PlannedStack) -> Iterator[Finding]:
     """Everything says whose it is and who pays; what belongs to a model names it."""
     for resource in program.resources:
         if resource.type in TAGLESS:
@@ -58,7 +58,7 @@ def tags_present(program: Program) -> Iterator[Finding]:
             yield resource, f"lacks the {'tag' if len(lacking) == 1 else 'tags'} {', '.join(lacking)}"
 
 
-def buckets_versioned(program: Program) -> Iterator[Finding]:
+def buckets_versioned(program: PlannedStack) -> Iterator[Finding]:
     versioned = {
         v["bucket"]
         for v in program.of("s3/bucketVersioning:BucketVersioning")
@@ -69,7 +69,7 @@ def buckets_versioned(program: Program) -> Iterator[Finding]:
             yield bucket, "keeps no earlier versions: what is overwritten is gone"
 
 
-def data_classes_apart(program: Program) -> Iterator[Finding]:
+def data_classes_apart(program: PlannedStack) -> Iterator[Finding]:
     """Captured requests, training data, models and the record lie in buckets of their own, and no model's jobs write
     or read below another model's prefix. A bucket's class is the purpose in its name."""
     for config in program.of("sagemaker/endpointConfiguration:EndpointConfiguration"):
@@ -91,7 +91,7 @@ def data_classes_apart(program: Program) -> Iterator[Finding]:
     yield from _models_apart(program)
 
 
-def _models_apart(program: Program) -> Iterator[Finding]:
+def _models_apart(program: PlannedStack) -> Iterator[Finding]:
     """A role that is one model's (tag Model) has no statement about another model's prefix."""
     models = {str(e["tags.Model"]) for e in program.of("sagemaker/endpoint:Endpoint") if e.has("tags.Model")}
     owner = {}
@@ -110,7 +110,7 @@ def _models_apart(program: Program) -> Iterator[Finding]:
                 yield policy, f"the role of {own} reaches what is {other}'s (statement {statement.get('Sid', '?')})"
 
 
-def _belongs(resource: Resource, path: str, purpose: str) -> Iterator[Finding]:
+def _belongs(resource: PlannedResource, path: str, purpose: str) -> Iterator[Finding]:
     match = _S3.match(str(resource[path] or ""))
     if match is None or _purpose(match["bucket"]) != purpose:
         yield resource, f"{path} is {resource[path]!r}: a bucket for {purpose} expected"
@@ -120,7 +120,7 @@ def _belongs(resource: Resource, path: str, purpose: str) -> Iterator[Finding]:
         yield resource, f"{path} is not below the prefix of {model}"
 
 
-def _not_in(resource: Resource, path: str, purposes: tuple[str, ...]) -> Iterator[Finding]:
+def _not_in(resource: PlannedResource, path: str, purposes: tuple[str, ...]) -> Iterator[Finding]:
     match = _S3.match(str(resource[path] or ""))
     if match is not None and _purpose(match["bucket"]) in purposes:
         yield resource, f"{path} writes into the bucket for {_purpose(match['bucket'])}"

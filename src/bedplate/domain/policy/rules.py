@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bedplate.domain.stacks.plan import UNKNOWN, Planned
+from bedplate.domain.stacks.plan import UNKNOWN, ResourceChange
 
 Level = Literal["mandatory", "advisory"]
 Scope = Literal["resource", "stack"]
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class PlannedResource:
     """One resource as the program wants it; `inputs` in pulumi-aws's spelling, `UNKNOWN` where they are computed."""
 
     type: str
@@ -27,7 +27,7 @@ class Resource:
 
         Raises Undecided when it, or what it is in, is not known before the run.
 
-        >>> Resource("t", "n", {"rules": [{"days": 3}]})["rules.0.days"]
+        >>> PlannedResource("t", "n", {"rules": [{"days": 3}]})["rules.0.days"]
         3
         """
         at: Any = self.inputs
@@ -50,7 +50,7 @@ class Resource:
             return True
 
     def statements(self, path: str = "policy") -> list[dict[str, Any]]:
-        """The statements of a policy document, each with `Action`, `NotAction` and `Resource` as lists."""
+        """The statements of a policy document, each with `Action`, `NotAction` and `PlannedResource` as lists."""
         text = self[path]
         document = json.loads(text) if isinstance(text, str) else text or {}
         found = document.get("Statement", [])
@@ -65,19 +65,19 @@ class Undecided(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class PlannedStack:
     """Everything that one stack holds after the run."""
 
-    resources: tuple[Resource, ...]
+    resources: tuple[PlannedResource, ...]
 
-    def of(self, *types: str) -> Iterator[Resource]:
+    def of(self, *types: str) -> Iterator[PlannedResource]:
         """All resources whose type is one of these, e.g. `s3/bucket:Bucket`."""
         wanted = {f"aws:{type}" for type in types}
         return (resource for resource in self.resources if resource.type in wanted)
 
 
-Finding = tuple[Resource, str]
-Check = Callable[[Program], Iterator[Finding]]
+Finding = tuple[PlannedResource, str]
+Check = Callable[[PlannedStack], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class PolicyViolation:
     policy: str
     level: Level
     urn: str
@@ -104,10 +104,10 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class PolicyReport:
     """`violations`, mandatory ones first; `undecided`: pairs of policy and resource that only the run can tell."""
 
-    violations: tuple[Violation, ...]
+    violations: tuple[PolicyViolation, ...]
     undecided: tuple[tuple[str, str], ...]
     policies: int
 
@@ -116,28 +116,28 @@ class Judgement:
         return any(v.level == "mandatory" for v in self.violations)
 
 
-def judge(resources: Iterable[Resource], policies: Sequence[Policy]) -> Judgement:
+def judge(resources: Iterable[PlannedResource], policies: Sequence[Policy]) -> PolicyReport:
     """Put every resource through every policy."""
-    program = Program(tuple(r for r in resources if r.type.startswith("aws:")))
-    violations: list[Violation] = []
+    program = PlannedStack(tuple(r for r in resources if r.type.startswith("aws:")))
+    violations: list[PolicyViolation] = []
     undecided: list[tuple[str, str]] = []
     for policy in policies:
-        parts = (program,) if policy.scope == "stack" else tuple(Program((r,)) for r in program.resources)
+        parts = (program,) if policy.scope == "stack" else tuple(PlannedStack((r,)) for r in program.resources)
         for part in parts:
             try:
                 for resource, what in policy.check(part):
                     at = (resource.urn, resource.type, resource.name)
-                    violations.append(Violation(policy.name, policy.level, *at, what, policy.mend))
+                    violations.append(PolicyViolation(policy.name, policy.level, *at, what, policy.mend))
             except Undecided as exc:
                 name = part.resources[0].name if policy.scope == "resource" else str(exc)
                 undecided.append((policy.name, name))
     violations.sort(key=lambda v: (v.level != "mandatory", v.policy, v.type, v.name))
-    return Judgement(tuple(violations), tuple(undecided), len(policies))
+    return PolicyReport(tuple(violations), tuple(undecided), len(policies))
 
 
-def planned(resources: Iterable[Planned]) -> Iterator[Resource]:
+def planned(resources: Iterable[ResourceChange]) -> Iterator[PlannedResource]:
     """What a plan leaves in the stack, as resources to judge."""
-    return (Resource(r.type, r.name, r.after, r.urn) for r in resources if r.after is not None)
+    return (PlannedResource(r.type, r.name, r.after, r.urn) for r in resources if r.after is not None)
 
 
 def listed(value: Any) -> list[Any]:

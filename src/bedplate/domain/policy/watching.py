@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bedplate.domain.policy.rules import Finding, Program, Resource
+from bedplate.domain.policy.rules import Finding, PlannedResource, PlannedStack
 
 _ENDPOINT = "sagemaker/endpoint:Endpoint"
 _CONFIG = "sagemaker/endpointConfiguration:EndpointConfiguration"
 
 
-def capture_on(program: Program) -> Iterator[Finding]:
+def capture_on(program: PlannedStack) -> Iterator[Finding]:
     """Every endpoint keeps what it was asked and what it said; SageMaker has no capture for serverless ones."""
     for config in program.of(_CONFIG):
         if config.has("productionVariants.0.serverlessConfig"):
@@ -26,7 +26,7 @@ def capture_on(program: Program) -> Iterator[Finding]:
             yield config, "captures 0 % of the requests"
 
 
-def alarms_present(program: Program) -> Iterator[Finding]:
+def alarms_present(program: PlannedStack) -> Iterator[Finding]:
     """Every endpoint has an alarm on errors and one on latency, and those that can be shifted roll back by them."""
     measured: dict[str, set[str]] = {}
     for alarm in program.of("cloudwatch/metricAlarm:MetricAlarm"):
@@ -44,7 +44,7 @@ def alarms_present(program: Program) -> Iterator[Finding]:
             yield endpoint, "no alarm rolls a deployment back (deploymentConfig.autoRollbackConfiguration)"
 
 
-def alarms_tell(program: Program) -> Iterator[Finding]:
+def alarms_tell(program: PlannedStack) -> Iterator[Finding]:
     """Every alarm tells somebody, itself or by a composite alarm that counts it."""
     spoken_for: set[str] = set()
     for composite in program.of("cloudwatch/compositeAlarm:CompositeAlarm"):
@@ -57,7 +57,7 @@ def alarms_tell(program: Program) -> Iterator[Finding]:
             yield alarm, "tells nobody (alarmActions, or a composite alarm that counts it)"
 
 
-def budgets_present(program: Program) -> Iterator[Finding]:
+def budgets_present(program: PlannedStack) -> Iterator[Finding]:
     """Every endpoint's model has a budget that counts by its tag and tells somebody."""
     counted: set[str] = set()
     for budget in program.of("budgets/budget:Budget"):
@@ -70,7 +70,7 @@ def budgets_present(program: Program) -> Iterator[Finding]:
             yield endpoint, f"no budget with notifications counts what carries the tag Model={model}"
 
 
-def images_scanned(program: Program) -> Iterator[Finding]:
+def images_scanned(program: PlannedStack) -> Iterator[Finding]:
     """Images are scanned when they come in, and what a tag means never changes."""
     for repository in program.of("ecr/repository:Repository"):
         if repository["imageScanningConfiguration.scanOnPush"] is not True:
@@ -79,11 +79,11 @@ def images_scanned(program: Program) -> Iterator[Finding]:
             yield repository, "a tag can be given to another image later (imageTagMutability)"
 
 
-def logs_forget(program: Program) -> Iterator[Finding]:
+def logs_forget(program: PlannedStack) -> Iterator[Finding]:
     for group in program.of("cloudwatch/logGroup:LogGroup"):
         if not group["retentionInDays"]:
             yield group, "keeps its lines for ever (retentionInDays)"
 
 
-def _model(endpoint: Resource) -> str:
+def _model(endpoint: PlannedResource) -> str:
     return str(endpoint["tags.Model"] or endpoint["name"])

@@ -11,7 +11,7 @@ Verdict = Literal["PASS", "FAIL", "NO_DATA"]
 
 
 @dataclass(frozen=True, slots=True)
-class Bake:
+class BakeStatus:
     """One look at a bake: `left_s` None while nothing bakes, `answers` those of the candidate since it got traffic."""
 
     left_s: float | None
@@ -21,14 +21,14 @@ class Bake:
     """How long before its end a bake is judged: time to count, and to have it undone."""
 
 
-def judge_bake(bake: Bake) -> Verdict | None:
+def judge_bake(bake: BakeStatus) -> Verdict | None:
     """PASS as soon as enough was answered, NO_DATA when the bake is about to end with less, None: wait.
 
     An alarm in ALARM is the platform's FAIL and not looked at here.
 
-    >>> judge_bake(Bake(9, 50, 50, 2)), judge_bake(Bake(9, 3, 50, 2)), judge_bake(Bake(2, 3, 50, 2))
+    >>> judge_bake(BakeStatus(9, 50, 50, 2)), judge_bake(BakeStatus(9, 3, 50, 2)), judge_bake(BakeStatus(2, 3, 50, 2))
     ('PASS', None, 'NO_DATA')
-    >>> judge_bake(Bake(None, 0, 50, 2)) is None, judge_bake(Bake(0, 0, 0, 2))
+    >>> judge_bake(BakeStatus(None, 0, 50, 2)) is None, judge_bake(BakeStatus(0, 0, 0, 2))
     (True, 'PASS')
     """
     if bake.answers >= bake.needed:

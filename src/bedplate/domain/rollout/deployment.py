@@ -39,7 +39,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedEndpoint:
     """One look. Releases go by what they call themselves; `fallback_config` is release 0's name on the platform."""
 
     model: str
@@ -135,7 +135,7 @@ class CreateGuard:
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class RecordStart:
     """The ledger learns what is about to move."""
 
     message: str
@@ -145,7 +145,7 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeUp:
+class Resume:
     """The ledger learns who goes on with what an earlier command began in record `seq`."""
 
     message: str
@@ -186,7 +186,7 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
-class Prove:
+class Verify:
     """Ask the endpoint itself which release answers."""
 
     message: str
@@ -194,7 +194,7 @@ class Prove:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class RecordOutcome:
     """The ledger learns who is live."""
 
     message: str
@@ -204,7 +204,7 @@ class End:
     previous: str | None = None
 
 
-Step = CreateRelease | CreateGuard | Begin | TakeUp | Shift | Abort | Follow | Prove | End
+Step = CreateRelease | CreateGuard | RecordStart | Resume | Shift | Abort | Follow | Verify | RecordOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ReleaseTarget:
     """The release asked for. `live_is_it`: the live one serves the same content, whatever its name."""
 
     release: str
@@ -236,7 +236,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ShiftPolicy:
     """How traffic is to move there. `alarms` undo it; those raised already would undo it at once."""
 
     strategy: str
@@ -245,7 +245,7 @@ class Way:
     alarms: tuple[str, ...]
 
 
-def plan_deploy(seen: Observed, target: Target, way: Way, *, force: bool = False) -> Plan:
+def plan_deploy(seen: ObservedEndpoint, target: ReleaseTarget, way: ShiftPolicy, *, force: bool = False) -> Plan:
     """What `deploy` does about what it sees: start, go on with an update in flight, finish what a killed one left, or
     nothing.
 
@@ -268,27 +268,27 @@ def plan_deploy(seen: Observed, target: Target, way: Way, *, force: bool = False
     return Plan(f"{name} takes the place of {spoken(seen.live)}", before + _rollout(seen, target, way, force))
 
 
-def plan_settle(seen: Observed, left: Attempt) -> Plan:
+def plan_settle(seen: ObservedEndpoint, left: Attempt) -> Plan:
     """Record the end of an act that settled while nobody watched, whatever may be thought of its version by now."""
     name = spoken(left.release)
-    ask = Prove(f"Ask {seen.endpoint} who answers", seen.live)
+    ask = Verify(f"Ask {seen.endpoint} who answers", seen.live)
     if left.release == seen.live:
         kind: Literal["deployed", "rollback"] = "rollback" if left.by_rollback else "deployed"
-        end = End(f"Record that {name} is live", left.release, left.version, kind, left.previous)
+        end = RecordOutcome(f"Record that {name} is live", left.release, left.version, kind, left.previous)
         return Plan(f"{name} is live, the ledger does not know it yet", (take_up(left), ask, end))
-    undone = End(f"Record that {name} was undone", left.release, left.version, "rolled-back", seen.live)
+    undone = RecordOutcome(f"Record that {name} was undone", left.release, left.version, "rolled-back", seen.live)
     return Plan(f"{name} was undone while nobody watched", (take_up(left), ask, undone), undone=left)
 
 
-def take_up(left: Attempt) -> TakeUp:
+def take_up(left: Attempt) -> Resume:
     """The step that says who goes on with what was begun."""
     act: Literal["deploy", "rollback"] = "rollback" if left.by_rollback else "deploy"
     what = "rollback to" if left.by_rollback else "deploy of"
     message = f"Record that the {what} {spoken(left.release)}, begun in record {left.seq}, is taken up"
-    return TakeUp(message, left.release, left.version, act, left.seq)
+    return Resume(message, left.release, left.version, act, left.seq)
 
 
-def _rollout(seen: Observed, target: Target, way: Way, force: bool) -> tuple[Step, ...]:
+def _rollout(seen: ObservedEndpoint, target: ReleaseTarget, way: ShiftPolicy, force: bool) -> tuple[Step, ...]:
     name, kind = spoken(target.release), KINDS[way.strategy]
     raised = [alarm for alarm in way.alarms if alarm in seen.alarms_raised]
     if raised and not force:
@@ -310,15 +310,15 @@ def _rollout(seen: Observed, target: Target, way: Way, force: bool) -> tuple[Ste
     return (
         CreateRelease(f"Create release {target.release}", target.release),
         *guard,
-        Begin(f"Record that {name} is on its way", target.release, target.version, "deploy"),
+        RecordStart(f"Record that {name} is on its way", target.release, target.version, "deploy"),
         Shift(f"Shift traffic to {name}: {how}", target.release, kind, way.step_pct, way.bake_s, alarms),
         Follow(f"Follow the rollout of {name}", target.release, target.release),
-        Prove(f"Ask {seen.endpoint} who answers", target.release),
-        End(f"Record that {name} is live", target.release, target.version, "deployed", seen.live),
+        Verify(f"Ask {seen.endpoint} who answers", target.release),
+        RecordOutcome(f"Record that {name} is live", target.release, target.version, "deployed", seen.live),
     )
 
 
-def _join(seen: Observed, target: Target) -> Plan:
+def _join(seen: ObservedEndpoint, target: ReleaseTarget) -> Plan:
     """An update is in flight: ours to follow when it is to the same version, somebody else's otherwise."""
     in_flight = seen.pending or (seen.attempts[-1].release if seen.attempts else None)
     version = version_told(in_flight) if in_flight else None
@@ -334,13 +334,13 @@ def _join(seen: Observed, target: Target) -> Plan:
         (
             *((take_up(begun),) if begun else ()),
             Follow(f"Follow the rollout of {spoken(in_flight)}", in_flight, in_flight),
-            Prove(f"Ask {seen.endpoint} who answers", in_flight),
-            End(f"Record that {spoken(in_flight)} is live", in_flight, version, "deployed", seen.live),
+            Verify(f"Ask {seen.endpoint} who answers", in_flight),
+            RecordOutcome(f"Record that {spoken(in_flight)} is live", in_flight, version, "deployed", seen.live),
         ),
     )
 
 
-def _left_over(seen: Observed) -> Attempt | None:
+def _left_over(seen: ObservedEndpoint) -> Attempt | None:
     """The attempt that moved something and was never recorded to its end; one that moved nothing is no matter."""
     for attempt in reversed(seen.attempts):
         if attempt.release == seen.live and seen.recorded_live != seen.live:

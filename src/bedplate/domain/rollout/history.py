@@ -12,7 +12,7 @@ from bedplate.domain.rollout.machine import RolloutState, rollouts_in
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class RolloutSummary:
     """One rollout, of whatever strategy. `phase` is a rollout's own; that of a deployment, which the platform carries
     out by itself, is `rolling`, `promoted`, `rolled-back`, `no-data` or `refused`; a rollback's is `switching`, and
     `back` in the end."""
@@ -38,7 +38,7 @@ class Movement:
         return self.ended_at is None
 
 
-def movements(records: Sequence[Record], model: str) -> tuple[Movement, ...]:
+def movements(records: Sequence[Record], model: str) -> tuple[RolloutSummary, ...]:
     """Oldest first. A promotion out of a rollout is part of it, and not told twice."""
     found = [_told(state) for state in rollouts_in(records, model)]
     for r in (r for r in records if r.model == model):
@@ -50,9 +50,9 @@ def movements(records: Sequence[Record], model: str) -> tuple[Movement, ...]:
     return tuple(sorted(found, key=lambda m: m.begun_at))
 
 
-def _told(state: RolloutState) -> Movement:
+def _told(state: RolloutState) -> RolloutSummary:
     terms = state.terms
-    return Movement(
+    return RolloutSummary(
         state.id,
         terms.strategy,
         terms.challenger,
@@ -68,9 +68,9 @@ def _told(state: RolloutState) -> Movement:
     )
 
 
-def _begun(r: Record) -> Movement:
+def _begun(r: Record) -> RolloutSummary:
     back = r.data.get("act") == "rollback"
-    return Movement(
+    return RolloutSummary(
         f"#{r.seq}",
         "rollback" if back else str(r.data.get("strategy") or "all-at-once"),
         str(r.data["release"]),
@@ -87,7 +87,7 @@ def _begun(r: Record) -> Movement:
     )
 
 
-def _after(movement: Movement, r: Record) -> Movement:
+def _after(movement: RolloutSummary, r: Record) -> RolloutSummary:
     """A record ends the movement that it names, and every other one that it put an end to."""
     if "refused" in r.data:
         return _ended(movement, r) if movement.id == f"#{r.data['refused']}" else movement
@@ -98,7 +98,7 @@ def _after(movement: Movement, r: Record) -> Movement:
     return replace(movement, phase="rolled-back", ended_at=r.at, reason=r.data.get("reason") or movement.reason)
 
 
-def _ended(movement: Movement, r: Record) -> Movement:
+def _ended(movement: RolloutSummary, r: Record) -> RolloutSummary:
     told: dict[str, Any] = {"ended_at": r.at, "reason": r.data.get("reason") or movement.reason}
     if "refused" in r.data:
         return replace(movement, phase="refused", **told)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bedplate.domain.formatting import figure
 from bedplate.domain.names import CHALLENGER, VARIANT
-from bedplate.domain.rollout.ticking import Judgement
+from bedplate.domain.rollout.ticking import StrategyVerdict
 from bedplate.settings import Experiment, Slo
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class VariantTraffic:
     """How one variant did, by CloudWatch: requests, those that failed, p99 of its latency (None without a request)."""
 
     asked: float
@@ -28,10 +28,10 @@ class Served:
     p99_ms: float | None
 
 
-def unwell(served: Served, slo: Slo, *, enough: int) -> str | None:
+def unwell(served: VariantTraffic, slo: Slo, *, enough: int) -> str | None:
     """Why a variant breaks the service level by itself; None while it keeps it, or was hardly asked.
 
-    >>> unwell(Served(100, 5, 20.0), Slo(), enough=50), unwell(Served(100, 0, 20.0), Slo(), enough=50)
+    >>> unwell(VariantTraffic(100, 5, 20.0), Slo(), enough=50), unwell(VariantTraffic(100, 0, 20.0), Slo(), enough=50)
     ('5 of its 100 requests failed, 5 % (at most 1 %)', None)
     """
     if served.asked < enough:
@@ -46,7 +46,7 @@ def unwell(served: Served, slo: Slo, *, enough: int) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class PairedPredictions:
     """Answers of champion and challenger to the same rows, and the microseconds that both took for the same requests
     (fewer, or none, where a container does not say)."""
 
@@ -57,11 +57,17 @@ class Pairs:
 
 
 def judge_shadow(
-    pairs: Pairs, served: tuple[Served, Served], wanted: Experiment, slo: Slo, *, binary: bool, max_psi: float
-) -> Judgement:
+    pairs: PairedPredictions,
+    served: tuple[VariantTraffic, VariantTraffic],
+    wanted: Experiment,
+    slo: Slo,
+    *,
+    binary: bool,
+    max_psi: float,
+) -> StrategyVerdict:
     """Agreement, shift of the answers and latency, before any traffic moves: PASS when nothing that is bounded fails
     and nothing is unknown. See `experiment.agreement`."""
-    from bedplate.domain.experiment.agreement import Bounds, Errors, agreement, findings, overall
+    from bedplate.domain.experiment.agreement import AgreementBounds, ErrorCount, agreement, findings, overall
 
     champion, challenger = served
     found = agreement(
@@ -74,8 +80,8 @@ def judge_shadow(
     )
     told = findings(
         found,
-        Errors(challenger.asked, challenger.failed),
-        Bounds(
+        ErrorCount(challenger.asked, challenger.failed),
+        AgreementBounds(
             min_pairs=wanted.min_answers,
             min_same=wanted.min_agreement_pct / 100,
             within=None if binary else wanted.threshold,
@@ -99,15 +105,15 @@ def judge_shadow(
     )
     wrong = unwell(challenger, slo, enough=wanted.min_answers // FEW)
     if wrong:
-        return Judgement("FAIL", wrong, facts)
+        return StrategyVerdict("FAIL", wrong, facts)
     if found.pairs < wanted.min_answers:
-        return Judgement(None, f"{found.pairs:,} of {wanted.min_answers:,} pairs of answers", facts)
+        return StrategyVerdict(None, f"{found.pairs:,} of {wanted.min_answers:,} pairs of answers", facts)
     verdict = overall(told)
     said = "; ".join(f.told for f in told if f.verdict == verdict or verdict == "PASS")
-    return Judgement(None if verdict == "NO_DATA" else verdict, said, facts)
+    return StrategyVerdict(None if verdict == "NO_DATA" else verdict, said, facts)
 
 
-def judge_ab(kind: Reward, champion: Arm, challenger: Arm, wanted: Experiment) -> Judgement:
+def judge_ab(kind: Reward, champion: Arm, challenger: Arm, wanted: Experiment) -> StrategyVerdict:
     """An A/B test that may be looked at as often as one likes. See `experiment.ab`."""
     from bedplate.domain.experiment.ab import trial
 
@@ -127,11 +133,11 @@ def judge_ab(kind: Reward, champion: Arm, challenger: Arm, wanted: Experiment) -
         told = (
             f"{champion.n:,} and {challenger.n:,} labelled answers of the {wanted.min_answers:,} that each needs first"
         )
-        return Judgement(None, f"{told}; {found.needed:,} to see an effect of {wanted.min_effect:g}", facts)
-    return Judgement(None if found.verdict == "NO_DATA" else found.verdict, found.reason, facts)
+        return StrategyVerdict(None, f"{told}; {found.needed:,} to see an effect of {wanted.min_effect:g}", facts)
+    return StrategyVerdict(None if found.verdict == "NO_DATA" else found.verdict, found.reason, facts)
 
 
-def judge_pairs(champion: Sequence[float], challenger: Sequence[float], wanted: Experiment) -> Judgement:
+def judge_pairs(champion: Sequence[float], challenger: Sequence[float], wanted: Experiment) -> StrategyVerdict:
     """Rewards of both on the same rows: PASS when the paired bootstrap's interval of their mean difference lies above
     zero, FAIL when below; while it holds zero, more labels are waited for. See `experiment.paired`."""
     from bedplate.domain.experiment.paired import mean_difference
@@ -139,19 +145,19 @@ def judge_pairs(champion: Sequence[float], challenger: Sequence[float], wanted: 
     found = mean_difference(champion, challenger, alpha=wanted.alpha)
     facts = _known(labelled_pairs=found.n, difference=found.value, interval=[found.low, found.high])
     if found.n < wanted.min_answers:
-        return Judgement(None, f"{found.n:,} of {wanted.min_answers:,} labelled pairs", facts)
+        return StrategyVerdict(None, f"{found.n:,} of {wanted.min_answers:,} labelled pairs", facts)
     value, low, high = (figure(end, signed=True) for end in (found.value, found.low, found.high))
     told = f"difference of {wanted.metric} {value} ({low} to {high}, {found.n:,} pairs)"
-    return Judgement("PASS" if found.low > 0 else "FAIL" if found.high < 0 else None, told, facts)
+    return StrategyVerdict("PASS" if found.low > 0 else "FAIL" if found.high < 0 else None, told, facts)
 
 
-def judge_bandit(kind: Reward, arms: dict[str, Arm], before: dict[str, float], wanted: Experiment) -> Judgement:
+def judge_bandit(kind: Reward, arms: dict[str, Arm], before: dict[str, float], wanted: Experiment) -> StrategyVerdict:
     """Thompson sampling within limits; ends when one is the best with the confidence asked for. See
     `experiment.bandit`. The draws are seeded by what was measured, so the same figures give the same weights."""
-    from bedplate.domain.experiment.bandit import Limits, allocate
+    from bedplate.domain.experiment.bandit import BanditLimits, allocate
 
     floor = wanted.floor_pct / 100
-    limits = Limits(floor=floor, ceiling=1 - floor, confidence=wanted.confidence)
+    limits = BanditLimits(floor=floor, ceiling=1 - floor, confidence=wanted.confidence)
     found = allocate(kind, arms, seed=sum(arm.n for arm in arms.values()), before=before, limits=limits)
     facts = _known(
         labelled={name: arm.n for name, arm in arms.items()},
@@ -162,10 +168,10 @@ def judge_bandit(kind: Reward, arms: dict[str, Arm], before: dict[str, float], w
     least = min(arm.n for arm in arms.values())
     if least < wanted.min_answers:
         told = f"{found.reason}; {least:,} of the {wanted.min_answers:,} labelled answers that each needs"
-        return Judgement(None, told, facts, weights if least >= wanted.min_answers // FEW else None)
+        return StrategyVerdict(None, told, facts, weights if least >= wanted.min_answers // FEW else None)
     if found.winner:
-        return Judgement("PASS" if found.winner == CHALLENGER else "FAIL", found.reason, facts)
-    return Judgement(None, found.reason, facts, weights)
+        return StrategyVerdict("PASS" if found.winner == CHALLENGER else "FAIL", found.reason, facts)
+    return StrategyVerdict(None, found.reason, facts, weights)
 
 
 def _known(**figures: object) -> dict[str, object]:

@@ -105,7 +105,7 @@ TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RolloutTerms:
     """What a rollout was begun with; written into its first record and never changed."""
 
     strategy: Strategy
@@ -142,7 +142,7 @@ class RolloutState:
 
     id: str
     model: str
-    terms: Terms
+    terms: RolloutTerms
     phase: Phase
     begun_at: datetime
     since: datetime
@@ -236,7 +236,7 @@ def splits_in(records: Sequence[Record], model: str) -> Mapping[str, str]:
 
 
 def _proposed(r: Record) -> RolloutState:
-    terms = Terms(**r.data["terms"])
+    terms = RolloutTerms(**r.data["terms"])
     return RolloutState(
         str(r.data["rollout"]), str(r.model), terms, "proposed", r.at, r.at, r.at, r.seq, r.actor, terms.weights
     )

@@ -16,7 +16,7 @@ RECORD_EVERY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class EndpointView:
     """One look at the endpoint; names are EndpointConfigs'. `weights` are shares of the traffic that is answered."""
 
     config: str
@@ -33,7 +33,7 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class StrategyVerdict:
     """What the figures say: None for not yet. `weights` are the ones that the strategy wants from now on."""
 
     verdict: Verdict | None
@@ -43,44 +43,44 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Install:
+class CreateSplit:
     """Challenger and split come into being, and the endpoint is asked to take the split."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Weigh:
+class SetWeights:
     message: str
     weights: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Promote:
+class PromoteChallenger:
     """The challenger's own deployment: begun, or recorded to its end."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
+class RestoreChampion:
     """All traffic back to the champion alone."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class CancelUpdate:
     """An update in flight is undone by an alarm."""
 
     message: str
 
 
-Act = Install | Weigh | Promote | Restore | Undo
+Act = CreateSplit | SetWeights | PromoteChallenger | RestoreChampion | CancelUpdate
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RolloutDecision:
     """First the record (`event`, None: nothing to write), then the act; `told` for who watches."""
 
     told: str
@@ -89,14 +89,16 @@ class Decision:
     act: Act | None = None
 
 
-def decide(state: RolloutState, world: World, judgement: Judgement | None, now: datetime) -> Decision:
+def decide(
+    state: RolloutState, world: EndpointView, judgement: StrategyVerdict | None, now: datetime
+) -> RolloutDecision:
     """One tick. `judgement` is looked at in the phases that watch, and may be None elsewhere.
 
     Whatever the endpoint is on that this rollout neither asked for nor began from is somebody else's doing, and ends it
     without an act: nobody's traffic is moved twice.
     """
     if state.over:
-        return Decision(f"over: {state.phase}")
+        return RolloutDecision(f"over: {state.phase}")
     if state.phase == "proposed":
         return _proposed(state, world)
     if state.phase == "promoting":
@@ -106,27 +108,31 @@ def decide(state: RolloutState, world: World, judgement: Judgement | None, now: 
     return _live(state, world, judgement, now)
 
 
-def _proposed(state: RolloutState, world: World) -> Decision:
+def _proposed(state: RolloutState, world: EndpointView) -> RolloutDecision:
     terms = state.terms
     if world.config == terms.split and not world.busy:
         how = "answers copies of the requests" if terms.strategy in MIRRORED else f"gets {100 * terms.share:g} %"
-        return Decision(f"the challenger {how}", terms.running)
+        return RolloutDecision(f"the challenger {how}", terms.running)
     if world.busy:
         ours = world.pending in (terms.split, None)
-        return Decision("the endpoint takes both releases" if ours else f"{world.pending} is on its way")
+        return RolloutDecision("the endpoint takes both releases" if ours else f"{world.pending} is on its way")
     if world.config != terms.champion_config:
         return _overtaken(world)
     if state.asked_at and world.modified_at >= state.asked_at - timedelta(seconds=1) and world.failure_reason:
         why = f"the platform undid it: {world.failure_reason}"
-        return Decision(why, "undone", {"verdict": "FAIL", "reason": why, "by": "alarm"})
+        return RolloutDecision(why, "undone", {"verdict": "FAIL", "reason": why, "by": "alarm"})
     asked: Event | None = None if state.asked_at else "asked"
-    return Decision("champion and challenger are put behind the endpoint", asked, {}, Install("Put both behind it"))
+    return RolloutDecision(
+        "champion and challenger are put behind the endpoint", asked, {}, CreateSplit("Put both behind it")
+    )
 
 
-def _live(state: RolloutState, world: World, judgement: Judgement | None, now: datetime) -> Decision:
+def _live(
+    state: RolloutState, world: EndpointView, judgement: StrategyVerdict | None, now: datetime
+) -> RolloutDecision:
     assert state.phase in LIVE
     if world.busy:
-        return Decision("the endpoint is being updated")
+        return RolloutDecision("the endpoint is being updated")
     if world.config != state.terms.split:
         return _overtaken(world)
     wanted = {VARIANT: 1.0, CHALLENGER: 0.0} if state.phase == "paused" else dict(state.weights)
@@ -135,63 +141,76 @@ def _live(state: RolloutState, world: World, judgement: Judgement | None, now: d
     if world.alarms_raised and state.phase != "paused":
         why = f"{', '.join(world.alarms_raised)} is in ALARM"
         data = {"verdict": "FAIL", "reason": why, "by": "alarm"}
-        return Decision(why, "failed", data, Restore("All traffic to the champion"))
-    weigh = None if _same(wanted, world.weights) else Weigh(f"Weights: {spoken_weights(wanted)}", wanted)
+        return RolloutDecision(why, "failed", data, RestoreChampion("All traffic to the champion"))
+    weigh = None if _same(wanted, world.weights) else SetWeights(f"Weights: {spoken_weights(wanted)}", wanted)
     if state.phase == "passed" and state.terms.auto_promote:
-        return Decision("it passed, and is promoted by itself", "promote", {}, Promote("Promote the challenger"))
+        return RolloutDecision(
+            "it passed, and is promoted by itself", "promote", {}, PromoteChallenger("Promote the challenger")
+        )
     if state.phase not in WATCHED or judgement is None:
-        return Decision(state.phase, act=weigh)
+        return RolloutDecision(state.phase, act=weigh)
     return _judged(state, judgement, now, weigh)
 
 
-def _judged(state: RolloutState, judgement: Judgement, now: datetime, weigh: Weigh | None) -> Decision:
+def _judged(
+    state: RolloutState, judgement: StrategyVerdict, now: datetime, weigh: SetWeights | None
+) -> RolloutDecision:
     data = {"facts": dict(judgement.facts), "verdict": judgement.verdict, "reason": judgement.told, "by": "figures"}
     if judgement.verdict == "PASS":
-        return Decision(judgement.told, "passed", data)
+        return RolloutDecision(judgement.told, "passed", data)
     if judgement.verdict == "FAIL":
-        return Decision(judgement.told, "failed", data, Restore("All traffic to the champion"))
+        return RolloutDecision(judgement.told, "failed", data, RestoreChampion("All traffic to the champion"))
     if (now - state.begun_at).total_seconds() >= state.terms.max_s:
         told = f"no verdict after {state.terms.max_s:g} s: {judgement.told}"
-        return Decision(
-            told, "starved", {**data, "verdict": "NO_DATA", "reason": told}, Restore("All traffic to the champion")
+        return RolloutDecision(
+            told,
+            "starved",
+            {**data, "verdict": "NO_DATA", "reason": told},
+            RestoreChampion("All traffic to the champion"),
         )
     if judgement.weights and state.phase == "splitting" and not _same(judgement.weights, state.weights):
         weights = dict(judgement.weights)
-        act = Weigh(f"Weights: {spoken_weights(weights)}", weights)
-        return Decision(judgement.told, "weighed", {**data, "weights": weights}, act)
+        act = SetWeights(f"Weights: {spoken_weights(weights)}", weights)
+        return RolloutDecision(judgement.told, "weighed", {**data, "weights": weights}, act)
     if judgement.facts and judgement.facts != state.facts and now - state.told_at >= RECORD_EVERY:
-        return Decision(judgement.told, "watched", data, weigh)
-    return Decision(judgement.told, act=weigh)
+        return RolloutDecision(judgement.told, "watched", data, weigh)
+    return RolloutDecision(judgement.told, act=weigh)
 
 
-def _promoting(state: RolloutState, world: World) -> Decision:
+def _promoting(state: RolloutState, world: EndpointView) -> RolloutDecision:
     if world.busy:
-        return Decision("the challenger takes all traffic")
+        return RolloutDecision("the challenger takes all traffic")
     if world.promoted or world.config == state.terms.split:
-        return Decision("the challenger's own deployment goes on", act=Promote("Promote the challenger"))
+        return RolloutDecision(
+            "the challenger's own deployment goes on", act=PromoteChallenger("Promote the challenger")
+        )
     return _overtaken(world)
 
 
-def _undoing(state: RolloutState, world: World) -> Decision:
+def _undoing(state: RolloutState, world: EndpointView) -> RolloutDecision:
     terms = state.terms
     if world.busy:
         ours = world.undoable and world.pending in (terms.split, terms.challenger)
-        return Decision("an update is being undone", act=Undo("Undo the update in flight") if ours else None)
+        return RolloutDecision(
+            "an update is being undone", act=CancelUpdate("Undo the update in flight") if ours else None
+        )
     if world.config == terms.champion_config:
         end: dict[str | None, Event] = {
             "failed": "restored-failed",
             "starved": "restored-starved",
             "aborted": "restored-aborted",
         }
-        return Decision("the champion alone answers", end.get(state.why, "restored-failed"))
+        return RolloutDecision("the champion alone answers", end.get(state.why, "restored-failed"))
     if world.config in (terms.split, terms.challenger):
-        return Decision("all traffic goes back to the champion", act=Restore("All traffic to the champion"))
+        return RolloutDecision(
+            "all traffic goes back to the champion", act=RestoreChampion("All traffic to the champion")
+        )
     return _overtaken(world)
 
 
-def _overtaken(world: World) -> Decision:
+def _overtaken(world: EndpointView) -> RolloutDecision:
     why = f"the endpoint is on {world.config}, which this rollout did not ask for"
-    return Decision(why, "overtaken", {"reason": why})
+    return RolloutDecision(why, "overtaken", {"reason": why})
 
 
 def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class SettingDifference:
     """One key by both environments; None where one has no such key."""
 
     key: str
@@ -16,15 +16,15 @@ class Difference:
     b: Any
 
 
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference, ...]:
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[SettingDifference, ...]:
     """Every leaf that differs, by dotted key, sorted; a list is one value, an empty mapping none.
 
     >>> differences({"x": {"y": 1, "z": 2}}, {"x": {"y": 1, "z": 3}, "w": 4})
-    (Difference(key='w', a=None, b=4), Difference(key='x.z', a=2, b=3))
+    (SettingDifference(key='w', a=None, b=4), SettingDifference(key='x.z', a=2, b=3))
     """
     left, right = dict(_leaves(a, "")), dict(_leaves(b, ""))
     keys = sorted(left.keys() | right.keys())
-    return tuple(Difference(k, left.get(k), right.get(k)) for k in keys if left.get(k) != right.get(k))
+    return tuple(SettingDifference(k, left.get(k), right.get(k)) for k in keys if left.get(k) != right.get(k))
 
 
 def _leaves(value: Any, key: str) -> Iterable[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.domain.stacks.plan import Planned
+from bedplate.domain.stacks.plan import ResourceChange
 
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 _ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
@@ -22,7 +22,7 @@ class ModeChange:
     after: str
 
 
-def mode_changes(resources: Iterable[Planned]) -> tuple[ModeChange, ...]:
+def mode_changes(resources: Iterable[ResourceChange]) -> tuple[ModeChange, ...]:
     """Endpoints that stay while the mode of their release 0 changes: their configuration is the command line's, so the
     plan would not touch them."""
     planned = tuple(resources)

@@ -13,7 +13,7 @@ _APPROVED: Context = (("sagemaker:ModelApprovalStatus", "Approved"),)
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PermissionRequest:
     """Actions on one resource, with the condition keys that such a call carries."""
 
     actions: tuple[str, ...]
@@ -59,7 +59,7 @@ class Place:
         return ModelNames(self.project, self.stack, model)
 
 
-def asks(persona: str, at: Place) -> tuple[Ask, ...]:
+def asks(persona: str, at: Place) -> tuple[PermissionRequest, ...]:
     """What the commands of a persona need, and what it must not be able to do.
 
     The table holds what each command calls most, with one resource of each kind and for each model: a role that is
@@ -69,149 +69,172 @@ def asks(persona: str, at: Place) -> tuple[Ask, ...]:
     return _TABLE[persona](at)
 
 
-def _looking(at: Place) -> tuple[Ask, ...]:
+def _looking(at: Place) -> tuple[PermissionRequest, ...]:
     """`status`, `models`, `costs`: the commands that only show."""
     listed = ("ListEndpoints", "ListModelPackageGroups", "ListTrainingJobs", "ListMonitoringExecutions")
     shown = ("sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig")
     return (
         *_outputs(at),
-        Ask(tuple(f"sagemaker:{verb}" for verb in listed), "*"),
-        Ask(("cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"), "*"),
-        Ask(("ce:GetCostAndUsage",), "*"),
-        Ask(("logs:FilterLogEvents",), at.arn("logs", "log-group:/aws/sagemaker/TrainingJobs:*")),
-        *(Ask(shown, at.arn("sagemaker", f"endpoint/{at.names(model).endpoint}")) for model in at.models),
-        *(Ask(("budgets:ViewBudget",), _budget(at, at.names(model).budget)) for model in at.models),
+        PermissionRequest(tuple(f"sagemaker:{verb}" for verb in listed), "*"),
+        PermissionRequest(("cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"), "*"),
+        PermissionRequest(("ce:GetCostAndUsage",), "*"),
+        PermissionRequest(("logs:FilterLogEvents",), at.arn("logs", "log-group:/aws/sagemaker/TrainingJobs:*")),
+        *(PermissionRequest(shown, at.arn("sagemaker", f"endpoint/{at.names(model).endpoint}")) for model in at.models),
+        *(PermissionRequest(("budgets:ViewBudget",), _budget(at, at.names(model).budget)) for model in at.models),
     )
 
 
-def _outputs(at: Place) -> tuple[Ask, ...]:
-    return (Ask(("ssm:GetParameter",), at.arn("ssm", f"parameter{outputs_parameter(at.project, at.stack)}")),)
+def _outputs(at: Place) -> tuple[PermissionRequest, ...]:
+    return (
+        PermissionRequest(("ssm:GetParameter",), at.arn("ssm", f"parameter{outputs_parameter(at.project, at.stack)}")),
+    )
 
 
 def _budget(at: Place, name: str) -> str:
     return at.arn("budgets", f"budget/{name}", region=False)
 
 
-def _ledger(at: Place) -> tuple[Ask, ...]:
+def _ledger(at: Place) -> tuple[PermissionRequest, ...]:
     record = at.bucket("ledger", "/ledger/0000000001.json")
     return (
-        Ask(("s3:ListBucket",), at.bucket("ledger")),
-        Ask(("s3:GetObject", "s3:PutObject"), record),
-        Ask(("s3:DeleteObject", "s3:DeleteObjectVersion"), record, allowed=False),
+        PermissionRequest(("s3:ListBucket",), at.bucket("ledger")),
+        PermissionRequest(("s3:GetObject", "s3:PutObject"), record),
+        PermissionRequest(("s3:DeleteObject", "s3:DeleteObjectVersion"), record, allowed=False),
     )
 
 
-def _running(at: Place) -> tuple[Ask, ...]:
+def _running(at: Place) -> tuple[PermissionRequest, ...]:
     """`train`, `evaluate`, `deploy`, `rollback`, `monitor`, `labels`."""
-    found: list[Ask] = [*_looking(at), *_ledger(at)]
+    found: list[PermissionRequest] = [*_looking(at), *_ledger(at)]
     read: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture")
     for purpose in read:
-        found += [Ask(("s3:ListBucket",), at.bucket(purpose)), Ask(("s3:GetObject",), at.bucket(purpose, "/any"))]
-    found += [Ask(("s3:PutObject",), at.bucket(purpose, "/any")) for purpose in read[:2]]
+        found += [
+            PermissionRequest(("s3:ListBucket",), at.bucket(purpose)),
+            PermissionRequest(("s3:GetObject",), at.bucket(purpose, "/any")),
+        ]
+    found += [PermissionRequest(("s3:PutObject",), at.bucket(purpose, "/any")) for purpose in read[:2]]
     found += [
-        Ask(("kms:Decrypt", "kms:GenerateDataKey"), at.key),
-        Ask(("kms:Sign", "kms:Verify"), at.signing_key),
+        PermissionRequest(("kms:Decrypt", "kms:GenerateDataKey"), at.key),
+        PermissionRequest(("kms:Sign", "kms:Verify"), at.signing_key),
     ]
     for model in at.models:
         names = at.names(model)
         release = names.release(1, "0" * 8)
         package = at.arn("sagemaker", f"model-package/{names.package_group}/1")
         found += [
-            Ask(("sagemaker:CreateTrainingJob",), at.arn("sagemaker", f"training-job/{names.base}-1")),
-            Ask(("sagemaker:CreateProcessingJob",), at.arn("sagemaker", f"processing-job/{names.base}-1")),
-            Ask(("sagemaker:UpdateModelPackage", "sagemaker:DescribeModelPackage"), package),
-            Ask(("sagemaker:UpdateModelPackage",), package, _APPROVED, allowed=False),
-            Ask(("sagemaker:CreateModel", "sagemaker:DeleteModel"), at.arn("sagemaker", f"model/{release}")),
-            Ask(("sagemaker:CreateEndpointConfig",), at.arn("sagemaker", f"endpoint-config/{release}")),
-            Ask(
+            PermissionRequest(("sagemaker:CreateTrainingJob",), at.arn("sagemaker", f"training-job/{names.base}-1")),
+            PermissionRequest(
+                ("sagemaker:CreateProcessingJob",), at.arn("sagemaker", f"processing-job/{names.base}-1")
+            ),
+            PermissionRequest(("sagemaker:UpdateModelPackage", "sagemaker:DescribeModelPackage"), package),
+            PermissionRequest(("sagemaker:UpdateModelPackage",), package, _APPROVED, allowed=False),
+            PermissionRequest(
+                ("sagemaker:CreateModel", "sagemaker:DeleteModel"), at.arn("sagemaker", f"model/{release}")
+            ),
+            PermissionRequest(("sagemaker:CreateEndpointConfig",), at.arn("sagemaker", f"endpoint-config/{release}")),
+            PermissionRequest(
                 ("sagemaker:UpdateEndpoint", "sagemaker:InvokeEndpoint"),
                 at.arn("sagemaker", f"endpoint/{names.endpoint}"),
             ),
-            Ask(("sagemaker:CreateEndpoint",), at.arn("sagemaker", f"endpoint/{names.copy(1)}")),
-            Ask(
+            PermissionRequest(("sagemaker:CreateEndpoint",), at.arn("sagemaker", f"endpoint/{names.copy(1)}")),
+            PermissionRequest(
                 ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"),
                 at.arn("cloudwatch", f"alarm:{names.guard_alarm(release)}"),
             ),
-            Ask(("iam:PassRole",), at.arn("iam", f"role/{names.execution_role}", region=False), _TO_SAGEMAKER),
+            PermissionRequest(
+                ("iam:PassRole",), at.arn("iam", f"role/{names.execution_role}", region=False), _TO_SAGEMAKER
+            ),
         ]
     return tuple(found)
 
 
-def _engineer(at: Place) -> tuple[Ask, ...]:
+def _engineer(at: Place) -> tuple[PermissionRequest, ...]:
     """`up`, `preview`, `drift`, `destroy`."""
     boundary = at.arn("iam", f"policy/{at.prefix}-boundary", region=False)
     role = at.arn("iam", f"role/{at.prefix}-data-scientist", region=False)
     under: Context = (("iam:PermissionsBoundary", boundary),)
-    found: list[Ask] = [*_outputs(at)]
+    found: list[PermissionRequest] = [*_outputs(at)]
     for purpose in BUCKET_PURPOSES:
         on_bucket = ("CreateBucket", "PutBucketPolicy", "PutBucketVersioning", "PutEncryptionConfiguration")
-        found.append(Ask(tuple(f"s3:{verb}" for verb in on_bucket), at.bucket(purpose)))
+        found.append(PermissionRequest(tuple(f"s3:{verb}" for verb in on_bucket), at.bucket(purpose)))
     found += [
-        Ask(("kms:CreateKey", "kms:ListAliases", "logs:DescribeLogGroups", "ecr:GetAuthorizationToken"), "*"),
-        Ask(("kms:PutKeyPolicy", "kms:EnableKeyRotation", "kms:DescribeKey"), at.key),
-        Ask(("kms:CreateAlias",), at.arn("kms", f"alias/{at.prefix}")),
-        Ask(("ecr:CreateRepository", "ecr:PutImage"), at.arn("ecr", f"repository/{at.prefix}")),
-        Ask(("sns:CreateTopic", "sns:Subscribe"), at.arn("sns", f"{at.prefix}-alerts")),
-        Ask(("events:PutRule", "events:PutTargets"), at.arn("events", f"rule/{at.prefix}-approved")),
-        Ask(("cloudtrail:CreateTrail",), trail_arn(at.project, at.stack, at.region, at.account_id)),
-        Ask(("budgets:ModifyBudget", "budgets:ViewBudget"), _budget(at, at.prefix)),
-        Ask(("ssm:PutParameter",), at.arn("ssm", f"parameter{outputs_parameter(at.project, at.stack)}")),
-        Ask(("iam:GetRole", "iam:DeleteRole", "iam:TagRole", "iam:SimulatePrincipalPolicy"), role),
-        Ask(("servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"), "*"),
-        Ask(("iam:CreateRole", "iam:PutRolePolicy"), role, under),
-        Ask(("iam:DeleteRolePermissionsBoundary",), role, allowed=False),
-        Ask(("s3:DeleteObjectVersion",), at.bucket("ledger", "/ledger/0000000001.json"), allowed=False),
+        PermissionRequest(
+            ("kms:CreateKey", "kms:ListAliases", "logs:DescribeLogGroups", "ecr:GetAuthorizationToken"), "*"
+        ),
+        PermissionRequest(("kms:PutKeyPolicy", "kms:EnableKeyRotation", "kms:DescribeKey"), at.key),
+        PermissionRequest(("kms:CreateAlias",), at.arn("kms", f"alias/{at.prefix}")),
+        PermissionRequest(("ecr:CreateRepository", "ecr:PutImage"), at.arn("ecr", f"repository/{at.prefix}")),
+        PermissionRequest(("sns:CreateTopic", "sns:Subscribe"), at.arn("sns", f"{at.prefix}-alerts")),
+        PermissionRequest(("events:PutRule", "events:PutTargets"), at.arn("events", f"rule/{at.prefix}-approved")),
+        PermissionRequest(("cloudtrail:CreateTrail",), trail_arn(at.project, at.stack, at.region, at.account_id)),
+        PermissionRequest(("budgets:ModifyBudget", "budgets:ViewBudget"), _budget(at, at.prefix)),
+        PermissionRequest(("ssm:PutParameter",), at.arn("ssm", f"parameter{outputs_parameter(at.project, at.stack)}")),
+        PermissionRequest(("iam:GetRole", "iam:DeleteRole", "iam:TagRole", "iam:SimulatePrincipalPolicy"), role),
+        PermissionRequest(("servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"), "*"),
+        PermissionRequest(("iam:CreateRole", "iam:PutRolePolicy"), role, under),
+        PermissionRequest(("iam:DeleteRolePermissionsBoundary",), role, allowed=False),
+        PermissionRequest(("s3:DeleteObjectVersion",), at.bucket("ledger", "/ledger/0000000001.json"), allowed=False),
     ]
     for model in at.models:
         names = at.names(model)
         verbs = ("CreateEndpoint", "UpdateEndpoint", "DeleteEndpoint")
         found += [
-            Ask(tuple(f"sagemaker:{verb}" for verb in verbs), at.arn("sagemaker", f"endpoint/{names.endpoint}")),
-            Ask(
+            PermissionRequest(
+                tuple(f"sagemaker:{verb}" for verb in verbs), at.arn("sagemaker", f"endpoint/{names.endpoint}")
+            ),
+            PermissionRequest(
                 ("sagemaker:CreateModelPackageGroup",),
                 at.arn("sagemaker", f"model-package-group/{names.package_group}"),
             ),
-            Ask(
+            PermissionRequest(
                 ("sagemaker:CreateMonitoringSchedule",),
                 at.arn("sagemaker", f"monitoring-schedule/{names.monitoring_schedule}"),
             ),
-            Ask(("cloudwatch:PutMetricAlarm",), at.arn("cloudwatch", f"alarm:{names.errors_alarm}")),
-            Ask(("iam:PassRole",), at.arn("iam", f"role/{names.execution_role}", region=False), _TO_SAGEMAKER),
+            PermissionRequest(("cloudwatch:PutMetricAlarm",), at.arn("cloudwatch", f"alarm:{names.errors_alarm}")),
+            PermissionRequest(
+                ("iam:PassRole",), at.arn("iam", f"role/{names.execution_role}", region=False), _TO_SAGEMAKER
+            ),
         ]
     return tuple(found)
 
 
-def _approver(at: Place) -> tuple[Ask, ...]:
-    found: list[Ask] = [*_looking(at), *_ledger(at), Ask(("s3:GetObject",), at.bucket("artifacts", "/any"))]
+def _approver(at: Place) -> tuple[PermissionRequest, ...]:
+    found: list[PermissionRequest] = [
+        *_looking(at),
+        *_ledger(at),
+        PermissionRequest(("s3:GetObject",), at.bucket("artifacts", "/any")),
+    ]
     for model in at.models:
         names = at.names(model)
         package = at.arn("sagemaker", f"model-package/{names.package_group}/1")
         found += [
-            Ask(("sagemaker:UpdateModelPackage",), package, _APPROVED),
-            Ask(("sagemaker:UpdateEndpoint",), at.arn("sagemaker", f"endpoint/{names.endpoint}"), allowed=False),
+            PermissionRequest(("sagemaker:UpdateModelPackage",), package, _APPROVED),
+            PermissionRequest(
+                ("sagemaker:UpdateEndpoint",), at.arn("sagemaker", f"endpoint/{names.endpoint}"), allowed=False
+            ),
         ]
     return tuple(found)
 
 
-def _finance(at: Place) -> tuple[Ask, ...]:
-    data = Ask(("s3:GetObject",), at.bucket("data", "/any"), allowed=False)
+def _finance(at: Place) -> tuple[PermissionRequest, ...]:
+    data = PermissionRequest(("s3:GetObject",), at.bucket("data", "/any"), allowed=False)
     return (
         *_outputs(at),
-        Ask(("ce:GetCostAndUsage",), "*"),
-        Ask(("budgets:ViewBudget",), _budget(at, at.prefix)),
+        PermissionRequest(("ce:GetCostAndUsage",), "*"),
+        PermissionRequest(("budgets:ViewBudget",), _budget(at, at.prefix)),
         data,
     )
 
 
-def _auditor(at: Place) -> tuple[Ask, ...]:
+def _auditor(at: Place) -> tuple[PermissionRequest, ...]:
     return (
         *_looking(at),
-        Ask(("s3:ListBucket",), at.bucket("ledger")),
-        Ask(("s3:GetObject",), at.bucket("ledger", "/ledger/0000000001.json")),
-        Ask(("cloudtrail:LookupEvents",), "*"),
-        Ask(("kms:Decrypt",), at.key),
-        Ask(("s3:PutObject",), at.bucket("ledger", "/ledger/0000000001.json"), allowed=False),
-        Ask(("s3:GetObject",), at.bucket("data", "/any"), allowed=False),
+        PermissionRequest(("s3:ListBucket",), at.bucket("ledger")),
+        PermissionRequest(("s3:GetObject",), at.bucket("ledger", "/ledger/0000000001.json")),
+        PermissionRequest(("cloudtrail:LookupEvents",), "*"),
+        PermissionRequest(("kms:Decrypt",), at.key),
+        PermissionRequest(("s3:PutObject",), at.bucket("ledger", "/ledger/0000000001.json"), allowed=False),
+        PermissionRequest(("s3:GetObject",), at.bucket("data", "/any"), allowed=False),
     )
 
 
@@ -236,11 +259,14 @@ def persona_of(arn: str, project: str, stack: str) -> str | None:
     return persona if kind == "assumed-role" and persona in _TABLE and rest.startswith(f"{project}-{stack}-") else None
 
 
-def wrong(asked: Sequence[Ask], allowed: Mapping[tuple[str, str, Context], bool]) -> tuple[list[str], list[str]]:
+def wrong(
+    asked: Sequence[PermissionRequest], allowed: Mapping[tuple[str, str, Context], bool]
+) -> tuple[list[str], list[str]]:
     """(actions that lack, actions that ought to be shut), each as `action on resource`.
 
-    >>> asked = [Ask(("s3:GetObject",), "arn:b/k"), Ask(("s3:DeleteObject",), "arn:b/k", allowed=False)]
-    >>> wrong(asked, {("s3:GetObject", "arn:b/k", ()): False, ("s3:DeleteObject", "arn:b/k", ()): True})
+    >>> read = PermissionRequest(("s3:GetObject",), "arn:b/k")
+    >>> delete = PermissionRequest(("s3:DeleteObject",), "arn:b/k", allowed=False)
+    >>> wrong([read, delete], {("s3:GetObject", "arn:b/k", ()): False, ("s3:DeleteObject", "arn:b/k", ()): True})
     (['s3:GetObject on arn:b/k'], ['s3:DeleteObject on arn:b/k'])
     """
     lacking: list[str] = []

@@ -9,7 +9,7 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """Pulumi's own sign for a value that is computed, and not known before the run."""
 
 
-class PropertyChange(Protocol):
+class PropertyDiff(Protocol):
     @property
     def path(self) -> str: ...
     @property
@@ -20,7 +20,7 @@ class PropertyChange(Protocol):
     def replaces(self) -> bool: ...
 
 
-class Step(Protocol):
+class PlanStep(Protocol):
     """What happens, or would happen, to one resource."""
 
     @property
@@ -32,12 +32,12 @@ class Step(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def changes(self) -> Sequence[PropertyChange]: ...
+    def changes(self) -> Sequence[PropertyDiff]: ...
     @property
     def replace_keys(self) -> Sequence[str]: ...
 
 
-class Planned(Protocol):
+class ResourceChange(Protocol):
     """One resource as it is and as it will be, whether anything happens to it or not."""
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedplate.domain.money.prices import NOTED, REGION, S3_USD_PER_GB_MONTH, hourly_usd
-from bedplate.domain.stacks.plan import UNKNOWN, Planned
+from bedplate.domain.stacks.plan import UNKNOWN, ResourceChange
 
 HOURS_A_MONTH = 730
 KMS_KEY_USD_MONTH = 1.0
@@ -133,7 +133,7 @@ class PlanCost:
         return sum(line.difference_usd is None for line in self.lines)
 
 
-def price_plan(resources: Sequence[Planned]) -> PlanCost:
+def price_plan(resources: Sequence[ResourceChange]) -> PlanCost:
     """Price what is created, updated, replaced or deleted, and an endpoint whose configuration is."""
     lines = []
     for resource in resources:
@@ -147,13 +147,13 @@ def price_plan(resources: Sequence[Planned]) -> PlanCost:
     return PlanCost(tuple(lines), _region(resources))
 
 
-def _region(resources: Sequence[Planned]) -> str | None:
+def _region(resources: Sequence[ResourceChange]) -> str | None:
     """The region of the provider that the stack's configuration makes."""
     told = [(r.after or r.before or {}).get("region") for r in resources if r.type == "pulumi:providers:aws"]
     return next((region for region in told if isinstance(region, str)), None)
 
 
-def _price(resource: Planned, resources: Sequence[Planned], *, after: bool) -> Price:
+def _price(resource: ResourceChange, resources: Sequence[ResourceChange], *, after: bool) -> Price:
     inputs = _side(resource, after)
     kind = resource.type
     if inputs is None or kind in _FREE or (kind.startswith((*_FREE_SERVICES, "aws:s3/bucket")) and kind not in _BY_USE):
@@ -180,7 +180,9 @@ def _price(resource: Planned, resources: Sequence[Planned], *, after: bool) -> P
     return Price(None, _BY_USE.get(kind, "no price is known for this type"))
 
 
-def _endpoint(resource: Planned, inputs: Mapping[str, Any], resources: Sequence[Planned], after: bool) -> Price:
+def _endpoint(
+    resource: ResourceChange, inputs: Mapping[str, Any], resources: Sequence[ResourceChange], after: bool
+) -> Price:
     """The instances of the configuration that it names, or, when a release of the command line is what it names or
     nothing is known yet, of the one under the same component."""
     held = [r for r in resources if r.type == ENDPOINT_CONFIGURATION and _side(r, after) is not None]
@@ -211,7 +213,7 @@ def _instances(config: Mapping[str, Any], ceiling: float | None) -> Price:
     return Price(round(total, 2), "; ".join(parts))
 
 
-def _ceiling(endpoint: Planned, resources: Sequence[Planned], after: bool) -> float | None:
+def _ceiling(endpoint: ResourceChange, resources: Sequence[ResourceChange], after: bool) -> float | None:
     for resource in resources:
         if resource.type == SCALING_TARGET and resource.parent == endpoint.parent:
             most = (_side(resource, after) or {}).get("maxCapacity")
@@ -239,7 +241,7 @@ def _monitoring(inputs: Mapping[str, Any]) -> Price:
     return Price(None, f"by the time its runs take, {hourly * count:g} USD an hour on {count:g} x {instance}")
 
 
-def _side(resource: Planned, after: bool) -> Mapping[str, Any] | None:
+def _side(resource: ResourceChange, after: bool) -> Mapping[str, Any] | None:
     if after:
         return None if resource.op in _GOES else resource.after
     return None if resource.op in ("create", "import") else resource.before

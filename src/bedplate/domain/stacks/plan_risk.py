@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bedplate.domain.stacks.plan import Planned
+from bedplate.domain.stacks.plan import ResourceChange
 
 Kind = Literal["data", "traffic"]
 
@@ -33,7 +33,7 @@ class Risk:
     why: str
 
 
-def risks(resources: Iterable[Planned]) -> tuple[Risk, ...]:
+def risks(resources: Iterable[ResourceChange]) -> tuple[Risk, ...]:
     """Replacements and deletions of what holds data or serves, and the end of a bucket's protections."""
     found = []
     for resource in resources:
@@ -43,7 +43,7 @@ def risks(resources: Iterable[Planned]) -> tuple[Risk, ...]:
     return tuple(found)
 
 
-def _risk(resource: Planned) -> tuple[Kind, str]:
+def _risk(resource: ResourceChange) -> tuple[Kind, str]:
     goes = resource.op in ("delete", "replace", "delete-replaced")
     if resource.type == _SERVES and resource.op == "replace":
         return "traffic", "nobody answers between the old endpoint and the new one, which is born with the fallback"
@@ -58,7 +58,7 @@ def _risk(resource: Planned) -> tuple[Kind, str]:
     return "data", ""
 
 
-def _turned_off(resource: Planned) -> bool:
+def _turned_off(resource: ResourceChange) -> bool:
     return (_status(resource.before), _status(resource.after)) == ("Enabled", "Suspended")
 
 
@@ -66,7 +66,7 @@ def _status(inputs: Any) -> Any:
     return ((inputs or {}).get("versioningConfiguration") or {}).get("status")
 
 
-def _now_forced(resource: Planned) -> bool:
+def _now_forced(resource: ResourceChange) -> bool:
     before, after = resource.before, resource.after
     if resource.op != "update" or before is None or after is None:
         return False

@@ -15,7 +15,7 @@ EVALUATION = "evaluation_sha256"
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ApprovalEvidence:
     """What is known of a version: its gates' verdict, its code's state and its trainer, as its metadata has them."""
 
     verdict: str | None
@@ -24,7 +24,7 @@ class Evidence:
     trained_by: str | None = None
 
     @classmethod
-    def of(cls, metadata: Mapping[str, str]) -> Evidence:
+    def of(cls, metadata: Mapping[str, str]) -> ApprovalEvidence:
         return cls(
             metadata.get("verdict"),
             metadata.get("evaluation_uri"),
@@ -34,7 +34,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ApprovalDecision:
     """`approved` and `one-more` are recorded; `refused` names what is missing. `waived` is what --force set aside.
 
     `barred` is why this person's yes does not count, whatever the evidence; `forcible` says whether --force could have
@@ -50,7 +50,7 @@ class Decision:
 
 
 def decide(
-    evidence: Evidence,
+    evidence: ApprovalEvidence,
     *,
     people_needed: int,
     person: str,
@@ -58,7 +58,7 @@ def decide(
     forced: bool,
     rules: Approval | None = None,
     commit_needed: bool = True,
-) -> Decision:
+) -> ApprovalDecision:
     """Judge one person's yes.
 
     The gates must have said PASS, and the code must come from a clean commit. `--force` waives the gates; a tree that
@@ -69,13 +69,13 @@ def decide(
     rules = rules or Approval()
     barred = _barred(rules, evidence, person)
     if barred:
-        return Decision("refused", (), (), (barred,), barred, forcible=False)
+        return ApprovalDecision("refused", (), (), (barred,), barred, forcible=False)
     gates, source = _of_gates(evidence), _of_source(evidence, commit_needed)
     if (gates and not forced) or (source and (commit_needed or not forced)):
-        return Decision("refused", (), (), (*gates, *source), forcible=not (source and commit_needed))
+        return ApprovalDecision("refused", (), (), (*gates, *source), forcible=not (source and commit_needed))
     people = distinct([*(p for p in approved_before if not _barred(rules, evidence, p)), person])
     outcome: Literal["approved", "one-more"] = "approved" if len(people) >= people_needed else "one-more"
-    return Decision(outcome, people, (*gates, *source), ())
+    return ApprovalDecision(outcome, people, (*gates, *source), ())
 
 
 def last_word(records: Iterable[Record], model: str, version: int) -> Record | None:
@@ -98,7 +98,7 @@ def witness(history: Sequence[Record], package_arn: str) -> Record | None:
     return None
 
 
-def contradiction(evidence: Evidence, record: Record | None, evaluation_sha256: str | None) -> str | None:
+def contradiction(evidence: ApprovalEvidence, record: Record | None, evaluation_sha256: str | None) -> str | None:
     """What the registry says that the ledger's `witness` does not; None where they agree.
 
     A registry can be edited, the ledger cannot. `evaluation_sha256` is that of the stored evaluation as it is now; it
@@ -134,7 +134,7 @@ def _final(record: Record) -> bool:
     return bool(record.data.get("final"))
 
 
-def _barred(rules: Approval, evidence: Evidence, person: str) -> str | None:
+def _barred(rules: Approval, evidence: ApprovalEvidence, person: str) -> str | None:
     named = {p.casefold() for p in rules.approvers}
     if named and person.strip().casefold() not in named:
         return f"{person} is not among approval.approvers of model.yaml ({', '.join(rules.approvers)})"
@@ -145,13 +145,13 @@ def _barred(rules: Approval, evidence: Evidence, person: str) -> str | None:
     return None
 
 
-def _of_gates(evidence: Evidence) -> tuple[str, ...]:
+def _of_gates(evidence: ApprovalEvidence) -> tuple[str, ...]:
     if evidence.verdict is None:
         return ("it was never evaluated",)
     return () if evidence.verdict == "PASS" else (f"its gates said {evidence.verdict}, and only PASS opens them",)
 
 
-def _of_source(evidence: Evidence, commit_needed: bool) -> tuple[str, ...]:
+def _of_source(evidence: ApprovalEvidence, commit_needed: bool) -> tuple[str, ...]:
     if evidence.code_dirty == "true":
         return ("its code was changed after the commit it names",)
     return ("no commit is known for its code",) if evidence.code_dirty != "false" and commit_needed else ()

@@ -44,7 +44,7 @@ _PASSING = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
+class LivePeriod:
     """A time during which a version answered; `until` None: it still does."""
 
     since: datetime
@@ -52,7 +52,7 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class VersionRole:
     """Where a version is now: `role` is live, pending, challenger, or rollback candidate."""
 
     endpoint: str
@@ -61,7 +61,7 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class VersionCard:
     """A version. The contract's part is that of its training where its code archive is still there."""
 
     model: str
@@ -97,8 +97,8 @@ class Card:
     approved_by: str | None
     approval_reason: str | None
     forced_by: str | None
-    deployments: tuple[Deployment, ...]
-    stays: tuple[Stay, ...]
+    deployments: tuple[VersionRole, ...]
+    stays: tuple[LivePeriod, ...]
     rollback_candidate: str | None
     """The release that a rollback would go back to while this version is live."""
     retire_on: str | None
@@ -145,7 +145,7 @@ def card_status(approval: str, *, retired: bool) -> str:
     return {"Approved": "Approved", "PendingManualApproval": "PendingReview"}.get(approval, "Draft")
 
 
-def to_sagemaker(card: Card) -> dict[str, Any]:
+def to_sagemaker(card: VersionCard) -> dict[str, Any]:
     """Content of a SageMaker model card (schema 1.0)."""
     known = [c for c in (card.lineage.get("data_uri"),) if c]
     details: dict[str, Any] = {
@@ -185,7 +185,7 @@ def to_sagemaker(card: Card) -> dict[str, Any]:
     return content
 
 
-def _custom(card: Card) -> Iterator[tuple[str, str]]:
+def _custom(card: VersionCard) -> Iterator[tuple[str, str]]:
     yield "version", card.ref
     yield "model_package", card.arn
     yield "status", card.status
@@ -203,7 +203,7 @@ def _custom(card: Card) -> Iterator[tuple[str, str]]:
     yield from ((key, card.lineage[key]) for key in LINEAGE if card.lineage.get(key))
 
 
-def _evaluation(card: Card) -> dict[str, Any]:
+def _evaluation(card: VersionCard) -> dict[str, Any]:
     groups = [{"name": "held-out rows", "metric_data": [_simple(name, e) for name, e in _finite(card.metrics)]}]
     if card.difference:
         held = [_simple(name, e) for name, e in _finite(card.difference)]
@@ -254,7 +254,7 @@ def interval(e: Estimate) -> str:
 # --- Markdown -------------------------------------------------------------------------------------------------------
 
 
-def to_markdown(card: Card) -> str:
+def to_markdown(card: VersionCard) -> str:
     """One page for people: what it is for, what it is not for, how good it is, where it comes from, who said yes."""
     parts = [
         f"# {card.ref}",
@@ -283,7 +283,7 @@ def to_markdown(card: Card) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _overview(card: Card) -> list[tuple[str, str]]:
+def _overview(card: VersionCard) -> list[tuple[str, str]]:
     rows = [
         ("status", card.status),
         ("owner", card.owner),
@@ -299,7 +299,7 @@ def _overview(card: Card) -> list[tuple[str, str]]:
     return rows
 
 
-def _figures(card: Card) -> Iterator[str]:
+def _figures(card: VersionCard) -> Iterator[str]:
     if not card.metrics:
         yield "It was never evaluated."
         return
@@ -324,14 +324,14 @@ def _figures(card: Card) -> Iterator[str]:
         yield _table((column, "rows", *names), cells)
 
 
-def _approval(card: Card) -> str:
+def _approval(card: VersionCard) -> str:
     if card.approved_by is None:
         return f"Nobody approved it: {card.status}."
     forced = f" Forced by {card.forced_by}." if card.forced_by else ""
     return f"{card.approved_by}: {card.approval_reason or 'no reason given'}.{forced}"
 
 
-def _running(card: Card) -> Iterator[str]:
+def _running(card: VersionCard) -> Iterator[str]:
     if not card.deployments:
         yield "Nowhere at the moment."
     else:

@@ -21,7 +21,7 @@ _UNTOLD = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProvenanceRow:
     """One thing that two versions were made of, as text; `same` when it is equal."""
 
     topic: str
@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MetricRow:
     """A metric of both on the same rows; `difference` is second minus first with its paired 95 % interval."""
 
     metric: str
@@ -74,7 +74,7 @@ class Scores:
         return len(self.labels) == len(other.labels) and bool(np.array_equal(self.labels, other.labels))
 
 
-def figures(task: str, first: Scores, second: Scores, *, seed: int = 0) -> tuple[Figure, ...]:
+def figures(task: str, first: Scores, second: Scores, *, seed: int = 0) -> tuple[MetricRow, ...]:
     """Every metric of the task for both and the difference, paired row by row.
 
     DeLong's interval for AUC, 200 paired bootstrap resamples for the others (see `domain.evidence.metrics.compare`).
@@ -83,12 +83,14 @@ def figures(task: str, first: Scores, second: Scores, *, seed: int = 0) -> tuple
     if not first.on_same_rows(second):
         raise ValueError("the two versions were not scored on the same rows")
     found = compare(task, first.labels, second.predictions, first.predictions, seed=seed)
-    return tuple(Figure(m, found.champion[m], found.candidate[m], found.difference[m]) for m in found.candidate)
+    return tuple(MetricRow(m, found.champion[m], found.candidate[m], found.difference[m]) for m in found.candidate)
 
 
-def by_segment(task: str, metric: str, first: Scores, second: Scores, *, seed: int = 0) -> dict[str, dict[str, Figure]]:
+def by_segment(
+    task: str, metric: str, first: Scores, second: Scores, *, seed: int = 0
+) -> dict[str, dict[str, MetricRow]]:
     """Column -> value -> the metric's figure, for the most frequent values that have `MIN_SEGMENT_ROWS` rows."""
-    told: dict[str, dict[str, Figure]] = {}
+    told: dict[str, dict[str, MetricRow]] = {}
     for column, texts in first.groups.items():
         values = np.asarray(texts, dtype=object)
         names, counts = np.unique(values, return_counts=True)
@@ -99,27 +101,29 @@ def by_segment(task: str, metric: str, first: Scores, second: Scores, *, seed: i
     return told
 
 
-def _one(task: str, metric: str, first: Scores, second: Scores, rows: NDArray[np.bool_], seed: int) -> Figure:
+def _one(task: str, metric: str, first: Scores, second: Scores, rows: NDArray[np.bool_], seed: int) -> MetricRow:
     a, b = (Scores(s.labels[rows], s.predictions[rows], {}) for s in (first, second))
     return next(f for f in figures(task, a, b, seed=seed) if f.metric == metric)
 
 
-def made_of(first: Made, second: Made) -> tuple[Row, ...]:
+def made_of(first: Provenance, second: Provenance) -> tuple[ProvenanceRow, ...]:
     """Everything that decides a training, row by row: code, data, hyper-parameters, features, contract."""
-    rows = [Row("origin", key, first.told(key), second.told(key)) for key in ("trained_by", "trained_at")]
-    rows += [Row("code", key, first.told(key), second.told(key)) for key in _CODE]
-    rows += [Row("data", key, first.told(key), second.told(key)) for key in _DATA]
+    rows = [ProvenanceRow("origin", key, first.told(key), second.told(key)) for key in ("trained_by", "trained_at")]
+    rows += [ProvenanceRow("code", key, first.told(key), second.told(key)) for key in _CODE]
+    rows += [ProvenanceRow("data", key, first.told(key), second.told(key)) for key in _DATA]
     names = sorted({*first.hyperparameters, *second.hyperparameters})
     rows += [
-        Row("hyperparameter", n, first.hyperparameters.get(n, _UNTOLD), second.hyperparameters.get(n, _UNTOLD))
+        ProvenanceRow(
+            "hyperparameter", n, first.hyperparameters.get(n, _UNTOLD), second.hyperparameters.get(n, _UNTOLD)
+        )
         for n in names
     ]
-    rows.append(Row("features", "count", str(len(first.features)), str(len(second.features))))
+    rows.append(ProvenanceRow("features", "count", str(len(first.features)), str(len(second.features))))
     for name in sorted({*first.features} ^ {*second.features}):
-        rows.append(Row("features", name, _has(name in first.features), _has(name in second.features)))
+        rows.append(ProvenanceRow("features", name, _has(name in first.features), _has(name in second.features)))
     for name in sorted({*first.features} & {*second.features}):
         if first.features[name] != second.features[name]:
-            rows.append(Row("features", name, first.features[name], second.features[name]))
+            rows.append(ProvenanceRow("features", name, first.features[name], second.features[name]))
     return tuple(rows)
 
 
@@ -128,7 +132,7 @@ _DATA = ("dataset_sha256", "data_sha256", "data_rows", "data_from", "data_to", "
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Provenance:
     """What a version was made of. `features` is name -> its type and bounds, empty where its contract is gone."""
 
     metadata: Mapping[str, str]

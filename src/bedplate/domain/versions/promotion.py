@@ -17,7 +17,7 @@ ARTIFACT = "artifact_sha256"
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class PromotedObject:
     """One object that goes along; `needed` False: without it the version can live, and it is said."""
 
     key: str
@@ -45,7 +45,7 @@ def carried(
     target: Mapping[BucketPurpose, str],
     *,
     with_data: bool,
-) -> tuple[Carried, ...]:
+) -> tuple[PromotedObject, ...]:
     """Everything that goes along: the artifact, the code and the evaluation; with data the rows and the holdout too."""
     wanted = [("artifact_uri", artifact_uri, True)]
     wanted += [(key, metadata[key], True) for key in _EVIDENCE if metadata.get(key)]
@@ -55,7 +55,7 @@ def carried(
     for key, uri, needed in wanted:
         to = rebase(uri, source, target)
         if to is not None:
-            found.append(Carried(key, uri, to, needed))
+            found.append(PromotedObject(key, uri, to, needed))
     return tuple(found)
 
 

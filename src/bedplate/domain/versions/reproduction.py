@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Surrounding:
+class DependencyCheck:
     """Something that a training depends on: what the record says, and what there is now."""
 
     what: str
@@ -65,7 +65,7 @@ def compare_predictions(first: ArrayLike, second: ArrayLike) -> Predictions:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricTold:
+class MetricComparison:
     """One metric three times: as the registry keeps it (6 digits), the registered model scored now, the new model."""
 
     name: str
@@ -84,7 +84,7 @@ class MetricTold:
 class Reproduction:
     """What came of it. `evaluated` is against the predictions kept by the version's evaluation, None without one."""
 
-    metrics: tuple[MetricTold, ...]
+    metrics: tuple[MetricComparison, ...]
     predictions: Predictions
     evaluated: Predictions | None
 
@@ -96,7 +96,7 @@ class Reproduction:
 
 def metrics_told(
     metadata: Mapping[str, str], registered: Mapping[str, float], reproduced: Mapping[str, float]
-) -> tuple[MetricTold, ...]:
+) -> tuple[MetricComparison, ...]:
     """Every metric of either model, beside what the model package's metadata says of it.
 
     >>> [m] = metrics_told({"metric.auc": "0.7"}, {"auc": 0.7}, {"auc": 0.7})
@@ -105,6 +105,6 @@ def metrics_told(
     """
     nan = float("nan")
     return tuple(
-        MetricTold(name, metadata.get(f"metric.{name}"), registered.get(name, nan), reproduced.get(name, nan))
+        MetricComparison(name, metadata.get(f"metric.{name}"), registered.get(name, nan), reproduced.get(name, nan))
         for name in dict.fromkeys((*registered, *reproduced))
     )

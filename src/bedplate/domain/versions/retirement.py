@@ -59,18 +59,18 @@ def retirement_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class UsageSummary:
     """How what is to be retired is used now. `answers` were given in the last `QUIET_DAYS` days."""
 
     roles: Sequence[str]
     answers: float
 
 
-def objections(use: Use) -> tuple[str, ...]:
+def objections(use: UsageSummary) -> tuple[str, ...]:
     """Why it should not be retired today; empty when nobody would miss it.
 
-    >>> objections(Use(["live on churn"], 0)), objections(Use([], 12)), objections(Use([], 0))
-    (('it is live on churn',), ('it gave 12 answers in the last 7 days',), ())
+    >>> [objections(UsageSummary(live, n)) for live, n in ((["live on churn"], 0), ([], 12), ([], 0))]
+    [('it is live on churn',), ('it gave 12 answers in the last 7 days',), ()]
     """
     found = [f"it is {role}" for role in use.roles]
     if use.answers:

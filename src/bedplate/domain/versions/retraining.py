@@ -14,7 +14,7 @@ Signal = Literal["drift", "performance", "age", "person"]
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class RetrainingSignal:
     """Why a model is to be trained again; `seq` is the record that says so, 0 where none does (age, a person)."""
 
     signal: Signal
@@ -23,7 +23,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenRetraining:
     """A retraining that was begun by record `seq` and has not ended."""
 
     seq: int
@@ -41,12 +41,12 @@ def due(
     *,
     trained_at: datetime | None,
     now: datetime,
-) -> tuple[Due, ...]:
+) -> tuple[RetrainingSignal, ...]:
     """Every signal that model.yaml listens to and that nobody answered yet; worse answers first, then drift, then age.
 
     `version` is the live one and `trained_at` its time; both None while the fallback answers, which no training ages.
     """
-    found: list[Due] = []
+    found: list[RetrainingSignal] = []
     alert = unanswered(records, model, version)
     if alert is not None:
         hears = wanted.on_performance_drop if alert.signal == "performance" else wanted.on_drift
@@ -54,37 +54,41 @@ def due(
     if wanted.max_age_days is not None and trained_at is not None:
         age = (now - trained_at).days
         if age >= wanted.max_age_days:
-            found.append(Due("age", 0, f"version {version} was trained {age} days ago, {wanted.max_age_days} allowed"))
+            found.append(
+                RetrainingSignal(
+                    "age", 0, f"version {version} was trained {age} days ago, {wanted.max_age_days} allowed"
+                )
+            )
     return tuple(found)
 
 
-def unanswered(records: Sequence[Record], model: str, version: int | None) -> Due | None:
+def unanswered(records: Sequence[Record], model: str, version: int | None) -> RetrainingSignal | None:
     """The last monitoring of this version when it raised an alert, and neither a training nor a wish came after it.
 
     An alert that an earlier release met is answered by its successor.
     """
-    found: Due | None = None
+    found: RetrainingSignal | None = None
     for r in records:
         if r.model != model:
             continue
         if r.kind == "monitored":
             alerted = r.data.get("outcome") == "DRIFT" and r.version in (version, None)
             signal: Signal = "performance" if "performance" in r.data.get("signals", ()) else "drift"
-            found = Due(signal, r.seq, r.summary) if alerted else None
+            found = RetrainingSignal(signal, r.seq, r.summary) if alerted else None
         elif r.kind in ("trained", "retraining") or (r.kind == "alert" and "retrain" in r.data):
             found = None
     return found
 
 
-def open_retraining(records: Sequence[Record], model: str) -> Open | None:
+def open_retraining(records: Sequence[Record], model: str) -> OpenRetraining | None:
     """The one that was begun and has not ended; there is at most one of a model."""
-    found: Open | None = None
+    found: OpenRetraining | None = None
     for r in records:
         if r.kind != "retraining" or r.model != model:
             continue
         told = r.data
         if told.get("phase") == "begun":
-            found = Open(r.seq, told["signal"], told["why"], told["dataset"], told["training_job"])
+            found = OpenRetraining(r.seq, told["signal"], told["why"], told["dataset"], told["training_job"])
         elif found is not None and told.get("begun") == found.seq:
             found = None
     return found

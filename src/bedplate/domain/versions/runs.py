@@ -9,7 +9,7 @@ LESS_IS_BETTER = ("brier", "log_loss", "ece", "rmse", "mae", "loss", "error", "s
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RunRow:
     """One parameter or figure over all runs, in their order; None where a run does not have it."""
 
     name: str
@@ -20,14 +20,14 @@ class Row:
         return len(set(self.values)) > 1
 
 
-def rows(told: Sequence[Mapping[str, str]] | Sequence[Mapping[str, float]]) -> tuple[Row, ...]:
+def rows(told: Sequence[Mapping[str, str]] | Sequence[Mapping[str, float]]) -> tuple[RunRow, ...]:
     """Every name that any run has, in the order of their first appearance.
 
     >>> [(row.name, row.values, row.differs) for row in rows([{"a": "1", "b": "2"}, {"a": "1"}])]
     [('a', ('1', '1'), False), ('b', ('2', None), True)]
     """
     names = dict.fromkeys(name for each in told for name in each)
-    return tuple(Row(name, tuple(each.get(name) for each in told)) for name in names)
+    return tuple(RunRow(name, tuple(each.get(name) for each in told)) for name in names)
 
 
 def more_is_better(metric: str) -> bool:

@@ -31,7 +31,7 @@ _ALGORITHMS = {"sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
+class LockedPackage:
     """One pinned package: the hashes that its files may have, and which packages brought it along."""
 
     name: str
@@ -52,7 +52,7 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked(text: str) -> tuple[Locked, ...]:
+def locked(text: str) -> tuple[LockedPackage, ...]:
     r"""The pins of a lock file in pip's format that the image takes, by name; those for other systems are left out.
 
     >>> lock = "click==8.1.7 \n    --hash=sha256:ab12\n    # via bedplate (pyproject.toml)\n"
@@ -73,7 +73,7 @@ def locked(text: str) -> tuple[Locked, ...]:
         via = _VIA.match(line)
         if via and via[1] != "via":
             found[name][2].append(normal(via[1]))
-    return tuple(Locked(n, v, tuple(h), tuple(w)) for n, (v, h, w) in sorted(found.items()))
+    return tuple(LockedPackage(n, v, tuple(h), tuple(w)) for n, (v, h, w) in sorted(found.items()))
 
 
 def _for_image(marker: str | None) -> bool:
@@ -82,7 +82,7 @@ def _for_image(marker: str | None) -> bool:
     return not (marker and marker.strip()) or Marker(marker.strip()).evaluate(dict(IMAGE))
 
 
-def cyclonedx(packages: Sequence[Locked], *, image_uri: str, lock_sha256: str) -> bytes:
+def cyclonedx(packages: Sequence[LockedPackage], *, image_uri: str, lock_sha256: str) -> bytes:
     """The bill as JSON; the same lock and image give the same bytes, so there is no time in it."""
     image = {
         "type": "container",
@@ -114,7 +114,7 @@ def cyclonedx(packages: Sequence[Locked], *, image_uri: str, lock_sha256: str) -
     return json.dumps(bill, sort_keys=True, indent=1).encode()
 
 
-def _component(package: Locked) -> dict[str, Any]:
+def _component(package: LockedPackage) -> dict[str, Any]:
     """A lock names the hash of every file that may be installed; which one the image took, it does not say."""
     found: dict[str, Any] = {
         "type": "library",
@@ -131,19 +131,19 @@ def _component(package: Locked) -> dict[str, Any]:
     return found
 
 
-def packages_in(bill: bytes) -> tuple[Locked, ...]:
+def packages_in(bill: bytes) -> tuple[LockedPackage, ...]:
     """Name and version of everything in a bill. Raises ValueError for what is none."""
     read = json.loads(bill)
     if not isinstance(read, dict) or read.get("bomFormat") != "CycloneDX":
         raise ValueError("it is no CycloneDX document")
-    return tuple(Locked(str(c["name"]), str(c["version"])) for c in read.get("components", []))
+    return tuple(LockedPackage(str(c["name"]), str(c["version"])) for c in read.get("components", []))
 
 
 # --- what is known against them -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Vulnerability:
     """One published vulnerability of one package. `aliases` are its other names (CVE, GHSA)."""
 
     package: str
@@ -162,7 +162,7 @@ class Scan:
     """What the index said. `trouble` is why it said nothing; `skipped` are packages that it does not know."""
 
     checked: int
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Vulnerability, ...] = ()
     skipped: tuple[str, ...] = ()
     trouble: str | None = None
 
@@ -176,7 +176,9 @@ def scan_of(report: Mapping[str, Any]) -> Scan:
             continue
         checked += 1
         findings += [
-            Finding(d["name"], d["version"], v["id"], tuple(v.get("aliases") or ()), tuple(v.get("fix_versions") or ()))
+            Vulnerability(
+                d["name"], d["version"], v["id"], tuple(v.get("aliases") or ()), tuple(v.get("fix_versions") or ())
+            )
             for v in d["vulns"]
         ]
     return Scan(checked, tuple(findings), tuple(skipped))

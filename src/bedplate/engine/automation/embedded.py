@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from bedplate.engine.automation.project import Project
-from bedplate.engine.deployment.deployment import Chance, Deployment, Verb
+from bedplate.engine.deployment.deployment import Deployment, IdsAndClock, Verb
 from bedplate.engine.deployment.events import Event
 from bedplate.engine.deployment.providers import Factory
 from bedplate.engine.deployment.targets import Selection
 from bedplate.engine.property_values import mask, reveal
 from bedplate.engine.state.secrets import passphrase
-from bedplate.engine.state.store import Store
+from bedplate.engine.state.store import StateStore
 from bedplate.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class EmbeddedCommand:
         *,
         endpoint_url: str,
         parallel: int = 8,
-        chance: Chance | None = None,
+        chance: IdsAndClock | None = None,
     ) -> None:
         from semver import VersionInfo
 
@@ -72,7 +72,7 @@ class EmbeddedCommand:
         self._state_dir = state_dir
         self._factory = factory
         self._parallel = parallel
-        self._chance = chance or Chance()
+        self._chance = chance or IdsAndClock()
 
     def run(
         self,
@@ -100,8 +100,8 @@ class EmbeddedCommand:
             raise create_command_error(result)
         return result
 
-    def store(self, stack: str) -> Store:
-        return Store(self._state_dir, stack, now=self._chance.now, version=VERSION)
+    def store(self, stack: str) -> StateStore:
+        return StateStore(self._state_dir, stack, now=self._chance.now, version=VERSION)
 
 
 class _Call:
@@ -275,7 +275,7 @@ class _Call:
         self.out(json.dumps({"user": "local"}) if options.json else "local")
         return 0
 
-    def _store(self, options: argparse.Namespace, name: str | None = None) -> Store:
+    def _store(self, options: argparse.Namespace, name: str | None = None) -> StateStore:
         stack = name or options.stack
         if not stack:
             raise UsageError("no stack selected: --stack expected")

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bedplate.engine.automation.plugin import intent_of
-from bedplate.engine.automation.pulumi_cli import Places
-from bedplate.engine.state.store import INTENT_KEY, Paths, document
+from bedplate.engine.automation.pulumi_cli import EngineDirectories
+from bedplate.engine.state.store import INTENT_KEY, StateFiles, document
 
 Engine = Literal["embedded", "pulumi"]
 
 
-class Handover:
+class EngineMigration:
     """One local stack's two states, of which one is current: `<stack>.engine` says whose."""
 
     def __init__(self, state_dir: Path, project: str, stack: str) -> None:
         self._marker = state_dir / f"{stack}.engine"
-        self._paths = Paths.of(state_dir, stack)
+        self._paths = StateFiles.of(state_dir, stack)
         self._files: dict[Engine, Path] = {
             "embedded": self._paths.checkpoint,
-            "pulumi": Places(state_dir.resolve()).checkpoint(project, stack),
+            "pulumi": EngineDirectories(state_dir.resolve()).checkpoint(project, stack),
         }
 
     def keeper(self) -> Engine:

@@ -25,7 +25,15 @@ from typing import Any, cast
 from bedplate.engine.automation.embedded import require_loopback
 from bedplate.engine.deployment.providers import Factory
 from bedplate.engine.property_values import from_struct, reveal, to_struct
-from bedplate.engine.protocol import Changes, CheckResult, DiffResult, PartlyDone, Properties, Provider, Refused
+from bedplate.engine.protocol import (
+    CheckResult,
+    DiffChanges,
+    DiffResult,
+    OperationRejected,
+    PartialFailure,
+    Properties,
+    Provider,
+)
 from bedplate.engine.state.snapshot import type_of
 from bedplate.engine.timeouts import limited
 from bedplate.errors import BedplateError, UsageError
@@ -89,7 +97,7 @@ class Plugin:
             if diff:
                 return _differing(diff(request.urn, olds, news))
             changed = tuple(sorted(k for k in {*olds, *news} if olds.get(k) != news.get(k)))
-            return _differing(DiffResult(Changes.SOME if changed else Changes.NONE, changed))
+            return _differing(DiffResult(DiffChanges.SOME if changed else DiffChanges.NONE, changed))
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import provider_pb2
@@ -201,16 +209,16 @@ def _told(context: Any) -> Iterator[None]:
 
     try:
         yield
-    except PartlyDone as exc:
+    except PartialFailure as exc:
         context.set_trailing_metadata((("grpc-status-details-bin", _half_made(exc)),))
         context.abort(grpc.StatusCode.UNKNOWN, str(exc))
-    except (Refused, BedplateError) as exc:
+    except (OperationRejected, BedplateError) as exc:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(exc) or type(exc).__name__)
     except Exception as exc:
         context.abort(grpc.StatusCode.UNKNOWN, str(exc) or type(exc).__name__)
 
 
-def _half_made(exc: PartlyDone) -> bytes:
+def _half_made(exc: PartialFailure) -> bytes:
     import grpc
     from pulumi.runtime.proto import provider_pb2, status_pb2
 
@@ -256,9 +264,9 @@ def _differing(diff: DiffResult) -> Any:
     response = provider_pb2.DiffResponse
     return response(
         changes={
-            Changes.NONE: response.DIFF_NONE,
-            Changes.SOME: response.DIFF_SOME,
-            Changes.UNKNOWN: response.DIFF_UNKNOWN,
+            DiffChanges.NONE: response.DIFF_NONE,
+            DiffChanges.SOME: response.DIFF_SOME,
+            DiffChanges.UNKNOWN: response.DIFF_UNKNOWN,
         }[diff.changes],
         diffs=diff.diffs,
         replaces=diff.replaces,

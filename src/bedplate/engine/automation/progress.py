@@ -17,7 +17,7 @@ _OUR_PLUGIN = "using pulumi-resource-aws from $PATH"
 """What the CLI warns of when it is told to use our plugin."""
 
 
-class Watch:
+class ProgressListener:
     """Listens to engine events; makes steps of them, of looks at the world only when the run is for looking."""
 
     def __init__(self, on_progress: Callable[[Progress], None] | None, *, refreshing: bool) -> None:

@@ -20,7 +20,7 @@ from bedplate.engine.automation.plugin import ENDPOINT_VARIABLE
 from bedplate.engine.automation.project import Project
 from bedplate.engine.state.lock import hold
 from bedplate.engine.state.secrets import passphrase
-from bedplate.engine.state.store import Paths
+from bedplate.engine.state.store import StateFiles
 from bedplate.errors import PlatformError, UsageError
 from bedplate.settings import read_yaml
 
@@ -128,8 +128,8 @@ class LocalCommand:
         self._cli = cli
         self._work_dir = work_dir
         self._stack = stack
-        self._places = Places(state_dir.resolve())
-        self._paths = Paths.of(state_dir, stack)
+        self._places = EngineDirectories(state_dir.resolve())
+        self._paths = StateFiles.of(state_dir, stack)
         self._endpoint_url = endpoint_url
 
     def run(
@@ -204,7 +204,7 @@ class LocalCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class EngineDirectories:
     """Where the real engine's things are, below the directory that holds the embedded engine's."""
 
     state_dir: Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bedplate.engine.automation import pulumi_cli
 from bedplate.engine.automation.embedded import EmbeddedCommand, require_loopback
-from bedplate.engine.automation.engine_migration import Engine, Handover
-from bedplate.engine.automation.progress import Watch
+from bedplate.engine.automation.engine_migration import Engine, EngineMigration
+from bedplate.engine.automation.progress import ProgressListener
 from bedplate.engine.automation.project import Project
 from bedplate.engine.automation.update import PastUpdate, Progress, Update, past_update
 from bedplate.engine.deployment.providers import Factory
@@ -21,8 +21,8 @@ from bedplate.engine.deployment.targets import pattern
 from bedplate.engine.property_values import MASK
 from bedplate.engine.state import lock
 from bedplate.engine.state.snapshot import name_of
-from bedplate.engine.state.state_epoch import Continuity
-from bedplate.engine.state.store import Paths
+from bedplate.engine.state.state_epoch import StateEpoch
+from bedplate.engine.state.store import StateFiles
 from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Stack:
         self._parallel = parallel
         self._install = install
         self._state_dir = state_dir or work_dir / ".bedplate" / "state"
-        self._continuity = Continuity(self._state_dir, name, world)
+        self._continuity = StateEpoch(self._state_dir, name, world)
         self._command: EmbeddedCommand | None = None
         self._limits: dict[str, Any] = {}
         self._replace: list[str] | None = None
@@ -176,20 +176,20 @@ class Stack:
         """The latest runs, newest first. Raises NotFound for a stack that was never made."""
         with self._translated():
             runs = self._select(create=False).history(page_size=limit)
-        busy = lock.at_work(Paths.of(self._state_dir, self.name).lock)
+        busy = lock.at_work(StateFiles.of(self._state_dir, self.name).lock)
         return [past_update(run, at_work=busy and number == 0) for number, run in enumerate(runs)]
 
     def keeper(self) -> Engine:
         """Which engine keeps the state; asking the other one for anything moves it there."""
         return "pulumi" if self._endpoint_url is None else self._handover().keeper()
 
-    def locked(self) -> lock.Held | None:
+    def locked(self) -> lock.LockHolder | None:
         """Who holds the stack's lock on this machine's disk; a backend of the Pulumi CLI has locks of its own."""
-        return lock.look(Paths.of(self._state_dir, self.name).lock)
+        return lock.look(StateFiles.of(self._state_dir, self.name).lock)
 
     def unlock(self) -> str | None:
         """Take away the lock that a run on another machine left; whose it was, None without one. Raises Locked."""
-        return lock.unlock(Paths.of(self._state_dir, self.name).lock, stack=self.name)
+        return lock.unlock(StateFiles.of(self._state_dir, self.name).lock, stack=self.name)
 
     def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The state in Pulumi's checkpoint format, for `pulumi stack import`; secrets encrypted unless shown."""
@@ -228,7 +228,7 @@ class Stack:
         create: bool = True,
         refreshing: bool = False,
     ) -> Update:
-        watch = Watch(on_progress, refreshing=refreshing)
+        watch = ProgressListener(on_progress, refreshing=refreshing)
         started = time.perf_counter()
         if self._command is not None:
             self._command.store(self.name).prepare()
@@ -264,8 +264,8 @@ class Stack:
             return automation.Stack.create_or_select(self.name, workspace)
         return automation.Stack.select(self.name, workspace)
 
-    def _handover(self) -> Handover:
-        return Handover(self._state_dir, Project.load(self.work_dir).name, self.name)
+    def _handover(self) -> EngineMigration:
+        return EngineMigration(self._state_dir, Project.load(self.work_dir).name, self.name)
 
     def _refuse_after_interruption(self) -> None:
         """The CLI would make again what a killed run of it was making; the embedded engine finds it."""
@@ -296,7 +296,7 @@ class Stack:
         )
 
     @contextmanager
-    def _translated(self, watch: Watch | None = None) -> Iterator[None]:
+    def _translated(self, watch: ProgressListener | None = None) -> Iterator[None]:
         from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 
         try:

@@ -13,19 +13,19 @@ from typing import Any, Literal
 from bedplate import __version__
 from bedplate.engine.deployment import program as programs
 from bedplate.engine.deployment.events import Event, Events
-from bedplate.engine.deployment.executor import Executor, Failed
+from bedplate.engine.deployment.executor import Executor, StepFailed
 from bedplate.engine.deployment.planner import Planner
-from bedplate.engine.deployment.provider_checks import Rejected
+from bedplate.engine.deployment.provider_checks import RegistrationRejected
 from bedplate.engine.deployment.providers import Factory, Providers
 from bedplate.engine.deployment.recovery import recover
 from bedplate.engine.deployment.refresh import refresh
-from bedplate.engine.deployment.resource_monitor import EngineLog, Monitor, secret_config
+from bedplate.engine.deployment.resource_monitor import EngineLog, ResourceMonitor, secret_config
 from bedplate.engine.deployment.steps import Op, Step
 from bedplate.engine.deployment.targets import EVERYTHING, Selection
 from bedplate.engine.deployment.workers import Workers
 from bedplate.engine.state.lock import hold, whoami
 from bedplate.engine.state.snapshot import Snapshot
-from bedplate.engine.state.store import IN_PROGRESS, Store
+from bedplate.engine.state.store import IN_PROGRESS, StateStore
 
 Verb = Literal["preview", "up", "refresh", "destroy"]
 
@@ -42,7 +42,7 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeploymentResult:
     """How a run ended."""
 
     ok: bool
@@ -52,7 +52,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class IdsAndClock:
     """Everything that a run takes from outside of what it is given: ids and times."""
 
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -67,14 +67,14 @@ class Deployment:
 
     def __init__(
         self,
-        store: Store,
+        store: StateStore,
         *,
         project: str,
         program: programs.Program,
         configuration: Configuration,
         factory: Factory,
         parallel: int = 8,
-        chance: Chance | None = None,
+        chance: IdsAndClock | None = None,
     ) -> None:
         self._store = store
         self._project = project
@@ -82,7 +82,7 @@ class Deployment:
         self._configuration = configuration
         self._factory = factory
         self._parallel = parallel
-        self._chance = chance or Chance()
+        self._chance = chance or IdsAndClock()
 
     def run(
         self,
@@ -96,7 +96,7 @@ class Deployment:
         send: Callable[[Event], None] | None = None,
         write: Callable[[str], None] | None = None,
         write_error: Callable[[str], None] | None = None,
-    ) -> Outcome:
+    ) -> DeploymentResult:
         """Carry out a verb; `preview` shows what `of` would do and changes nothing.
 
         Raises Locked when another run is at work on the stack, NotFound when there is no such stack.
@@ -129,9 +129,9 @@ class Deployment:
         events: Events,
         refresh_first: bool,
         environment: Mapping[str, str],
-        store: Store | None,
+        store: StateStore | None,
         selection: Selection,
-    ) -> Outcome:
+    ) -> DeploymentResult:
         started = time.perf_counter()
         events.prelude(self._configuration.shown())
         snapshot = self._store.read()
@@ -157,10 +157,10 @@ class Deployment:
         finally:
             duration_s = time.perf_counter() - started
             events.summary(duration_s)
-        return Outcome(ok, tuple(events.errors), dict(events.counts), duration_s)
+        return DeploymentResult(ok, tuple(events.errors), dict(events.counts), duration_s)
 
     @staticmethod
-    def _recovered(snapshot: Snapshot, providers: Providers, events: Events, store: Store | None) -> Snapshot:
+    def _recovered(snapshot: Snapshot, providers: Providers, events: Events, store: StateStore | None) -> Snapshot:
         recovered = recover(snapshot, providers, events) if snapshot.pending else snapshot
         if store is not None and (snapshot.pending or store.left_behind()):
             store.write(recovered)
@@ -173,7 +173,7 @@ class Deployment:
         providers: Providers,
         events: Events,
         environment: Mapping[str, str],
-        store: Store | None,
+        store: StateStore | None,
         selection: Selection,
     ) -> bool:
         chance = self._chance
@@ -191,7 +191,7 @@ class Deployment:
             return False
         try:
             failed = self._delete_rest(planner, executor)
-        except Rejected:
+        except RegistrationRejected:
             return False
         if failed or planner.errored:
             events.error(f"{'preview' if store is None else 'update'} failed")
@@ -210,7 +210,7 @@ class Deployment:
         """Run the program; False when it, or anything it registered, failed (nothing is deleted then)."""
         values, secret_keys = self._configuration.values, self._configuration.secret_keys
         with Workers() as workers:
-            monitor = Monitor(
+            monitor = ResourceMonitor(
                 planner,
                 executor,
                 providers,
@@ -288,7 +288,7 @@ class Deployment:
             "version": self._store.runs() + 1,
         }
 
-    def _ended(self, entry: dict[str, Any], outcome: Outcome | None) -> dict[str, Any]:
+    def _ended(self, entry: dict[str, Any], outcome: DeploymentResult | None) -> dict[str, Any]:
         return {
             **entry,
             "result": "succeeded" if outcome is not None and outcome.ok else "failed",
@@ -300,9 +300,9 @@ class Deployment:
         return datetime.fromtimestamp(self._chance.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def _attempt(executor: Executor, step: Step) -> Failed | None:
+def _attempt(executor: Executor, step: Step) -> StepFailed | None:
     try:
         executor.take(step)
-    except Failed as exc:
+    except StepFailed as exc:
         return exc
     return None

@@ -15,13 +15,13 @@ from bedplate.engine.deployment.planner import Planner
 from bedplate.engine.deployment.providers import Providers
 from bedplate.engine.deployment.steps import Op, Step
 from bedplate.engine.property_values import mark_keys, mark_secrets, reveal
-from bedplate.engine.protocol import UNKNOWN, PartlyDone, Properties, Provider, Refused, Secret
+from bedplate.engine.protocol import UNKNOWN, OperationRejected, PartialFailure, Properties, Provider, Secret
 from bedplate.engine.state.snapshot import Operation, Resource, Snapshot, to_json
-from bedplate.engine.state.store import Store
+from bedplate.engine.state.store import StateStore
 from bedplate.engine.timeouts import limited
 
 
-class Failed(Exception):
+class StepFailed(Exception):
     """A step could not be taken; the reason has been told."""
 
     def __init__(self, message: str, *, protected: bool = False) -> None:
@@ -38,7 +38,7 @@ class Executor:
         snapshot: Snapshot,
         providers: Providers,
         events: Events,
-        store: Store | None,
+        store: StateStore | None,
         *,
         new_id: Callable[[], str],
         now: Callable[[], str],
@@ -62,16 +62,16 @@ class Executor:
         self._events.before(step)
         try:
             self._apply(step)
-        except Failed as exc:
+        except StepFailed as exc:
             self._events.failed(step, str(exc))
             raise
-        except (Refused, PartlyDone) as exc:
+        except (OperationRejected, PartialFailure) as exc:
             self._events.failed(step, str(exc))
-            raise Failed(str(exc)) from exc
+            raise StepFailed(str(exc)) from exc
         except Exception as exc:
             message = str(exc) or type(exc).__name__
             self._events.failed(step, message)
-            raise Failed(message) from exc
+            raise StepFailed(message) from exc
         self._events.after(step)
 
     def _apply(self, step: Step) -> None:
@@ -127,14 +127,14 @@ class Executor:
         try:
             with self._announced(operation), limited(new.custom_timeouts.get("create")):
                 result = provider.create(new.urn, new.type, inputs, self.preview, operation.intent)
-        except PartlyDone as exc:
+        except PartialFailure as exc:
             new.id, new.init_errors = exc.id, [str(exc)]
             new.outputs = _outputs(exc.outputs, new)
             new.created = new.modified = self._now()
             self._settle_create(step, new, operation)
             raise
         if not result.id and not self.preview:
-            raise Failed(f"the provider gave no id for the new {new.type} {new.urn}")
+            raise StepFailed(f"the provider gave no id for the new {new.type} {new.urn}")
         new.id = result.id
         new.outputs = _outputs(result.outputs, new)
         return operation
@@ -161,7 +161,7 @@ class Executor:
             try:
                 with self._announced(operation), limited(new.custom_timeouts.get("update")):
                     result = provider.update(new.urn, new.id, new.type, olds, outputs, news, self.preview)
-            except PartlyDone as exc:
+            except PartialFailure as exc:
                 new.outputs, new.init_errors = _outputs(exc.outputs, new), [str(exc)]
                 self._settle(new, old, operation)
                 raise
@@ -173,7 +173,7 @@ class Executor:
     def _delete(self, step: Step) -> None:
         old, operation = step.resource, None
         if step.op == Op.DELETE and old.protect:
-            raise Failed(
+            raise StepFailed(
                 f'resource "{old.urn}" cannot be deleted\nbecause it is protected. To unprotect the resource, either '
                 "remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`, or use the "
                 f"command:\n`pulumi state unprotect '{old.urn}'`",
@@ -200,7 +200,7 @@ class Executor:
         else:
             result = self._provider(new).read(new.urn, new.id, new.type, reveal(new.inputs), {})
             if result.id is None:
-                raise Failed(f"resource '{new.id}' does not exist")
+                raise StepFailed(f"resource '{new.id}' does not exist")
             new.id, new.outputs = result.id, mark_keys(result.outputs, new.additional_secret_outputs)
         with self._lock:
             old = step.old
@@ -214,7 +214,7 @@ class Executor:
         new = _new(step)
         result = self._provider(new).read(new.urn, new.import_id, new.type, {}, {})
         if result.id is None:
-            raise Failed(f"resource '{new.import_id}' does not exist")
+            raise StepFailed(f"resource '{new.import_id}' does not exist")
         new.id, new.inputs = result.id, result.inputs
         new.outputs = mark_keys(result.outputs, new.additional_secret_outputs)
         new.created = new.modified = self._now()
@@ -247,7 +247,7 @@ class Executor:
         on_disk()
         try:
             yield
-        except Refused:
+        except OperationRejected:
             with self._lock:
                 self._snapshot.end(operation)
                 self._write()

@@ -10,13 +10,13 @@ from dataclasses import replace
 from bedplate.engine import property_paths
 from bedplate.engine.deployment.aliases import Aliases
 from bedplate.engine.deployment.events import Events
-from bedplate.engine.deployment.provider_checks import Inquiry, Rejected, replace_on_changes, seed_of
+from bedplate.engine.deployment.provider_checks import ProviderChecks, RegistrationRejected, replace_on_changes, seed_of
 from bedplate.engine.deployment.providers import Providers
 from bedplate.engine.deployment.steps import Goal, Op, Step
 from bedplate.engine.deployment.targets import EVERYTHING, Selection, matches
 from bedplate.engine.property_values import mask
-from bedplate.engine.protocol import UNKNOWN, Changes, DiffResult
-from bedplate.engine.state.snapshot import ROOT_TYPE, Graph, Resource, Snapshot, make_urn
+from bedplate.engine.protocol import UNKNOWN, DiffChanges, DiffResult
+from bedplate.engine.state.snapshot import ROOT_TYPE, DependencyGraph, Resource, Snapshot, make_urn
 
 
 class Planner:
@@ -46,8 +46,8 @@ class Planner:
         self._events = events
         self._prev = list(snapshot.resources())
         self.olds: dict[str, Resource] = {r.urn: r for r in self._prev if not r.delete}
-        self._inquiry = Inquiry(providers, events, self.olds)
-        self._graph = Graph(self._prev)
+        self._inquiry = ProviderChecks(providers, events, self.olds)
+        self._graph = DependencyGraph(self._prev)
         self._aliases = Aliases(stack, project)
         self._seen: set[str] = set()
         self._decided: set[str] = set()
@@ -181,7 +181,7 @@ class Planner:
 
     def _from_diff(self, goal: Goal, old: Resource, new: Resource, diff: DiffResult) -> list[Step]:
         diff = replace_on_changes(diff, goal.replace_on_changes, bool(old.init_errors))
-        changed = diff.changes == Changes.SOME or old.pending_replacement
+        changed = diff.changes == DiffChanges.SOME or old.pending_replacement
         if changed and (diff.replaces or old.pending_replacement):
             return self._replacement(goal, old, new, diff)
         if changed or old.init_errors:
@@ -278,16 +278,16 @@ class Planner:
 
     def _diff(self, goal: Goal, old: Resource, new: Resource) -> DiffResult:
         if self._selection.replaces(new.urn):
-            return DiffResult(Changes.SOME, replaces=("id",))
+            return DiffResult(DiffChanges.SOME, replaces=("id",))
         if any(urn in self._replaced for urn in new.replace_with):
-            return DiffResult(Changes.SOME, replaces=("replaceWith",))
+            return DiffResult(DiffChanges.SOME, replaces=("replaceWith",))
         if new.deleted_with in self._replaced:
-            return DiffResult(Changes.SOME, replaces=("deletedWith",))
+            return DiffResult(DiffChanges.SOME, replaces=("deletedWith",))
         if self._provider_replaced(old, new):
-            return DiffResult(Changes.SOME, replaces=("provider",))
+            return DiffResult(DiffChanges.SOME, replaces=("provider",))
         if not goal.custom:
             same = old.inputs == new.inputs and old.custom == new.custom
-            return DiffResult(Changes.NONE if same else Changes.SOME)
+            return DiffResult(DiffChanges.NONE if same else DiffChanges.SOME)
         return self._inquiry.diff(old, new, goal.ignore_changes)
 
     def _provider_replaced(self, old: Resource, new: Resource) -> bool:
@@ -310,7 +310,7 @@ class Planner:
 
     def _reject(self, message: str, urn: str) -> None:
         self._events.error(message, urn=urn)
-        raise Rejected(message)
+        raise RegistrationRejected(message)
 
     # --- reads and leftovers ------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.deployment.resource_monitor import EngineLog, Monitor
+from bedplate.engine.deployment.resource_monitor import EngineLog, ResourceMonitor
 from bedplate.engine.deployment.workers import Workers
 from bedplate.errors import BedplateError
 
@@ -45,7 +45,7 @@ class Program:
 
 def run(
     program: Program,
-    monitor: Monitor,
+    monitor: ResourceMonitor,
     log: EngineLog,
     workers: Workers,
     *,
@@ -68,7 +68,7 @@ def run(
 
 def _run(
     program: Program,
-    monitor: Monitor,
+    monitor: ResourceMonitor,
     log: EngineLog,
     workers: Workers,
     project: str,

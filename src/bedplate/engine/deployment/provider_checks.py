@@ -9,15 +9,15 @@ from bedplate.engine import property_paths
 from bedplate.engine.deployment.events import Events
 from bedplate.engine.deployment.providers import NotConfigured, Providers
 from bedplate.engine.property_values import mark_secrets, mask, reveal
-from bedplate.engine.protocol import Changes, CheckResult, DiffResult, Properties
+from bedplate.engine.protocol import CheckResult, DiffChanges, DiffResult, Properties
 from bedplate.engine.state.snapshot import Resource, name_of
 
 
-class Rejected(Exception):  # the reason has been told already
+class RegistrationRejected(Exception):  # the reason has been told already
     """A registration that cannot be carried out; nothing was done for it."""
 
 
-class Inquiry:
+class ProviderChecks:
     """Asks the provider of each resource, or the provider itself when it is one that is registered."""
 
     def __init__(self, providers: Providers, events: Events, olds: Mapping[str, Resource]) -> None:
@@ -45,7 +45,7 @@ class Inquiry:
             else:
                 message = f"{what} has a problem: {failure.reason}"
             self._events.error(message, urn=new.urn)
-        raise Rejected(new.urn)
+        raise RegistrationRejected(new.urn)
 
     def diff(self, old: Resource, new: Resource, ignore: Sequence[str]) -> DiffResult:
         """How `new` differs from `old`, with the old values where changes are ignored."""
@@ -59,12 +59,12 @@ class Inquiry:
         provider = self._providers.get(new.provider, self._olds)
         if isinstance(provider, NotConfigured):
             self._events.say("warning", provider.warning, urn=new.urn)
-            return DiffResult(Changes.SOME)
+            return DiffResult(DiffChanges.SOME)
         diff = provider.diff(new.urn, old.id, new.type, olds, reveal(old.outputs), news, tuple(ignore))
-        if diff.changes != Changes.UNKNOWN:
+        if diff.changes != DiffChanges.UNKNOWN:
             return diff
         changed = tuple(sorted(key for key in {*olds, *news} if olds.get(key) != news.get(key)))
-        return DiffResult(Changes.SOME if changed else Changes.NONE, changed)
+        return DiffResult(DiffChanges.SOME if changed else DiffChanges.NONE, changed)
 
 
 def seed_of(urn: str, replaced: Resource | None) -> bytes:
@@ -74,7 +74,7 @@ def seed_of(urn: str, replaced: Resource | None) -> bytes:
 
 def replace_on_changes(diff: DiffResult, options: Sequence[str], init_errors: bool) -> DiffResult:
     """The difference, replacing where the program asks for it; `init_errors`: its create did not come to its end."""
-    if not options or (diff.changes != Changes.SOME and not init_errors):
+    if not options or (diff.changes != DiffChanges.SOME and not init_errors):
         return diff
     wanted = [property_paths.parse(option) for option in options]
     forced = [p for p in diff.diffs if p not in diff.replaces and _below_any(wanted, p)]
@@ -82,7 +82,7 @@ def replace_on_changes(diff: DiffResult, options: Sequence[str], init_errors: bo
     changes = diff.changes
     if init_errors and any(property_paths.contains(path, ("#initerror",)) for path in wanted):
         forced.append("#initerror")
-        changes = Changes.SOME
+        changes = DiffChanges.SOME
     return DiffResult(changes, diff.diffs, (*diff.replaces, *forced), diff.delete_before_replace, diff.detailed)
 
 

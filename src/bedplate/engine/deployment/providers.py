@@ -8,9 +8,9 @@ from typing import Any, Protocol, cast
 
 from bedplate.engine.property_values import has_unknown, reveal
 from bedplate.engine.protocol import (
-    Changes,
     CheckResult,
     CreateResult,
+    DiffChanges,
     DiffResult,
     Properties,
     Provider,
@@ -45,7 +45,7 @@ class NotConfigured:
         return CheckResult(news)
 
     def diff(self, *_: Any) -> DiffResult:
-        return DiffResult(Changes.SOME)
+        return DiffResult(DiffChanges.SOME)
 
     def create(self, *_: Any) -> CreateResult:
         return CreateResult("", {})
@@ -112,7 +112,7 @@ class Providers:
             return cast(ChecksConfig, provider).diff_config(urn, reveal(olds), reveal(news))
         old, new = reveal(olds), reveal(news)
         changed = tuple(sorted(k for k in {*old, *new} if old.get(k) != new.get(k)))
-        return DiffResult(Changes.SOME if changed else Changes.NONE, changed)
+        return DiffResult(DiffChanges.SOME if changed else DiffChanges.NONE, changed)
 
     def _unconfigured(self, type: str) -> Provider:
         with self._lock:

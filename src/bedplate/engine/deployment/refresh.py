@@ -9,7 +9,7 @@ from bedplate.engine.deployment.events import Events
 from bedplate.engine.deployment.providers import Providers
 from bedplate.engine.deployment.steps import Op, Step
 from bedplate.engine.property_values import mark_keys, mark_secrets, reveal
-from bedplate.engine.protocol import Changes
+from bedplate.engine.protocol import DiffChanges
 from bedplate.engine.state.snapshot import Resource, Snapshot
 
 
@@ -50,7 +50,7 @@ def _look(old: Resource, live: dict[str, Resource], providers: Providers, events
                 ignore = tuple(old.ignore_changes)
                 diff = provider.diff(old.urn, found.id, old.type, now, reveal(new.outputs), wanted, ignore)
                 unlike = now != reveal(property_paths.restore(old.inputs, new.inputs, old.ignore_changes))
-                changed = diff.changes == Changes.SOME or (diff.changes == Changes.UNKNOWN and unlike)
+                changed = diff.changes == DiffChanges.SOME or (diff.changes == DiffChanges.UNKNOWN and unlike)
                 if changed:
                     step.found, step.diffs = Op.UPDATE, diff.diffs
                     step.detailed = {path: (new, old) for path, (old, new) in diff.detailed.items()}

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 from bedplate.engine.deployment.events import Events
-from bedplate.engine.deployment.executor import Executor, Failed
+from bedplate.engine.deployment.executor import Executor, StepFailed
 from bedplate.engine.deployment.planner import Planner
-from bedplate.engine.deployment.provider_checks import Rejected
+from bedplate.engine.deployment.provider_checks import RegistrationRejected
 from bedplate.engine.deployment.providers import Providers, default_name, package_of, reference
 from bedplate.engine.deployment.steps import Alias, Goal, Op, Step
 from bedplate.engine.deployment.workers import Workers
@@ -30,11 +30,11 @@ _SKIPPED: Any = 2
 """`Result.SKIP` of a registration: to the program what it computes is unknown, and stays so."""
 
 
-class Stopped(Exception):  # the reason has been told already
+class RunStopped(Exception):  # the reason has been told already
     """The run is over for whoever asks for more."""
 
 
-class Monitor:
+class ResourceMonitor:
     """Answers the SDK's calls; `failed` says afterwards whether anything went wrong."""
 
     def __init__(
@@ -145,7 +145,7 @@ class Monitor:
         """Let the program know of a refusal only when all that it had ready was heard: the rest is carried out."""
         try:
             yield
-        except Stopped:
+        except RunStopped:
             self._workers.planned()
             self._workers.settle()
             raise
@@ -153,13 +153,13 @@ class Monitor:
     def _planned(self, plan: Callable[[], list[Step]]) -> list[Step]:
         try:
             return plan()
-        except Rejected as exc:
+        except RegistrationRejected as exc:
             self.rejected = True
-            raise Stopped(str(exc)) from exc
+            raise RunStopped(str(exc)) from exc
         except Exception as exc:
             self.rejected = True
             self._events.error(str(exc) or type(exc).__name__)
-            raise Stopped(str(exc)) from exc
+            raise RunStopped(str(exc)) from exc
 
     def _await_the_wave(self, goal: Goal) -> None:
         """Of what depends on the answer to a registration: let those end that were registered together with that."""
@@ -185,7 +185,7 @@ class Monitor:
         try:
             self._workers.settle()
             if self._planner.duplicated:
-                raise Stopped("a name was registered twice")
+                raise RunStopped("a name was registered twice")
             return self._do(steps, goal)
         finally:
             self._over = self.rejected
@@ -220,20 +220,20 @@ class Monitor:
     def _take(self, step: Step) -> None:
         try:
             self._executor.take(step)
-        except Failed as exc:
+        except StepFailed as exc:
             self.step_failed = True
-            raise Stopped(str(exc)) from exc
+            raise RunStopped(str(exc)) from exc
 
     def _refuse_after_failure(self) -> None:
         if self._planner.duplicated:
-            raise Stopped("a name was registered twice")
+            raise RunStopped("a name was registered twice")
         if self._over:
-            raise Stopped("an earlier registration was rejected")
+            raise RunStopped("an earlier registration was rejected")
         self._refuse_after_step_failure()
 
     def _refuse_after_step_failure(self) -> None:
         if self.step_failed:
-            raise Stopped("an earlier step failed")
+            raise RunStopped("an earlier step failed")
 
     # --- what a registration leaves open ------------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class Monitor:
 
         try:
             result = self._invoke(request)
-        except Stopped:
+        except RunStopped:
             raise
         except Exception as exc:
             raise _rpc_error(str(exc) or type(exc).__name__) from exc

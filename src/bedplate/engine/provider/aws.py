@@ -10,20 +10,20 @@ from bedplate.engine import property_paths
 from bedplate.engine.protocol import (
     INTENT_TAG,
     UNKNOWN,
-    Changes,
     CheckFailure,
     CheckResult,
     CreateResult,
+    DiffChanges,
     DiffResult,
-    PartlyDone,
+    OperationRejected,
+    PartialFailure,
     Properties,
     ReadResult,
-    Refused,
 )
 from bedplate.engine.provider import naming, requests, tables
 from bedplate.engine.provider.cloud import Cloud, ServiceError
 from bedplate.engine.provider.functions import FUNCTIONS
-from bedplate.engine.provider.kind import EVERYTHING, Kind, Props
+from bedplate.engine.provider.kind import EVERYTHING, Props, ResourceType
 from bedplate.engine.provider.shapes import UnknownMember, same
 from bedplate.engine.provider.tagging import change_tags, tag_params, tags_of
 from bedplate.errors import UsageError
@@ -56,7 +56,7 @@ class AwsProvider:
             return CheckResult(inputs)
         return CheckResult(inputs, self._failures(kind, inputs))
 
-    def _failures(self, kind: Kind, inputs: Props) -> tuple[CheckFailure, ...]:
+    def _failures(self, kind: ResourceType, inputs: Props) -> tuple[CheckFailure, ...]:
         """What the create's request says of these inputs: properties and members it has not, and what it misses."""
         if requests.has_unknown({k: inputs.get(k) for k in kind.keys}):
             probe: Props = {**inputs, **dict.fromkeys(kind.keys, UNKNOWN)}
@@ -91,17 +91,17 @@ class AwsProvider:
             news = property_paths.restore(news, old_inputs, ignore_changes)
         detailed = dict(_changed("", _present(old_inputs), _present(news)))
         if not detailed:
-            return DiffResult(Changes.NONE)
+            return DiffResult(DiffChanges.NONE)
         replaces = tuple(path for path in detailed if _forces(kind, path))
         return DiffResult(
-            Changes.SOME,
+            DiffChanges.SOME,
             tuple(detailed),
             replaces,
             delete_before_replace=bool(replaces) and self._in_each_others_way(kind, urn, old_inputs, news),
             detailed=detailed,
         )
 
-    def _in_each_others_way(self, kind: Kind, urn: str, old: Properties, new: Properties) -> bool:
+    def _in_each_others_way(self, kind: ResourceType, urn: str, old: Properties, new: Properties) -> bool:
         """Whether the replacement would have the identity of what it replaces."""
         if kind.server_named or (kind.named and naming.is_made_up(kind, urn, old.get(kind.named))):
             return False
@@ -121,7 +121,7 @@ class AwsProvider:
                 params.update(tag_params(cloud, kind, {**(inputs.get("tags") or {}), INTENT_TAG: intent}))
             answer = cloud.call(kind.service, kind.create, **params) if params is not None else {}
         except (ServiceError, UnknownMember) as exc:
-            raise Refused(f"{urn}: {exc}") from exc
+            raise OperationRejected(f"{urn}: {exc}") from exc
         outputs = self._outputs(kind, inputs, {}, answer)
         try:
             if kind.tags and not kind.tags.on_create:
@@ -132,8 +132,8 @@ class AwsProvider:
                     self._call(kind, extra.operation, outputs)
             if kind.after_create:
                 kind.after_create(cloud, outputs)
-        except (ServiceError, UnknownMember, Refused) as exc:
-            raise PartlyDone(f"{urn}: {exc}", id=outputs["id"], outputs=outputs) from exc
+        except (ServiceError, UnknownMember, OperationRejected) as exc:
+            raise PartialFailure(f"{urn}: {exc}", id=outputs["id"], outputs=outputs) from exc
         return CreateResult(outputs["id"], outputs)
 
     def read(self, urn: str, id: str, type: str, inputs: Properties, state: Properties) -> ReadResult:
@@ -177,7 +177,7 @@ class AwsProvider:
         known = {name for call in kind.updates for name in call.for_}
         stuck = changed - known - {"tags", *kind.local, *kind.by_hand}
         if stuck:
-            raise Refused(f"{urn}: {', '.join(sorted(stuck))} of {kind.type} cannot change in place")
+            raise OperationRejected(f"{urn}: {', '.join(sorted(stuck))} of {kind.type} cannot change in place")
         try:
             for call in kind.updates:
                 if changed & set(call.for_) and call.when(new):
@@ -187,7 +187,7 @@ class AwsProvider:
             if "tags" in changed and kind.tags:
                 change_tags(cloud, kind, outputs, old.get("tags") or {}, new.get("tags") or {})
         except (ServiceError, UnknownMember) as exc:
-            raise Refused(f"{urn}: {exc}") from exc
+            raise OperationRejected(f"{urn}: {exc}") from exc
         return outputs
 
     def delete(self, urn: str, id: str, type: str, inputs: Properties, outputs: Properties) -> None:
@@ -206,7 +206,7 @@ class AwsProvider:
         except ServiceError as exc:
             if exc.code in kind.gone:
                 return
-            raise Refused(f"{urn}: {exc}") from exc
+            raise OperationRejected(f"{urn}: {exc}") from exc
 
     def invoke(self, token: str, args: Properties) -> Properties:
         """Raises UsageError for a function that is not known."""
@@ -231,40 +231,40 @@ class AwsProvider:
         if kind.tags and tags_of(cloud, kind, outputs).get(INTENT_TAG, missing) != intent:
             return None
         if kind.after_create:
-            with suppress(Refused):  # it exists; that it does not work is for the next look to say
+            with suppress(OperationRejected):  # it exists; that it does not work is for the next look to say
                 kind.after_create(cloud, outputs)
         return str(outputs["id"])
 
     # --- requests and answers ----------------------------------------------------------------------------------------
 
     def _params(
-        self, kind: Kind, operation: str, props: Props, *, strict: bool = False, all_: Props | None = None
+        self, kind: ResourceType, operation: str, props: Props, *, strict: bool = False, all_: Props | None = None
     ) -> Props | None:
         params = requests.request(self._cloud, kind, operation, props, strict=strict)
         return kind.to_params(self._cloud, operation, all_ or props, params) if kind.to_params else params
 
-    def _call(self, kind: Kind, operation: str, props: Props) -> Props:
+    def _call(self, kind: ResourceType, operation: str, props: Props) -> Props:
         params = self._params(kind, operation, props)
         return self._cloud.call(kind.service, operation, **params) if params is not None else {}
 
-    def _look(self, kind: Kind, known: Props) -> Props | None:
+    def _look(self, kind: ResourceType, known: Props) -> Props | None:
         """The resource as the service describes it, None when there is none."""
         params = self._params(kind, kind.read, {k: known[k] for k in (*kind.keys, "id") if k in known}, all_=known)
         answer = self._cloud.attempt(kind.service, kind.read, *kind.gone, **(params or {}))
         found = None if answer is None else requests.pick(answer, kind.found, requests.fields_of(self._cloud, known))
         return found if found is not None and kind.alive(found) else None
 
-    def _keys_of(self, kind: Kind, id: str) -> Props:
+    def _keys_of(self, kind: ResourceType, id: str) -> Props:
         if kind.from_id:
             return kind.from_id(id)
         return {} if kind.server_named else {kind.keys[0]: id}
 
     @staticmethod
-    def _computed(kind: Kind) -> tuple[str, ...]:
+    def _computed(kind: ResourceType) -> tuple[str, ...]:
         return ("id", *kind.outputs, *(("tagsAll",) if kind.tags else ()))
 
     def _outputs(
-        self, kind: Kind, inputs: Props, state: Props, answer: Mapping[str, Any], *, looked: bool = False
+        self, kind: ResourceType, inputs: Props, state: Props, answer: Mapping[str, Any], *, looked: bool = False
     ) -> Props:
         """Inputs, what the kind computes, and the id."""
         outputs: Props = {k: v for k, v in state.items() if k in self._computed(kind)} | dict(inputs)
@@ -312,7 +312,7 @@ def _matters(value: Any) -> bool:
     return value not in (None, "", [], {})
 
 
-def _forces(kind: Kind, path: str) -> bool:
+def _forces(kind: ResourceType, path: str) -> bool:
     top = path.split(".")[0].split("[")[0]
     if top == "tags":
         return False

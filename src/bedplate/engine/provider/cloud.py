@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bedplate.engine.protocol import Refused
+from bedplate.engine.protocol import OperationRejected
 from bedplate.engine.timeouts import limit_s
 from bedplate.errors import PlatformError, UsageError
 
@@ -132,5 +132,5 @@ class Cloud:
         deadline = self._clock() + patience_s
         while not done():
             if self._clock() > deadline:
-                raise Refused(f"{what} took longer than {patience_s:.0f} s")
+                raise OperationRejected(f"{what} took longer than {patience_s:.0f} s")
             self._sleep(POLL_S)

@@ -14,7 +14,7 @@ EVERYTHING = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FollowUpCall:
     """One more operation, made when one of the properties `for_` is set (after a create) or has changed (an update)."""
 
     operation: str
@@ -38,7 +38,7 @@ class Tags:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ResourceType:
     """One resource type.
 
     Formats (`{name}`) are over inputs, outputs, `account`, `region` and, once known, `id`.
@@ -74,9 +74,9 @@ class Kind:
     """Error codes, or words of messages, that say that there is none."""
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Computed outputs: formats, or `=path` in the answer to the create (or else the read)."""
-    extras: tuple[Call, ...] = ()
+    extras: tuple[FollowUpCall, ...] = ()
     """What the create's operation cannot take along."""
-    updates: tuple[Call, ...] = ()
+    updates: tuple[FollowUpCall, ...] = ()
     replaces: tuple[str, ...] = ()
     """Properties (dotted) that cannot change in place."""
     tags: Tags | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from bedplate.engine.protocol import UNKNOWN
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Kind, Props
+from bedplate.engine.provider.kind import Props, ResourceType
 from bedplate.engine.provider.shapes import UnknownMember, lift, lower, member_of
 
 NEVER_SENT = ("tags", "region")
@@ -29,7 +29,7 @@ def fill(cloud: Cloud, text: str, fields: Mapping[str, Any]) -> str:
     return text.format_map({**account, **fields})
 
 
-def request(cloud: Cloud, kind: Kind, operation: str, props: Props, *, strict: bool = False) -> Props:
+def request(cloud: Cloud, kind: ResourceType, operation: str, props: Props, *, strict: bool = False) -> Props:
     """The parameters of an operation: every property that it has a member for, and the kind's fixed ones.
 
     With `strict` a property that no operation of the kind has a member for raises UnknownMember.
@@ -50,7 +50,7 @@ def request(cloud: Cloud, kind: Kind, operation: str, props: Props, *, strict: b
     return params
 
 
-def _targets(kind: Kind, shape: Any, key: str) -> Iterable[str]:
+def _targets(kind: ResourceType, shape: Any, key: str) -> Iterable[str]:
     if key in kind.rename:
         for path in kind.rename[key].split("|"):
             if path.split(".")[0].split("[")[0] in shape.members:
@@ -67,7 +67,7 @@ def _targets(kind: Kind, shape: Any, key: str) -> Iterable[str]:
         yield member
 
 
-def _elsewhere(kind: Kind) -> set[str]:
+def _elsewhere(kind: ResourceType) -> set[str]:
     """Properties that belong to other operations than the create."""
     return {name for call in (*kind.extras, *kind.updates) for name in call.for_}
 
@@ -116,7 +116,7 @@ def pick(answer: Any, path: str, fields: Mapping[str, Any] | None = None) -> Any
     return answer
 
 
-def shape_found(cloud: Cloud, kind: Kind) -> Any:
+def shape_found(cloud: Cloud, kind: ResourceType) -> Any:
     """botocore's shape of the resource in the answer to the kind's read."""
     shape = cloud.operation(kind.service, kind.read).output_shape
     for segment in kind.found.split(".") if kind.found else ():
@@ -126,7 +126,7 @@ def shape_found(cloud: Cloud, kind: Kind) -> Any:
     return shape
 
 
-def lift_all(cloud: Cloud, kind: Kind, template: Props, found: Mapping[str, Any]) -> Props:
+def lift_all(cloud: Cloud, kind: ResourceType, template: Props, found: Mapping[str, Any]) -> Props:
     """The properties of `template` as the world has them; those that the answer does not speak of stay as they are."""
     shape = shape_found(cloud, kind)
     lifted: Props = {}
@@ -146,7 +146,7 @@ def lift_all(cloud: Cloud, kind: Kind, template: Props, found: Mapping[str, Any]
     return lifted
 
 
-def template_of(cloud: Cloud, kind: Kind, found: Mapping[str, Any]) -> Props:
+def template_of(cloud: Cloud, kind: ResourceType, found: Mapping[str, Any]) -> Props:
     """For an import: what a program would have to say, as far as the create's own members tell."""
     shape = cloud.operation(kind.service, kind.create).input_shape
     if kind.payload:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Kind, Props
+from bedplate.engine.provider.kind import Props, ResourceType
 from bedplate.engine.provider.requests import fields_of, fill
 from bedplate.engine.provider.shapes import lower
 
 _MEMBERS = ("Tags", "tags", "TagSet", "TagList", "TagsList", "ResourceTags")
 
 
-def tag_params(cloud: Cloud, kind: Kind, tags: Mapping[str, str]) -> Props:
+def tag_params(cloud: Cloud, kind: ResourceType, tags: Mapping[str, str]) -> Props:
     """The part of the create's request that carries the tags."""
     assert kind.tags is not None
     member = kind.tags.member
@@ -23,7 +23,7 @@ def tag_params(cloud: Cloud, kind: Kind, tags: Mapping[str, str]) -> Props:
     return {member: lower(tags, cloud.operation(kind.service, kind.create).input_shape.members[member], "tags")}
 
 
-def tags_of(cloud: Cloud, kind: Kind, outputs: Mapping[str, Any]) -> dict[str, str]:
+def tags_of(cloud: Cloud, kind: ResourceType, outputs: Mapping[str, Any]) -> dict[str, str]:
     """All tags that the service has for the resource, the intent's among them; none where it has no such resource."""
     assert kind.tags is not None
     gone = ("NoSuchTagSet", *kind.gone)
@@ -36,7 +36,7 @@ def tags_of(cloud: Cloud, kind: Kind, outputs: Mapping[str, Any]) -> dict[str, s
 
 
 def change_tags(
-    cloud: Cloud, kind: Kind, outputs: Mapping[str, Any], old: Mapping[str, str], new: Mapping[str, str]
+    cloud: Cloud, kind: ResourceType, outputs: Mapping[str, Any], old: Mapping[str, str], new: Mapping[str, str]
 ) -> None:
     """Add and remove what differs. Services that replace the whole set (S3) get the whole set."""
     tags = kind.tags
@@ -60,7 +60,7 @@ def change_tags(
         cloud.call(kind.service, tags.remove, **_target(cloud, kind, tags.remove, outputs), **{tags.keys: keys})
 
 
-def _target(cloud: Cloud, kind: Kind, operation: str, outputs: Mapping[str, Any]) -> Props:
+def _target(cloud: Cloud, kind: ResourceType, operation: str, outputs: Mapping[str, Any]) -> Props:
     """The parameters that name the resource: those of the row that this operation has."""
     assert kind.tags is not None
     members = cloud.operation(kind.service, operation).input_shape.members

@@ -97,19 +97,19 @@ def at_work(path: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockHolder:
     """Who holds a lock, in words, and whether that is on another machine, where nobody here can tell if it lives."""
 
     told: str
     elsewhere: bool
 
 
-def look(path: Path, *, clock: Callable[[], float] = time.time) -> Held | None:
+def look(path: Path, *, clock: Callable[[], float] = time.time) -> LockHolder | None:
     """Who holds the lock; None when nobody does, or the process that did is gone."""
     owner = _owner(path)
     if owner is None or not at_work(path):
         return None
-    return Held(_told(owner, clock()), owner["host"] != socket.gethostname())
+    return LockHolder(_told(owner, clock()), owner["host"] != socket.gethostname())
 
 
 def whoami() -> str:

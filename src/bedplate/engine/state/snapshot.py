@@ -143,7 +143,7 @@ class Operation:
 
 
 @dataclass(slots=True)
-class Unwritten:
+class UnsavedChanges:
     """What has changed in a snapshot since it was written last, by numbers: of the old list first, then as settled."""
 
     settled: dict[int, Resource] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class Snapshot:
         self._numbers = {id(resource): number for number, resource in enumerate(self.base)}
         self._operations = {id(operation): number for number, operation in enumerate(self.pending)}
         self._begun = len(self.pending)
-        self._unwritten = Unwritten()
+        self._unwritten = UnsavedChanges()
 
     def resources(self) -> Iterator[Resource]:
         for resource in (*self.news, *self.base):
@@ -213,9 +213,9 @@ class Snapshot:
         self.renamed[old_urn] = new_urn
         self._unwritten.renamed[old_urn] = new_urn
 
-    def unwritten(self) -> Unwritten:
+    def unwritten(self) -> UnsavedChanges:
         """What has changed since this was asked last."""
-        taken, self._unwritten = self._unwritten, Unwritten()
+        taken, self._unwritten = self._unwritten, UnsavedChanges()
         return taken
 
     def live(self) -> dict[str, Resource]:
@@ -242,7 +242,7 @@ def with_new_names(resource: Resource, renamed: Mapping[str, str]) -> Resource:
     )
 
 
-class Graph:
+class DependencyGraph:
     """Who depends on whom in a topologically sorted list of resources, where several may share a URN.
 
     A URN means every resource of that name before the one that says it, as in Pulumi.

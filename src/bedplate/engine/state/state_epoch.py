@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-class Continuity:
+class StateEpoch:
     """`<stack>.world` beside the state: the platform's id for what it held when the state last was all of it.
 
     A platform that was killed may have lost its last moment: what the state calls made is not there then. Its id is

@@ -26,7 +26,7 @@ INTENT_KEY = "intent"
 
 
 @dataclass(frozen=True, slots=True)
-class Paths:
+class StateFiles:
     """The files of one stack."""
 
     checkpoint: Path
@@ -37,14 +37,14 @@ class Paths:
     journal: Path
 
     @classmethod
-    def of(cls, directory: Path, stack: str) -> Paths:
+    def of(cls, directory: Path, stack: str) -> StateFiles:
         def path(suffix: str) -> Path:
             return directory / f"{stack}.{suffix}"
 
         return cls(path("json"), path("lock"), path("key"), path("derived"), path("history.jsonl"), path("journal"))
 
 
-class Store:
+class StateStore:
     """Reads and writes one stack's state; every file is readable by its owner only.
 
     `write` puts a whole snapshot in the checkpoint's place, at once or not at all. While a run is at work, `append`
@@ -62,7 +62,7 @@ class Store:
         before_write: Callable[[bytes], None] | None = None,
     ) -> None:
         self.stack = stack
-        self.paths = Paths.of(directory, stack)
+        self.paths = StateFiles.of(directory, stack)
         self.crypter = self._crypter()
         self._now = now
         self._version = version
@@ -310,7 +310,7 @@ class Store:
         return [runs[version] for version in sorted(runs, reverse=True)]
 
 
-def document(paths: Paths) -> dict[str, Any]:
+def document(paths: StateFiles) -> dict[str, Any]:
     """The checkpoint as it stands, with what a run that is at work, or was killed, has written down since.
 
     Raises FileNotFoundError for a stack never made, BedplateError for a file that is no checkpoint.

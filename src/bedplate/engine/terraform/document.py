@@ -20,7 +20,7 @@ from bedplate.engine.terraform.names import (
     snake,
     terraform_type,
 )
-from bedplate.engine.terraform.values import ASSET, SECRET, Known, escaped, expressions, special
+from bedplate.engine.terraform.values import ASSET, SECRET, References, escaped, expressions, special
 from bedplate.errors import BedplateError
 
 Tree = dict[str, Any]
@@ -134,7 +134,7 @@ class _Writer:
         block = dict(sorted(block.items()))
         return {"//": self.resource["urn"], **block, **self._lifecycle(arguments), **self._depends_on()}
 
-    def _value(self, value: Any, spec: Mapping[str, Any], path: str, known: Known) -> Any:
+    def _value(self, value: Any, spec: Mapping[str, Any], path: str, known: References) -> Any:
         if special(value) == SECRET:
             variable = f"{self.kind}_{self.name}_{snake(re.sub(r'[^A-Za-z0-9]+', '_', path))}"
             plain = value.get("plaintext")
@@ -158,13 +158,13 @@ class _Writer:
             return int(value)
         return value
 
-    def _nested(self, value: Any, spec: Mapping[str, Any], path: str, known: Known) -> Any:
+    def _nested(self, value: Any, spec: Mapping[str, Any], path: str, known: References) -> Any:
         """A block, given once or several times, or an attribute of objects, which is always written as a list."""
         items = value if isinstance(value, list) else [value]
         written = [self._object(item, spec["in"], path, known) for item in items]
         return written if isinstance(value, list) or spec["as"] == "attribute" else written[0]
 
-    def _object(self, value: Mapping[str, Any], arguments: Arguments, path: str, known: Known) -> Tree:
+    def _object(self, value: Mapping[str, Any], arguments: Arguments, path: str, known: References) -> Tree:
         written: Tree = {}
         for prop, inner in value.items():
             if prop.startswith("__") or inner is None:
@@ -173,11 +173,11 @@ class _Writer:
             written[name] = self._value(inner, arguments[name], f"{path}.{prop}", known)
         return written
 
-    def _known(self, prop: str) -> Known:
+    def _known(self, prop: str) -> References:
         urns = (self.resource.get("propertyDependencies") or {}).get(prop) or []
         upstream = [u for u in urns if u in self.addresses]
         self._referred.update(upstream)
-        return Known(expressions([(".".join(self.addresses[u]), self.outputs[u]) for u in upstream]))
+        return References(expressions([(".".join(self.addresses[u]), self.outputs[u]) for u in upstream]))
 
     def _lifecycle(self, arguments: Arguments) -> Tree:
         rules: Tree = {}
@@ -267,11 +267,11 @@ def _outputs(
     """The stack's own outputs, by reference where a resource has the value."""
     resources = (document.get("deployment") or {}).get("resources") or []
     stack: Tree = next((r.get("outputs", {}) for r in resources if r["type"] == "pulumi:pulumi:Stack"), {})
-    known = Known(expressions([(".".join(address), outputs[urn]) for urn, address in addresses.items()]))
+    known = References(expressions([(".".join(address), outputs[urn]) for urn, address in addresses.items()]))
     return {name: {"value": _output(value, known)} for name, value in sorted(stack.items()) if special(value) != SECRET}
 
 
-def _output(value: Any, known: Known) -> Any:
+def _output(value: Any, known: References) -> Any:
     if isinstance(value, str):
         return known.used(value) if value.startswith("arn:") else escaped(value)
     if isinstance(value, list):

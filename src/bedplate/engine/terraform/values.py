@@ -21,7 +21,7 @@ INSIDE_TEXT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class References:
     """What the resources that a property depends on are called: value -> expression (`aws_s3_bucket.data.arn`)."""
 
     expressions: Mapping[str, str] = field(default_factory=dict)
@@ -29,9 +29,9 @@ class Known:
     def used(self, text: str) -> str:
         """A string for the configuration: `${` escaped, known values replaced by references.
 
-        >>> Known({"arn:aws:s3:::data-1234": "aws_s3_bucket.data.arn"}).used("arn:aws:s3:::data-1234/*")
+        >>> References({"arn:aws:s3:::data-1234": "aws_s3_bucket.data.arn"}).used("arn:aws:s3:::data-1234/*")
         '${aws_s3_bucket.data.arn}/*'
-        >>> Known().used("${x}")
+        >>> References().used("${x}")
         '$${x}'
         """
         if text in self.expressions:

@@ -22,7 +22,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Spend:
+class BudgetSpend:
     """Dollars so far in the period, and at its end if things go on as in the last day."""
 
     actual_usd: float
@@ -88,7 +88,7 @@ def dimension(charge: Charge, key: str) -> str:
     }.get(key, "")
 
 
-def spend(charges: Iterable[Charge], period: Period, now: float) -> Spend:
+def spend(charges: Iterable[Charge], period: Period, now: float) -> BudgetSpend:
     """Actual dollars, and the forecast: actual plus the rate of the last 24 hours until the period's end.
 
     The rate is taken over at least an hour, so that the first seconds of an endpoint do not become a fortune. A charge
@@ -98,10 +98,10 @@ def spend(charges: Iterable[Charge], period: Period, now: float) -> Spend:
     actual = sum(c.usd for c in charges if period.start <= c.hour < period.end)
     recent = [c for c in charges if c.hour >= now - _DAY_S]
     if not recent:
-        return Spend(actual, actual)
+        return BudgetSpend(actual, actual)
     span_s = min(_DAY_S, max(_HOUR_S, now - min(c.hour for c in recent)))
     rate = sum(c.usd for c in recent) / span_s
-    return Spend(actual, actual + rate * max(0.0, period.end - now))
+    return BudgetSpend(actual, actual + rate * max(0.0, period.end - now))
 
 
 def threshold_usd(notification: Mapping[str, Any], limit_usd: float) -> float:
@@ -112,7 +112,7 @@ def threshold_usd(notification: Mapping[str, Any], limit_usd: float) -> float:
     return threshold
 
 
-def crossed(notification: Mapping[str, Any], limit_usd: float, now: Spend) -> bool:
+def crossed(notification: Mapping[str, Any], limit_usd: float, now: BudgetSpend) -> bool:
     """Whether a notification's threshold is passed by what it looks at, actual or forecast."""
     amount = now.actual_usd if notification["NotificationType"] == "ACTUAL" else now.forecast_usd
     bound = threshold_usd(notification, limit_usd)

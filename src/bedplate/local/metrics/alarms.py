@@ -31,13 +31,13 @@ class Datapoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class AlarmEvaluation:
     state: State
     reason: str
     values: tuple[float, ...] = ()
 
 
-def judge(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], current: State) -> Judgement:
+def judge(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], current: State) -> AlarmEvaluation:
     """The state of a metric alarm, from the datapoints of its evaluation periods, newest last.
 
     `alarm` is in the shape of PutMetricAlarm. Missing periods count as TreatMissingData says: `missing` (the default)
@@ -50,7 +50,7 @@ def judge(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], current: St
     needed = int(alarm.get("DatapointsToAlarm") or periods)
     treat = alarm.get("TreatMissingData") or "missing"
     if alarm.get("EvaluateLowSampleCountPercentile") == "ignore" and any(d.low_sample for d in datapoints):
-        return Judgement(current, "Too few samples for the percentile: the state is kept.")
+        return AlarmEvaluation(current, "Too few samples for the percentile: the state is kept.")
     compare, words = _COMPARE[alarm["ComparisonOperator"]]
     threshold = float(alarm["Threshold"])
     known = [d.value for d in datapoints if d.value is not None]
@@ -60,26 +60,28 @@ def judge(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], current: St
     against = f"{words} the threshold ({threshold:g})"
     if not known and treat in ("missing", "ignore"):
         if treat == "ignore":
-            return Judgement(current, "No data: the state is kept.")
-        return Judgement("INSUFFICIENT_DATA", "Insufficient Data: no datapoints were received.")
+            return AlarmEvaluation(current, "No data: the state is kept.")
+        return AlarmEvaluation("INSUFFICIENT_DATA", "Insufficient Data: no datapoints were received.")
     counted = breaching + (missing if treat == "breaching" else 0)
     short = treat in ("missing", "ignore") and len(known) < needed and breaching == len(known)
     if short and treat == "ignore":
-        return Judgement(current, f"Too little data to judge: {described}.")
+        return AlarmEvaluation(current, f"Too little data to judge: {described}.")
     if counted >= needed or short:
         if not known:
-            return Judgement("ALARM", f"Threshold Crossed: no datapoints were received for {periods} periods and "
+            return AlarmEvaluation("ALARM", f"Threshold Crossed: no datapoints were received for {periods} periods and "
                              "missing data was treated as [Breaching].")  # fmt: skip
-        return Judgement(
+        return AlarmEvaluation(
             "ALARM",
             f"Threshold Crossed: {counted} out of the last {periods} datapoints {_listed(known)} were {against} "
             f"(minimum {needed} datapoint{'s' if needed != 1 else ''} for OK -> ALARM transition).",
             tuple(known),
         )
     if not known:
-        return Judgement("OK", f"Threshold Crossed: no datapoints were received for {periods} periods and missing data "
-                         "was treated as [NonBreaching].")  # fmt: skip
-    return Judgement("OK", f"Threshold not crossed: {breaching} of {described} were {against}.", tuple(known))
+        treated = "missing data was treated as [NonBreaching]."
+        return AlarmEvaluation(
+            "OK", f"Threshold Crossed: no datapoints were received for {periods} periods and {treated}"
+        )
+    return AlarmEvaluation("OK", f"Threshold not crossed: {breaching} of {described} were {against}.", tuple(known))
 
 
 def window(alarm: Mapping[str, Any], now: float) -> list[tuple[float, float]]:

@@ -7,17 +7,17 @@ import shutil
 import threading
 from collections.abc import Mapping, Sequence
 
-from bedplate.local.hooks import Answer, Hooks, Record, Services
-from bedplate.local.runtime.endpoints.async_queue import Queue
+from bedplate.local.hooks import Hooks, InvocationResponse, Record, Services
+from bedplate.local.runtime.endpoints.async_queue import InvocationQueue
 from bedplate.local.runtime.endpoints.endpoint import Endpoint
-from bedplate.local.runtime.endpoints.fleet import Traffic
+from bedplate.local.runtime.endpoints.fleet import EndpointTraffic
 from bedplate.local.runtime.endpoints.invocation import WAIT_READY_S, Invoker
 from bedplate.local.runtime.endpoints.serving_process import SERVERLESS_IDLE_S, ServingPool, serve_here
-from bedplate.local.runtime.jobs.job_pool import SLOTS, Bench
-from bedplate.local.runtime.jobs.processing import Processing
-from bedplate.local.runtime.jobs.schedules import Schedules
-from bedplate.local.runtime.jobs.training import Training
-from bedplate.local.runtime.jobs.tuning import Tunings
+from bedplate.local.runtime.jobs.job_pool import SLOTS, JobPool
+from bedplate.local.runtime.jobs.processing import ProcessingRunner
+from bedplate.local.runtime.jobs.schedules import ScheduleRunner
+from bedplate.local.runtime.jobs.training import TrainingRunner
+from bedplate.local.runtime.jobs.tuning import TuningRunner
 from bedplate.local.runtime.metering import Meter
 from bedplate.local.runtime.outbox import Outbox
 from bedplate.local.runtime.tracking import TrackingServers, mlflow_here
@@ -48,14 +48,14 @@ class Runtime:
         self.pool = ServingPool(
             services, self.outbox, container, folder / "models", serverless_idle_s=serverless_idle_s
         )
-        jobs = (services, Bench(slots), self.outbox, self.meter, container, folder / "jobs")
+        jobs = (services, JobPool(slots), self.outbox, self.meter, container, folder / "jobs")
         self._bench = jobs[1]
-        self.training = Training(*jobs)
-        self.tunings = Tunings(services, self.training)
-        self.processing = Processing(*jobs)
-        self.schedules = Schedules(services, self.processing, flush=self.outbox.flush, background=background)
+        self.training = TrainingRunner(*jobs)
+        self.tunings = TuningRunner(services, self.training)
+        self.processing = ProcessingRunner(*jobs)
+        self.schedules = ScheduleRunner(services, self.processing, flush=self.outbox.flush, background=background)
         self.invoker = Invoker(services, self.outbox, self._traffic_of, rng)
-        self.queue = Queue(services, self.outbox, self.invoker.answer)
+        self.queue = InvocationQueue(services, self.outbox, self.invoker.answer)
         self.tracking = TrackingServers(services, tracking, services.state_dir / "tracking")
         self._endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
@@ -96,7 +96,7 @@ class Runtime:
         if endpoint is not None:
             endpoint.delete()
 
-    def invoke(self, name: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def invoke(self, name: str, body: bytes, headers: Mapping[str, str]) -> InvocationResponse:
         return self.invoker.invoke(name, body, headers)
 
     def restore(self) -> None:
@@ -129,7 +129,7 @@ class Runtime:
         self.meter.close()
         self.outbox.close()
 
-    def _traffic_of(self, name: str) -> Traffic | None:
+    def _traffic_of(self, name: str) -> EndpointTraffic | None:
         endpoint = self._endpoints.get(name)
         return endpoint.traffic(WAIT_READY_S) if endpoint is not None else None
 

@@ -16,13 +16,13 @@ _TAIL_LINES = 20
 _LONGEST_LINE = 250_000  # CloudWatch Logs takes 256 KB an event
 
 
-class Child:
+class ChildProcess:
     """A command on the leash. `on_line` gets each line of its output, then `on_exit` the exit code, in one thread.
 
     >>> import os
     >>> lines = []
     >>> command = [sys.executable, "-c", "print('hello')"]
-    >>> child = Child(command, env=dict(os.environ), cwd=Path("."), on_line=lines.append)
+    >>> child = ChildProcess(command, env=dict(os.environ), cwd=Path("."), on_line=lines.append)
     >>> child.wait(30), lines
     (0, ['hello'])
     """

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
-class Point(NamedTuple):
+class MetricValue(NamedTuple):
     namespace: str
     name: str
     dims: dict[str, str]
@@ -18,7 +18,7 @@ class Point(NamedTuple):
     timestamp: float
 
 
-def embedded_metrics(line: str) -> Iterator[Point]:
+def embedded_metrics(line: str) -> Iterator[MetricValue]:
     """The metrics of a line in embedded metric format; nothing for any other line.
 
     Source: CloudWatch embedded metric format specification. A list of values gives a point for each; a name without
@@ -27,7 +27,7 @@ def embedded_metrics(line: str) -> Iterator[Point]:
     >>> line = '{"_aws": {"Timestamp": 2000, "CloudWatchMetrics": [{"Namespace": "N", "Dimensions": [["E"]],' \\
     ...     ' "Metrics": [{"Name": "Answers", "Unit": "Count"}]}]}, "E": "x", "Answers": 3}'
     >>> list(embedded_metrics(line))
-    [Point(namespace='N', name='Answers', dims={'E': 'x'}, value=3.0, unit='Count', timestamp=2.0)]
+    [MetricValue(namespace='N', name='Answers', dims={'E': 'x'}, value=3.0, unit='Count', timestamp=2.0)]
     >>> list(embedded_metrics("plain text"))
     []
     """
@@ -43,7 +43,7 @@ def embedded_metrics(line: str) -> Iterator[Point]:
                 dims = {name: str(event[name]) for name in names}
                 for metric in directive.get("Metrics", ()):
                     for value in _numbers(event.get(metric["Name"])):
-                        yield Point(
+                        yield MetricValue(
                             directive["Namespace"], metric["Name"], dims, value, metric.get("Unit", "None"), moment
                         )
     except (ValueError, KeyError, TypeError, AttributeError):

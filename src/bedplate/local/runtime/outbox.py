@@ -17,7 +17,7 @@ from bedplate.local.hooks import Services
 FLUSH_S = 0.2
 
 
-class Metric(NamedTuple):
+class QueuedMetric(NamedTuple):
     namespace: str
     name: str
     dims: Mapping[str, str]
@@ -26,7 +26,7 @@ class Metric(NamedTuple):
     timestamp: float
 
 
-class Object(NamedTuple):
+class QueuedObject(NamedTuple):
     """One captured record; records of one `prefix` that wait together become one object, named by `name`."""
 
     bucket: str
@@ -38,14 +38,14 @@ class Object(NamedTuple):
 class Outbox:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._waiting: list[Metric | Object] = []
+        self._waiting: list[QueuedMetric | QueuedObject] = []
         self._some = threading.Condition()
         self._writing = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
-    def put(self, *items: Metric | Object) -> None:
+    def put(self, *items: QueuedMetric | QueuedObject) -> None:
         with self._some:
             first = not self._waiting
             self._waiting.extend(items)
@@ -62,16 +62,16 @@ class Outbox:
         timestamp: float | None = None,
     ) -> None:
         moment = self._services.now() if timestamp is None else timestamp
-        self.put(Metric(namespace, name, dims, value, unit, moment))
+        self.put(QueuedMetric(namespace, name, dims, value, unit, moment))
 
     def flush(self) -> None:
         """Write everything put so far. Never call it with the platform's lock held."""
         with self._writing:
             with self._some:
                 items, self._waiting = self._waiting, []
-            objects: dict[tuple[str, str], list[Object]] = {}
+            objects: dict[tuple[str, str], list[QueuedObject]] = {}
             for item in items:
-                if isinstance(item, Metric):
+                if isinstance(item, QueuedMetric):
                     self._services.put_metric(*item[:4], unit=item.unit, timestamp=item.timestamp)
                 else:
                     objects.setdefault((item.bucket, item.prefix), []).append(item)

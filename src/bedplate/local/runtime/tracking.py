@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bedplate.local.hooks import Kind, Record, Services
-from bedplate.local.runtime.child_process import Child
+from bedplate.local.runtime.child_process import ChildProcess
 from bedplate.local.runtime.environment import environment
 
 KIND: Kind = "mlflow-tracking-server"
@@ -34,7 +34,7 @@ class TrackingServers:
         self._command = command
         self._folder = folder
         self._lock = threading.Lock()
-        self._running: dict[str, Child] = {}
+        self._running: dict[str, ChildProcess] = {}
         self._closed = threading.Event()
 
     def wanted(self, record: Record) -> None:
@@ -79,7 +79,7 @@ class TrackingServers:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
         }
-        child = Child(
+        child = ChildProcess(
             [*self._command, *where, *kept],
             env=environment(home, quiet, region=self._services.region, threads=1),
             cwd=home,
@@ -98,7 +98,7 @@ class TrackingServers:
             child.kill()
             self._services.update(KIND, name, TrackingServerStatus="CreateFailed", FailureReason=child.tail())
 
-    def _answers(self, child: Child, url: str) -> bool:
+    def _answers(self, child: ChildProcess, url: str) -> bool:
         for _ in range(int(READY_TIMEOUT_S / LOOK_S)):
             try:
                 with urllib.request.urlopen(url, timeout=5) as reply:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bedplate.local.metrics.alarms import RAISED_AT, Judgement, holds, judge, names_in
+from bedplate.local.metrics.alarms import RAISED_AT, AlarmEvaluation, holds, judge, names_in
 from bedplate.local.metrics.metric_queries import datapoints
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _HISTORY = 500
 _ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
@@ -19,8 +19,8 @@ _REGION_NAMES = {"us-east-1": "US East (N. Virginia)"}
 Alarm = dict[str, Any]
 
 
-class AlarmWatch:
-    def __init__(self, platform: Platform) -> None:
+class AlarmEvaluator:
+    def __init__(self, platform: LocalPlatform) -> None:
         self._platform = platform
 
     def step(self) -> None:
@@ -68,7 +68,7 @@ class AlarmWatch:
             found = datapoints(self._platform.metrics, alarm, now)
             judgement = judge(alarm, found, alarm["StateValue"])
         except ValueError as exc:  # an expression or statistic that is not known is the alarm's own state
-            judgement = Judgement("INSUFFICIENT_DATA", f"The alarm cannot be evaluated: {exc}")
+            judgement = AlarmEvaluation("INSUFFICIENT_DATA", f"The alarm cannot be evaluated: {exc}")
         data = {
             "version": "1.0",
             "queryDate": now,

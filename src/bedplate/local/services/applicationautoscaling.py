@@ -9,10 +9,10 @@ import moto.applicationautoscaling.urls
 from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
-from bedplate.local.services.installation import Refused, lay
+from bedplate.local.services.installation import AwsApiError, lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
 class Backend(ApplicationAutoscalingBackend):  # type: ignore[misc]
@@ -49,10 +49,10 @@ class Response(ApplicationAutoScalingResponse):  # type: ignore[misc]
         known = {t.arn for targets in backend.targets.values() for t in targets.values()}
         if arn not in known:
             message = f"The resource with Resource ARN {arn} does not exist."
-            raise Refused("ResourceNotFoundException", message)
+            raise AwsApiError("ResourceNotFoundException", message)
         return backend.target_tags.setdefault(arn, {})  # type: ignore[no-any-return]
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     del platform
     lay("applicationautoscaling", response=Response, backend=Backend)

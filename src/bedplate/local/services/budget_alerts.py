@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bedplate.local.billing.budgets import Spend, counted, crossed, period_of, spend, threshold_usd
-from bedplate.local.services.iam_policies import Verdict, evaluate
+from bedplate.local.billing.budgets import BudgetSpend, counted, crossed, period_of, spend, threshold_usd
+from bedplate.local.services.iam_policies import PolicyDecision, evaluate
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _SIGNS = {"GREATER_THAN": ">", "LESS_THAN": "<", "EQUAL_TO": "="}
 _UNITS = {"DAILY": "day", "MONTHLY": "month", "QUARTERLY": "quarter", "ANNUALLY": "year"}
 
 
-class BudgetWatch:
+class BudgetAlerts:
     """Each alert is sent once for each threshold and period; a new period starts with every threshold armed."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: LocalPlatform) -> None:
         self._platform = platform
 
     def step(self) -> None:
@@ -30,7 +30,7 @@ class BudgetWatch:
         for send in due:
             send()
 
-    def spend_of(self, budget: Mapping[str, Any]) -> Spend:
+    def spend_of(self, budget: Mapping[str, Any]) -> BudgetSpend:
         now = self._platform.now()
         period = period_of(budget["TimeUnit"], now)
         charges = self._platform.charges.between(min(period.start, now - 86400), period.end)
@@ -120,7 +120,7 @@ class BudgetWatch:
                     continue
                 policy = iam.managed_policies.get(definition["PolicyArn"])
                 documents = [json.loads(v.document) for v in policy.versions if v.is_default] if policy else []
-                if evaluate(documents, action, resource, context=context) is Verdict.DENY:
+                if evaluate(documents, action, resource, context=context) is PolicyDecision.DENY:
                     return str(book["budget"]["BudgetName"])
         return None
 
@@ -159,7 +159,7 @@ class BudgetWatch:
 
 
 def _letter(
-    budget: Mapping[str, Any], notification: Mapping[str, Any], limit: float, now: Spend, platform: Platform
+    budget: Mapping[str, Any], notification: Mapping[str, Any], limit: float, now: BudgetSpend, platform: LocalPlatform
 ) -> tuple[str, str]:
     """Subject and text of an alert, in the form in which AWS Budgets writes them."""
     kind = notification["NotificationType"]

@@ -12,11 +12,11 @@ from moto.budgets.models import BudgetsBackend
 from moto.budgets.responses import BudgetsResponse
 
 from bedplate.local.billing.budgets import period_of
-from bedplate.local.services.installation import Refused, lay
+from bedplate.local.services.installation import AwsApiError, lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
-    from bedplate.local.services.budget_alerts import BudgetWatch
+    from bedplate.local.local_platform import LocalPlatform
+    from bedplate.local.services.budget_alerts import BudgetAlerts
 
 _FOREVER = 3706473600  # 15 June 2087, AWS's own default end of a budget
 _COST_TYPES = {
@@ -41,8 +41,8 @@ class Backend(BudgetsBackend):  # type: ignore[misc]
 
 
 class Response(BudgetsResponse):  # type: ignore[misc]
-    platform: ClassVar[Platform]
-    watch: ClassVar[BudgetWatch]
+    platform: ClassVar[LocalPlatform]
+    watch: ClassVar[BudgetAlerts]
 
     @property
     def _in(self) -> Json:
@@ -51,7 +51,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
     def _book(self, verb: str = "get") -> Json:
         name = self._in["BudgetName"]
         if name not in self.backend.books:
-            raise Refused("NotFoundException", f"Unable to {verb} budget: {name} - the budget doesn't exist.")
+            raise AwsApiError("NotFoundException", f"Unable to {verb} budget: {name} - the budget doesn't exist.")
         return self.backend.books[name]  # type: ignore[no-any-return]
 
     # --- budgets ---------------------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
         name = budget["BudgetName"]
         if name in self.backend.books:
             message = f"Error creating budget: {name} - the budget already exists."
-            raise Refused("DuplicateRecordException", message)
+            raise AwsApiError("DuplicateRecordException", message)
         self._check(budget)
         self.backend.books[name] = {
             "budget": self._dated(budget),
@@ -79,7 +79,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
         budget = self._in["NewBudget"]
         name = budget["BudgetName"]
         if name not in self.backend.books:
-            raise Refused("NotFoundException", f"Unable to update budget: {name} - the budget doesn't exist.")
+            raise AwsApiError("NotFoundException", f"Unable to update budget: {name} - the budget doesn't exist.")
         self._check(budget)
         book = self.backend.books[name]
         if "TimePeriod" not in budget:
@@ -117,14 +117,14 @@ class Response(BudgetsResponse):  # type: ignore[misc]
                 "Unable to create/update budget - please provide one of the followings: "
                 "Budget Limit/ Planned Budget Limit/ Auto Adjust Data"
             )
-            raise Refused("InvalidParameterException", message)
+            raise AwsApiError("InvalidParameterException", message)
         amount = budget.get("BudgetLimit", {}).get("Amount", "1")
         try:
             positive = float(amount) > 0
         except ValueError:
             positive = False
         if not positive:
-            raise Refused("InvalidParameterException", f"The budget's limit must be above 0, not {amount}.")
+            raise AwsApiError("InvalidParameterException", f"The budget's limit must be above 0, not {amount}.")
 
     def _dated(self, budget: Json) -> Json:
         now = self.platform.now()
@@ -146,7 +146,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
     def create_notification(self) -> str:
         asked, book = self._in, self._book()
         if _find(book["notifications"], asked["Notification"]) is not None:
-            raise Refused("DuplicateRecordException", "Error creating notification: it already exists.")
+            raise AwsApiError("DuplicateRecordException", "Error creating notification: it already exists.")
         book["notifications"].append(_entry(asked["Notification"], asked["Subscribers"]))
         return "{}"
 
@@ -192,7 +192,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
     def _notification(self, asked: Json) -> Json:
         entry = _find(self._book()["notifications"], asked)
         if entry is None:
-            raise Refused("NotFoundException", "Unable to find notification - the notification doesn't exist.")
+            raise AwsApiError("NotFoundException", "Unable to find notification - the notification doesn't exist.")
         return entry
 
     # --- tags ------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
         name, _, action = arn.split(":budget/", 1)[-1].partition("/action/")
         book = self.backend.books.get(name)
         if book is None or (action and action not in book["actions"]):
-            raise Refused("NotFoundException", f"Unable to find {arn}.")
+            raise AwsApiError("NotFoundException", f"Unable to find {arn}.")
         return book["actions"][action]["tags"] if action else book["tags"]  # type: ignore[no-any-return]
 
     # --- actions ---------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class Response(BudgetsResponse):  # type: ignore[misc]
     def _action(self) -> Json:
         book, action_id = self._book(), self._in["ActionId"]
         if action_id not in book["actions"]:
-            raise Refused("NotFoundException", f"Unable to find action {action_id}.")
+            raise AwsApiError("NotFoundException", f"Unable to find action {action_id}.")
         return book["actions"][action_id]  # type: ignore[no-any-return]
 
     def _action_answer(self, action_id: str) -> str:
@@ -275,10 +275,10 @@ class Response(BudgetsResponse):  # type: ignore[misc]
         return {"AccountId": self.current_account, "BudgetName": self._in["BudgetName"], **answer}
 
 
-def install(platform: Platform) -> None:
-    from bedplate.local.services.budget_alerts import BudgetWatch
+def install(platform: LocalPlatform) -> None:
+    from bedplate.local.services.budget_alerts import BudgetAlerts
 
-    Response.platform, Response.watch = platform, BudgetWatch(platform)
+    Response.platform, Response.watch = platform, BudgetAlerts(platform)
     platform.loops.append(("budgets", Response.watch.step, 1.0))
     platform.stopped_by_budget = Response.watch.refusal
     lay("budgets", response=Response, backend=Backend)
@@ -294,7 +294,7 @@ def _find(entries: Iterable[Json], asked: Json) -> Json | None:
 
 def _position(subscribers: list[Json], asked: Json) -> int:
     if asked not in subscribers:
-        raise Refused("NotFoundException", f"Unable to find subscriber {asked.get('Address')}.")
+        raise AwsApiError("NotFoundException", f"Unable to find subscriber {asked.get('Address')}.")
     return subscribers.index(asked)
 
 

@@ -13,10 +13,10 @@ from moto.ce.responses import CostExplorerResponse
 from bedplate.local.billing.budgets import Period, dimension, matches, spend
 from bedplate.local.billing.charges import Charge
 from bedplate.local.billing.cost_queries import cost_and_usage, moment, stretches
-from bedplate.local.services.installation import Refused, lay
+from bedplate.local.services.installation import AwsApiError, lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Backend(CostExplorerBackend):  # type: ignore[misc]
 
 
 class Response(CostExplorerResponse):  # type: ignore[misc]
-    platform: ClassVar[Platform]
+    platform: ClassVar[LocalPlatform]
 
     @property
     def _in(self) -> Json:
@@ -43,7 +43,7 @@ class Response(CostExplorerResponse):  # type: ignore[misc]
     def get_cost_and_usage(self) -> str:
         asked = self._in
         if moment(asked["TimePeriod"]["Start"]) >= moment(asked["TimePeriod"]["End"]):
-            raise Refused("ValidationException", "Start date (and hour) should be before end date (and hour)")
+            raise AwsApiError("ValidationException", "Start date (and hour) should be before end date (and hour)")
         rows = cost_and_usage(self._charges(), asked, self.platform.now())
         groups = {"GroupDefinitions": asked["GroupBy"]} if asked.get("GroupBy") else {}
         return json.dumps({"ResultsByTime": rows, "DimensionValueAttributes": [], **groups})
@@ -141,7 +141,7 @@ class Response(CostExplorerResponse):  # type: ignore[misc]
     def _chosen(self, known: dict[str, Json], arns: list[str] | None, code: str) -> list[Json]:
         missing = [arn for arn in arns or () if arn not in known]
         if missing:
-            raise Refused(code, f"{', '.join(missing)} does not exist.")
+            raise AwsApiError(code, f"{', '.join(missing)} does not exist.")
         return [known[arn] for arn in arns] if arns else list(known.values())
 
     # --- cost allocation tags --------------------------------------------------------------------------------------
@@ -170,6 +170,6 @@ class Response(CostExplorerResponse):  # type: ignore[misc]
         return stamp(self.platform.now())[:10]
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     Response.platform = platform
     lay("ce", response=Response, backend=Backend)

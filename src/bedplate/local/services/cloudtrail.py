@@ -12,11 +12,11 @@ from moto.cloudtrail.models import CloudTrailBackend, Trail
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 
-from bedplate.local.services.installation import Refused, lay
+from bedplate.local.services.installation import AwsApiError, lay
 from bedplate.local.trail.event_history import Event
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 Json = dict[str, Any]
 _ATTRIBUTES = (
@@ -34,7 +34,7 @@ class Backend(TaggableResourcesMixin, CloudTrailBackend):  # type: ignore[misc]
             yield TaggedResource(trail.arn, tags, "cloudtrail:trail")
 
 
-class Described(Trail):  # type: ignore[misc]
+class TrailDescription(Trail):  # type: ignore[misc]
     """A trail that says whether it selects events of its own."""
 
     def description(self, include_region: bool = False) -> Json:
@@ -44,7 +44,7 @@ class Described(Trail):  # type: ignore[misc]
 
 
 class Response(CloudTrailResponse):  # type: ignore[misc]
-    platform: ClassVar[Platform]
+    platform: ClassVar[LocalPlatform]
 
     def put_event_selectors(self) -> str:
         answer = str(super().put_event_selectors())
@@ -61,10 +61,10 @@ class Response(CloudTrailResponse):  # type: ignore[misc]
         attributes = [(a["AttributeKey"], a["AttributeValue"]) for a in asked.get("LookupAttributes") or ()]
         for key, _ in attributes:
             if key not in _ATTRIBUTES:
-                raise Refused("InvalidLookupAttributesException", f"{key} is none of {', '.join(_ATTRIBUTES)}")
+                raise AwsApiError("InvalidLookupAttributesException", f"{key} is none of {', '.join(_ATTRIBUTES)}")
         limit = int(asked.get("MaxResults") or 50)
         if not 1 <= limit <= 50:
-            raise Refused("InvalidMaxResultsException", "MaxResults is from 1 to 50")
+            raise AwsApiError("InvalidMaxResultsException", "MaxResults is from 1 to 50")
         before = asked.get("NextToken")
         found = self.platform.trail.lookup(
             attributes,
@@ -93,8 +93,8 @@ def _shown(event: Event) -> Json:
     }
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     """Lay this over moto's CloudTrail."""
     Response.platform = platform
     lay("cloudtrail", response=Response, backend=Backend)
-    moto.cloudtrail.models.Trail = Described
+    moto.cloudtrail.models.Trail = TrailDescription

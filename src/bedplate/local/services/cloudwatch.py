@@ -15,12 +15,12 @@ from moto.core.responses import ActionResult, EmptyResult
 from bedplate.local.metrics.alarms import AlarmRuleError, names_in
 from bedplate.local.metrics.metric_queries import aligned, answers
 from bedplate.local.metrics.store import Metric, points_of, statistic
-from bedplate.local.services.installation import Refused, lay
+from bedplate.local.services.installation import AwsApiError, lay
 from bedplate.local.services.records import plain
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
-    from bedplate.local.services.alarm_evaluation import AlarmWatch
+    from bedplate.local.local_platform import LocalPlatform
+    from bedplate.local.services.alarm_evaluation import AlarmEvaluator
 
 _PAGE = 500
 _STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
@@ -59,8 +59,8 @@ class Backend(CloudWatchBackend):  # type: ignore[misc]
 
 
 class Response(CloudWatchResponse):  # type: ignore[misc]
-    platform: ClassVar[Platform]
-    watch: ClassVar[AlarmWatch]
+    platform: ClassVar[LocalPlatform]
+    watch: ClassVar[AlarmEvaluator]
 
     @property
     def _in(self) -> dict[str, Any]:
@@ -81,10 +81,10 @@ class Response(CloudWatchResponse):  # type: ignore[misc]
         names = [*(asked.get("Statistics") or ()), *(asked.get("ExtendedStatistics") or ())]
         if not names:
             message = "Must specify either Statistics or ExtendedStatistics"
-            raise Refused("InvalidParameterCombination", message)
+            raise AwsApiError("InvalidParameterCombination", message)
         if asked["StartTime"] >= asked["EndTime"]:
             message = "The parameter StartTime must be less than the parameter EndTime."
-            raise Refused("InvalidParameterValue", message)
+            raise AwsApiError("InvalidParameterValue", message)
         metric = Metric.of(asked)
         stretches = aligned(asked["StartTime"], asked["EndTime"], int(asked["Period"]))
         everything = self.platform.metrics.between(metric, stretches[0][0], stretches[-1][1], asked.get("Unit"))
@@ -104,11 +104,11 @@ class Response(CloudWatchResponse):  # type: ignore[misc]
         asked = self._in
         queries = asked["MetricDataQueries"]
         if asked["StartTime"] >= asked["EndTime"]:
-            raise Refused("ValidationError", "The parameter EndTime must be greater than StartTime.")
+            raise AwsApiError("ValidationError", "The parameter EndTime must be greater than StartTime.")
         try:
             made = answers(self.platform.metrics, queries, asked["StartTime"], asked["EndTime"])
         except ValueError as exc:
-            raise Refused("ValidationError", str(exc)) from exc
+            raise AwsApiError("ValidationError", str(exc)) from exc
         newest_first = asked.get("ScanBy", "TimestampDescending") == "TimestampDescending"
         results = []
         for query in (q for q in queries if q.get("ReturnData", True)):
@@ -145,12 +145,12 @@ class Response(CloudWatchResponse):  # type: ignore[misc]
     def put_metric_alarm(self) -> ActionResult:
         asked = self._in
         if not asked.get("Metrics") and not asked.get("MetricName"):
-            raise Refused("ValidationError", "At least one of MetricName and Metrics is needed.")
+            raise AwsApiError("ValidationError", "At least one of MetricName and Metrics is needed.")
         if asked.get("MetricName") and not (asked.get("Statistic") or asked.get("ExtendedStatistic")):
-            raise Refused("ValidationError", "At least one of Statistic and ExtendedStatistic is needed.")
+            raise AwsApiError("ValidationError", "At least one of Statistic and ExtendedStatistic is needed.")
         if int(asked.get("DatapointsToAlarm") or 1) > int(asked["EvaluationPeriods"]):
             message = "DatapointsToAlarm must not be greater than EvaluationPeriods."
-            raise Refused("ValidationError", message)
+            raise AwsApiError("ValidationError", message)
         self._keep(asked)
         return EmptyResult()
 
@@ -159,10 +159,10 @@ class Response(CloudWatchResponse):  # type: ignore[misc]
         try:
             names = names_in(asked["AlarmRule"])
         except AlarmRuleError as exc:
-            raise Refused("ValidationError", str(exc)) from exc
+            raise AwsApiError("ValidationError", str(exc)) from exc
         unknown = [n for n in names if n not in self.cloudwatch_backend.watched]
         if unknown:
-            raise Refused("ValidationError", f"Could not find alarm {', '.join(unknown)}.")
+            raise AwsApiError("ValidationError", f"Could not find alarm {', '.join(unknown)}.")
         self._keep(asked)
         return EmptyResult()
 
@@ -249,15 +249,15 @@ class Response(CloudWatchResponse):  # type: ignore[misc]
         asked = self._in
         alarm = self.cloudwatch_backend.watched.get(asked["AlarmName"])
         if alarm is None:
-            raise Refused("ResourceNotFound", f"Alarm {asked['AlarmName']} does not exist.")
+            raise AwsApiError("ResourceNotFound", f"Alarm {asked['AlarmName']} does not exist.")
         if asked["StateValue"] not in _STATES:
-            raise Refused("ValidationError", f"StateValue must be one of {', '.join(_STATES)}.")
+            raise AwsApiError("ValidationError", f"StateValue must be one of {', '.join(_STATES)}.")
         data = asked.get("StateReasonData")
         if data is not None:
             try:
                 json.loads(data)
             except ValueError as exc:
-                raise Refused("InvalidFormat", "StateReasonData is not JSON.") from exc
+                raise AwsApiError("InvalidFormat", "StateReasonData is not JSON.") from exc
         self.watch.set_state(alarm, asked["StateValue"], asked["StateReason"], data)
         return EmptyResult()
 
@@ -290,14 +290,14 @@ class Response(CloudWatchResponse):  # type: ignore[misc]
         if ":alarm:" not in arn:
             return None
         if arn not in self.cloudwatch_backend.alarm_tags:
-            raise Refused("ResourceNotFoundException", f"{arn} does not exist.")
+            raise AwsApiError("ResourceNotFoundException", f"{arn} does not exist.")
         return self.cloudwatch_backend.alarm_tags[arn]  # type: ignore[no-any-return]
 
 
-def install(platform: Platform) -> None:
-    from bedplate.local.services.alarm_evaluation import AlarmWatch
+def install(platform: LocalPlatform) -> None:
+    from bedplate.local.services.alarm_evaluation import AlarmEvaluator
 
-    Response.platform, Response.watch = platform, AlarmWatch(platform)
+    Response.platform, Response.watch = platform, AlarmEvaluator(platform)
     platform.loops.append(("alarms", Response.watch.step, 1.0))
     lay("cloudwatch", response=Response, backend=Backend)
 

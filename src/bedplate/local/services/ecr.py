@@ -12,7 +12,7 @@ from moto.ecr.models import ECRBackend
 from bedplate.local.services.installation import lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
 class Backend(TaggableResourcesMixin, ECRBackend):  # type: ignore[misc]
@@ -33,6 +33,6 @@ class Backend(TaggableResourcesMixin, ECRBackend):  # type: ignore[misc]
         ECRBackend.untag_resource(self, arn, tag_keys)
 
 
-def install(_platform: Platform) -> None:
+def install(_platform: LocalPlatform) -> None:
     """Lay this over moto's ECR."""
     lay("ecr", backend=Backend)

@@ -13,7 +13,7 @@ from moto.events.utils import EventTemplateParser
 from bedplate.local.services.installation import lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
 class Backend(EventsBackend):  # type: ignore[misc]
@@ -21,7 +21,7 @@ class Backend(EventsBackend):  # type: ignore[misc]
 
 
 class Rule(models.Rule):  # type: ignore[misc]
-    platform: ClassVar[Platform]
+    platform: ClassVar[LocalPlatform]
     targets: list[dict[str, Any]]
 
     def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:
@@ -98,7 +98,7 @@ def _at(event: Any, text: str) -> str:
     return "" if event is None else event if isinstance(event, str) else json.dumps(event)
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     Rule.platform = platform
     models.Rule = Rule
     lay("events", backend=Backend)

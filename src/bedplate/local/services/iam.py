@@ -12,16 +12,16 @@ from moto.core.responses import ActionResult
 from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.iam.responses import IamResponse
 
-from bedplate.local.services.iam_policies import Verdict, evaluate
-from bedplate.local.services.installation import Refused, lay
+from bedplate.local.services.iam_policies import PolicyDecision, evaluate
+from bedplate.local.services.installation import AwsApiError, lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _AWS_OWN = ":iam::aws:policy/"
 
 
-class Managed(dict[str, Any]):
+class ManagedPolicies(dict[str, Any]):
     """Managed policies by ARN. AWS's own (over a thousand) come in one by one, when first asked for, so that neither
     the start nor every snapshot carries them."""
 
@@ -44,7 +44,7 @@ class Backend(IAMBackend):  # type: ignore[misc]
     managed_policies: dict[str, Any]
 
     def _init_managed_policies(self) -> dict[str, Any]:
-        managed = Managed()
+        managed = ManagedPolicies()
         managed.backend = self
         return managed
 
@@ -101,7 +101,7 @@ class Response(IamResponse):  # type: ignore[misc]
         for action in asked["ActionNames"]:
             for resource in asked.get("ResourceArns") or ["*"]:
                 said = evaluate(documents, action, resource, context=context)
-                if said is Verdict.ALLOW and boundaries:
+                if said is PolicyDecision.ALLOW and boundaries:
                     said = evaluate(boundaries, action, resource, context=context)
                 rows.append(
                     {
@@ -134,7 +134,7 @@ class Response(IamResponse):  # type: ignore[misc]
         try:
             holders = [getattr(self.backend, f"get_{kind}")(name)]
         except AttributeError:
-            raise Refused("InvalidInput", f"Invalid entity ARN: {arn}") from None
+            raise AwsApiError("InvalidInput", f"Invalid entity ARN: {arn}") from None
         if kind == "user":
             holders += [group for group in self.backend.groups.values() if holders[0] in group.users]
         documents: list[dict[str, Any]] = []
@@ -155,10 +155,10 @@ class Response(IamResponse):  # type: ignore[misc]
         try:
             return [json.loads(text if text.lstrip().startswith("{") else unquote(text)) for text in documents or ()]
         except ValueError as exc:
-            raise Refused("InvalidInput", f"A policy is not JSON: {exc}") from exc
+            raise AwsApiError("InvalidInput", f"A policy is not JSON: {exc}") from exc
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     del platform
     lay("iam", response=Response, backend=Backend)
 

@@ -18,7 +18,7 @@ Document = Mapping[str, Any]
 Context = Mapping[str, str]
 
 
-class Verdict(Enum):
+class PolicyDecision(Enum):
     ALLOW = "allowed"
     DENY = "explicitDeny"
     NEUTRAL = "implicitDeny"
@@ -26,7 +26,7 @@ class Verdict(Enum):
 
 def evaluate(
     documents: Iterable[Document], action: str, resource: str, *, context: Context, principal: str | None = None
-) -> Verdict:
+) -> PolicyDecision:
     """A deny anywhere wins; else an allow anywhere; else nothing was said.
 
     `principal` is the caller's ARN, for policies of resources; without it, statements' principals are not looked at.
@@ -34,16 +34,16 @@ def evaluate(
     >>> deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*",
     ...         "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     >>> evaluate([{"Statement": deny}], "s3:PutObject", "arn:aws:s3:::b/k", context={"aws:SecureTransport": "true"})
-    <Verdict.NEUTRAL: 'implicitDeny'>
+    <PolicyDecision.NEUTRAL: 'implicitDeny'>
     """
-    said = Verdict.NEUTRAL
+    said = PolicyDecision.NEUTRAL
     for document in documents:
         for statement in _many(document.get("Statement")):
             if not applies(statement, action, resource, context=context, principal=principal):
                 continue
             if statement.get("Effect") == "Deny":
-                return Verdict.DENY
-            said = Verdict.ALLOW
+                return PolicyDecision.DENY
+            said = PolicyDecision.ALLOW
     return said
 
 

@@ -33,6 +33,6 @@ def _moved(handler: Any, response: type) -> Any:
     return getattr(response if isinstance(owner, type) else response(), handler.__name__)
 
 
-class Refused(ServiceException):  # type: ignore[misc]
-    """A service's refusal: `Refused(code, message)`. moto takes the error's shape from the request's own service when
-    the class is not one of its own."""
+class AwsApiError(ServiceException):  # type: ignore[misc]
+    """An error response of a service: `AwsApiError(code, message)`. moto takes the error's shape from the request's own
+    service when the class is not one of its own."""

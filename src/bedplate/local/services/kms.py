@@ -10,7 +10,7 @@ from moto.kms.models import KmsBackend
 from bedplate.local.services.installation import lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
 class Backend(KmsBackend):  # type: ignore[misc]
@@ -20,6 +20,6 @@ class Backend(KmsBackend):  # type: ignore[misc]
         return super().create_key(policy, key_usage or "ENCRYPT_DECRYPT", *more, **named)
 
 
-def install(_platform: Platform) -> None:
+def install(_platform: LocalPlatform) -> None:
     """Lay this over moto's KMS."""
     lay("kms", backend=Backend)

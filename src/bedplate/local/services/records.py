@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bedplate.local.hooks import Kind, Record
-from bedplate.local.services.installation import Refused
+from bedplate.local.services.installation import AwsApiError
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _PAGE = 100
 _KEPT_BY_ARN = ("model-package", "monitoring-execution", "pipeline-execution")
 
 
 @dataclass(frozen=True, slots=True)
-class Noun:
+class RecordKind:
     """How one kind of resource is called on the wire."""
 
     kind: Kind
@@ -38,11 +38,11 @@ class Noun:
     newest_first: bool = False
 
 
-NOUNS: dict[Kind, Noun] = {
+NOUNS: dict[Kind, RecordKind] = {
     noun.kind: noun
     for noun in (
-        Noun("model", "ModelName", "ModelArn", "Models", newest_first=True),
-        Noun(
+        RecordKind("model", "ModelName", "ModelArn", "Models", newest_first=True),
+        RecordKind(
             "endpoint-config",
             "EndpointConfigName",
             "EndpointConfigArn",
@@ -51,8 +51,8 @@ NOUNS: dict[Kind, Noun] = {
             taken='Cannot create already existing endpoint configuration "{arn}".',
             newest_first=True,
         ),
-        Noun("endpoint", "EndpointName", "EndpointArn", "Endpoints", "EndpointStatus", newest_first=True),
-        Noun(
+        RecordKind("endpoint", "EndpointName", "EndpointArn", "Endpoints", "EndpointStatus", newest_first=True),
+        RecordKind(
             "training-job",
             "TrainingJobName",
             "TrainingJobArn",
@@ -63,7 +63,7 @@ NOUNS: dict[Kind, Noun] = {
             "name already exists ({arn})",
             taken_code="ResourceInUse",
         ),
-        Noun(
+        RecordKind(
             "processing-job",
             "ProcessingJobName",
             "ProcessingJobArn",
@@ -74,7 +74,7 @@ NOUNS: dict[Kind, Noun] = {
             "({arn})",
             taken_code="ResourceInUse",
         ),
-        Noun(
+        RecordKind(
             "model-package-group",
             "ModelPackageGroupName",
             "ModelPackageGroupArn",
@@ -82,7 +82,7 @@ NOUNS: dict[Kind, Noun] = {
             missing="ModelPackageGroup {arn} does not exist.",
             taken="Model Package Group already exists: {arn}",
         ),
-        Noun(
+        RecordKind(
             "model-package",
             "ModelPackageArn",
             "ModelPackageArn",
@@ -91,7 +91,7 @@ NOUNS: dict[Kind, Noun] = {
             missing="ModelPackage {name} does not exist.",
         ),
         *(
-            Noun(
+            RecordKind(
                 kind,
                 "JobDefinitionName",
                 "JobDefinitionArn",
@@ -109,7 +109,7 @@ NOUNS: dict[Kind, Noun] = {
                 "model-explainability-job-definition",
             )
         ),
-        Noun(
+        RecordKind(
             "monitoring-schedule",
             "MonitoringScheduleName",
             "MonitoringScheduleArn",
@@ -121,7 +121,7 @@ NOUNS: dict[Kind, Noun] = {
             taken_code="ResourceInUse",
             newest_first=True,
         ),
-        Noun(
+        RecordKind(
             "monitoring-execution",
             "ProcessingJobArn",
             "ProcessingJobArn",
@@ -129,7 +129,7 @@ NOUNS: dict[Kind, Noun] = {
             "MonitoringExecutionStatus",
             newest_first=True,
         ),
-        Noun(
+        RecordKind(
             "mlflow-tracking-server",
             "TrackingServerName",
             "TrackingServerArn",
@@ -141,7 +141,7 @@ NOUNS: dict[Kind, Noun] = {
             taken_code="ConflictException",
             newest_first=True,
         ),
-        Noun(
+        RecordKind(
             "hyper-parameter-tuning-job",
             "HyperParameterTuningJobName",
             "HyperParameterTuningJobArn",
@@ -154,7 +154,7 @@ NOUNS: dict[Kind, Noun] = {
             taken_code="ResourceInUse",
             newest_first=True,
         ),
-        Noun(
+        RecordKind(
             "pipeline",
             "PipelineName",
             "PipelineArn",
@@ -166,7 +166,7 @@ NOUNS: dict[Kind, Noun] = {
             "exists.",
             newest_first=True,
         ),
-        Noun(
+        RecordKind(
             "pipeline-execution",
             "PipelineExecutionArn",
             "PipelineExecutionArn",
@@ -182,7 +182,7 @@ NOUNS: dict[Kind, Noun] = {
 class Records:
     """Every record of one region, by kind and name, and the tags of each ARN. Held by the SageMaker backend."""
 
-    platform: ClassVar[Platform]  # on the class, as records are pickled
+    platform: ClassVar[LocalPlatform]  # on the class, as records are pickled
 
     def __init__(self, region: str, account_id: str) -> None:
         self._prefix = f"arn:aws:sagemaker:{region}:{account_id}:"
@@ -270,9 +270,9 @@ class Records:
         for key in keys:
             held.pop(key, None)
 
-    def _error(self, code: str, text: str, noun: Noun, name: str) -> Refused:
+    def _error(self, code: str, text: str, noun: RecordKind, name: str) -> AwsApiError:
         words = noun.kind.replace("-", " ")
-        return Refused(code, text.format(kind=words, name=name, arn=self.arn(noun.kind, name)))
+        return AwsApiError(code, text.format(kind=words, name=name, arn=self.arn(noun.kind, name)))
 
 
 def plain(value: Any) -> Any:
@@ -290,7 +290,7 @@ def plain(value: Any) -> Any:
     return copy.copy(value)
 
 
-def _wanted(record: Record, noun: Noun, request: Mapping[str, Any]) -> bool:
+def _wanted(record: Record, noun: RecordKind, request: Mapping[str, Any]) -> bool:
     text = request.get("NameContains")
     status = request.get("StatusEquals") or request.get("ModelApprovalStatus")
     times = {

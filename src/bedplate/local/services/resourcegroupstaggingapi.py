@@ -10,11 +10,11 @@ from moto.resourcegroupstaggingapi.responses import ResourceGroupsTaggingAPIResp
 from bedplate.local.services.installation import lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
 class Response(ResourceGroupsTaggingAPIResponse):  # type: ignore[misc]
-    platform: ClassVar[Platform]
+    platform: ClassVar[LocalPlatform]
 
     def tag_resources(self) -> ActionResult:
         answer = super().tag_resources()
@@ -27,7 +27,7 @@ class Response(ResourceGroupsTaggingAPIResponse):  # type: ignore[misc]
         return answer
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     """Lay this over moto's tagging API."""
     Response.platform = platform
     lay("resourcegroupstaggingapi", response=Response)

@@ -15,17 +15,17 @@ from moto.s3.exceptions import InvalidContinuationToken
 from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 
-from bedplate.local.services.iam_policies import Verdict, evaluate
+from bedplate.local.services.iam_policies import PolicyDecision, evaluate
 from bedplate.local.services.installation import lay
 from bedplate.local.services.s3_listing import list_objects_v2
 from bedplate.local.services.s3_reading import read
 from bedplate.local.services.storage_meter import INTERVAL_S, StorageMeter
 from bedplate.local.storage.blobs import Blob, BlobStore, Digest
-from bedplate.local.storage.persistence import Changes
+from bedplate.local.storage.persistence import BackendChanges
 from bedplate.local.trail import access_log
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _asked = threading.local()
 _CONDITION_HEADERS = (
@@ -40,7 +40,7 @@ _CONDITION_HEADERS = (
 _FILE_AT_LEAST = 64 * 1024
 
 
-class Keys(models._VersionedKeyStore):  # type: ignore[misc]
+class ObjectVersions(models._VersionedKeyStore):  # type: ignore[misc]
     """A bucket's objects, every version of each, knowing which changed since the last snapshot. They are kept one by
     one: the bucket's own snapshot holds none."""
 
@@ -64,10 +64,10 @@ class Keys(models._VersionedKeyStore):  # type: ignore[misc]
         super().pop(key)
 
 
-class ByObject:
+class S3Partition:
     """How S3's backend comes apart: buckets, and in them the versions of each key."""
 
-    def changes(self, backend: Any) -> Changes:
+    def changes(self, backend: Any) -> BackendChanges:
         parts: dict[tuple[str, str], Any] = {}
         anew = set()
         for bucket_name, key in Key.touched:
@@ -76,14 +76,14 @@ class ByObject:
                 bucket.keys.changed.add(key)
         Key.touched.clear()
         for name, bucket in backend.buckets.items():
-            keys: Keys = bucket.keys
+            keys: ObjectVersions = bucket.keys
             if keys.is_new:
                 anew.add(name)
                 keys.changed.update(keys)
                 keys.is_new = False
             parts.update({(name, key): keys.getlist(key) for key in keys.changed})
             keys.changed = set()
-        return Changes(frozenset(backend.buckets), frozenset(anew), parts)
+        return BackendChanges(frozenset(backend.buckets), frozenset(anew), parts)
 
     def restore(self, backend: Any, parts: Iterable[tuple[str, str, Any]]) -> None:
         for bucket in backend.buckets.values():
@@ -285,7 +285,7 @@ def _context(account: str, headers: Mapping[str, str], args: Mapping[str, str]) 
     return context
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     from moto.iam.access_control import PermissionResult
 
     platform.loops.append(("storage", StorageMeter(platform).step, INTERVAL_S))
@@ -295,9 +295,9 @@ def install(platform: Platform) -> None:
     platform.store.after_load.append(lambda: _sweep(platform, store))
     platform.loops.append(("access log", platform.access_log.step, access_log.INTERVAL_S))
     verdicts = {
-        Verdict.ALLOW: PermissionResult.PERMITTED,
-        Verdict.DENY: PermissionResult.DENIED,
-        Verdict.NEUTRAL: PermissionResult.NEUTRAL,
+        PolicyDecision.ALLOW: PermissionResult.PERMITTED,
+        PolicyDecision.DENY: PermissionResult.DENIED,
+        PolicyDecision.NEUTRAL: PermissionResult.NEUTRAL,
     }
 
     def permission(bucket: Any, action: str, resource: str) -> Any:
@@ -317,8 +317,8 @@ def install(platform: Platform) -> None:
 
     models.FakeBucket.get_permission = permission
     models.FakeBucket._log_permissions_enabled_policy = staticmethod(_log_delivery_may_write)
-    models.FakeKey, models.FakeMultipart, models._VersionedKeyStore = Key, Multipart, Keys
-    platform.store.partitions["s3"] = ByObject()
+    models.FakeKey, models.FakeMultipart, models._VersionedKeyStore = Key, Multipart, ObjectVersions
+    platform.store.partitions["s3"] = S3Partition()
     FakeDeleteMarker.etag, FakeDeleteMarker.size = "", 0
     FakeDeleteMarker.dispose = lambda _: None
     lay("s3", response=Response, backend=Backend)
@@ -338,10 +338,10 @@ def _log_delivery_may_write(target_bucket: Any, target_prefix: str | None) -> bo
         for said in json.loads(target_bucket.policy)["Statement"]
         if isinstance(said["Principal"], dict) and models.LOGGING_SERVICE_PRINCIPAL in said["Principal"].values()
     ]
-    return evaluate([{"Statement": own}], "s3:PutObject", resource, context={}) is Verdict.ALLOW
+    return evaluate([{"Statement": own}], "s3:PutObject", resource, context={}) is PolicyDecision.ALLOW
 
 
-def _sweep(platform: Platform, store: BlobStore) -> None:
+def _sweep(platform: LocalPlatform, store: BlobStore) -> None:
     """Tell moto again which account holds each bucket, which it keeps outside of its backends, and drop orphans."""
     used = set()
     for account, region, backend in models.s3_backends.iter_backends():

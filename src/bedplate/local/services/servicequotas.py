@@ -17,10 +17,10 @@ from moto.servicequotas.responses import ServiceQuotasResponse
 
 from bedplate.domain.money.prices import known_instance_types
 from bedplate.domain.stacks.availability import offers
-from bedplate.local.services.installation import Refused, lay
+from bedplate.local.services.installation import AwsApiError, lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 USES = (
     "training job usage",
@@ -68,14 +68,14 @@ class Backend(ServiceQuotasBackend):  # type: ignore[misc]
     def one(self, service: str, code: str, *, defaults: bool = False) -> dict[str, Any]:
         found = next((q for q in self.listed(service, defaults=defaults) if q["QuotaCode"] == code), None)
         if found is None:
-            raise Refused("NoSuchResourceException", f"The quota {code} of {service} does not exist.")
+            raise AwsApiError("NoSuchResourceException", f"The quota {code} of {service} does not exist.")
         return found
 
     def raise_to(self, service: str, code: str, value: float) -> dict[str, Any]:
         quota = self.one(service, code)
         if value <= quota["Value"]:
             said = f"You must provide a quota value greater than the current quota value: {quota['Value']}"
-            raise Refused("IllegalArgumentException", said)
+            raise AwsApiError("IllegalArgumentException", said)
         self.raised[code] = value
         kept = {key: quota[key] for key in ("ServiceCode", "ServiceName", "QuotaCode", "QuotaName", "QuotaArn", "Unit")}
         change = {
@@ -142,6 +142,6 @@ def _defaults(region: str) -> list[tuple[str, float]]:
     return [*named, ("Maximum total concurrency across all serverless endpoints", SERVERLESS)]
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     del platform
     lay("servicequotas", response=Response, backend=Backend)

@@ -12,7 +12,7 @@ from moto.sns.models import SNSBackend
 from bedplate.local.services.installation import lay
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _REMEMBERED = 200
 
@@ -31,8 +31,8 @@ class Topic(models.Topic):  # type: ignore[misc]
         return message_id
 
 
-class Subscription(models.Subscription):  # type: ignore[misc]
-    platform: ClassVar[Platform]
+class SnsSubscription(models.Subscription):  # type: ignore[misc]
+    platform: ClassVar[LocalPlatform]
 
     def publish(self, message: str, message_id: str, subject: str | None = None, **kwargs: Any) -> None:
         if self.protocol not in ("email", "email-json"):
@@ -55,7 +55,7 @@ def _signing_key() -> Any:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def install(platform: Platform) -> None:
-    Subscription.platform = platform
-    models.Topic, models.Subscription = Topic, Subscription
+def install(platform: LocalPlatform) -> None:
+    SnsSubscription.platform = platform
+    models.Topic, models.Subscription = Topic, SnsSubscription
     lay("sns", backend=Backend)

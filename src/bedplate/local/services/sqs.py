@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import moto.sqs.models as models
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
-class Queue(models.Queue):  # type: ignore[misc]
+class SqsQueue(models.Queue):  # type: ignore[misc]
     @property
     def attributes(self) -> dict[str, Any]:
         shown: dict[str, Any] = super().attributes
@@ -20,6 +20,6 @@ class Queue(models.Queue):  # type: ignore[misc]
         return shown
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     del platform
-    models.Queue = Queue
+    models.Queue = SqsQueue

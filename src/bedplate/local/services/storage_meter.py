@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bedplate.local.hooks import Usage
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _MONTH_S = 30 * 86400.0
 INTERVAL_S = 60.0
@@ -16,7 +16,7 @@ INTERVAL_S = 60.0
 class StorageMeter:
     """Charges what was stored since the last look; while the platform is down, nothing is stored on anyone's bill."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: LocalPlatform) -> None:
         self._platform = platform
         self._last = platform.now()
 

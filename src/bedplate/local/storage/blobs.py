@@ -41,11 +41,11 @@ class Blob:
             file.seek(self.offset)
             return file.read(self.length)
 
-    def opened(self) -> Reading:
+    def opened(self) -> BlobStream:
         """Open it now: the bytes stay readable even when the object is deleted before they are sent."""
         file = self.path.open("rb")
         file.seek(self.offset)
-        return Reading(file, self.length)
+        return BlobStream(file, self.length)
 
     def checksum(self, algorithm: str) -> str:
         """The checksum in base64, as S3's headers have it; computed when it was not while receiving."""
@@ -56,13 +56,13 @@ class Blob:
             return digest_of(reading.chunks(), algorithm)
 
 
-class Reading:
+class BlobStream:
     """An open stretch of a file, to be sent once."""
 
     def __init__(self, file: IO[bytes], length: int) -> None:
         self.file, self.length = file, length
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> BlobStream:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 
-class Continuity:
+class Generation:
     """`world` names what the platform holds. It stays the same over stop and start, and over a kill that found
     everything saved; after a kill that lost the last moment's changes it is another one, and whoever keeps a state of
     their own about the platform (the engine) knows that it has to look again.

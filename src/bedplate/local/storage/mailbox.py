@@ -12,7 +12,7 @@ from pathlib import Path
 SENDER = "no-reply@local.bedplate.example"
 
 
-class Outbox:
+class Mailbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bedplate.local.storage.generation import Continuity
+from bedplate.local.storage.generation import Generation
 from bedplate.local.storage.pickling import pickled
 
 _INTERVAL_S = 0.4
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS parts (
 
 
 @dataclass
-class Changes:
+class BackendChanges:
     """What to write of a backend's parts: `wholes` are all there are, `anew` those whose old parts are dropped first,
     `parts` the changed ones by (whole, part), with None for one that is gone."""
 
@@ -48,7 +48,7 @@ class Changes:
 class Partition(Protocol):
     """How a service's backend comes apart (S3: buckets and their keys). The pickled whole must leave the parts out."""
 
-    def changes(self, backend: Any) -> Changes:
+    def changes(self, backend: Any) -> BackendChanges:
         """What changed since the last call. Called with the platform's lock held."""
 
     def restore(self, backend: Any, parts: Iterable[tuple[str, str, Any]]) -> None:
@@ -61,7 +61,7 @@ class Partition(Protocol):
 Address = tuple[str, str, str]
 
 
-class Store:
+class SnapshotStore:
     """Snapshots of named services. `mark` says what changed; `run` writes it from a thread; `flush` writes it now."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Store:
         self._closing = threading.Event()
         self._writing = threading.Lock()
         self._db = _open(path)
-        self._continuity = Continuity(path.parent)
+        self._continuity = Generation(path.parent)
         self.partitions: dict[str, Partition] = {}
         self.before_snapshot: list[Callable[[], None]] = []
         self.after_snapshot: list[Callable[[], None]] = []
@@ -164,21 +164,21 @@ class Store:
         with self._writing:
             self._db.close()
 
-    def _dump(self, service: str) -> list[tuple[Address, bytes, Changes]]:
+    def _dump(self, service: str) -> list[tuple[Address, bytes, BackendChanges]]:
         found = []
         for account, region, backend in self._backends_in(service):
             try:
                 state = pickled(backend.__dict__)
                 partition = self.partitions.get(service)
-                changes = partition.changes(backend) if partition else Changes()
+                changes = partition.changes(backend) if partition else BackendChanges()
                 parts = {at: None if part is None else pickled(part) for at, part in changes.parts.items()}
             except Exception as exc:  # one service that cannot be kept must not take the others along
                 self._log(f"snapshot of {service} failed: {type(exc).__name__}: {exc}")
                 continue
-            found.append(((service, account, region), state, Changes(changes.wholes, changes.anew, parts)))
+            found.append(((service, account, region), state, BackendChanges(changes.wholes, changes.anew, parts)))
         return found
 
-    def _write(self, address: Address, state: bytes, changes: Changes) -> None:
+    def _write(self, address: Address, state: bytes, changes: BackendChanges) -> None:
         self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", (*address, state))
         if address[0] not in self.partitions:
             return

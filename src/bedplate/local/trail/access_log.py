@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from bedplate.local.trail.platform_internals import Inside
+from bedplate.local.trail.platform_internals import PlatformInternals
 
 INTERVAL_S = 20.0
 """AWS delivers within hours, by best effort."""
@@ -18,7 +18,7 @@ _OWNER = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessLogEntry:
     """One request to S3."""
 
     at: float
@@ -36,22 +36,22 @@ class Access:
 class AccessLog:
     """`note` only remembers; `step` writes one object for each bucket that was asked and says where to log."""
 
-    def __init__(self, platform: Inside) -> None:
+    def __init__(self, platform: PlatformInternals) -> None:
         self._platform = platform
-        self._waiting: deque[Access] = deque(maxlen=_WAITING)
+        self._waiting: deque[AccessLogEntry] = deque(maxlen=_WAITING)
 
-    def note(self, access: Access) -> None:
+    def note(self, access: AccessLogEntry) -> None:
         self._waiting.append(access)
 
     def step(self) -> None:
-        by_bucket: dict[str, list[Access]] = defaultdict(list)
+        by_bucket: dict[str, list[AccessLogEntry]] = defaultdict(list)
         while self._waiting:
             access = self._waiting.popleft()
             by_bucket[access.bucket].append(access)
         for bucket, accesses in by_bucket.items():
             self._deliver(bucket, accesses)
 
-    def _deliver(self, name: str, accesses: list[Access]) -> None:
+    def _deliver(self, name: str, accesses: list[AccessLogEntry]) -> None:
         with self._platform.lock:
             buckets = self._platform.backend("s3", "aws").buckets
             target = _target(buckets, name)
@@ -71,10 +71,10 @@ def _target(buckets: Any, name: str) -> tuple[str, str] | None:
     return logging["TargetBucket"], logging.get("TargetPrefix") or ""
 
 
-def line(access: Access) -> str:
+def line(access: AccessLogEntry) -> str:
     """A line of S3's format, up to the user agent; what is not known is a dash.
 
-    >>> line(Access(0, "GET", "b", "a key", "", "200", "", "ada", "boto", 1.5)).split(" ", 8)[-1]
+    >>> line(AccessLogEntry(0, "GET", "b", "a key", "", "200", "", "ada", "boto", 1.5)).split(" ", 8)[-1]
     'a%20key "GET /b/a%20key HTTP/1.1" 200 - - - 2 - "-" "boto" -'
     """
     when = datetime.fromtimestamp(access.at, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")

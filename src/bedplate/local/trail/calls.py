@@ -58,7 +58,7 @@ _NEVER = {"metric", "client", "request", "targetkey", "kmskey", "volumekmskey", 
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One request as the gateway saw it; `error` is empty when it was done."""
 
     at: float
@@ -77,7 +77,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """A call as the trail keeps it. `resources` are (type, name) pairs."""
 
     at: float
@@ -95,16 +95,16 @@ class Call:
     @property
     def source(self) -> str:
         """
-        >>> Call(0, "cloudwatch", "PutMetricAlarm", "k", "", False).source
+        >>> ApiCall(0, "cloudwatch", "PutMetricAlarm", "k", "", False).source
         'monitoring.amazonaws.com'
         """
         return f"{_SOURCES.get(self.service, self.service)}.amazonaws.com"
 
 
-def read(request: Request) -> Call | None:
+def read(request: ApiRequest) -> ApiCall | None:
     """The call of a request; None where it is none that a trail would name.
 
-    >>> call = read(Request(0.0, "iam", "PutRolePolicy", body=b"Action=PutRolePolicy&RoleName=approver"))
+    >>> call = read(ApiRequest(0.0, "iam", "PutRolePolicy", body=b"Action=PutRolePolicy&RoleName=approver"))
     >>> call.name, call.resources
     ('PutRolePolicy', (('AWS::IAM::Role', 'approver'),))
     """
@@ -120,7 +120,7 @@ def read(request: Request) -> Call | None:
         answered = _answered(request) if not request.error else {}
         found = dict.fromkeys(_named(request.service, name, parameters) | _named(request.service, name, answered))
         resources, data = tuple(found), False
-    return Call(
+    return ApiCall(
         at=request.at,
         service=request.service,
         name=name,
@@ -135,12 +135,12 @@ def read(request: Request) -> Call | None:
     )
 
 
-def s3_operation(request: Request) -> str:
+def s3_operation(request: ApiRequest) -> str:
     """CloudTrail's name of a request to S3 that changes something; empty for what only reads.
 
-    >>> s3_operation(Request(0.0, "s3", "", method="PUT", path="/a-bucket", query="versioning"))
+    >>> s3_operation(ApiRequest(0.0, "s3", "", method="PUT", path="/a-bucket", query="versioning"))
     'PutBucketVersioning'
-    >>> s3_operation(Request(0.0, "s3", "", method="DELETE", path="/a-bucket/a/key"))
+    >>> s3_operation(ApiRequest(0.0, "s3", "", method="DELETE", path="/a-bucket/a/key"))
     'DeleteObject'
     """
     asked = {pair.split("=", 1)[0] for pair in request.query.split("&") if pair}
@@ -164,7 +164,7 @@ def s3_operation(request: Request) -> str:
     return f"{verb}Object"
 
 
-def _of_s3(request: Request) -> tuple[Json, tuple[tuple[str, str], ...]]:
+def _of_s3(request: ApiRequest) -> tuple[Json, tuple[tuple[str, str], ...]]:
     bucket, _, key = unquote(request.path).strip("/").partition("/")
     found = [("AWS::S3::Bucket", bucket), ("AWS::S3::Bucket", f"arn:aws:s3:::{bucket}")]
     if key:
@@ -175,14 +175,14 @@ def _of_s3(request: Request) -> tuple[Json, tuple[tuple[str, str], ...]]:
     return parameters, tuple(found)
 
 
-def _parameters(request: Request) -> Json:
+def _parameters(request: ApiRequest) -> Json:
     if "x-www-form-urlencoded" in request.content_type or request.body.startswith(b"Action="):
         pairs = parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
         return {key: value for key, value in pairs if key not in ("Action", "Version")}
     return _json(request.body)
 
 
-def _answered(request: Request) -> Json:
+def _answered(request: ApiRequest) -> Json:
     """What the answer names: the ids and ARNs that the service gave."""
     if request.answer[:1] == b"<":
         text = request.answer.decode("utf-8", "replace")

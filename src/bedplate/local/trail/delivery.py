@@ -8,9 +8,9 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from bedplate.local.trail.calls import Call
+from bedplate.local.trail.calls import ApiCall
 from bedplate.local.trail.event_history import Event
-from bedplate.local.trail.platform_internals import Inside
+from bedplate.local.trail.platform_internals import PlatformInternals
 
 INTERVAL_S = 10.0
 """AWS delivers about every five minutes."""
@@ -19,11 +19,11 @@ INTERVAL_S = 10.0
 class TrailDelivery:
     """One file for each trail that logs and has something new. How far a trail is, is kept with it."""
 
-    def __init__(self, platform: Inside) -> None:
+    def __init__(self, platform: PlatformInternals) -> None:
         self._platform = platform
         self._selectors: list[dict[str, Any]] = []
 
-    def asks_for(self, call: Call) -> bool:
+    def asks_for(self, call: ApiCall) -> bool:
         """Whether some trail records this data event of S3; called for each, so it looks at a list of its own."""
         arns = [name for kind, name in call.resources if kind == "AWS::S3::Object"]
         return any(_names_object(selector, arns) for selector in self._selectors)

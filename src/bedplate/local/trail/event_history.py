@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.local.storage.database import Database
-from bedplate.local.trail.calls import Call, Request, read
+from bedplate.local.trail.calls import ApiCall, ApiRequest, read
 
 KEPT = 20_000
 """Events; the oldest go first. AWS keeps 90 days."""
@@ -50,7 +50,7 @@ class Event:
     resources: tuple[tuple[str, str], ...]
 
 
-class Trail:
+class EventHistory:
     """`note` is called for every request and only remembers; `drain`, on a loop and before a look, reads and keeps.
 
     `person` answers who an access key belongs to: a userIdentity of CloudTrail, or None.
@@ -65,12 +65,12 @@ class Trail:
     ) -> None:
         self._db = Database(path, _SCHEMA)
         self._account, self._now, self.person = account_id, now, person
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[ApiRequest] = deque()
         self._since_pruned = 0
-        self.keep_data_event: Callable[[Call], bool] = lambda _: False
+        self.keep_data_event: Callable[[ApiCall], bool] = lambda _: False
         """Whether some trail's selectors ask for this data event."""
 
-    def note(self, request: Request) -> None:
+    def note(self, request: ApiRequest) -> None:
         self._waiting.append(request)
 
     def drain(self) -> None:
@@ -136,7 +136,7 @@ class Trail:
         rows = self._db.rows("SELECT kind, name FROM touched WHERE seq = ? ORDER BY rowid", (seq,))
         return [(kind, name) for kind, name in rows]
 
-    def _keep(self, call: Call) -> None:
+    def _keep(self, call: ApiCall) -> None:
         event_id = str(uuid.uuid4())
         identity = self._identity(call)
         username = str(identity.get("userName") or identity.get("principalId", "").rpartition(":")[2])
@@ -169,7 +169,7 @@ class Trail:
         self._db.write_many("INSERT INTO touched VALUES (?, ?, ?)", [(seq, *each) for each in call.resources])
         self._since_pruned += 1
 
-    def _identity(self, call: Call) -> dict[str, Any]:
+    def _identity(self, call: ApiCall) -> dict[str, Any]:
         """Whom the key belongs to; else the person that the client names, as bedplate's commands do; else the key."""
         known = self.person(call.access_key)
         if known is not None:

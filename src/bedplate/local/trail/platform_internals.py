@@ -6,26 +6,26 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from bedplate.local.trail.event_history import Trail
+from bedplate.local.trail.event_history import EventHistory
 
 
-class Marks(Protocol):
+class SnapshotMarker(Protocol):
     """What has to be saved again."""
 
     def mark(self, *services: str) -> None: ...
 
 
-class Inside(Protocol):
+class PlatformInternals(Protocol):
     """`Platform` fulfils it. Hold the lock while using a backend."""
 
     @property
     def lock(self) -> AbstractContextManager[Any]: ...
 
     @property
-    def store(self) -> Marks: ...
+    def store(self) -> SnapshotMarker: ...
 
     @property
-    def trail(self) -> Trail: ...
+    def trail(self) -> EventHistory: ...
 
     @property
     def account_id(self) -> str: ...

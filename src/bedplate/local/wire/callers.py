@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _ISSUED = re.compile(r"^A[KS]IA[A-Z0-9]{16}$")
 
 
-def identity_of(platform: Platform, access_key: str) -> dict[str, Any] | None:
+def identity_of(platform: LocalPlatform, access_key: str) -> dict[str, Any] | None:
     """CloudTrail's `userIdentity` of a key that IAM or STS issued; None for any other."""
     if not _ISSUED.match(access_key):
         return None

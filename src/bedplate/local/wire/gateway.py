@@ -16,12 +16,12 @@ from bedplate.errors import UsageError
 from bedplate.local.faults import PATH as FAULTS_PATH
 from bedplate.local.faults import SWITCHED_OFF, Fault, Kind, operation_of
 from bedplate.local.lifecycle import HEALTH_PATH
-from bedplate.local.trail.access_log import Access
-from bedplate.local.trail.calls import Request
+from bedplate.local.trail.access_log import AccessLogEntry
+from bedplate.local.trail.calls import ApiRequest
 from bedplate.local.wire import bodies
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -45,7 +45,7 @@ class Gateway:
     one thread at a time anyway, and two locks taken in two orders (SNS into SQS, alarms into SNS) would deadlock. The
     network is kept out of it: bodies are read before, and sent after. Invocations of endpoints never take it."""
 
-    def __init__(self, platform: Platform, moto_app: Callable[[Environ], Any]) -> None:
+    def __init__(self, platform: LocalPlatform, moto_app: Callable[[Environ], Any]) -> None:
         self._platform = platform
         self._app_for = moto_app
 
@@ -172,7 +172,7 @@ class Gateway:
         path = environ.get("PATH_INFO", "/")
         of_object = service == "s3" and "/" in path.strip("/")
         self._platform.trail.note(
-            Request(
+            ApiRequest(
                 at=self._platform.now(),
                 service=service,
                 action=action,
@@ -192,7 +192,7 @@ class Gateway:
         bucket, _, key = environ.get("PATH_INFO", "/").strip("/").partition("/")
         caller = re.search(r"Credential=([^/,]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         self._platform.access_log.note(
-            Access(
+            AccessLogEntry(
                 at=self._platform.now(),
                 method=environ["REQUEST_METHOD"],
                 bucket=bucket,

@@ -11,7 +11,7 @@ from bedplate.domain.data.contract import RuleResult, TableCheck, failed
 from bedplate.errors import GateFailed, NotEnoughData
 from bedplate.settings import ModelSpec, Purpose
 from bedplate.workflows.data.files import DataFile
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 if TYPE_CHECKING:
     from bedplate.domain.drift.profile import ColumnProfile
@@ -39,7 +39,7 @@ class DataReport:
 
 
 def check_file(
-    at: Platform,
+    stack: StackContext,
     spec: ModelSpec,
     path: Path,
     *,
@@ -48,12 +48,12 @@ def check_file(
     profile: Mapping[str, ColumnProfile] | None = None,
 ) -> DataReport:
     """Look at every row once, batch by batch. Raises NotFound and UsageError for a file that cannot be read."""
-    began = at.clock.now()
+    began = stack.clock.now()
     file = DataFile.open(path, next_step=f"bedplate data check {spec.name} --data <file.parquet>")
     check = TableCheck(spec.data, file.columns, previous=profile, purpose=purpose)
     for batch in file.batches(spec.data):
         check.add(batch, text=file.text)
-    now = at.clock.now()
+    now = stack.clock.now()
     return DataReport(
         model=spec.name,
         path=path,

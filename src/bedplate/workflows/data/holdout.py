@@ -7,24 +7,24 @@ import os
 from pathlib import Path
 
 from bedplate.errors import NotFound
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 
-def holdout_of(platform: Platform, model: str, version: int | None) -> Path:
+def holdout_of(stack: StackContext, model: str, version: int | None) -> Path:
     """A local copy of the holdout of a version, without one of the newest that has any. Raises NotFound."""
-    group = platform.names(model).package_group
+    group = stack.names(model).package_group
     if version is None:
-        versions = platform.registry.versions(group)
+        versions = stack.registry.versions(group)
         if not versions:
             raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data DATA.parquet")
         package = next((p for p in versions if p.metadata.get("holdout_uri")), versions[0])
     else:
-        package = platform.registry.get(group, version)
+        package = stack.registry.get(group, version)
     uri = package.metadata.get("holdout_uri")
     if not uri:
         raise NotFound(f"v{package.version} of {model} names no holdout", next_step=f"bedplate models show {model}")
-    base = Path(os.environ.get("BEDPLATE_STATE_DIR") or platform.project_dir / ".bedplate")
+    base = Path(os.environ.get("BEDPLATE_STATE_DIR") or stack.project_dir / ".bedplate")
     path = base / "cache" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.parquet"
     if not path.exists():
-        platform.objects.download(uri, path)
+        stack.objects.download(uri, path)
     return path

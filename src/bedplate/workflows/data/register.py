@@ -24,7 +24,7 @@ from bedplate.domain.data.version import (
 )
 from bedplate.domain.ledger import iso_ms
 from bedplate.errors import ApprovalNeeded
-from bedplate.ports import Say
+from bedplate.ports import Reporter
 from bedplate.settings import ModelSpec, Purpose
 from bedplate.workflows.data.check import DataReport, check_file, must_fit
 from bedplate.workflows.data.files import DataFile, file_sha256
@@ -39,12 +39,12 @@ from bedplate.workflows.data.versions import (
     versions,
 )
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bedplate.domain.data.poisoning import Suspicion
+    from bedplate.domain.data.poisoning import Anomaly
 
 MAX_WARNING = 300
 
@@ -61,13 +61,19 @@ class Registration:
     sha256: str
     table: pa.Table
     report: DataReport | None
-    suspicions: tuple[Suspicion, ...]
+    suspicions: tuple[Anomaly, ...]
     parent: DataVersion | None
     held: DataVersion | None
 
 
 def plan(
-    at: Platform, spec: ModelSpec, path: Path, say: Say, *, purpose: Purpose | None = None, again: bool = False
+    stack: StackContext,
+    spec: ModelSpec,
+    path: Path,
+    reporter: Reporter,
+    *,
+    purpose: Purpose | None = None,
+    again: bool = False,
 ) -> Registration:
     """Check the file, compare it, change nothing. With `again` nothing that is kept of these bytes is believed.
 
@@ -76,28 +82,30 @@ def plan(
     """
     file = DataFile.open(path, next_step=f"bedplate data check {spec.name} --data <file.parquet>")
     sha256 = file_sha256(path)
-    signing_key(at)
-    held = None if again else next((v for v in versions(at, spec.name) if v.manifest.sha256 == sha256), None)
+    signing_key(stack)
+    held = None if again else next((v for v in versions(stack, spec.name) if v.manifest.sha256 == sha256), None)
     if held:
-        must_be_signed(at, held)
+        must_be_signed(stack, held)
     known = held is not None and held.manifest.contract_sha256 == contract_sha256(spec)
     if known and not (purpose and _forbidden_here(spec, file, purpose)):
         return Registration(spec, file, sha256, file.table(spec.data), None, (), None, held)
-    say("step", {"text": f"Checking {path} against the data contract"})
-    parent = last_accepted(at, spec.name, but=sha256)
+    reporter("step", {"text": f"Checking {path} against the data contract"})
+    parent = last_accepted(stack, spec.name, but=sha256)
     report = check_file(
-        at,
+        stack,
         spec,
         path,
         purpose=purpose,
         against=parent.short if parent else None,
-        profile=profile_of(at, parent) if parent else None,
+        profile=profile_of(stack, parent) if parent else None,
     )
     must_fit(report)
     table = file.table(spec.data)
     if held:
         return Registration(spec, file, sha256, table, report, (), None, held)
-    return Registration(spec, file, sha256, table, report, _suspicions(at, spec, table, parent, say), parent, None)
+    return Registration(
+        spec, file, sha256, table, report, _suspicions(stack, spec, table, parent, reporter), parent, None
+    )
 
 
 def must_be_unsuspicious(found: Registration, accept: str | None) -> None:
@@ -115,40 +123,40 @@ def must_be_unsuspicious(found: Registration, accept: str | None) -> None:
     )
 
 
-def register(at: Platform, found: Registration, say: Say, *, accept: str | None = None) -> DataVersion:
+def register(stack: StackContext, found: Registration, reporter: Reporter, *, accept: str | None = None) -> DataVersion:
     """Upload, sign, record. Of bytes that are registered already nothing, or only why their warnings are overruled."""
     if found.held is None:
-        return _new(at, found, say, accept)
+        return _new(stack, found, reporter, accept)
     if accept and not found.held.manifest.is_accepted:
-        manifest = replace(found.held.manifest, accepted=accept, accepted_at=iso_ms(at.clock.now()))
-        version = _sign(at, found.held.prefix, manifest)
-        _record(at, version, f"accepted in spite of {_count(manifest)}: {accept}")
+        manifest = replace(found.held.manifest, accepted=accept, accepted_at=iso_ms(stack.clock.now()))
+        version = _sign(stack, found.held.prefix, manifest)
+        _record(stack, version, f"accepted in spite of {_count(manifest)}: {accept}")
         return version
     return found.held
 
 
 def _suspicions(
-    at: Platform, spec: ModelSpec, table: pa.Table, parent: DataVersion | None, say: Say
-) -> tuple[Suspicion, ...]:
+    stack: StackContext, spec: ModelSpec, table: pa.Table, parent: DataVersion | None, reporter: Reporter
+) -> tuple[Anomaly, ...]:
     from bedplate.domain.data.poisoning import suspicions
 
     previous = None
     if parent:
-        say("step", {"text": f"Comparing it with version {parent.short}, the last that was accepted"})
-        here = DataFile.open(fetch(at, parent), next_step=f"bedplate data list {spec.name}")
+        reporter("step", {"text": f"Comparing it with version {parent.short}, the last that was accepted"})
+        here = DataFile.open(fetch(stack, parent), next_step=f"bedplate data list {spec.name}")
         previous = here.table(spec.data)
     return suspicions(table, spec.data, previous)
 
 
-def _new(at: Platform, found: Registration, say: Say, accept: str | None) -> DataVersion:
+def _new(stack: StackContext, found: Registration, reporter: Reporter, accept: str | None) -> DataVersion:
     from bedplate.domain.drift.kernel import reference_of
 
-    prefix = prefix_of(at, found.spec.name, found.sha256)
-    say("step", {"text": f"Registering version {found.sha256[:12]} of the data"})
+    prefix = prefix_of(stack, found.spec.name, found.sha256)
+    reporter("step", {"text": f"Registering version {found.sha256[:12]} of the data"})
     profiled = [n for n in found.table.column_names if _is_profiled(found.spec, n)]
     profile = canonical({n: p.to_json() for n, p in reference_of(found.table, profiled).items()})
     sheet = datasheet_of(found.spec, columns=tuple(found.table.column_names))
-    now = iso_ms(at.clock.now())
+    now = iso_ms(stack.clock.now())
     name = "data.csv" if found.file.text else "data.parquet"
     manifest = Manifest(
         model=found.spec.name,
@@ -162,34 +170,34 @@ def _new(at: Platform, found: Registration, say: Say, accept: str | None) -> Dat
         profile_sha256=digest(profile),
         parent=found.parent.manifest.sha256 if found.parent else None,
         registered_at=now,
-        registered_by=at.identity.person,
+        registered_by=stack.identity.person,
         warnings=tuple(str(s)[:MAX_WARNING] for s in found.suspicions),
         accepted=accept if found.suspicions else None,
         accepted_at=now if accept or not found.suspicions else "",
     )
-    at.objects.upload(found.file.path, f"{prefix}{name}")
-    at.objects.put(f"{prefix}{DATASHEET}", sheet, content_type="application/json")
-    at.objects.put(f"{prefix}{PROFILE}", profile, content_type="application/json")
-    version = _sign(at, prefix, manifest)
-    _record(at, version, f"{manifest.rows:,} rows, {_count(manifest)}")
+    stack.objects.upload(found.file.path, f"{prefix}{name}")
+    stack.objects.put(f"{prefix}{DATASHEET}", sheet, content_type="application/json")
+    stack.objects.put(f"{prefix}{PROFILE}", profile, content_type="application/json")
+    version = _sign(stack, prefix, manifest)
+    _record(stack, version, f"{manifest.rows:,} rows, {_count(manifest)}")
     return version
 
 
-def _sign(at: Platform, prefix: str, manifest: Manifest) -> DataVersion:
-    raw, key = manifest.encode(), signing_key(at)
-    signature = at.signer.sign(key, bytes.fromhex(digest(raw)))
+def _sign(stack: StackContext, prefix: str, manifest: Manifest) -> DataVersion:
+    raw, key = manifest.encode(), signing_key(stack)
+    signature = stack.signer.sign(key, bytes.fromhex(digest(raw)))
     told = {"key": key, "manifest_sha256": digest(raw), "signature": base64.b64encode(signature).decode()}
-    at.objects.put(f"{prefix}{MANIFEST}", raw, content_type="application/json")
-    at.objects.put(f"{prefix}{SIGNATURE}", json.dumps(told).encode(), content_type="application/json")
+    stack.objects.put(f"{prefix}{MANIFEST}", raw, content_type="application/json")
+    stack.objects.put(f"{prefix}{SIGNATURE}", json.dumps(told).encode(), content_type="application/json")
     return DataVersion(prefix, manifest, raw)
 
 
-def _record(at: Platform, version: DataVersion, what: str) -> None:
+def _record(stack: StackContext, version: DataVersion, what: str) -> None:
     manifest = version.manifest
-    Ledger.of(at).record(
+    Ledger.of(stack).record(
         "registered-data",
         f"data {version.short} of {manifest.model} registered: {what}",
-        actor=at.identity.person,
+        actor=stack.identity.person,
         model=manifest.model,
         data={
             "sha256": manifest.sha256,

@@ -22,7 +22,7 @@ from bedplate.domain.data.version import (
 )
 from bedplate.errors import GateFailed, NotFound, UsageError
 from bedplate.workflows.data.files import file_sha256
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 if TYPE_CHECKING:
     from bedplate.domain.drift.profile import ColumnProfile
@@ -48,26 +48,26 @@ class DataVersion:
         return self.manifest.sha256[:12]
 
 
-def prefix_of(at: Platform, model: str, sha256: str) -> str:
-    return f"s3://{at.outputs.data_bucket}/{at.names(model).dataset_versions_prefix}{sha256}/"
+def prefix_of(stack: StackContext, model: str, sha256: str) -> str:
+    return f"s3://{stack.outputs.data_bucket}/{stack.names(model).dataset_versions_prefix}{sha256}/"
 
 
-def versions(at: Platform, model: str) -> tuple[DataVersion, ...]:
+def versions(stack: StackContext, model: str) -> tuple[DataVersion, ...]:
     """Every version whose registration was completed, newest first. Raises GateFailed for an illegible manifest."""
-    at.model(model)
-    root = f"s3://{at.outputs.data_bucket}/{at.names(model).dataset_versions_prefix}"
-    signed = [info.uri for info in at.objects.list(root) if info.uri.endswith(f"/{SIGNATURE}")]
+    stack.model(model)
+    root = f"s3://{stack.outputs.data_bucket}/{stack.names(model).dataset_versions_prefix}"
+    signed = [info.uri for info in stack.objects.list(root) if info.uri.endswith(f"/{SIGNATURE}")]
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(lambda uri: _read(at, model, uri.removesuffix(SIGNATURE)), signed))
+        found = list(pool.map(lambda uri: _read(stack, model, uri.removesuffix(SIGNATURE)), signed))
     return tuple(sorted(found, key=lambda v: (v.manifest.registered_at, v.manifest.sha256), reverse=True))
 
 
-def find(at: Platform, model: str, name: str) -> DataVersion:
+def find(stack: StackContext, model: str, name: str) -> DataVersion:
     """The version with this content hash or the beginning of it, or the last accepted one for `latest`.
 
     Raises NotFound, UsageError when the beginning is too short or belongs to several.
     """
-    held = versions(at, model)
+    held = versions(stack, model)
     here = f"bedplate data list {model}"
     if name == LATEST:
         accepted = _standard(held)
@@ -88,39 +88,39 @@ def find(at: Platform, model: str, name: str) -> DataVersion:
     return found[0]
 
 
-def last_accepted(at: Platform, model: str, *, but: str | None = None) -> DataVersion | None:
+def last_accepted(stack: StackContext, model: str, *, but: str | None = None) -> DataVersion | None:
     """The newest version that is a standard for others, other than `but`."""
-    return _standard(v for v in versions(at, model) if v.manifest.sha256 != but)
+    return _standard(v for v in versions(stack, model) if v.manifest.sha256 != but)
 
 
-def must_be_signed(at: Platform, version: DataVersion) -> None:
+def must_be_signed(stack: StackContext, version: DataVersion) -> None:
     """Raises GateFailed unless the manifest is what the platform's key signed."""
     model, what = version.manifest.model, f"Version {version.short} of {version.manifest.model}'s data"
     try:
-        told = json.loads(at.objects.get(f"{version.prefix}{SIGNATURE}"))
+        told = json.loads(stack.objects.get(f"{version.prefix}{SIGNATURE}"))
         signature = base64.b64decode(told["signature"], validate=True)
     except (NotFound, ValueError, KeyError, TypeError) as exc:
         raise GateFailed(f"{what} has no signature that can be read: {exc}", next_step=_anew(model)) from exc
     named = version.prefix.rstrip("/").rpartition("/")[2]
     if version.manifest.sha256 != named:
         raise GateFailed(f"{what} lies where version {named[:12]} belongs", next_step=_anew(model))
-    key = signing_key(at)
-    if not at.signer.verify(key, bytes.fromhex(digest(version.raw)), signature):
+    key = signing_key(stack)
+    if not stack.signer.verify(key, bytes.fromhex(digest(version.raw)), signature):
         raise GateFailed(
             f"{what}: its manifest is not what {key} signed; somebody changed it, or it was signed by another key",
             next_step=_anew(model),
         )
 
 
-def fetch(at: Platform, version: DataVersion) -> Path:
+def fetch(stack: StackContext, version: DataVersion) -> Path:
     """A local copy of the data, of a version whose signature holds and whose bytes are those that were signed.
 
     The object is read anew every time: a copy from before would hide that it was changed. Raises GateFailed.
     """
-    must_be_signed(at, version)
-    path = _cached(at, version)
+    must_be_signed(stack, version)
+    path = _cached(stack, version)
     try:
-        at.objects.download(version.data_uri, path)
+        stack.objects.download(version.data_uri, path)
     except NotFound as exc:
         raise GateFailed(
             f"{version.data_uri} is gone, though its manifest is there", next_step=_anew(version.manifest.model)
@@ -136,27 +136,27 @@ def fetch(at: Platform, version: DataVersion) -> Path:
     return path
 
 
-def profile_of(at: Platform, version: DataVersion) -> dict[str, ColumnProfile]:
+def profile_of(stack: StackContext, version: DataVersion) -> dict[str, ColumnProfile]:
     """Profiles of the columns as they were registered. Raises GateFailed when they were changed since."""
     from bedplate.domain.drift.profile import profile_from_json
 
-    raw = _part(at, version, PROFILE, version.manifest.profile_sha256)
+    raw = _part(stack, version, PROFILE, version.manifest.profile_sha256)
     return {name: profile_from_json(found) for name, found in json.loads(raw).items()}
 
 
-def datasheet(at: Platform, version: DataVersion) -> Mapping[str, Any]:
+def datasheet(stack: StackContext, version: DataVersion) -> Mapping[str, Any]:
     """What is told of the data's origin. Raises GateFailed when it was changed since."""
-    sheet: dict[str, Any] = json.loads(_part(at, version, DATASHEET, version.manifest.datasheet_sha256))
+    sheet: dict[str, Any] = json.loads(_part(stack, version, DATASHEET, version.manifest.datasheet_sha256))
     return sheet
 
 
-def signing_key(at: Platform) -> str:
+def signing_key(stack: StackContext) -> str:
     """Raises NotFound on a stack that has none yet."""
-    if not at.outputs.signing_key_arn:
+    if not stack.outputs.signing_key_arn:
         raise NotFound(
-            f"Stack {at.stack!r} has no key that signs datasets yet", next_step=f"bedplate up --stack {at.stack}"
+            f"Stack {stack.name!r} has no key that signs datasets yet", next_step=f"bedplate up --stack {stack.name}"
         )
-    return at.outputs.signing_key_arn
+    return stack.outputs.signing_key_arn
 
 
 def _standard(held: Iterable[DataVersion]) -> DataVersion | None:
@@ -164,9 +164,9 @@ def _standard(held: Iterable[DataVersion]) -> DataVersion | None:
     return max(accepted, key=lambda v: (v.manifest.accepted_at, v.manifest.sha256), default=None)
 
 
-def _part(at: Platform, version: DataVersion, name: str, expected: str) -> bytes:
+def _part(stack: StackContext, version: DataVersion, name: str, expected: str) -> bytes:
     try:
-        raw = at.objects.get(f"{version.prefix}{name}")
+        raw = stack.objects.get(f"{version.prefix}{name}")
     except NotFound as exc:
         raise GateFailed(f"{version.prefix}{name} is gone", next_step=_anew(version.manifest.model)) from exc
     if digest(raw) != expected:
@@ -176,16 +176,16 @@ def _part(at: Platform, version: DataVersion, name: str, expected: str) -> bytes
     return raw
 
 
-def _read(at: Platform, model: str, prefix: str) -> DataVersion:
+def _read(stack: StackContext, model: str, prefix: str) -> DataVersion:
     try:
-        raw = at.objects.get(f"{prefix}{MANIFEST}")
+        raw = stack.objects.get(f"{prefix}{MANIFEST}")
         return DataVersion(prefix, Manifest.decode(raw), raw)
     except (NotFound, ValueError) as exc:
         raise GateFailed(f"{prefix}{MANIFEST} cannot be read: {exc}", next_step=_anew(model)) from exc
 
 
-def _cached(at: Platform, version: DataVersion) -> Path:
-    base = Path(os.environ.get("BEDPLATE_STATE_DIR") or at.project_dir / ".bedplate")
+def _cached(stack: StackContext, version: DataVersion) -> Path:
+    base = Path(os.environ.get("BEDPLATE_STATE_DIR") or stack.project_dir / ".bedplate")
     return base / "cache" / f"data-{version.manifest.sha256[:16]}{Path(version.manifest.file).suffix}"
 
 

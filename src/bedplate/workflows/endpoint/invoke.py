@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any
 
 from bedplate.errors import PlatformError, UsageError
-from bedplate.ports import Say
+from bedplate.ports import Reporter
 from bedplate.workflows.endpoint.probe import answers_in
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class InvokeRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class RowPrediction:
     """One row's answer; None where its request failed."""
 
     keys: Mapping[str, Any]
@@ -64,10 +64,10 @@ class Tally:
 
 
 def invoke(
-    platform: Platform,
+    stack: StackContext,
     request: InvokeRequest,
-    tell: Callable[[Answered], None],
-    say: Say,
+    tell: Callable[[RowPrediction], None],
+    reporter: Reporter,
     *,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Tally:
@@ -76,14 +76,14 @@ def invoke(
     A request that the model refuses (4xx) ends it with UsageError in the model's own words: the rest would fare alike.
     One that fails (5xx) is counted, and the next one is sent.
     """
-    endpoint = platform.names(request.model).endpoint
-    keys = platform.model(request.model).data.keys
+    endpoint = stack.names(request.model).endpoint
+    keys = stack.model(request.model).data.keys
     tally, begun = Tally(), timer()
 
     def send(number: int, rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, ...], str | None, float, str | None]:
         started = timer()
         try:
-            answer = platform.endpoints.invoke(endpoint, encode(rows))
+            answer = stack.endpoints.invoke(endpoint, encode(rows))
         except UsageError as exc:
             first = number * request.batch + 1
             raise UsageError(
@@ -103,7 +103,7 @@ def invoke(
                 if len(under_way) >= request.concurrency:
                     _take(under_way, keys, tally, tell)
                     tally.seconds = timer() - begun
-                    say("progress", {"done": tally.rows, "total": request.total, "failed": tally.failed})
+                    reporter("progress", {"done": tally.rows, "total": request.total, "failed": tally.failed})
             while under_way:
                 _take(under_way, keys, tally, tell)
         except BaseException:
@@ -129,7 +129,7 @@ def _take(
     under_way: deque[tuple[Sequence[Mapping[str, Any]], Future[Any]]],
     keys: Sequence[str],
     tally: Tally,
-    tell: Callable[[Answered], None],
+    tell: Callable[[RowPrediction], None],
 ) -> None:
     rows, future = under_way.popleft()
     answers, release, latency_ms, failure = future.result()
@@ -143,7 +143,7 @@ def _take(
         tally.releases[release or "unknown"] += len(rows)
     for at, row in enumerate(rows):
         told = {key: row[key] for key in keys if key in row}
-        tell(Answered(told, answers[at] if at < len(answers) else None, release))
+        tell(RowPrediction(told, answers[at] if at < len(answers) else None, release))
 
 
 def _batches(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:

@@ -13,7 +13,7 @@ from typing import Any
 from bedplate.errors import NotFound, PlatformError
 from bedplate.settings import DataContract, ModelSpec
 from bedplate.workflows.endpoint.capture import latest
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 PROBE_ROWS = 20
 PROOF_ID = "bedplate-proof"
@@ -23,7 +23,7 @@ PAUSE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ProbeResult:
     """What the endpoint answered when it was asked: the release that says it answered, and its answers."""
 
     release: str | None
@@ -40,20 +40,20 @@ class Probe:
     rows_from: str
 
 
-def probe_of(platform: Platform, spec: ModelSpec, *, holdout_uri: str | None) -> Probe:
+def probe_of(stack: StackContext, spec: ModelSpec, *, holdout_uri: str | None) -> Probe:
     """The latest captured rows; else rows of the holdout; else one row made up from the contract.
 
     Captured rows are taken whatever the release was that answered them.
     """
-    rows = [row for record in latest(platform, spec.name, answers=PROBE_ROWS) for row in record.rows]
+    rows = [row for record in latest(stack, spec.name, answers=PROBE_ROWS) for row in record.rows]
     if rows:
         return Probe(tuple(rows[-PROBE_ROWS:]), "captured requests")
-    if holdout_uri and platform.objects.exists(holdout_uri):
-        return Probe(_head(platform.objects.get(holdout_uri), spec.data), "the holdout")
+    if holdout_uri and stack.objects.exists(holdout_uri):
+        return Probe(_head(stack.objects.get(holdout_uri), spec.data), "the holdout")
     return Probe((made_up(spec.data),), "a row made up from the data contract")
 
 
-def ask(platform: Platform, endpoint: str, probe: Probe, release: str) -> Proof:
+def ask(stack: StackContext, endpoint: str, probe: Probe, release: str) -> ProbeResult:
     """Ask until `release` answers; what is in flight when traffic moves may be answered by the old one for a moment.
 
     Raises PlatformError when another release goes on answering, or an answer is no finite number.
@@ -61,8 +61,8 @@ def ask(platform: Platform, endpoint: str, probe: Probe, release: str) -> Proof:
     proof = None
     for attempt in range(TRIES):
         if attempt:
-            platform.clock.sleep(PAUSE_S)
-        proof = ask_once(platform, endpoint, probe)
+            stack.clock.sleep(PAUSE_S)
+        proof = ask_once(stack, endpoint, probe)
         if proof.release == release:
             return proof
     raise PlatformError(
@@ -71,17 +71,17 @@ def ask(platform: Platform, endpoint: str, probe: Probe, release: str) -> Proof:
     )
 
 
-def ask_once(platform: Platform, endpoint: str, probe: Probe) -> Proof:
+def ask_once(stack: StackContext, endpoint: str, probe: Probe) -> ProbeResult:
     """One request with the probe's rows. Raises PlatformError when an answer is missing or no finite number."""
     body = b"".join(json.dumps(row).encode() + b"\n" for row in probe.rows)
-    answer = platform.endpoints.invoke(endpoint, body, inference_id=PROOF_ID)
+    answer = stack.endpoints.invoke(endpoint, body, inference_id=PROOF_ID)
     told = answers_in(answer.body)
     if len(told) != len(probe.rows) or not all(math.isfinite(value) for value in told):
         raise PlatformError(
             f"{endpoint} answered {len(told)} of {len(probe.rows)} rows, or with what is no number",
             next_step="bedplate local logs",
         )
-    return Proof(answer.release, len(told), sum(told) / len(told), probe.rows_from)
+    return ProbeResult(answer.release, len(told), sum(told) / len(told), probe.rows_from)
 
 
 def answers_in(body: bytes) -> tuple[float, ...]:

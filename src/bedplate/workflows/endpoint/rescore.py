@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bedplate.domain.data.capture import Captured
+from bedplate.domain.data.capture import CapturedRequest
 from bedplate.domain.formatting import figure, short
-from bedplate.domain.rollback import Check, Standing
+from bedplate.domain.rollback import HealthCheck, PastRelease
 from bedplate.errors import BedplateError, PlatformError, UsageError
-from bedplate.ports import Say
+from bedplate.ports import Reporter
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.capture import latest
-from bedplate.workflows.endpoint.copies import Copy, a_copy
+from bedplate.workflows.endpoint.copies import EndpointCopy, a_copy
 from bedplate.workflows.endpoint.probe import PROOF_ID, answers_in
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 REQUESTS = 1000
 """Captured requests, or rows where a request holds many."""
@@ -34,7 +34,7 @@ DECISION = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CapturedRow:
     """One captured row: who answered it what."""
 
     release: str | None
@@ -42,110 +42,112 @@ class Asked:
     answer: float
 
 
-def rescore(platform: Platform, spec: ModelSpec, config: str, target: Standing, say: Say) -> tuple[Check, ...]:
+def rescore(
+    stack: StackContext, spec: ModelSpec, config: str, target: PastRelease, reporter: Reporter
+) -> tuple[HealthCheck, ...]:
     """Errors, agreement, distribution and latency of the target on the last captured rows; NO_DATA without one.
 
     FAIL refuses: rows that it cannot answer, answers that are none, rows that it answers otherwise than it did. WARN
     tells: answers that are far from those that were given live, latency beyond the service level.
     """
-    captured = latest(platform, spec.name, answers=REQUESTS)
+    captured = latest(stack, spec.name, answers=REQUESTS)
     asked = _rows(captured)
     if not asked:
-        return (Check("re-score", "NO_DATA", "there is no captured request to answer again"),)
+        return (HealthCheck("re-score", "NO_DATA", "there is no captured request to answer again"),)
     try:
-        with a_copy(platform, spec, config, target.version, say) as copy:
-            return score_on(platform, spec, copy, target, asked)
+        with a_copy(stack, spec, config, target.version, reporter) as copy:
+            return score_on(stack, spec, copy, target, asked)
     except BedplateError as exc:
-        return (Check("re-score", "FAIL", exc.message.splitlines()[0]),)
+        return (HealthCheck("re-score", "FAIL", exc.message.splitlines()[0]),)
 
 
 def score_on(
-    platform: Platform, spec: ModelSpec, copy: Copy, target: Standing, asked: Sequence[Asked]
-) -> tuple[Check, ...]:
+    stack: StackContext, spec: ModelSpec, copy: EndpointCopy, target: PastRelease, asked: Sequence[CapturedRow]
+) -> tuple[HealthCheck, ...]:
     """What a copy that is up says of the target."""
     batches = [asked[at : at + A_REQUEST] for at in range(0, len(asked), A_REQUEST)]
     with ThreadPoolExecutor(SENDERS) as pool:
-        told = [answer for part in pool.map(lambda b: _ask(platform, copy.endpoint, b), batches) for answer in part]
+        told = [answer for part in pool.map(lambda b: _ask(stack, copy.endpoint, b), batches) for answer in part]
     checks = judged(spec, target, asked, told)
     if any(c.verdict == "FAIL" for c in checks):
         return checks
-    return (*checks, _latency(spec, [_timed(platform, copy.endpoint, one) for one in asked[-TIMED:]]))
+    return (*checks, _latency(spec, [_timed(stack, copy.endpoint, one) for one in asked[-TIMED:]]))
 
 
 def judged(
-    spec: ModelSpec, target: Standing, asked: Sequence[Asked], told: Sequence[float | None]
-) -> tuple[Check, ...]:
+    spec: ModelSpec, target: PastRelease, asked: Sequence[CapturedRow], told: Sequence[float | None]
+) -> tuple[HealthCheck, ...]:
     """Errors, agreement and distribution; `told` holds None where a row got no answer."""
     low, high = (0.0, 1.0) if spec.task == "binary" else (-math.inf, math.inf)
     good = [(one, a) for one, a in zip(asked, told, strict=True) if a is not None and low <= a <= high]
     if len(good) < len(asked):
-        return (Check("re-score", "FAIL", f"{len(good)} of {len(asked)} rows got an answer that is one"),)
+        return (HealthCheck("re-score", "FAIL", f"{len(good)} of {len(asked)} rows got an answer that is one"),)
     own = [(one.answer, new) for one, new in good if one.release == target.release]
     changed = sum(not math.isclose(old, new, rel_tol=SAME, abs_tol=SAME) for old, new in own)
     if changed:
         text = f"{changed} of {len(own)} rows that it answered before get another answer now"
-        return (Check("re-score", "FAIL", text),)
+        return (HealthCheck("re-score", "FAIL", text),)
     old, new = [one.answer for one, _ in good], [a for _, a in good]
     text = f"all {len(good):,} rows, mean {figure(fmean(new), 3)} (as answered live: {figure(fmean(old), 3)})"
-    return (Check("re-score", "PASS", text), _agreement(spec, old, new), _distribution(spec, old, new))
+    return (HealthCheck("re-score", "PASS", text), _agreement(spec, old, new), _distribution(spec, old, new))
 
 
-def _agreement(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> Check:
+def _agreement(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> HealthCheck:
     if spec.task != "binary":
         apart = sum(abs(a - b) for a, b in zip(old, new, strict=True)) / len(old)
-        return Check("agreement", "PASS", f"answers are {short(apart)} apart on average from those given live")
+        return HealthCheck("agreement", "PASS", f"answers are {short(apart)} apart on average from those given live")
     same = sum((a >= DECISION) == (b >= DECISION) for a, b in zip(old, new, strict=True))
     pct, wanted = 100 * same / len(old), spec.rollout.experiment.min_agreement_pct
     told = f"{pct:.1f} % of its decisions are those given live (below {wanted:g} % is told)"
-    return Check("agreement", "PASS" if pct >= wanted else "WARN", told)
+    return HealthCheck("agreement", "PASS" if pct >= wanted else "WARN", told)
 
 
-def _distribution(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> Check:
+def _distribution(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> HealthCheck:
     from bedplate.domain.guard import counted, edges_of, shift
 
     edges = edges_of(old)
     if not edges:
-        return Check("distribution", "NO_DATA", "all answers given live are alike")
+        return HealthCheck("distribution", "NO_DATA", "all answers given live are alike")
     psi = shift(counted(edges, new), counted(edges, old))
     bound = spec.rollout.max_prediction_shift
     told = f"PSI {psi:.3f} of its answers against those given live (above {bound:g} is told)"
-    return Check("distribution", "PASS" if psi <= bound else "WARN", told)
+    return HealthCheck("distribution", "PASS" if psi <= bound else "WARN", told)
 
 
-def _latency(spec: ModelSpec, times_ms: Sequence[float]) -> Check:
+def _latency(spec: ModelSpec, times_ms: Sequence[float]) -> HealthCheck:
     ordered = sorted(times_ms)
     p99, bound = ordered[min(len(ordered) - 1, math.ceil(0.99 * len(ordered)) - 1)], spec.serving.slo.latency_p99_ms
     told = f"{len(ordered)} requests one after the other: p50 {ordered[len(ordered) // 2]:.1f} ms, p99 {p99:.1f} ms"
-    return Check("latency of the copy", "PASS" if p99 <= bound else "WARN", f"{told} (at most {bound:g} ms)")
+    return HealthCheck("latency of the copy", "PASS" if p99 <= bound else "WARN", f"{told} (at most {bound:g} ms)")
 
 
-def _rows(captured: Sequence[Captured]) -> list[Asked]:
-    pairs = [Asked(r.release, row, a) for r in captured for row, a in zip(r.rows, r.answers, strict=False)]
+def _rows(captured: Sequence[CapturedRequest]) -> list[CapturedRow]:
+    pairs = [CapturedRow(r.release, row, a) for r in captured for row, a in zip(r.rows, r.answers, strict=False)]
     return pairs[-REQUESTS:]
 
 
-def last_rows(platform: Platform, model: str) -> list[Asked]:
+def last_rows(stack: StackContext, model: str) -> list[CapturedRow]:
     """The last captured rows of a model."""
-    return _rows(latest(platform, model, answers=REQUESTS))
+    return _rows(latest(stack, model, answers=REQUESTS))
 
 
-def _ask(platform: Platform, endpoint: str, batch: Sequence[Asked]) -> list[float | None]:
+def _ask(stack: StackContext, endpoint: str, batch: Sequence[CapturedRow]) -> list[float | None]:
     try:
-        answers: list[float | None] = list(answers_in(_send(platform, endpoint, batch)))
+        answers: list[float | None] = list(answers_in(_send(stack, endpoint, batch)))
         return answers if len(answers) == len(batch) else [None] * len(batch)
     except (PlatformError, UsageError, ValueError, KeyError):
         if len(batch) == 1:
             return [None]
         half = len(batch) // 2
-        return _ask(platform, endpoint, batch[:half]) + _ask(platform, endpoint, batch[half:])
+        return _ask(stack, endpoint, batch[:half]) + _ask(stack, endpoint, batch[half:])
 
 
-def _send(platform: Platform, endpoint: str, batch: Sequence[Asked]) -> bytes:
+def _send(stack: StackContext, endpoint: str, batch: Sequence[CapturedRow]) -> bytes:
     body = b"".join(json.dumps(one.row).encode() + b"\n" for one in batch)
-    return platform.endpoints.invoke(endpoint, body, inference_id=PROOF_ID).body
+    return stack.endpoints.invoke(endpoint, body, inference_id=PROOF_ID).body
 
 
-def _timed(platform: Platform, endpoint: str, one: Asked) -> float:
-    begun = platform.clock.now()
-    _send(platform, endpoint, [one])
-    return (platform.clock.now() - begun).total_seconds() * 1000
+def _timed(stack: StackContext, endpoint: str, one: CapturedRow) -> float:
+    begun = stack.clock.now()
+    _send(stack, endpoint, [one])
+    return (stack.clock.now() - begun).total_seconds() * 1000

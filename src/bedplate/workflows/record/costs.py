@@ -13,7 +13,7 @@ from bedplate.domain.release import fallback_release
 from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
 from bedplate.settings import LifeStage
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 By = Literal["model", "stage", "owner"]
 
@@ -37,41 +37,40 @@ class Bill:
     use: tuple[ModelUse, ...]
 
 
-def bill(platform: Platform, *, by: By, days: int, model: str | None) -> Bill:
+def bill(stack: StackContext, *, by: By, days: int, model: str | None) -> Bill:
     """Spend of the last `days` days, today included. Raises NotFound for an unknown model."""
     if model:
-        platform.model(model)
-    end = platform.clock.now()
+        stack.model(model)
+    end = stack.clock.now()
     start = end - timedelta(days=days - 1)
-    within = {"Project": platform.project, "Stack": platform.stack}
+    within = {"Project": stack.project, "Stack": stack.name}
     group: Literal["Model", "UsageType", "Owner"] = (
         "Model" if by == "model" else "Owner" if by == "owner" else "UsageType"
     )
-    spends = platform.costs.spend(start=start, end=end, group_by=group, model=model, within=within)
+    spends = stack.costs.spend(start=start, end=end, group_by=group, model=model, within=within)
     lines = [(s.start.date(), stage_of(s.group) if by == "stage" else s.group, s.usd) for s in spends]
     spending = add_up(lines)
     if by == "model" or model:
         by_model = {share.group: share.usd for share in spending.shares} if by == "model" else {}
-        wanted = [model] if model else [name for name in platform.outputs.models if name in by_model]
+        wanted = [model] if model else [name for name in stack.outputs.models if name in by_model]
         since = start.replace(hour=0, minute=0, second=0, microsecond=0)
         use = tuple(
-            _use(platform, name, by_model.get(name, spending.total_usd if model else 0.0), since, end)
-            for name in wanted
+            _use(stack, name, by_model.get(name, spending.total_usd if model else 0.0), since, end) for name in wanted
         )
     else:
         use = ()
     return Bill(start, end, by, spending, use)
 
 
-def predictions(platform: Platform, model: str, start: datetime, end: datetime) -> float:
+def predictions(stack: StackContext, model: str, start: datetime, end: datetime) -> float:
     """Rows answered by every release of a model that still exists."""
-    endpoint = platform.names(model).endpoint
-    releases = [fallback_release(endpoint), *(r.name for r in platform.endpoints.releases(endpoint))]
+    endpoint = stack.names(model).endpoint
+    releases = [fallback_release(endpoint), *(r.name for r in stack.endpoints.releases(endpoint))]
     period_s = 60 if end - start <= timedelta(hours=24) else 3600
     return sum(
         value
         for release in releases
-        for _, value in platform.metrics.series(
+        for _, value in stack.metrics.series(
             "Bedplate/Serving",
             "Answers",
             {"Endpoint": endpoint, "Release": release},
@@ -83,13 +82,13 @@ def predictions(platform: Platform, model: str, start: datetime, end: datetime) 
     )
 
 
-def _use(platform: Platform, model: str, usd: float, start: datetime, end: datetime) -> ModelUse:
-    count = predictions(platform, model, start, end)
+def _use(stack: StackContext, model: str, usd: float, start: datetime, end: datetime) -> ModelUse:
+    count = predictions(stack, model, start, end)
     return ModelUse(model, usd, count, per_thousand(usd, count))
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetStanding:
+class BudgetReport:
     """A budget of this stack; `crossed` are thresholds behind us: (kind, percent of the limit)."""
 
     budget: BudgetState
@@ -105,34 +104,34 @@ class BudgetStanding:
         return self.budget.actual_usd >= self.budget.limit_usd
 
 
-def budgets(platform: Platform, model: str | None = None) -> Sequence[BudgetStanding]:
+def budgets(stack: StackContext, model: str | None = None) -> Sequence[BudgetReport]:
     """Budgets of this stack's models and of the platform, the fullest first; only one model's when it is named."""
-    of = {platform.names(name).budget: name for name in platform.outputs.models}
+    of = {stack.names(name).budget: name for name in stack.outputs.models}
     if model:
-        platform.model(model)
+        stack.model(model)
         of = {budget: name for budget, name in of.items() if name == model}
     else:
-        of[platform.outputs.platform_budget] = "the platform"
+        of[stack.outputs.platform_budget] = "the platform"
     stages = get_args(LifeStage)
     of |= {stage_budget(budget, stage): f"{name}, {stage}" for budget, name in of.items() for stage in stages}
     standing = [
-        BudgetStanding(
+        BudgetReport(
             b,
             of[b.name],
             crossed(b.thresholds, limit_usd=b.limit_usd, actual_usd=b.actual_usd, forecast_usd=b.forecast_usd),
         )
-        for b in platform.costs.budgets()
+        for b in stack.costs.budgets()
         if b.name in of
     ]
     return sorted(standing, key=lambda s: -s.used_pct)
 
 
-def resume(platform: Platform, budget: str) -> int:
+def resume(stack: StackContext, budget: str) -> int:
     """Undo what a budget's actions have stopped; how many there were. Raises NotFound for no budget of this stack."""
-    held = {standing.budget.name for standing in budgets(platform)}
+    held = {standing.budget.name for standing in budgets(stack)}
     if budget not in held:
         raise NotFound(
-            f"Stack {platform.stack!r} has no budget {budget!r} (it has: {', '.join(sorted(held)) or 'none'})",
+            f"Stack {stack.name!r} has no budget {budget!r} (it has: {', '.join(sorted(held)) or 'none'})",
             next_step="bedplate budgets",
         )
-    return platform.costs.resume(budget)
+    return stack.costs.resume(budget)

@@ -7,38 +7,38 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bedplate.domain.data.capture import Captured
-from bedplate.domain.decision import Grounds, grounds
+from bedplate.domain.data.capture import CapturedRequest
+from bedplate.domain.decision import DecisionGrounds, grounds
 from bedplate.errors import NotFound
 from bedplate.ports import Package
 from bedplate.settings import DataContract
 from bedplate.workflows.endpoint.capture import find_event
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 HIDDEN = "(not for debugging)"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DecisionTrace:
     """`package` is None for the fallback, for an unknown release, and when the version is no longer registered."""
 
     model: str
-    event: Captured
+    event: CapturedRequest
     capture_uri: str
-    grounds: Grounds
+    grounds: DecisionGrounds
     package: Package | None
 
 
 def explain(
-    at: Platform, model: str, event_id: str, *, since: datetime | None = None, until: datetime | None = None
-) -> Decision:
+    stack: StackContext, model: str, event_id: str, *, since: datetime | None = None, until: datetime | None = None
+) -> DecisionTrace:
     """From an eventId, or the inferenceId that a caller gave, to the grounds of the answer.
 
     Raises NotFound for an unknown model, and for an event that the capture does not hold (between the two times).
     """
-    contract = at.model(model).data
-    found = find_event(at, model, event_id, since=since, until=until)
+    contract = stack.model(model).data
+    found = find_event(stack, model, event_id, since=since, until=until)
     if found is None:
         raise NotFound(
             f"No captured request of {model} has the eventId or inferenceId {event_id!r} "
@@ -46,8 +46,8 @@ def explain(
             next_step=f"bedplate status {model}",
         )
     event, uri = replace(found[0], rows=masked(found[0].rows, contract)), found[1]
-    basis = grounds(Ledger.of(at).records(), model, event.release, event.at)
-    return Decision(model, event, uri, basis, _package(at, model, basis.version))
+    basis = grounds(Ledger.of(stack).records(), model, event.release, event.at)
+    return DecisionTrace(model, event, uri, basis, _package(stack, model, basis.version))
 
 
 def masked(rows: Sequence[Mapping[str, Any]], contract: DataContract) -> tuple[dict[str, Any], ...]:
@@ -59,10 +59,10 @@ def masked(rows: Sequence[Mapping[str, Any]], contract: DataContract) -> tuple[d
     )
 
 
-def _package(at: Platform, model: str, version: int | None) -> Package | None:
+def _package(stack: StackContext, model: str, version: int | None) -> Package | None:
     if not version:
         return None
     try:
-        return at.registry.get(at.names(model).package_group, version)
+        return stack.registry.get(stack.names(model).package_group, version)
     except NotFound:
         return None

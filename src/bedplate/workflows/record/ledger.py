@@ -12,8 +12,8 @@ from typing import Any
 
 from bedplate.domain.ledger import (
     GENESIS,
+    CorruptRecord,
     Entry,
-    Illegible,
     Kind,
     Record,
     Verification,
@@ -28,8 +28,8 @@ from bedplate.domain.ledger import (
 )
 from bedplate.errors import Conflict, NotFound, PlatformError
 from bedplate.ports import Clock, Objects
-from bedplate.workflows.record.ledger_cache import Copy, LedgerCache
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.record.ledger_cache import CachedRecord, LedgerCache
+from bedplate.workflows.stack_context import StackContext
 
 MAX_RACES = 100
 """Writers that got ahead of us before we give up; each lost race means that somebody else made progress."""
@@ -50,7 +50,7 @@ class _Stored:
     stored_at: datetime
 
 
-def _same(copy: Copy, stored: _Stored) -> bool:
+def _same(copy: CachedRecord, stored: _Stored) -> bool:
     return bool(stored.etag) and copy.etag == stored.etag and len(copy.raw) == stored.size
 
 
@@ -74,10 +74,10 @@ class Ledger:
         self._chance = chance or Random()
 
     @classmethod
-    def of(cls, at: Platform) -> Ledger:
+    def of(cls, stack: StackContext) -> Ledger:
         """A stack's ledger, with a copy of its records kept in the project's `.bedplate`."""
-        bucket = at.outputs.ledger_bucket
-        return cls(at.objects, bucket, at.clock, cache=LedgerCache.of(at.project_dir, bucket))
+        bucket = stack.outputs.ledger_bucket
+        return cls(stack.objects, bucket, stack.clock, cache=LedgerCache.of(stack.project_dir, bucket))
 
     def record(
         self,
@@ -161,7 +161,7 @@ class Ledger:
         kept = self._kept()
         listed = self._listed(after=len(kept))
         found = [*enumerate(kept, 1)]
-        found += [(s.seq, Copy(s.etag, raw)) for s, raw in zip(listed, self._read(listed), strict=True)]
+        found += [(s.seq, CachedRecord(s.etag, raw)) for s, raw in zip(listed, self._read(listed), strict=True)]
         if listed:
             self._keep(found)
         return [self._decoded(seq, copy.raw) for seq, copy in found]
@@ -188,7 +188,7 @@ class Ledger:
         except NotFound:  # a gap: what there is, is in the listing
             return self.records()
         if self._cache and len(bodies) > held:
-            self._cache.tail.save([Copy("", raw) for raw in bodies])
+            self._cache.tail.save([CachedRecord("", raw) for raw in bodies])
         return found
 
     def stored(self) -> Iterator[tuple[int, bytes]]:
@@ -214,7 +214,7 @@ class Ledger:
         unread = [s for s, held in zip(listed, known, strict=True) if not held]
         fresh = iter(self._read(unread, progress))
         found = [
-            (s.seq, copies[s.seq - 1] if held else Copy(s.etag, next(fresh)))
+            (s.seq, copies[s.seq - 1] if held else CachedRecord(s.etag, next(fresh)))
             for s, held in zip(listed, known, strict=True)
         ]
         result = verify(((seq, copy.raw) for seq, copy in found), known_head=known_head)
@@ -235,11 +235,11 @@ class Ledger:
                 progress(done, len(listed))
             yield raw
 
-    def _keep(self, found: Sequence[tuple[int, Copy]]) -> None:
+    def _keep(self, found: Sequence[tuple[int, CachedRecord]]) -> None:
         if self._cache and [seq for seq, _ in found] == list(range(1, len(found) + 1)):
             self._cache.save([copy for _, copy in found])
 
-    def _kept(self) -> list[Copy]:
+    def _kept(self) -> list[CachedRecord]:
         """The copies kept here, when the last of them is still what is stored: the chain vouches for the others."""
         kept = self._cache.load() if self._cache else []
         try:
@@ -254,7 +254,7 @@ class Ledger:
         try:
             if kept and self._raw(decode(kept[-1]).seq) == kept[-1]:
                 return decode(kept[0]).seq, kept
-        except (Illegible, NotFound):
+        except (CorruptRecord, NotFound):
             pass
         return last + 1, []
 
@@ -290,7 +290,7 @@ class Ledger:
     def _decoded(self, seq: int, raw: bytes) -> Record:
         try:
             return decode(raw)
-        except Illegible as exc:
+        except CorruptRecord as exc:
             raise PlatformError(
                 f"Record {seq} of the ledger cannot be read: {exc}", next_step="bedplate ledger verify"
             ) from exc

@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CachedRecord:
     """A record's bytes, and the ETag of the object that they were read from."""
 
     etag: str
@@ -40,14 +40,14 @@ class LedgerCache:
         """The same for the ledger's last records alone, where only those were asked for."""
         return LedgerCache(self._path.with_suffix(".tail"))
 
-    def load(self) -> list[Copy]:
+    def load(self) -> list[CachedRecord]:
         try:
             lines = [line.split(b"\t", 1) for line in self._path.read_bytes().splitlines()]
-            return [Copy(etag.decode(), raw) for etag, raw in lines]
+            return [CachedRecord(etag.decode(), raw) for etag, raw in lines]
         except (OSError, ValueError):
             return []
 
-    def save(self, records: Sequence[Copy]) -> None:
+    def save(self, records: Sequence[CachedRecord]) -> None:
         """Replace the file whole; of two who save at once either's is right."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

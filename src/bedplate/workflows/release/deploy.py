@@ -21,7 +21,7 @@ from bedplate.domain.release import (
     spoken,
     version_told,
 )
-from bedplate.domain.rollout import Observed, Plan, Shift, TakeUp, Target, Way, plan_deploy
+from bedplate.domain.rollout import ObservedEndpoint, Plan, ReleaseTarget, Resume, Shift, ShiftPolicy, plan_deploy
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.errors import ApprovalNeeded, Conflict, Locked, NotFound, RolledBack, UsageError
 from bedplate.settings import ModelSpec
@@ -30,8 +30,8 @@ from bedplate.workflows.endpoint.follow import LOOK_BACK_S, answers_since
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.endpoint.probe import Probe, probe_of
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.release.execute import Means, Outcome, execute
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.release.execute import DeploymentTools, ExecutionResult, execute
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.versions.approvals import must_be_on_record
 from bedplate.workflows.versions.retire import must_not_be_retired
 
@@ -53,16 +53,16 @@ class DeployRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedDeployment:
     """A plan, and what carrying it out takes."""
 
     plan: Plan
-    means: Means
+    means: DeploymentTools
     release: str
     version: int
 
 
-def prepare(platform: Platform, request: DeployRequest) -> Prepared:
+def prepare(stack: StackContext, request: DeployRequest) -> PreparedDeployment:
     """Observe and plan; nothing is changed.
 
     Raises ApprovalNeeded for a version that nobody approved, NotFound for one that does not exist, Locked while another
@@ -70,11 +70,11 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
     """
     if request.force and not request.reason:
         raise UsageError("--force needs a reason", next_step=f"bedplate deploy {request.model} --force --reason '...'")
-    spec, names = platform.model(request.model), platform.names(request.model)
-    ledger = Ledger.of(platform)
+    spec, names = stack.model(request.model), stack.names(request.model)
+    ledger = Ledger.of(stack)
     records = ledger.records()
-    package = approved_package(platform, request.model, request.version, records)
-    seen = observe(platform, request.model, records, names.rollback_alarms)
+    package = approved_package(stack, request.model, request.version, records)
+    seen = observe(stack, request.model, records, names.rollback_alarms)
     under_way = open_rollout(records, request.model)
     if under_way and under_way.id != request.within:
         raise Locked(
@@ -82,28 +82,28 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
             next_step=f"bedplate rollout status {request.model}, then rollout promote or rollout abort",
         )
     content = content_of(package, spec)
-    same = live_content(platform, seen) == content and version_told(seen.live) == package.version
-    champions, remark = ((), None) if same or seen.busy else champion_edges(platform, spec, names, seen)
-    draft = release_draft(platform, spec, package, seen.live, champions)
+    same = live_content(stack, seen) == content and version_told(seen.live) == package.version
+    champions, remark = ((), None) if same or seen.busy else champion_edges(stack, spec, names, seen)
+    draft = release_draft(stack, spec, package, seen.live, champions)
     release = draft.name
     guarded = bool(champions)
     way = _way(spec, names, request, release, guarded=guarded)
-    target = Target(release, package.version, same, guarded)
+    target = ReleaseTarget(release, package.version, same, guarded)
     plan = plan_deploy(seen, target, way, force=request.force)
     if request.within:  # the rollout's own state says that it goes on, at every tick
-        plan = replace(plan, steps=tuple(step for step in plan.steps if not isinstance(step, TakeUp)))
+        plan = replace(plan, steps=tuple(step for step in plan.steps if not isinstance(step, Resume)))
     if remark and any(isinstance(step, Shift) for step in plan.steps):
         plan = replace(plan, remarks=(*plan.remarks, remark))
     joined = seen.attempts[-1] if seen.busy and seen.attempts else None
     bake_s = joined.bake_s if joined else way.bake_s if way.strategy != "all-at-once" else 0
     needed = joined.needed_answers if joined else spec.rollout.bake_answers if way.strategy != "all-at-once" else 0
-    means = Means(
-        platform=platform,
+    means = DeploymentTools(
+        platform=stack,
         ledger=ledger,
         seen=seen,
-        probe=_probe(platform, spec, package, plan),
+        probe=_probe(stack, spec, package, plan),
         draft=draft,
-        guard=_guard(platform, spec, draft, seen.live, len(champions) + 1, way.bake_s) if guarded else None,
+        guard=_guard(stack, spec, draft, seen.live, len(champions) + 1, way.bake_s) if guarded else None,
         alarms=_watched(plan, names, seen),
         bake_s=bake_s,
         needed_answers=needed if bake_s else 0,
@@ -118,17 +118,17 @@ def prepare(platform: Platform, request: DeployRequest) -> Prepared:
             "alarms": list(way.alarms),
             "guarded": guarded,
             "forced": request.force or None,
-            "verdict": unwatched(platform, seen),
+            "verdict": unwatched(stack, seen),
         },
         reason=request.reason,
         wait=request.wait,
     )
-    return Prepared(plan, means, release, package.version)
+    return PreparedDeployment(plan, means, release, package.version)
 
 
-def deploy(prepared: Prepared, say: ports.Say) -> Outcome:
+def deploy(prepared: PreparedDeployment, reporter: ports.Reporter) -> ExecutionResult:
     """Carry out the plan. Raises RolledBack when the platform undid it, now or while nobody watched; see `execute`."""
-    outcome = execute(prepared.plan, prepared.means, say)
+    outcome = execute(prepared.plan, prepared.means, reporter)
     if prepared.plan.undone:
         seen = prepared.means.seen
         raise RolledBack(
@@ -141,21 +141,21 @@ def deploy(prepared: Prepared, say: ports.Say) -> Outcome:
     return outcome
 
 
-def approved_package(platform: Platform, model: str, version: int | None, records: Sequence[Record]) -> ports.Package:
+def approved_package(stack: StackContext, model: str, version: int | None, records: Sequence[Record]) -> ports.Package:
     """The package of a version, or the newest approved one, as registry and ledger (`records`) agree that it is.
 
     Raises NotFound, ApprovalNeeded, UsageError for one that is retired.
     """
-    package = _called_approved(platform, model, version)
+    package = _called_approved(stack, model, version)
     must_be_on_record(records, model, package)
-    must_not_be_retired(platform, model, package, records)
+    must_not_be_retired(stack, model, package, records)
     return package
 
 
-def _called_approved(platform: Platform, model: str, version: int | None) -> ports.Package:
-    group = platform.names(model).package_group
+def _called_approved(stack: StackContext, model: str, version: int | None) -> ports.Package:
+    group = stack.names(model).package_group
     if version is None:
-        versions = platform.registry.versions(group)
+        versions = stack.registry.versions(group)
         if not versions:
             raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data DATA.parquet")
         package = next((p for p in versions if p.approval == "Approved"), None)
@@ -166,7 +166,7 @@ def _called_approved(platform: Platform, model: str, version: int | None) -> por
                 next_step=f"bedplate approve {model}:{newest}",
             )
         return package
-    package = platform.registry.get(group, version)
+    package = stack.registry.get(group, version)
     if package.approval != "Approved":
         said = f": {package.approval_note}" if package.approval_note else ""
         state = "was rejected" if package.approval == "Rejected" else "waits for approval"
@@ -174,13 +174,15 @@ def _called_approved(platform: Platform, model: str, version: int | None) -> por
     return package
 
 
-def champion_edges(platform: Platform, spec: ModelSpec, names: ModelNames, seen: Observed) -> tuple[Edges, str | None]:
+def champion_edges(
+    stack: StackContext, spec: ModelSpec, names: ModelNames, seen: ObservedEndpoint
+) -> tuple[Edges, str | None]:
     """The bins in which the champion counts its answers, and a remark: what guards the canary, or why nothing does."""
     champion = spoken(seen.live)
     if seen.live == fallback_release(names.endpoint):
         return (), f"{champion} gives one constant answer: nothing to compare with, so no guard on answers"
     try:
-        environment = platform.endpoints.release(seen.config_of(seen.live)).environment
+        environment = stack.endpoints.release(seen.config_of(seen.live)).environment
     except NotFound:
         environment = {}
     edges = decode(environment.get(ANSWER_EDGES)).get("", ())
@@ -192,29 +194,29 @@ def champion_edges(platform: Platform, spec: ModelSpec, names: ModelNames, seen:
     )
 
 
-def _evaluated_answers(platform: Platform, package: ports.Package) -> list[float]:
+def _evaluated_answers(stack: StackContext, package: ports.Package) -> list[float]:
     """What a version predicted in its evaluation; empty for one that was never evaluated."""
     uri = package.metadata.get("evaluation_uri")
     predictions = f"{uri.rpartition('/')[0]}/predictions.parquet" if uri else ""
-    if not predictions or not platform.objects.exists(predictions):
+    if not predictions or not stack.objects.exists(predictions):
         return []
     import pyarrow.parquet as pq
 
-    table = pq.read_table(io.BytesIO(platform.objects.get(predictions)), columns=["prediction"])
+    table = pq.read_table(io.BytesIO(stack.objects.get(predictions)), columns=["prediction"])
     return [float(v) for v in table.column("prediction").to_pylist() if v is not None]
 
 
-def live_content(platform: Platform, seen: Observed) -> str | None:
+def live_content(stack: StackContext, seen: ObservedEndpoint) -> str | None:
     """The live release's content hash; None where it has none of ours."""
     if seen.live == fallback_release(seen.endpoint):
         return None
     try:
-        return platform.endpoints.release(seen.config_of(seen.live)).environment.get(CONTENT)
+        return stack.endpoints.release(seen.config_of(seen.live)).environment.get(CONTENT)
     except NotFound:
         return None
 
 
-def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: str, *, guarded: bool) -> Way:
+def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: str, *, guarded: bool) -> ShiftPolicy:
     strategy = request.strategy or spec.rollout.shift
     if strategy != "all-at-once" and spec.serving.mode == "serverless":
         raise UsageError(
@@ -228,7 +230,9 @@ def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: st
         )
     guard = (names.guard_alarm(release),) if guarded else ()
     bake_s = spec.rollout.bake_s if request.bake_s is None else request.bake_s
-    return Way(strategy, request.canary_pct or spec.rollout.canary_pct, bake_s, (*names.rollback_alarms, *guard))
+    return ShiftPolicy(
+        strategy, request.canary_pct or spec.rollout.canary_pct, bake_s, (*names.rollback_alarms, *guard)
+    )
 
 
 def content_of(package: ports.Package, spec: ModelSpec) -> str:
@@ -243,16 +247,16 @@ def content_of(package: ports.Package, spec: ModelSpec) -> str:
 
 
 def release_draft(
-    platform: Platform, spec: ModelSpec, package: ports.Package, champion: str, champions: Edges | None
+    stack: StackContext, spec: ModelSpec, package: ports.Package, champion: str, champions: Edges | None
 ) -> ports.ReleaseDraft:
     """A version's release: it counts its answers in its own bins and, where those are known, in the champion's."""
-    outputs = platform.outputs
+    outputs = stack.outputs
     release, environment = release_environment(
-        platform.names(spec.name),
+        stack.names(spec.name),
         package.version,
         package_environment=package.environment,
         content=content_of(package, spec),
-        answer_edges=encode(edges_of(_evaluated_answers(platform, package)), champion, champions),
+        answer_edges=encode(edges_of(_evaluated_answers(stack, package)), champion, champions),
     )
     return ports.ReleaseDraft(
         name=release,
@@ -263,48 +267,48 @@ def release_draft(
         variant=VARIANT,
         instance_type=spec.serving.instance_type,
         instance_count=spec.serving.instance_count,
-        capture_uri=capture_uri(platform, spec.name),
+        capture_uri=capture_uri(stack, spec.name),
         capture_pct=spec.serving.capture_pct,
         tags=tags.for_model(
-            project=platform.project,
-            stack=platform.stack,
+            project=stack.project,
+            stack=stack.name,
             model=spec.name,
             version=package.version,
             owner=spec.owner,
-            cost_center=platform.settings.cost_center,
+            cost_center=stack.settings.cost_center,
         ),
         kms_key_arn=outputs.kms_key_arn,
         network=outputs.network,
         on_demand=_on_demand(spec),
-        queued=_queued(platform, spec),
+        queued=_queued(stack, spec),
     )
 
 
-def _on_demand(spec: ModelSpec) -> ports.OnDemand | None:
+def _on_demand(spec: ModelSpec) -> ports.ServerlessVariant | None:
     wanted = spec.serving.serverless
     if spec.serving.mode != "serverless":
         return None
-    return ports.OnDemand(wanted.memory_mb, wanted.max_concurrency, wanted.provisioned_concurrency)
+    return ports.ServerlessVariant(wanted.memory_mb, wanted.max_concurrency, wanted.provisioned_concurrency)
 
 
-def _queued(platform: Platform, spec: ModelSpec) -> ports.Queued | None:
+def _queued(stack: StackContext, spec: ModelSpec) -> ports.AsyncOutput | None:
     wanted = spec.serving.asynchronous
     if spec.serving.mode != "async":
         return None
-    prefix = f"s3://{platform.outputs.capture_bucket}/{platform.names(spec.name).async_prefix}"
-    return ports.Queued(
+    prefix = f"s3://{stack.outputs.capture_bucket}/{stack.names(spec.name).async_prefix}"
+    return ports.AsyncOutput(
         output_uri=f"{prefix}output",
         failure_uri=f"{prefix}failed",
         max_concurrent_per_instance=wanted.max_concurrent_per_instance,
         success_topic_arn=wanted.success_topic_arn,
-        error_topic_arn=platform.outputs.alerts_topic_arn if wanted.notify_errors else None,
+        error_topic_arn=stack.outputs.alerts_topic_arn if wanted.notify_errors else None,
     )
 
 
 def _guard(
-    platform: Platform, spec: ModelSpec, draft: ports.ReleaseDraft, champion: str, bins: int, bake_s: int
+    stack: StackContext, spec: ModelSpec, draft: ports.ReleaseDraft, champion: str, bins: int, bake_s: int
 ) -> ports.GuardAlarm:
-    names = platform.names(spec.name)
+    names = stack.names(spec.name)
     return ports.GuardAlarm(
         name=names.guard_alarm(draft.name),
         endpoint=names.endpoint,
@@ -314,28 +318,28 @@ def _guard(
         min_answers=spec.rollout.min_answers,
         threshold=spec.rollout.max_prediction_shift,
         period_s=period_s(bake_s),
-        topic_arn=platform.outputs.alerts_topic_arn,
+        topic_arn=stack.outputs.alerts_topic_arn,
         tags=draft.tags,
     )
 
 
-def _probe(platform: Platform, spec: ModelSpec, package: ports.Package, plan: Plan) -> Probe:
+def _probe(stack: StackContext, spec: ModelSpec, package: ports.Package, plan: Plan) -> Probe:
     if not plan.steps:
         return Probe((), "")
-    return probe_of(platform, spec, holdout_uri=package.metadata.get("holdout_uri"))
+    return probe_of(stack, spec, holdout_uri=package.metadata.get("holdout_uri"))
 
 
-def unwatched(platform: Platform, seen: Observed) -> str | None:
+def unwatched(stack: StackContext, seen: ObservedEndpoint) -> str | None:
     """The verdict on a bake that nobody followed, once its release is live: had it the traffic that it needed?"""
     left = seen.attempts[-1] if seen.attempts else None
     if seen.busy or left is None or left.release != seen.live or not left.needed_answers:
         return None
     since = left.at - timedelta(seconds=LOOK_BACK_S)
-    answers = answers_since(platform, seen.endpoint, left.release, since, seen.modified_at)
+    answers = answers_since(stack, seen.endpoint, left.release, since, seen.modified_at)
     return "PASS" if answers >= left.needed_answers else "NO_DATA"
 
 
-def _watched(plan: Plan, names: ModelNames, seen: Observed) -> tuple[str, ...]:
+def _watched(plan: Plan, names: ModelNames, seen: ObservedEndpoint) -> tuple[str, ...]:
     """Alarms to show: the plan's own, or, for an update in flight, those that its release was given."""
     for step in plan.steps:
         if isinstance(step, Shift):
@@ -344,7 +348,7 @@ def _watched(plan: Plan, names: ModelNames, seen: Observed) -> tuple[str, ...]:
     return (*names.rollback_alarms, *guard)
 
 
-def _compare(prepared: Prepared) -> None:
+def _compare(prepared: PreparedDeployment) -> None:
     """The live configuration against the one asked for, after the endpoint was asked."""
     means = prepared.means
     release = means.platform.endpoints.release(means.platform.endpoints.observe(means.seen.endpoint).config)

@@ -8,29 +8,29 @@ from datetime import timedelta
 from typing import Any
 
 from bedplate.domain.ledger import Kind, iso_ms
-from bedplate.domain.metric_chart import Graph, drawn
+from bedplate.domain.metric_chart import MetricChart, drawn
 from bedplate.domain.release import spoken, version_told
 from bedplate.domain.rollout import (
     Abort,
-    Begin,
     CreateGuard,
     CreateRelease,
-    End,
     Follow,
-    Observed,
+    ObservedEndpoint,
     Plan,
-    Prove,
+    RecordOutcome,
+    RecordStart,
+    Resume,
     Shift,
     Step,
-    TakeUp,
+    Verify,
 )
 from bedplate.domain.rollout.bake import starved
 from bedplate.errors import BedplateError, Conflict, Locked, NotEnoughData, PlatformError, RolledBack
-from bedplate.ports import AlarmState, GuardAlarm, ReleaseDraft, Say, Traffic
-from bedplate.workflows.endpoint.follow import Settled, follow
-from bedplate.workflows.endpoint.probe import Probe, Proof, ask
+from bedplate.ports import AlarmState, GuardAlarm, ReleaseDraft, Reporter, TrafficRouting
+from bedplate.workflows.endpoint.follow import FollowResult, follow
+from bedplate.workflows.endpoint.probe import Probe, ProbeResult, ask
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 GRAPH_BEFORE = timedelta(minutes=5)
 GRAPH_POINTS = 200
@@ -40,12 +40,12 @@ ABORT_PAUSE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class DeploymentTools:
     """What the steps are carried out with. `data` goes into the ledger with the beginning and the end."""
 
-    platform: Platform
+    platform: StackContext
     ledger: Ledger
-    seen: Observed
+    seen: ObservedEndpoint
     probe: Probe
     draft: ReleaseDraft | None = None
     guard: GuardAlarm | None = None
@@ -59,17 +59,17 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExecutionResult:
     """What was proved in the end; `live` is what the endpoint calls itself, None when nobody waited to ask."""
 
     live: str | None
-    proof: Proof | None
+    proof: ProbeResult | None
     seconds: float
     switched_s: float | None
     """From the beginning to the first answer of the new release, when traffic moved."""
 
 
-def execute(plan: Plan, means: Means, say: Say) -> Outcome:
+def execute(plan: Plan, means: DeploymentTools, reporter: Reporter) -> ExecutionResult:
     """Carry out the steps in order.
 
     Raises Locked when somebody else's update came first, RolledBack when the platform undid the update, NotEnoughData
@@ -78,19 +78,19 @@ def execute(plan: Plan, means: Means, say: Say) -> Outcome:
     """
     clock = means.platform.clock
     begun = clock.now()
-    proof: Proof | None = None
+    proof: ProbeResult | None = None
     attempt = means.seen.attempts[-1].seq if means.seen.attempts else 0
     switched_s: float | None = None
     for number, step in enumerate(plan.steps, 1):
-        say("step", {"number": number, "of": len(plan.steps), "message": step.message})
-        if isinstance(step, Begin):
+        reporter("step", {"number": number, "of": len(plan.steps), "message": step.message})
+        if isinstance(step, RecordStart):
             attempt = _begin(means, step)
-        elif isinstance(step, TakeUp):
+        elif isinstance(step, Resume):
             _take_up(means, step)
         elif isinstance(step, Shift):
             _shift(means, step, attempt)
             if not means.wait:
-                return Outcome(None, None, (clock.now() - begun).total_seconds(), None)
+                return ExecutionResult(None, None, (clock.now() - begun).total_seconds(), None)
         elif isinstance(step, Follow):
             settled = follow(
                 means.platform,
@@ -98,26 +98,26 @@ def execute(plan: Plan, means: Means, say: Say) -> Outcome:
                 step.config,
                 alarms=means.alarms,
                 bake_s=means.bake_s,
-                say=say,
+                reporter=reporter,
                 expect_undo=step.wanted != step.config,
                 needed_answers=means.needed_answers,
             )
             if settled.starved:
-                raise undo_starved(means, step.config, settled.answers or 0, say)
+                raise undo_starved(means, step.config, settled.answers or 0, reporter)
             if settled.state.config != step.wanted:
                 raise _not_as_wanted(means, step, settled)
-        elif isinstance(step, Prove):
+        elif isinstance(step, Verify):
             proof = ask(means.platform, means.seen.endpoint, means.probe, step.release)
             switched_s = (clock.now() - begun).total_seconds() if plan.moves_traffic else None
-        elif isinstance(step, End):
+        elif isinstance(step, RecordOutcome):
             _end(means, step, proof, switched_s)
         else:
             _make(means, step)
     live = proof.release if proof else None
-    return Outcome(live, proof, (clock.now() - begun).total_seconds(), switched_s)
+    return ExecutionResult(live, proof, (clock.now() - begun).total_seconds(), switched_s)
 
 
-def _make(means: Means, step: Step) -> None:
+def _make(means: DeploymentTools, step: Step) -> None:
     if isinstance(step, CreateRelease):
         if means.draft is None:
             raise PlatformError(f"There is nothing to make {step.release} of")
@@ -131,7 +131,7 @@ def _make(means: Means, step: Step) -> None:
         )
 
 
-def _begin(means: Means, step: Begin) -> int:
+def _begin(means: DeploymentTools, step: RecordStart) -> int:
     verb = "deploy of" if step.act == "deploy" else "rollback to"
     data = {**means.data, "act": step.act, "release": step.release, "from": means.seen.live, "reason": means.reason}
     data |= {} if means.wait else {"followed": False}
@@ -139,15 +139,15 @@ def _begin(means: Means, step: Begin) -> int:
     return _record(means, "deploying", step.version, summary, data)
 
 
-def _take_up(means: Means, step: TakeUp) -> None:
+def _take_up(means: DeploymentTools, step: Resume) -> None:
     what = "rollback to" if step.act == "rollback" else "deploy of"
     begun = f", begun in record {step.seq}," if step.seq else ""
     data = {"act": step.act, "release": step.release, "resumes": step.seq, "reason": means.reason}
     _record(means, "resumed", step.version, f"the {what} {spoken(step.release)}{begun} is taken up", data)
 
 
-def _shift(means: Means, step: Shift, attempt: int) -> None:
-    traffic = Traffic(step.kind, step.step_pct, step.bake_s, step.alarms)
+def _shift(means: DeploymentTools, step: Shift, attempt: int) -> None:
+    traffic = TrafficRouting(step.kind, step.step_pct, step.bake_s, step.alarms)
     try:
         means.platform.endpoints.update(means.seen.endpoint, step.config, traffic)
     except Conflict as exc:
@@ -158,32 +158,32 @@ def _shift(means: Means, step: Shift, attempt: int) -> None:
         ) from exc
 
 
-def abort(platform: Platform, endpoint: str, alarm: str, why: str) -> None:
+def abort(stack: StackContext, endpoint: str, alarm: str, why: str) -> None:
     """Have the platform undo the update in flight, by raising an alarm that watches it.
 
     The platform looks at alarms now and then, and CloudWatch puts a raised one back: raise it until it was seen.
     """
     for _ in range(ABORT_TRIES):
-        if platform.endpoints.observe(endpoint).status != "Updating":
+        if stack.endpoints.observe(endpoint).status != "Updating":
             return
-        platform.metrics.raise_alarm(alarm, why)
-        platform.clock.sleep(ABORT_PAUSE_S)
+        stack.metrics.raise_alarm(alarm, why)
+        stack.clock.sleep(ABORT_PAUSE_S)
 
 
-def undo_starved(means: Means, config: str, answers: float, say: Say) -> NotEnoughData:
+def undo_starved(means: DeploymentTools, config: str, answers: float, reporter: Reporter) -> NotEnoughData:
     """A bake without traffic is undone by the platform's own mechanism; where that came too late, by switching back."""
     seen, platform = means.seen, means.platform
     back_to = seen.config_of(seen.live)
     why = starved(config, answers, means.needed_answers, means.bake_s)
-    say("step", {"number": 0, "of": 0, "message": f"Undo the rollout of {spoken(config)}: {why}"})
+    reporter("step", {"number": 0, "of": 0, "message": f"Undo the rollout of {spoken(config)}: {why}"})
     held = platform.metrics.alarms(means.alarms)
     alarm = next((name for name in reversed(means.alarms) if name in held), None)
     if alarm is not None:
         abort(platform, seen.endpoint, alarm, f"NO_DATA: {why}")
-    settled = follow(platform, seen, back_to, alarms=(), bake_s=0, say=say, expect_undo=True)
+    settled = follow(platform, seen, back_to, alarms=(), bake_s=0, reporter=reporter, expect_undo=True)
     if settled.state.config != back_to:
-        platform.endpoints.update(seen.endpoint, back_to, Traffic("ALL_AT_ONCE", 100, 0, ()))
-        follow(platform, seen, back_to, alarms=(), bake_s=0, say=say)
+        platform.endpoints.update(seen.endpoint, back_to, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
+        follow(platform, seen, back_to, alarms=(), bake_s=0, reporter=reporter)
     proof = ask(platform, seen.endpoint, means.probe, seen.live)
     data = {
         **means.data,
@@ -202,7 +202,7 @@ def undo_starved(means: Means, config: str, answers: float, say: Say) -> NotEnou
     )
 
 
-def _end(means: Means, step: End, proof: Proof | None, switched_s: float | None) -> None:
+def _end(means: DeploymentTools, step: RecordOutcome, proof: ProbeResult | None, switched_s: float | None) -> None:
     live = proof.release if proof else step.release
     told = {
         **means.data,
@@ -225,7 +225,7 @@ def _end(means: Means, step: End, proof: Proof | None, switched_s: float | None)
     _record(means, step.kind, step.version, summary, told)
 
 
-def _not_as_wanted(means: Means, step: Follow, settled: Settled) -> BedplateError:
+def _not_as_wanted(means: DeploymentTools, step: Follow, settled: FollowResult) -> BedplateError:
     """The endpoint settled on another release than the wanted one: ask it, record it, and say why."""
     seen, state = means.seen, settled.state
     tried, live = seen.release_of(step.config), seen.release_of(state.config)
@@ -253,7 +253,7 @@ def _not_as_wanted(means: Means, step: Follow, settled: Settled) -> BedplateErro
     )
 
 
-def _graph(means: Means, settled: Settled) -> Graph | None:
+def _graph(means: DeploymentTools, settled: FollowResult) -> MetricChart | None:
     """What the alarm looked at from some time before the update until now.
 
     Its own reading is among them where it was the highest: later answers may have changed that period's figure since.
@@ -266,7 +266,7 @@ def _graph(means: Means, settled: Settled) -> Graph | None:
     points = list(means.platform.metrics.figures(alarm.name, start=start, end=now + timedelta(seconds=1)))
     if alarm.figure is not None and all(value < alarm.figure for _, value in points):
         points = sorted([*points, (alarm.updated_at, alarm.figure)])
-    return Graph(alarm.name, alarm.metric or "figure", tuple(points), alarm.threshold)
+    return MetricChart(alarm.name, alarm.metric or "figure", tuple(points), alarm.threshold)
 
 
 def cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
@@ -282,7 +282,7 @@ def cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
     return f"alarm {alarm.name}: {alarm.reason or 'it was raised'}"
 
 
-def _alarm_data(alarm: AlarmState | None, graph: Graph | None) -> dict[str, Any] | None:
+def _alarm_data(alarm: AlarmState | None, graph: MetricChart | None) -> dict[str, Any] | None:
     if alarm is None:
         return None
     points = [[iso_ms(at), value] for at, value in graph.points][-GRAPH_POINTS:] if graph else []
@@ -290,7 +290,7 @@ def _alarm_data(alarm: AlarmState | None, graph: Graph | None) -> dict[str, Any]
     return {**told, "points": points}
 
 
-def _record(means: Means, kind: Kind, version: int | None, summary: str, data: Mapping[str, Any]) -> int:
+def _record(means: DeploymentTools, kind: Kind, version: int | None, summary: str, data: Mapping[str, Any]) -> int:
     record = means.ledger.record(
         kind,
         summary,

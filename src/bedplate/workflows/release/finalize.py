@@ -3,20 +3,20 @@ deploy that version today."""
 
 from __future__ import annotations
 
-from bedplate.domain.rollout import Attempt, Observed, plan_settle
+from bedplate.domain.rollout import Attempt, ObservedEndpoint, plan_settle
 from bedplate.errors import NotFound, RolledBack
-from bedplate.ports import Say
+from bedplate.ports import Reporter
 from bedplate.workflows.endpoint.probe import probe_of
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import unwatched
-from bedplate.workflows.release.execute import Means, Outcome, execute
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.release.execute import DeploymentTools, ExecutionResult, execute
+from bedplate.workflows.stack_context import StackContext
 
 
-def settle(platform: Platform, seen: Observed, attempt: Attempt, say: Say) -> Outcome:
+def settle(stack: StackContext, seen: ObservedEndpoint, attempt: Attempt, reporter: Reporter) -> ExecutionResult:
     """Ask the endpoint and record what it says. Raises RolledBack, after that, for one that the platform undid."""
     plan = plan_settle(seen, attempt)
-    outcome = execute(plan, means_of(platform, seen, attempt), say)
+    outcome = execute(plan, means_of(stack, seen, attempt), reporter)
     if plan.undone:
         why = seen.failure_reason or "it gave no reason"
         raise RolledBack(
@@ -26,15 +26,15 @@ def settle(platform: Platform, seen: Observed, attempt: Attempt, say: Say) -> Ou
     return outcome
 
 
-def means_of(platform: Platform, seen: Observed, attempt: Attempt) -> Means:
+def means_of(stack: StackContext, seen: ObservedEndpoint, attempt: Attempt) -> DeploymentTools:
     """What it takes to go on with an act, from the record of its beginning: its version may be rejected, retired or
     changed in model.yaml since."""
-    told = {**attempt.told, "resumes": attempt.seq, "verdict": unwatched(platform, seen)}
-    return Means(
-        platform=platform,
-        ledger=Ledger.of(platform),
+    told = {**attempt.told, "resumes": attempt.seq, "verdict": unwatched(stack, seen)}
+    return DeploymentTools(
+        platform=stack,
+        ledger=Ledger.of(stack),
         seen=seen,
-        probe=probe_of(platform, platform.model(seen.model), holdout_uri=_holdout(platform, seen.model, attempt)),
+        probe=probe_of(stack, stack.model(seen.model), holdout_uri=_holdout(stack, seen.model, attempt)),
         alarms=tuple(attempt.told.get("alarms") or ()),
         bake_s=attempt.bake_s,
         needed_answers=attempt.needed_answers,
@@ -43,11 +43,11 @@ def means_of(platform: Platform, seen: Observed, attempt: Attempt) -> Means:
     )
 
 
-def _holdout(platform: Platform, model: str, attempt: Attempt) -> str | None:
+def _holdout(stack: StackContext, model: str, attempt: Attempt) -> str | None:
     if not attempt.version:
         return None
     try:
-        package = platform.registry.get(platform.names(model).package_group, attempt.version)
+        package = stack.registry.get(stack.names(model).package_group, attempt.version)
     except NotFound:
         return None
     return package.metadata.get("holdout_uri")

@@ -14,19 +14,19 @@ from bedplate.domain.rollout.machine import (
     WATCHED,
     Event,
     RolloutState,
-    Terms,
+    RolloutTerms,
     can,
     open_rollout,
 )
 from bedplate.domain.rollout.ticking import (
     Act,
-    Decision,
-    Install,
-    Judgement,
-    Restore,
-    Undo,
-    Weigh,
-    World,
+    CancelUpdate,
+    CreateSplit,
+    EndpointView,
+    RestoreChampion,
+    RolloutDecision,
+    SetWeights,
+    StrategyVerdict,
     decide,
 )
 from bedplate.errors import (
@@ -39,7 +39,7 @@ from bedplate.errors import (
     RolledBack,
     UsageError,
 )
-from bedplate.ports import ReleaseDraft, Say, SplitDraft, Traffic, VariantDraft
+from bedplate.ports import ReleaseDraft, Reporter, SplitDraft, TrafficRouting, VariantDraft
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.capture import capture_uri
 from bedplate.workflows.endpoint.observe import observe
@@ -55,7 +55,7 @@ from bedplate.workflows.release.deploy import (
 from bedplate.workflows.release.execute import abort
 from bedplate.workflows.release.rollout_measurements import judge
 from bedplate.workflows.release.rollout_record import last_rollout, tell
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 ALL_AT_ONCE_PCT = 100
 PAUSE_LOCAL_S = 0.5
@@ -63,61 +63,61 @@ PAUSE_AWS_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ticked:
+class TickResult:
     """One tick: the state behind it, and what was decided."""
 
     state: RolloutState
-    decision: Decision
+    decision: RolloutDecision
     weights: Mapping[str, float]
     status: str
 
 
-def tick(platform: Platform, model: str, say: Say) -> Ticked | None:
+def tick(stack: StackContext, model: str, reporter: Reporter) -> TickResult | None:
     """Observe, decide, record, act: once. None when no rollout is open.
 
     Raises Locked when somebody else ticked at the same time: theirs counts.
     """
-    ledger = Ledger.of(platform)
+    ledger = Ledger.of(stack)
     records = ledger.records()
     state = open_rollout(records, model)
     if state is None:
         return None
-    spec = platform.model(model)
-    endpoint = platform.endpoints.observe(platform.names(model).endpoint)
-    world = _world(platform, spec, state, endpoint)
-    judgement: Judgement | None = None
+    spec = stack.model(model)
+    endpoint = stack.endpoints.observe(stack.names(model).endpoint)
+    world = _world(stack, spec, state, endpoint)
+    judgement: StrategyVerdict | None = None
     if state.phase in WATCHED and not world.busy and world.config == state.terms.split:
-        judgement = judge(platform, spec, state)
-    decision = decide(state, world, judgement, platform.clock.now())
+        judgement = judge(stack, spec, state)
+    decision = decide(state, world, judgement, stack.clock.now())
     if decision.event:
-        state = tell(platform, state, decision.event, decision.told, decision.data, records[-1].seq)
+        state = tell(stack, state, decision.event, decision.told, decision.data, records[-1].seq)
     if decision.act:
-        say("step", {"number": 0, "of": 0, "message": decision.act.message})
-        state = _do(platform, spec, state, decision.act, say)
-    return Ticked(state, decision, world.weights, endpoint.status)
+        reporter("step", {"number": 0, "of": 0, "message": decision.act.message})
+        state = _do(stack, spec, state, decision.act, reporter)
+    return TickResult(state, decision, world.weights, endpoint.status)
 
 
-def follow(platform: Platform, model: str, say: Say) -> RolloutState:
+def follow(stack: StackContext, model: str, reporter: Reporter) -> RolloutState:
     """Tick until a person or time has to say what is next: it passed, it was paused, or it is over.
 
     Says `experiment` with phase, weights, what was decided and the figures.
     """
-    pause_s = PAUSE_LOCAL_S if platform.identity.local_url else PAUSE_AWS_S
-    state = last_rollout(platform, model)
+    pause_s = PAUSE_LOCAL_S if stack.identity.local_url else PAUSE_AWS_S
+    state = last_rollout(stack, model)
     while True:
         try:
-            ticked = tick(platform, model, say)
+            ticked = tick(stack, model, reporter)
         except Locked:
             ticked = None
-        state = ticked.state if ticked else last_rollout(platform, model)
+        state = ticked.state if ticked else last_rollout(stack, model)
         if ticked:
-            say("experiment", view(ticked))
+            reporter("experiment", view(ticked))
         if state.over or state.phase == "paused" or (state.phase == "passed" and not state.terms.auto_promote):
             return state
-        platform.clock.sleep(pause_s)
+        stack.clock.sleep(pause_s)
 
 
-def view(ticked: Ticked) -> Mapping[str, Any]:
+def view(ticked: TickResult) -> Mapping[str, Any]:
     """What is to be seen of a tick."""
     return {
         "phase": ticked.state.phase,
@@ -129,18 +129,18 @@ def view(ticked: Ticked) -> Mapping[str, Any]:
 
 
 def order(
-    platform: Platform,
+    stack: StackContext,
     model: str,
     event: Literal["promote", "pause", "resume", "abort"],
     *,
     reason: str | None,
-    say: Say,
+    reporter: Reporter,
 ) -> RolloutState:
     """What a person wants: recorded, then acted on by a tick.
 
     Raises NotFound when no rollout is open, UsageError when its phase does not know the order.
     """
-    records = Ledger.of(platform).records()
+    records = Ledger.of(stack).records()
     state = open_rollout(records, model)
     if state is None:
         raise NotFound(f"No rollout of {model} is open", next_step=f"bedplate rollout history {model}")
@@ -156,8 +156,8 @@ def order(
         )
     data = {"reason": reason, "by": "person"} if event == "abort" else {"reason": reason}
     summary = {"promote": "is promoted", "pause": "rests", "resume": "goes on", "abort": "is given up"}[event]
-    state = tell(platform, state, meant, f"{summary}{f': {reason}' if reason else ''}", data, records[-1].seq)
-    ticked = tick(platform, model, say)
+    state = tell(stack, state, meant, f"{summary}{f': {reason}' if reason else ''}", data, records[-1].seq)
+    ticked = tick(stack, model, reporter)
     return ticked.state if ticked else state
 
 
@@ -197,42 +197,44 @@ def outcome_error(state: RolloutState) -> BedplateError | None:
 # --- acts -----------------------------------------------------------------------------------------------------------
 
 
-def _do(platform: Platform, spec: ModelSpec, state: RolloutState, act: Act, say: Say) -> RolloutState:
-    endpoint, terms = platform.names(state.model).endpoint, state.terms
+def _do(stack: StackContext, spec: ModelSpec, state: RolloutState, act: Act, reporter: Reporter) -> RolloutState:
+    endpoint, terms = stack.names(state.model).endpoint, state.terms
     try:
-        if isinstance(act, Install):
-            _install(platform, spec, state)
-        elif isinstance(act, Weigh):
-            platform.endpoints.set_weights(endpoint, act.weights)
-        elif isinstance(act, Restore):
-            platform.endpoints.update(endpoint, terms.champion_config, Traffic("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, ()))
-        elif isinstance(act, Undo):
-            alarm = next(iter(platform.metrics.alarms(platform.names(state.model).rollback_alarms)), None)
+        if isinstance(act, CreateSplit):
+            _install(stack, spec, state)
+        elif isinstance(act, SetWeights):
+            stack.endpoints.set_weights(endpoint, act.weights)
+        elif isinstance(act, RestoreChampion):
+            stack.endpoints.update(
+                endpoint, terms.champion_config, TrafficRouting("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, ())
+            )
+        elif isinstance(act, CancelUpdate):
+            alarm = next(iter(stack.metrics.alarms(stack.names(state.model).rollback_alarms)), None)
             if alarm:
-                abort(platform, endpoint, alarm, f"rollout {state.id}: {state.reason or state.why}")
+                abort(stack, endpoint, alarm, f"rollout {state.id}: {state.reason or state.why}")
         else:
-            return _promote(platform, state, say)
+            return _promote(stack, state, reporter)
     except Conflict:
         pass  # an update came first: the next tick looks again
     return state
 
 
-def _install(platform: Platform, spec: ModelSpec, state: RolloutState) -> None:
-    terms, names = state.terms, platform.names(state.model)
-    draft = _challenger(platform, spec, state)
-    platform.endpoints.create_release(draft)
-    platform.endpoints.create_split(_split(platform, spec, terms, draft))
-    alarms = tuple(platform.metrics.alarms(names.rollback_alarms))
-    platform.endpoints.update(names.endpoint, terms.split, Traffic("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, alarms))
+def _install(stack: StackContext, spec: ModelSpec, state: RolloutState) -> None:
+    terms, names = state.terms, stack.names(state.model)
+    draft = _challenger(stack, spec, state)
+    stack.endpoints.create_release(draft)
+    stack.endpoints.create_split(_split(stack, spec, terms, draft))
+    alarms = tuple(stack.metrics.alarms(names.rollback_alarms))
+    stack.endpoints.update(names.endpoint, terms.split, TrafficRouting("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, alarms))
 
 
-def _challenger(platform: Platform, spec: ModelSpec, state: RolloutState) -> ReleaseDraft:
+def _challenger(stack: StackContext, spec: ModelSpec, state: RolloutState) -> ReleaseDraft:
     terms = state.terms
-    records = Ledger.of(platform).records()
-    package = approved_package(platform, state.model, terms.version, records)
-    seen = observe(platform, state.model, records)
-    edges, _ = champion_edges(platform, spec, platform.names(state.model), seen)
-    draft = release_draft(platform, spec, package, terms.champion, edges)
+    records = Ledger.of(stack).records()
+    package = approved_package(stack, state.model, terms.version, records)
+    seen = observe(stack, state.model, records)
+    edges, _ = champion_edges(stack, spec, stack.names(state.model), seen)
+    draft = release_draft(stack, spec, package, terms.champion, edges)
     if draft.name != terms.challenger:
         raise UsageError(
             f"model.yaml or the version changed since the rollout began: {draft.name} would be made, and "
@@ -242,7 +244,7 @@ def _challenger(platform: Platform, spec: ModelSpec, state: RolloutState) -> Rel
     return draft
 
 
-def _split(platform: Platform, spec: ModelSpec, terms: Terms, draft: ReleaseDraft) -> SplitDraft:
+def _split(stack: StackContext, spec: ModelSpec, terms: RolloutTerms, draft: ReleaseDraft) -> SplitDraft:
     def variant(name: str, release: str, weight: float) -> VariantDraft:
         return VariantDraft(name, release, draft.instance_type, draft.instance_count, weight)
 
@@ -253,14 +255,14 @@ def _split(platform: Platform, spec: ModelSpec, terms: Terms, draft: ReleaseDraf
         name=terms.split,
         variants=(champion,) if mirrored else (champion, challenger),
         shadows=(challenger,) if mirrored else (),
-        capture_uri=capture_uri(platform, spec.name),
+        capture_uri=capture_uri(stack, spec.name),
         capture_pct=spec.serving.capture_pct,
         tags=draft.tags,
         kms_key_arn=draft.kms_key_arn,
     )
 
 
-def _promote(platform: Platform, state: RolloutState, say: Say) -> RolloutState:
+def _promote(stack: StackContext, state: RolloutState, reporter: Reporter) -> RolloutState:
     terms = state.terms
     request = DeployRequest(
         state.model,
@@ -271,26 +273,26 @@ def _promote(platform: Platform, state: RolloutState, say: Say) -> RolloutState:
         within=state.id,
     )
     try:
-        prepared = prepare(platform, request)
+        prepared = prepare(stack, request)
         if prepared.release != terms.challenger and prepared.plan.moves_traffic:
             raise UsageError(
                 f"model.yaml or the version changed since the rollout began: {prepared.release} would go live",
                 next_step=f"bedplate rollout abort {state.model} --reason '...'",
             )
-        deploy(prepared, say)
+        deploy(prepared, reporter)
     except RolledBack as exc:
-        records = Ledger.of(platform).records()
+        records = Ledger.of(stack).records()
         data = {"verdict": "FAIL", "reason": exc.message, "by": "alarm"}
-        return tell(platform, state, "undone", exc.message, data, records[-1].seq)
-    return last_rollout(platform, state.model)
+        return tell(stack, state, "undone", exc.message, data, records[-1].seq)
+    return last_rollout(stack, state.model)
 
 
 # --- looking and telling --------------------------------------------------------------------------------------------
 
 
-def _world(platform: Platform, spec: ModelSpec, state: RolloutState, endpoint: ports.EndpointState) -> World:
-    alarms = platform.metrics.alarms(platform.names(spec.name).rollback_alarms)
-    return World(
+def _world(stack: StackContext, spec: ModelSpec, state: RolloutState, endpoint: ports.EndpointState) -> EndpointView:
+    alarms = stack.metrics.alarms(stack.names(spec.name).rollback_alarms)
+    return EndpointView(
         config=endpoint.config,
         pending=endpoint.pending_config,
         busy=endpoint.status in ("Creating", "Updating", "SystemUpdating", "RollingBack"),

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from bedplate.domain.release import fallback_release, spoken, version_told
-from bedplate.domain.rollout.machine import MIRRORED, RolloutState, Strategy, Terms, open_rollout, rollouts_in
+from bedplate.domain.rollout.machine import MIRRORED, RolloutState, RolloutTerms, Strategy, open_rollout, rollouts_in
 from bedplate.domain.rollout.ticking import spoken_weights
 from bedplate.errors import BedplateError, Locked, UsageError
 from bedplate.settings import ModelSpec
@@ -22,14 +22,14 @@ from bedplate.workflows.release.deploy import (
     release_draft,
 )
 from bedplate.workflows.release.rollout_record import append
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class RolloutStart:
     """A rollout that is about to begin, or one that is under way to be gone on with (`state`)."""
 
-    terms: Terms
+    terms: RolloutTerms
     summary: str
     remarks: tuple[str, ...]
     state: RolloutState | None
@@ -37,14 +37,14 @@ class Beginning:
     """Last record that this was decided from."""
 
 
-def propose(platform: Platform, request: DeployRequest, strategy: Strategy) -> Beginning:
+def propose(stack: StackContext, request: DeployRequest, strategy: Strategy) -> RolloutStart:
     """Observe and plan; nothing is changed. One that is under way for the same version and strategy is gone on with.
 
     Raises UsageError where the fallback is live or the version is live already, Locked while anything else is moving.
     """
-    spec = platform.model(request.model)
-    records = Ledger.of(platform).records()
-    package = approved_package(platform, request.model, request.version, records)
+    spec = stack.model(request.model)
+    records = Ledger.of(stack).records()
+    package = approved_package(stack, request.model, request.version, records)
     last = records[-1].seq if records else 0
     under_way = open_rollout(records, request.model)
     if under_way:
@@ -54,8 +54,8 @@ def propose(platform: Platform, request: DeployRequest, strategy: Strategy) -> B
                 next_step=f"bedplate rollout status {request.model}, then rollout promote or rollout abort",
             )
         told = f"The rollout of v{package.version} is {under_way.phase}: it is gone on with"
-        return Beginning(under_way.terms, told, (), under_way, last)
-    seen = observe(platform, request.model, records, platform.names(request.model).rollback_alarms)
+        return RolloutStart(under_way.terms, told, (), under_way, last)
+    seen = observe(stack, request.model, records, stack.names(request.model).rollback_alarms)
     if seen.busy or seen.split:
         raise Locked(f"Endpoint {seen.endpoint} is {seen.status}", next_step=f"bedplate rollout status {request.model}")
     if seen.live == fallback_release(seen.endpoint):
@@ -63,29 +63,29 @@ def propose(platform: Platform, request: DeployRequest, strategy: Strategy) -> B
             f"{spoken(seen.live)} gives one constant answer: there is nothing to compare v{package.version} with",
             next_step=f"bedplate deploy {request.model}:{package.version} --strategy canary",
         )
-    if version_told(seen.live) == package.version and live_content(platform, seen) == content_of(package, spec):
+    if version_told(seen.live) == package.version and live_content(stack, seen) == content_of(package, spec):
         raise UsageError(f"v{package.version} is live already", next_step=f"bedplate status {request.model}")
     if seen.alarms_raised:
         raise BedplateError(
             f"{', '.join(seen.alarms_raised)} is in ALARM now and would end the rollout at once",
             next_step=f"bedplate status {request.model}",
         )
-    edges, _ = champion_edges(platform, spec, platform.names(request.model), seen)
-    challenger = release_draft(platform, spec, package, seen.live, edges).name
-    terms = _terms(spec, strategy, seen.live, seen.config_of(seen.live), challenger, package.version, platform)
-    return Beginning(terms, _summary(terms), _remarks(spec, terms), None, last)
+    edges, _ = champion_edges(stack, spec, stack.names(request.model), seen)
+    challenger = release_draft(stack, spec, package, seen.live, edges).name
+    terms = _terms(spec, strategy, seen.live, seen.config_of(seen.live), challenger, package.version, stack)
+    return RolloutStart(terms, _summary(terms), _remarks(spec, terms), None, last)
 
 
-def begin(platform: Platform, beginning: Beginning, model: str, *, reason: str | None = None) -> RolloutState:
+def begin(stack: StackContext, beginning: RolloutStart, model: str, *, reason: str | None = None) -> RolloutState:
     """Write the proposal; the first tick puts both releases behind the endpoint. Raises Locked when somebody else was
     faster."""
     if beginning.state:
         return beginning.state
     terms = beginning.terms
-    name = f"v{terms.version}-{platform.clock.now():%Y%m%d-%H%M%S}"
+    name = f"v{terms.version}-{stack.clock.now():%Y%m%d-%H%M%S}"
     data = {"rollout": name, "event": "proposed", "phase": "proposed", "terms": asdict(terms), "reason": reason}
     summary = f"{terms.strategy} rollout of v{terms.version} begins beside {spoken(terms.champion)}"
-    record = append(platform, model, terms.version, summary, data, beginning.since)
+    record = append(stack, model, terms.version, summary, data, beginning.since)
     return rollouts_in([record], model)[0]
 
 
@@ -96,20 +96,20 @@ def _terms(
     champion_config: str,
     challenger: str,
     version: int,
-    platform: Platform,
-) -> Terms:
+    stack: StackContext,
+) -> RolloutTerms:
     wanted = spec.rollout.experiment
     share = (1.0 if strategy in MIRRORED else 0.5) if wanted.share_pct is None else wanted.share_pct / 100
     digest = hashlib.sha256(
         json.dumps([champion, challenger, strategy in MIRRORED, share, spec.serving.instance_count]).encode()
     ).hexdigest()
-    return Terms(
+    return RolloutTerms(
         strategy=strategy,
         champion=champion,
         champion_config=champion_config,
         challenger=challenger,
         version=version,
-        split=platform.names(spec.name).split(digest),
+        split=stack.names(spec.name).split(digest),
         share=share,
         max_s=wanted.max_hours * 3600,
         auto_promote=wanted.auto_promote,
@@ -117,7 +117,7 @@ def _terms(
     )
 
 
-def _summary(terms: Terms) -> str:
+def _summary(terms: RolloutTerms) -> str:
     new, old = f"v{terms.version}", spoken(terms.champion)
     return {
         "shadow": f"{new} answers a copy of {100 * terms.share:g} % of {old}'s requests; nobody sees its answers",
@@ -128,7 +128,7 @@ def _summary(terms: Terms) -> str:
     }[terms.strategy]
 
 
-def _remarks(spec: ModelSpec, terms: Terms) -> tuple[str, ...]:
+def _remarks(spec: ModelSpec, terms: RolloutTerms) -> tuple[str, ...]:
     wanted = spec.rollout.experiment
     cost = f"{spec.serving.instance_count} more {spec.serving.instance_type} run until it is over"
     labels = f"judged by {wanted.metric!r} on late labels: bedplate labels add {spec.name}"

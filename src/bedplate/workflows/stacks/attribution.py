@@ -13,7 +13,7 @@ from bedplate.ports import Trail, TrailEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class Attribution:
     """By URN the last change that the trail knows since the last run, None where it knows none.
 
     `unknown` says why the trail could not be asked at all.
@@ -23,7 +23,7 @@ class Blame:
     unknown: str | None = None
 
 
-def who_changed(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, since: datetime | None) -> Blame:
+def who_changed(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, since: datetime | None) -> Attribution:
     """Ask for every resource that the world has otherwise; what the program has not applied yet nobody changed.
 
     `state` is the stack's exported state, which knows what each resource is called in the world.
@@ -42,8 +42,8 @@ def who_changed(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, si
                     found[urn] = event
                     break
     except BedplateError as exc:
-        return Blame({urn: found.get(urn) for urn in drifted}, exc.message.splitlines()[0])
-    return Blame(found)
+        return Attribution({urn: found.get(urn) for urn in drifted}, exc.message.splitlines()[0])
+    return Attribution(found)
 
 
 def _names(resource: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from bedplate import ports
 from bedplate.domain.formatting import counted
 from bedplate.domain.names import BUCKET_PURPOSES, BucketPurpose, bucket
 from bedplate.errors import NotFound, UsageError
-from bedplate.workflows.stack_context import Platform
-from bedplate.workflows.stacks.cli_resources import Belongings
+from bedplate.workflows.stack_context import StackContext
+from bedplate.workflows.stacks.cli_resources import CliResources
 
 _ENOUGH = 1000
 _CALLED: dict[BucketPurpose, tuple[str, str]] = {
@@ -23,7 +23,7 @@ _CALLED: dict[BucketPurpose, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class HeldData:
+class DataAtRisk:
     """`objects` by purpose of their bucket, counted up to 1,000."""
 
     versions: int
@@ -33,7 +33,7 @@ class HeldData:
     def told(self) -> str:
         """In words, empty when nothing is held.
 
-        >>> HeldData(2, {"ledger": 1000, "capture": 0}).told
+        >>> DataAtRisk(2, {"ledger": 1000, "capture": 0}).told
         '2 versions, 1,000 or more records of the ledger'
         """
         parts = [_many(self.versions, "version")] if self.versions else []
@@ -49,33 +49,31 @@ def _many(count: int, thing: str) -> str:
     return told.replace(" ", " or more ", 1) if count >= _ENOUGH else told
 
 
-def held_data(platform: Platform, held: Sequence[Belongings]) -> HeldData:
+def held_data(stack: StackContext, held: Sequence[CliResources]) -> DataAtRisk:
     """Count it; a bucket that is gone holds nothing."""
-    account = platform.identity.account_id
-    objects = {
-        p: _count(platform.objects, bucket(platform.project, platform.stack, p, account)) for p in BUCKET_PURPOSES
-    }
-    return HeldData(sum(len(b.versions) for b in held), objects)
+    account = stack.identity.account_id
+    objects = {p: _count(stack.objects, bucket(stack.project, stack.name, p, account)) for p in BUCKET_PURPOSES}
+    return DataAtRisk(sum(len(b.versions) for b in held), objects)
 
 
-def require_willing(platform: Platform, data: HeldData, *, including_data: bool) -> None:
+def require_willing(stack: StackContext, data: DataAtRisk, *, including_data: bool) -> None:
     """Raises UsageError where the stack's file protects its data, there is some, and nobody said to take it along."""
-    if platform.settings.storage.force_destroy or including_data or not data.told:
+    if stack.settings.storage.force_destroy or including_data or not data.told:
         return
     raise UsageError(
-        f"Stack {platform.stack!r} protects its data (storage.force_destroy is false) and holds {data.told}",
-        next_step=f"bedplate destroy --stack {platform.stack} --including-data, which loses all of it for ever",
+        f"Stack {stack.name!r} protects its data (storage.force_destroy is false) and holds {data.told}",
+        next_step=f"bedplate destroy --stack {stack.name} --including-data, which loses all of it for ever",
     )
 
 
-def remove_data(platform: Platform) -> int:
+def remove_data(stack: StackContext) -> int:
     """Empty every bucket of the stack; how many objects stay because they are locked.
 
     Those that AWS delivers logs into may hold new ones a moment later.
     """
-    account = platform.identity.account_id
+    account = stack.identity.account_id
     purposes: tuple[BucketPurpose, ...] = tuple(dict.fromkeys((*BUCKET_PURPOSES, "logs", "trail")))
-    return sum(platform.objects.empty(bucket(platform.project, platform.stack, p, account)) for p in purposes)
+    return sum(stack.objects.empty(bucket(stack.project, stack.name, p, account)) for p in purposes)
 
 
 def _count(objects: ports.Objects, name: str) -> int:

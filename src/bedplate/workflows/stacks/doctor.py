@@ -16,7 +16,7 @@ Found = Finding | Sequence[Finding]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """One look at one thing. It is skipped when a check that it comes `after` failed or was skipped."""
 
     name: str
@@ -27,7 +27,7 @@ class Check:
 
 
 def diagnose(
-    checks: Sequence[Check],
+    checks: Sequence[DoctorCheck],
     *,
     done: Callable[[str], object] = str,
     now: Callable[[], float] = time.monotonic,
@@ -43,7 +43,7 @@ def diagnose(
             raise ValueError(f"{check.name} comes after {check.after}, and not all of them come before it")
         names.add(check.name)
     found: dict[str, tuple[Finding, ...]] = {}
-    waiting, running = list(checks), dict[str, tuple[Check, float]]()
+    waiting, running = list(checks), dict[str, tuple[DoctorCheck, float]]()
     answers: SimpleQueue[tuple[str, tuple[Finding, ...]]] = SimpleQueue()
     while waiting or running:
         for check in [c for c in waiting if all(name in found for name in c.after)]:
@@ -79,7 +79,7 @@ def _stops(finding: Finding) -> bool:
     return finding.health in (Health.FAIL, Health.SKIPPED)
 
 
-def _looked(check: Check, answers: SimpleQueue[tuple[str, tuple[Finding, ...]]]) -> None:
+def _looked(check: DoctorCheck, answers: SimpleQueue[tuple[str, tuple[Finding, ...]]]) -> None:
     try:
         told = check.look()
         found = (told,) if isinstance(told, Finding) else tuple(told)

@@ -21,10 +21,10 @@ from bedplate.domain.stacks.diagnosis import (
     skipped,
     warn,
 )
-from bedplate.domain.stacks.permissions import Ask, Context, Place, asks, persona_of, wrong
+from bedplate.domain.stacks.permissions import Context, PermissionRequest, Place, asks, persona_of, wrong
 from bedplate.errors import BedplateError, Denied, NotFound, PlatformError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
-from bedplate.workflows.stacks.doctor import Check
+from bedplate.workflows.stacks.doctor import DoctorCheck
 
 SERVICES = (
     *("sts", "sagemaker", "sagemaker-runtime", "s3", "iam", "kms", "ssm", "ecr", "logs", "cloudwatch", "events"),
@@ -41,8 +41,8 @@ class Run(Protocol):
     def result(self) -> str: ...
 
 
-class Held(Protocol):
-    """`engine.lock.Held`."""
+class LockInfo(Protocol):
+    """`engine.lock.LockInfo`."""
 
     @property
     def told(self) -> str: ...
@@ -55,16 +55,16 @@ class State(Protocol):
 
     def history(self, limit: int = 20) -> Sequence[Run]: ...
     def keeper(self) -> str: ...
-    def locked(self) -> Held | None: ...
+    def locked(self) -> LockInfo | None: ...
 
 
-class Patient(Protocol):
+class CheckedStack(Protocol):
     """`wiring.Connection`, or a test's fake."""
 
     @property
     def project(self) -> str: ...
     @property
-    def stack(self) -> str: ...
+    def name(self) -> str: ...
     @property
     def local_url(self) -> str | None: ...
     @property
@@ -80,8 +80,8 @@ class Patient(Protocol):
 
 
 def account_checks(
-    connect: Callable[[], Patient], settings: StackSettings, *, persona: str | None = None
-) -> tuple[Check, ...]:
+    connect: Callable[[], CheckedStack], settings: StackSettings, *, persona: str | None = None
+) -> tuple[DoctorCheck, ...]:
     """Each check calls `connect`, which answers with the same connection every time; the first call may take long.
 
     `persona`: whose work the credentials must allow. Without one it is the persona whose role they are; others are
@@ -91,31 +91,31 @@ def account_checks(
     reach = () if on_aws else ("local platform",)
     signed, deployed = ("account",), ("account", "stack")
     checks = [
-        Check("endpoints", ACCOUNT, lambda: reachable(connect().account), reach, limit_s=LONG_S),
-        Check("credentials", ACCOUNT, lambda: credentials(connect()), reach),
-        Check("account", ACCOUNT, lambda: the_account(connect()), ("credentials",)),
-        Check("region", ACCOUNT, lambda: region(connect().account, settings.region), signed),
-        Check("instance types", ACCOUNT, lambda: instance_types(_models(connect()), settings), reach),
-        Check("quotas", ACCOUNT, lambda: quotas(connect()), signed, limit_s=LONG_S),
-        Check("budgets", ACCOUNT, lambda: budgets(connect()), signed),
-        Check("permissions", ACCOUNT, lambda: permissions(connect(), persona), signed, limit_s=LONG_S),
-        Check("state", PLATFORM, lambda: state(connect()), ("pulumi",) if on_aws else reach, limit_s=LONG_S),
-        Check("stack", PLATFORM, lambda: is_up(connect()), signed),
-        Check("image", PLATFORM, lambda: image(connect()), deployed),
-        Check("key", PLATFORM, lambda: key(connect()), deployed),
-        Check("alerts", PLATFORM, lambda: alerts(connect()), deployed),
+        DoctorCheck("endpoints", ACCOUNT, lambda: reachable(connect().account), reach, limit_s=LONG_S),
+        DoctorCheck("credentials", ACCOUNT, lambda: credentials(connect()), reach),
+        DoctorCheck("account", ACCOUNT, lambda: the_account(connect()), ("credentials",)),
+        DoctorCheck("region", ACCOUNT, lambda: region(connect().account, settings.region), signed),
+        DoctorCheck("instance types", ACCOUNT, lambda: instance_types(_models(connect()), settings), reach),
+        DoctorCheck("quotas", ACCOUNT, lambda: quotas(connect()), signed, limit_s=LONG_S),
+        DoctorCheck("budgets", ACCOUNT, lambda: budgets(connect()), signed),
+        DoctorCheck("permissions", ACCOUNT, lambda: permissions(connect(), persona), signed, limit_s=LONG_S),
+        DoctorCheck("state", PLATFORM, lambda: state(connect()), ("pulumi",) if on_aws else reach, limit_s=LONG_S),
+        DoctorCheck("stack", PLATFORM, lambda: is_up(connect()), signed),
+        DoctorCheck("image", PLATFORM, lambda: image(connect()), deployed),
+        DoctorCheck("key", PLATFORM, lambda: key(connect()), deployed),
+        DoctorCheck("alerts", PLATFORM, lambda: alerts(connect()), deployed),
         *(_role_check(connect, each, deployed) for each in PERSONAS),
     ]
     if not on_aws:
-        checks.insert(0, Check("local platform", ACCOUNT, lambda: answers(connect()), limit_s=LONG_S))
+        checks.insert(0, DoctorCheck("local platform", ACCOUNT, lambda: answers(connect()), limit_s=LONG_S))
     return tuple(checks)
 
 
-def _role_check(connect: Callable[[], Patient], persona: str, after: tuple[str, ...]) -> Check:
-    return Check(f"role {persona}", PLATFORM, lambda: role(connect(), persona), after, limit_s=LONG_S)
+def _role_check(connect: Callable[[], CheckedStack], persona: str, after: tuple[str, ...]) -> DoctorCheck:
+    return DoctorCheck(f"role {persona}", PLATFORM, lambda: role(connect(), persona), after, limit_s=LONG_S)
 
 
-def answers(at: Patient) -> Finding:
+def answers(at: CheckedStack) -> Finding:
     return ok("local platform", f"answers at {at.local_url}")
 
 
@@ -138,14 +138,14 @@ def reachable(account: ports.Account) -> tuple[Finding, ...]:
     return fail("endpoints", said, mend), clock
 
 
-def _reached(account: ports.Account, url: str) -> ports.Reached | str:
+def _reached(account: ports.Account, url: str) -> ports.ServerTime | str:
     try:
         return account.reach(url)
     except BedplateError as exc:
         return exc.message
 
 
-def credentials(at: Patient) -> Finding:
+def credentials(at: CheckedStack) -> Finding:
     """Whether STS knows us. A region that is not enabled refuses the best credentials, and says the same words."""
     try:
         arn = at.identity.arn
@@ -157,9 +157,9 @@ def credentials(at: Patient) -> Finding:
     return ok("credentials", arn)
 
 
-def the_account(at: Patient) -> Finding:
+def the_account(at: CheckedStack) -> Finding:
     found, wanted = at.identity.account_id, at.settings.account_id
-    file = f"stacks/Pulumi.{at.stack}.yaml"
+    file = f"stacks/Pulumi.{at.name}.yaml"
     if at.local_url:
         return ok("account", f"{found}, the local platform's")
     if wanted is None:
@@ -204,25 +204,25 @@ def instance_types(models: Mapping[str, ModelSpec], settings: StackSettings) -> 
     return ok("instance types", f"{', '.join(known)} are in {settings.region} (table of {availability.NOTED})")
 
 
-def quotas(at: Patient) -> tuple[Finding, ...]:
+def quotas(at: CheckedStack) -> tuple[Finding, ...]:
     automation = at.settings.automation
     reconciler = automation.instance_type if automation.reconcile else None
     return judge_quotas(quota_needs(_models(at), reconcile_on=reconciler), at.account.quotas())
 
 
-def budgets(at: Patient) -> Finding:
+def budgets(at: CheckedStack) -> Finding:
     """The platform's and each model's; those of stages are few beside them and not counted."""
     return judge_budgets(at.account.budget_count(), 1 + len(at.settings.models))
 
 
-def permissions(at: Patient, persona: str | None) -> tuple[Finding, ...]:
+def permissions(at: CheckedStack, persona: str | None) -> tuple[Finding, ...]:
     """What the credentials at hand may do, of each persona's work or of one's."""
     principal = at.account.principal()
     if principal is None:
         who = "the local platform asks nobody" if at.local_url else "the account's root may do anything"
         return (ok("permissions", f"not looked at: {who}"),)
     place = _place(at)
-    wanted = persona or persona_of(at.identity.arn, at.project, at.stack)
+    wanted = persona or persona_of(at.identity.arn, at.project, at.name)
     if wanted:
         return (_as_persona(at.account, principal, wanted, place, strict=True),)
     found = tuple(_as_persona(at.account, principal, each, place, strict=False) for each in PERSONAS)
@@ -244,15 +244,15 @@ def _as_persona(account: ports.Account, principal: str, persona: str, place: Pla
     return fail(name, said, mend) if strict else warn(name, said, mend)
 
 
-def role(at: Patient, persona: str) -> Finding:
+def role(at: CheckedStack, persona: str) -> Finding:
     """Whether a persona's role still allows its work, and nothing that it must not."""
     name = f"role {persona}"
     arn = at.outputs.persona_role_arns.get(persona)
     if arn is None:
-        return skipped(name, "the platform has no such role", f"bedplate up --stack {at.stack}")
+        return skipped(name, "the platform has no such role", f"bedplate up --stack {at.name}")
     wanted = asks(persona, _place(at))
     lacking, open_ = wrong(wanted, _simulated(at.account, arn, wanted))
-    mend = f"bedplate drift --stack {at.stack}, then bedplate up --refresh --stack {at.stack}"
+    mend = f"bedplate drift --stack {at.name}, then bedplate up --refresh --stack {at.name}"
     if open_:
         return fail(name, f"may do what it must not: {_few(open_)}", mend)
     if lacking:
@@ -260,7 +260,9 @@ def role(at: Patient, persona: str) -> Finding:
     return ok(name, f"{sum(len(ask.actions) for ask in wanted)} permissions as they should be")
 
 
-def _simulated(account: ports.Account, principal: str, wanted: Iterable[Ask]) -> dict[tuple[str, str, Context], bool]:
+def _simulated(
+    account: ports.Account, principal: str, wanted: Iterable[PermissionRequest]
+) -> dict[tuple[str, str, Context], bool]:
     found = {}
     for ask in dict.fromkeys(wanted):
         said = account.allowed(principal, ask)
@@ -268,7 +270,7 @@ def _simulated(account: ports.Account, principal: str, wanted: Iterable[Ask]) ->
     return found
 
 
-def state(at: Patient) -> tuple[Finding, ...]:
+def state(at: CheckedStack) -> tuple[Finding, ...]:
     """Two rows: whether the state can be read, and who is at it."""
     keeper = at.deployment().keeper()
     deployment = at.deployment(keeper)  # the other engine would take the state over
@@ -276,12 +278,12 @@ def state(at: Patient) -> tuple[Finding, ...]:
     try:
         runs = deployment.history(limit=1)
     except NotFound:
-        return ok("state", "readable; the stack was never brought up"), _lock(held, None, at.stack)
+        return ok("state", "readable; the stack was never brought up"), _lock(held, None, at.name)
     last = runs[0].result if runs else None
-    return ok("state", f"readable; the last run: {last or 'none'}"), _lock(held, last, at.stack)
+    return ok("state", f"readable; the last run: {last or 'none'}"), _lock(held, last, at.name)
 
 
-def _lock(held: Held | None, last: str | None, stack: str) -> Finding:
+def _lock(held: LockInfo | None, last: str | None, stack: str) -> Finding:
     if held and held.elsewhere:
         mend = f"bedplate state unlock --stack {stack}, when nothing runs there any more"
         return warn("lock", f"held by another machine: {held.told}", mend)
@@ -297,15 +299,15 @@ def _lock(held: Held | None, last: str | None, stack: str) -> Finding:
     return ok("lock", "free")
 
 
-def is_up(at: Patient) -> Finding:
+def is_up(at: CheckedStack) -> Finding:
     try:
         outputs = at.outputs
     except NotFound:
-        return skipped("stack", "not up yet", f"bedplate up --stack {at.stack}")
+        return skipped("stack", "not up yet", f"bedplate up --stack {at.name}")
     return ok("stack", f"is up, with {', '.join(outputs.models)}")
 
 
-def image(at: Patient) -> Finding:
+def image(at: CheckedStack) -> Finding:
     """Whether the image that jobs and endpoints run is in the registry. Raises PlatformError where it is not."""
     uri = at.outputs.image_uri
     digest = at.account.image_digest(uri)
@@ -314,7 +316,7 @@ def image(at: Patient) -> Finding:
     return ok("image", f"{uri} is {digest.rpartition('@')[2][:19]}")
 
 
-def key(at: Patient) -> Finding:
+def key(at: CheckedStack) -> Finding:
     arn = at.outputs.kms_key_arn
     said = at.account.key_state(arn)
     if said != "Enabled":
@@ -327,19 +329,19 @@ def key(at: Patient) -> Finding:
     return ok("key", "enabled; what it encrypts, it opens")
 
 
-def alerts(at: Patient) -> Finding:
+def alerts(at: CheckedStack) -> Finding:
     heard_by = at.account.subscriptions(at.outputs.alerts_topic_arn)
-    return judge_alerts(at.settings.alerts.emails, heard_by, up=f"bedplate up --refresh --stack {at.stack}")
+    return judge_alerts(at.settings.alerts.emails, heard_by, up=f"bedplate up --refresh --stack {at.name}")
 
 
-def _models(at: Patient) -> dict[str, ModelSpec]:
+def _models(at: CheckedStack) -> dict[str, ModelSpec]:
     return {name: at.model(name) for name in at.settings.models}
 
 
-def _place(at: Patient) -> Place:
+def _place(at: CheckedStack) -> Place:
     """With the keys' ARNs where the platform is up."""
     partition = at.identity.arn.split(":")[1]
-    where = (at.project, at.stack, at.settings.region, at.identity.account_id, at.settings.models)
+    where = (at.project, at.name, at.settings.region, at.identity.account_id, at.settings.models)
     try:
         outputs = at.outputs
     except NotFound:

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bedplate.domain.stacks.diagnosis import Finding, fail, ok, skipped, warn
-from bedplate.workflows.stacks.doctor import Check
+from bedplate.workflows.stacks.doctor import DoctorCheck
 from bedplate.workflows.stacks.validation import require_sound
 from bedplate.workflows.training.source import lock_file
 
@@ -31,15 +31,15 @@ def machine_checks(
     state_dir: Path,
     find_pulumi: Callable[[], tuple[Path | None, str]],
     local: Callable[[], tuple[str | None, bool]],
-) -> tuple[Check, ...]:
+) -> tuple[DoctorCheck, ...]:
     """What to look at on this machine.
 
     `find_pulumi` tells where the Pulumi CLI is and the oldest version that serves; `local` where the local platform
     runs (None: it does not), and whether its usual port is free.
     """
 
-    def tool(name: str, look: Callable[[], Finding]) -> Check:
-        return Check(name, SECTION, look)
+    def tool(name: str, look: Callable[[], Finding]) -> DoctorCheck:
+        return DoctorCheck(name, SECTION, look)
 
     checks = [
         tool("python", lambda: judge_python(sys.version_info[:3])),
@@ -49,7 +49,7 @@ def machine_checks(
         tool("docker", lambda: docker(on_aws=on_aws)),
         tool("terraform", terraform),
         tool("disk", lambda: disk(state_dir)),
-        Check("stack and models", FILES, lambda: files(project_dir, stack)),
+        DoctorCheck("stack and models", FILES, lambda: files(project_dir, stack)),
     ]
     if not on_aws:
         checks.insert(7, tool("port", lambda: port(*local())))

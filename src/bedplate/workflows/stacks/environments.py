@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bedplate.domain.names import version_of_release
-from bedplate.domain.stacks.environments import Difference, differences
+from bedplate.domain.stacks.environments import SettingDifference, differences
 from bedplate.errors import BedplateError, NotFound
 from bedplate.settings import load_model, load_stack
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 
 class Run(Protocol):
@@ -37,7 +37,7 @@ class State(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class InState:
+class StateSummary:
     """What the state of a stack tells; `unknown` says why it could not be read, and then nothing else is known."""
 
     last_update: datetime | None = None
@@ -60,7 +60,7 @@ class EnvironmentRow:
     account_id: str | None
     region: str | None
     models: tuple[str, ...]
-    state: InState | None
+    state: StateSummary | None
     faults: str | None = None
 
 
@@ -75,26 +75,26 @@ class LiveModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
+class DeployedState:
     """One side of a comparison; `unknown` says why the environment could not be reached."""
 
     models: Mapping[str, LiveModel]
-    state: InState | None
+    state: StateSummary | None
     unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class EnvironmentComparison:
     """Settings that differ, settings of models that differ (by model), what is deployed on each side and differs."""
 
-    settings: tuple[Difference, ...]
-    models: Mapping[str, tuple[Difference, ...]]
-    a: Deployed
-    b: Deployed
-    deployed: tuple[Difference, ...]
+    settings: tuple[SettingDifference, ...]
+    models: Mapping[str, tuple[SettingDifference, ...]]
+    a: DeployedState
+    b: DeployedState
+    deployed: tuple[SettingDifference, ...]
 
 
-def look_at_state(state: State) -> InState | None:
+def look_at_state(state: State) -> StateSummary | None:
     """None for a stack that was never brought up; a backend that does not answer is told, not raised."""
     try:
         runs = state.history(limit=20)
@@ -102,11 +102,11 @@ def look_at_state(state: State) -> InState | None:
     except NotFound:
         return None
     except BedplateError as exc:
-        return InState(unknown=exc.message.splitlines()[0])
+        return StateSummary(unknown=exc.message.splitlines()[0])
     done = next((run for run in runs if run.verb in ("up", "destroy")), None)
     held = (document.get("deployment") or {}).get("resources") or []
     counts = Counter(r["type"] for r in held if r.get("custom") and not r["type"].startswith("pulumi:providers:"))
-    return InState(
+    return StateSummary(
         done.ended_at or done.started_at if done else None, done.result if done else None, dict(sorted(counts.items()))
     )
 
@@ -125,39 +125,39 @@ def list_environments(
         try:
             state = look_at_state(state_of(stack))
         except BedplateError as exc:
-            state = InState(unknown=exc.message.splitlines()[0])
+            state = StateSummary(unknown=exc.message.splitlines()[0])
         where = (settings.target, settings.account_id, settings.region)
         rows.append(EnvironmentRow(stack, *where, settings.models, state))
     return tuple(rows)
 
 
-def look_at_deployed(at: Platform, state: InState | None) -> Deployed:
+def look_at_deployed(stack: StackContext, state: StateSummary | None) -> DeployedState:
     """What answers for each model now. An environment that cannot be reached is told, not raised."""
     models: dict[str, LiveModel] = {}
     try:
-        for model in at.settings.models:
-            names = at.names(model)
+        for model in stack.settings.models:
+            names = stack.names(model)
             try:
-                release = at.endpoints.observe(names.endpoint).config
+                release = stack.endpoints.observe(names.endpoint).config
             except NotFound:
                 continue
             version = version_of_release(release)
-            models[model] = LiveModel(release, version, len(at.registry.versions(names.package_group)))
+            models[model] = LiveModel(release, version, len(stack.registry.versions(names.package_group)))
     except BedplateError as exc:
-        return Deployed(models, state, exc.message.splitlines()[0])
-    return Deployed(models, state)
+        return DeployedState(models, state, exc.message.splitlines()[0])
+    return DeployedState(models, state)
 
 
 def compare_settings(
     project_dir: Path, a: str, b: str
-) -> tuple[tuple[Difference, ...], dict[str, tuple[Difference, ...]]]:
+) -> tuple[tuple[SettingDifference, ...], dict[str, tuple[SettingDifference, ...]]]:
     """What two stack files say differently, and each model's contract with the overrides of both.
 
     Raises NotFound, SettingsError.
     """
     left, right = load_stack(project_dir, a), load_stack(project_dir, b)
     plain = [settings.model_dump(mode="json", exclude={"overrides"}) for settings in (left, right)]
-    models: dict[str, tuple[Difference, ...]] = {}
+    models: dict[str, tuple[SettingDifference, ...]] = {}
     for model in sorted({*left.models} & {*right.models}):
         one = load_model(project_dir, model, left, stack=a).model_dump(mode="json")
         other = load_model(project_dir, model, right, stack=b).model_dump(mode="json")
@@ -166,19 +166,19 @@ def compare_settings(
     return differences(plain[0], plain[1]), models
 
 
-def compare(project_dir: Path, a: str, b: str, deployed: tuple[Deployed, Deployed]) -> Comparison:
+def compare(project_dir: Path, a: str, b: str, deployed: tuple[DeployedState, DeployedState]) -> EnvironmentComparison:
     """Both files and both deployments; what one side could not tell is no difference."""
     settings, models = compare_settings(project_dir, a, b)
     left, right = deployed
-    found: tuple[Difference, ...] = ()
+    found: tuple[SettingDifference, ...] = ()
     if not left.unknown and not right.unknown:
         found += differences(_live(left), _live(right))
     if left.state and right.state and not left.state.unknown and not right.state.unknown:
         found += differences({"resources": left.state.resources}, {"resources": right.state.resources})
-    return Comparison(settings, models, left, right, found)
+    return EnvironmentComparison(settings, models, left, right, found)
 
 
-def _live(side: Deployed) -> dict[str, Any]:
+def _live(side: DeployedState) -> dict[str, Any]:
     """Versions and registered counts; a release's name holds its stack's, so it differs always."""
     return {
         "live": {model: f"version {live.version or 0}" for model, live in side.models.items()},

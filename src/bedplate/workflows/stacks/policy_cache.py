@@ -9,7 +9,7 @@ from pathlib import Path
 from bedplate.domain import policy
 
 
-class Judged:
+class PolicyCache:
     """A fingerprint of everything that a stack is made from, kept beside its state after a judged run.
 
     It says only that nothing has to be asked before; what was applied is judged afterwards in any case.

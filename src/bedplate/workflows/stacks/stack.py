@@ -7,23 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bedplate.domain.policy import POLICIES, Judgement, judge
+from bedplate.domain.policy import POLICIES, PolicyReport, judge
 from bedplate.domain.policy import rules as policy
 from bedplate.domain.stacks.drift import StackDrift, compare
 from bedplate.domain.stacks.mode_change import mode_changes
-from bedplate.domain.stacks.plan import Planned, Step
+from bedplate.domain.stacks.plan import PlanStep, ResourceChange
 from bedplate.domain.stacks.plan_cost import PlanCost, price_plan
 from bedplate.domain.stacks.plan_risk import Risk, risks
 from bedplate.errors import GateFailed, UsageError
 
 
-class Update(Protocol):
+class UpdateResult(Protocol):
     """How a run went, or would go."""
 
     @property
-    def steps(self) -> Sequence[Step]: ...
+    def steps(self) -> Sequence[PlanStep]: ...
     @property
-    def resources(self) -> Sequence[Planned]: ...
+    def resources(self) -> Sequence[ResourceChange]: ...
     @property
     def counts(self) -> Mapping[str, int]: ...
     @property
@@ -36,7 +36,7 @@ class Update(Protocol):
     def changed(self) -> bool: ...
 
 
-class Progress(Protocol):
+class UpdateProgress(Protocol):
     @property
     def state(self) -> str: ...
     @property
@@ -50,24 +50,24 @@ class Progress(Protocol):
 
 
 Watch = Callable[[Any], None]
-"""Called with `Progress` while a run works, from another thread."""
-Agree = Callable[[Update], None]
+"""Called with `UpdateProgress` while a run works, from another thread."""
+Agree = Callable[[UpdateResult], None]
 """Called with what would be done before anything is; raises to stop."""
 
 
-class Stack(Protocol):
-    """`engine.stack.Stack`, as far as it is needed here."""
+class StackEngine(Protocol):
+    """`engine.stack.StackEngine`, as far as it is needed here."""
 
-    def preview(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
-    def preview_destroy(self, *, on_progress: Watch | None = None) -> Update: ...
-    def preview_refresh(self, *, on_progress: Watch | None = None) -> Update: ...
-    def refresh(self, *, on_progress: Watch | None = None) -> Update: ...
-    def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Update: ...
-    def destroy(self, *, on_progress: Watch | None = None) -> Update: ...
+    def preview(self, *, on_progress: Watch | None = None, refresh: bool = False) -> UpdateResult: ...
+    def preview_destroy(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
+    def preview_refresh(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
+    def refresh(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
+    def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> UpdateResult: ...
+    def destroy(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
 
 
-class Exportable(Protocol):
-    """`engine.stack.Stack`, as far as its state can be taken out and put back."""
+class ExportableStack(Protocol):
+    """`engine.stack.StackEngine`, as far as its state can be taken out and put back."""
 
     def export(self) -> Mapping[str, Any]: ...
     def import_(self, document: Mapping[str, Any]) -> None: ...
@@ -77,23 +77,23 @@ class Exportable(Protocol):
 class Review:
     """A plan with what a reviewer asks of it."""
 
-    update: Update
+    update: UpdateResult
     cost: PlanCost
     risks: tuple[Risk, ...]
-    policies: Judgement
+    policies: PolicyReport
 
 
-def review(planned: Update) -> Review:
+def review(planned: UpdateResult) -> Review:
     """What a plan costs a month, what it puts at risk, and which policies it violates."""
     return Review(planned, price_plan(planned.resources), risks(planned.resources), judge_update(planned))
 
 
-def judge_update(update: Update) -> Judgement:
+def judge_update(update: UpdateResult) -> PolicyReport:
     """What a run leaves, or would leave, in the stack, put through every policy."""
     return judge(policy.planned(update.resources), POLICIES)
 
 
-def require_lawful(judgement: Judgement, *, stack: str, applied: bool) -> None:
+def require_lawful(judgement: PolicyReport, *, stack: str, applied: bool) -> None:
     """Raises GateFailed, with every violation of a mandatory policy, when there is one."""
     broken = [v for v in judgement.violations if v.level == "mandatory"]
     if broken:
@@ -103,7 +103,7 @@ def require_lawful(judgement: Judgement, *, stack: str, applied: bool) -> None:
         raise GateFailed(f"{count} violated, {fate}:\n{lines}", next_step=f"bedplate preview --stack {stack}")
 
 
-def require_same_modes(update: Update, *, stack: str) -> None:
+def require_same_modes(update: UpdateResult, *, stack: str) -> None:
     """Raises UsageError, with the way out, when a model that is up would have to answer in another mode."""
     found = mode_changes(update.resources)
     if found:
@@ -117,13 +117,13 @@ def require_same_modes(update: Update, *, stack: str) -> None:
 
 
 def bring_up(
-    stack: Stack,
+    stack: StackEngine,
     *,
     check: Agree | None = None,
     agree: Agree | None = None,
     on_progress: Watch | None = None,
     refresh: bool = False,
-) -> Update:
+) -> UpdateResult:
     """Create or update. With `check` or `agree` it is previewed first and shown to them, in this order; where somebody
     is to agree, nothing is done when nothing would change.
 
@@ -142,12 +142,12 @@ def bring_up(
 
 
 def tear_down(
-    stack: Stack,
+    stack: StackEngine,
     *,
     agree: Agree | None = None,
     before: Callable[[], None] | None = None,
     on_progress: Watch | None = None,
-) -> Update:
+) -> UpdateResult:
     """Delete everything that the stack holds; `before` runs once it was agreed to.
 
     Raises NotFound, PlatformError, Locked, and what `agree` raises.
@@ -159,7 +159,7 @@ def tear_down(
     return stack.destroy(on_progress=on_progress)
 
 
-def unprotect(stack: Exportable) -> int:
+def unprotect(stack: ExportableStack) -> int:
     """Take the protection off everything in the state, as somebody asked to lose it; how many had one.
 
     Raises NotFound for a stack that was never brought up, Locked.
@@ -174,14 +174,14 @@ def unprotect(stack: Exportable) -> int:
     return len(protected)
 
 
-def find_drift(stack: Stack, *, on_progress: Watch | None = None) -> StackDrift:
+def find_drift(stack: StackEngine, *, on_progress: Watch | None = None) -> StackDrift:
     """Compare program, state and world; nothing is changed, the state included. Raises NotFound, PlatformError."""
     found = stack.preview_refresh(on_progress=on_progress)
     pending = stack.preview(on_progress=on_progress)
     return compare(found.steps, pending.steps)
 
 
-def take_over(stack: Stack, *, agree: Agree | None = None, on_progress: Watch | None = None) -> Update:
+def take_over(stack: StackEngine, *, agree: Agree | None = None, on_progress: Watch | None = None) -> UpdateResult:
     """Write the world's values into the state. With `agree` it is looked at first, and nothing is done when the state
     is right already. Raises NotFound, PlatformError, Locked, and what `agree` raises."""
     if agree is not None:

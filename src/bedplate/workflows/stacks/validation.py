@@ -30,7 +30,7 @@ from bedplate.settings.positions import Positions, tell
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class ValidatedStack:
     """A stack and its models without a fault; `unknown` says what nobody could judge beforehand."""
 
     settings: StackSettings
@@ -38,7 +38,7 @@ class Sound:
     unknown: tuple[str, ...]
 
 
-def require_sound(project_dir: Path, stack: str) -> Sound:
+def require_sound(project_dir: Path, stack: str) -> ValidatedStack:
     """Read the stack's file and the model.yaml of each model that it names.
 
     Raises NotFound for a stack without a file, SettingsError with every fault of all the files: file, line and column,
@@ -80,7 +80,7 @@ def require_sound(project_dir: Path, stack: str) -> Sound:
         raise SettingsError(
             f"Stack {stack!r} has {count}", problems=tuple(problems), next_step=f"$EDITOR {file}, then the same again"
         )
-    return Sound(settings, models, tuple(unknown))
+    return ValidatedStack(settings, models, tuple(unknown))
 
 
 def _named_models(path: Path) -> tuple[str, ...]:

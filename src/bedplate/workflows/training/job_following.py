@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bedplate.errors import JobFailed
-from bedplate.ports import Job, Say
-from bedplate.workflows.stack_context import Platform
+from bedplate.ports import Job, Reporter
+from bedplate.workflows.stack_context import StackContext
 
 LOCAL_POLL_S = 0.2
 AWS_POLL_S = 5.0
@@ -17,26 +17,28 @@ _FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+)", line (\d+)')
 _ENDED = ("Completed", "Failed", "Stopped")
 
 
-def follow(at: Platform, job: Job, *, kind: Literal["training", "processing"], say: Say) -> tuple[Job, Sequence[str]]:
+def follow(
+    stack: StackContext, job: Job, *, kind: Literal["training", "processing"], reporter: Reporter
+) -> tuple[Job, Sequence[str]]:
     """Wait until the job has ended; `status` and `log` events on the way. Returns it with the whole of its log.
 
     Does not judge: a failed job is returned like any other.
     """
-    pause_s = LOCAL_POLL_S if at.settings.target == "local" else AWS_POLL_S
-    observe = at.jobs.training if kind == "training" else at.jobs.processing
+    pause_s = LOCAL_POLL_S if stack.settings.target == "local" else AWS_POLL_S
+    observe = stack.jobs.training if kind == "training" else stack.jobs.processing
     lines: list[str] = []
     phase = ""
     while True:
         if job.phase != phase:
             phase = job.phase
-            say("status", {"job": job.name, "status": job.status, "phase": phase})
+            reporter("status", {"job": job.name, "status": job.status, "phase": phase})
         ended = job.status in _ENDED
-        for line in at.jobs.log_lines(job.name, kind=kind, after=len(lines)):
+        for line in stack.jobs.log_lines(job.name, kind=kind, after=len(lines)):
             lines.append(line)
-            say("log", {"job": job.name, "line": line})
+            reporter("log", {"job": job.name, "line": line})
         if ended:
             return job, lines
-        at.clock.sleep(pause_s)
+        stack.clock.sleep(pause_s)
         job = observe(job.name)
 
 

@@ -11,7 +11,7 @@ from bedplate.domain.versions.package import CONTRACT_FILE, code_sha256, unarchi
 from bedplate.errors import NotFound, PlatformError
 from bedplate.ports import Package
 from bedplate.settings import ModelSpec
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Code:
     spec: ModelSpec
 
 
-def code_of(at: Platform, package: Package) -> Code:
+def code_of(stack: StackContext, package: Package) -> Code:
     """The code archive kept with a version.
 
     Raises NotFound when the version names none or it is gone, PlatformError when it cannot be read.
@@ -34,7 +34,7 @@ def code_of(at: Platform, package: Package) -> Code:
     if not uri:
         raise NotFound(f"{ref} names no code archive in its metadata", next_step=f"bedplate models show {ref}")
     try:
-        files = unarchive(at.objects.get(uri))
+        files = unarchive(stack.objects.get(uri))
         spec = ModelSpec.model_validate_json(files.pop(CONTRACT_FILE))
     except NotFound as exc:
         raise NotFound(f"The code of {ref} is gone: {exc.message}", next_step=f"bedplate models show {ref}") from exc

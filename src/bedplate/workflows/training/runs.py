@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from bedplate.domain.money.cost_estimate import CostEstimate
 from bedplate.domain.money.prices import run_usd
 from bedplate.domain.versions.package import Lineage
-from bedplate.domain.versions.runs import Row, rows
+from bedplate.domain.versions.runs import RunRow, rows
 from bedplate.errors import BedplateError, NotFound, UsageError
-from bedplate.ports import Job, Package, Run, RunDraft, RunStatus, Say
-from bedplate.workflows.stack_context import Platform
+from bedplate.ports import ExperimentRun, Job, Package, Reporter, RunDraft, RunStatus
+from bedplate.workflows.stack_context import StackContext
 
 _STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
 MAX_REASON = 500
@@ -21,23 +21,23 @@ ID_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class RunComparison:
     """Runs side by side; `params` and `metrics` hold everything, `Row.differs` says what to look at."""
 
-    runs: tuple[Run, ...]
-    params: tuple[Row, ...]
-    metrics: tuple[Row, ...]
+    runs: tuple[ExperimentRun, ...]
+    params: tuple[RunRow, ...]
+    metrics: tuple[RunRow, ...]
 
 
-def warm(at: Platform) -> None:
+def warm(stack: StackContext) -> None:
     """Begin what makes the first `keep` slow, beside the training."""
     with suppress(BedplateError):  # `keep` gets the same error, and says it
-        at.experiments.warm()
+        stack.experiments.warm()
 
 
 def keep(
-    at: Platform,
-    say: Say,
+    stack: StackContext,
+    reporter: Reporter,
     *,
     lineage: Lineage,
     cost: CostEstimate,
@@ -69,8 +69,8 @@ def keep(
         "dataset_sha256": lineage.dataset_sha256,
         "image_uri": lineage.image_uri,
         "instance": f"{lineage.instance_count} x {lineage.instance_type}",
-        "stack": at.stack,
-        "trained_by": at.identity.person,
+        "stack": stack.name,
+        "trained_by": stack.identity.person,
         "training_job_arn": job.arn,
         "data_uri": lineage.data_uri,
         "holdout_uri": lineage.holdout_uri,
@@ -80,7 +80,7 @@ def keep(
         **(tags or {}),
     }
     draft = RunDraft(
-        experiment=at.names(lineage.model).base,
+        experiment=stack.names(lineage.model).base,
         job=job.name,
         name=f"{lineage.model}:{package.version}" if package else job.name,
         status=_STATUS.get(job.status, "RUNNING"),
@@ -91,50 +91,50 @@ def keep(
         ended_at=job.ended_at,
     )
     try:
-        at.experiments.log(draft)
+        stack.experiments.log(draft)
     except BedplateError as exc:
-        say("warning", {"text": f"{exc.message} (the training itself is not touched by this)"})
+        reporter("warning", {"text": f"{exc.message} (the training itself is not touched by this)"})
 
 
 def keep_evaluation(
-    at: Platform, say: Say, *, model: str, package: Package, metrics: Mapping[str, float], verdict: str
+    stack: StackContext, reporter: Reporter, *, model: str, package: Package, metrics: Mapping[str, float], verdict: str
 ) -> None:
     """Add the figures of the holdout to the run of a version; a warning when that cannot be done."""
     job = package.metadata.get("training_job")
     if not job:
         return
     try:
-        at.experiments.add_metrics(at.names(model).base, job, metrics, {"verdict": verdict})
+        stack.experiments.add_metrics(stack.names(model).base, job, metrics, {"verdict": verdict})
     except BedplateError as exc:
-        say("warning", {"text": exc.message})
+        reporter("warning", {"text": exc.message})
 
 
-def list_runs(at: Platform, model: str) -> Sequence[Run]:
+def list_runs(stack: StackContext, model: str) -> Sequence[ExperimentRun]:
     """Every run of a model, newest first. Raises NotFound for an unknown model, PlatformError."""
-    at.model(model)
-    return at.experiments.runs(at.names(model).base)
+    stack.model(model)
+    return stack.experiments.runs(stack.names(model).base)
 
 
-def find(at: Platform, model: str, ref: str) -> Run:
+def find(stack: StackContext, model: str, ref: str) -> ExperimentRun:
     """A run by its version, its training job's name, or the beginning of its id.
 
     Raises NotFound when there is none, UsageError when the beginning fits several.
     """
-    return _pick(list_runs(at, model), model, ref)
+    return _pick(list_runs(stack, model), model, ref)
 
 
-def compare(at: Platform, model: str, refs: Sequence[str]) -> Compared:
+def compare(stack: StackContext, model: str, refs: Sequence[str]) -> RunComparison:
     """The named runs side by side, or the newest two without a name. Raises NotFound, UsageError."""
-    held = list_runs(at, model)
+    held = list_runs(stack, model)
     chosen = tuple(_pick(held, model, ref) for ref in refs) if refs else tuple(reversed(held[:2]))
     if len(chosen) < 2:
         raise NotFound(
             f"To compare, {model} needs two runs; it has {len(held)}", next_step=f"bedplate train {model} --help"
         )
-    return Compared(chosen, rows([run.params for run in chosen]), rows([run.metrics for run in chosen]))
+    return RunComparison(chosen, rows([run.params for run in chosen]), rows([run.metrics for run in chosen]))
 
 
-def _pick(held: Sequence[Run], model: str, ref: str) -> Run:
+def _pick(held: Sequence[ExperimentRun], model: str, ref: str) -> ExperimentRun:
     number = ref.removeprefix(f"{model}:").removeprefix("v")
     if number.isdigit() and len(number) < ID_LENGTH:
         found = [run for run in held if run.tags.get("version") == number][:1]

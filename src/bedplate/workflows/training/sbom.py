@@ -12,8 +12,8 @@ from pathlib import Path
 from bedplate.domain.ledger import sha256
 from bedplate.domain.versions.sbom import Scan, cyclonedx, locked, packages_in, scan_of
 from bedplate.errors import Conflict, NotFound
-from bedplate.ports import Package, Say
-from bedplate.workflows.stack_context import Platform
+from bedplate.ports import Package, Reporter
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.source import lock_file
 
 TIMEOUT_S = 300
@@ -21,21 +21,21 @@ Auditor = Callable[[Path], tuple[int, str, str]]
 """Runs pip-audit over a requirements file: exit code, stdout, stderr."""
 
 
-def keep_sbom(at: Platform, model: str) -> dict[str, str]:
+def keep_sbom(stack: StackContext, model: str) -> dict[str, str]:
     """Store the bill of the project's lock file under its hash; the metadata that names it. Nothing without a lock."""
-    lock = lock_file(at.project_dir)
+    lock = lock_file(stack.project_dir)
     if lock is None:
         return {}
     raw = lock.read_bytes()
-    bill = cyclonedx(locked(raw.decode()), image_uri=at.outputs.image_uri, lock_sha256=sha256(raw))
+    bill = cyclonedx(locked(raw.decode()), image_uri=stack.outputs.image_uri, lock_sha256=sha256(raw))
     digest = sha256(bill)
-    uri = f"s3://{at.outputs.artifacts_bucket}/{at.names(model).training_prefix}sbom/{digest[:16]}.cdx.json"
-    if not at.objects.exists(uri):
-        at.objects.put(uri, bill, content_type="application/vnd.cyclonedx+json")
+    uri = f"s3://{stack.outputs.artifacts_bucket}/{stack.names(model).training_prefix}sbom/{digest[:16]}.cdx.json"
+    if not stack.objects.exists(uri):
+        stack.objects.put(uri, bill, content_type="application/vnd.cyclonedx+json")
     return {"sbom_uri": uri, "sbom_sha256": digest}
 
 
-def sbom_of(at: Platform, package: Package) -> bytes:
+def sbom_of(stack: StackContext, package: Package) -> bytes:
     """The bill kept with a version. Raises NotFound when it names none, Conflict when it is not what was kept."""
     model = package.metadata.get("model", package.group)
     uri, wanted = package.metadata.get("sbom_uri"), package.metadata.get("sbom_sha256")
@@ -45,7 +45,7 @@ def sbom_of(at: Platform, package: Package) -> bytes:
             "there were any",
             next_step=f"bedplate train {model} --data ...",
         )
-    bill = at.objects.get(uri)
+    bill = stack.objects.get(uri)
     if sha256(bill) != wanted:
         raise Conflict(
             f"{uri} was changed: it hashes to {sha256(bill)[:12]}, and the version says {(wanted or '')[:12]}",
@@ -54,17 +54,17 @@ def sbom_of(at: Platform, package: Package) -> bytes:
     return bill
 
 
-def scan(at: Platform, package: Package, say: Say, *, auditor: Auditor | None = None) -> Scan:
+def scan(stack: StackContext, package: Package, reporter: Reporter, *, auditor: Auditor | None = None) -> Scan:
     """What the index of published vulnerabilities says of a version's packages, by pip-audit.
 
     Never an error: what cannot be asked is a `Scan` with its `trouble`, which is no pass.
     """
     try:
-        bill = sbom_of(at, package)
+        bill = sbom_of(stack, package)
     except (NotFound, Conflict) as exc:
         return Scan(0, trouble=exc.message)
     packages = packages_in(bill)
-    say("step", {"text": f"Asking what is known against {len(packages)} packages"})
+    reporter("step", {"text": f"Asking what is known against {len(packages)} packages"})
     return audit([f"{p.name}=={p.version}" for p in packages], auditor or _pip_audit)
 
 

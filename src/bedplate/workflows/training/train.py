@@ -19,11 +19,11 @@ from bedplate.domain.versions.package import (
     metadata,
 )
 from bedplate.errors import Conflict, GateFailed, OverBudget
-from bedplate.ports import Job, Package, PackageDraft, Say, TrainingRequest
+from bedplate.ports import Job, Package, PackageDraft, Reporter, TrainingRequest
 from bedplate.settings import ModelSpec
 from bedplate.workflows.data.register import register
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.job_following import follow, must_have_completed
 from bedplate.workflows.training.runs import keep, warm
 from bedplate.workflows.training.sbom import keep_sbom
@@ -33,7 +33,7 @@ _METRIC = re.compile(r"^metric: (\w+)=([-+0-9.eE]+|nan)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainResult:
     """`package` is None when the job still runs (`--no-wait`)."""
 
     job: Job
@@ -42,51 +42,51 @@ class Trained:
     adopted: bool
 
 
-def train(at: Platform, plan: TrainPlan, say: Say, *, wait: bool = True) -> Trained:
+def train(stack: StackContext, plan: TrainPlan, reporter: Reporter, *, wait: bool = True) -> TrainResult:
     """Execute the plan and record it. Raises OverBudget before anything is changed, JobFailed when the script fails."""
     refusals = [o.reason for o in plan.objections if o.refused]
     if refusals:
         raise OverBudget(f"No training of {plan.spec.name}: {'; '.join(refusals)}", next_step="bedplate budgets")
     for objection in plan.objections:
-        say("warning", {"text": objection.reason})
+        reporter("warning", {"text": objection.reason})
     for suspicion in plan.dataset.suspicions:
-        say("warning", {"text": str(suspicion)})
+        reporter("warning", {"text": str(suspicion)})
     if plan.lineage.source.dirty == "true":
-        say("warning", {"text": f"models/{plan.spec.name} is not committed as it is: approve will want --force"})
+        reporter("warning", {"text": f"models/{plan.spec.name} is not committed as it is: approve will want --force"})
     if plan.package and plan.job:
-        _record(at, plan, plan.package, plan.job, {}, only_if_missing=True)
-        return Trained(plan.job, plan.package, {}, adopted=True)
-    job, adopted = (plan.job, True) if plan.job else _submit(at, plan, say)
+        _record(stack, plan, plan.package, plan.job, {}, only_if_missing=True)
+        return TrainResult(plan.job, plan.package, {}, adopted=True)
+    job, adopted = (plan.job, True) if plan.job else _submit(stack, plan, reporter)
     if not wait:
-        return Trained(job, None, {}, adopted)
-    warm(at)
-    job, lines = follow(at, job, kind="training", say=say)
-    return conclude(at, plan, job, lines, say, adopted=adopted)
+        return TrainResult(job, None, {}, adopted)
+    warm(stack)
+    job, lines = follow(stack, job, kind="training", reporter=reporter)
+    return conclude(stack, plan, job, lines, reporter, adopted=adopted)
 
 
 def conclude(
-    at: Platform,
+    stack: StackContext,
     plan: TrainPlan,
     job: Job,
     lines: Sequence[str],
-    say: Say,
+    reporter: Reporter,
     *,
     adopted: bool,
     tags: Mapping[str, str] | None = None,
-) -> Trained:
+) -> TrainResult:
     """Register and record what a job left; keep its run, also of one that failed."""
     metrics, package = metrics_of(lines), None
     try:
         must_have_completed(job, lines, what=f"Training job {job.name}", kind="training")
-        package = registered(at, plan.request.model, job.name)
+        package = registered(stack, plan.request.model, job.name)
         if package is None:
-            say("step", {"text": "Registering the result"})
-            package = at.registry.register(_draft(at, plan, job))
-        _record(at, plan, package, job, metrics, only_if_missing=adopted)
+            reporter("step", {"text": "Registering the result"})
+            package = stack.registry.register(_draft(stack, plan, job))
+        _record(stack, plan, package, job, metrics, only_if_missing=adopted)
     finally:
         keep(
-            at,
-            say,
+            stack,
+            reporter,
             lineage=plan.lineage,
             cost=plan.cost,
             job=job,
@@ -95,7 +95,7 @@ def conclude(
             code_uri=plan.code_uri,
             tags=tags,
         )
-    return Trained(job, package, metrics, adopted)
+    return TrainResult(job, package, metrics, adopted)
 
 
 def metrics_of(lines: Iterable[str]) -> dict[str, float]:
@@ -117,96 +117,102 @@ def metrics_of(lines: Iterable[str]) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def _submit(at: Platform, plan: TrainPlan, say: Say) -> tuple[Job, bool]:
+def _submit(stack: StackContext, plan: TrainPlan, reporter: Reporter) -> tuple[Job, bool]:
     """The job, and whether somebody else had started it."""
-    upload(at, plan, say)
-    say("step", {"text": f"Starting training job {plan.job_name}"})
+    upload(stack, plan, reporter)
+    reporter("step", {"text": f"Starting training job {plan.job_name}"})
     try:
-        return at.jobs.submit_training(job_request(at, plan)), False
+        return stack.jobs.submit_training(job_request(stack, plan)), False
     except Conflict:  # this very training was started since we looked: the job is theirs and ours
-        return at.jobs.training(plan.job_name), True
+        return stack.jobs.training(plan.job_name), True
 
 
-def upload(at: Platform, plan: TrainPlan, say: Say) -> None:
+def upload(stack: StackContext, plan: TrainPlan, reporter: Reporter) -> None:
     """Put data and code where the job finds them. Raises GateFailed when somebody changed what is there."""
-    register(at, plan.dataset, say)
-    say("step", {"text": "Uploading data and code"})
-    _put_once(at, plan.lineage.data_uri, plan.parts.train)
-    _put_once(at, plan.lineage.holdout_uri, plan.parts.holdout)
-    _put_once(at, plan.code_uri, plan.code)
+    register(stack, plan.dataset, reporter)
+    reporter("step", {"text": "Uploading data and code"})
+    _put_once(stack, plan.lineage.data_uri, plan.parts.train)
+    _put_once(stack, plan.lineage.holdout_uri, plan.parts.holdout)
+    _put_once(stack, plan.code_uri, plan.code)
 
 
-def job_request(at: Platform, plan: TrainPlan) -> TrainingRequest:
+def job_request(stack: StackContext, plan: TrainPlan) -> TrainingRequest:
     """The job that the plan is about."""
     training = plan.spec.training
     return TrainingRequest(
         name=plan.job_name,
         image_uri=plan.lineage.image_uri,
-        role_arn=at.outputs.execution_role(plan.spec.name),
+        role_arn=stack.outputs.execution_role(plan.spec.name),
         entry_point=training.entry_point,
         channels={"code": plan.code_uri, "training": plan.lineage.data_uri},
-        output_uri=f"s3://{at.outputs.artifacts_bucket}/{at.names(plan.spec.name).training_prefix}",
+        output_uri=f"s3://{stack.outputs.artifacts_bucket}/{stack.names(plan.spec.name).training_prefix}",
         hyperparameters=plan.lineage.hyperparameters,
         environment={"BEDPLATE_MODEL": plan.spec.name, "PYTHONHASHSEED": str(plan.lineage.seed)},
         instance_type=training.instance_type,
         instance_count=training.instance_count,
         volume_gb=training.volume_gb,
         max_runtime_s=training.max_runtime_s,
-        tags=_tags(at, plan.spec),
-        kms_key_arn=at.outputs.kms_key_arn,
-        network=at.outputs.network,
+        tags=_tags(stack, plan.spec),
+        kms_key_arn=stack.outputs.kms_key_arn,
+        network=stack.outputs.network,
         spot_max_wait_s=plan.spot_max_wait_s,
-        checkpoint_uri=checkpoints(at, plan) if plan.spot_max_wait_s else None,
+        checkpoint_uri=checkpoints(stack, plan) if plan.spot_max_wait_s else None,
     )
 
 
-def checkpoints(at: Platform, plan: TrainPlan) -> str:
+def checkpoints(stack: StackContext, plan: TrainPlan) -> str:
     """Of one training, whichever attempt: another attempt goes on where the last one was."""
-    prefix = f"s3://{at.outputs.artifacts_bucket}/{at.names(plan.spec.name).training_prefix}"
+    prefix = f"s3://{stack.outputs.artifacts_bucket}/{stack.names(plan.spec.name).training_prefix}"
     return f"{prefix}checkpoints/{plan.job_name.rpartition('-')[0]}/"
 
 
-def _put_once(at: Platform, uri: str, body: bytes) -> None:
+def _put_once(stack: StackContext, uri: str, body: bytes) -> None:
     """The URI holds the content's hash, so what is there already is the same, or somebody changed it.
 
     Raises GateFailed when it is not.
     """
-    if not at.objects.exists(uri):
-        at.objects.put(uri, body)
-    elif sha256(at.objects.get(uri)) != sha256(body):
+    if not stack.objects.exists(uri):
+        stack.objects.put(uri, body)
+    elif sha256(stack.objects.get(uri)) != sha256(body):
         raise GateFailed(
             f"{uri} is not what was uploaded there: somebody changed it",
             next_step="find out who and why; then delete it, and the same command uploads it again",
         )
 
 
-def _draft(at: Platform, plan: TrainPlan, job: Job) -> PackageDraft:
-    trained_at = iso_ms(job.ended_at or at.clock.now())
+def _draft(stack: StackContext, plan: TrainPlan, job: Job) -> PackageDraft:
+    trained_at = iso_ms(job.ended_at or stack.clock.now())
     return PackageDraft(
-        group=at.names(plan.spec.name).package_group,
+        group=stack.names(plan.spec.name).package_group,
         image_uri=plan.lineage.image_uri,
         artifact_uri=job.artifact_uri or "",
-        description=f"{plan.spec.name}, trained on data {plan.lineage.data_sha256[:12]} by {at.identity.person}",
+        description=f"{plan.spec.name}, trained on data {plan.lineage.data_sha256[:12]} by {stack.identity.person}",
         environment={},
         metadata={
             **metadata(
                 plan.lineage,
                 training_job=job.name,
-                trained_by=at.identity.person,
+                trained_by=stack.identity.person,
                 trained_at=trained_at,
                 code_uri=plan.code_uri,
             ),
             **carried(plan.spec, plan.request.notes),
-            **keep_sbom(at, plan.spec.name),
+            **keep_sbom(stack, plan.spec.name),
         },
         tags={},
     )
 
 
 def _record(
-    at: Platform, plan: TrainPlan, package: Package, job: Job, metrics: Mapping[str, float], *, only_if_missing: bool
+    stack: StackContext,
+    plan: TrainPlan,
+    package: Package,
+    job: Job,
+    metrics: Mapping[str, float],
+    *,
+    only_if_missing: bool,
 ) -> None:
-    ledger = Ledger.of(at)
+    ledger = Ledger.of(stack)
     if only_if_missing and any(
         r.kind == "trained" and r.model == plan.spec.name and r.version == package.version for r in ledger.records()
     ):
@@ -224,19 +230,19 @@ def _record(
     ledger.record(
         "trained",
         f"{plan.spec.name} version {package.version} trained on {plan.parts.train_rows:,} rows",
-        actor=at.identity.person,
+        actor=stack.identity.person,
         model=plan.spec.name,
         version=package.version,
         data=data,
     )
 
 
-def _tags(at: Platform, spec: ModelSpec) -> dict[str, str]:
+def _tags(stack: StackContext, spec: ModelSpec) -> dict[str, str]:
     return for_model(
-        project=at.project,
-        stack=at.stack,
+        project=stack.project,
+        stack=stack.name,
         model=spec.name,
         version=None,
         owner=spec.owner,
-        cost_center=at.settings.cost_center,
+        cost_center=stack.settings.cost_center,
     )

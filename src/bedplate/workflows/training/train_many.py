@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bedplate.domain.formatting import usd
-from bedplate.domain.money.cost_estimate import CostEstimate, Objection, objections
+from bedplate.domain.money.cost_estimate import CostEstimate, CostWarning, objections
 from bedplate.errors import BedplateError, OverBudget, UsageError
-from bedplate.ports import Say
-from bedplate.workflows.stack_context import Platform
-from bedplate.workflows.training.train import Trained, train
+from bedplate.ports import Reporter
+from bedplate.workflows.stack_context import StackContext
+from bedplate.workflows.training.train import TrainResult, train
 from bedplate.workflows.training.training_plan import TrainPlan, TrainRequest, budgets_of, plan
 
 MAX_AT_ONCE = 64
@@ -22,20 +22,20 @@ PARALLEL = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Several:
+class TrainingBatch:
     """Plans in the order asked for; `max_usd` is what they may cost together, None when a price is unknown."""
 
     plans: tuple[TrainPlan, ...]
     max_usd: float | None
-    objections: tuple[Objection, ...]
+    objections: tuple[CostWarning, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class BatchResult:
     """What came of one of them: exactly one of `done` and `error` is there."""
 
     plan: TrainPlan
-    done: Trained | None
+    done: TrainResult | None
     error: BedplateError | None
 
 
@@ -51,17 +51,17 @@ def grid(settings: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], ...]:
 
 
 def plan_all(
-    at: Platform,
+    stack: StackContext,
     models: Sequence[str],
     data: Mapping[str, Path | str],
     settings: Sequence[Mapping[str, str]],
-    say: Say,
+    reporter: Reporter,
     *,
     seed: int | None = None,
     notes: str = "",
     spot: bool | None = None,
     limit_usd: float | None = None,
-) -> Several:
+) -> TrainingBatch:
     """A plan for every model with every setting. Data is read and checked once for each model.
 
     Raises UsageError for more than MAX_AT_ONCE, and whatever `train.plan` raises: a plan that cannot be made stops all.
@@ -76,24 +76,24 @@ def plan_all(
     for model in models:
         like = None
         for overrides in settings:
-            like = plan(at, TrainRequest(model, data[model], overrides, seed, spot, notes), say, like=like)
+            like = plan(stack, TrainRequest(model, data[model], overrides, seed, spot, notes), reporter, like=like)
             plans.append(like)
     unique = tuple({p.job_name: p for p in plans}.values())
     new = [p for p in unique if p.job is None]
     prices = [p.cost.max_usd for p in new]
     total = None if None in prices else sum(price for price in prices if price is not None)
-    return Several(unique, total, tuple(_together(at, new, total, limit_usd)))
+    return TrainingBatch(unique, total, tuple(_together(stack, new, total, limit_usd)))
 
 
 def train_all(
-    at: Platform,
-    several: Several,
-    say_for: Callable[[TrainPlan], Say],
+    stack: StackContext,
+    several: TrainingBatch,
+    say_for: Callable[[TrainPlan], Reporter],
     *,
     parallel: int = PARALLEL,
     wait: bool = True,
-    ended: Callable[[Ended], None] = lambda _: None,
-) -> tuple[Ended, ...]:
+    ended: Callable[[BatchResult], None] = lambda _: None,
+) -> tuple[BatchResult, ...]:
     """Run them, `parallel` at a time; one that fails keeps no other one waiting. In the order of the plans.
 
     Raises OverBudget before anything is changed when they cost too much together, or one of them by itself.
@@ -103,11 +103,11 @@ def train_all(
     if refusals:
         raise OverBudget(f"No training: {'; '.join(refusals)}", next_step="bedplate budgets")
 
-    def one(each: TrainPlan) -> Ended:
+    def one(each: TrainPlan) -> BatchResult:
         try:
-            made = Ended(each, train(at, each, say_for(each), wait=wait), None)
+            made = BatchResult(each, train(stack, each, say_for(each), wait=wait), None)
         except BedplateError as exc:
-            made = Ended(each, None, exc)
+            made = BatchResult(each, None, exc)
         ended(made)
         return made
 
@@ -116,17 +116,17 @@ def train_all(
 
 
 def _together(
-    at: Platform, new: Sequence[TrainPlan], total: float | None, limit_usd: float | None
-) -> Sequence[Objection]:
+    stack: StackContext, new: Sequence[TrainPlan], total: float | None, limit_usd: float | None
+) -> Sequence[CostWarning]:
     if not new:
         return ()
-    found: list[Objection] = []
+    found: list[CostWarning] = []
     if limit_usd is not None and (total is None or total > limit_usd):
         cost = "cost nobody knows what" if total is None else f"cost {usd(total)}"
-        found.append(Objection(True, f"together they may {cost}, and --max-usd is {usd(limit_usd)}"))
+        found.append(CostWarning(True, f"together they may {cost}, and --max-usd is {usd(limit_usd)}"))
     for model in dict.fromkeys(p.spec.name for p in new):
         mine = [p.cost for p in new if p.spec.name == model]
         prices = [cost.max_usd for cost in mine if cost.max_usd is not None]
         whole: CostEstimate = replace(mine[0], max_usd=sum(prices) if len(prices) == len(mine) else None)
-        found += [o for o in objections(whole, limit_usd=None, budgets=budgets_of(at, model)) if not o.refused]
+        found += [o for o in objections(whole, limit_usd=None, budgets=budgets_of(stack, model)) if not o.refused]
     return found

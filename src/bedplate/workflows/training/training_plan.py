@@ -8,16 +8,16 @@ from pathlib import Path
 
 from bedplate.domain.data.dataset import Split, split
 from bedplate.domain.ledger import sha256
-from bedplate.domain.money.cost_estimate import CostEstimate, Objection, Spent, estimate, objections
+from bedplate.domain.money.cost_estimate import BudgetStatus, CostEstimate, CostWarning, estimate, objections
 from bedplate.domain.names import stage_budget
 from bedplate.domain.versions.package import Lineage, archive, hyperparameters, job_name, same_training
 from bedplate.errors import JobFailed, NotFound
-from bedplate.ports import Job, Package, Say
+from bedplate.ports import Job, Package, Reporter
 from bedplate.settings import ModelSpec
 from bedplate.workflows.data.register import Registration
 from bedplate.workflows.data.register import plan as plan_registration
 from bedplate.workflows.data.versions import fetch, find
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.source import model_files, source_of
 
 MAX_ATTEMPTS = 100
@@ -51,7 +51,7 @@ class TrainPlan:
     code_uri: str
     job_name: str
     cost: CostEstimate
-    objections: tuple[Objection, ...]
+    objections: tuple[CostWarning, ...]
     job: Job | None
     package: Package | None
 
@@ -79,34 +79,34 @@ class TrainPlan:
         )
 
 
-def plan(at: Platform, request: TrainRequest, say: Say, *, like: TrainPlan | None = None) -> TrainPlan:
+def plan(stack: StackContext, request: TrainRequest, reporter: Reporter, *, like: TrainPlan | None = None) -> TrainPlan:
     """Look at everything, decide, change nothing. `like` is a plan with the same model and data, made a moment ago:
     what it looked at is not looked at again.
 
     Raises NotFound (model, data, platform), SettingsError, UsageError (an unknown `--set`), NotEnoughData, GateFailed
     (data that breaks its contract, that must not be trained on, or that is not what was registered).
     """
-    spec = at.model(request.model)
-    must_be_deployed(at, request.model)
-    files = model_files(at.project_dir, spec)
+    spec = stack.model(request.model)
+    must_be_deployed(stack, request.model)
+    files = model_files(stack.project_dir, spec)
     parameters = hyperparameters(spec.training.hyperparameters, request.overrides, _seed(spec, request))
     if like is None:
-        dataset = _dataset(at, spec, request.data, say)
+        dataset = _dataset(stack, spec, request.data, reporter)
         forbidden = [name for name in spec.data.forbidden_for("training") if name in dataset.table.column_names]
         parts = split(dataset.table.drop_columns(forbidden), spec.data, spec.training.holdout_fraction)
     else:
         dataset, parts = like.dataset, like.parts
-    lineage = _lineage(at, spec, files, parts, parameters, dataset.sha256)
-    name, job, package = _find(at, request.model, same_training(lineage))
+    lineage = _lineage(stack, spec, files, parts, parameters, dataset.sha256)
+    name, job, package = _find(stack, request.model, same_training(lineage))
     cost = estimate(
         "training",
         instance_type=spec.training.instance_type,
         instance_count=spec.training.instance_count,
         max_runtime_s=spec.training.max_runtime_s,
     )
-    against = () if job else objections(cost, limit_usd=spec.training.max_usd, budgets=budgets_of(at, request.model))
+    against = () if job else objections(cost, limit_usd=spec.training.max_usd, budgets=budgets_of(stack, request.model))
     code = archive(files)
-    prefix = f"s3://{at.outputs.artifacts_bucket}/{at.names(request.model).training_prefix}code/"
+    prefix = f"s3://{stack.outputs.artifacts_bucket}/{stack.names(request.model).training_prefix}code/"
     return TrainPlan(
         request=request,
         spec=spec,
@@ -123,22 +123,22 @@ def plan(at: Platform, request: TrainRequest, say: Say, *, like: TrainPlan | Non
     )
 
 
-def must_be_deployed(at: Platform, model: str) -> None:
+def must_be_deployed(stack: StackContext, model: str) -> None:
     """Raises NotFound when the platform does not know the model yet."""
-    if model not in at.outputs.models:
+    if model not in stack.outputs.models:
         raise NotFound(
-            f"Stack {at.stack!r} does not hold {model!r} yet (it holds: {', '.join(at.outputs.models) or 'no model'})",
-            next_step=f"add it to models in stacks/Pulumi.{at.stack}.yaml, then: bedplate up --stack {at.stack}",
+            f"Stack {stack.name!r} has no {model!r} yet (it has: {', '.join(stack.outputs.models) or 'no model'})",
+            next_step=f"add it to models in stacks/Pulumi.{stack.name}.yaml, then: bedplate up --stack {stack.name}",
         )
 
 
-def _dataset(at: Platform, spec: ModelSpec, data: Path | str, say: Say) -> Registration:
+def _dataset(stack: StackContext, spec: ModelSpec, data: Path | str, reporter: Reporter) -> Registration:
     """The rows to train on, from a file or from a registered version whose signature holds."""
     if isinstance(data, Path):
-        return plan_registration(at, spec, data, say, purpose="training")
-    version = find(at, spec.name, data)
-    say("step", {"text": f"Checking the signature of version {version.short} of the data"})
-    return plan_registration(at, spec, fetch(at, version), say, purpose="training")
+        return plan_registration(stack, spec, data, reporter, purpose="training")
+    version = find(stack, spec.name, data)
+    reporter("step", {"text": f"Checking the signature of version {version.short} of the data"})
+    return plan_registration(stack, spec, fetch(stack, version), reporter, purpose="training")
 
 
 def _seed(spec: ModelSpec, request: TrainRequest) -> int:
@@ -146,9 +146,14 @@ def _seed(spec: ModelSpec, request: TrainRequest) -> int:
 
 
 def _lineage(
-    at: Platform, spec: ModelSpec, files: Mapping[str, bytes], parts: Split, parameters: Mapping[str, str], dataset: str
+    stack: StackContext,
+    spec: ModelSpec,
+    files: Mapping[str, bytes],
+    parts: Split,
+    parameters: Mapping[str, str],
+    dataset: str,
 ) -> Lineage:
-    prefix = f"s3://{at.outputs.data_bucket}/{at.names(spec.name).datasets_prefix}{parts.data_sha256[:16]}/"
+    prefix = f"s3://{stack.outputs.data_bucket}/{stack.names(spec.name).datasets_prefix}{parts.data_sha256[:16]}/"
     return Lineage(
         model=spec.name,
         data_sha256=parts.data_sha256,
@@ -157,45 +162,47 @@ def _lineage(
         data_rows=parts.train_rows,
         data_from=parts.first.isoformat() if parts.first else "",
         data_to=parts.last.isoformat() if parts.last else "",
-        source=source_of(at.project_dir, spec.name, files),
+        source=source_of(stack.project_dir, spec.name, files),
         hyperparameters=parameters,
         seed=int(parameters["seed"]),
         instance_type=spec.training.instance_type,
         instance_count=spec.training.instance_count,
-        image_uri=at.outputs.image_uri,
+        image_uri=stack.outputs.image_uri,
         spec_sha256=sha256(spec.model_dump_json().encode()),
         dataset_sha256=dataset,
     )
 
 
-def _find(at: Platform, model: str, digest: str) -> tuple[str, Job | None, Package | None]:
+def _find(stack: StackContext, model: str, digest: str) -> tuple[str, Job | None, Package | None]:
     """The job of this training that runs or is done, or the name of the next attempt after those that failed, or whose
     result is gone: SageMaker keeps a job for ever, also when the bucket with its artifact was destroyed."""
-    base = at.names(model).base
+    base = stack.names(model).base
     for attempt in range(1, MAX_ATTEMPTS + 1):
         name = job_name(base, digest, attempt)
         try:
-            job = at.jobs.training(name)
+            job = stack.jobs.training(name)
         except NotFound:
             return name, None, None
         if job.status == "InProgress":
             return name, job, None
-        if job.status == "Completed" and job.artifact_uri and at.objects.exists(job.artifact_uri):
-            return name, job, registered(at, model, name)
+        if job.status == "Completed" and job.artifact_uri and stack.objects.exists(job.artifact_uri):
+            return name, job, registered(stack, model, name)
     raise JobFailed(
         f"{MAX_ATTEMPTS} attempts at this training failed; change the code, the data or the settings",
         next_step=f"bedplate models log {name}",
     )
 
 
-def registered(at: Platform, model: str, job: str) -> Package | None:
+def registered(stack: StackContext, model: str, job: str) -> Package | None:
     """The version that was made of this job; None when there is none yet."""
-    versions = at.registry.versions(at.names(model).package_group)
+    versions = stack.registry.versions(stack.names(model).package_group)
     return next((p for p in versions if p.metadata.get("training_job") == job), None)
 
 
-def budgets_of(at: Platform, model: str) -> tuple[Spent, ...]:
+def budgets_of(stack: StackContext, model: str) -> tuple[BudgetStatus, ...]:
     """What is gone of the model's budget and of the platform's, and of what each has for training alone."""
-    whole = (at.names(model).budget, at.outputs.platform_budget)
+    whole = (stack.names(model).budget, stack.outputs.platform_budget)
     ours = {*whole, *(stage_budget(name, "training") for name in whole)}
-    return tuple(Spent(b.name, b.limit_usd, b.actual_usd, b.stopped) for b in at.costs.budgets() if b.name in ours)
+    return tuple(
+        BudgetStatus(b.name, b.limit_usd, b.actual_usd, b.stopped) for b in stack.costs.budgets() if b.name in ours
+    )

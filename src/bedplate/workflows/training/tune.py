@@ -12,17 +12,17 @@ from pathlib import Path
 
 from bedplate.domain.formatting import usd
 from bedplate.domain.ledger import sha256
-from bedplate.domain.money.cost_estimate import Objection, objections
+from bedplate.domain.money.cost_estimate import CostWarning, objections
 from bedplate.domain.versions.package import same_training
 from bedplate.domain.versions.runs import more_is_better
 from bedplate.domain.versions.tuning import grid_size, points
 from bedplate.errors import Conflict, JobFailed, NotFound, OverBudget, UsageError
-from bedplate.ports import Say, Trial, TuningJob, TuningRequest
+from bedplate.ports import Reporter, TuningJob, TuningRequest, TuningTrial
 from bedplate.settings import Range, Strategy
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.job_following import AWS_POLL_S, LOCAL_POLL_S
 from bedplate.workflows.training.runs import keep, warm
-from bedplate.workflows.training.train import Trained, conclude, job_request, metrics_of, upload
+from bedplate.workflows.training.train import TrainResult, conclude, job_request, metrics_of, upload
 from bedplate.workflows.training.training_plan import TrainPlan, TrainRequest, budgets_of
 from bedplate.workflows.training.training_plan import plan as plan_training
 
@@ -62,7 +62,7 @@ class TunePlan:
     parallel: int
     early_stopping: bool
     max_usd: float | None
-    objections: tuple[Objection, ...]
+    objections: tuple[CostWarning, ...]
     job: TuningJob | None
 
     @property
@@ -71,21 +71,21 @@ class TunePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TuneResult:
     """`best` and `registered` are None while it runs (`--no-wait`)."""
 
     job: TuningJob
-    best: Trial | None
-    registered: Trained | None
+    best: TuningTrial | None
+    registered: TrainResult | None
 
 
-def plan(at: Platform, request: TuneRequest, say: Say) -> TunePlan:
+def plan(stack: StackContext, request: TuneRequest, reporter: Reporter) -> TunePlan:
     """Look at everything, decide, change nothing.
 
     Raises UsageError (no ranges, no objective, a range of something that model.yaml does not declare, a grid over
     numbers) and whatever `train.plan` raises.
     """
-    spec = at.model(request.model)
+    spec = stack.model(request.model)
     declared = spec.training.tuning
     ranges = dict(request.ranges) or (dict(declared.ranges) if declared else {})
     objective = request.objective or (declared.objective if declared else None)
@@ -100,7 +100,9 @@ def plan(at: Platform, request: TuneRequest, say: Say) -> TunePlan:
     both = sorted(set(fixed) & set(ranges))
     if both:
         raise UsageError(f"{both[0]} is both set and tuned", next_step="bedplate tune --help")
-    training = plan_training(at, TrainRequest(request.model, request.data, fixed, request.seed, request.spot), say)
+    training = plan_training(
+        stack, TrainRequest(request.model, request.data, fixed, request.seed, request.spot), reporter
+    )
     trials = request.trials or (declared.trials if declared else 8)
     trials = grid_size(ranges) if strategy == "Grid" else trials
     early = request.early_stopping if request.early_stopping is not None else bool(declared and declared.early_stopping)
@@ -112,7 +114,7 @@ def plan(at: Platform, request: TuneRequest, say: Say) -> TunePlan:
         "ranges": {name: str(space) for name, space in ranges.items()},
         "how": [objective, strategy, trials, early],
     }
-    name, job = _find(at, sha256(json.dumps(asked, sort_keys=True).encode())[:8])
+    name, job = _find(stack, sha256(json.dumps(asked, sort_keys=True).encode())[:8])
     return TunePlan(
         training=training,
         name=name,
@@ -123,12 +125,12 @@ def plan(at: Platform, request: TuneRequest, say: Say) -> TunePlan:
         parallel=min(request.parallel or (declared.parallel if declared else 2), trials),
         early_stopping=early,
         max_usd=total,
-        objections=() if job else _objections(at, training, total, limit),
+        objections=() if job else _objections(stack, training, total, limit),
         job=job,
     )
 
 
-def tune(at: Platform, plan: TunePlan, say: Say, *, wait: bool = True) -> Tuned:
+def tune(stack: StackContext, plan: TunePlan, reporter: Reporter, *, wait: bool = True) -> TuneResult:
     """Run the tuning or take it up, keep every trial's run, register the best.
 
     Raises OverBudget before anything is changed, JobFailed when no trial gave the objective.
@@ -137,16 +139,16 @@ def tune(at: Platform, plan: TunePlan, say: Say, *, wait: bool = True) -> Tuned:
     if refusals:
         raise OverBudget(f"No tuning of {plan.training.spec.name}: {'; '.join(refusals)}", next_step="bedplate budgets")
     for objection in plan.objections:
-        say("warning", {"text": objection.reason})
-    job = plan.job or _submit(at, plan, say)
+        reporter("warning", {"text": objection.reason})
+    job = plan.job or _submit(stack, plan, reporter)
     if not wait:
-        return Tuned(job, None, None)
-    warm(at)
-    job = _followed(at, job, say)
+        return TuneResult(job, None, None)
+    warm(stack)
+    job = _followed(stack, job, reporter)
     best = next((trial for trial in job.trials if trial.job == job.best), None)
     for trial in job.trials:
         if trial is not best:
-            _keep(at, plan, trial, say)
+            _keep(stack, plan, trial, reporter)
     if best is None:
         raise JobFailed(
             f"Tuning {job.name} ended as {job.status} and no trial gave {plan.objective!r}: "
@@ -155,7 +157,7 @@ def tune(at: Platform, plan: TunePlan, say: Say, *, wait: bool = True) -> Tuned:
             if job.trials
             else f"bedplate tune {plan.training.spec.name} --help",
         )
-    return Tuned(job, best, _registered(at, plan, best, say))
+    return TuneResult(job, best, _registered(stack, plan, best, reporter))
 
 
 def _must_be_ranges(declared: Mapping[str, object], ranges: Mapping[str, Range], strategy: Strategy) -> None:
@@ -178,26 +180,26 @@ def _must_be_ranges(declared: Mapping[str, object], ranges: Mapping[str, Range],
 
 
 def _objections(
-    at: Platform, training: TrainPlan, total: float | None, limit_usd: float | None
-) -> tuple[Objection, ...]:
+    stack: StackContext, training: TrainPlan, total: float | None, limit_usd: float | None
+) -> tuple[CostWarning, ...]:
     whole = replace(training.cost, max_usd=total)
     found = [o for o in training.objections if o.refused]
     if limit_usd is not None and (total is None or total > limit_usd):
         cost = "cost nobody knows what" if total is None else f"cost {usd(total)}"
-        found.append(Objection(True, f"all trials together may {cost}, and the limit is {usd(limit_usd)}"))
+        found.append(CostWarning(True, f"all trials together may {cost}, and the limit is {usd(limit_usd)}"))
     found += [
-        o for o in objections(whole, limit_usd=None, budgets=budgets_of(at, training.spec.name)) if o not in found
+        o for o in objections(whole, limit_usd=None, budgets=budgets_of(stack, training.spec.name)) if o not in found
     ]
     return tuple(found)
 
 
-def _find(at: Platform, digest: str) -> tuple[str, TuningJob | None]:
+def _find(stack: StackContext, digest: str) -> tuple[str, TuningJob | None]:
     """The tuning that runs or is done, or the name of the next attempt. SageMaker gives such a name 32 characters."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         tail = f"-{digest}-{attempt}"
-        name = f"{at.project}-{at.stack}"[: MAX_NAME - len(tail)].rstrip("-") + tail
+        name = f"{stack.project}-{stack.name}"[: MAX_NAME - len(tail)].rstrip("-") + tail
         try:
-            job = at.jobs.tuning(name)
+            job = stack.jobs.tuning(name)
         except NotFound:
             return name, None
         if job.status in ("InProgress", "Completed"):
@@ -207,10 +209,10 @@ def _find(at: Platform, digest: str) -> tuple[str, TuningJob | None]:
     )
 
 
-def _submit(at: Platform, plan: TunePlan, say: Say) -> TuningJob:
-    upload(at, plan.training, say)
-    say("step", {"text": f"Starting tuning job {plan.name}: {plan.trials} trials, {plan.parallel} at a time"})
-    template = job_request(at, plan.training)
+def _submit(stack: StackContext, plan: TunePlan, reporter: Reporter) -> TuningJob:
+    upload(stack, plan.training, reporter)
+    reporter("step", {"text": f"Starting tuning job {plan.name}: {plan.trials} trials, {plan.parallel} at a time"})
+    template = job_request(stack, plan.training)
     request = TuningRequest(
         name=plan.name,
         training=replace(template, name=plan.name, checkpoint_uri=None),  # trials would share one prefix
@@ -224,27 +226,29 @@ def _submit(at: Platform, plan: TunePlan, say: Say) -> TuningJob:
         seed=plan.training.lineage.seed,
     )
     try:
-        return at.jobs.submit_tuning(request)
+        return stack.jobs.submit_tuning(request)
     except Conflict:
-        return at.jobs.tuning(plan.name)
+        return stack.jobs.tuning(plan.name)
 
 
-def _followed(at: Platform, job: TuningJob, say: Say) -> TuningJob:
-    pause_s = LOCAL_POLL_S if at.settings.target == "local" else AWS_POLL_S
+def _followed(stack: StackContext, job: TuningJob, reporter: Reporter) -> TuningJob:
+    pause_s = LOCAL_POLL_S if stack.settings.target == "local" else AWS_POLL_S
     told: dict[str, tuple[str, float | None]] = {}
     while True:
         for trial in job.trials:
             now = (trial.status, trial.value)
             if told.get(trial.job) != now:
                 told[trial.job] = now
-                say("trial", {"job": trial.job, "status": trial.status, "params": trial.params, "value": trial.value})
+                reporter(
+                    "trial", {"job": trial.job, "status": trial.status, "params": trial.params, "value": trial.value}
+                )
         if job.status in _ENDED:
             return job
-        at.clock.sleep(pause_s)
-        job = at.jobs.tuning(job.name)
+        stack.clock.sleep(pause_s)
+        job = stack.jobs.tuning(job.name)
 
 
-def _of(plan: TunePlan, trial: Trial) -> TrainPlan:
+def _of(plan: TunePlan, trial: TuningTrial) -> TrainPlan:
     """The plan of one trial: its parameters over the template's."""
     lineage = plan.training.lineage
     params = {**lineage.hyperparameters, **trial.params}
@@ -253,12 +257,12 @@ def _of(plan: TunePlan, trial: Trial) -> TrainPlan:
     )
 
 
-def _keep(at: Platform, plan: TunePlan, trial: Trial, say: Say) -> None:
-    each, job = _of(plan, trial), at.jobs.training(trial.job)
-    metrics = metrics_of(at.jobs.log_lines(trial.job, kind="training"))
+def _keep(stack: StackContext, plan: TunePlan, trial: TuningTrial, reporter: Reporter) -> None:
+    each, job = _of(plan, trial), stack.jobs.training(trial.job)
+    metrics = metrics_of(stack.jobs.log_lines(trial.job, kind="training"))
     keep(
-        at,
-        say,
+        stack,
+        reporter,
         lineage=each.lineage,
         cost=each.cost,
         job=job,
@@ -269,7 +273,9 @@ def _keep(at: Platform, plan: TunePlan, trial: Trial, say: Say) -> None:
     )
 
 
-def _registered(at: Platform, plan: TunePlan, best: Trial, say: Say) -> Trained:
-    job = at.jobs.training(best.job)
-    lines = at.jobs.log_lines(best.job, kind="training")
-    return conclude(at, _of(plan, best), job, lines, say, adopted=True, tags={"tuning": plan.name, "kind": "trial"})
+def _registered(stack: StackContext, plan: TunePlan, best: TuningTrial, reporter: Reporter) -> TrainResult:
+    job = stack.jobs.training(best.job)
+    lines = stack.jobs.log_lines(best.job, kind="training")
+    return conclude(
+        stack, _of(plan, best), job, lines, reporter, adopted=True, tags={"tuning": plan.name, "kind": "trial"}
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bedplate.domain.ledger import Record, sha256
-from bedplate.domain.versions.approval import EVALUATION, Evidence, contradiction, last_word, witness
+from bedplate.domain.versions.approval import EVALUATION, ApprovalEvidence, contradiction, last_word, witness
 from bedplate.errors import ApprovalNeeded, NotFound
 from bedplate.ports import Objects, Package
 
@@ -35,7 +35,7 @@ def must_be_evidence(
 
     Raises ApprovalNeeded.
     """
-    evidence = Evidence.of(package.metadata)
+    evidence = ApprovalEvidence.of(package.metadata)
     history = [r for r in records if r.model == model and r.version == package.version]
     held = witness(history, package.arn)
     recorded = (

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bedplate.domain.ledger import Entry, Kind, Record
-from bedplate.domain.versions.approval import Decision, Evidence, decide, distinct, last_word
+from bedplate.domain.versions.approval import ApprovalDecision, ApprovalEvidence, decide, distinct, last_word
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.ports import Approval, Package
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.versions.approvals import must_be_evidence
 
 MAX_VALUE = 256
@@ -35,7 +35,7 @@ class ApproveRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Approved:
+class ApprovalResult:
     """`outcome` `unchanged` means that it was so already."""
 
     package: Package
@@ -45,7 +45,7 @@ class Approved:
     waived: tuple[str, ...]
 
 
-def approve(at: Platform, request: ApproveRequest) -> Approved:
+def approve(stack: StackContext, request: ApproveRequest) -> ApprovalResult:
     """Write the decision to the ledger, then to the registry; a killed run is completed by the same command.
 
     The ledger comes first: it is where two who decide at once find out about each other, and a version that the
@@ -56,22 +56,22 @@ def approve(at: Platform, request: ApproveRequest) -> Approved:
     force helps), or when another person is needed (the first one's yes is kept), NotFound, Conflict when others keep
     deciding, and UsageError for a force or a rejection without a reason.
     """
-    person = _person(at, request)
+    person = _person(stack, request)
     if (request.force or request.reject) and not (request.reason or "").strip():
         flag = "--force" if request.force else "--reject"
         raise UsageError(f"{flag} needs a reason, which is kept", next_step='the same command with --reason "..."')
-    request = replace(request, version=_package(at, request).version)
-    ledger = Ledger.of(at)
+    request = replace(request, version=_package(stack, request).version)
+    ledger = Ledger.of(stack)
     for attempt in range(1, ATTEMPTS + 1):
-        package = _package(at, request)
+        package = _package(stack, request)
         records = ledger.records()
         history = [r for r in records if r.model == request.model and r.version == package.version]
-        case = _Case(at, ledger, request, package, history, person, records[-1].seq if records else 0)
+        case = _Case(stack, ledger, request, package, history, person, records[-1].seq if records else 0)
         try:
             if _taken_back(case):
                 continue
             done = _reject(case) if request.reject else _approve(case)
-        except _Outrun as exc:
+        except _Superseded as exc:
             if attempt == ATTEMPTS:
                 raise Conflict(
                     f"Others keep deciding on {request.model}:{package.version}: {exc}",
@@ -83,7 +83,7 @@ def approve(at: Platform, request: ApproveRequest) -> Approved:
     raise AssertionError("unreachable")
 
 
-class _Outrun(Exception):
+class _Superseded(Exception):
     """Somebody decided about the version since we looked."""
 
 
@@ -91,7 +91,7 @@ class _Outrun(Exception):
 class _Case:
     """One attempt: who decides what about which version, from which records (up to number `since`)."""
 
-    at: Platform
+    at: StackContext
     ledger: Ledger
     request: ApproveRequest
     package: Package
@@ -114,7 +114,7 @@ class _Case:
             entry = Entry(kind, request.model, version, self.person, summary, data)
             self.ledger.append_unless(entry, since=self.since, forbids=decides)
         except Conflict as exc:
-            raise _Outrun(exc.message) from exc
+            raise _Superseded(exc.message) from exc
 
 
 def _taken_back(case: _Case) -> bool:
@@ -127,16 +127,16 @@ def _taken_back(case: _Case) -> bool:
     return True
 
 
-def _approve(case: _Case) -> Approved:
+def _approve(case: _Case) -> ApprovalResult:
     at, request, package, person = case.at, case.request, case.package, case.person
-    evidence = Evidence.of(package.metadata)
+    evidence = ApprovalEvidence.of(package.metadata)
     said_yes = _said_yes(case.history, evidence)
     final = next((r for r in said_yes if r.data.get("final")), None)
     if final:
         people = tuple(str(p) for p in final.data.get("people") or (final.actor,))
         waived = tuple(str(w) for w in final.data.get("waived") or ())
         if package.approval == "Approved" and package.metadata.get("approved_by"):
-            return Approved(package, "unchanged", person, people, ())
+            return ApprovalResult(package, "unchanged", person, people, ())
         package = _write(
             at,
             package,
@@ -145,7 +145,7 @@ def _approve(case: _Case) -> Approved:
             final.actor if waived else None,
             str(final.data.get("notes") or ""),
         )
-        return Approved(package, "approved", person, people, waived)
+        return ApprovalResult(package, "approved", person, people, waived)
     must_be_evidence(case.history, request.model, package, at.objects)
     spec = at.model(request.model)
     decision = decide(
@@ -175,10 +175,10 @@ def _approve(case: _Case) -> Approved:
     package = _write(
         at, package, decision.people, request.reason or "", person if decision.waived else None, request.notes or ""
     )
-    return Approved(package, "approved", person, decision.people, decision.waived)
+    return ApprovalResult(package, "approved", person, decision.people, decision.waived)
 
 
-def _next(case: _Case, decision: Decision, evidence: Evidence) -> str:
+def _next(case: _Case, decision: ApprovalDecision, evidence: ApprovalEvidence) -> str:
     if decision.barred:
         return f"bedplate approve {case.ref}, typed by somebody else"
     if evidence.verdict is None:
@@ -189,18 +189,18 @@ def _next(case: _Case, decision: Decision, evidence: Evidence) -> str:
 
 
 def _write(
-    at: Platform, package: Package, people: tuple[str, ...], reason: str, forced_by: str | None, notes: str
+    stack: StackContext, package: Package, people: tuple[str, ...], reason: str, forced_by: str | None, notes: str
 ) -> Package:
     note = {"approved_by": ", ".join(people)[:MAX_VALUE], "approval_reason": reason[:MAX_VALUE] or "gates passed"}
     if forced_by:
         note |= {"forced_by": forced_by[:MAX_VALUE], "force_reason": reason[:MAX_VALUE]}
     if notes:
         note["notes"] = notes[:MAX_VALUE]
-    at.registry.annotate(package, note)
-    return at.registry.set_approval(package, "Approved", f"{note['approved_by']}: {note['approval_reason']}")
+    stack.registry.annotate(package, note)
+    return stack.registry.set_approval(package, "Approved", f"{note['approved_by']}: {note['approval_reason']}")
 
 
-def _record(case: _Case, decision: Decision, evidence: Evidence) -> None:
+def _record(case: _Case, decision: ApprovalDecision, evidence: ApprovalEvidence) -> None:
     waived = f", although {' and '.join(decision.waived)}" if decision.waived else ""
     last = decision.outcome == "approved"
     what = f"{case.request.model} version {case.package.version}"
@@ -220,17 +220,17 @@ def _record(case: _Case, decision: Decision, evidence: Evidence) -> None:
     )
 
 
-def _reject(case: _Case) -> Approved:
+def _reject(case: _Case) -> ApprovalResult:
     package, person, reason = case.package, case.person, case.request.reason or ""
     latest = next((r for r in reversed(case.history) if r.kind in ("approved", "forced", "rejected")), None)
     known = latest is not None and latest.kind == "rejected"
     if known and package.approval == "Rejected":
-        return Approved(package, "unchanged", person, (), ())
+        return ApprovalResult(package, "unchanged", person, (), ())
     if not known:
         data = {"reason": reason, "verdict": package.metadata.get("verdict")}
         case.record("rejected", f"{person} rejected {case.request.model} version {package.version}: {reason}", data)
     package = case.at.registry.set_approval(package, "Rejected", f"{person}: {reason}")
-    return Approved(package, "rejected", person, (), ())
+    return ApprovalResult(package, "rejected", person, (), ())
 
 
 def _settle(case: _Case) -> None:
@@ -250,7 +250,7 @@ def _settle(case: _Case) -> None:
     )
 
 
-def _said_yes(history: list[Record], evidence: Evidence) -> list[Record]:
+def _said_yes(history: list[Record], evidence: ApprovalEvidence) -> list[Record]:
     """Approvals on this very evaluation that no rejection came after."""
     since = max((i for i, r in enumerate(history) if r.kind == "rejected"), default=-1)
     return [
@@ -260,22 +260,22 @@ def _said_yes(history: list[Record], evidence: Evidence) -> list[Record]:
     ]
 
 
-def _person(at: Platform, request: ApproveRequest) -> str:
+def _person(stack: StackContext, request: ApproveRequest) -> str:
     """Who says so. On AWS that is what STS vouches for; only a laptop takes somebody's word for it."""
-    if request.person and at.settings.target != "local":
+    if request.person and stack.settings.target != "local":
         raise UsageError(
-            f"--as is for the local stack; on {at.stack!r} you are {at.identity.person}, as AWS says",
+            f"--as is for the local stack; on {stack.name!r} you are {stack.identity.person}, as AWS says",
             next_step="the same command without --as",
         )
-    return request.person or at.identity.person
+    return request.person or stack.identity.person
 
 
-def _package(at: Platform, request: ApproveRequest) -> Package:
-    group = at.names(request.model).package_group
-    at.model(request.model)
+def _package(stack: StackContext, request: ApproveRequest) -> Package:
+    group = stack.names(request.model).package_group
+    stack.model(request.model)
     if request.version is not None:
-        return at.registry.get(group, request.version)
-    versions = at.registry.versions(group)
+        return stack.registry.get(group, request.version)
+    versions = stack.registry.versions(group)
     waiting = next((p for p in versions if p.approval == "PendingManualApproval"), None)
     if waiting is None:
         raise NotFound(

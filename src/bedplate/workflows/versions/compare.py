@@ -9,37 +9,48 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from bedplate.domain.versions.comparison import Figure, Made, Row, Scores, by_segment, features_of, figures, made_of
+from bedplate.domain.versions.comparison import (
+    MetricRow,
+    Provenance,
+    ProvenanceRow,
+    Scores,
+    by_segment,
+    features_of,
+    figures,
+    made_of,
+)
 from bedplate.errors import NotFound, PlatformError, UsageError
-from bedplate.ports import Package, Say
+from bedplate.ports import Package, Reporter
 from bedplate.settings import Gates, ModelSpec
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.lineage import code_of, hyperparameters_of
 from bedplate.workflows.versions.evaluate import Champion, measure, plan_against
 from bedplate.workflows.versions.models import find_version, leading_metric
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class VersionComparison:
     """`figures` is empty, and `note` says why, when no rows were answered by both."""
 
     model: str
     task: str
     first: Package
     second: Package
-    made: tuple[Row, ...]
-    figures: tuple[Figure, ...]
+    made: tuple[ProvenanceRow, ...]
+    figures: tuple[MetricRow, ...]
     metric: str
     """The one that segments are shown by."""
-    segments: Mapping[str, Mapping[str, Figure]]
+    segments: Mapping[str, Mapping[str, MetricRow]]
     rows: int
     holdout_uri: str | None
     note: str | None
     remarks: tuple[str, ...] = ()
 
 
-def compare(at: Platform, model: str, first: int, second: int, say: Say, *, score: bool = False) -> Compared:
+def compare(
+    stack: StackContext, model: str, first: int, second: int, reporter: Reporter, *, score: bool = False
+) -> VersionComparison:
     """Both versions beside each other. With `score` a job lets both answer the second one's holdout.
 
     Without it, what their evaluations kept is compared, which takes the same holdout. Raises NotFound, UsageError for
@@ -47,21 +58,21 @@ def compare(at: Platform, model: str, first: int, second: int, say: Say, *, scor
     """
     if first == second:
         raise UsageError(f"{model}:{first} is compared with itself", next_step=f"bedplate models list {model}")
-    spec = at.model(model)
-    one, two = find_version(at, model, first), find_version(at, model, second)
-    records = Ledger.of(at).records()
-    made = made_of(*(_made(at, p, hyperparameters_of(p, records) if _known(p) else {}) for p in (one, two)))
+    spec = stack.model(model)
+    one, two = find_version(stack, model, first), find_version(stack, model, second)
+    records = Ledger.of(stack).records()
+    made = made_of(*(_made(stack, p, hyperparameters_of(p, records) if _known(p) else {}) for p in (one, two)))
     metric = leading_metric(spec)
     holdout = two.metadata.get("holdout_uri")
     scores: tuple[Scores, Scores] | None
     if score:
-        scores, note = _scored(at, spec, one, two, say), None
+        scores, note = _scored(stack, spec, one, two, reporter), None
     else:
-        scores, note = _kept(at, spec, one, two)
+        scores, note = _kept(stack, spec, one, two)
     if scores is None:
-        return Compared(model, spec.task, one, two, made, (), metric, {}, 0, None, note)
+        return VersionComparison(model, spec.task, one, two, made, (), metric, {}, 0, None, note)
     a, b = scores
-    return Compared(
+    return VersionComparison(
         model=model,
         task=spec.task,
         first=one,
@@ -81,31 +92,35 @@ def _known(package: Package) -> bool:
     return bool(package.metadata.get("hyperparameters"))
 
 
-def _made(at: Platform, package: Package, hyperparameters: Mapping[str, str]) -> Made:
+def _made(stack: StackContext, package: Package, hyperparameters: Mapping[str, str]) -> Provenance:
     try:
-        features = features_of(code_of(at, package).spec)
+        features = features_of(code_of(stack, package).spec)
     except (NotFound, PlatformError):  # an old version's code may be gone; the rest can be compared
         features = {}
-    return Made(package.metadata, hyperparameters, features)
+    return Provenance(package.metadata, hyperparameters, features)
 
 
-def _kept(at: Platform, spec: ModelSpec, one: Package, two: Package) -> tuple[tuple[Scores, Scores] | None, str | None]:
+def _kept(
+    stack: StackContext, spec: ModelSpec, one: Package, two: Package
+) -> tuple[tuple[Scores, Scores] | None, str | None]:
     """What both evaluations kept, when it is about the same rows; else why it cannot be compared."""
     found = []
     for package in (one, two):
         ref = f"{spec.name}:{package.version}"
         uri = package.metadata.get("evaluation_uri")
         kept = f"{uri.rpartition('/')[0]}/predictions.parquet" if uri else ""
-        if not kept or not at.objects.exists(kept):
+        if not kept or not stack.objects.exists(kept):
             return None, f"{ref} has no evaluation to compare by: bedplate evaluate {ref}, or --score"
-        found.append(_read(at, spec, kept, "prediction"))
+        found.append(_read(stack, spec, kept, "prediction"))
     a, b = found
     if one.metadata.get("holdout_uri") != two.metadata.get("holdout_uri") or not a.on_same_rows(b):
         return None, "they were evaluated on different rows, so their figures do not compare: --score lets both answer"
     return (a, b), None
 
 
-def _scored(at: Platform, spec: ModelSpec, one: Package, two: Package, say: Say) -> tuple[Scores, Scores]:
+def _scored(
+    stack: StackContext, spec: ModelSpec, one: Package, two: Package, reporter: Reporter
+) -> tuple[Scores, Scores]:
     holdout = two.metadata.get("holdout_uri")
     if not holdout:
         raise NotFound(
@@ -113,12 +128,12 @@ def _scored(at: Platform, spec: ModelSpec, one: Package, two: Package, say: Say)
             next_step=f"bedplate models show {spec.name}:{two.version}",
         )
     bare = spec.model_copy(update={"gates": Gates()})
-    against = Champion(f"{at.names(spec.name).base}-v{one.version}-compared", one.artifact_uri, None)
-    plan = plan_against(at, bare, two, holdout, against, purpose="compare")
-    measure(at, plan, say)
-    second = _read(at, spec, plan.predictions_uri, "prediction")
+    against = Champion(f"{stack.names(spec.name).base}-v{one.version}-compared", one.artifact_uri, None)
+    plan = plan_against(stack, bare, two, holdout, against, purpose="compare")
+    measure(stack, plan, reporter)
+    second = _read(stack, spec, plan.predictions_uri, "prediction")
     try:
-        return _read(at, spec, plan.predictions_uri, "champion_prediction"), second
+        return _read(stack, spec, plan.predictions_uri, "champion_prediction"), second
     except KeyError as exc:
         raise UsageError(
             f"{spec.name}:{one.version} cannot answer the rows that {spec.name}:{two.version} was held out from",
@@ -126,11 +141,11 @@ def _scored(at: Platform, spec: ModelSpec, one: Package, two: Package, say: Say)
         ) from exc
 
 
-def _read(at: Platform, spec: ModelSpec, uri: str, column: str) -> Scores:
+def _read(stack: StackContext, spec: ModelSpec, uri: str, column: str) -> Scores:
     """Raises KeyError when the column is not there."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(io.BytesIO(at.objects.get(uri)))
+    table = pq.read_table(io.BytesIO(stack.objects.get(uri)))
     groups = {
         name: [str(v) for v in table.column(name).to_pylist()]
         for name in spec.data.segments
@@ -164,7 +179,7 @@ def _seen(one: Package, two: Package, scores: Scores) -> tuple[str, ...]:
     )
 
 
-def to_json(found: Compared) -> dict[str, object]:
+def to_json(found: VersionComparison) -> dict[str, object]:
     """The comparison as plain data; differences are second minus first."""
     return {
         "model": found.model,

@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bedplate.domain.evidence.evaluation import Evaluation, measured
-from bedplate.domain.gate import Evidence, Judgement, judge
+from bedplate.domain.gate import GateReport, Measurements, judge
 from bedplate.domain.ledger import sha256
 from bedplate.domain.release import spoken, version_told
 from bedplate.domain.tags import for_model
 from bedplate.domain.versions.approval import EVALUATION
 from bedplate.domain.versions.package import job_name
 from bedplate.errors import Conflict, JobFailed, NotFound
-from bedplate.ports import Job, Package, ProcessingRequest, Release, Say
+from bedplate.ports import Job, Package, ProcessingRequest, Release, Reporter
 from bedplate.settings import ModelSpec
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.job_following import follow, must_have_completed
 from bedplate.workflows.training.runs import keep_evaluation, warm
 from bedplate.workflows.training.sbom import scan
@@ -82,32 +82,32 @@ class EvaluationPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluationResult:
     """`judgement` and `evaluation` are None while the job still runs (`--no-wait`)."""
 
     plan: EvaluationPlan
     job: Job
     evaluation: Evaluation | None
-    judgement: Judgement | None
+    judgement: GateReport | None
 
 
-def plan(at: Platform, model: str, version: int | None, *, again: bool = False) -> EvaluationPlan:
+def plan(stack: StackContext, model: str, version: int | None, *, again: bool = False) -> EvaluationPlan:
     """Look at the version, at what is live and at a job that was started before. Raises NotFound.
 
     With `again` a job that is completed is not taken for the answer: everything is measured anew.
     """
-    spec = at.model(model)
-    package = find_version(at, model, version)
+    spec = stack.model(model)
+    package = find_version(stack, model, version)
     holdout = package.metadata.get("holdout_uri")
     if not holdout:
         raise NotFound(
             f"{model}:{package.version} names no holdout in its metadata", next_step=f"bedplate models show {model}"
         )
-    return plan_against(at, spec, package, holdout, champion_of(at, model, package), again=again)
+    return plan_against(stack, spec, package, holdout, champion_of(stack, model, package), again=again)
 
 
 def plan_against(
-    at: Platform,
+    stack: StackContext,
     spec: ModelSpec,
     package: Package,
     holdout: str,
@@ -122,12 +122,12 @@ def plan_against(
         "package": package.arn,
         "holdout": holdout,
         "champion": asdict(champion) if champion else None,
-        "image": at.outputs.image_uri,
+        "image": stack.outputs.image_uri,
         "measured": measured(spec.gates),
     }
     digest = sha256(json.dumps(compared, sort_keys=True).encode())[:12]
-    below = f"s3://{at.outputs.artifacts_bucket}/{at.names(model).evaluations_prefix}v{package.version}/"
-    name, job = _find(at, f"{at.names(model).base}-{purpose}", digest, below, again=again)
+    below = f"s3://{stack.outputs.artifacts_bucket}/{stack.names(model).evaluations_prefix}v{package.version}/"
+    name, job = _find(stack, f"{stack.names(model).base}-{purpose}", digest, below, again=again)
     return EvaluationPlan(
         model=model,
         spec=spec,
@@ -140,45 +140,45 @@ def plan_against(
     )
 
 
-def evaluate(at: Platform, plan: EvaluationPlan, say: Say, *, wait: bool = True) -> Evaluated:
+def evaluate(stack: StackContext, plan: EvaluationPlan, reporter: Reporter, *, wait: bool = True) -> EvaluationResult:
     """Run the job or join it, judge, and write verdict and metrics to the registry, then to the ledger.
 
     Raises JobFailed with the end of the job's log, Conflict for an evaluation whose file was changed since it was
     recorded. A failed gate is no error here: `judgement.outcome` says it.
     """
-    job = plan.job or _submit(at, plan, say)
+    job = plan.job or _submit(stack, plan, reporter)
     if job.status == "InProgress":
         if not wait:
-            return Evaluated(plan, job, None, None)
-        warm(at)
-    job, raw = _measured(at, replace(plan, job=job), say)
-    _must_be_unchanged(at, plan, sha256(raw))
+            return EvaluationResult(plan, job, None, None)
+        warm(stack)
+    job, raw = _measured(stack, replace(plan, job=job), reporter)
+    _must_be_unchanged(stack, plan, sha256(raw))
     evaluation = Evaluation.from_json(json.loads(raw))
-    looked = scan(at, plan.package, say) if plan.spec.gates.vulnerabilities else None
+    looked = scan(stack, plan.package, reporter) if plan.spec.gates.vulnerabilities else None
     judgement = judge(plan.spec.gates, replace(evidence_of(plan, evaluation), vulnerabilities=looked))
-    _record(at, plan, evaluation, judgement, sha256(raw))
+    _record(stack, plan, evaluation, judgement, sha256(raw))
     figures = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
-    keep_evaluation(at, say, model=plan.model, package=plan.package, metrics=figures, verdict=judgement.outcome)
-    _vouch(at, plan)
-    return Evaluated(plan, job, evaluation, judgement)
+    keep_evaluation(stack, reporter, model=plan.model, package=plan.package, metrics=figures, verdict=judgement.outcome)
+    _vouch(stack, plan)
+    return EvaluationResult(plan, job, evaluation, judgement)
 
 
-def measure(at: Platform, plan: EvaluationPlan, say: Say) -> tuple[Job, Evaluation]:
+def measure(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> tuple[Job, Evaluation]:
     """Run the job or join it, and read what it measured; nothing is judged or recorded. Raises JobFailed."""
-    job, raw = _measured(at, plan, say)
+    job, raw = _measured(stack, plan, reporter)
     return job, Evaluation.from_json(json.loads(raw))
 
 
-def keep_page(at: Platform, plan: EvaluationPlan, page: str) -> None:
+def keep_page(stack: StackContext, plan: EvaluationPlan, page: str) -> None:
     """Store the page beside the evaluation that it shows."""
-    at.objects.put(plan.page_uri, page.encode(), content_type="text/html; charset=utf-8")
+    stack.objects.put(plan.page_uri, page.encode(), content_type="text/html; charset=utf-8")
 
 
-def champion_of(at: Platform, model: str, candidate: Package) -> Champion | None:
+def champion_of(stack: StackContext, model: str, candidate: Package) -> Champion | None:
     """The live release; None when there is no endpoint."""
     try:
-        state = at.endpoints.observe(at.names(model).endpoint)
-        live = at.endpoints.release(state.config)
+        state = stack.endpoints.observe(stack.names(model).endpoint)
+        live = stack.endpoints.release(state.config)
     except NotFound:
         return None
     told = live.environment.get("BEDPLATE_RELEASE", live.name)
@@ -194,7 +194,7 @@ def _prefix(below: str, job: str) -> str:
     return f"{below}{job[-14:]}/"
 
 
-def _find(at: Platform, base: str, digest: str, below: str, *, again: bool) -> tuple[str, Job | None]:
+def _find(stack: StackContext, base: str, digest: str, below: str, *, again: bool) -> tuple[str, Job | None]:
     """The job that runs, else the newest that is completed, else the name of the next attempt; `again` wants a next.
 
     SageMaker keeps a job for ever, also when the bucket with its result was destroyed: such a one counts as none.
@@ -203,12 +203,12 @@ def _find(at: Platform, base: str, digest: str, below: str, *, again: bool) -> t
     for attempt in range(1, MAX_ATTEMPTS + 1):
         name = job_name(base, digest, attempt)
         try:
-            job = at.jobs.processing(name)
+            job = stack.jobs.processing(name)
         except NotFound:
             return (name, None) if again or completed is None else (completed.name, completed)
         if job.status == "InProgress":
             return name, job
-        if job.status == "Completed" and at.objects.exists(f"{_prefix(below, name)}evaluation.json"):
+        if job.status == "Completed" and stack.objects.exists(f"{_prefix(below, name)}evaluation.json"):
             completed = job
     if completed:
         return completed.name, completed
@@ -217,10 +217,10 @@ def _find(at: Platform, base: str, digest: str, below: str, *, again: bool) -> t
     )
 
 
-def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
+def _submit(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> Job:
     against = f" against {plan.champion.called}" if plan.champion else ""
-    say("step", {"text": f"Scoring {plan.model}:{plan.package.version}{against} on the rows held out"})
-    at.objects.put(plan.spec_uri, plan.spec.model_dump_json().encode())
+    reporter("step", {"text": f"Scoring {plan.model}:{plan.package.version}{against} on the rows held out"})
+    stack.objects.put(plan.spec_uri, plan.spec.model_dump_json().encode())
     inputs = {
         "candidate": (plan.package.artifact_uri, f"{INPUT}/candidate"),
         "holdout": (plan.holdout_uri, f"{INPUT}/holdout"),
@@ -231,11 +231,11 @@ def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
         inputs["training"] = (training_uri, f"{INPUT}/training")
     if plan.champion and plan.champion.artifact_uri and not plan.champion.is_candidate:
         inputs["champion"] = (plan.champion.artifact_uri, f"{INPUT}/champion")
-    return at.jobs.submit_processing(
+    return stack.jobs.submit_processing(
         ProcessingRequest(
             name=plan.job_name,
-            image_uri=at.outputs.image_uri,
-            role_arn=at.outputs.execution_role(plan.model),
+            image_uri=stack.outputs.image_uri,
+            role_arn=stack.outputs.execution_role(plan.model),
             command=COMMAND,
             inputs=inputs,
             outputs={"evaluation": (OUTPUT, plan.prefix_uri.rstrip("/"))},
@@ -243,29 +243,29 @@ def _submit(at: Platform, plan: EvaluationPlan, say: Say) -> Job:
             instance_type=plan.spec.training.instance_type,
             max_runtime_s=MAX_RUNTIME_S,
             tags=for_model(
-                project=at.project,
-                stack=at.stack,
+                project=stack.project,
+                stack=stack.name,
                 model=plan.model,
                 version=plan.package.version,
                 owner=plan.spec.owner,
-                cost_center=at.settings.cost_center,
+                cost_center=stack.settings.cost_center,
             ),
-            kms_key_arn=at.outputs.kms_key_arn,
-            network=at.outputs.network,
+            kms_key_arn=stack.outputs.kms_key_arn,
+            network=stack.outputs.network,
         )
     )
 
 
-def _measured(at: Platform, plan: EvaluationPlan, say: Say) -> tuple[Job, bytes]:
-    job, lines = follow(at, plan.job or _submit(at, plan, say), kind="processing", say=say)
+def _measured(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> tuple[Job, bytes]:
+    job, lines = follow(stack, plan.job or _submit(stack, plan, reporter), kind="processing", reporter=reporter)
     must_have_completed(job, lines, what=f"Evaluation job {job.name}", kind="processing")
-    return job, at.objects.get(plan.evaluation_uri)
+    return job, stack.objects.get(plan.evaluation_uri)
 
 
-def _must_be_unchanged(at: Platform, plan: EvaluationPlan, digest: str) -> None:
+def _must_be_unchanged(stack: StackContext, plan: EvaluationPlan, digest: str) -> None:
     """An evaluation that was recorded before is judged again only as it was. Raises Conflict."""
     ref = (plan.model, plan.package.version, plan.evaluation_uri)
-    for r in Ledger.of(at).records() if plan.job else ():
+    for r in Ledger.of(stack).records() if plan.job else ():
         recorded = r.data.get(EVALUATION)
         same = r.kind == "evaluated" and (r.model, r.version, r.data.get("evaluation_uri")) == ref
         if same and recorded and recorded != digest:
@@ -283,10 +283,10 @@ def _fallback(champion: Champion | None) -> dict[str, str]:
     return {"BEDPLATE_FALLBACK": str(champion.constant)}
 
 
-def evidence_of(plan: EvaluationPlan, evaluation: Evaluation) -> Evidence:
+def evidence_of(plan: EvaluationPlan, evaluation: Evaluation) -> Measurements:
     """What was measured, as the gates take it."""
     trials = evaluation.trials
-    return Evidence(
+    return Measurements(
         metrics=evaluation.candidate,
         difference=evaluation.difference,
         champion=plan.champion.called if plan.champion else "nobody",
@@ -305,18 +305,20 @@ def evidence_of(plan: EvaluationPlan, evaluation: Evaluation) -> Evidence:
     )
 
 
-def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgement: Judgement, digest: str) -> None:
+def _record(
+    stack: StackContext, plan: EvaluationPlan, evaluation: Evaluation, judgement: GateReport, digest: str
+) -> None:
     metrics = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
     told = {
         "evaluation_uri": plan.evaluation_uri,
         "verdict": judgement.outcome,
         **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
     }
-    fresh = at.registry.get(plan.package.group, plan.package.version)
+    fresh = stack.registry.get(plan.package.group, plan.package.version)
     if any(fresh.metadata.get(key) != value for key, value in told.items()):
-        at.registry.annotate(fresh, told)
+        stack.registry.annotate(fresh, told)
     data = {**_data(plan, metrics, judgement), EVALUATION: digest}
-    ledger = Ledger.of(at)
+    ledger = Ledger.of(stack)
     mine = [
         r for r in ledger.records() if (r.kind, r.model, r.version) == ("evaluated", plan.model, plan.package.version)
     ]
@@ -326,22 +328,22 @@ def _record(at: Platform, plan: EvaluationPlan, evaluation: Evaluation, judgemen
     ledger.record(
         "evaluated",
         f"{plan.model} version {plan.package.version}: {judgement.outcome}{against}",
-        actor=at.identity.person,
+        actor=stack.identity.person,
         model=plan.model,
         version=plan.package.version,
         data=data,
     )
 
 
-def _vouch(at: Platform, plan: EvaluationPlan) -> None:
+def _vouch(stack: StackContext, plan: EvaluationPlan) -> None:
     """Keep the whole of what is known beside the evaluation, and its hash with the package."""
-    fresh = at.registry.get(plan.package.group, plan.package.version)
-    digest = keep_details(at, card_of(at, plan.model, fresh, Ledger.of(at).records()))
+    fresh = stack.registry.get(plan.package.group, plan.package.version)
+    digest = keep_details(stack, card_of(stack, plan.model, fresh, Ledger.of(stack).records()))
     if fresh.metadata.get("details_sha256") != digest:
-        at.registry.annotate(fresh, {"details_sha256": digest})
+        stack.registry.annotate(fresh, {"details_sha256": digest})
 
 
-def _data(plan: EvaluationPlan, metrics: Mapping[str, float], judgement: Judgement) -> dict[str, Any]:
+def _data(plan: EvaluationPlan, metrics: Mapping[str, float], judgement: GateReport) -> dict[str, Any]:
     return {
         "verdict": judgement.outcome,
         "evaluation_uri": plan.evaluation_uri,

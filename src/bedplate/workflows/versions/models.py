@@ -11,7 +11,7 @@ from bedplate.domain.versions.scripts import inference_problems, training_proble
 from bedplate.errors import NotFound, SettingsError
 from bedplate.ports import Package
 from bedplate.settings import ModelSpec, StackSettings, known_models, load_model
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +44,31 @@ class ModelRow:
     """How many versions there are in all."""
 
 
-def list_models(at: Platform, only: str | None = None, *, newest: int | None = None) -> tuple[ModelRow, ...]:
+def list_models(stack: StackContext, only: str | None = None, *, newest: int | None = None) -> tuple[ModelRow, ...]:
     """Every model of the stack, or one, with its `newest` versions (None: all).
 
     Raises NotFound for an unknown one, or when the platform is not up.
     """
     if only is not None:
-        at.model(only)
-    return tuple(_row(at, model, newest) for model in ((only,) if only else at.outputs.models))
+        stack.model(only)
+    return tuple(_row(stack, model, newest) for model in ((only,) if only else stack.outputs.models))
 
 
-def live_release(at: Platform, model: str) -> str | None:
+def live_release(stack: StackContext, model: str) -> str | None:
     """The release whose configuration the endpoint holds; None when there is no endpoint."""
     try:
-        return at.endpoints.observe(at.names(model).endpoint).config
+        return stack.endpoints.observe(stack.names(model).endpoint).config
     except NotFound:
         return None
 
 
-def find_version(at: Platform, model: str, version: int | None) -> Package:
+def find_version(stack: StackContext, model: str, version: int | None) -> Package:
     """A version, or the newest one. Raises NotFound."""
-    at.model(model)
-    group = at.names(model).package_group
+    stack.model(model)
+    group = stack.names(model).package_group
     if version is not None:
-        return at.registry.get(group, version)
-    versions = at.registry.versions(group)
+        return stack.registry.get(group, version)
+    versions = stack.registry.versions(group)
     if not versions:
         raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data <file.parquet>")
     return versions[0]
@@ -84,14 +84,14 @@ def leading_metric(spec: ModelSpec) -> str:
     return "auc" if spec.task == "binary" else "rmse"
 
 
-def _row(at: Platform, model: str, newest: int | None) -> ModelRow:
-    release = live_release(at, model)
+def _row(stack: StackContext, model: str, newest: int | None) -> ModelRow:
+    release = live_release(stack, model)
     live = None if release is None else version_of_release(release) or 0
     try:
-        metric = leading_metric(at.model(model))
+        metric = leading_metric(stack.model(model))
     except (NotFound, SettingsError):  # a stack may still hold a model whose folder is gone or broken
         metric = "auc"
-    packages = at.registry.versions(at.names(model).package_group)
+    packages = stack.registry.versions(stack.names(model).package_group)
     rows = tuple(_version(model, package, metric, live) for package in packages[:newest])
     return ModelRow(model, release, live, rows, len(packages))
 
@@ -118,7 +118,7 @@ def _version(model: str, package: Package, metric: str, live: int | None) -> Ver
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ModelCheck:
     """A model's folder; no faults means that it may be trained. Each fault says file, key and what was expected."""
 
     model: str
@@ -129,7 +129,7 @@ class Checked:
 
 def check_models(
     project_dir: Path, models: Sequence[str], settings: StackSettings | None, stack: str
-) -> tuple[Checked, ...]:
+) -> tuple[ModelCheck, ...]:
     """Check these models, or all, without any platform: contract, scripts, and whether the stack names those asked for.
 
     Raises NotFound for a model that has no folder.
@@ -138,11 +138,11 @@ def check_models(
     return tuple(_checked(project_dir, m, settings, stack, asked=asked) for m in models or known_models(project_dir))
 
 
-def _checked(project_dir: Path, model: str, settings: StackSettings | None, stack: str, *, asked: bool) -> Checked:
+def _checked(project_dir: Path, model: str, settings: StackSettings | None, stack: str, *, asked: bool) -> ModelCheck:
     try:
         spec = load_model(project_dir, model, settings, stack=stack)
     except SettingsError as exc:
-        return Checked(model, exc.problems or (exc.message,))
+        return ModelCheck(model, exc.problems or (exc.message,))
     folder = f"models/{model}"
     scripts = ((spec.training.entry_point, training_problems), (spec.serving.entry_point, inference_problems))
     faults: list[str] = []
@@ -155,4 +155,4 @@ def _checked(project_dir: Path, model: str, settings: StackSettings | None, stac
     elsewhere = settings is not None and model not in settings.models
     if elsewhere and asked:
         faults.append(f"stacks/Pulumi.{stack}.yaml: bedplate:models: does not name {model}")
-    return Checked(model, tuple(faults), elsewhere)
+    return ModelCheck(model, tuple(faults), elsewhere)

@@ -13,17 +13,17 @@ from bedplate import ports
 from bedplate.domain import tags
 from bedplate.domain.names import BucketPurpose, ModelNames
 from bedplate.domain.versions.approval import EVALUATION
-from bedplate.domain.versions.promotion import ARTIFACT, ORIGIN, Carried, carried, promoted_metadata
+from bedplate.domain.versions.promotion import ARTIFACT, ORIGIN, PromotedObject, carried, promoted_metadata
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, PlatformError, UsageError
 from bedplate.settings import PlatformOutputs
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.versions.approvals import must_be_evidence, must_be_on_record
 
 _BLOCK = 1 << 20
 
 
-class Origin(Protocol):
+class PromotionSource(Protocol):
     """The environment that a version comes from, as far as it can be read from here."""
 
     @property
@@ -53,7 +53,7 @@ class PromoteRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Promoted:
+class PromotionResult:
     """`unchanged`: it was there already, and its bytes are still the same. `left` are objects that stayed behind."""
 
     outcome: Literal["promoted", "unchanged"]
@@ -67,34 +67,36 @@ class Promoted:
     recorded_at_origin: bool
 
 
-def promote(origin: Origin, target: Platform, request: PromoteRequest, say: ports.Say) -> Promoted:
+def promote(
+    origin: PromotionSource, stack: StackContext, request: PromoteRequest, reporter: ports.Reporter
+) -> PromotionResult:
     """Copy what belongs to the version, check its bytes on both sides, register it, record it in both ledgers.
 
     A killed run is completed by the same command. Raises ApprovalNeeded for a version that the origin did not approve,
     UsageError when the target takes nothing from there, NotFound, Conflict when bytes differ from what was recorded.
     """
-    target.model(request.model)
-    _must_be_allowed(origin, target, request.model)
+    stack.model(request.model)
+    _must_be_allowed(origin, stack, request.model)
     package = _approved(origin, request)
     _must_be_vouched_for(origin, request.model, package)
     ref = f"{request.model}:{package.version}"
     there = next(
-        (p for p in target.registry.versions(target.names(request.model).package_group) if _from(p, package)), None
+        (p for p in stack.registry.versions(stack.names(request.model).package_group) if _from(p, package)), None
     )
     goods = carried(
         package.artifact_uri,
         package.metadata,
         origin.buckets,
-        _buckets(target.outputs),
+        _buckets(stack.outputs),
         with_data=request.with_data,
     )
     places: dict[str, str] = {}
     left: list[str] = []
     digests: dict[str, str] = {}
     for good in goods:
-        say("step", {"text": f"Carrying {good.key.removesuffix('_uri')} of {ref}"})
+        reporter("step", {"text": f"Carrying {good.key.removesuffix('_uri')} of {ref}"})
         try:
-            found = _carry(origin, target, good)
+            found = _carry(origin, stack, good)
         except (NotFound, PlatformError) as exc:
             if good.needed or isinstance(exc, Conflict):
                 raise
@@ -110,13 +112,13 @@ def promote(origin: Origin, target: Platform, request: PromoteRequest, say: port
     _must_be(digest, package, there, ref)
     image = origin.pinned_image(package.image_uri) or package.image_uri
     if there is None:
-        say("step", {"text": f"Registering it in {target.stack}"})
-        made = target.registry.register(_draft(origin, target, request.model, package, places, digest, image))
+        reporter("step", {"text": f"Registering it in {stack.name}"})
+        made = stack.registry.register(_draft(origin, stack, request.model, package, places, digest, image))
     else:
         made = there
-    made = _approval(origin, target, request.model, made, package)
-    recorded = _record(origin, target, request.model, made, package, digests)
-    return Promoted(
+    made = _approval(origin, stack, request.model, made, package)
+    recorded = _record(origin, stack, request.model, made, package, digests)
+    return PromotionResult(
         outcome="promoted" if there is None else "unchanged",
         package=made,
         origin=package,
@@ -129,18 +131,18 @@ def promote(origin: Origin, target: Platform, request: PromoteRequest, say: port
     )
 
 
-def _must_be_allowed(origin: Origin, target: Platform, model: str) -> None:
-    if origin.stack == target.stack:
+def _must_be_allowed(origin: PromotionSource, stack: StackContext, model: str) -> None:
+    if origin.stack == stack.name:
         raise UsageError(f"{origin.stack} cannot be promoted into itself")
-    sources = target.settings.promotion.sources
+    sources = stack.settings.promotion.sources
     if sources and origin.stack not in sources:
         raise UsageError(
-            f"{target.stack} takes versions from {', '.join(sources)} only (promotion.sources), not {origin.stack}",
-            next_step=f"bedplate models promote {model} --from {sources[0]} --to {target.stack}",
+            f"{stack.name} takes versions from {', '.join(sources)} only (promotion.sources), not {origin.stack}",
+            next_step=f"bedplate models promote {model} --from {sources[0]} --to {stack.name}",
         )
 
 
-def _approved(origin: Origin, request: PromoteRequest) -> ports.Package:
+def _approved(origin: PromotionSource, request: PromoteRequest) -> ports.Package:
     group = origin.names(request.model).package_group
     if request.version is not None:
         package = origin.registry.get(group, request.version)
@@ -162,7 +164,7 @@ def _approved(origin: Origin, request: PromoteRequest) -> ports.Package:
     return package
 
 
-def _must_be_vouched_for(origin: Origin, model: str, package: ports.Package) -> None:
+def _must_be_vouched_for(origin: PromotionSource, model: str, package: ports.Package) -> None:
     """The origin's ledger holds the approval and the evidence too, where it can be read. Raises ApprovalNeeded."""
     if origin.ledger is None:
         return
@@ -179,14 +181,14 @@ def _buckets(outputs: PlatformOutputs) -> dict[BucketPurpose, str]:
     return {"artifacts": outputs.artifacts_bucket, "data": outputs.data_bucket}
 
 
-def _carry(origin: Origin, target: Platform, good: Carried) -> str:
+def _carry(origin: PromotionSource, stack: StackContext, good: PromotedObject) -> str:
     """Copy one object, with what lies beside an evaluation; the SHA-256 that both sides have. Raises Conflict."""
     if good.key == "evaluation_uri":
         folder, goal = good.source.rpartition("/")[0] + "/", good.target.rpartition("/")[0] + "/"
         for info in origin.objects.list(folder):
             if info.uri != good.source:
-                _copy(origin.objects, target.objects, info.uri, goal + info.uri.removeprefix(folder))
-    return _copy(origin.objects, target.objects, good.source, good.target)
+                _copy(origin.objects, stack.objects, info.uri, goal + info.uri.removeprefix(folder))
+    return _copy(origin.objects, stack.objects, good.source, good.target)
 
 
 def _copy(origin: ports.Objects, target: ports.Objects, source: str, goal: str) -> str:
@@ -226,8 +228,8 @@ def _must_be(digest: str, package: ports.Package, there: ports.Package | None, r
 
 
 def _draft(
-    origin: Origin,
-    target: Platform,
+    origin: PromotionSource,
+    stack: StackContext,
     model: str,
     package: ports.Package,
     places: Mapping[str, str],
@@ -235,12 +237,12 @@ def _draft(
     image: str,
 ) -> ports.PackageDraft:
     told = {key: uri for key, uri in places.items() if key != "artifact_uri"}
-    spec = target.model(model)
+    spec = stack.model(model)
     return ports.PackageDraft(
-        group=target.names(model).package_group,
+        group=stack.names(model).package_group,
         image_uri=image,
         artifact_uri=places["artifact_uri"],
-        description=f"{model} version {package.version} of {origin.stack}, promoted by {target.identity.person}",
+        description=f"{model} version {package.version} of {origin.stack}, promoted by {stack.identity.person}",
         environment=package.environment,
         metadata=promoted_metadata(
             package.metadata,
@@ -249,33 +251,33 @@ def _draft(
             origin=f"{origin.stack}:{package.version}",
             artifact_sha256=digest,
             image_uri=image,
-            person=target.identity.person,
+            person=stack.identity.person,
         ),
         tags=tags.for_model(
-            project=target.project,
-            stack=target.stack,
+            project=stack.project,
+            stack=stack.name,
             model=model,
             version=None,
             owner=spec.owner,
-            cost_center=target.settings.cost_center,
+            cost_center=stack.settings.cost_center,
         ),
     )
 
 
 def _approval(
-    origin: Origin, target: Platform, model: str, made: ports.Package, package: ports.Package
+    origin: PromotionSource, stack: StackContext, model: str, made: ports.Package, package: ports.Package
 ) -> ports.Package:
     """Where the target lets the origin's approval count, it is written as this environment's, with whose it was."""
-    if target.settings.promotion.approval != "carried" or made.approval != "PendingManualApproval":
+    if stack.settings.promotion.approval != "carried" or made.approval != "PendingManualApproval":
         return made
     by = package.metadata.get("approved_by", "unknown")
     note = f"approved in {origin.stack} by {by}"
-    target.registry.annotate(made, {"approved_by": by, "approval_reason": note[:256]})
-    made = target.registry.set_approval(made, "Approved", note)
-    Ledger.of(target).record(
+    stack.registry.annotate(made, {"approved_by": by, "approval_reason": note[:256]})
+    made = stack.registry.set_approval(made, "Approved", note)
+    Ledger.of(stack).record(
         "approved",
         f"{model} version {made.version} counts as approved: {note}",
-        actor=target.identity.person,
+        actor=stack.identity.person,
         model=model,
         version=made.version,
         data={
@@ -291,8 +293,8 @@ def _approval(
 
 
 def _record(
-    origin: Origin,
-    target: Platform,
+    origin: PromotionSource,
+    stack: StackContext,
     model: str,
     made: ports.Package,
     package: ports.Package,
@@ -309,10 +311,10 @@ def _record(
         "evaluation_uri": made.metadata.get("evaluation_uri"),
         EVALUATION: digests.get("evaluation_uri"),
     }
-    person = target.identity.person
+    person = stack.identity.person
     sides = (
-        (Ledger.of(target), made.version, f"came from {origin.stack} version {package.version}"),
-        (origin.ledger, package.version, f"went to {target.stack} as version {made.version}"),
+        (Ledger.of(stack), made.version, f"came from {origin.stack} version {package.version}"),
+        (origin.ledger, package.version, f"went to {stack.name} as version {made.version}"),
     )
     for ledger, version, what in sides:
         if ledger is None:

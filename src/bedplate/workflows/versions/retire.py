@@ -8,12 +8,12 @@ from datetime import date, timedelta
 
 from bedplate.domain.ledger import Record
 from bedplate.domain.release import fallback_release, version_told
-from bedplate.domain.versions.retirement import QUIET_DAYS, Use, objections, retirement_of
+from bedplate.domain.versions.retirement import QUIET_DAYS, UsageSummary, objections, retirement_of
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from bedplate.ports import Package
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 RETIRED = "retire_on"
 """Key of a package's metadata: from which day on it is retired."""
@@ -34,7 +34,7 @@ class RetireRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Retired:
+class RetirementResult:
     """`objections` are what speaks against it: overridden by force, or to be seen to until its date."""
 
     what: str
@@ -43,7 +43,7 @@ class Retired:
     changed: bool
 
 
-def retire(at: Platform, request: RetireRequest) -> Retired:
+def retire(stack: StackContext, request: RetireRequest) -> RetirementResult:
     """Mark and record. The same command again changes nothing.
 
     On a day to come it is announced, whatever uses it now. Today or before, it is refused with ApprovalNeeded while it
@@ -52,38 +52,38 @@ def retire(at: Platform, request: RetireRequest) -> Retired:
     """
     if not request.reason.strip():
         raise UsageError("Retiring needs a reason, which is kept", next_step='the same command with --reason "..."')
-    at.model(request.model)
+    stack.model(request.model)
     package = None
     if request.version is not None:
-        package = at.registry.get(at.names(request.model).package_group, request.version)
-    ledger, today = Ledger.of(at), at.clock.now().date()
+        package = stack.registry.get(stack.names(request.model).package_group, request.version)
+    ledger, today = Ledger.of(stack), stack.clock.now().date()
     records = ledger.records()
     what = request.model if package is None else f"{request.model}:{package.version}"
     standing = _standing(records, request)
     if request.cancel:
         if standing is None:
-            return Retired(what, None, (), changed=False)
-        _mark(at, package, NEVER)
-        _record(at, ledger, request, what, None, ())
-        return Retired(what, None, (), changed=True)
+            return RetirementResult(what, None, (), changed=False)
+        _mark(stack, package, NEVER)
+        _record(stack, ledger, request, what, None, ())
+        return RetirementResult(what, None, (), changed=True)
     on = request.on or today
-    against = objections(_use(at, request, records))
+    against = objections(_use(stack, request, records))
     if against and on <= today and not request.force:
         raise ApprovalNeeded(
             f"{what} is not retired: {'; '.join(against)}",
             next_step="bedplate deploy or rollback to another version; or --on a later day; or --force",
         )
-    _mark(at, package, on.isoformat())
+    _mark(stack, package, on.isoformat())
     if standing == on:
-        return Retired(what, on, against, changed=False)
-    _record(at, ledger, request, what, on, against)
-    return Retired(what, on, against, changed=True)
+        return RetirementResult(what, on, against, changed=False)
+    _record(stack, ledger, request, what, on, against)
+    return RetirementResult(what, on, against, changed=True)
 
 
-def must_not_be_retired(at: Platform, model: str, package: Package, records: Sequence[Record]) -> None:
+def must_not_be_retired(stack: StackContext, model: str, package: Package, records: Sequence[Record]) -> None:
     """Raises UsageError for a version whose day has come."""
-    found = retirement_of(records, model, package.version, at.model(model).retire_on)
-    today = at.clock.now().date()
+    found = retirement_of(records, model, package.version, stack.model(model).retire_on)
+    today = stack.clock.now().date()
     if found is None or not found.due(today):
         return
     by_contract = found.said_by == "model.yaml"
@@ -100,11 +100,11 @@ def _standing(records: Sequence[Record], request: RetireRequest) -> date | None:
     return date.fromisoformat(str(mine[-1].data["on"])) if mine and mine[-1].data.get("on") else None
 
 
-def _use(at: Platform, request: RetireRequest, records: Sequence[Record]) -> Use:
+def _use(stack: StackContext, request: RetireRequest, records: Sequence[Record]) -> UsageSummary:
     try:
-        seen = observe(at, request.model, records)
+        seen = observe(stack, request.model, records)
     except NotFound:
-        return Use((), 0)
+        return UsageSummary((), 0)
     fallback = fallback_release(seen.endpoint)
     if request.version is None:
         roles = [] if seen.live == fallback else [f"live: {seen.live} on {seen.endpoint}"]
@@ -113,7 +113,7 @@ def _use(at: Platform, request: RetireRequest, records: Sequence[Record]) -> Use
             deployments_of,  # numpy comes with it, which a rollback can do without
         )
 
-        told, _ = deployments_of(at, request.model, request.version, records)
+        told, _ = deployments_of(stack, request.model, request.version, records)
         roles = [f"{d.role} on {d.endpoint}" for d in told]
     mine = {
         str(r.data["live"])
@@ -121,13 +121,13 @@ def _use(at: Platform, request: RetireRequest, records: Sequence[Record]) -> Use
         if r.model == request.model and r.data.get("live") and r.data["live"] != fallback
     }
     asked = [r for r in sorted(mine) if request.version is None or version_told(r) == request.version]
-    return Use(roles, sum(_answers(at, seen.endpoint, release) for release in asked))
+    return UsageSummary(roles, sum(_answers(stack, seen.endpoint, release) for release in asked))
 
 
-def _answers(at: Platform, endpoint: str, release: str) -> float:
+def _answers(stack: StackContext, endpoint: str, release: str) -> float:
     """Answers of the last days, by the hour, as the release counted them itself."""
-    now = at.clock.now()
-    points = at.metrics.series(
+    now = stack.clock.now()
+    points = stack.metrics.series(
         "Bedplate/Serving",
         "Answers",
         {"Endpoint": endpoint, "Release": release},
@@ -139,15 +139,15 @@ def _answers(at: Platform, endpoint: str, release: str) -> float:
     return sum(value for _, value in points)
 
 
-def _mark(at: Platform, package: Package | None, on: str) -> None:
+def _mark(stack: StackContext, package: Package | None, on: str) -> None:
     if package is not None and package.metadata.get(RETIRED, NEVER) != on:
-        at.registry.annotate(package, {RETIRED: on})
+        stack.registry.annotate(package, {RETIRED: on})
 
 
 def _record(
-    at: Platform, ledger: Ledger, request: RetireRequest, what: str, on: date | None, against: Sequence[str]
+    stack: StackContext, ledger: Ledger, request: RetireRequest, what: str, on: date | None, against: Sequence[str]
 ) -> None:
-    person = at.identity.person
+    person = stack.identity.person
     done = f"retires {what} from {on} on" if on else f"takes the retirement of {what} back"
     ledger.record(
         "retired",

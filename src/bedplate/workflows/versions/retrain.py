@@ -10,12 +10,12 @@ from datetime import datetime
 
 from bedplate.domain.ledger import Record
 from bedplate.domain.release import version_told
-from bedplate.domain.versions.retraining import Due, Open, Signal, due, open_retraining
+from bedplate.domain.versions.retraining import OpenRetraining, RetrainingSignal, Signal, due, open_retraining
 from bedplate.errors import BedplateError, GateFailed, JobFailed, NotEnoughData, NotFound, OverBudget
-from bedplate.ports import Package, Say
+from bedplate.ports import Package, Reporter
 from bedplate.workflows.data.versions import LATEST, find
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest, must_be_deployed
 from bedplate.workflows.training.training_plan import plan as plan_training
@@ -34,44 +34,46 @@ class RetrainRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Retrained:
+class RetrainResult:
     """`verdict` is that of the gates; only a person decides what becomes of the version."""
 
-    began: Open
+    began: OpenRetraining
     version: int
     verdict: str
 
 
-def retrain(at: Platform, request: RetrainRequest, say: Say, *, wait: bool = True) -> tuple[Open, Retrained | None]:
+def retrain(
+    stack: StackContext, request: RetrainRequest, reporter: Reporter, *, wait: bool = True
+) -> tuple[OpenRetraining, RetrainResult | None]:
     """Begin one, or take up the one that is open, and see it through (None: it still runs, without `wait`).
 
     Raises NotEnoughData when nothing asks for it or there is no newer data, OverBudget, JobFailed, GateFailed (data).
     """
-    held = begin(at, request, say)
-    return held, go_on(at, request.model, held, say, wait=wait)
+    held = begin(stack, request, reporter)
+    return held, go_on(stack, request.model, held, reporter, wait=wait)
 
 
-def begin(at: Platform, request: RetrainRequest, say: Say) -> Open:
+def begin(stack: StackContext, request: RetrainRequest, reporter: Reporter) -> OpenRetraining:
     """Record that a retraining begins, from which data and why; or the one that is open."""
-    must_be_deployed(at, request.model)
-    ledger = Ledger.of(at)
+    must_be_deployed(stack, request.model)
+    ledger = Ledger.of(stack)
     records = ledger.records()
     held = open_retraining(records, request.model)
     if held is not None:
-        say("step", {"text": f"Taking up the retraining of record {held.seq} ({held.signal}: {held.why})"})
+        reporter("step", {"text": f"Taking up the retraining of record {held.seq} ({held.signal}: {held.why})"})
         return held
-    asks = _asks(at, request, records)
-    dataset = _newer_data(at, request.model)
-    plan = plan_training(at, TrainRequest(request.model, dataset, {}), say)
+    asks = _asks(stack, request, records)
+    dataset = _newer_data(stack, request.model)
+    plan = plan_training(stack, TrainRequest(request.model, dataset, {}), reporter)
     refusals = [o.reason for o in plan.objections if o.refused]
     if refusals:
         raise OverBudget(f"No retraining of {request.model}: {'; '.join(refusals)}", next_step="bedplate budgets")
     record = ledger.record(
         "retraining",
         f"retraining of {request.model} begins ({asks.signal}: {asks.why})",
-        actor=at.identity.person,
+        actor=stack.identity.person,
         model=request.model,
-        version=live_version(at, request.model),
+        version=live_version(stack, request.model),
         data={
             "phase": "begun",
             "signal": asks.signal,
@@ -81,57 +83,59 @@ def begin(at: Platform, request: RetrainRequest, say: Say) -> Open:
             "training_job": plan.job_name,
         },
     )
-    return Open(record.seq, asks.signal, asks.why, dataset, plan.job_name)
+    return OpenRetraining(record.seq, asks.signal, asks.why, dataset, plan.job_name)
 
 
-def go_on(at: Platform, model: str, held: Open, say: Say, *, wait: bool) -> Retrained | None:
+def go_on(
+    stack: StackContext, model: str, held: OpenRetraining, reporter: Reporter, *, wait: bool
+) -> RetrainResult | None:
     """The next step of an open retraining, or with `wait` all that are left; None while a job runs.
 
     What cannot succeed by waiting (a job that failed, data or money that is refused) ends it, and is raised.
     """
-    if not wait and _runs(at, held.job):
+    if not wait and _runs(stack, held.job):
         return None
     try:
-        plan = plan_training(at, TrainRequest(model, held.dataset, {}), say)
-        done = train(at, plan, say, wait=wait or (plan.job is not None and plan.job.status == "Completed"))
+        plan = plan_training(stack, TrainRequest(model, held.dataset, {}), reporter)
+        done = train(stack, plan, reporter, wait=wait or (plan.job is not None and plan.job.status == "Completed"))
         if done.package is None:
             return None
-        evaluated = evaluate(at, plan_evaluation(at, model, done.package.version), say, wait=wait)
+        evaluated = evaluate(stack, plan_evaluation(stack, model, done.package.version), reporter, wait=wait)
     except (JobFailed, OverBudget, GateFailed) as exc:
-        _end(at, model, held, None, "FAILED", exc.message)
+        _end(stack, model, held, None, "FAILED", exc.message)
         raise
     if evaluated.judgement is None:
         return None
     verdict = evaluated.judgement.outcome
-    _end(at, model, held, done.package, verdict, "")
-    return Retrained(held, done.package.version, verdict)
+    _end(stack, model, held, done.package, verdict, "")
+    return RetrainResult(held, done.package.version, verdict)
 
 
-def asked_for(at: Platform, model: str, records: list[Record]) -> tuple[Due, ...]:
+def asked_for(stack: StackContext, model: str, records: list[Record]) -> tuple[RetrainingSignal, ...]:
     """What asks for a retraining of the live version now."""
-    version = live_version(at, model)
+    version = live_version(stack, model)
     trained_at = None
     if version:
         try:
-            told = at.registry.get(at.names(model).package_group, version).metadata.get("trained_at")
+            told = stack.registry.get(stack.names(model).package_group, version).metadata.get("trained_at")
             trained_at = datetime.fromisoformat(told) if told else None
         except NotFound:
             trained_at = None
-    return due(records, model, version, at.model(model).retraining, trained_at=trained_at, now=at.clock.now())
+    return due(records, model, version, stack.model(model).retraining, trained_at=trained_at, now=stack.clock.now())
 
 
-def live_version(at: Platform, model: str) -> int | None:
+def live_version(stack: StackContext, model: str) -> int | None:
     """The version that answers; None while the fallback does, or nothing."""
-    release = live_release(at, model)
+    release = live_release(stack, model)
     return (version_told(release) or None) if release else None
 
 
-def _asks(at: Platform, request: RetrainRequest, records: list[Record]) -> Due:
-    found = [d for d in asked_for(at, request.model, records) if request.signal in (None, d.signal)]
+def _asks(stack: StackContext, request: RetrainRequest, records: list[Record]) -> RetrainingSignal:
+    found = [d for d in asked_for(stack, request.model, records) if request.signal in (None, d.signal)]
     if found:
         return found[0]
     if request.reason:
-        return Due(request.signal or "person", 0, request.reason)
+        return RetrainingSignal(request.signal or "person", 0, request.reason)
     what = f"no {request.signal} signal" if request.signal else "nothing"
     raise NotEnoughData(
         f"There is {what} that asks for a retraining of {request.model}",
@@ -139,12 +143,12 @@ def _asks(at: Platform, request: RetrainRequest, records: list[Record]) -> Due:
     )
 
 
-def _newer_data(at: Platform, model: str) -> str:
+def _newer_data(stack: StackContext, model: str) -> str:
     """Hash of the last accepted data, which the live version was not trained on."""
-    newest = find(at, model, LATEST).manifest.sha256
-    version = live_version(at, model)
+    newest = find(stack, model, LATEST).manifest.sha256
+    version = live_version(stack, model)
     try:
-        package = at.registry.get(at.names(model).package_group, version) if version else None
+        package = stack.registry.get(stack.names(model).package_group, version) if version else None
     except NotFound:
         package = None
     if package is not None and package.metadata.get("dataset_sha256") == newest:
@@ -155,19 +159,21 @@ def _newer_data(at: Platform, model: str) -> str:
     return newest
 
 
-def _runs(at: Platform, job: str) -> bool:
+def _runs(stack: StackContext, job: str) -> bool:
     try:
-        return at.jobs.training(job).status == "InProgress"
+        return stack.jobs.training(job).status == "InProgress"
     except NotFound:
         return False
 
 
-def _end(at: Platform, model: str, held: Open, package: Package | None, verdict: str, failure: str) -> None:
+def _end(
+    stack: StackContext, model: str, held: OpenRetraining, package: Package | None, verdict: str, failure: str
+) -> None:
     what = f"version {package.version}: {verdict}" if package else failure.splitlines()[0]
-    Ledger.of(at).record(
+    Ledger.of(stack).record(
         "retraining",
         f"retraining of {model} ended: {what}",
-        actor=at.identity.person,
+        actor=stack.identity.person,
         model=model,
         version=package.version if package else None,
         data={

@@ -8,15 +8,15 @@ from typing import Any
 
 from bedplate.domain.release import version_told
 from bedplate.errors import NotFound
-from bedplate.ports import Job, Package, Say
+from bedplate.ports import Job, Package, Reporter
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.watch.monitoring_job import DATASET, completed, submit
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class BaselineResult:
     """`statistics` and `constraints` are in SageMaker's schema; None while the job still runs (`--no-wait`)."""
 
     version: int
@@ -28,21 +28,23 @@ class Baseline:
     has_answers: bool
 
 
-def baseline(platform: Platform, model: str, version: int | None, say: Say, *, wait: bool = True) -> Baseline:
+def baseline(
+    stack: StackContext, model: str, version: int | None, reporter: Reporter, *, wait: bool = True
+) -> BaselineResult:
     """Profile the training data of a version (of the live one, without a version) and, where it was evaluated, its
     answers on the rows held out. The result lies where the monitoring schedule looks for it; object versions keep
     earlier ones.
 
     Raises NotFound when the fallback is live and no version is named.
     """
-    spec, names = platform.model(model), platform.names(model)
-    package = _package(platform, model, version)
-    prefix = f"s3://{platform.outputs.artifacts_bucket}/{names.baseline_prefix}"
-    name = f"{names.base}-baseline-v{package.version}-{platform.clock.now():%Y%m%d%H%M%S}"
-    inputs, has_answers = _inputs(platform, package)
-    say("step", {"text": f"Profiling what v{package.version} learned from"})
+    spec, names = stack.model(model), stack.names(model)
+    package = _package(stack, model, version)
+    prefix = f"s3://{stack.outputs.artifacts_bucket}/{names.baseline_prefix}"
+    name = f"{names.base}-baseline-v{package.version}-{stack.clock.now():%Y%m%d%H%M%S}"
+    inputs, has_answers = _inputs(stack, package)
+    reporter("step", {"text": f"Profiling what v{package.version} learned from"})
     job = submit(
-        platform,
+        stack,
         spec,
         name=name,
         version=package.version,
@@ -53,15 +55,15 @@ def baseline(platform: Platform, model: str, version: int | None, say: Say, *, w
     )
     places = (f"{prefix}statistics.json", f"{prefix}constraints.json")
     if not wait:
-        return Baseline(package.version, job, *places, (), None, has_answers)
-    job = completed(platform, job, say, what=f"Baseline job {name}")
-    statistics = json.loads(platform.objects.get(places[0]))
+        return BaselineResult(package.version, job, *places, (), None, has_answers)
+    job = completed(stack, job, reporter, what=f"Baseline job {name}")
+    statistics = json.loads(stack.objects.get(places[0]))
     features = tuple(str(f["name"]) for f in statistics.get("features", ()))
-    made = Baseline(package.version, job, *places, features, _rows(statistics), has_answers)
-    Ledger.of(platform).record(
+    made = BaselineResult(package.version, job, *places, features, _rows(statistics), has_answers)
+    Ledger.of(stack).record(
         "baseline",
         f"baseline of v{package.version}: {len(features)} columns" + (f", {made.rows:,} rows" if made.rows else ""),
-        actor=platform.identity.person,
+        actor=stack.identity.person,
         model=model,
         version=package.version,
         data={"job": name, "statistics": places[0], "constraints": places[1], "answers": has_answers},
@@ -69,19 +71,19 @@ def baseline(platform: Platform, model: str, version: int | None, say: Say, *, w
     return made
 
 
-def _package(platform: Platform, model: str, version: int | None) -> Package:
-    group = platform.names(model).package_group
+def _package(stack: StackContext, model: str, version: int | None) -> Package:
+    group = stack.names(model).package_group
     if version is None:
-        version = version_told(observe(platform, model, ()).live)
+        version = version_told(observe(stack, model, ()).live)
         if not version:
             raise NotFound(
                 f"The fallback is live, which learned from nothing: name a version of {model}",
                 next_step=f"bedplate baseline {model} 1",
             )
-    return platform.registry.get(group, version)
+    return stack.registry.get(group, version)
 
 
-def _inputs(platform: Platform, package: Package) -> tuple[dict[str, tuple[str, str]], bool]:
+def _inputs(stack: StackContext, package: Package) -> tuple[dict[str, tuple[str, str]], bool]:
     data = package.metadata.get("data_uri")
     if not data:
         raise NotFound(
@@ -91,7 +93,7 @@ def _inputs(platform: Platform, package: Package) -> tuple[dict[str, tuple[str, 
     inputs = {"training": (data, f"{DATASET}/training")}
     evaluation = package.metadata.get("evaluation_uri")
     predictions = f"{evaluation.rpartition('/')[0]}/predictions.parquet" if evaluation else ""
-    if predictions and platform.objects.exists(predictions):
+    if predictions and stack.objects.exists(predictions):
         inputs["predictions"] = (predictions, f"{DATASET}/predictions")
     return inputs, "predictions" in inputs
 

@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.domain.data.capture import Captured
+from bedplate.domain.data.capture import CapturedRequest
 from bedplate.domain.ledger import iso_ms
 from bedplate.errors import UsageError
 from bedplate.settings import DataContract
 from bedplate.workflows.endpoint.capture import latest
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 
 JOINED_ANSWERS = 100_000
 """Captured answers that labels are joined with for the report; the monitor joins all of its window."""
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class LabelJoin:
     """How labels and captured answers meet. `without` are answers whose outcome nobody has told yet."""
 
     labels: int
@@ -39,7 +39,7 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class LabelsResult:
     """`truths` are the captured requests that SageMaker's ground truth was written for, below `ground_truth_uri`."""
 
     uri: str
@@ -47,12 +47,12 @@ class Added:
     new: bool
     """False when exactly these labels had been added before."""
     positives: int | None
-    join: Join
+    join: LabelJoin
     truths: int = 0
     ground_truth_uri: str | None = None
 
 
-def add_labels(platform: Platform, model: str, rows: Iterable[Mapping[str, Any]]) -> Added:
+def add_labels(stack: StackContext, model: str, rows: Iterable[Mapping[str, Any]]) -> LabelsResult:
     """Write labels to the data bucket: one object, named by its content, so that adding them twice changes nothing.
 
     What belongs to captured requests is written once more as SageMaker's ground truth, by their inference ids, which is
@@ -60,45 +60,47 @@ def add_labels(platform: Platform, model: str, rows: Iterable[Mapping[str, Any]]
 
     A row holds the key columns and the label, under its own name or as `label`. Raises UsageError where it does not.
     """
-    spec, names = platform.model(model), platform.names(model)
-    now = platform.clock.now()
+    spec, names = stack.model(model), stack.names(model)
+    now = stack.clock.now()
     found = [_label(number, row, spec.data) for number, row in enumerate(rows, 1)]
     if not found:
         raise UsageError("There is no row in it", next_step="bedplate labels add --help")
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
-    uri = f"s3://{platform.outputs.data_bucket}/{names.labels_prefix}{digest}.jsonl"
+    uri = f"s3://{stack.outputs.data_bucket}/{names.labels_prefix}{digest}.jsonl"
     at = iso_ms(now)
     body = b"".join(json.dumps({**row, "observed_at": at}).encode() + b"\n" for row in found)
-    new = platform.objects.put_if_absent(uri, body)
+    new = stack.objects.put_if_absent(uri, body)
     positives = sum(1 for row in found if row["label"] == 1) if spec.task == "binary" else None
-    records = latest(platform, model, answers=JOINED_ANSWERS)
+    records = latest(stack, model, answers=JOINED_ANSWERS)
     lines = _ground_truth(records, found, spec.data.keys)
     truth_uri = None
     if lines:
-        truth_uri = f"s3://{platform.outputs.data_bucket}/{names.ground_truth_prefix}{now:%Y/%m/%d/%H}/{digest}.jsonl"
-        platform.objects.put(truth_uri, b"".join(lines), content_type="application/jsonlines")
+        truth_uri = f"s3://{stack.outputs.data_bucket}/{names.ground_truth_prefix}{now:%Y/%m/%d/%H}/{digest}.jsonl"
+        stack.objects.put(truth_uri, b"".join(lines), content_type="application/jsonlines")
     met = _join(records, found, spec.data.keys)
-    added = Added(uri, len(found), new, positives, met, len(lines), truth_uri)
+    added = LabelsResult(uri, len(found), new, positives, met, len(lines), truth_uri)
     if new:
-        Ledger.of(platform).record(
+        Ledger.of(stack).record(
             "labelled",
             f"{added.labels:,} labels, {added.join.matched:,} of {added.join.answers:,} latest answers have one",
-            actor=platform.identity.person,
+            actor=stack.identity.person,
             model=model,
             data={"uri": uri, "labels": added.labels, "matched": added.join.matched, "answers": added.join.answers},
         )
     return added
 
 
-def _join(records: Iterable[Captured], labels: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> Join:
+def _join(records: Iterable[CapturedRequest], labels: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> LabelJoin:
     """Meet labels and captured answers by the key columns."""
     known = {_key(row, keys) for row in labels}
     rows = [row for record in records for row in record.rows]
     asked = [_key(row, keys) for row in rows if all(key in row for key in keys)]
-    return Join(len(known), len(asked), sum(1 for key in asked if key in known))
+    return LabelJoin(len(known), len(asked), sum(1 for key in asked if key in known))
 
 
-def _ground_truth(records: Iterable[Captured], labels: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> list[bytes]:
+def _ground_truth(
+    records: Iterable[CapturedRequest], labels: Iterable[Mapping[str, Any]], keys: Iterable[str]
+) -> list[bytes]:
     """A record for each captured request of which a row's outcome is known: a line a row, empty where it is not.
 
     SageMaker meets them by the inferenceId that the caller gave, and by its own eventId without one.

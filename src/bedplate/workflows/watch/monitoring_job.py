@@ -7,10 +7,10 @@ from datetime import datetime
 
 from bedplate.domain import tags
 from bedplate.domain.names import VARIANT
-from bedplate.ports import Job, ProcessingRequest, Say
+from bedplate.ports import Job, ProcessingRequest, Reporter
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.capture import capture_uri
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.job_following import follow, must_have_completed
 
 PROCESSING = "/opt/ml/processing"
@@ -25,7 +25,7 @@ MAX_CAPTURE_INPUTS = 5
 
 
 def submit(
-    platform: Platform,
+    stack: StackContext,
     spec: ModelSpec,
     *,
     name: str,
@@ -36,14 +36,14 @@ def submit(
     environment: Mapping[str, str],
 ) -> Job:
     """Start the image's default entry point. The contract goes with it, as it is in this environment."""
-    names = platform.names(spec.name)
-    contract = f"s3://{platform.outputs.artifacts_bucket}/{names.baseline_prefix}contract/contract.json"
-    platform.objects.put(contract, spec.model_dump_json().encode(), content_type="application/json")
-    return platform.jobs.submit_processing(
+    names = stack.names(spec.name)
+    contract = f"s3://{stack.outputs.artifacts_bucket}/{names.baseline_prefix}contract/contract.json"
+    stack.objects.put(contract, spec.model_dump_json().encode(), content_type="application/json")
+    return stack.jobs.submit_processing(
         ProcessingRequest(
             name=name,
-            image_uri=platform.outputs.image_uri,
-            role_arn=platform.outputs.execution_role(spec.name),
+            image_uri=stack.outputs.image_uri,
+            role_arn=stack.outputs.execution_role(spec.name),
             command=None,
             inputs={"contract": (contract, SPEC_DIR), **inputs},
             outputs={"output": (OUTPUT, output_uri.rstrip("/"))},
@@ -61,32 +61,32 @@ def submit(
             instance_type=INSTANCE_TYPE,
             max_runtime_s=MAX_RUNTIME_S,
             tags=tags.for_model(
-                project=platform.project,
-                stack=platform.stack,
+                project=stack.project,
+                stack=stack.name,
                 model=spec.name,
                 version=version,
                 owner=spec.owner,
-                cost_center=platform.settings.cost_center,
+                cost_center=stack.settings.cost_center,
             ),
-            kms_key_arn=platform.outputs.kms_key_arn,
-            network=platform.outputs.network,
+            kms_key_arn=stack.outputs.kms_key_arn,
+            network=stack.outputs.network,
         )
     )
 
 
-def completed(platform: Platform, job: Job, say: Say, *, what: str) -> Job:
+def completed(stack: StackContext, job: Job, reporter: Reporter, *, what: str) -> Job:
     """Follow the job to its end. Raises JobFailed with the end of its log."""
-    job, lines = follow(platform, job, kind="processing", say=say)
+    job, lines = follow(stack, job, kind="processing", reporter=reporter)
     must_have_completed(job, lines, what=what, kind="processing")
     return job
 
 
-def capture_inputs(platform: Platform, model: str, start: datetime, end: datetime) -> dict[str, tuple[str, str]]:
+def capture_inputs(stack: StackContext, model: str, start: datetime, end: datetime) -> dict[str, tuple[str, str]]:
     """Prefixes of the captured requests of a time, by the hour; where that makes too many inputs by the day, the month
     or altogether (the job itself looks at the time of each request). Empty when nothing was captured.
     """
-    hours = _hours(platform, model, start, end)
-    base = f"{capture_uri(platform, model)}/"
+    hours = _hours(stack, model, start, end)
+    base = f"{capture_uri(stack, model)}/"
     for depth in (4, 3, 2, 1, 0):  # hour, day, month, year, everything
         folders = sorted({_cut(hour, base, depth) for hour in hours})
         if len(folders) <= MAX_CAPTURE_INPUTS or depth == 0:
@@ -97,14 +97,14 @@ def capture_inputs(platform: Platform, model: str, start: datetime, end: datetim
     return {}
 
 
-def _hours(platform: Platform, model: str, start: datetime, end: datetime) -> list[str]:
+def _hours(stack: StackContext, model: str, start: datetime, end: datetime) -> list[str]:
     """Folders that hold something, found by leaping from one to the next."""
-    prefix = f"{capture_uri(platform, model)}/{platform.names(model).endpoint}/{VARIANT}/"
+    prefix = f"{capture_uri(stack, model)}/{stack.names(model).endpoint}/{VARIANT}/"
     last = f"{prefix}{end:%Y/%m/%d/%H/~}"
     found: list[str] = []
     at = f"{prefix}{start:%Y/%m/%d/%H/}"
     while True:
-        info = next(iter(platform.objects.list(prefix, after=at)), None)
+        info = next(iter(stack.objects.list(prefix, after=at)), None)
         if info is None or info.uri > last:
             return found
         hour = info.uri.rpartition("/")[0] + "/"

@@ -11,17 +11,17 @@ from bedplate.domain.drift import DriftReport
 from bedplate.domain.evidence.evaluation import Evaluation
 from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.ledger import LIVE_KINDS, Record, present, who_was_live
-from bedplate.domain.metric_chart import Graph, kept
+from bedplate.domain.metric_chart import MetricChart, kept
 from bedplate.domain.release import fallback_release, spoken
 from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
 from bedplate.settings import ModelSpec
 from bedplate.workflows.record.costs import bill, budgets
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.versions.models import leading_metric
 from bedplate.workflows.watch.monitor import latest_report
-from bedplate.workflows.watch.schedule_results import Scheduled, scheduled
+from bedplate.workflows.watch.schedule_results import ScheduleResults, scheduled
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficChart:
     """Answers by release in consecutive intervals, and the moments worth a mark."""
 
     times: tuple[datetime, ...]
@@ -88,13 +88,13 @@ class Report:
     segment_bounds: Mapping[str, float | None]
     segments: Mapping[str, Mapping[str, Estimate]]
     drift: DriftReport | None
-    traffic: Traffic | None
+    traffic: TrafficChart | None
     last_rollback: Rollback | None
     spend: Mapping[str, tuple[Mapping[str, float], float, Sequence[float]]]
     budgets: tuple[BudgetState, ...]
-    alarm: Graph | None = None
+    alarm: MetricChart | None = None
     """What the alarm looked at that undid the last deployment that was undone."""
-    scheduled: tuple[Scheduled, ...] = ()
+    scheduled: tuple[ScheduleResults, ...] = ()
     """Model quality, bias and explainability, as far as they are asked for or were run."""
 
 
@@ -110,14 +110,14 @@ _POINTS = 150
 VERSIONS_SHOWN = 3
 
 
-def gather(platform: Platform, model: str, *, where: str) -> Report:
+def gather(stack: StackContext, model: str, *, where: str) -> Report:
     """Read ledger, evaluations, the last drift report, traffic and money of one model. Changes nothing.
 
     Raises NotFound for an unknown model.
     """
-    spec = platform.model(model)
-    now = platform.clock.now()
-    ledger = Ledger.of(platform)
+    spec = stack.model(model)
+    now = stack.clock.now()
+    ledger = Ledger.of(stack)
     records = ledger.records()
     mine = [r for r in records if r.model == model]
     live = who_was_live(records, model, present(records, now))
@@ -127,7 +127,7 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
     return Report(
         model=model,
         description=spec.description,
-        stack=platform.stack,
+        stack=stack.name,
         where=where,
         made_at=now,
         live=LiveNow(spoken(live.release), live.since) if live else None,
@@ -136,21 +136,21 @@ def gather(platform: Platform, model: str, *, where: str) -> Report:
         gates=_gates(mine),
         segment_metric=metric,
         segment_bounds={g.by: g.min if g.min is not None else g.max for g in spec.gates.segments if g.metric == metric},
-        segments=_segments(platform, spec, mine, metric),
-        drift=_last_drift(platform, model, hidden),
-        traffic=_traffic(platform, model, mine, now),
+        segments=_segments(stack, spec, mine, metric),
+        drift=_last_drift(stack, model, hidden),
+        traffic=_traffic(stack, model, mine, now),
         last_rollback=Rollback(rollbacks[-1].version or 0, rollbacks[-1].data.get("took_s")) if rollbacks else None,
         alarm=next((g for r in reversed(mine) if r.kind == "rolled-back" and (g := kept(r.data.get("alarm")))), None),
-        scheduled=scheduled(platform, model, hidden),
-        spend=_spend(platform, spec, model, now),
-        budgets=tuple(standing.budget for standing in budgets(platform)),
+        scheduled=scheduled(stack, model, hidden),
+        spend=_spend(stack, spec, model, now),
+        budgets=tuple(standing.budget for standing in budgets(stack)),
     )
 
 
-def _last_drift(platform: Platform, model: str, hidden: Collection[str]) -> DriftReport | None:
+def _last_drift(stack: StackContext, model: str, hidden: Collection[str]) -> DriftReport | None:
     """Without what is told of the values of columns that must not be used for debugging."""
     try:
-        found = latest_report(platform, model)[1]
+        found = latest_report(stack, model)[1]
     except NotFound:
         return None
     performance = found.performance
@@ -186,14 +186,14 @@ def _gates(records: Sequence[Record]) -> tuple[Gate, ...]:
 
 
 def _segments(
-    platform: Platform, spec: ModelSpec, records: Sequence[Record], metric: str
+    stack: StackContext, spec: ModelSpec, records: Sequence[Record], metric: str
 ) -> dict[str, dict[str, Estimate]]:
     """Figures of the newest versions in every segment with as many rows as its gate asks for."""
     least = {gate.by: gate.min_rows for gate in spec.gates.segments}
     last = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
     rows: dict[str, dict[str, Estimate]] = {}
     for version, record in sorted(last.items())[-VERSIONS_SHOWN:]:
-        evaluation = Evaluation.from_json(json.loads(platform.objects.get(record.data["evaluation_uri"])))
+        evaluation = Evaluation.from_json(json.loads(stack.objects.get(record.data["evaluation_uri"])))
         for column in [name for name in spec.data.segments if "debugging" in spec.data.columns[name].purposes]:
             for value, metrics in evaluation.segments.get(column, {}).items():
                 figure = metrics.get(metric)
@@ -203,19 +203,19 @@ def _segments(
     return rows
 
 
-def _traffic(platform: Platform, model: str, records: Sequence[Record], now: datetime) -> Traffic | None:
+def _traffic(stack: StackContext, model: str, records: Sequence[Record], now: datetime) -> TrafficChart | None:
     """Answers of every release that was ever asked for, from the first deployment on."""
     moves = [r for r in records if r.kind in ("deploying", *LIVE_KINDS)]
     if not moves:
         return None
-    endpoint, start = platform.names(model).endpoint, moves[0].at
+    endpoint, start = stack.names(model).endpoint, moves[0].at
     period_s = next((p for p in _PERIODS_S if (now - start).total_seconds() / p <= _POINTS), _PERIODS_S[-1])
     releases = dict.fromkeys(
         [fallback_release(endpoint), *(str(r.data["release"]) for r in moves if r.data.get("release"))]
     )
     answers: dict[str, dict[datetime, float]] = {}
     for release in releases:
-        points = platform.metrics.series(
+        points = stack.metrics.series(
             "Bedplate/Serving",
             "Answers",
             {"Endpoint": endpoint, "Release": release},
@@ -230,17 +230,17 @@ def _traffic(platform: Platform, model: str, records: Sequence[Record], now: dat
     if not times:
         return None
     marks = {r.at: f"{r.kind} v{r.version}" for r in moves if r.kind != "deploying"}
-    return Traffic(times, {name: [points.get(t, 0.0) for t in times] for name, points in answers.items()}, marks)
+    return TrafficChart(times, {name: [points.get(t, 0.0) for t in times] for name, points in answers.items()}, marks)
 
 
 def _spend(
-    platform: Platform, spec: ModelSpec, model: str, now: datetime
+    stack: StackContext, spec: ModelSpec, model: str, now: datetime
 ) -> dict[str, tuple[Mapping[str, float], float, Sequence[float]]]:
     """This month by stage, for the model and for the platform."""
     days = now.day
-    settings = platform.settings.budget
-    of_model = {s.group: s.usd for s in bill(platform, by="stage", days=days, model=model).spending.shares}
-    of_all = {s.group: s.usd for s in bill(platform, by="stage", days=days, model=None).spending.shares}
+    settings = stack.settings.budget
+    of_model = {s.group: s.usd for s in bill(stack, by="stage", days=days, model=model).spending.shares}
+    of_all = {s.group: s.usd for s in bill(stack, by="stage", days=days, model=None).spending.shares}
     return {
         model: (of_model, spec.budget.monthly_usd, spec.budget.actual_thresholds_pct),
         "the platform": (of_all, settings.monthly_usd, settings.actual_thresholds_pct),

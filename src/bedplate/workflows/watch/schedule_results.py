@@ -10,7 +10,7 @@ from datetime import datetime
 from bedplate.domain.evidence.live_quality import LiveReport
 from bedplate.domain.names import SCHEDULE_KINDS, ScheduleKind
 from bedplate.ports import MonitoringExecution
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.watch.monitor import told_as
 from bedplate.workflows.watch.schedules import asked_for
 
@@ -18,7 +18,7 @@ RUNS_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduled:
+class ScheduleResults:
     """One kind. `cron` and `status` are those of the schedule, None where model.yaml asks for it and there is none.
 
     `last_run` may have failed or had too little to judge; `reports` are those that were written, oldest first, with the
@@ -59,21 +59,21 @@ def named(metric: str, subject: str, kind: ScheduleKind) -> str:
     return f"{metric} by {subject}" if kind == "bias" else metric
 
 
-def scheduled(platform: Platform, model: str, hidden: Collection[str] = ()) -> tuple[Scheduled, ...]:
+def scheduled(stack: StackContext, model: str, hidden: Collection[str] = ()) -> tuple[ScheduleResults, ...]:
     """Of each kind that is asked for, scheduled, or was once run. What is told of features in `hidden` is left out.
 
     Reads the last `RUNS_SHOWN` reports of a kind. Raises NotFound for a model that does not exist.
     """
-    wanted = asked_for(platform.model(model))
-    names, found = platform.names(model), []
+    wanted = asked_for(stack.model(model))
+    names, found = stack.names(model), []
     for kind in SCHEDULE_KINDS:
-        standing = platform.schedules.standing(kind, names.schedule(kind))
-        reports = _reports(platform, f"{names.monitoring_prefix}{kind}/", hidden)
+        standing = stack.schedules.standing(kind, names.schedule(kind))
+        reports = _reports(stack, f"{names.monitoring_prefix}{kind}/", hidden)
         if standing is None and kind not in wanted and not reports:
             continue
-        runs = platform.schedules.executions(standing.name, limit=1) if standing else ()
+        runs = stack.schedules.executions(standing.name, limit=1) if standing else ()
         found.append(
-            Scheduled(
+            ScheduleResults(
                 kind,
                 standing.cron if standing else None,
                 standing.status if standing else None,
@@ -84,11 +84,11 @@ def scheduled(platform: Platform, model: str, hidden: Collection[str] = ()) -> t
     return tuple(found)
 
 
-def _reports(platform: Platform, prefix: str, hidden: Collection[str]) -> tuple[tuple[datetime, LiveReport], ...]:
-    listed = platform.objects.list(f"s3://{platform.outputs.artifacts_bucket}/{prefix}")
+def _reports(stack: StackContext, prefix: str, hidden: Collection[str]) -> tuple[tuple[datetime, LiveReport], ...]:
+    listed = stack.objects.list(f"s3://{stack.outputs.artifacts_bucket}/{prefix}")
     newest = sorted((i for i in listed if i.uri.endswith("/report.json")), key=lambda info: info.modified_at)
     return tuple(
-        (info.modified_at, _without(LiveReport.from_json(json.loads(platform.objects.get(info.uri))), hidden))
+        (info.modified_at, _without(LiveReport.from_json(json.loads(stack.objects.get(info.uri))), hidden))
         for info in newest[-RUNS_SHOWN:]
     )
 

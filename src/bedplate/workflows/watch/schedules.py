@@ -12,11 +12,11 @@ from bedplate.domain import tags
 from bedplate.domain.names import SCHEDULE_KINDS, ModelNames, ScheduleKind, version_of_release
 from bedplate.domain.release import version_told
 from bedplate.errors import NotFound
-from bedplate.ports import BoundAlarm, Package, Say, ScheduleDraft, StandingSchedule
+from bedplate.ports import BoundAlarm, ExistingSchedule, Package, Reporter, ScheduleDraft
 from bedplate.settings import ModelSpec, Schedule
 from bedplate.settings.monitors import LabelledSchedule
 from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.watch.monitoring_job import INSTANCE_TYPE, MAX_RUNTIME_S
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ScheduleChange:
     """What happens, or would happen, to one schedule."""
 
     kind: ScheduleKind
@@ -56,47 +56,47 @@ def asked_for(spec: ModelSpec) -> dict[ScheduleKind, Schedule]:
 
 
 def schedule(
-    platform: Platform, model: str, version: int | None, say: Say, *, dry_run: bool = False
-) -> tuple[Change, ...]:
+    stack: StackContext, model: str, version: int | None, reporter: Reporter, *, dry_run: bool = False
+) -> tuple[ScheduleChange, ...]:
     """Create, update and delete until what runs is what model.yaml asks for, bounded by what the version (the live one,
     without a version) showed at its evaluation. Running it again changes nothing.
 
     Raises NotFound when the version was never evaluated, or, for explainability, is no release.
     """
-    spec, names = platform.model(model), platform.names(model)
+    spec, names = stack.model(model), stack.names(model)
     wanted = asked_for(spec)
-    standing = {kind: platform.schedules.standing(kind, names.schedule(kind)) for kind in SCHEDULE_KINDS}
+    standing = {kind: stack.schedules.standing(kind, names.schedule(kind)) for kind in SCHEDULE_KINDS}
     changes = [
-        Change(kind, found.name, "delete", found.cron, None, None)
+        ScheduleChange(kind, found.name, "delete", found.cron, None, None)
         for kind, found in standing.items()
         if found is not None and kind not in wanted
     ]
     drafts: dict[ScheduleKind, ScheduleDraft] = {}
     if wanted:
-        package = _package(platform, model, version)
-        evaluation = _evaluation(platform, package)
+        package = _package(stack, model, version)
+        evaluation = _evaluation(stack, package)
         for kind, asked in wanted.items():
-            draft = _draft(platform, spec, kind, asked, package, evaluation, dry_run=dry_run)
+            draft = _draft(stack, spec, kind, asked, package, evaluation, dry_run=dry_run)
             drafts[kind] = draft
-            what = _compared(platform, standing[kind], draft)
-            changes.append(Change(kind, draft.name, what, draft.cron, package.version, draft.constraints_uri))
+            what = _compared(stack, standing[kind], draft)
+            changes.append(ScheduleChange(kind, draft.name, what, draft.cron, package.version, draft.constraints_uri))
     if not dry_run:
         for change in changes:
-            _do(platform, spec, change, drafts.get(change.kind), say)
+            _do(stack, spec, change, drafts.get(change.kind), reporter)
     return tuple(changes)
 
 
-def standing_schedules(platform: Platform, model: str) -> tuple[StandingSchedule, ...]:
+def standing_schedules(stack: StackContext, model: str) -> tuple[ExistingSchedule, ...]:
     """The schedules of the three kinds that there are."""
-    names = platform.names(model)
-    found = (platform.schedules.standing(kind, names.schedule(kind)) for kind in SCHEDULE_KINDS)
+    names = stack.names(model)
+    found = (stack.schedules.standing(kind, names.schedule(kind)) for kind in SCHEDULE_KINDS)
     return tuple(each for each in found if each is not None)
 
 
-def strayed(platform: Platform, model: str) -> tuple[str, ...]:
+def strayed(stack: StackContext, model: str) -> tuple[str, ...]:
     """How the schedules that there are differ from those that model.yaml asks for, a sentence each."""
-    wanted = asked_for(platform.model(model))
-    there = {each.kind: each for each in standing_schedules(platform, model)}
+    wanted = asked_for(stack.model(model))
+    there = {each.kind: each for each in standing_schedules(stack, model)}
     found = [f"{kind} is not scheduled" for kind in wanted if kind not in there]
     for kind, each in there.items():
         asked = wanted.get(kind)
@@ -109,44 +109,46 @@ def strayed(platform: Platform, model: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def all_strayed(platform: Platform) -> dict[str, tuple[str, ...]]:
+def all_strayed(stack: StackContext) -> dict[str, tuple[str, ...]]:
     """The same for every model of the stack that asks for such a schedule; those as they should be are left out."""
-    asking = [model for model in platform.settings.models if asked_for(platform.model(model))]
-    found = {model: strayed(platform, model) for model in asking}
+    asking = [model for model in stack.settings.models if asked_for(stack.model(model))]
+    found = {model: strayed(stack, model) for model in asking}
     return {model: told for model, told in found.items() if told}
 
 
-def remove_schedules(platform: Platform, model: str) -> None:
+def remove_schedules(stack: StackContext, model: str) -> None:
     """All three kinds with their alarms, whatever model.yaml says."""
-    names = platform.names(model)
+    names = stack.names(model)
     for kind in SCHEDULE_KINDS:
-        if platform.schedules.remove(kind, names.schedule(kind)):
-            platform.metrics.delete_alarm(names.schedule(kind))
+        if stack.schedules.remove(kind, names.schedule(kind)):
+            stack.metrics.delete_alarm(names.schedule(kind))
 
 
 def _compared(
-    platform: Platform, before: StandingSchedule | None, draft: ScheduleDraft
+    stack: StackContext, before: ExistingSchedule | None, draft: ScheduleDraft
 ) -> Literal["create", "update", "none"]:
     if before is None:
         return "create"
-    same = (before.definition, before.cron) == (platform.schedules.definition(draft), draft.cron)
+    same = (before.definition, before.cron) == (stack.schedules.definition(draft), draft.cron)
     return "none" if same and before.status in ("Scheduled", "Pending") else "update"
 
 
-def _do(platform: Platform, spec: ModelSpec, change: Change, draft: ScheduleDraft | None, say: Say) -> None:
+def _do(
+    stack: StackContext, spec: ModelSpec, change: ScheduleChange, draft: ScheduleDraft | None, reporter: Reporter
+) -> None:
     if change.change == "delete":
-        say("step", {"text": f"Deleting {change.name}: model.yaml does not ask for it any more"})
-        platform.schedules.remove(change.kind, change.name)
-        platform.metrics.delete_alarm(change.name)
+        reporter("step", {"text": f"Deleting {change.name}: model.yaml does not ask for it any more"})
+        stack.schedules.remove(change.kind, change.name)
+        stack.metrics.delete_alarm(change.name)
         return
     assert draft is not None
     if change.change != "none":
-        say("step", {"text": f"{'Creating' if change.change == 'create' else 'Updating'} {change.name}"})
-        platform.schedules.put(draft)
-    platform.metrics.put_bound(_alarm(platform, spec, draft))
+        reporter("step", {"text": f"{'Creating' if change.change == 'create' else 'Updating'} {change.name}"})
+        stack.schedules.put(draft)
+    stack.metrics.put_bound(_alarm(stack, spec, draft))
 
 
-def _alarm(platform: Platform, spec: ModelSpec, draft: ScheduleDraft) -> BoundAlarm:
+def _alarm(stack: StackContext, spec: ModelSpec, draft: ScheduleDraft) -> BoundAlarm:
     what = {
         "model-quality": "metrics on late labels",
         "bias": "differences between groups",
@@ -161,7 +163,7 @@ def _alarm(platform: Platform, spec: ModelSpec, draft: ScheduleDraft) -> BoundAl
         dimensions={"Endpoint": draft.endpoint, "MonitoringSchedule": draft.name},
         threshold=0,
         period_s=_HOUR_S if draft.cron == HOURLY else DAILY_S,
-        topic_arn=platform.outputs.alerts_topic_arn,
+        topic_arn=stack.outputs.alerts_topic_arn,
         tags=draft.tags,
     )
 
@@ -170,7 +172,7 @@ def _alarm(platform: Platform, spec: ModelSpec, draft: ScheduleDraft) -> BoundAl
 
 
 def _draft(
-    platform: Platform,
+    stack: StackContext,
     spec: ModelSpec,
     kind: ScheduleKind,
     asked: Schedule,
@@ -179,20 +181,20 @@ def _draft(
     *,
     dry_run: bool,
 ) -> ScheduleDraft:
-    names, outputs = platform.names(spec.name), platform.outputs
+    names, outputs = stack.names(spec.name), stack.outputs
     constraints = json.dumps(_constraints(spec, kind, package, evaluation), indent=1).encode()
     base = f"s3://{outputs.artifacts_bucket}/{names.schedule_prefix(kind)}{_digest(constraints)}/"
     files = {f"{base}constraints.json": constraints}
     config_uri = None
     if kind != "model-quality":
-        release = _release(platform, names, package.version) if kind == "explainability" else None
+        release = _release(stack, names, package.version) if kind == "explainability" else None
         config = json.dumps(_config(spec, release), indent=1).encode()
         config_uri = f"{base}analysis_config-{_digest(config)}.json"
         files[config_uri] = config
     for uri, body in {} if dry_run else files.items():
-        platform.objects.put(uri, body, content_type="application/json")
+        stack.objects.put(uri, body, content_type="application/json")
     delay = asked.delay_hours if isinstance(asked, LabelledSchedule) else 0
-    ours = kind != "explainability" or platform.settings.target == "local"
+    ours = kind != "explainability" or stack.settings.target == "local"
     return ScheduleDraft(
         kind=kind,
         name=names.schedule(kind),
@@ -200,7 +202,7 @@ def _draft(
         endpoint=names.endpoint,
         binary=spec.task == "binary",
         features=spec.data.features,
-        image_uri=outputs.image_uri if ours else platform.schedules.explainer_image(),
+        image_uri=outputs.image_uri if ours else stack.schedules.explainer_image(),
         environment={
             "BEDPLATE_MODE": kind,
             "BEDPLATE_MODEL": spec.name,
@@ -219,12 +221,12 @@ def _draft(
         max_runtime_s=MAX_RUNTIME_S,
         isolated=ours,  # Amazon's own image asks a shadow endpoint, so it needs the network
         tags=tags.for_model(
-            project=platform.project,
-            stack=platform.stack,
+            project=stack.project,
+            stack=stack.name,
             model=spec.name,
             version=None,
             owner=spec.owner,
-            cost_center=platform.settings.cost_center,
+            cost_center=stack.settings.cost_center,
         ),
         kms_key_arn=outputs.kms_key_arn,
         network=outputs.network,
@@ -322,10 +324,10 @@ def _config(spec: ModelSpec, release: str | None) -> dict[str, Any]:
     }
 
 
-def _release(platform: Platform, names: ModelNames, version: int) -> str:
+def _release(stack: StackContext, names: ModelNames, version: int) -> str:
     """The newest release of a version: a Model of that name is what can be asked."""
     found = next(
-        (r.name for r in platform.endpoints.releases(names.endpoint) if version_of_release(r.name) == version), ""
+        (r.name for r in stack.endpoints.releases(names.endpoint) if version_of_release(r.name) == version), ""
     )
     if not found:
         raise NotFound(
@@ -335,18 +337,18 @@ def _release(platform: Platform, names: ModelNames, version: int) -> str:
     return found
 
 
-def _package(platform: Platform, model: str, version: int | None) -> Package:
+def _package(stack: StackContext, model: str, version: int | None) -> Package:
     if version is None:
-        version = version_told(observe(platform, model, ()).live)
+        version = version_told(observe(stack, model, ()).live)
         if not version:
             raise NotFound(
                 f"The fallback is live, and no evaluation bounds it: name a version of {model}",
                 next_step=f"bedplate monitor schedule {model} 1",
             )
-    return platform.registry.get(platform.names(model).package_group, version)
+    return stack.registry.get(stack.names(model).package_group, version)
 
 
-def _evaluation(platform: Platform, package: Package) -> Evaluation:
+def _evaluation(stack: StackContext, package: Package) -> Evaluation:
     from bedplate.domain.evidence.evaluation import Evaluation  # numpy, of which a look at what stands needs none
 
     uri = package.metadata.get("evaluation_uri")
@@ -355,7 +357,7 @@ def _evaluation(platform: Platform, package: Package) -> Evaluation:
             f"v{package.version} was never evaluated, so there are no bounds for a schedule",
             next_step=f"bedplate evaluate {package.metadata.get('model', '<model>')}:{package.version}",
         )
-    return Evaluation.from_json(json.loads(platform.objects.get(uri)))
+    return Evaluation.from_json(json.loads(stack.objects.get(uri)))
 
 
 def _digest(body: bytes) -> str:

@@ -12,7 +12,7 @@ from bedplate.domain.ledger import Record
 from bedplate.domain.names import VARIANT
 from bedplate.domain.release import spoken, version_told
 from bedplate.domain.rollback import choose_target
-from bedplate.domain.rollout import Observed
+from bedplate.domain.rollout import ObservedEndpoint
 from bedplate.domain.rollout.machine import open_rollout
 from bedplate.domain.rollout.ticking import spoken_weights
 from bedplate.domain.versions.retirement import WARN_DAYS, retirement_of
@@ -21,9 +21,9 @@ from bedplate.ports import AlarmState
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.observe import observe
 from bedplate.workflows.endpoint.probe import ask_once, probe_of
-from bedplate.workflows.record.costs import BudgetStanding, budgets
+from bedplate.workflows.record.costs import BudgetReport, budgets
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import Platform
+from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.watch.schedules import asked_for, strayed
 
 LAST = timedelta(hours=1)
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficSummary:
     """Of the last hour; latencies in milliseconds, None without a request."""
 
     requests: float
@@ -58,11 +58,11 @@ class ModelStatus:
     trouble: str | None
     since: datetime | None
     recorded_live: str | None
-    traffic: Traffic
+    traffic: TrafficSummary
     alarms: tuple[AlarmState, ...]
     evaluation: Mapping[str, str]
     monitored: Record | None
-    budget: BudgetStanding | None
+    budget: BudgetReport | None
     rollback_to: str | None
     open_attempt: bool
     rollout: str | None = None
@@ -75,15 +75,15 @@ class ModelStatus:
     """When what is live is retired already, or will be within `retirement.WARN_DAYS` days: by whom, and why."""
 
 
-def status(platform: Platform, model: str) -> ModelStatus:
+def status(stack: StackContext, model: str) -> ModelStatus:
     """Ask everything in parallel. Raises NotFound when there is no such model, or the platform is not up."""
-    spec, names = platform.model(model), platform.names(model)
-    records = Ledger.of(platform).records()
-    seen = observe(platform, model, records)
-    now = platform.clock.now()
+    spec, names = stack.model(model), stack.names(model)
+    records = Ledger.of(stack).records()
+    seen = observe(stack, model, records)
+    now = stack.clock.now()
     with ThreadPoolExecutor(8) as pool:
-        answered = pool.submit(_ask, platform, seen)
-        traffic = pool.submit(_traffic, platform, seen, now)
+        answered = pool.submit(_ask, stack, seen)
+        traffic = pool.submit(_traffic, stack, seen, now)
         asked = asked_for(spec)
         watching = (
             *names.rollback_alarms,
@@ -91,10 +91,10 @@ def status(platform: Platform, model: str) -> ModelStatus:
             names.drift_alarm,
             *(names.schedule(kind) for kind in asked),
         )
-        schedules = pool.submit(lambda: strayed(platform, model))
-        alarms = pool.submit(platform.metrics.alarms, watching)
-        evaluation = pool.submit(_evaluation, platform, seen)
-        budget = pool.submit(_quiet, lambda: next(iter(budgets(platform, model)), None))
+        schedules = pool.submit(lambda: strayed(stack, model))
+        alarms = pool.submit(stack.metrics.alarms, watching)
+        evaluation = pool.submit(_evaluation, stack, seen)
+        budget = pool.submit(_quiet, lambda: next(iter(budgets(stack, model)), None))
         release, trouble = answered.result()
         held = alarms.result()
         return ModelStatus(
@@ -122,17 +122,17 @@ def status(platform: Platform, model: str) -> ModelStatus:
         )
 
 
-def _ask(platform: Platform, seen: Observed) -> tuple[str | None, str | None]:
+def _ask(stack: StackContext, seen: ObservedEndpoint) -> tuple[str | None, str | None]:
     try:
-        probe = probe_of(platform, platform.model(seen.model), holdout_uri=None)
-        return ask_once(platform, seen.endpoint, probe).release, None
+        probe = probe_of(stack, stack.model(seen.model), holdout_uri=None)
+        return ask_once(stack, seen.endpoint, probe).release, None
     except BedplateError as exc:
         return None, exc.message
 
 
-def _traffic(platform: Platform, seen: Observed, now: datetime) -> Traffic:
+def _traffic(stack: StackContext, seen: ObservedEndpoint, now: datetime) -> TrafficSummary:
     def points(metric: str, stat: str, period_s: int = 60) -> Sequence[float]:
-        series = platform.metrics.series(
+        series = stack.metrics.series(
             "AWS/SageMaker",
             metric,
             {"EndpointName": seen.endpoint, "VariantName": VARIANT},
@@ -144,7 +144,7 @@ def _traffic(platform: Platform, seen: Observed, now: datetime) -> Traffic:
         return [value for _, value in series]
 
     p50, p99 = points("ModelLatency", "p50", 3600), points("ModelLatency", "p99", 3600)
-    return Traffic(
+    return TrafficSummary(
         sum(points("Invocations", "Sum")),
         sum(points("Invocation5XXErrors", "Sum")),
         p50[-1] / 1000 if p50 else None,
@@ -152,19 +152,19 @@ def _traffic(platform: Platform, seen: Observed, now: datetime) -> Traffic:
     )
 
 
-def _evaluation(platform: Platform, seen: Observed) -> Mapping[str, str]:
+def _evaluation(stack: StackContext, seen: ObservedEndpoint) -> Mapping[str, str]:
     version = version_told(seen.live)
     if not version:
         return {}
     try:
-        metadata = platform.registry.get(platform.names(seen.model).package_group, version).metadata
+        metadata = stack.registry.get(stack.names(seen.model).package_group, version).metadata
     except NotFound:
         return {}
     wanted = ("verdict", "approved_by", "forced_by", "force_reason", "trained_at", "data_from", "data_to")
     return {k: v for k, v in metadata.items() if k in wanted or k.startswith("metric.")}
 
 
-def _rollback_to(seen: Observed, records: Sequence[Record]) -> str | None:
+def _rollback_to(seen: ObservedEndpoint, records: Sequence[Record]) -> str | None:
     try:
         return choose_target(seen, records, None).release
     except NotFound:
@@ -179,7 +179,7 @@ def _rollout(records: Sequence[Record], model: str) -> str | None:
     return f"{told}: {spoken_weights(state.weights)}"
 
 
-def _retires(records: Sequence[Record], spec: ModelSpec, seen: Observed, now: datetime) -> str | None:
+def _retires(records: Sequence[Record], spec: ModelSpec, seen: ObservedEndpoint, now: datetime) -> str | None:
     found = retirement_of(records, spec.name, version_told(seen.live) or 0, spec.retire_on)
     today = now.date()
     return found.spoken(today) if found and found.due(today + timedelta(days=WARN_DAYS)) else None

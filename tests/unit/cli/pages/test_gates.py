@@ -11,11 +11,11 @@ import pytest
 from bedplate.cli.pages.gates import render
 from bedplate.domain.evidence.evaluation import Evaluation, Trials, evaluate
 from bedplate.domain.evidence.explanation import stability
-from bedplate.domain.evidence.inference_contract import Check
+from bedplate.domain.evidence.inference_contract import CaseCheck
 from bedplate.domain.evidence.latency import Latency, Timings
-from bedplate.domain.evidence.leakage import Alone, Leakage
+from bedplate.domain.evidence.leakage import Leakage, SingleFeatureScore
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.gate import Evidence, judge
+from bedplate.domain.gate import Measurements, judge
 from bedplate.settings import ModelSpec
 from builders import a_spec
 
@@ -25,9 +25,9 @@ PLANS = np.where(np.arange(N) % 3 == 0, "pro", "basic").tolist()
 REASONS = np.abs(RNG.normal(size=(60, 3)))
 TRIALS = Trials(
     latency=Latency(Timings(1, tuple(float(i) for i in range(1, 401))), Timings(100, (5.0, 6.0, 7.0))),
-    inference=(Check("schema", 1, ()), Check("missing column", 3, ("age: <b>400</b> expected",))),
+    inference=(CaseCheck("schema", 1, ()), CaseCheck("missing column", 3, ("age: <b>400</b> expected",))),
     explanation=stability(REASONS, ("age", "calls", "plan"), REASONS[:, ::-1], ("age", "calls", "plan"), seconds=0.3),
-    leakage=Leakage((), "auc", (Alone("age", 0.6),), Estimate(0.6, 0.55, 0.65, N), N, 2000, 0, 1, 0),
+    leakage=Leakage((), "auc", (SingleFeatureScore("age", 0.6),), Estimate(0.6, 0.55, 0.65, N), N, 2000, 0, 1, 0),
 )
 GATES = {
     "thresholds": [{"metric": "auc", "min": 0.6}],
@@ -54,7 +54,7 @@ def page(spec: ModelSpec, trials: Trials | None, *, description: str = "Who leav
     )
     shown = found.trials
     between = {(f.by, f.metric, f.threshold, f.ratio): f.difference for f in found.fairness}
-    evidence = Evidence(
+    evidence = Measurements(
         found.candidate, None, "v1", found.segments, between,
         1.0, "s3://e", calibration=shown.calibration, residuals=shown.residuals, latency=shown.latency,
         inference=shown.inference, explanation=shown.explanation, leakage=shown.leakage,

@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bedplate.cli.pages.report import render
-from bedplate.domain.drift import DriftReport, Window
-from bedplate.domain.drift.compare import Drift
-from bedplate.domain.evidence.live_quality import Finding, LiveReport
+from bedplate.domain.drift import DriftReport, DriftWindow
+from bedplate.domain.drift.compare import ColumnDrift
+from bedplate.domain.evidence.live_quality import LiveFinding, LiveReport
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.metric_chart import Graph
+from bedplate.domain.metric_chart import MetricChart
 from bedplate.ports import BudgetState, MonitoringExecution
-from bedplate.workflows.watch.report import Act, Gate, LiveNow, Report, Rollback, Traffic
-from bedplate.workflows.watch.schedule_results import Scheduled
+from bedplate.workflows.watch.report import Act, Gate, LiveNow, Report, Rollback, TrafficChart
+from bedplate.workflows.watch.schedule_results import ScheduleResults
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING = Report(
@@ -38,13 +38,13 @@ NOTHING = Report(
 )
 
 
-def moved(psi: float, verdict: str = "significant") -> Drift:
+def moved(psi: float, verdict: str = "significant") -> ColumnDrift:
     shares = ((0.5, 0.5), (0.9, 0.1))
-    return Drift(psi, 0.1, "ks", 0.2, 0.01, 0.02, verdict, 900, 900, ("low", "high"), *shares)  # type: ignore[arg-type]
+    return ColumnDrift(psi, 0.1, "ks", 0.2, 0.01, 0.02, verdict, 900, 900, ("low", "high"), *shares)  # type: ignore[arg-type]
 
 
 def everything() -> Report:
-    week = Window(NOW, NOW + timedelta(days=7), 900, {"age": 0.4, "plan": None}, 0.2, 900, {"auc": 0.7})
+    week = DriftWindow(NOW, NOW + timedelta(days=7), 900, {"age": 0.4, "plan": None}, 0.2, 900, {"auc": 0.7})
     features = {"age": moved(0.4), "plan": moved(0.02, "stable")}
     windows = (week, replace(week, start=NOW + timedelta(days=7)))
     drift = DriftReport(
@@ -73,7 +73,7 @@ def everything() -> Report:
         segment_bounds={"plan": 0.6},
         segments={"plan pro": {"v1": Estimate(0.7, 0.6, 0.8, 100)}},
         drift=drift,
-        traffic=Traffic((NOW, NOW + timedelta(seconds=1)), {"v1": [1.0, 2.0]}, {NOW: "deployed v1"}),
+        traffic=TrafficChart((NOW, NOW + timedelta(seconds=1)), {"v1": [1.0, 2.0]}, {NOW: "deployed v1"}),
         last_rollback=Rollback(1, 0.4),
         spend={"churn": ({"training": 0.4}, 1.0, (50.0,))},
         budgets=(BudgetState("churn", 1.0, 0.9, None, (("ACTUAL", 50.0, "ALARM"),)),),
@@ -94,7 +94,7 @@ def test_with_figures_every_section_has_its_chart() -> None:
 
 
 def test_the_alarm_that_undid_a_deployment_is_drawn_with_its_bound() -> None:
-    graph = Graph("e-errors", "Errors", ((NOW, 0.0), (NOW + timedelta(minutes=1), 4.0)), 1.0)
+    graph = MetricChart("e-errors", "Errors", ((NOW, 0.0), (NOW + timedelta(minutes=1), 4.0)), 1.0)
     page = render(replace(NOTHING, alarm=graph))
     assert "The last deployment that was undone" in page
     assert "alarm 1" in page
@@ -158,15 +158,15 @@ QUALITY = LiveReport(
     labelled=400,
     explained=0,
     findings=(
-        Finding("accuracy", "left", 0.91, 0.9, None, 400, "MEASURED", ""),
-        Finding("auc", "left", 0.73, 0.75, 0.7, 400, "PASS", ""),
+        LiveFinding("accuracy", "left", 0.91, 0.9, None, 400, "MEASURED", ""),
+        LiveFinding("auc", "left", 0.73, 0.75, 0.7, 400, "PASS", ""),
     ),
 )
 
 
-def a_schedule(*reports: LiveReport) -> Scheduled:
+def a_schedule(*reports: LiveReport) -> ScheduleResults:
     run = MonitoringExecution(NOW, "Completed", "job", None)
-    return Scheduled(
+    return ScheduleResults(
         reports[0].kind,
         "cron(0 * ? * * *)",
         "Scheduled",
@@ -202,7 +202,7 @@ def test_the_course_of_a_bounded_figure_is_drawn_once_there_are_two_reports() ->
 
 
 def test_a_figure_in_the_labels_unit_has_a_chart_of_its_own() -> None:
-    priced = replace(QUALITY, findings=(*QUALITY.findings, Finding("mae", "left", 8e3, 7e3, 9e3, 400, "PASS", "")))
+    priced = replace(QUALITY, findings=(*QUALITY.findings, LiveFinding("mae", "left", 8e3, 7e3, 9e3, 400, "PASS", "")))
     page = render(replace(NOTHING, scheduled=(a_schedule(priced, priced),)))
     assert page.count("<svg") == 2
     assert "bound of mae" in page
@@ -210,9 +210,9 @@ def test_a_figure_in_the_labels_unit_has_a_chart_of_its_own() -> None:
 
 def test_the_weight_of_each_feature_is_drawn_beside_the_evaluations_and_not_listed() -> None:
     findings = (
-        Finding("importance_moved", "importances", 0.1, None, 0.2, 200, "PASS", ""),
-        Finding("importance", "distance", 0.7, 0.6, None, 200, "MEASURED", ""),
-        Finding("importance", "hour", 0.3, 0.4, None, 200, "MEASURED", ""),
+        LiveFinding("importance_moved", "importances", 0.1, None, 0.2, 200, "PASS", ""),
+        LiveFinding("importance", "distance", 0.7, 0.6, None, 200, "MEASURED", ""),
+        LiveFinding("importance", "hour", 0.3, 0.4, None, 200, "MEASURED", ""),
     )
     why = replace(QUALITY, kind="explainability", explained=200, findings=findings)
     page = render(replace(NOTHING, scheduled=(a_schedule(why),)))
@@ -225,7 +225,7 @@ def test_the_weight_of_each_feature_is_drawn_beside_the_evaluations_and_not_list
 
 def test_a_schedule_that_never_wrote_a_report_says_so_and_what_failed() -> None:
     failed = MonitoringExecution(NOW, "NO_DATA", None, "NO_DATA: 0 rows are labelled")
-    page = render(replace(NOTHING, scheduled=(Scheduled("bias", "cron(0 4 ? * * *)", "Stopped", failed, ()),)))
+    page = render(replace(NOTHING, scheduled=(ScheduleResults("bias", "cron(0 4 ? * * *)", "Stopped", failed, ()),)))
     section = page.partition("Differences between groups</h2>")[2].partition("</section>")[0]
     assert "and is Stopped." in section
     assert "0 rows are labelled" in section

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bedplate.domain.data.poisoning import MAX_ROWS, Suspicion, suspicions
+from bedplate.domain.data.poisoning import MAX_ROWS, Anomaly, suspicions
 from builders import a_spec
 
 CONTRACT = a_spec().data
@@ -28,8 +28,8 @@ def clean(seed: int, *, first: int = 0, rows: int = ROWS) -> dict[str, Any]:
     }
 
 
-def found(now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, list[Suspicion]]:
-    kinds: dict[str, list[Suspicion]] = {}
+def found(now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, list[Anomaly]]:
+    kinds: dict[str, list[Anomaly]] = {}
     for s in suspicions(pa.table(now), CONTRACT, None if before is None else pa.table(before)):
         kinds.setdefault(s.kind, []).append(s)
     return kinds

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bedplate.domain.drift import DriftReport
-from bedplate.domain.drift.analysis import Baseline, Categories, Sample, analyse
+from bedplate.domain.drift.analysis import Categories, DriftBaseline, Sample, analyse
 from bedplate.domain.drift.profile import CategoryProfile, NumericProfile
 from bedplate.settings import Column, DataContract, ModelSpec
 
@@ -36,13 +36,15 @@ def spec(**monitors) -> ModelSpec:
     )  # fmt: skip
 
 
-def baseline(**changes) -> Baseline:
+def baseline(**changes) -> DriftBaseline:
     features = {
         "shop": CategoryProfile.reference(["north", "south"], RNG.integers(0, 2, N)),
         "x": NumericProfile.reference(RNG.normal(size=N)),
         "z": NumericProfile.reference(RNG.normal(size=N)),
     }
-    return replace(Baseline(features, NumericProfile.reference(RNG.random(N)), {"auc": 0.8, "brier": 0.2}), **changes)
+    return replace(
+        DriftBaseline(features, NumericProfile.reference(RNG.random(N)), {"auc": 0.8, "brier": 0.2}), **changes
+    )
 
 
 def sample(rows: int = N, **changes) -> Sample:
@@ -58,7 +60,7 @@ def sample(rows: int = N, **changes) -> Sample:
     return replace(whole, **changes)
 
 
-def report(found: Sample, *, of: Baseline | None = None, **monitors) -> DriftReport:
+def report(found: Sample, *, of: DriftBaseline | None = None, **monitors) -> DriftReport:
     return analyse(spec(**monitors), of or baseline(), found, endpoint="e")
 
 

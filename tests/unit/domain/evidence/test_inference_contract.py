@@ -11,7 +11,7 @@ import pytest
 
 from bedplate.container.application import written
 from bedplate.container.requests import BadRequest, columns_of, content_type_of, features_of, rows_of
-from bedplate.domain.evidence.inference_contract import CSV, Answer, Case, Check, cases, checks
+from bedplate.domain.evidence.inference_contract import CSV, Case, CaseCheck, CaseResponse, cases, checks
 from builders import a_spec
 
 SPEC = a_spec()
@@ -19,18 +19,18 @@ ROWS = [{"age": float(20 + i), "calls": i, "plan": "basic" if i % 2 else "pro"} 
 FEATURES = features_of(json.loads(SPEC.model_dump_json()))
 
 
-def keeps(body: bytes, content_type: str) -> Answer:
+def keeps(body: bytes, content_type: str) -> CaseResponse:
     """What `serve` does, without a process: its own reading and writing around a small model."""
     try:
         kind = content_type_of(content_type)
         columns = columns_of(rows_of(body, kind), FEATURES, text=kind == CSV)
         scores = [(age or 0) / 100 + calls / 50 for age, calls in zip(columns["age"], columns["calls"], strict=True)]
-        return Answer(200, kind, written(scores, kind))
+        return CaseResponse(200, kind, written(scores, kind))
     except BadRequest as bad:
-        return Answer(400, "application/json", orjson.dumps(bad.to_json()))
+        return CaseResponse(400, "application/json", orjson.dumps(bad.to_json()))
 
 
-def asked(serve: Callable[[bytes, str], Answer], **options: Any) -> dict[str, Check]:
+def asked(serve: Callable[[bytes, str], CaseResponse], **options: Any) -> dict[str, CaseCheck]:
     found = cases(SPEC.data, ROWS)
     answers = [serve(case.body, case.content_type) for case in found]
     return {check.kind: check for check in checks(found, answers, probability=True, **options)}
@@ -54,44 +54,44 @@ def test_a_server_that_keeps_the_contract_has_no_fault() -> None:
     }
 
 
-def always(status: int, body: bytes, kind: str = "application/jsonlines") -> Callable[[bytes, str], Answer]:
-    return lambda *_: Answer(status, kind, body)
+def always(status: int, body: bytes, kind: str = "application/jsonlines") -> Callable[[bytes, str], CaseResponse]:
+    return lambda *_: CaseResponse(status, kind, body)
 
 
 def lines(scores: list[float]) -> bytes:
     return written(scores, "application/jsonlines")
 
 
-def doubled(body: bytes, content_type: str) -> Answer:
+def doubled(body: bytes, content_type: str) -> CaseResponse:
     """Every second answer is another one."""
     doubled.calls += 1  # type: ignore[attr-defined]
     told = keeps(body, content_type)
     if told.status != 200 or doubled.calls % 2:  # type: ignore[attr-defined]
         return told
-    return Answer(200, told.content_type, told.body.replace(b"0.", b"0.0"))
+    return CaseResponse(200, told.content_type, told.body.replace(b"0.", b"0.0"))
 
 
-def sorting(body: bytes, content_type: str) -> Answer:
+def sorting(body: bytes, content_type: str) -> CaseResponse:
     told = keeps(body, content_type)
     if told.status != 200 or told.content_type != "application/jsonlines":
         return told
-    return Answer(200, told.content_type, b"\n".join(sorted(told.body.splitlines())))
+    return CaseResponse(200, told.content_type, b"\n".join(sorted(told.body.splitlines())))
 
 
-def depends_on_the_batch(body: bytes, content_type: str) -> Answer:
+def depends_on_the_batch(body: bytes, content_type: str) -> CaseResponse:
     told = keeps(body, content_type)
     if told.status != 200 or told.content_type != "application/jsonlines" or len(told.body.splitlines()) > 1:
         return told
-    return Answer(200, told.content_type, lines([0.123]))
+    return CaseResponse(200, told.content_type, lines([0.123]))
 
 
-def accepts_nothing_unknown(body: bytes, content_type: str) -> Answer:
-    return Answer(500, "", b"boom") if b"bedplate_unknown" in body else keeps(body, content_type)
+def accepts_nothing_unknown(body: bytes, content_type: str) -> CaseResponse:
+    return CaseResponse(500, "", b"boom") if b"bedplate_unknown" in body else keeps(body, content_type)
 
 
-def names_no_column(body: bytes, content_type: str) -> Answer:
+def names_no_column(body: bytes, content_type: str) -> CaseResponse:
     told = keeps(body, content_type)
-    return told if told.status == 200 else Answer(400, "application/json", b"{}")
+    return told if told.status == 200 else CaseResponse(400, "application/json", b"{}")
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_answers_may_differ_by_the_tolerance() -> None:
 
 @pytest.mark.parametrize(("apart", "kept"), [(1e-4, True), (1.0, False)])
 def test_answers_in_millions_may_differ_by_the_same_share_and_no_more(apart: float, kept: bool) -> None:
-    def priced(body: bytes, content_type: str) -> Answer:
+    def priced(body: bytes, content_type: str) -> CaseResponse:
         told = keeps(body, content_type)
         if told.status != 200 or told.content_type != "application/jsonlines":
             return told
         rows = [json.loads(line) for line in body.splitlines()]
         alone = apart if len(rows) == 1 else 0.0
-        return Answer(200, told.content_type, lines([1e6 + (row["age"] or 0) + alone for row in rows]))
+        return CaseResponse(200, told.content_type, lines([1e6 + (row["age"] or 0) + alone for row in rows]))
 
     found = cases(SPEC.data, ROWS)
     told = checks(found, [priced(case.body, case.content_type) for case in found], probability=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bedplate.domain.experiment.ab import (
-    Spread,
+    RewardVariance,
     detectable,
     fixed_look,
     sample_once,
@@ -57,7 +57,7 @@ def test_sample_for_proportions_has_the_power_that_statsmodels_computes(
 ) -> None:
     from statsmodels.stats.proportion import power_proportions_2indep
 
-    n = sample_once("binary", Spread(p, p * (1 - p)), effect=effect, alpha=alpha, power=power)
+    n = sample_once("binary", RewardVariance(p, p * (1 - p)), effect=effect, alpha=alpha, power=power)
     worst = min(power_proportions_2indep(way * effect, p, n, alpha=alpha, return_results=False) for way in (1, -1))
     assert worst == pytest.approx(power, abs=0.01)
 
@@ -66,12 +66,12 @@ def test_sample_for_proportions_has_the_power_that_statsmodels_computes(
 def test_sample_for_means_is_statsmodels(sd: float, effect: float, power: float) -> None:
     from statsmodels.stats.power import TTestIndPower
 
-    n = sample_once("continuous", Spread(0, sd**2), effect=effect, power=power)
+    n = sample_once("continuous", RewardVariance(0, sd**2), effect=effect, power=power)
     assert n == math.ceil(TTestIndPower().solve_power(effect / sd, alpha=0.05, power=power))
 
 
 def test_detectable_effect_is_the_one_that_the_sample_was_computed_for() -> None:
-    n = sample_once("continuous", Spread(0, 4.0), effect=0.3)
+    n = sample_once("continuous", RewardVariance(0, 4.0), effect=0.3)
     assert detectable(n, 4.0) == pytest.approx(0.3, rel=0.01)
     assert detectable(0, 1.0) == math.inf
 
@@ -93,7 +93,7 @@ def test_looking_again_and_again_finds_nothing_where_there_is_nothing() -> None:
 def test_effect_of_the_size_asked_for_is_found_within_the_sample_that_is_named() -> None:
     rng = np.random.default_rng(5)
     needed = sample_sequential(1.0, effect=0.3)
-    assert needed > sample_once("continuous", Spread(0, 1.0), effect=0.3)
+    assert needed > sample_once("continuous", RewardVariance(0, 1.0), effect=0.3)
     found = sum(
         trial("continuous", Arm.of(rng.normal(0, 1, needed)), Arm.of(rng.normal(0.3, 1, needed)), effect=0.3).verdict
         == "PASS"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bedplate.domain.experiment.agreement import Bounds, Errors, agreement, answer_psi, findings, overall
+from bedplate.domain.experiment.agreement import AgreementBounds, ErrorCount, agreement, answer_psi, findings, overall
 
 RNG = np.random.default_rng(7)
 SCORES = RNG.beta(2, 3, 2000)
@@ -48,9 +48,9 @@ def test_nothing_captured_is_no_data_and_no_figure() -> None:
     found = agreement([], [], threshold=0.5, binary=True)
     assert found.pairs == 0
     assert math.isnan(found.same)
-    assert {f.verdict for f in findings(found, Errors(0, 0), Bounds(max_p99_ms=10, max_error_share=0.01))} == {
-        "NO_DATA"
-    }
+    assert {
+        f.verdict for f in findings(found, ErrorCount(0, 0), AgreementBounds(max_p99_ms=10, max_error_share=0.01))
+    } == {"NO_DATA"}
 
 
 def test_lengths_that_do_not_pair_are_refused() -> None:
@@ -61,18 +61,18 @@ def test_lengths_that_do_not_pair_are_refused() -> None:
 @pytest.mark.parametrize(
     ("bounds", "errors", "verdict"),
     [
-        (Bounds(), Errors(2000, 0), "PASS"),
-        (Bounds(min_same=0.999), Errors(2000, 0), "FAIL"),
-        (Bounds(min_same=SAME), Errors(2000, 0), "NO_DATA"),
-        (Bounds(min_pairs=3000), Errors(2000, 0), "NO_DATA"),
-        (Bounds(max_p99_ms=1), Errors(2000, 0), "FAIL"),
-        (Bounds(max_p99_ms=100), Errors(2000, 0), "PASS"),
-        (Bounds(max_error_share=0.01), Errors(2000, 50), "FAIL"),
-        (Bounds(max_error_share=0.05), Errors(2000, 50), "PASS"),
-        (Bounds(min_same=None, max_psi=None), Errors(2000, 0), "NO_DATA"),
+        (AgreementBounds(), ErrorCount(2000, 0), "PASS"),
+        (AgreementBounds(min_same=0.999), ErrorCount(2000, 0), "FAIL"),
+        (AgreementBounds(min_same=SAME), ErrorCount(2000, 0), "NO_DATA"),
+        (AgreementBounds(min_pairs=3000), ErrorCount(2000, 0), "NO_DATA"),
+        (AgreementBounds(max_p99_ms=1), ErrorCount(2000, 0), "FAIL"),
+        (AgreementBounds(max_p99_ms=100), ErrorCount(2000, 0), "PASS"),
+        (AgreementBounds(max_error_share=0.01), ErrorCount(2000, 50), "FAIL"),
+        (AgreementBounds(max_error_share=0.05), ErrorCount(2000, 50), "PASS"),
+        (AgreementBounds(min_same=None, max_psi=None), ErrorCount(2000, 0), "NO_DATA"),
     ],
 )
-def test_what_is_bounded_decides(bounds: Bounds, errors: Errors, verdict: str) -> None:
+def test_what_is_bounded_decides(bounds: AgreementBounds, errors: ErrorCount, verdict: str) -> None:
     found = agreement(SCORES, NEAR, threshold=0.4, binary=True, champion_us=TIMES, shadow_us=TIMES)
     assert overall(findings(found, errors, bounds)) == verdict
 
@@ -80,4 +80,4 @@ def test_what_is_bounded_decides(bounds: Bounds, errors: Errors, verdict: str) -
 def test_shift_of_the_answers_fails_whatever_the_decisions() -> None:
     found = agreement(SCORES, SCORES / 3 + 0.7, threshold=0.0, binary=True)
     assert found.same == 1.0
-    assert [f.verdict for f in findings(found, Errors(2000, 0), Bounds())] == ["PASS", "FAIL"]
+    assert [f.verdict for f in findings(found, ErrorCount(2000, 0), AgreementBounds())] == ["PASS", "FAIL"]

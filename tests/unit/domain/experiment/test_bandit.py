@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bedplate.domain.experiment.arm import Arm, Reward
-from bedplate.domain.experiment.bandit import Limits, allocate, chances, within
+from bedplate.domain.experiment.bandit import BanditLimits, allocate, chances, within
 
 
 def test_chance_of_being_best_is_the_integral_over_both_beta_posteriors() -> None:
@@ -52,7 +52,7 @@ def test_same_seed_gives_the_same_weights_and_another_one_nearly_so() -> None:
 
 def test_weights_move_only_part_of_the_way_and_never_past_their_limits() -> None:
     arms = {"live": Arm.of_counts(10, 1000), "challenger": Arm.of_counts(300, 1000)}
-    limits = Limits(floor=0.1, ceiling=0.8, step=0.25)
+    limits = BanditLimits(floor=0.1, ceiling=0.8, step=0.25)
     first = allocate("binary", arms, seed=0, limits=limits)
     assert first.weights["challenger"] == pytest.approx(0.5 + 0.25 * 0.5)
     weights = first.weights
@@ -66,7 +66,7 @@ def test_winner_needs_the_confidence_that_was_asked_for() -> None:
     found = allocate("binary", arms, seed=0)
     assert 0.95 < found.best["challenger"] < 0.99
     assert found.winner == "challenger"
-    assert allocate("binary", arms, seed=0, limits=Limits(confidence=0.99)).winner is None
+    assert allocate("binary", arms, seed=0, limits=BanditLimits(confidence=0.99)).winner is None
 
 
 def test_luck_of_the_first_few_moves_nothing() -> None:
@@ -77,8 +77,8 @@ def test_luck_of_the_first_few_moves_nothing() -> None:
     assert "live has 29" in found.reason
 
 
-@pytest.mark.parametrize("limits", [Limits(floor=0.6), Limits(ceiling=0.4)])
-def test_limits_that_no_shares_meet_are_refused(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [BanditLimits(floor=0.6), BanditLimits(ceiling=0.4)])
+def test_limits_that_no_shares_meet_are_refused(limits: BanditLimits) -> None:
     with pytest.raises(ValueError, match="cannot each have"):
         allocate("binary", {"a": Arm.of_counts(1, 50), "b": Arm.of_counts(1, 50)}, seed=0, limits=limits)
 

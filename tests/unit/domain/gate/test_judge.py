@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.gate import Evidence, Judgement, Outcome, Verdict, judge
+from bedplate.domain.gate import GateReport, Measurements, Outcome, Verdict, judge
 from bedplate.settings import Gates
 
 NAN = math.nan
@@ -17,7 +17,7 @@ def figure(value: float, wide: float = 0.01, n: int = 1000) -> Estimate:
     return Estimate(value, value - wide, value + wide, n)
 
 
-MEASURED = Evidence(
+MEASURED = Measurements(
     metrics={"auc": figure(0.75), "brier": figure(0.15)},
     difference={"auc": figure(0.02), "brier": figure(-0.02)},
     champion="v1",
@@ -28,7 +28,7 @@ MEASURED = Evidence(
 )
 
 
-def judged(gates: dict[str, Any], **changes: Any) -> Judgement:
+def judged(gates: dict[str, Any], **changes: Any) -> GateReport:
     return judge(Gates.model_validate(gates), replace(MEASURED, **changes))
 
 

@@ -10,23 +10,23 @@ import pytest
 
 from bedplate.domain.evidence.calibration import calibration
 from bedplate.domain.evidence.explanation import Explanation
-from bedplate.domain.evidence.inference_contract import Check
+from bedplate.domain.evidence.inference_contract import CaseCheck
 from bedplate.domain.evidence.latency import Latency, Timings
-from bedplate.domain.evidence.leakage import Alone, Leakage
+from bedplate.domain.evidence.leakage import Leakage, SingleFeatureScore
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.evidence.residuals import Residuals, Within
-from bedplate.domain.gate import Evidence, Outcome, Verdict, judge
+from bedplate.domain.evidence.residuals import ErrorShare, Residuals
+from bedplate.domain.gate import Measurements, Outcome, Verdict, judge
 from bedplate.settings import Gates
 
-NOTHING = Evidence({}, None, "v1", {}, {}, None, "s3://e")
+NOTHING = Measurements({}, None, "v1", {}, {}, None, "s3://e")
 RNG = np.random.default_rng(0)
 SCORES = RNG.random(3000) * 0.8 + 0.1
 GOOD = calibration((RNG.random(3000) < SCORES).astype(float), SCORES)
 BAD = calibration((RNG.random(3000) < SCORES**3).astype(float), SCORES)
-CLEAN = Leakage((), "auc", (Alone("age", 0.6),), Estimate(0.6, 0.58, 0.62, 900), 900, 4000, 0, 0, 0)
+CLEAN = Leakage((), "auc", (SingleFeatureScore("age", 0.6),), Estimate(0.6, 0.58, 0.62, 900), 900, 4000, 0, 0, 0)
 STEADY = Explanation(200, 1.0, (), Estimate(0.1, 0.08, 0.12, 200), Estimate(0.9, 0.85, 0.95, 200), "")
 QUICK = Latency(Timings(1, tuple(i / 100 for i in range(400))), Timings(100, tuple(i / 10 for i in range(40))))
-KEPT = (Check("schema", 1, ()), Check("missing column", 3, ()))
+KEPT = (CaseCheck("schema", 1, ()), CaseCheck("missing column", 3, ()))
 
 
 def judged(gates: dict[str, Any], **measured: Any) -> list[Verdict]:
@@ -85,7 +85,7 @@ def test_a_mean_residual_by_column_fails_by_its_worst_value() -> None:
 
 @pytest.mark.parametrize(("least", "outcome"), [(0.7, "PASS"), (0.8, "NO_DATA"), (0.9, "FAIL")])
 def test_the_share_of_small_errors_is_bounded_from_below(least: float, outcome: Outcome) -> None:
-    found = Residuals(bias(0, 0.1), {}, (Within(5.0, bias(0.8, 0.05)),))
+    found = Residuals(bias(0, 0.1), {}, (ErrorShare(5.0, bias(0.8, 0.05)),))
     assert outcomes({"residuals": [{"within": 5, "min_share": least}]}, residuals=found) == [outcome]
 
 
@@ -156,7 +156,7 @@ def test_leakage_without_the_training_data_is_no_data() -> None:
 
 def test_one_broken_case_of_the_inference_contract_fails_and_is_named() -> None:
     assert outcomes({"inference": {}}, inference=KEPT) == ["PASS"]
-    broken = (KEPT[0], Check("missing column", 3, ("age: 400 expected, answered 200",)))
+    broken = (KEPT[0], CaseCheck("missing column", 3, ("age: 400 expected, answered 200",)))
     verdicts = judged({"inference": {}}, inference=broken)
     assert [(v.outcome, v.value, v.n, v.decides) for v in verdicts] == [("FAIL", 3, 4, True), ("FAIL", 2, 3, False)]
     assert "age: 400 expected" in verdicts[0].reason

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bedplate.domain.money.cost_estimate import CostEstimate, Spent, estimate, objections
+from bedplate.domain.money.cost_estimate import BudgetStatus, CostEstimate, estimate, objections
 
 ONE_DOLLAR = CostEstimate("ml.m5.xlarge", 1, 3600, 1.0)
 
@@ -16,7 +16,7 @@ def test_everything_that_costs_counts(change: dict[str, object]) -> None:
 
 
 def test_nothing_speaks_against_a_job_within_every_limit() -> None:
-    assert objections(ONE_DOLLAR, limit_usd=1.0, budgets=[Spent("b", 10, 2)]) == ()
+    assert objections(ONE_DOLLAR, limit_usd=1.0, budgets=[BudgetStatus("b", 10, 2)]) == ()
 
 
 def test_a_job_that_may_cost_more_than_its_limit_is_refused() -> None:
@@ -32,5 +32,7 @@ def test_a_limit_that_cannot_be_checked_does_not_hold() -> None:
 
 
 def test_a_budget_that_is_used_up_refuses_and_one_that_is_nearly_so_warns() -> None:
-    found = objections(ONE_DOLLAR, limit_usd=None, budgets=[Spent("near", 10, 9.5), Spent("gone", 10, 10)])
+    found = objections(
+        ONE_DOLLAR, limit_usd=None, budgets=[BudgetStatus("near", 10, 9.5), BudgetStatus("gone", 10, 10)]
+    )
     assert [(o.refused, o.reason.split()[1]) for o in found] == [(True, "gone"), (False, "near")]

@@ -11,17 +11,17 @@ import pytest
 from bedplate.domain.ledger import Record
 from bedplate.domain.rollout import (
     Attempt,
-    Begin,
     CreateGuard,
     CreateRelease,
-    End,
     Follow,
-    Observed,
-    Prove,
+    ObservedEndpoint,
+    RecordOutcome,
+    RecordStart,
+    ReleaseTarget,
+    Resume,
     Shift,
-    TakeUp,
-    Target,
-    Way,
+    ShiftPolicy,
+    Verify,
     attempts_in,
     plan_deploy,
     recorded_live,
@@ -31,11 +31,11 @@ from fakes import EPOCH
 
 E = "bedplate-local-churn"
 V1, V2 = f"{E}-v1-0a1b2c3d", f"{E}-v2-0a1b2c3d"
-WAY = Way("canary", 10, 60, (f"{E}-errors", f"{V2}-answers"))
-TO_V2 = Target(V2, 2, live_is_it=False, guarded=True)
+WAY = ShiftPolicy("canary", 10, 60, (f"{E}-errors", f"{V2}-answers"))
+TO_V2 = ReleaseTarget(V2, 2, live_is_it=False, guarded=True)
 
 
-def seen(**changes: Any) -> Observed:
+def seen(**changes: Any) -> ObservedEndpoint:
     values: dict[str, Any] = {
         "model": "churn",
         "endpoint": E,
@@ -47,7 +47,7 @@ def seen(**changes: Any) -> Observed:
         "fallback_config": f"{E}-v0-1a2b3c4",
         "recorded_live": V1,
     }
-    return Observed(**{**values, **changes})
+    return ObservedEndpoint(**{**values, **changes})
 
 
 def kinds(steps: Any) -> list[type]:
@@ -60,7 +60,7 @@ def record(kind: str, seq: int, **data: Any) -> Record:
 
 def test_a_rollout_writes_to_the_ledger_before_traffic_moves_and_last_of_all() -> None:
     steps = plan_deploy(seen(), TO_V2, WAY).steps
-    assert kinds(steps) == [CreateRelease, CreateGuard, Begin, Shift, Follow, Prove, End]
+    assert kinds(steps) == [CreateRelease, CreateGuard, RecordStart, Shift, Follow, Verify, RecordOutcome]
 
 
 def test_what_is_live_already_is_left_alone() -> None:
@@ -81,18 +81,18 @@ def test_a_release_without_a_profile_gets_no_guard() -> None:
 
 def test_an_update_in_flight_to_the_same_version_is_adopted() -> None:
     plan = plan_deploy(seen(status="Updating", pending=V2), TO_V2, WAY)
-    assert kinds(plan.steps) == [Follow, Prove, End]
+    assert kinds(plan.steps) == [Follow, Verify, RecordOutcome]
     begun = Attempt(V2, 2, EPOCH, 7)
     steps = plan_deploy(seen(status="Updating", pending=V2, attempts=(begun,)), TO_V2, WAY).steps
-    assert kinds(steps) == [TakeUp, Follow, Prove, End]
-    assert [s.seq for s in steps if isinstance(s, TakeUp)] == [7]
+    assert kinds(steps) == [Resume, Follow, Verify, RecordOutcome]
+    assert [s.seq for s in steps if isinstance(s, Resume)] == [7]
 
 
 def test_what_is_live_is_recorded_though_another_version_was_undone_behind_it() -> None:
     left = Attempt(f"{E}-v3-0a1b2c3d", 3, EPOCH, 7)
     now = seen(live=V2, recorded_live=V2, attempts=(left,), modified_at=EPOCH + timedelta(minutes=1))
     plan = plan_deploy(now, replace(TO_V2, live_is_it=True), WAY)
-    assert [(s.kind, s.version) for s in plan.steps if isinstance(s, End)] == [("rolled-back", 3)]
+    assert [(s.kind, s.version) for s in plan.steps if isinstance(s, RecordOutcome)] == [("rolled-back", 3)]
     assert plan.undone is None
 
 
@@ -110,8 +110,8 @@ def test_a_rollback_in_flight_locks_even_when_it_goes_to_the_same_version() -> N
 def test_a_deploy_killed_before_its_end_was_recorded_is_recorded_and_not_made_again() -> None:
     left = Attempt(V2, 2, EPOCH, 7, previous=V1)
     plan = plan_deploy(seen(live=V2, attempts=(left,)), replace(TO_V2, live_is_it=True), WAY)
-    assert kinds(plan.steps) == [TakeUp, Prove, End]
-    assert plan.steps[-1] == End(plan.steps[-1].message, V2, 2, "deployed", V1)
+    assert kinds(plan.steps) == [Resume, Verify, RecordOutcome]
+    assert plan.steps[-1] == RecordOutcome(plan.steps[-1].message, V2, 2, "deployed", V1)
     assert not plan.moves_traffic
 
 
@@ -119,15 +119,15 @@ def test_a_deploy_undone_while_nobody_watched_is_recorded_as_such_and_goes_no_fu
     left = Attempt(V2, 2, EPOCH, 7)
     plan = plan_deploy(seen(attempts=(left,), modified_at=EPOCH + timedelta(minutes=1)), TO_V2, WAY)
     assert plan.undone == left
-    assert [s.kind for s in plan.steps if isinstance(s, End)] == ["rolled-back"]
+    assert [s.kind for s in plan.steps if isinstance(s, RecordOutcome)] == ["rolled-back"]
     assert not plan.moves_traffic
 
 
 def test_an_undone_deploy_of_another_version_is_recorded_before_the_new_one_begins() -> None:
     left = Attempt(V2, 2, EPOCH, 7)
-    to_v3 = Target(f"{E}-v3-0a1b2c3d", 3, live_is_it=False, guarded=False)
+    to_v3 = ReleaseTarget(f"{E}-v3-0a1b2c3d", 3, live_is_it=False, guarded=False)
     steps = plan_deploy(seen(attempts=(left,), modified_at=EPOCH + timedelta(minutes=1)), to_v3, WAY).steps
-    assert kinds(steps) == [Prove, End, CreateRelease, Begin, Shift, Follow, Prove, End]
+    assert kinds(steps) == [Verify, RecordOutcome, CreateRelease, RecordStart, Shift, Follow, Verify, RecordOutcome]
 
 
 def test_a_deploy_killed_before_anything_moved_starts_over() -> None:

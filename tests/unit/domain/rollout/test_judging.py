@@ -9,8 +9,8 @@ import pytest
 
 from bedplate.domain.experiment.arm import Arm
 from bedplate.domain.rollout.judging import (
-    Pairs,
-    Served,
+    PairedPredictions,
+    VariantTraffic,
     judge_ab,
     judge_bandit,
     judge_pairs,
@@ -19,7 +19,7 @@ from bedplate.domain.rollout.judging import (
 )
 from bedplate.settings import Experiment, Slo
 
-WELL = (Served(1000, 0, 10.0), Served(1000, 0, 12.0))
+WELL = (VariantTraffic(1000, 0, 10.0), VariantTraffic(1000, 0, 12.0))
 WANTED = Experiment(min_answers=100, min_effect=0.1)
 SAME = [i / 100 for i in range(100)]
 HALF = {"live": 0.5, "challenger": 0.5}
@@ -29,7 +29,7 @@ def shadow(
     first: Any, second: Any, served: Any = WELL, *, binary: bool = True, max_psi: float = 0.25, **changes: Any
 ) -> Any:
     wanted = WANTED.model_copy(update=changes)
-    return judge_shadow(Pairs(first, second), served, wanted, Slo(), binary=binary, max_psi=max_psi)
+    return judge_shadow(PairedPredictions(first, second), served, wanted, Slo(), binary=binary, max_psi=max_psi)
 
 
 def test_a_shadow_is_judged_when_enough_answers_can_be_paired() -> None:
@@ -59,14 +59,14 @@ def test_answers_that_shifted_fail_although_every_decision_agrees() -> None:
 
 
 def test_a_challenger_that_breaks_the_service_level_fails_before_anything_is_compared() -> None:
-    assert "failed" in shadow([], [], (WELL[0], Served(200, 10, 12.0))).told
-    slow = shadow(SAME, SAME, (WELL[0], Served(200, 0, 900.0)))
+    assert "failed" in shadow([], [], (WELL[0], VariantTraffic(200, 10, 12.0))).told
+    slow = shadow(SAME, SAME, (WELL[0], VariantTraffic(200, 0, 900.0)))
     assert (slow.verdict, "p99 is 900.0 ms" in slow.told) == ("FAIL", True)
-    assert unwell(Served(3, 3, None), Slo(), enough=10) is None
+    assert unwell(VariantTraffic(3, 3, None), Slo(), enough=10) is None
 
 
 def test_times_of_the_same_requests_are_reported_beside_the_answers() -> None:
-    pairs = Pairs(SAME, SAME, [1000.0] * 100, [3000.0] * 100)
+    pairs = PairedPredictions(SAME, SAME, [1000.0] * 100, [3000.0] * 100)
     facts = judge_shadow(pairs, WELL, WANTED, Slo(), binary=True, max_psi=0.25).facts
     assert facts["p99_ms"] == {"live": 1.0, "challenger": 3.0}
     assert facts["p99_later_ms"] == [2.0, 2.0]

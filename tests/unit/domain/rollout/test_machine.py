@@ -16,13 +16,22 @@ from bedplate.domain.rollout.machine import (
     Event,
     Phase,
     RolloutState,
-    Terms,
+    RolloutTerms,
     after,
     open_rollout,
     rollouts_in,
     splits_in,
 )
-from bedplate.domain.rollout.ticking import Install, Judgement, Promote, Restore, Undo, Weigh, World, decide
+from bedplate.domain.rollout.ticking import (
+    CancelUpdate,
+    CreateSplit,
+    EndpointView,
+    PromoteChallenger,
+    RestoreChampion,
+    SetWeights,
+    StrategyVerdict,
+    decide,
+)
 from fakes import EPOCH
 
 E = "bedplate-local-churn"
@@ -31,7 +40,7 @@ HALF = {"live": 0.5, "challenger": 0.5}
 LATER = EPOCH + timedelta(hours=1)
 
 
-def terms(**changes: Any) -> Terms:
+def terms(**changes: Any) -> RolloutTerms:
     values: dict[str, Any] = {
         "strategy": "ab",
         "champion": V1,
@@ -42,7 +51,7 @@ def terms(**changes: Any) -> Terms:
         "share": 0.5,
         "max_s": 86_400,
     }
-    return Terms(**{**values, **changes})
+    return RolloutTerms(**{**values, **changes})
 
 
 def record(seq: int, event: str, *, kind: str = "rollout", **data: Any) -> Record:
@@ -59,7 +68,7 @@ def state(phase: Phase, **changes: Any) -> RolloutState:
     return replace(begun, phase=phase, **changes)
 
 
-def world(**changes: Any) -> World:
+def world(**changes: Any) -> EndpointView:
     values: dict[str, Any] = {
         "config": SPLIT,
         "pending": None,
@@ -68,7 +77,7 @@ def world(**changes: Any) -> World:
         "weights": HALF,
         "modified_at": EPOCH,
     }
-    return World(**{**values, **changes})
+    return EndpointView(**{**values, **changes})
 
 
 @pytest.mark.parametrize(("phase", "event"), TRANSITIONS, ids=lambda v: str(v))
@@ -165,7 +174,7 @@ def test_a_rollback_ends_the_deployment_that_it_cut_short() -> None:
 
 def test_a_proposal_asks_the_platform_once_and_waits_for_it() -> None:
     first = decide(state("proposed"), world(config=V1), None, LATER)
-    assert (first.event, type(first.act)) == ("asked", Install)
+    assert (first.event, type(first.act)) == ("asked", CreateSplit)
     waiting = decide(state("proposed", asked_at=LATER), world(config=V1, busy=True, pending=SPLIT), None, LATER)
     assert (waiting.event, waiting.act) == (None, None)
     assert decide(state("proposed", asked_at=LATER), world(), None, LATER).event == "split"
@@ -174,7 +183,7 @@ def test_a_proposal_asks_the_platform_once_and_waits_for_it() -> None:
 
 def test_a_proposal_whose_asking_was_lost_asks_again_and_one_that_was_undone_ends() -> None:
     lost = world(config=V1, modified_at=EPOCH, failure_reason="of last week")
-    assert type(decide(state("proposed", asked_at=LATER), lost, None, LATER).act) is Install
+    assert type(decide(state("proposed", asked_at=LATER), lost, None, LATER).act) is CreateSplit
     undone = replace(lost, modified_at=LATER, failure_reason="alarm")
     assert decide(state("proposed", asked_at=LATER), undone, None, LATER).event == "undone"
 
@@ -185,9 +194,9 @@ def test_a_configuration_that_somebody_else_asked_for_ends_it_without_an_act(pha
     assert (decision.event, decision.act) == ("overtaken", None)
 
 
-@pytest.mark.parametrize(("verdict", "event", "act"), [("PASS", "passed", None), ("FAIL", "failed", Restore)])
+@pytest.mark.parametrize(("verdict", "event", "act"), [("PASS", "passed", None), ("FAIL", "failed", RestoreChampion)])
 def test_a_verdict_is_recorded_and_a_bad_one_gives_the_traffic_back(verdict: Any, event: str, act: Any) -> None:
-    decision = decide(state("splitting"), world(), Judgement(verdict, "told", {"n": 1}), LATER)
+    decision = decide(state("splitting"), world(), StrategyVerdict(verdict, "told", {"n": 1}), LATER)
     assert decision.event == event
     assert (type(decision.act) if decision.act else None) == act
     assert decision.data["verdict"] == verdict
@@ -195,43 +204,43 @@ def test_a_verdict_is_recorded_and_a_bad_one_gives_the_traffic_back(verdict: Any
 
 def test_without_a_verdict_in_time_there_is_no_data_and_the_champion_stays() -> None:
     now = EPOCH + timedelta(seconds=60 + 86_400)
-    decision = decide(state("splitting"), world(), Judgement(None, "3 of 500"), now)
-    assert (decision.event, decision.data["verdict"], type(decision.act)) == ("starved", "NO_DATA", Restore)
-    early = decide(state("splitting"), world(), Judgement(None, "3 of 500"), now - timedelta(seconds=1))
+    decision = decide(state("splitting"), world(), StrategyVerdict(None, "3 of 500"), now)
+    assert (decision.event, decision.data["verdict"], type(decision.act)) == ("starved", "NO_DATA", RestoreChampion)
+    early = decide(state("splitting"), world(), StrategyVerdict(None, "3 of 500"), now - timedelta(seconds=1))
     assert early.event is None
 
 
 def test_a_bandits_new_weights_are_recorded_before_they_are_set_and_set_again_when_they_were_not() -> None:
     weights = {"live": 0.2, "challenger": 0.8}
-    decision = decide(state("splitting"), world(), Judgement(None, "better", {"n": 1}, weights), LATER)
+    decision = decide(state("splitting"), world(), StrategyVerdict(None, "better", {"n": 1}, weights), LATER)
     assert (decision.event, decision.data["weights"]) == ("weighed", weights)
-    assert decision.act == Weigh("Weights: live 20 %, challenger 80 %", weights)
-    killed = decide(state("splitting", weights=weights), world(), Judgement(None, "better", {}, weights), LATER)
+    assert decision.act == SetWeights("Weights: live 20 %, challenger 80 %", weights)
+    killed = decide(state("splitting", weights=weights), world(), StrategyVerdict(None, "better", {}, weights), LATER)
     assert killed.event is None
-    assert isinstance(killed.act, Weigh)
+    assert isinstance(killed.act, SetWeights)
 
 
 def test_a_pause_takes_the_traffic_away_and_judges_nothing() -> None:
-    decision = decide(state("paused"), world(), Judgement("FAIL", "bad"), LATER)
+    decision = decide(state("paused"), world(), StrategyVerdict("FAIL", "bad"), LATER)
     assert decision.event is None
-    assert decision.act == Weigh("Weights: live 100 %, challenger 0 %", {"live": 1.0, "challenger": 0.0})
+    assert decision.act == SetWeights("Weights: live 100 %, challenger 0 %", {"live": 1.0, "challenger": 0.0})
 
 
 def test_an_alarm_ends_it() -> None:
-    decision = decide(state("splitting"), world(alarms_raised=(f"{E}-errors",)), Judgement("PASS", "fine"), LATER)
-    assert (decision.event, type(decision.act)) == ("failed", Restore)
+    decision = decide(state("splitting"), world(alarms_raised=(f"{E}-errors",)), StrategyVerdict("PASS", "fine"), LATER)
+    assert (decision.event, type(decision.act)) == ("failed", RestoreChampion)
 
 
 def test_what_passed_waits_for_a_person_unless_it_may_promote_itself() -> None:
     assert decide(state("passed"), world(), None, LATER).event is None
     by_itself = decide(state("passed", terms={"auto_promote": True}), world(), None, LATER)
-    assert (by_itself.event, type(by_itself.act)) == ("promote", Promote)
+    assert (by_itself.event, type(by_itself.act)) == ("promote", PromoteChallenger)
 
 
 def test_a_promotion_is_begun_waited_for_and_recorded_to_its_end() -> None:
-    assert isinstance(decide(state("promoting"), world(), None, LATER).act, Promote)
+    assert isinstance(decide(state("promoting"), world(), None, LATER).act, PromoteChallenger)
     assert decide(state("promoting"), world(busy=True, pending=V2), None, LATER).act is None
-    assert isinstance(decide(state("promoting"), world(config=V2, promoted=True), None, LATER).act, Promote)
+    assert isinstance(decide(state("promoting"), world(config=V2, promoted=True), None, LATER).act, PromoteChallenger)
 
 
 @pytest.mark.parametrize(
@@ -240,15 +249,15 @@ def test_a_promotion_is_begun_waited_for_and_recorded_to_its_end() -> None:
 )
 def test_an_undoing_goes_on_until_the_champion_alone_answers(why: Any, event: str) -> None:
     undoing = state("undoing", why=why)
-    assert isinstance(decide(undoing, world(), None, LATER).act, Restore)
+    assert isinstance(decide(undoing, world(), None, LATER).act, RestoreChampion)
     in_flight = world(config=SPLIT, busy=True, pending=V2, undoable=True)
-    assert isinstance(decide(undoing, in_flight, None, LATER).act, Undo)
+    assert isinstance(decide(undoing, in_flight, None, LATER).act, CancelUpdate)
     assert decide(undoing, replace(in_flight, undoable=False), None, LATER).act is None
     assert decide(undoing, world(config=V1), None, LATER).event == event
 
 
 def test_figures_alone_are_written_down_now_and_then() -> None:
-    judged = Judgement(None, "12 of 500", {"n": 12})
+    judged = StrategyVerdict(None, "12 of 500", {"n": 12})
     assert decide(state("splitting"), world(), judged, EPOCH + timedelta(minutes=5)).event is None
     assert decide(state("splitting"), world(), judged, EPOCH + timedelta(minutes=11)).event == "watched"
     known = state("splitting", facts={"n": 12})

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from bedplate.domain.versions.approval import Decision, Evidence, decide
+from bedplate.domain.versions.approval import ApprovalDecision, ApprovalEvidence, decide
 from bedplate.settings import Approval
 
-CLEAN = Evidence("PASS", "s3://e", "false")
+CLEAN = ApprovalEvidence("PASS", "s3://e", "false")
 
 
-def judge(evidence: Evidence = CLEAN, **changes: object) -> Decision:
+def judge(evidence: ApprovalEvidence = CLEAN, **changes: object) -> ApprovalDecision:
     given = {"people_needed": 1, "person": "ada", "approved_before": [], "forced": False, **changes}
     return decide(evidence, **given)  # type: ignore[arg-type]
 
@@ -24,7 +24,7 @@ def test_two_people_are_two_different_people() -> None:
 
 @pytest.mark.parametrize("verdict", [None, "FAIL", "NO_DATA"])
 def test_only_pass_opens(verdict: str | None) -> None:
-    evidence = Evidence(verdict, None, "false")
+    evidence = ApprovalEvidence(verdict, None, "false")
     assert judge(evidence).outcome == "refused"
     forced = judge(evidence, forced=True)
     assert forced.outcome == "approved"
@@ -32,7 +32,7 @@ def test_only_pass_opens(verdict: str | None) -> None:
 
 
 def test_dirty_code_is_refused_even_with_a_pass() -> None:
-    dirty = Evidence("PASS", "s3://e", "true")
+    dirty = ApprovalEvidence("PASS", "s3://e", "true")
     assert judge(dirty).outcome == "refused"
     assert judge(dirty, commit_needed=False).outcome == "refused"
     assert judge(dirty, forced=True, commit_needed=False).outcome == "approved"
@@ -40,7 +40,7 @@ def test_dirty_code_is_refused_even_with_a_pass() -> None:
 
 def test_where_a_commit_is_needed_force_does_not_replace_it() -> None:
     for state in ("true", "unknown"):
-        decision = judge(Evidence("FAIL", "s3://e", state), forced=True)
+        decision = judge(ApprovalEvidence("FAIL", "s3://e", state), forced=True)
         assert (decision.outcome, decision.forcible) == ("refused", False)
 
 
@@ -53,7 +53,7 @@ def test_only_named_approvers_count() -> None:
 
 
 def test_the_trainer_is_kept_out_only_where_the_contract_says_so() -> None:
-    by_ada = Evidence("PASS", "s3://e", "false", "Ada")
+    by_ada = ApprovalEvidence("PASS", "s3://e", "false", "Ada")
     rules = Approval(not_trainer=True)
     assert judge(by_ada).outcome == "approved"
     assert judge(by_ada, rules=rules, forced=True).outcome == "refused"
@@ -62,13 +62,13 @@ def test_the_trainer_is_kept_out_only_where_the_contract_says_so() -> None:
 
 
 def test_code_that_no_git_knows_is_refused_where_a_commit_is_needed() -> None:
-    unknown = Evidence("PASS", "s3://e", "unknown")
+    unknown = ApprovalEvidence("PASS", "s3://e", "unknown")
     assert judge(unknown).outcome == "refused"
     assert judge(unknown, commit_needed=False).outcome == "approved"
 
 
 def test_force_does_not_replace_the_second_person() -> None:
-    assert judge(Evidence("FAIL", None, "false"), people_needed=2, forced=True).outcome == "one-more"
+    assert judge(ApprovalEvidence("FAIL", None, "false"), people_needed=2, forced=True).outcome == "one-more"
 
 
 def test_force_waives_nothing_when_nothing_is_missing() -> None:
@@ -76,4 +76,4 @@ def test_force_waives_nothing_when_nothing_is_missing() -> None:
 
 
 def test_metadata_without_a_dirty_flag_counts_as_unknown() -> None:
-    assert Evidence.of({}).code_dirty == "unknown"
+    assert ApprovalEvidence.of({}).code_dirty == "unknown"

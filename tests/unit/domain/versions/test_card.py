@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.versions.card import Card, Deployment, Stay, card_status, to_markdown, to_sagemaker
+from bedplate.domain.versions.card import LivePeriod, VersionCard, VersionRole, card_status, to_markdown, to_sagemaker
 from fakes import EPOCH
 
 AUC, BRIER = Estimate(0.73, 0.72, 0.74, 1000), Estimate(0.17, 0.16, 0.18, 1000)
 NOTHING = Estimate(float("nan"), float("nan"), float("nan"), 3)
 
 
-def a_card(**changes: Any) -> Card:
+def a_card(**changes: Any) -> VersionCard:
     values: dict[str, Any] = {
         "model": "churn",
         "version": 3,
@@ -49,13 +49,13 @@ def a_card(**changes: Any) -> Card:
         "approved_by": "grace, ada",
         "approval_reason": "looked at it",
         "forced_by": None,
-        "deployments": (Deployment("bedplate-local-churn", "live", "bedplate-local-churn-v3-0a1b2c3d"),),
-        "stays": (Stay(EPOCH, None),),
+        "deployments": (VersionRole("bedplate-local-churn", "live", "bedplate-local-churn-v3-0a1b2c3d"),),
+        "stays": (LivePeriod(EPOCH, None),),
         "rollback_candidate": "bedplate-local-churn-v2-0a1b2c3d",
         "retire_on": None,
         "sbom_uri": None,
     }
-    return Card(**{**values, **changes})
+    return VersionCard(**{**values, **changes})
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bedplate.domain.evidence.metrics import compare
-from bedplate.domain.versions.comparison import Made, Scores, by_segment, features_of, figures, made_of
+from bedplate.domain.versions.comparison import Provenance, Scores, by_segment, features_of, figures, made_of
 from builders import a_spec
 
 RNG = np.random.default_rng(3)
@@ -50,10 +50,12 @@ def test_segments_are_judged_by_themselves_and_rare_ones_left_out() -> None:
 
 
 def test_what_they_were_made_of_is_told_row_by_row() -> None:
-    one = Made(
+    one = Provenance(
         {"code_commit": "aa", "data_rows": "10"}, {"depth": "3", "old": "1"}, {"age": "number", "plan": "string"}
     )
-    two = Made({"code_commit": "bb", "data_rows": "10"}, {"depth": "3", "new": "2"}, {"age": "integer", "x": "number"})
+    two = Provenance(
+        {"code_commit": "bb", "data_rows": "10"}, {"depth": "3", "new": "2"}, {"age": "integer", "x": "number"}
+    )
     rows = {(r.topic, r.name): (r.first, r.second) for r in made_of(one, two) if not r.same}
     assert rows == {
         ("code", "code_commit"): ("aa", "bb"),

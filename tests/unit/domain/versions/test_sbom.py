@@ -7,9 +7,9 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from bedplate.domain.gate.measured import Evidence
+from bedplate.domain.gate.measured import Measurements
 from bedplate.domain.gate.trials import vulnerabilities
-from bedplate.domain.versions.sbom import IMAGE, Finding, Scan, cyclonedx, locked, packages_in, scan_of
+from bedplate.domain.versions.sbom import IMAGE, Scan, Vulnerability, cyclonedx, locked, packages_in, scan_of
 from bedplate.settings import VulnerabilityGate
 from repository import ROOT
 
@@ -91,11 +91,11 @@ def test_something_else_is_no_bill() -> None:
         packages_in(b"{}")
 
 
-FOUND = Finding("flask", "3.0.0", "PYSEC-1", ("CVE-2030-1",), ("3.0.1",))
+FOUND = Vulnerability("flask", "3.0.0", "PYSEC-1", ("CVE-2030-1",), ("3.0.1",))
 
 
 def verdict(scan: Scan | None, **gate: object) -> tuple[str, bool, str]:
-    evidence = Evidence({}, None, "nobody", {}, {}, None, "s", vulnerabilities=scan)
+    evidence = Measurements({}, None, "nobody", {}, {}, None, "s", vulnerabilities=scan)
     found = vulnerabilities(VulnerabilityGate.model_validate(gate), evidence)
     return found.outcome, found.decides, found.reason
 

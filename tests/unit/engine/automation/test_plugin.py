@@ -14,11 +14,11 @@ from bedplate.engine.automation.plugin import aws, intent_of, refuse_foreign_end
 from bedplate.engine.property_values import from_struct, to_struct
 from bedplate.engine.protocol import (
     UNKNOWN,
-    Changes,
     CheckResult,
     CreateResult,
+    DiffChanges,
     DiffResult,
-    PartlyDone,
+    PartialFailure,
     Properties,
     Secret,
 )
@@ -48,7 +48,7 @@ class Recorder(WorldProvider):
         self.seen.append(inputs)
         self.intents.append(intent)
         if inputs.get("half"):
-            raise PartlyDone("it never came up", id="a-1", outputs={"x": 1})
+            raise PartialFailure("it never came up", id="a-1", outputs={"x": 1})
         if inputs.get("hide"):
             return CreateResult("a-1", {"password": Secret("hush")})
         return super().create(urn, type, inputs, preview, intent)
@@ -58,7 +58,7 @@ class Recorder(WorldProvider):
 
     def diff(self, *args: Any) -> DiffResult:
         return DiffResult(
-            Changes.SOME,
+            DiffChanges.SOME,
             diffs=("a.b[0]", "c", "d"),
             replaces=("a.b[0]",),
             delete_before_replace=True,

@@ -14,12 +14,12 @@ import pytest
 from semver import VersionInfo
 
 from bedplate.engine.automation import launcher, pulumi_cli
-from bedplate.engine.automation.engine_migration import Handover
+from bedplate.engine.automation.engine_migration import EngineMigration
 from bedplate.engine.automation.launcher import write_launcher
 from bedplate.engine.automation.plugin import intent_of
-from bedplate.engine.automation.pulumi_cli import LocalCommand, Places
+from bedplate.engine.automation.pulumi_cli import EngineDirectories, LocalCommand
 from bedplate.engine.state.lock import hold
-from bedplate.engine.state.store import Paths
+from bedplate.engine.state.store import StateFiles
 from bedplate.errors import Locked, PlatformError, UsageError
 from repository import TESTS
 
@@ -182,7 +182,7 @@ def test_the_cli_is_given_our_plugin_our_platform_and_a_backend_of_the_project(
     assert cli.environment["MINE"] == "1"
     assert cli.environment["PULUMI_BACKEND_URL"] == (state / "pulumi" / "backend").as_uri()
     assert cli.environment["PULUMI_HOME"].startswith(str(state))
-    assert cli.environment["PULUMI_CONFIG_PASSPHRASE"] == Paths.of(state, "local").key.read_text().strip()
+    assert cli.environment["PULUMI_CONFIG_PASSPHRASE"] == StateFiles.of(state, "local").key.read_text().strip()
 
 
 def test_an_endpoint_off_this_machine_is_refused(project: Path, cli: FakeCli) -> None:
@@ -194,7 +194,7 @@ def test_an_endpoint_off_this_machine_is_refused(project: Path, cli: FakeCli) ->
 def test_the_engines_keep_each_other_out_and_a_preview_disturbs_nobody(
     local: LocalCommand, cli: FakeCli, project: Path
 ) -> None:
-    with hold(Paths.of(project / "state", "local").lock, stack="local", verb="up"):
+    with hold(StateFiles.of(project / "state", "local").lock, stack="local", verb="up"):
         with pytest.raises(Locked, match="runs `up`"):
             local.run(["--non-interactive", "destroy", "--yes"], str(project), {})
         local.run(["preview"], str(project), {})
@@ -206,7 +206,7 @@ def test_the_lock_of_a_killed_cli_is_dropped_and_that_of_a_living_one_respected(
     local: LocalCommand, project: Path
 ) -> None:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    locks = Places((project / "state").resolve()).backend / ".pulumi/locks/organization/shop/local"
+    locks = EngineDirectories((project / "state").resolve()).backend / ".pulumi/locks/organization/shop/local"
     locks.mkdir(parents=True)
     for name, pid, host in (
         ("dead", int(dead.stdout), socket.gethostname()),
@@ -246,7 +246,7 @@ def test_a_killed_cli_that_nobody_has_buried_is_dead_all_the_same() -> None:
 
 
 def test_the_state_is_taken_over_only_from_an_engine_that_keeps_one(tmp_path: Path) -> None:
-    handover = Handover(tmp_path, "shop", "local")
+    handover = EngineMigration(tmp_path, "shop", "local")
     assert handover.keeper() == "embedded"
     assert handover.due("pulumi") is None
     (tmp_path / "local.json").write_text('{"version": 3, "deployment": {"resources": [{"urn": "a"}]}}')
@@ -254,7 +254,7 @@ def test_the_state_is_taken_over_only_from_an_engine_that_keeps_one(tmp_path: Pa
     assert handover.due("pulumi") == {"version": 3, "deployment": {"resources": [{"urn": "a"}]}}
     handover.taken("pulumi")
     assert handover.due("pulumi") is None
-    theirs = Places(tmp_path.resolve()).checkpoint("shop", "local")
+    theirs = EngineDirectories(tmp_path.resolve()).checkpoint("shop", "local")
     theirs.parent.mkdir(parents=True)
     theirs.write_text('{"version": 3, "checkpoint": {"stack": "s", "latest": {"resources": [{"urn": "b"}]}}}')
     assert handover.due("embedded") == {"version": 3, "deployment": {"resources": [{"urn": "b"}]}}
@@ -263,13 +263,13 @@ def test_the_state_is_taken_over_only_from_an_engine_that_keeps_one(tmp_path: Pa
 
 
 def test_what_the_cli_was_interrupted_in_is_handed_over_with_the_intents_of_our_plugin(tmp_path: Path) -> None:
-    handover = Handover(tmp_path, "shop", "local")
+    handover = EngineMigration(tmp_path, "shop", "local")
     handover.taken("pulumi")
     assert handover.interrupted() == ()
     urns = [f"urn:pulumi:local::shop::aws:kms/key:Key::{name}" for name in ("new", "replaced")]
     resources = [{"urn": urns[1], "id": "gone", "delete": True}, {"urn": urns[1], "id": "k-1"}]
     pending = [{"type": "creating", "resource": {"urn": urn}} for urn in urns]
-    theirs = Places(tmp_path.resolve()).checkpoint("shop", "local")
+    theirs = EngineDirectories(tmp_path.resolve()).checkpoint("shop", "local")
     theirs.parent.mkdir(parents=True)
     latest = {"resources": resources, "pending_operations": pending}
     theirs.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine.protocol import Changes, DiffResult, Properties
+from bedplate.engine.protocol import DiffChanges, DiffResult, Properties
 from bedplate.engine.provider.aws import AwsProvider
 from bedplate.engine.provider.cloud import Cloud
 from bedplate.local import lifecycle
@@ -81,7 +81,7 @@ class Applied:
 
     def assert_no_drift(self) -> None:
         drift = self.drift()
-        assert drift.changes == Changes.NONE, dict(drift.detailed)
+        assert drift.changes == DiffChanges.NONE, dict(drift.detailed)
 
 
 Apply = Callable[..., Applied]

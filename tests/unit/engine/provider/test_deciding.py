@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine.protocol import UNKNOWN, Changes
+from bedplate.engine.protocol import UNKNOWN, DiffChanges
 from bedplate.engine.provider import provider_factory, shapes
 from bedplate.engine.provider.aws import AwsProvider
 from bedplate.engine.provider.cloud import Cloud
@@ -72,7 +72,7 @@ def test_what_is_to_be_ignored_is_no_difference_even_when_it_is_not_known_yet(of
     for config in ("v1", UNKNOWN):
         new = {**old, "endpointConfigName": config}
         ignoring = offline.diff(urn(type), "e", type, old, old, new, ("endpointConfigName",))
-        assert ignoring.changes == Changes.NONE
+        assert ignoring.changes == DiffChanges.NONE
         assert differ(offline, type, old, new).diffs == ("endpointConfigName",)
     changed = {**old, "endpointConfigName": "v1", "tags": tags}
     assert offline.diff(urn(type), "e", type, old, old, changed, ("endpointConfigName",)).diffs == ("tags.a",)
@@ -88,7 +88,7 @@ def test_what_means_the_same_is_no_difference(offline: AwsProvider) -> None:
     budget = {"name": "b", "limitAmount": "2500.0"}
     assert (
         differ(offline, "aws:budgets/budget:Budget", budget, {**budget, "limitAmount": "2500.00"}).changes
-        == Changes.NONE
+        == DiffChanges.NONE
     )
 
 
@@ -109,7 +109,7 @@ def test_tags_never_replace(offline: AwsProvider) -> None:
 
 def test_an_unknown_value_is_a_change(offline: AwsProvider) -> None:
     diff = differ(offline, ALARM, {"name": "a", "alarmActions": ["x"]}, {"name": "a", "alarmActions": [UNKNOWN]})
-    assert diff.changes == Changes.SOME
+    assert diff.changes == DiffChanges.SOME
 
 
 def test_a_fixed_name_is_deleted_before_its_replacement_and_a_made_up_one_after(offline: AwsProvider) -> None:

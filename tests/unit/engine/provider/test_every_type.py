@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bedplate.engine.protocol import INTENT_TAG, Changes
+from bedplate.engine.protocol import INTENT_TAG, DiffChanges
 from bedplate.engine.provider.aws import AwsProvider
 from bedplate.engine.provider.tables import KINDS, kind_of
 
@@ -33,7 +33,7 @@ def test_life_of_a_resource(case: Case, apply: Apply, ground: dict[str, str], pr
 
     # a second `up` has nothing to do, and the world agrees
     assert thing.checked(inputs) == thing.inputs
-    assert thing.diff(thing.inputs).changes == Changes.NONE
+    assert thing.diff(thing.inputs).changes == DiffChanges.NONE
     thing.assert_no_drift()
 
     # a create that was killed is found again, and by its own intent only
@@ -44,18 +44,18 @@ def test_life_of_a_resource(case: Case, apply: Apply, ground: dict[str, str], pr
     if case.update:
         news = thing.checked({**inputs, **case.update(ground)})
         diff = thing.diff(news)
-        assert diff.changes == Changes.SOME
+        assert diff.changes == DiffChanges.SOME
         assert diff.replaces == ()
         assert {path.split(".")[0].split("[")[0] for path in diff.diffs} <= set(case.update(ground))
         thing.update(news)
-        assert thing.diff(news).changes == Changes.NONE
+        assert thing.diff(news).changes == DiffChanges.NONE
         thing.assert_no_drift()
         thing.update(news)  # once more, as after a kill
 
     if case.tags:
         news = {**thing.inputs, "tags": {"Owner": "c@d.example", "New": "1"}}
         diff = thing.diff(news)
-        assert diff.changes == Changes.SOME
+        assert diff.changes == DiffChanges.SOME
         assert diff.replaces == ()
         thing.update(news)
         found = thing.read()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.engine.protocol import INTENT_TAG, Changes, PartlyDone, Refused
+from bedplate.engine.protocol import INTENT_TAG, DiffChanges, OperationRejected, PartialFailure
 from bedplate.engine.provider.aws import AwsProvider
 from bedplate.engine.provider.cloud import Cloud
 from bedplate.errors import PlatformError
@@ -38,7 +38,7 @@ def made(apply: Apply, ground: dict[str, str]) -> Any:
 
 def drifted(thing: Applied) -> dict[str, tuple[Any, Any]]:
     diff = thing.drift()
-    assert diff.changes == Changes.SOME
+    assert diff.changes == DiffChanges.SOME
     return dict(diff.detailed)
 
 
@@ -129,26 +129,26 @@ def test_an_import_says_what_a_program_would_have_to(name: str, made: Any, provi
 
 def test_somebody_elses_bucket_is_not_taken_over(made: Any, apply: Apply) -> None:
     made("Bucket")
-    with pytest.raises(Refused, match="exists already"):
+    with pytest.raises(OperationRejected, match="exists already"):
         apply("aws:s3/bucket:Bucket", {"bucket": "case-bucket"})
 
 
 def test_a_second_of_the_same_name_is_refused(made: Any) -> None:
     made("Model")
-    with pytest.raises(Refused):
+    with pytest.raises(OperationRejected):
         made("Model")
 
 
 def test_what_cannot_change_in_place_is_refused(made: Any) -> None:
     model = made("Model")
-    with pytest.raises(Refused, match="executionRoleArn"):
+    with pytest.raises(OperationRejected, match="executionRoleArn"):
         model.update({**model.inputs, "executionRoleArn": "arn:aws:iam::123456789012:role/other"})
 
 
 def test_a_full_bucket_is_kept_unless_it_may_be_destroyed(made: Any, cloud: Cloud) -> None:
     bucket = made("Bucket", forceDestroy=False)
     cloud.call("s3", "PutObject", Bucket=bucket.id, Key="k", Body=b"1")
-    with pytest.raises(Refused, match="BucketNotEmpty"):
+    with pytest.raises(OperationRejected, match="BucketNotEmpty"):
         bucket.delete()
     bucket.inputs = {**bucket.inputs, "forceDestroy": True}
 
@@ -174,7 +174,7 @@ def test_an_endpoint_that_never_serves_is_partly_done(apply: Apply, ground: dict
         status if operation == "DescribeEndpoint" else cloud.call(service, operation, **params)
     )
     endpoint.provider = AwsProvider(impatient)
-    with pytest.raises(PartlyDone, match="took longer") as raised:
+    with pytest.raises(PartialFailure, match="took longer") as raised:
         endpoint.create()
     assert raised.value.id == "late"
     endpoint.provider, endpoint.id, endpoint.outputs = AwsProvider(cloud), "late", raised.value.outputs

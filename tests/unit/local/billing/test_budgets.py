@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.local.billing.budgets import Spend, counted, crossed, matches, period_of, spend, threshold_usd
+from bedplate.local.billing.budgets import BudgetSpend, counted, crossed, matches, period_of, spend, threshold_usd
 from bedplate.local.billing.charges import Charge, priced
 from bedplate.local.hooks import Usage
 
@@ -85,7 +85,7 @@ def test_forecast_of_the_first_seconds_is_taken_over_an_hour() -> None:
 
 
 def test_without_recent_charges_nothing_more_is_expected() -> None:
-    assert spend([charge(3, hours_ago=100)], period_of("MONTHLY", NOW), NOW) == Spend(3, 3)
+    assert spend([charge(3, hours_ago=100)], period_of("MONTHLY", NOW), NOW) == BudgetSpend(3, 3)
 
 
 def test_charges_of_an_earlier_period_do_not_count() -> None:
@@ -115,11 +115,11 @@ def test_threshold_is_a_share_of_the_limit_or_dollars(notification: dict[str, An
 )
 def test_crossing_looks_at_actual_or_forecast(kind: str, operator: str, expected: bool) -> None:
     notification = {"NotificationType": kind, "ComparisonOperator": operator, "Threshold": 50}
-    assert crossed(notification, 10, Spend(actual_usd=4, forecast_usd=6)) is expected
+    assert crossed(notification, 10, BudgetSpend(actual_usd=4, forecast_usd=6)) is expected
 
 
 def test_exactly_the_threshold_is_not_greater_than_it() -> None:
-    assert not crossed({"NotificationType": "ACTUAL", "Threshold": 50}, 10, Spend(5, 5))
+    assert not crossed({"NotificationType": "ACTUAL", "Threshold": 50}, 10, BudgetSpend(5, 5))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any
 
-from bedplate.local.hooks import UNDER_WAY, Answer, Hooks, Record
+from bedplate.local.hooks import UNDER_WAY, Hooks, InvocationResponse, Record
 from bedplate.local.runtime import attach
 from unit.local.runtime.world import ACCOUNT, World
 
@@ -153,7 +153,7 @@ class Rig:
         self.create(config, name)
         return self.world.status("endpoint", name, "InService", "Failed")
 
-    def ask(self, body: bytes = b"x", name: str = "shop", **headers: str) -> Answer:
+    def ask(self, body: bytes = b"x", name: str = "shop", **headers: str) -> InvocationResponse:
         extra = {f"x-amzn-sagemaker-{key.replace('_', '-')}": value for key, value in headers.items()}
         return self.hooks.invoke(name, body, {"content-type": "application/jsonlines", **extra})
 

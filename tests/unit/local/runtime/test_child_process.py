@@ -1,4 +1,4 @@
-"""Child processes: their lines and ends, and that nothing of theirs outlives the platform."""
+"""ChildProcess processes: their lines and ends, and that nothing of theirs outlives the platform."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bedplate.local.runtime.child_process import Child
+from bedplate.local.runtime.child_process import ChildProcess
 
 LONG = "import sys, time; open(sys.argv[1], 'w').write('up'); time.sleep(600)"
 HELD = """
@@ -21,14 +21,14 @@ time.sleep(600)
 PARENT = """
 import os, sys
 from pathlib import Path
-from bedplate.local.runtime.child_process import Child
+from bedplate.local.runtime.child_process import ChildProcess
 command = [sys.executable, "-c", *sys.argv[1:]]
-Child(command, env=dict(os.environ), cwd=Path("."), on_line=lambda line: print(line, flush=True)).wait()
+ChildProcess(command, env=dict(os.environ), cwd=Path("."), on_line=lambda line: print(line, flush=True)).wait()
 """
 
 
-def start(code: str, tmp_path: Path, lines: list[str]) -> Child:
-    return Child([sys.executable, "-c", code], env=dict(os.environ), cwd=tmp_path, on_line=lines.append)
+def start(code: str, tmp_path: Path, lines: list[str]) -> ChildProcess:
+    return ChildProcess([sys.executable, "-c", code], env=dict(os.environ), cwd=tmp_path, on_line=lines.append)
 
 
 def test_every_line_has_arrived_when_the_end_is_told(tmp_path: Path) -> None:
@@ -63,7 +63,9 @@ def test_listener_that_raises_does_not_stop_the_reader(tmp_path: Path, capsys: o
     def refuse(line: str) -> None:
         raise RuntimeError(line)
 
-    child = Child([sys.executable, "-c", "print(1); print(2)"], env=dict(os.environ), cwd=tmp_path, on_line=refuse)
+    child = ChildProcess(
+        [sys.executable, "-c", "print(1); print(2)"], env=dict(os.environ), cwd=tmp_path, on_line=refuse
+    )
     assert child.wait(30) == 0
 
 

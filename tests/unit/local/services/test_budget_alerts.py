@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bedplate.local.billing.charges import Charge
-from bedplate.local.services.budget_alerts import BudgetWatch
+from bedplate.local.services.budget_alerts import BudgetAlerts
 
 ARN = "arn:aws:iam::1:policy/stop"
 DENY = {"Effect": "Deny", "Action": "sagemaker:CreateTrainingJob", "Resource": "*"}
@@ -48,7 +48,7 @@ class World:
             charges=SimpleNamespace(between=lambda *_: [self.charge]),
             emit_event=lambda *_: None,
         )
-        self.watch = BudgetWatch(platform)
+        self.watch = BudgetAlerts(platform)
 
     @property
     def charge(self) -> Charge:

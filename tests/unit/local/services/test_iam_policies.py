@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.local.services.iam_policies import Verdict, conditions_hold, evaluate
+from bedplate.local.services.iam_policies import PolicyDecision, conditions_hold, evaluate
 
 ROOT = "arn:aws:iam::123456789012:root"
 
@@ -17,50 +17,50 @@ def statement(effect: str = "Allow", action: Any = "s3:*", resource: Any = "*", 
 
 def test_a_deny_wins_over_an_allow() -> None:
     documents = [statement(), statement("Deny", "s3:DeleteObject")]
-    assert evaluate(documents, "s3:DeleteObject", "arn:aws:s3:::b/k", context={}) is Verdict.DENY
-    assert evaluate(documents, "s3:GetObject", "arn:aws:s3:::b/k", context={}) is Verdict.ALLOW
+    assert evaluate(documents, "s3:DeleteObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.DENY
+    assert evaluate(documents, "s3:GetObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.ALLOW
 
 
 def test_nothing_said_is_neutral() -> None:
-    assert evaluate([statement(action="sqs:*")], "s3:GetObject", "*", context={}) is Verdict.NEUTRAL
+    assert evaluate([statement(action="sqs:*")], "s3:GetObject", "*", context={}) is PolicyDecision.NEUTRAL
 
 
 @pytest.mark.parametrize(
     ("resource", "verdict"),
     [
-        ("arn:aws:s3:::b/*", Verdict.ALLOW),
-        ("arn:aws:s3:::b", Verdict.NEUTRAL),
-        ("arn:aws:s3:::?/k", Verdict.ALLOW),
-        (["arn:aws:s3:::x", "arn:aws:s3:::b/k"], Verdict.ALLOW),
+        ("arn:aws:s3:::b/*", PolicyDecision.ALLOW),
+        ("arn:aws:s3:::b", PolicyDecision.NEUTRAL),
+        ("arn:aws:s3:::?/k", PolicyDecision.ALLOW),
+        (["arn:aws:s3:::x", "arn:aws:s3:::b/k"], PolicyDecision.ALLOW),
     ],
 )
-def test_resources_match_with_wildcards(resource: Any, verdict: Verdict) -> None:
+def test_resources_match_with_wildcards(resource: Any, verdict: PolicyDecision) -> None:
     assert evaluate([statement(resource=resource)], "s3:GetObject", "arn:aws:s3:::b/k", context={}) is verdict
 
 
 def test_actions_are_compared_without_case() -> None:
-    assert evaluate([statement(action="S3:getobject")], "s3:GetObject", "*", context={}) is Verdict.ALLOW
+    assert evaluate([statement(action="S3:getobject")], "s3:GetObject", "*", context={}) is PolicyDecision.ALLOW
 
 
 def test_not_action_and_not_resource_turn_the_match_around() -> None:
     document = {"Statement": {"Effect": "Deny", "NotAction": "s3:Get*", "NotResource": "arn:aws:s3:::open/*"}}
-    assert evaluate([document], "s3:PutObject", "arn:aws:s3:::b/k", context={}) is Verdict.DENY
-    assert evaluate([document], "s3:GetObject", "arn:aws:s3:::b/k", context={}) is Verdict.NEUTRAL
-    assert evaluate([document], "s3:PutObject", "arn:aws:s3:::open/k", context={}) is Verdict.NEUTRAL
+    assert evaluate([document], "s3:PutObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.DENY
+    assert evaluate([document], "s3:GetObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.NEUTRAL
+    assert evaluate([document], "s3:PutObject", "arn:aws:s3:::open/k", context={}) is PolicyDecision.NEUTRAL
 
 
 @pytest.mark.parametrize(
     ("principal", "verdict"),
     [
-        ("*", Verdict.DENY),
-        ({"AWS": "*"}, Verdict.DENY),
-        ({"AWS": "123456789012"}, Verdict.DENY),
-        ({"AWS": ["arn:aws:iam::1:role/x", ROOT]}, Verdict.DENY),
-        ({"AWS": "arn:aws:iam::123456789012:role/other"}, Verdict.NEUTRAL),
-        ({"Service": "budgets.amazonaws.com"}, Verdict.NEUTRAL),
+        ("*", PolicyDecision.DENY),
+        ({"AWS": "*"}, PolicyDecision.DENY),
+        ({"AWS": "123456789012"}, PolicyDecision.DENY),
+        ({"AWS": ["arn:aws:iam::1:role/x", ROOT]}, PolicyDecision.DENY),
+        ({"AWS": "arn:aws:iam::123456789012:role/other"}, PolicyDecision.NEUTRAL),
+        ({"Service": "budgets.amazonaws.com"}, PolicyDecision.NEUTRAL),
     ],
 )
-def test_principal_of_a_resource_policy(principal: Any, verdict: Verdict) -> None:
+def test_principal_of_a_resource_policy(principal: Any, verdict: PolicyDecision) -> None:
     document = statement("Deny", Principal=principal)
     assert evaluate([document], "s3:GetObject", "*", context={}, principal=ROOT) is verdict
 

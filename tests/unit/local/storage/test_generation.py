@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.engine.state.state_epoch import Continuity as Seen
-from bedplate.local.storage.generation import Continuity
+from bedplate.engine.state.state_epoch import StateEpoch as Seen
+from bedplate.local.storage.generation import Generation
 
 
 def test_the_world_keeps_its_name_over_a_stop_that_saved_everything(tmp_path: Path) -> None:
-    first = Continuity(tmp_path)
+    first = Generation(tmp_path)
     first.changed()
     first.saved()
-    assert Continuity(tmp_path).world == first.world
+    assert Generation(tmp_path).world == first.world
 
 
 def test_the_world_has_another_name_after_a_kill_that_lost_something(tmp_path: Path) -> None:
-    first = Continuity(tmp_path)
+    first = Generation(tmp_path)
     first.changed()
-    second = Continuity(tmp_path)
+    second = Generation(tmp_path)
     assert second.world != first.world
-    assert Continuity(tmp_path).world == second.world
+    assert Generation(tmp_path).world == second.world
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bedplate.local.trail.access_log import Access, AccessLog
-from bedplate.local.trail.calls import Request
+from bedplate.local.trail.access_log import AccessLog, AccessLogEntry
+from bedplate.local.trail.calls import ApiRequest
 from bedplate.local.trail.delivery import TrailDelivery
-from bedplate.local.trail.event_history import Trail
+from bedplate.local.trail.event_history import EventHistory
 
 
 class World:
@@ -27,7 +27,7 @@ class World:
         self.written: dict[tuple[str, str], bytes] = {}
         self.buckets: dict[str, Any] = {}
         self.trails: dict[str, Any] = {}
-        self.trail = Trail(folder / "trail.db", self.account_id, self.now)
+        self.trail = EventHistory(folder / "trail.db", self.account_id, self.now)
         self.store = SimpleNamespace(mark=lambda *_: None)
 
     def now(self) -> float:
@@ -49,8 +49,8 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def an_access(bucket: str, key: str = "k") -> Access:
-    return Access(60.0, "GET", bucket, key, "", "200", "", "ada", "boto", 1.0)
+def an_access(bucket: str, key: str = "k") -> AccessLogEntry:
+    return AccessLogEntry(60.0, "GET", bucket, key, "", "200", "", "ada", "boto", 1.0)
 
 
 def test_requests_are_logged_where_the_bucket_says_and_nowhere_else(world: World) -> None:
@@ -82,8 +82,8 @@ def a_trail(selectors: list[dict[str, Any]]) -> Any:
     )
 
 
-def a_put(bucket: str, key: str) -> Request:
-    return Request(60.0, "s3", "", method="PUT", path=f"/{bucket}/{key}")
+def a_put(bucket: str, key: str) -> ApiRequest:
+    return ApiRequest(60.0, "s3", "", method="PUT", path=f"/{bucket}/{key}")
 
 
 def test_a_trail_delivers_what_changed_and_the_objects_it_asks_for(world: World) -> None:
@@ -92,7 +92,7 @@ def test_a_trail_delivers_what_changed_and_the_objects_it_asks_for(world: World)
     delivery = TrailDelivery(world)
     world.trail.keep_data_event = delivery.asks_for
     delivery.step()  # it begins now
-    world.trail.note(Request(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
+    world.trail.note(ApiRequest(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
     world.trail.note(a_put("ledger", "ledger/0000000001.json"))
     world.trail.note(a_put("data", "rows.parquet"))
     delivery.step()
@@ -114,6 +114,6 @@ def test_a_trail_that_is_switched_off_delivers_nothing(world: World) -> None:
     delivery = TrailDelivery(world)
     delivery.step()
     world.trails["t"].status.is_logging = False
-    world.trail.note(Request(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
+    world.trail.note(ApiRequest(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
     delivery.step()
     assert world.written == {}

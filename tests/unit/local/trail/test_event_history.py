@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from bedplate.local.trail import event_history as trail_module
-from bedplate.local.trail.calls import Request, read
-from bedplate.local.trail.event_history import Trail
+from bedplate.local.trail.calls import ApiRequest, read
+from bedplate.local.trail.event_history import EventHistory
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=AKIAANYBODY/20260101/us-east-1/sagemaker/aws4_request"
 
 
 @pytest.fixture
-def trail(tmp_path: Path) -> Trail:
-    return Trail(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
+def trail(tmp_path: Path) -> EventHistory:
+    return EventHistory(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
 
 
-def a_request(action: str = "UpdateEndpoint", at: float = 1000.0, **changes: object) -> Request:
+def a_request(action: str = "UpdateEndpoint", at: float = 1000.0, **changes: object) -> ApiRequest:
     values = {"service": "sagemaker", "authorization": SIGNED, "body": b'{"EndpointName": "churn"}', **changes}
-    return Request(at=at, action=action, **values)  # type: ignore[arg-type]
+    return ApiRequest(at=at, action=action, **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def a_request(action: str = "UpdateEndpoint", at: float = 1000.0, **changes: obj
         (a_request("", service="s3", method="DELETE", path="/logs"), "DeleteBucket", "logs"),
     ],
 )
-def test_a_call_names_its_operation_and_what_it_touched(request_: Request, name: str, resource: str) -> None:
+def test_a_call_names_its_operation_and_what_it_touched(request_: ApiRequest, name: str, resource: str) -> None:
     call = read(request_)
     assert call is not None
     assert call.name == name
@@ -68,7 +68,7 @@ def test_a_role_that_a_model_runs_as_is_not_what_was_changed() -> None:
     assert [name for _, name in call.resources] == ["m"]
 
 
-def test_an_arn_is_also_found_by_the_name_in_it(trail: Trail) -> None:
+def test_an_arn_is_also_found_by_the_name_in_it(trail: EventHistory) -> None:
     arn = "arn:aws:sns:us-east-1:123456789012:alerts"
     trail.note(a_request("SetTopicAttributes", service="sns", body=json.dumps({"TopicArn": arn}).encode()))
     assert len(trail.lookup([("ResourceName", arn)])) == len(trail.lookup([("ResourceName", "alerts")])) == 1
@@ -83,7 +83,7 @@ def test_an_arn_is_also_found_by_the_name_in_it(trail: Trail) -> None:
     ],
 )
 def test_who_it_was_is_the_keys_owner_then_the_named_person_then_the_key(
-    trail: Trail, agent: str, person: dict[str, str] | None, expected: str
+    trail: EventHistory, agent: str, person: dict[str, str] | None, expected: str
 ) -> None:
     trail.person = lambda _: person
     trail.note(a_request(user_agent=agent))
@@ -91,18 +91,18 @@ def test_who_it_was_is_the_keys_owner_then_the_named_person_then_the_key(
     assert event.body["userIdentity"]["accountId"] == "123456789012"
 
 
-def test_a_refused_call_is_kept_with_its_error(trail: Trail) -> None:
+def test_a_refused_call_is_kept_with_its_error(trail: EventHistory) -> None:
     trail.note(a_request(error="ValidationException"))
     assert trail.lookup()[0].body["errorCode"] == "ValidationException"
 
 
-def test_data_that_moves_is_in_no_history(trail: Trail) -> None:
+def test_data_that_moves_is_in_no_history(trail: EventHistory) -> None:
     trail.note(a_request("PutMetricData", service="cloudwatch"))
     trail.note(a_request("", service="s3", method="PUT", path="/bucket/key"))
     assert trail.lookup() == []
 
 
-def test_newest_first_by_time_and_page_by_page(trail: Trail) -> None:
+def test_newest_first_by_time_and_page_by_page(trail: EventHistory) -> None:
     for second in range(5):
         trail.note(a_request(f"UpdateEndpoint{second}", at=float(second)))
     page = trail.lookup([("ResourceName", "churn")], since=1, until=3, limit=2)
@@ -121,10 +121,10 @@ def test_long_and_secret_parameters_are_not_kept() -> None:
 def test_it_is_bounded_and_survives_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trail_module, "KEPT", 3)
     monkeypatch.setattr(trail_module, "_PRUNE_EVERY", 5)
-    first = Trail(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
+    first = EventHistory(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
     for number in range(5):
         first.note(a_request(f"Update{number}"))
     first.close()
-    again = Trail(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
+    again = EventHistory(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
     assert [e.body["eventName"] for e in again.lookup()] == ["Update4", "Update3", "Update2"]
     again.close()

@@ -10,14 +10,14 @@ import pytest
 
 from bedplate.errors import NotFound, PlatformError, UsageError
 from bedplate.workflows.data.rows import read_rows
-from bedplate.workflows.endpoint.invoke import Answered, InvokeRequest, invoke
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.endpoint.invoke import InvokeRequest, RowPrediction, invoke
+from bedplate.workflows.stack_context import null_reporter
 from builders import a_platform
-from fakes import FakePlatform, Heard
+from fakes import FakeStackContext, Heard
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> FakePlatform:
+def platform(tmp_path: Path) -> FakeStackContext:
     return a_platform(tmp_path)
 
 
@@ -25,27 +25,27 @@ def rows(count: int) -> list[dict[str, Any]]:
     return [{"id": f"r{i}", "age": i} for i in range(count)]
 
 
-def test_answers_come_back_in_the_order_of_the_rows_with_their_keys(platform: FakePlatform) -> None:
-    heard: list[Answered] = []
-    tally = invoke(platform, InvokeRequest("churn", rows(25), batch=10, concurrency=3), heard.append, silent)
+def test_answers_come_back_in_the_order_of_the_rows_with_their_keys(platform: FakeStackContext) -> None:
+    heard: list[RowPrediction] = []
+    tally = invoke(platform, InvokeRequest("churn", rows(25), batch=10, concurrency=3), heard.append, null_reporter)
     assert [a.keys["id"] for a in heard] == [f"r{i}" for i in range(25)]
     assert (tally.rows, tally.requests, tally.failed) == (25, 3, 0)
     assert dict(tally.releases) == {"bedplate-local-churn-fallback": 25}
 
 
 def test_a_refused_request_ends_it_in_the_models_own_words(
-    platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+    platform: FakeStackContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
         raise UsageError("The model refused the request: column 'carrier' is missing")
 
     monkeypatch.setattr(platform.endpoints, "invoke", refuse)
     with pytest.raises(UsageError, match=r"Rows 1 to 5: .*column 'carrier' is missing"):
-        invoke(platform, InvokeRequest("churn", rows(8), batch=5), lambda a: None, silent)
+        invoke(platform, InvokeRequest("churn", rows(8), batch=5), lambda a: None, null_reporter)
 
 
 def test_a_failed_request_is_counted_and_the_next_one_is_sent(
-    platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+    platform: FakeStackContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, calls = platform.endpoints.invoke, []
 
@@ -56,21 +56,21 @@ def test_a_failed_request_is_counted_and_the_next_one_is_sent(
         return original(*args, **kwargs)
 
     monkeypatch.setattr(platform.endpoints, "invoke", sometimes)
-    heard: list[Answered] = []
-    tally = invoke(platform, InvokeRequest("churn", rows(4), batch=2, concurrency=1), heard.append, silent)
+    heard: list[RowPrediction] = []
+    tally = invoke(platform, InvokeRequest("churn", rows(4), batch=2, concurrency=1), heard.append, null_reporter)
     assert (tally.failed, tally.requests, tally.first_failure) == (1, 2, "the model failed (500)")
     assert [a.prediction is None for a in heard] == [True, True, False, False]
 
 
-def test_rate_and_latency_are_of_the_time_that_passed(platform: FakePlatform) -> None:
+def test_rate_and_latency_are_of_the_time_that_passed(platform: FakeStackContext) -> None:
     ticks = iter(float(i) for i in range(100))
     request = InvokeRequest("churn", rows(4), batch=2, concurrency=1)
-    tally = invoke(platform, request, lambda a: None, silent, timer=lambda: next(ticks))
+    tally = invoke(platform, request, lambda a: None, null_reporter, timer=lambda: next(ticks))
     assert tally.latency_ms(0.5) == 1000.0
     assert tally.rows_per_s == pytest.approx(4 / tally.seconds)
 
 
-def test_progress_is_told(platform: FakePlatform) -> None:
+def test_progress_is_told(platform: FakeStackContext) -> None:
     heard = Heard()
     invoke(platform, InvokeRequest("churn", rows(6), 6, batch=2, concurrency=1), lambda a: None, heard)
     assert [p["done"] for p in heard.of("progress")] == [2, 4, 6]

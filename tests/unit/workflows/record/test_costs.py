@@ -11,11 +11,11 @@ from bedplate.errors import NotFound
 from bedplate.ports import BudgetState, Spend
 from bedplate.workflows.record.costs import bill, budgets
 from builders import a_platform
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> FakePlatform:
+def platform(tmp_path: Path) -> FakeStackContext:
     made = a_platform(tmp_path)
     day = timedelta(days=1)
     made.costs.spent = [
@@ -26,29 +26,29 @@ def platform(tmp_path: Path) -> FakePlatform:
     return made
 
 
-def test_lines_of_the_bill_become_stages(platform: FakePlatform) -> None:
+def test_lines_of_the_bill_become_stages(platform: FakeStackContext) -> None:
     told = bill(platform, by="stage", days=7, model="churn")
     assert [(s.group, s.usd, s.pct) for s in told.spending.shares] == [("training", 3.0, 75.0), ("serving", 1.0, 25.0)]
     assert [usd for _, usd in told.spending.days] == [3.0, 1.0]
 
 
-def test_a_thousand_predictions_cost_what_the_model_cost_in_all(platform: FakePlatform) -> None:
+def test_a_thousand_predictions_cost_what_the_model_cost_in_all(platform: FakeStackContext) -> None:
     (use,) = bill(platform, by="stage", days=7, model="churn").use
     assert (use.predictions, use.usd_per_thousand) == (500.0, 8.0)
 
 
-def test_without_predictions_there_is_no_figure(platform: FakePlatform) -> None:
+def test_without_predictions_there_is_no_figure(platform: FakeStackContext) -> None:
     platform.metrics.points = []
     (use,) = bill(platform, by="stage", days=7, model="churn").use
     assert use.usd_per_thousand is None
 
 
-def test_an_unknown_model_is_no_empty_bill(platform: FakePlatform) -> None:
+def test_an_unknown_model_is_no_empty_bill(platform: FakeStackContext) -> None:
     with pytest.raises(NotFound):
         bill(platform, by="stage", days=7, model="nobody")
 
 
-def test_budgets_of_other_stacks_are_left_out_and_the_fullest_comes_first(platform: FakePlatform) -> None:
+def test_budgets_of_other_stacks_are_left_out_and_the_fullest_comes_first(platform: FakeStackContext) -> None:
     platform.costs.held = [
         BudgetState("bedplate-local", 100.0, 10.0, None, ()),
         BudgetState("bedplate-local-churn", 10.0, 9.0, 12.0, (("ACTUAL", 80, "OK"), ("FORECASTED", 100, "OK"))),

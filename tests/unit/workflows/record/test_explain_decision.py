@@ -10,17 +10,17 @@ import pytest
 from bedplate.domain.ledger import Kind
 from bedplate.errors import NotFound
 from bedplate.settings import DataContract
-from bedplate.workflows.record.explain_decision import HIDDEN, Decision, explain
+from bedplate.workflows.record.explain_decision import HIDDEN, DecisionTrace, explain
 from bedplate.workflows.record.ledger import Ledger
 from builders import a_package, a_platform
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 
 ENDPOINT = "bedplate-local-churn"
 V1, V2 = f"{ENDPOINT}-v1-0a1b2c3d", f"{ENDPOINT}-v2-0a1b2c3d"
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakePlatform:
+def at(tmp_path: Path) -> FakeStackContext:
     """v1 live since minute 3; v2 being deployed from minute 8 on, approved again at minute 20."""
     made = a_platform(tmp_path)
     made.registry.held[ENDPOINT] = [a_package(1, metadata={"data_sha256": "da7a"}), a_package(2)]
@@ -41,7 +41,9 @@ def at(tmp_path: Path) -> FakePlatform:
     return made
 
 
-def capture(at: FakePlatform, event: str, release: str, *, minute: int, inference_id: str | None = None) -> datetime:
+def capture(
+    at: FakeStackContext, event: str, release: str, *, minute: int, inference_id: str | None = None
+) -> datetime:
     moment = EPOCH + timedelta(minutes=minute)
     meta = {
         "eventId": event,
@@ -58,11 +60,11 @@ def capture(at: FakePlatform, event: str, release: str, *, minute: int, inferenc
     return moment
 
 
-def explained(at: FakePlatform, event: str, **options: Any) -> Decision:
+def explained(at: FakeStackContext, event: str, **options: Any) -> DecisionTrace:
     return explain(at, "churn", event, **options)
 
 
-def test_an_answer_leads_to_row_version_verdict_and_approver(at: FakePlatform) -> None:
+def test_an_answer_leads_to_row_version_verdict_and_approver(at: FakeStackContext) -> None:
     capture(at, "e1", V1, minute=5)
     found = explained(at, "e1")
     assert (found.event.rows[1], found.event.answers[1]) == ({"age": 50}, 0.5)
@@ -74,34 +76,34 @@ def test_an_answer_leads_to_row_version_verdict_and_approver(at: FakePlatform) -
     assert found.grounds.agree
 
 
-def test_what_was_recorded_afterwards_is_no_ground(at: FakePlatform) -> None:
+def test_what_was_recorded_afterwards_is_no_ground(at: FakeStackContext) -> None:
     capture(at, "early", V1, minute=5)
     capture(at, "late", V1, minute=25)
     verdicts = [explained(at, e).grounds.evaluated for e in ("early", "late")]
     assert [r.data["verdict"] for r in verdicts if r] == ["PASS", "FAIL"]
 
 
-def test_a_canarys_answer_is_said_to_be_no_answer_of_the_live_release(at: FakePlatform) -> None:
+def test_a_canarys_answer_is_said_to_be_no_answer_of_the_live_release(at: FakeStackContext) -> None:
     capture(at, "canary", V2, minute=9)
     grounds = explained(at, "canary").grounds
     assert (grounds.version, grounds.live, grounds.agree) == (2, V1, False)
     assert [r.kind for r in grounds.moves] == ["deploying"]
 
 
-def test_the_fallback_has_no_training_and_no_approver(at: FakePlatform) -> None:
+def test_the_fallback_has_no_training_and_no_approver(at: FakeStackContext) -> None:
     capture(at, "first", f"{ENDPOINT}-v0", minute=2)
     found = explained(at, "first")
     assert (found.grounds.version, found.package, found.grounds.approvals) == (0, None, ())
     assert found.grounds.agree
 
 
-def test_a_callers_own_id_finds_the_newest_of_its_requests(at: FakePlatform) -> None:
+def test_a_callers_own_id_finds_the_newest_of_its_requests(at: FakeStackContext) -> None:
     capture(at, "a", V1, minute=4, inference_id="order-1")
     capture(at, "b", V1, minute=6, inference_id="order-1")
     assert explained(at, "order-1").event.event_id == "b"
 
 
-def test_a_day_that_does_not_hold_the_event_does_not_find_it(at: FakePlatform) -> None:
+def test_a_day_that_does_not_hold_the_event_does_not_find_it(at: FakeStackContext) -> None:
     moment = capture(at, "e1", V1, minute=5)
     day = moment.replace(hour=0, minute=0)
     assert explained(at, "e1", since=day, until=day + timedelta(days=1)).event.event_id == "e1"
@@ -109,7 +111,7 @@ def test_a_day_that_does_not_hold_the_event_does_not_find_it(at: FakePlatform) -
         explained(at, "e1", since=day - timedelta(days=1), until=day)
 
 
-def test_a_version_that_is_registered_no_more_is_still_explained_by_the_ledger(at: FakePlatform) -> None:
+def test_a_version_that_is_registered_no_more_is_still_explained_by_the_ledger(at: FakeStackContext) -> None:
     capture(at, "e1", V1, minute=5)
     at.registry.held[ENDPOINT] = []
     found = explained(at, "e1")
@@ -117,13 +119,13 @@ def test_a_version_that_is_registered_no_more_is_still_explained_by_the_ledger(a
     assert found.grounds.trained is not None
 
 
-def test_an_answer_of_an_unknown_release_rests_on_nothing(at: FakePlatform) -> None:
+def test_an_answer_of_an_unknown_release_rests_on_nothing(at: FakeStackContext) -> None:
     capture(at, "odd", "something-else", minute=5)
     grounds = explained(at, "odd").grounds
     assert (grounds.version, grounds.records) == (None, ())
 
 
-def test_a_column_that_must_not_be_used_for_debugging_is_not_shown(at: FakePlatform) -> None:
+def test_a_column_that_must_not_be_used_for_debugging_is_not_shown(at: FakeStackContext) -> None:
     data = at.specs["churn"].data.model_dump()
     age = {**data["columns"]["age"], "purposes": ["training", "inference", "monitoring"]}
     contract = DataContract.model_validate({**data, "columns": {**data["columns"], "age": age}})

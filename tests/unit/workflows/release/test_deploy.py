@@ -15,16 +15,16 @@ from bedplate import ports
 from bedplate.errors import ApprovalNeeded, Locked, NotEnoughData, NotFound, PlatformError, RolledBack, UsageError
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stack_context import null_reporter
 from builders import a_package, a_platform, approved
-from fakes import EPOCH, FakePlatform, Heard, RollingEndpoints
+from fakes import EPOCH, FakeStackContext, Heard, RollingEndpoints
 
 E = "bedplate-local-churn"
 FALLBACK = "bedplate-local-churn-fallback"
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> FakePlatform:
+def platform(tmp_path: Path) -> FakeStackContext:
     """Two approved versions, one that waits; the fallback is live."""
     made = a_platform(tmp_path)
     made.endpoints = RollingEndpoints(clock=made.clock, live={E: FALLBACK}, fallbacks={E: FALLBACK})
@@ -34,21 +34,21 @@ def platform(tmp_path: Path) -> FakePlatform:
     return made
 
 
-def run(platform: FakePlatform, **asked: Any) -> Any:
-    return deploy(prepare(platform, DeployRequest("churn", **asked)), silent)
+def run(platform: FakeStackContext, **asked: Any) -> Any:
+    return deploy(prepare(platform, DeployRequest("churn", **asked)), null_reporter)
 
 
-def told(platform: FakePlatform) -> list[tuple[str, str | None]]:
+def told(platform: FakeStackContext) -> list[tuple[str, str | None]]:
     records = Ledger(platform.objects, "ledger", platform.clock).records()
     return [(r.kind, r.data.get("live")) for r in records if r.kind != "approved"]
 
 
-def rolling(platform: FakePlatform) -> RollingEndpoints:
+def rolling(platform: FakeStackContext) -> RollingEndpoints:
     assert isinstance(platform.endpoints, RollingEndpoints)
     return platform.endpoints
 
 
-def capture(platform: FakePlatform, release: str, answers: list[float], *, minutes_ago: float = 1) -> None:
+def capture(platform: FakeStackContext, release: str, answers: list[float], *, minutes_ago: float = 1) -> None:
     at = platform.clock.now() - timedelta(minutes=minutes_ago)
     side = {"observedContentType": "application/jsonlines", "encoding": "JSON"}
     rows = "\n".join(json.dumps({"id": str(i), "age": 1.0, "calls": 2, "plan": "pro"}) for i in range(len(answers)))
@@ -65,7 +65,7 @@ def capture(platform: FakePlatform, release: str, answers: list[float], *, minut
     platform.objects.put(key, json.dumps(record).encode())
 
 
-def evaluated(platform: FakePlatform, version: int, predictions: list[float]) -> None:
+def evaluated(platform: FakeStackContext, version: int, predictions: list[float]) -> None:
     """As if `bedplate evaluate` had put its predictions beside the verdict."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -78,23 +78,23 @@ def evaluated(platform: FakePlatform, version: int, predictions: list[float]) ->
     held[:] = [replace(p, metadata={**p.metadata, **uri}) if p.version == version else p for p in held]
 
 
-def test_the_newest_approved_version_goes_live_and_proves_it_by_answering(platform: FakePlatform) -> None:
+def test_the_newest_approved_version_goes_live_and_proves_it_by_answering(platform: FakeStackContext) -> None:
     outcome = run(platform)
     assert outcome.live == rolling(platform).live[E]
     assert "-v2-" in outcome.live
     assert told(platform) == [("deploying", None), ("deployed", outcome.live)]
 
 
-def test_a_second_deploy_of_the_same_version_changes_nothing(platform: FakePlatform) -> None:
+def test_a_second_deploy_of_the_same_version_changes_nothing(platform: FakeStackContext) -> None:
     run(platform, version=1)
     before = (len(rolling(platform).updates), told(platform), dict(rolling(platform).held))
     prepared = prepare(platform, DeployRequest("churn", 1))
     assert prepared.plan.steps == ()
-    assert deploy(prepared, silent).live is None
+    assert deploy(prepared, null_reporter).live is None
     assert (len(rolling(platform).updates), told(platform), dict(rolling(platform).held)) == before
 
 
-def test_only_an_approved_version_is_deployed(platform: FakePlatform) -> None:
+def test_only_an_approved_version_is_deployed(platform: FakeStackContext) -> None:
     with pytest.raises(ApprovalNeeded, match="waits for approval") as caught:
         run(platform, version=3)
     assert caught.value.next_step == "bedplate approve churn:3"
@@ -107,34 +107,34 @@ def test_only_an_approved_version_is_deployed(platform: FakePlatform) -> None:
     assert told(platform) == []
 
 
-def test_what_model_yaml_says_of_the_rollout_is_asked_of_the_platform(platform: FakePlatform) -> None:
+def test_what_model_yaml_says_of_the_rollout_is_asked_of_the_platform(platform: FakeStackContext) -> None:
     run(platform, version=1)
     traffic = rolling(platform).updates[-1][2]
     assert (traffic.kind, traffic.step_pct, traffic.bake_s) == ("CANARY", 10, 600)
     assert traffic.rollback_alarms == (f"{E}-errors", f"{E}-latency")
 
 
-def test_flags_beat_model_yaml(platform: FakePlatform) -> None:
+def test_flags_beat_model_yaml(platform: FakeStackContext) -> None:
     run(platform, version=1, strategy="linear", canary_pct=25, bake_s=5)
     traffic = rolling(platform).updates[-1][2]
     assert (traffic.kind, traffic.step_pct, traffic.bake_s) == ("LINEAR", 25, 5)
 
 
-def test_the_fallback_as_champion_leaves_no_guard_and_says_so(platform: FakePlatform) -> None:
+def test_the_fallback_as_champion_leaves_no_guard_and_says_so(platform: FakeStackContext) -> None:
     prepared = prepare(platform, DeployRequest("churn", 1))
     assert any("constant answer" in remark for remark in prepared.plan.remarks)
-    deploy(prepared, silent)
+    deploy(prepared, null_reporter)
     assert platform.metrics.guards == {}
 
 
-def test_a_champion_that_was_never_evaluated_leaves_no_guard_and_says_so(platform: FakePlatform) -> None:
+def test_a_champion_that_was_never_evaluated_leaves_no_guard_and_says_so(platform: FakeStackContext) -> None:
     run(platform, version=1)
     prepared = prepare(platform, DeployRequest("churn", 2))
     assert any("never evaluated" in remark for remark in prepared.plan.remarks)
     assert prepared.means.guard is None
 
 
-def test_the_canary_is_guarded_in_the_champions_own_bins(platform: FakePlatform) -> None:
+def test_the_canary_is_guarded_in_the_champions_own_bins(platform: FakeStackContext) -> None:
     evaluated(platform, 1, [i / 400 for i in range(400)])
     champion = run(platform, version=1).live
     outcome = run(platform, version=2)
@@ -148,7 +148,7 @@ def test_the_canary_is_guarded_in_the_champions_own_bins(platform: FakePlatform)
     assert guard.name in rolling(platform).updates[-1][2].rollback_alarms
 
 
-def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platform: FakePlatform) -> None:
+def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platform: FakeStackContext) -> None:
     champion = run(platform, version=1).live
     rolling(platform).undone_by = "One or more configured alarm(s) went into alarm state"
     alarm = ports.AlarmState(f"{E}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.01, 0.4)
@@ -156,7 +156,7 @@ def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platf
     platform.metrics.held[alarm.name] = alarm
     platform.metrics.points = [(EPOCH, 0.0), (EPOCH + timedelta(minutes=1), 0.4)]
     with pytest.raises(RolledBack, match=r"Invocation5XXErrors was 0.4, above 0.01") as caught:
-        deploy(prepared, silent)
+        deploy(prepared, null_reporter)
     assert "Invocation5XXErrors of" in caught.value.evidence[0]
     assert any("█" in line for line in caught.value.evidence)
     assert told(platform)[-1] == ("rolled-back", champion)
@@ -167,7 +167,7 @@ def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platf
 
 
 def test_the_graph_shows_what_the_alarm_saw_even_where_later_answers_changed_it(
-    platform: FakePlatform,
+    platform: FakeStackContext,
 ) -> None:
     run(platform, version=1)
     rolling(platform).undone_by = "One or more configured alarm(s) went into alarm state"
@@ -176,13 +176,13 @@ def test_the_graph_shows_what_the_alarm_saw_even_where_later_answers_changed_it(
     platform.metrics.held[alarm.name] = alarm
     platform.metrics.points = [(EPOCH, 0.0), (EPOCH + timedelta(seconds=10), 0.0)]
     with pytest.raises(RolledBack) as caught:
-        deploy(prepared, silent)
+        deploy(prepared, null_reporter)
     assert "4.9 |" in caught.value.evidence[1]
     assert "█" in caught.value.evidence[1]
 
 
 @pytest.fixture
-def baking(platform: FakePlatform) -> FakePlatform:
+def baking(platform: FakeStackContext) -> FakeStackContext:
     """v1 is live; an update bakes until its time is over or the errors alarm is raised, as on SageMaker."""
     run(platform, version=1)
     endpoints, name = rolling(platform), f"{E}-errors"
@@ -200,7 +200,7 @@ def baking(platform: FakePlatform) -> FakePlatform:
     return platform
 
 
-def test_a_bake_without_traffic_is_undone_by_its_alarm_and_is_no_pass(baking: FakePlatform) -> None:
+def test_a_bake_without_traffic_is_undone_by_its_alarm_and_is_no_pass(baking: FakeStackContext) -> None:
     champion = rolling(baking).live[E]
     with pytest.raises(NotEnoughData, match="gave 0 answers in a bake of 20 s, and 50 are needed") as caught:
         run(baking, version=2, bake_s=20)
@@ -212,12 +212,12 @@ def test_a_bake_without_traffic_is_undone_by_its_alarm_and_is_no_pass(baking: Fa
     assert (record.kind, record.data["verdict"], record.data["live"]) == ("rolled-back", "NO_DATA", champion)
 
 
-def test_a_bake_with_enough_answers_promotes(baking: FakePlatform) -> None:
+def test_a_bake_with_enough_answers_promotes(baking: FakeStackContext) -> None:
     baking.metrics.points = [(baking.clock.now(), 50.0)]
     assert "-v2-" in run(baking, version=2, bake_s=20).live
 
 
-def test_how_many_answers_are_needed_is_the_contracts(baking: FakePlatform) -> None:
+def test_how_many_answers_are_needed_is_the_contracts(baking: FakeStackContext) -> None:
     spec = baking.specs["churn"]
     baking.metrics.points = [(baking.clock.now(), 50.0)]
     rollout = spec.rollout.model_copy(update={"bake_answers": 51})
@@ -226,7 +226,7 @@ def test_how_many_answers_are_needed_is_the_contracts(baking: FakePlatform) -> N
         run(baking, version=2, bake_s=20)
 
 
-def test_where_no_alarm_can_undo_a_starved_bake_traffic_is_switched_back(baking: FakePlatform) -> None:
+def test_where_no_alarm_can_undo_a_starved_bake_traffic_is_switched_back(baking: FakeStackContext) -> None:
     champion = rolling(baking).live[E]
     baking.metrics.held.clear()
     name = f"{E}-errors"
@@ -239,11 +239,11 @@ def test_where_no_alarm_can_undo_a_starved_bake_traffic_is_switched_back(baking:
     assert rolling(baking).live[E] == champion
 
 
-def test_an_all_at_once_deployment_needs_no_traffic(baking: FakePlatform) -> None:
+def test_an_all_at_once_deployment_needs_no_traffic(baking: FakeStackContext) -> None:
     assert "-v2-" in run(baking, version=2, bake_s=20, strategy="all-at-once").live
 
 
-def test_killed_while_traffic_moved_the_same_command_adopts_the_update(platform: FakePlatform) -> None:
+def test_killed_while_traffic_moved_the_same_command_adopts_the_update(platform: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
     assert told(platform) == [("deploying", None)]
@@ -255,7 +255,7 @@ def test_killed_while_traffic_moved_the_same_command_adopts_the_update(platform:
     assert "v1" in resumed.summary
 
 
-def test_killed_after_the_switch_the_same_command_writes_what_is_missing(platform: FakePlatform) -> None:
+def test_killed_after_the_switch_the_same_command_writes_what_is_missing(platform: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
     rolling(platform)._settle(E)
@@ -265,7 +265,7 @@ def test_killed_after_the_switch_the_same_command_writes_what_is_missing(platfor
 
 
 def test_undone_while_nobody_watched_the_same_command_says_so_and_the_next_one_tries_again(
-    platform: FakePlatform,
+    platform: FakeStackContext,
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
@@ -279,7 +279,7 @@ def test_undone_while_nobody_watched_the_same_command_says_so_and_the_next_one_t
     assert "-v1-" in run(platform, version=1).live
 
 
-def test_a_version_that_a_hand_approved_in_the_registry_is_refused(platform: FakePlatform) -> None:
+def test_a_version_that_a_hand_approved_in_the_registry_is_refused(platform: FakeStackContext) -> None:
     platform.registry.set_approval(platform.registry.get(E, 3), "Approved", "console")
     for asked in (None, 3):
         with pytest.raises(ApprovalNeeded, match="by hand") as refused:
@@ -289,12 +289,12 @@ def test_a_version_that_a_hand_approved_in_the_registry_is_refused(platform: Fak
     assert prepare(platform, DeployRequest("churn", 3)).version == 3
 
 
-def test_of_two_deploys_at_once_the_second_is_locked_out_and_leaves_no_open_record(platform: FakePlatform) -> None:
+def test_of_two_deploys_at_once_the_second_is_locked_out_and_leaves_no_open_record(platform: FakeStackContext) -> None:
     late = prepare(platform, DeployRequest("churn", 2))
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
     with pytest.raises(Locked):
-        deploy(late, silent)
+        deploy(late, null_reporter)
     with pytest.raises(Locked, match="v1"):
         run(platform, version=2)
     outcome = run(platform, version=1)
@@ -302,13 +302,13 @@ def test_of_two_deploys_at_once_the_second_is_locked_out_and_leaves_no_open_reco
     assert [kind for kind, _ in told(platform)] == ["deploying", "deploying", "alert", "resumed", "deployed"]
 
 
-def test_without_waiting_the_command_ends_and_the_next_one_records_the_end(platform: FakePlatform) -> None:
+def test_without_waiting_the_command_ends_and_the_next_one_records_the_end(platform: FakeStackContext) -> None:
     assert run(platform, version=1, wait=False).live is None
     assert told(platform) == [("deploying", None)]
     assert "-v1-" in run(platform, version=1).live
 
 
-def test_an_endpoint_that_goes_on_answering_with_another_release_is_no_success(platform: FakePlatform) -> None:
+def test_an_endpoint_that_goes_on_answering_with_another_release_is_no_success(platform: FakeStackContext) -> None:
     rolling(platform).fallbacks = {}
     endpoints = rolling(platform)
     original = endpoints.invoke
@@ -318,12 +318,12 @@ def test_an_endpoint_that_goes_on_answering_with_another_release_is_no_success(p
     assert [kind for kind, _ in told(platform)] == ["deploying"]
 
 
-def test_force_needs_a_reason(platform: FakePlatform) -> None:
+def test_force_needs_a_reason(platform: FakeStackContext) -> None:
     with pytest.raises(UsageError, match="needs a reason"):
         run(platform, version=1, force=True)
 
 
-def test_part_of_the_capacity_of_one_instance_cannot_be_shifted(platform: FakePlatform) -> None:
+def test_part_of_the_capacity_of_one_instance_cannot_be_shifted(platform: FakeStackContext) -> None:
     spec = platform.specs["churn"]
     serving = spec.serving.model_copy(update={"instance_count": 1})
     platform.specs["churn"] = spec.model_copy(update={"serving": serving})
@@ -331,7 +331,7 @@ def test_part_of_the_capacity_of_one_instance_cannot_be_shifted(platform: FakePl
         run(platform, version=1)
 
 
-def test_the_rollout_is_said_aloud_step_by_step(platform: FakePlatform) -> None:
+def test_the_rollout_is_said_aloud_step_by_step(platform: FakeStackContext) -> None:
     heard = Heard()
     deploy(prepare(platform, DeployRequest("churn", 1)), heard)
     assert [s["message"].split()[0] for s in heard.of("step")] == [
@@ -345,7 +345,7 @@ def test_the_rollout_is_said_aloud_step_by_step(platform: FakePlatform) -> None:
     assert heard.of("rollout")[0]["status"] == "Updating"
 
 
-def test_the_row_that_proves_it_is_a_captured_one_without_label(platform: FakePlatform) -> None:
+def test_the_row_that_proves_it_is_a_captured_one_without_label(platform: FakeStackContext) -> None:
     capture(platform, "any", [0.5])
     assert run(platform, version=1).proof.rows_from == "captured requests"
     assert json.loads(rolling(platform).sent[-1])["plan"] == "pro"

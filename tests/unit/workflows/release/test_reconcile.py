@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from bedplate.domain.ledger import Record
-from bedplate.domain.reconcile import Look, decide
-from bedplate.domain.rollout import Attempt, Observed
+from bedplate.domain.reconcile import ModelSnapshot, decide
+from bedplate.domain.rollout import Attempt, ObservedEndpoint
 from bedplate.domain.rollout.machine import rollouts_in
-from bedplate.domain.versions.retraining import Due, unanswered
+from bedplate.domain.versions.retraining import RetrainingSignal, unanswered
 from bedplate.errors import PlatformError
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
-from bedplate.workflows.release.reconcile import Done, reconcile
+from bedplate.workflows.release.reconcile import ActionResult, reconcile
 from bedplate.workflows.release.rollback import RollbackRequest, rollback
 from bedplate.workflows.release.rollback import prepare as prepare_rollback
 from bedplate.workflows.release.rollout_start import begin, propose
-from bedplate.workflows.stack_context import silent
-from fakes import EPOCH, FakePlatform
+from bedplate.workflows.stack_context import null_reporter
+from fakes import EPOCH, FakeStackContext
 from unit.workflows.release.test_deploy import E, _kill_at, baking, platform, rolling, told
 from unit.workflows.release.test_deploy import run as deploy_version
 
@@ -30,7 +30,7 @@ __all__ = ["baking", "platform"]
 V1, V2 = f"{E}-v1-0a1b2c3d", f"{E}-v2-0a1b2c3d"
 
 
-def observed(**changes: Any) -> Observed:
+def observed(**changes: Any) -> ObservedEndpoint:
     values: dict[str, Any] = {
         "model": "churn",
         "endpoint": E,
@@ -43,11 +43,11 @@ def observed(**changes: Any) -> Observed:
         "attempts": (Attempt(V2, 2, EPOCH, 7, needed_answers=50, bake_s=60),),
         "config": V1,
     }
-    return Observed(**{**values, **changes})
+    return ObservedEndpoint(**{**values, **changes})
 
 
-def look(seen: Observed, **changes: Any) -> Look:
-    return Look(seen, **{"still_s": 100.0, "open_s": 100.0, **changes})
+def look(seen: ObservedEndpoint, **changes: Any) -> ModelSnapshot:
+    return ModelSnapshot(seen, **{"still_s": 100.0, "open_s": 100.0, **changes})
 
 
 BACK = Attempt(V1, 1, EPOCH, 7, by_rollback=True)
@@ -70,14 +70,14 @@ LATER = EPOCH + timedelta(minutes=1)
         (look(observed(attempts=(BACK,), live=V2, config=V2, modified_at=LATER), open_s=700.0), "close"),
     ],
 )
-def test_of_one_look_follows_at_most_one_act_on_the_traffic(seen: Look, kind: str | None) -> None:
+def test_of_one_look_follows_at_most_one_act_on_the_traffic(seen: ModelSnapshot, kind: str | None) -> None:
     assert [a.kind for a in decide([seen])] == ([kind] if kind else [])
 
 
 def test_models_do_not_wait_for_each_other_and_drift_is_said_beside() -> None:
     looks = [
         look(observed(live=V2, config=V2)),
-        look(observed(attempts=()), rollout="r1", due=Due("drift", 9, "PSI 0.4")),
+        look(observed(attempts=()), rollout="r1", due=RetrainingSignal("drift", 9, "PSI 0.4")),
     ]
     assert [a.kind for a in decide(looks)] == ["finish", "tick", "retrain"]
 
@@ -97,18 +97,18 @@ def test_drift_is_answered_by_a_training_or_by_having_been_said() -> None:
     assert unanswered([drifted, record(2, "alert", refused=1)], "churn", 1) is not None
 
 
-def once(platform: FakePlatform, **asked: Any) -> tuple[Done, ...]:
-    return reconcile(platform, ["churn"], silent, **{"every_s": 5.0, **asked})
+def once(platform: FakeStackContext, **asked: Any) -> tuple[ActionResult, ...]:
+    return reconcile(platform, ["churn"], null_reporter, **{"every_s": 5.0, **asked})
 
 
-def test_there_is_nothing_to_do_and_nothing_is_done(platform: FakePlatform) -> None:
+def test_there_is_nothing_to_do_and_nothing_is_done(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1)
     before = told(platform)
     assert once(platform) == ()
     assert told(platform) == before
 
 
-def test_a_deployment_that_nobody_followed_is_recorded_to_its_end(platform: FakePlatform) -> None:
+def test_a_deployment_that_nobody_followed_is_recorded_to_its_end(platform: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
     assert once(platform) == ()
@@ -123,7 +123,7 @@ def test_a_deployment_that_nobody_followed_is_recorded_to_its_end(platform: Fake
     assert once(platform) == ()
 
 
-def test_a_canary_without_traffic_is_undone_before_the_next_look_would_be_too_late(baking: FakePlatform) -> None:
+def test_a_canary_without_traffic_is_undone_before_the_next_look_would_be_too_late(baking: FakeStackContext) -> None:
     champion = rolling(baking).live[E]
     deploy_version(baking, version=2, bake_s=20, wait=False)
     assert once(baking) == ()
@@ -136,7 +136,7 @@ def test_a_canary_without_traffic_is_undone_before_the_next_look_would_be_too_la
     assert Ledger(baking.objects, "ledger", baking.clock).records()[-1].data["verdict"] == "NO_DATA"
 
 
-def test_one_that_the_platform_undid_is_recorded_as_such(platform: FakePlatform) -> None:
+def test_one_that_the_platform_undid_is_recorded_as_such(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1, wait=False)
     platform.clock.sleep(60)
     rolling(platform).undone_by = "alarm"
@@ -147,7 +147,7 @@ def test_one_that_the_platform_undid_is_recorded_as_such(platform: FakePlatform)
     assert told(platform)[-1][0] == "rolled-back"
 
 
-def test_what_nobody_follows_is_recorded_at_the_next_look(platform: FakePlatform) -> None:
+def test_what_nobody_follows_is_recorded_at_the_next_look(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1, wait=False)
     platform.clock.sleep(1)
     rolling(platform).undone_by = "alarm"
@@ -159,7 +159,7 @@ def test_what_nobody_follows_is_recorded_at_the_next_look(platform: FakePlatform
     assert (record.version, record.data["reason"], record.data["strategy"]) == (1, "alarm", "canary")
 
 
-def test_what_somebody_follows_anew_is_theirs_to_record(platform: FakePlatform) -> None:
+def test_what_somebody_follows_anew_is_theirs_to_record(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1, wait=False)
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
@@ -169,7 +169,7 @@ def test_what_somebody_follows_anew_is_theirs_to_record(platform: FakePlatform) 
     assert [done.action.kind for done in once(platform)] == ["finish"]
 
 
-def test_the_end_is_recorded_though_somebody_rejected_the_version_meanwhile(platform: FakePlatform) -> None:
+def test_the_end_is_recorded_though_somebody_rejected_the_version_meanwhile(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1, wait=False)
     platform.clock.sleep(60)
     rolling(platform).undone_by = "alarm"
@@ -180,7 +180,7 @@ def test_the_end_is_recorded_though_somebody_rejected_the_version_meanwhile(plat
     assert (done.ok, told(platform)[-1][0]) == (True, "rolled-back")
 
 
-def test_a_starved_canary_is_undone_though_somebody_rejected_its_version_meanwhile(baking: FakePlatform) -> None:
+def test_a_starved_canary_is_undone_though_somebody_rejected_its_version_meanwhile(baking: FakeStackContext) -> None:
     champion = rolling(baking).live[E]
     deploy_version(baking, version=2, bake_s=20, wait=False)
     baking.registry.set_approval(baking.registry.get(E, 2), "Rejected", "no")
@@ -189,7 +189,7 @@ def test_a_starved_canary_is_undone_though_somebody_rejected_its_version_meanwhi
     assert (done.action.kind, done.ok, rolling(baking).live[E]) == ("undo", True, champion)
 
 
-def test_a_copy_that_a_killed_rollback_left_is_deleted_when_nobody_can_be_asking_it(platform: FakePlatform) -> None:
+def test_a_copy_that_a_killed_rollback_left_is_deleted_when_nobody_can_be_asking_it(platform: FakeStackContext) -> None:
     live = deploy_version(platform, version=1).live
     endpoints = rolling(platform)
     endpoints.create_endpoint(f"{E}-copy-v1", live, {})
@@ -207,7 +207,7 @@ def test_a_copy_that_a_killed_rollback_left_is_deleted_when_nobody_can_be_asking
     assert once(platform) == ()
 
 
-def test_a_killed_rollback_is_finished(platform: FakePlatform) -> None:
+def test_a_killed_rollback_is_finished(platform: FakeStackContext) -> None:
     for version in (1, 2):
         platform.objects.put(f"s3://artifacts/training/churn/job-{version}/output/model.tar.gz", b"x")
         deploy_version(platform, version=version)
@@ -220,7 +220,7 @@ def test_a_killed_rollback_is_finished(platform: FakePlatform) -> None:
     assert told(platform)[-1] == ("rollback", rolling(platform).live[E])
 
 
-def test_what_was_begun_and_never_moved_is_closed(platform: FakePlatform) -> None:
+def test_what_was_begun_and_never_moved_is_closed(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1)
     platform.clock.sleep(5)
     endpoints = rolling(platform)
@@ -230,14 +230,14 @@ def test_what_was_begun_and_never_moved_is_closed(platform: FakePlatform) -> Non
 
     endpoints.update = killed  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 2)), silent)
+        deploy(prepare(platform, DeployRequest("churn", 2)), null_reporter)
     platform.clock.sleep(700)
     (done,) = once(platform)
     assert done.action.kind == "close"
     assert once(platform) == ()
 
 
-def test_an_open_rollout_is_ticked(platform: FakePlatform) -> None:
+def test_an_open_rollout_is_ticked(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1)
     platform.clock.sleep(60)
     begin(platform, propose(platform, DeployRequest("churn", 2), "shadow"), "churn")
@@ -248,7 +248,7 @@ def test_an_open_rollout_is_ticked(platform: FakePlatform) -> None:
     assert rollouts_in(records, "churn")[-1].phase == "shadowing"
 
 
-def test_a_model_whose_act_fails_keeps_no_other_one_waiting(platform: FakePlatform) -> None:
+def test_a_model_whose_act_fails_keeps_no_other_one_waiting(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1, wait=False)
     rolling(platform)._settle(E)
     platform.clock.sleep(60)
@@ -258,11 +258,11 @@ def test_a_model_whose_act_fails_keeps_no_other_one_waiting(platform: FakePlatfo
         raise PlatformError("it is down")
 
     rolling(platform).invoke = down  # type: ignore[method-assign]
-    (done, _) = reconcile(platform, ["churn", "churn"], silent, every_s=5)
+    (done, _) = reconcile(platform, ["churn", "churn"], null_reporter, every_s=5)
     assert (done.ok, done.told) == (False, "it is down")
 
 
-def test_the_wish_for_training_is_recorded_once(platform: FakePlatform) -> None:
+def test_the_wish_for_training_is_recorded_once(platform: FakeStackContext) -> None:
     deploy_version(platform, version=1)
     ledger = Ledger(platform.objects, "ledger", platform.clock)
     ledger.record("monitored", "PSI 0.4", actor="x", model="churn", version=1, data={"outcome": "DRIFT"})

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bedplate.ports import Release
 from bedplate.workflows.release.releases import keep, prune, releases
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 from unit.workflows.release.test_deploy import E, platform
 from unit.workflows.release.test_deploy import run as deploy_version
 
@@ -17,7 +17,7 @@ def a_release(version: int) -> Release:
     return Release(f"{E}-v{version}-0a1b2c3d", None, {}, EPOCH + timedelta(days=version))
 
 
-def test_live_pending_and_rollback_targets_stay_and_the_rest_may_go(platform: FakePlatform) -> None:
+def test_live_pending_and_rollback_targets_stay_and_the_rest_may_go(platform: FakeStackContext) -> None:
     from dataclasses import replace
 
     from bedplate.workflows.endpoint.observe import observe
@@ -28,14 +28,14 @@ def test_live_pending_and_rollback_targets_stay_and_the_rest_may_go(platform: Fa
     assert [k.why for k in kept] == ["on its way", "", "", "live", "a rollback may go there", ""]
 
 
-def test_below_the_number_to_keep_the_newest_stay(platform: FakePlatform) -> None:
+def test_below_the_number_to_keep_the_newest_stay(platform: FakeStackContext) -> None:
     from bedplate.workflows.endpoint.observe import observe
 
     existing = [a_release(n) for n in (3, 2, 1)]
     assert [k.why for k in keep(existing, observe(platform, "churn", ()), [], 2)] == ["recent", "recent", ""]
 
 
-def test_pruning_deletes_a_release_with_its_alarm_and_never_the_live_one(platform: FakePlatform) -> None:
+def test_pruning_deletes_a_release_with_its_alarm_and_never_the_live_one(platform: FakeStackContext) -> None:
     spec = platform.specs["churn"]
     platform.specs["churn"] = spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"keep_releases": 2})})
     live = deploy_version(platform, version=1).live

@@ -23,10 +23,10 @@ from bedplate.workflows.release.rollback import prepare as prepare_rollback
 from bedplate.workflows.release.rollout import follow, order, outcome_error, tick
 from bedplate.workflows.release.rollout_start import begin, propose
 from bedplate.workflows.release.rollout_status import past, standing
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.watch.status import status
 from builders import a_spec
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 from unit.workflows.release.test_deploy import E, platform, rolling
 from unit.workflows.release.test_deploy import run as deploy_version
 
@@ -36,7 +36,7 @@ EXPERIMENT = {"min_answers": 20, "max_hours": 1, "min_effect": 0.5}
 
 
 @pytest.fixture
-def live(platform: FakePlatform) -> str:
+def live(platform: FakeStackContext) -> str:
     """v1 answers; experiments are small."""
     for version in (1, 2):
         platform.objects.put(f"s3://artifacts/training/churn/job-{version}/output/model.tar.gz", b"x")
@@ -47,7 +47,7 @@ def live(platform: FakePlatform) -> str:
     return champion
 
 
-def start(platform: FakePlatform, strategy: Any, **experiment: Any) -> RolloutState:
+def start(platform: FakeStackContext, strategy: Any, **experiment: Any) -> RolloutState:
     if experiment:
         spec = platform.specs["churn"]
         wanted = spec.rollout.experiment.model_copy(update=experiment)
@@ -57,23 +57,23 @@ def start(platform: FakePlatform, strategy: Any, **experiment: Any) -> RolloutSt
     return begin(platform, propose(platform, DeployRequest("churn", 2), strategy), "churn")
 
 
-def ticks(platform: FakePlatform, count: int = 8) -> RolloutState:
+def ticks(platform: FakeStackContext, count: int = 8) -> RolloutState:
     for _ in range(count):
-        tick(platform, "churn", silent)
+        tick(platform, "churn", null_reporter)
         platform.clock.sleep(5)
     return last(platform)
 
 
-def last(platform: FakePlatform) -> RolloutState:
+def last(platform: FakeStackContext) -> RolloutState:
     return rollouts_in(Ledger(platform.objects, "ledger", platform.clock).records(), "churn")[-1]
 
 
-def kinds(platform: FakePlatform) -> list[str]:
+def kinds(platform: FakeStackContext) -> list[str]:
     records = Ledger(platform.objects, "ledger", platform.clock).records()
     return [str(r.data.get("event") or r.kind) for r in records if r.kind != "alert"][2:]
 
 
-def answered(platform: FakePlatform, variant: str, answers: dict[str, float]) -> None:
+def answered(platform: FakeStackContext, variant: str, answers: dict[str, float]) -> None:
     """As if the variant had answered these requests, by their key, a minute ago."""
     at = platform.clock.now()
     side = {"observedContentType": "application/jsonlines", "encoding": "JSON"}
@@ -90,12 +90,12 @@ def answered(platform: FakePlatform, variant: str, answers: dict[str, float]) ->
         platform.objects.put(key, json.dumps(record).encode())
 
 
-def labelled(platform: FakePlatform, labels: dict[str, int]) -> None:
+def labelled(platform: FakeStackContext, labels: dict[str, int]) -> None:
     lines = "".join(json.dumps({"id": key, "label": label}) + "\n" for key, label in labels.items())
     platform.objects.put(f"s3://data/labels/churn/{len(platform.objects.held)}.jsonl", lines.encode())
 
 
-def test_a_shadow_that_agrees_passes_and_is_promoted_by_a_person(platform: FakePlatform, live: str) -> None:
+def test_a_shadow_that_agrees_passes_and_is_promoted_by_a_person(platform: FakeStackContext, live: str) -> None:
     start(platform, "shadow")
     assert ticks(platform).phase == "shadowing"
     split = rolling(platform).splits[rolling(platform).live[E]]
@@ -106,7 +106,7 @@ def test_a_shadow_that_agrees_passes_and_is_promoted_by_a_person(platform: FakeP
     passed = ticks(platform)
     assert (passed.phase, passed.verdict, passed.facts["agreement_pct"]) == ("passed", "PASS", 100)
     assert rolling(platform).live[E] == split.name
-    order(platform, "churn", "promote", reason=None, say=silent)
+    order(platform, "churn", "promote", reason=None, reporter=null_reporter)
     done = ticks(platform)
     assert done.phase == "promoted"
     assert rolling(platform).live[E] == done.terms.challenger
@@ -114,7 +114,7 @@ def test_a_shadow_that_agrees_passes_and_is_promoted_by_a_person(platform: FakeP
     assert outcome_error(done) is None
 
 
-def test_a_shadow_that_disagrees_never_gets_traffic(platform: FakePlatform, live: str) -> None:
+def test_a_shadow_that_disagrees_never_gets_traffic(platform: FakeStackContext, live: str) -> None:
     start(platform, "shadow")
     ticks(platform)
     answered(platform, "live", {str(i): 0.2 for i in range(20)})
@@ -126,7 +126,7 @@ def test_a_shadow_that_disagrees_never_gets_traffic(platform: FakePlatform, live
     assert past(platform, "churn")[-1].verdict == "FAIL"
 
 
-def test_without_traffic_there_is_no_data_and_the_champion_stays(platform: FakePlatform, live: str) -> None:
+def test_without_traffic_there_is_no_data_and_the_champion_stays(platform: FakeStackContext, live: str) -> None:
     start(platform, "shadow")
     ticks(platform)
     platform.clock.sleep(3600)
@@ -136,7 +136,7 @@ def test_without_traffic_there_is_no_data_and_the_champion_stays(platform: FakeP
     assert isinstance(outcome_error(done), NotEnoughData)
 
 
-def test_an_ab_test_divides_the_traffic_and_late_labels_decide(platform: FakePlatform, live: str) -> None:
+def test_an_ab_test_divides_the_traffic_and_late_labels_decide(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab", share_pct=40)
     ticks(platform)
     assert rolling(platform).observe(E).variants == {"live": 0.6, "challenger": 0.4}
@@ -148,7 +148,7 @@ def test_an_ab_test_divides_the_traffic_and_late_labels_decide(platform: FakePla
     assert (done.phase, done.facts["effect"]) == ("passed", 0.5)
 
 
-def test_a_champion_that_was_right_more_often_on_the_same_rows_stays(platform: FakePlatform, live: str) -> None:
+def test_a_champion_that_was_right_more_often_on_the_same_rows_stays(platform: FakeStackContext, live: str) -> None:
     start(platform, "champion-challenger")
     ticks(platform)
     rows = {str(i): 0.9 for i in range(40)}
@@ -159,7 +159,7 @@ def test_a_champion_that_was_right_more_often_on_the_same_rows_stays(platform: F
     assert (done.phase, done.facts["difference"]) == ("rolled-back", -0.5)
 
 
-def test_a_bandit_moves_the_weights_to_the_better_one_and_then_ends(platform: FakePlatform, live: str) -> None:
+def test_a_bandit_moves_the_weights_to_the_better_one_and_then_ends(platform: FakeStackContext, live: str) -> None:
     start(platform, "bandit", min_answers=40, floor_pct=10)
     ticks(platform)
     answered(platform, "live", {f"a{i}": 0.9 if i % 3 == 0 else 0.1 for i in range(35)})
@@ -176,7 +176,7 @@ def test_a_bandit_moves_the_weights_to_the_better_one_and_then_ends(platform: Fa
 
 @pytest.mark.parametrize("strategy", ["shadow", "ab"])
 def test_killed_between_any_two_steps_the_next_tick_goes_on(
-    platform: FakePlatform, live: str, strategy: Any, monkeypatch: pytest.MonkeyPatch
+    platform: FakeStackContext, live: str, strategy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every tick of a whole rollout is killed behind its first, second, third or fourth effect, in turn."""
     platform.specs["churn"] = a_spec(
@@ -206,7 +206,7 @@ def test_killed_between_any_two_steps_the_next_tick_goes_on(
     for attempt in range(200):
         budget[0] = 1 + attempt % 4  # killed right behind its first effect, its second ...
         try:
-            tick(platform, "churn", silent)
+            tick(platform, "churn", null_reporter)
         except KeyboardInterrupt:
             kills += 1
         platform.clock.sleep(5)
@@ -224,7 +224,7 @@ def test_killed_between_any_two_steps_the_next_tick_goes_on(
     assert Ledger(platform.objects, "ledger", platform.clock).verify().ok
 
 
-def test_of_two_who_tick_at_once_one_writes_and_the_other_is_told(platform: FakePlatform, live: str) -> None:
+def test_of_two_who_tick_at_once_one_writes_and_the_other_is_told(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab")
     ticks(platform)
     raced: list[bool] = []
@@ -232,16 +232,16 @@ def test_of_two_who_tick_at_once_one_writes_and_the_other_is_told(platform: Fake
     def other(uri: str) -> None:
         if "ledger/" in uri and not raced:
             raced.append(True)
-            order(platform, "churn", "pause", reason="me first", say=silent)
+            order(platform, "churn", "pause", reason="me first", reporter=null_reporter)
 
     platform.objects.race = other
     with pytest.raises(Locked, match="was faster"):
-        order(platform, "churn", "abort", reason="me too", say=silent)
+        order(platform, "churn", "abort", reason="me too", reporter=null_reporter)
     assert last(platform).phase == "paused"
     assert rolling(platform).observe(E).variants == {"live": 1.0, "challenger": 0.0}
 
 
-def test_records_of_others_do_not_keep_a_decision_out(platform: FakePlatform, live: str) -> None:
+def test_records_of_others_do_not_keep_a_decision_out(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab")
     ticks(platform)
     ledger, raced = Ledger(platform.objects, "ledger", platform.clock), [False]
@@ -252,38 +252,40 @@ def test_records_of_others_do_not_keep_a_decision_out(platform: FakePlatform, li
             ledger.record("labelled", "12 labels", actor="bob", model="churn")
 
     platform.objects.race = other
-    assert order(platform, "churn", "pause", reason=None, say=silent).phase == "paused"
+    assert order(platform, "churn", "pause", reason=None, reporter=null_reporter).phase == "paused"
     assert ledger.verify().ok
 
 
-def test_a_pause_gives_the_champion_everything_and_resume_the_weights_back(platform: FakePlatform, live: str) -> None:
+def test_a_pause_gives_the_champion_everything_and_resume_the_weights_back(
+    platform: FakeStackContext, live: str
+) -> None:
     start(platform, "ab")
     ticks(platform)
-    order(platform, "churn", "pause", reason="holiday", say=silent)
+    order(platform, "churn", "pause", reason="holiday", reporter=null_reporter)
     assert rolling(platform).observe(E).variants["challenger"] == 0
     with pytest.raises(UsageError, match="paused cannot pause"):
-        order(platform, "churn", "pause", reason=None, say=silent)
-    order(platform, "churn", "resume", reason=None, say=silent)
+        order(platform, "churn", "pause", reason=None, reporter=null_reporter)
+    order(platform, "churn", "resume", reason=None, reporter=null_reporter)
     assert ticks(platform).phase == "splitting"
     assert rolling(platform).observe(E).variants["challenger"] == 0.5
 
 
-def test_an_abort_gives_all_traffic_back(platform: FakePlatform, live: str) -> None:
+def test_an_abort_gives_all_traffic_back(platform: FakeStackContext, live: str) -> None:
     start(platform, "bandit")
     ticks(platform)
-    order(platform, "churn", "abort", reason="wrong data", say=silent)
+    order(platform, "churn", "abort", reason="wrong data", reporter=null_reporter)
     done = ticks(platform)
     assert (done.phase, done.reason, rolling(platform).live[E]) == ("aborted", "wrong data", live)
     assert isinstance(outcome_error(done), RolledBack)
 
 
-def test_an_abort_undoes_a_promotion_in_flight(platform: FakePlatform, live: str) -> None:
+def test_an_abort_undoes_a_promotion_in_flight(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab")
     ticks(platform)
     name = f"{E}-errors"
     platform.metrics.held[name] = ports.AlarmState(name, "OK", "", EPOCH, "arn")
     rolling(platform).takes = 10_000
-    order(platform, "churn", "promote", reason="the boss wants it", say=silent)
+    order(platform, "churn", "promote", reason="the boss wants it", reporter=null_reporter)
     assert rolling(platform).pending == last(platform).terms.challenger
 
     def look(held: Any) -> None:
@@ -294,15 +296,15 @@ def test_an_abort_undoes_a_promotion_in_flight(platform: FakePlatform, live: str
             platform.metrics.held[name] = replace(platform.metrics.held[name], state="OK")
 
     rolling(platform).on_observe = look
-    order(platform, "churn", "abort", reason="stop", say=silent)
+    order(platform, "churn", "abort", reason="stop", reporter=null_reporter)
     done = ticks(platform)
     assert (done.phase, rolling(platform).live[E]) == ("aborted", live)
 
 
-def test_a_promotion_that_the_platform_undid_leaves_the_champion_alone(platform: FakePlatform, live: str) -> None:
+def test_a_promotion_that_the_platform_undid_leaves_the_champion_alone(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab")
     ticks(platform)
-    order(platform, "churn", "promote", reason="now", say=silent)
+    order(platform, "churn", "promote", reason="now", reporter=null_reporter)
     rolling(platform).undone_by = "alarm"
     platform.clock.sleep(5)
     for _ in range(4):
@@ -313,23 +315,23 @@ def test_a_promotion_that_the_platform_undid_leaves_the_champion_alone(platform:
     assert isinstance(outcome_error(done), RolledBack)
 
 
-def test_a_promotion_without_a_pass_needs_a_reason(platform: FakePlatform, live: str) -> None:
+def test_a_promotion_without_a_pass_needs_a_reason(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab")
     ticks(platform)
     with pytest.raises(UsageError, match="no PASS yet"):
-        order(platform, "churn", "promote", reason=None, say=silent)
+        order(platform, "churn", "promote", reason=None, reporter=null_reporter)
 
 
-def test_a_rollback_ends_a_rollout_that_shares_the_traffic(platform: FakePlatform, live: str) -> None:
+def test_a_rollback_ends_a_rollout_that_shares_the_traffic(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab")
     ticks(platform)
-    done = rollback(prepare_rollback(platform, RollbackRequest("churn", reason="complaints")), silent)
+    done = rollback(prepare_rollback(platform, RollbackRequest("churn", reason="complaints")), null_reporter)
     assert (done.live, rolling(platform).live[E]) == (live, live)
     assert last(platform).phase == "rolled-back"
-    assert tick(platform, "churn", silent) is None
+    assert tick(platform, "churn", null_reporter) is None
 
 
-def test_a_rollback_out_of_a_split_that_the_ledger_does_not_know(platform: FakePlatform, live: str) -> None:
+def test_a_rollback_out_of_a_split_that_the_ledger_does_not_know(platform: FakeStackContext, live: str) -> None:
     """The ledger is behind the world: it was restored from before the rollout began."""
     start(platform, "ab")
     ticks(platform)
@@ -339,11 +341,11 @@ def test_a_rollback_out_of_a_split_that_the_ledger_does_not_know(platform: FakeP
     rolling(platform).held[rolling(platform).live[E]] = replace(
         rolling(platform).held[live], name=rolling(platform).live[E]
     )
-    done = rollback(prepare_rollback(platform, RollbackRequest("churn")), silent)
+    done = rollback(prepare_rollback(platform, RollbackRequest("churn")), null_reporter)
     assert (done.live, rolling(platform).live[E]) == (live, live)
 
 
-def test_a_deployment_is_kept_out_while_a_rollout_is_open(platform: FakePlatform, live: str) -> None:
+def test_a_deployment_is_kept_out_while_a_rollout_is_open(platform: FakeStackContext, live: str) -> None:
     start(platform, "ab")
     with pytest.raises(Locked, match="rollout of v2"):
         prepare(platform, DeployRequest("churn", 2, strategy="canary"))
@@ -353,18 +355,18 @@ def test_a_deployment_is_kept_out_while_a_rollout_is_open(platform: FakePlatform
     assert begin(platform, again, "churn").id == last(platform).id
 
 
-def test_nothing_is_compared_with_a_constant_or_with_itself(platform: FakePlatform) -> None:
+def test_nothing_is_compared_with_a_constant_or_with_itself(platform: FakeStackContext) -> None:
     with pytest.raises(UsageError, match="constant answer"):
         propose(platform, DeployRequest("churn", 2), "ab")
     deploy_version(platform, version=2)
     with pytest.raises(UsageError, match="live already"):
         propose(platform, DeployRequest("churn", 2), "ab")
     with pytest.raises(NotFound, match="No rollout"):
-        order(platform, "churn", "abort", reason=None, say=silent)
+        order(platform, "churn", "abort", reason=None, reporter=null_reporter)
 
 
 def test_followed_to_its_end_it_says_what_it_sees(
-    platform: FakePlatform, live: str, monkeypatch: pytest.MonkeyPatch
+    platform: FakeStackContext, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[Any] = []
     monkeypatch.setattr(workflow, "PAUSE_LOCAL_S", 120.0)
@@ -376,7 +378,7 @@ def test_followed_to_its_end_it_says_what_it_sees(
     assert any("0 of 20 pairs" in fields["told"] for fields in seen)
 
 
-def test_status_tells_of_a_rollout_and_of_a_bake(platform: FakePlatform, live: str) -> None:
+def test_status_tells_of_a_rollout_and_of_a_bake(platform: FakeStackContext, live: str) -> None:
     quiet = standing(platform, "churn")
     assert (quiet.open, quiet.last and quiet.last.phase) == (None, "promoted")
     start(platform, "shadow")
@@ -388,7 +390,7 @@ def test_status_tells_of_a_rollout_and_of_a_bake(platform: FakePlatform, live: s
         {"challenger": 1.0},
         "0 of 20 pairs of answers",
     )
-    order(platform, "churn", "abort", reason="x", say=silent)
+    order(platform, "churn", "abort", reason="x", reporter=null_reporter)
     ticks(platform)
     rolling(platform).takes = 10_000
     rolling(platform).baking = True
@@ -398,7 +400,7 @@ def test_status_tells_of_a_rollout_and_of_a_bake(platform: FakePlatform, live: s
     assert (baking.open.strategy, baking.answers, baking.bake_left_s) == ("canary", 0, 60)
 
 
-def test_an_open_rollout_is_found_by_its_model_only(platform: FakePlatform, live: str, tmp_path: Path) -> None:
+def test_an_open_rollout_is_found_by_its_model_only(platform: FakeStackContext, live: str, tmp_path: Path) -> None:
     start(platform, "ab")
     records = Ledger(platform.objects, "ledger", platform.clock).records()
     assert open_rollout(records, "other") is None
@@ -406,7 +408,7 @@ def test_an_open_rollout_is_found_by_its_model_only(platform: FakePlatform, live
 
 
 def test_a_pruning_leaves_what_a_rollout_compares_and_takes_the_splits_of_those_that_are_over(
-    platform: FakePlatform, live: str
+    platform: FakeStackContext, live: str
 ) -> None:
     spec = platform.specs["churn"]
     platform.specs["churn"] = spec.model_copy(
@@ -423,7 +425,7 @@ def test_a_pruning_leaves_what_a_rollout_compares_and_takes_the_splits_of_those_
     assert {challenger, live} <= set(rolling(platform).held)
     assert split in rolling(platform).splits
     assert str(status(platform, "churn").rollout).startswith("ab of v2 is splitting: live 50 %")
-    order(platform, "churn", "abort", reason="x", say=silent)
+    order(platform, "churn", "abort", reason="x", reporter=null_reporter)
     ticks(platform)
     prune(platform, "churn")
     assert split not in rolling(platform).splits

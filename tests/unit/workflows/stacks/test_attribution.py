@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bedplate.domain.stacks.drift import Difference, StackDrift
+from bedplate.domain.stacks.drift import PropertyDrift, StackDrift
 from bedplate.errors import PlatformError
 from bedplate.ports import TrailEvent
 from bedplate.workflows.stacks.attribution import who_changed
@@ -45,7 +45,7 @@ def event(person: str, name: str) -> TrailEvent:
 
 
 def drifted(*urns: str, kind: str = "aws:s3/bucketVersioning:BucketVersioning") -> StackDrift:
-    return StackDrift(tuple(Difference("changed", urn, kind, "n", "p", 1, 1, 2) for urn in urns))
+    return StackDrift(tuple(PropertyDrift("changed", urn, kind, "n", "p", 1, 1, 2) for urn in urns))
 
 
 def test_of_several_changes_the_newest_of_this_kind_counts() -> None:
@@ -73,7 +73,7 @@ def test_a_trail_that_may_not_be_asked_is_said_and_drift_is_told_nevertheless() 
 
 
 def test_nobody_changed_what_the_program_has_not_applied_yet() -> None:
-    ahead = StackDrift((Difference("not applied", "u:b", "aws:x/y:Z", "n", "p", 2, 1, 1),))
+    ahead = StackDrift((PropertyDrift("not applied", "u:b", "aws:x/y:Z", "n", "p", 2, 1, 1),))
     trail = FakeTrail()
     assert who_changed(trail, ahead, STATE, since=None).by == {}
     assert trail.asked == []

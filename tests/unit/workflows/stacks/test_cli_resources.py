@@ -12,20 +12,20 @@ from bedplate.ports import Release
 from bedplate.workflows.stacks.cli_resources import belongings, remove_releases, remove_versions
 from bedplate.workflows.stacks.data_at_risk import held_data, remove_data, require_willing
 from builders import a_package, a_platform
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 
 E = "bedplate-local-churn"
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> FakePlatform:
+def platform(tmp_path: Path) -> FakeStackContext:
     made = a_platform(tmp_path)
     made.registry.held[E] = [a_package(1), a_package(2)]
     made.endpoints.held[f"{E}-v1-0a1b2c3d"] = Release(f"{E}-v1-0a1b2c3d", None, {}, EPOCH)
     return made
 
 
-def test_versions_releases_and_guard_alarms_go(platform: FakePlatform) -> None:
+def test_versions_releases_and_guard_alarms_go(platform: FakeStackContext) -> None:
     platform.metrics.guards[f"{E}-v1-0a1b2c3d-answers"] = None  # type: ignore[assignment]
     held = belongings(platform)
     assert [(b.model, len(b.versions), b.releases) for b in held] == [("churn", 2, (f"{E}-v1-0a1b2c3d",))]
@@ -35,13 +35,13 @@ def test_versions_releases_and_guard_alarms_go(platform: FakePlatform) -> None:
     assert platform.metrics.guards == {}
 
 
-def protecting(platform: FakePlatform) -> FakePlatform:
+def protecting(platform: FakeStackContext) -> FakeStackContext:
     protected = platform.settings.storage.model_copy(update={"force_destroy": False})
     platform.settings = platform.settings.model_copy(update={"storage": protected})
     return platform
 
 
-def test_a_stack_that_protects_its_data_is_destroyed_only_with_the_flag(platform: FakePlatform) -> None:
+def test_a_stack_that_protects_its_data_is_destroyed_only_with_the_flag(platform: FakeStackContext) -> None:
     protecting(platform).objects.held["s3://bedplate-local-ledger-123456789012/ledger/1.json"] = b"{}"
     data = held_data(platform, belongings(platform))
     with pytest.raises(UsageError, match=r"holds 2 versions, 1 record of the ledger") as told:
@@ -52,6 +52,6 @@ def test_a_stack_that_protects_its_data_is_destroyed_only_with_the_flag(platform
     assert platform.objects.held == {}
 
 
-def test_nothing_held_is_nothing_to_protect(platform: FakePlatform) -> None:
+def test_nothing_held_is_nothing_to_protect(platform: FakeStackContext) -> None:
     nothing = [replace(b, versions=()) for b in belongings(protecting(platform))]
     require_willing(platform, held_data(platform, nothing), including_data=False)

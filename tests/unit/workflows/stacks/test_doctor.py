@@ -17,7 +17,7 @@ from bedplate.domain.stacks.permissions import Place, asks
 from bedplate.errors import Denied, NotFound, PlatformError, UsageError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 from bedplate.workflows.stacks import doctor_machine as machine
-from bedplate.workflows.stacks.doctor import Check, diagnose
+from bedplate.workflows.stacks.doctor import DoctorCheck, diagnose
 from bedplate.workflows.stacks.doctor_account import account_checks
 from builders import a_spec, outputs, settings
 from fakes import FakeAccount
@@ -58,7 +58,7 @@ class Deployment:
 
 
 @dataclass
-class Patient:
+class FakeStack:
     """One stack on AWS, up and well, but for what a test says."""
 
     account: FakeAccount = field(default_factory=FakeAccount)
@@ -72,7 +72,7 @@ class Patient:
     engines: list[str | None] = field(default_factory=list)
     """Whom the state was asked of."""
     project: str = "bedplate"
-    stack: str = "dev"
+    name: str = "dev"
     local_url: str | None = None
 
     @property
@@ -96,9 +96,9 @@ class Patient:
         return self.spec
 
 
-def examined(patient: Patient, persona: str | None = None) -> dict[str, Finding]:
+def examined(patient: FakeStack, persona: str | None = None) -> dict[str, Finding]:
     """Every finding by its name; a pulumi CLI is there."""
-    pulumi = Check("pulumi", "this machine", lambda: ok("pulumi", "3.260.0"))
+    pulumi = DoctorCheck("pulumi", "this machine", lambda: ok("pulumi", "3.260.0"))
     checks = (pulumi, *account_checks(lambda: patient, patient.settings, persona=persona))
     return {each.check: each for each in diagnose(checks)}
 
@@ -109,25 +109,25 @@ def generous(spec: ModelSpec) -> dict[str, Quota]:
 
 
 def test_a_healthy_stack_on_aws_has_nothing_to_mend() -> None:
-    patient = Patient(FakeAccount(limits=generous(a_spec())), settings=DEV)
+    patient = FakeStack(FakeAccount(limits=generous(a_spec())), settings=DEV)
     found = examined(patient)
     assert {name: each for name, each in found.items() if each.health is not Health.OK} == {}
     assert {each.mend for each in found.values()} == {""}
     assert {f"role {persona}" for persona in PERSONAS} <= found.keys()
 
 
-Provoked = tuple[str, Callable[[Patient], Any], str, Health, str, str]
+Provoked = tuple[str, Callable[[FakeStack], Any], str, Health, str, str]
 
 
-def account(**changes: Any) -> Callable[[Patient], Any]:
+def account(**changes: Any) -> Callable[[FakeStack], Any]:
     return lambda patient: patient.account.__dict__.update(changes)
 
 
-def patient(**changes: Any) -> Callable[[Patient], Any]:
+def patient(**changes: Any) -> Callable[[FakeStack], Any]:
     return lambda patient: patient.__dict__.update(changes)
 
 
-def may_not(action: str) -> Callable[[Patient], Any]:
+def may_not(action: str) -> Callable[[FakeStack], Any]:
     return account(allows=lambda asked, ask: ask.allowed and asked != action)
 
 
@@ -180,9 +180,9 @@ PROVOKED: tuple[Provoked, ...] = (
 @pytest.mark.parametrize(("provoke", "check", "health", "what", "mend"), [p[1:] for p in PROVOKED],
                          ids=[p[0] for p in PROVOKED])  # fmt: skip
 def test_each_failure_is_found_and_comes_with_its_mend(
-    provoke: Callable[[Patient], Any], check: str, health: Health, what: str, mend: str
+    provoke: Callable[[FakeStack], Any], check: str, health: Health, what: str, mend: str
 ) -> None:
-    sick = Patient(FakeAccount(limits=generous(a_spec())))
+    sick = FakeStack(FakeAccount(limits=generous(a_spec())))
     provoke(sick)
     found = examined(sick)[check]
     assert found.health is health, found
@@ -191,14 +191,14 @@ def test_each_failure_is_found_and_comes_with_its_mend(
 
 
 def test_without_credentials_what_needs_them_is_skipped_and_the_rest_is_looked_at() -> None:
-    found = examined(Patient(no_credentials=True))
+    found = examined(FakeStack(no_credentials=True))
     assert {found[name].health for name in ("account", "region", "quotas", "permissions", "key")} == {Health.SKIPPED}
     assert {found[name].health for name in ("endpoints", "clock", "state", "instance types")} == {Health.OK}
 
 
 def test_a_persona_that_is_asked_for_must_be_able_to_do_its_work() -> None:
     allowed = {"ce:GetCostAndUsage", "budgets:ViewBudget", "ssm:GetParameter"}
-    sick = Patient(FakeAccount(allows=lambda action, ask: action in allowed))
+    sick = FakeStack(FakeAccount(allows=lambda action, ask: action in allowed))
     assert examined(sick)["you as finance"].health is Health.OK
     assert examined(sick)["you as approver"].health is Health.WARN
     assert examined(sick, "approver")["you as approver"].health is Health.FAIL
@@ -207,7 +207,7 @@ def test_a_persona_that_is_asked_for_must_be_able_to_do_its_work() -> None:
 
 
 def test_the_state_is_asked_of_the_engine_that_keeps_it() -> None:
-    patient = Patient()
+    patient = FakeStack()
     examined(patient)
     assert patient.engines == [None, "pulumi"], "the other one would take it over, and doctor changes nothing"
 
@@ -222,7 +222,7 @@ def test_quotas_count_a_second_fleet_beside_what_serves_and_tell_failing_from_sc
 
     def found(value: float) -> Finding:
         limits[quota.name.casefold()] = replace(quota, value=value)
-        return examined(Patient(FakeAccount(limits=limits), spec=spec))[f"quota: {quota.name}"]
+        return examined(FakeStack(FakeAccount(limits=limits), spec=spec))[f"quota: {quota.name}"]
 
     assert (found(3).health, found(4).health, found(7).health, found(8).health) == (
         Health.FAIL, Health.WARN, Health.WARN, Health.OK,
@@ -253,7 +253,7 @@ def test_a_serverless_model_asks_for_concurrency_and_for_no_instances() -> None:
         serving={"mode": "serverless", "serverless": {"max_concurrency": 50}}, rollout={"strategy": "all-at-once"}
     )
     limits = {"maximum total concurrency across all serverless endpoints": Quota("x", "L-9", 10, False)}
-    found = examined(Patient(FakeAccount(limits=limits), spec=spec))
+    found = examined(FakeStack(FakeAccount(limits=limits), spec=spec))
     row = found["quota: total concurrency across all serverless endpoints"]
     assert (row.health, "not adjustable" in row.mend) == (Health.WARN, True)
     assert not [name for name in found if "endpoint usage" in name]
@@ -287,9 +287,9 @@ def test_a_check_that_does_not_come_back_holds_up_nobody() -> None:
         return ok("slow", "at last")
 
     checks = (
-        Check("slow", "s", hangs, limit_s=0.01),
-        Check("quick", "s", healthy("quick")),
-        Check("behind", "s", healthy("behind"), after=("slow",)),
+        DoctorCheck("slow", "s", hangs, limit_s=0.01),
+        DoctorCheck("quick", "s", healthy("quick")),
+        DoctorCheck("behind", "s", healthy("behind"), after=("slow",)),
     )
     found = diagnose(checks)
     never.set()
@@ -310,7 +310,7 @@ def test_checks_run_side_by_side_and_are_told_in_their_order() -> None:
         return look
 
     heard: list[str] = []
-    found = diagnose([Check(name, "s", meets(name)) for name in "abc"], done=heard.append)
+    found = diagnose([DoctorCheck(name, "s", meets(name)) for name in "abc"], done=heard.append)
     assert [(each.check, each.what) for each in found] == [("a", "met"), ("b", "met"), ("c", "met")]
     assert sorted(heard) == ["a", "b", "c"]
 
@@ -323,9 +323,9 @@ def test_a_check_that_raises_is_a_finding() -> None:
         return look
 
     found = diagnose([
-        Check("ours", "s", raises(UsageError("no such thing", next_step="bedplate up"))),
-        Check("refused", "s", raises(Denied("may not"))),
-        Check("broken", "s", raises(KeyError("x"))),
+        DoctorCheck("ours", "s", raises(UsageError("no such thing", next_step="bedplate up"))),
+        DoctorCheck("refused", "s", raises(Denied("may not"))),
+        DoctorCheck("broken", "s", raises(KeyError("x"))),
     ])  # fmt: skip
     assert [each.health for each in found] == [Health.FAIL, Health.WARN, Health.FAIL]
     assert [each.mend for each in found] == ["bedplate up", "ask with an identity that may", "report this as a fault"]
@@ -333,11 +333,11 @@ def test_a_check_that_raises_is_a_finding() -> None:
 
 
 def test_a_warning_stops_nothing_and_a_failure_stops_what_comes_after() -> None:
-    bad = Check("bad", "s", lambda: fail("bad", "it is", "mend it"))
+    bad = DoctorCheck("bad", "s", lambda: fail("bad", "it is", "mend it"))
     chain = (
         bad,
-        Check("next", "s", healthy("next"), after=("bad",)),
-        Check("last", "s", healthy("last"), after=("next",)),
+        DoctorCheck("next", "s", healthy("next"), after=("bad",)),
+        DoctorCheck("last", "s", healthy("last"), after=("next",)),
     )
     assert [each.health for each in diagnose(chain)] == [Health.FAIL, Health.SKIPPED, Health.SKIPPED]
     with pytest.raises(ValueError, match="not all of them come before it"):

@@ -15,9 +15,9 @@ from bedplate.domain.stacks.environments import meets
 from bedplate.errors import NotFound, PlatformError, SettingsError, UsageError
 from bedplate.settings import load_stack
 from bedplate.workflows.stacks.environments import (
-    Deployed,
-    InState,
+    DeployedState,
     LiveModel,
+    StateSummary,
     compare,
     list_environments,
     look_at_deployed,
@@ -81,14 +81,14 @@ def write(project: Path, stack: str, **over: Any) -> None:
 def test_a_list_says_what_each_state_holds_without_components_and_providers(project: Path) -> None:
     held = [BUCKET, BUCKET, {"type": "bedplate:platform:Storage"}, {"type": "pulumi:providers:aws", "custom": True}]
     (row,) = list_environments(project, ["dev"], lambda _: FakeState(held))
-    assert row.state == InState(WHEN, "succeeded", {"aws:s3/bucket:Bucket": 2})
+    assert row.state == StateSummary(WHEN, "succeeded", {"aws:s3/bucket:Bucket": 2})
     assert (row.state.count, row.account_id, row.models) == (2, "123456789012", ("churn",))
 
 
 def test_a_list_goes_on_behind_a_faulty_file_and_a_backend_that_does_not_answer(project: Path) -> None:
     write(project, "qa", target="moon")
     rows = list_environments(project, ["dev", "qa"], lambda _: FakeState(fault=PlatformError("no backend\nat all")))
-    assert rows[0].state == InState(unknown="no backend")
+    assert rows[0].state == StateSummary(unknown="no backend")
     assert rows[1].faults is not None
     assert "target" in rows[1].faults
 
@@ -139,8 +139,8 @@ def test_names_that_begin_alike_meet() -> None:
 
 def test_a_comparison_tells_settings_overrides_and_what_is_deployed(project: Path) -> None:
     write(project, "prod", budget={"monthly_usd": 50}, overrides={"churn": {"rollout": {"bake_s": 5}}})
-    dev = Deployed({"churn": LiveModel("r-v1-x", 1, 2)}, InState(resources={"a": 1, "b": 2}))
-    prod = Deployed({"churn": LiveModel("r-v3-x", 3, 2)}, InState(resources={"a": 1, "b": 3}))
+    dev = DeployedState({"churn": LiveModel("r-v1-x", 1, 2)}, StateSummary(resources={"a": 1, "b": 2}))
+    prod = DeployedState({"churn": LiveModel("r-v3-x", 3, 2)}, StateSummary(resources={"a": 1, "b": 3}))
     found = compare(project, "dev", "prod", (dev, prod))
     assert [(d.key, d.a, d.b) for d in found.settings] == [("budget.monthly_usd", 5, 50)]
     assert [(d.key, d.a, d.b) for d in found.models["churn"]] == [("rollout.bake_s", 600, 5)]
@@ -152,8 +152,8 @@ def test_a_comparison_tells_settings_overrides_and_what_is_deployed(project: Pat
 
 def test_an_environment_that_cannot_be_reached_makes_no_difference_of_what_is_deployed(project: Path) -> None:
     write(project, "prod")
-    dev = Deployed({"churn": LiveModel("r-v1-x", 1, 2)}, InState(resources={"a": 1}))
-    prod = Deployed({}, InState(unknown="no pulumi"), unknown="no credentials")
+    dev = DeployedState({"churn": LiveModel("r-v1-x", 1, 2)}, StateSummary(resources={"a": 1}))
+    prod = DeployedState({}, StateSummary(unknown="no pulumi"), unknown="no credentials")
     assert compare(project, "dev", "prod", (dev, prod)).deployed == ()
 
 

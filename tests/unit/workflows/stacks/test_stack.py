@@ -12,7 +12,7 @@ import pytest
 from bedplate.cli.views.stack_view import summary
 from bedplate.domain.policy import POLICIES
 from bedplate.errors import GateFailed
-from bedplate.workflows.stacks.policy_cache import Judged
+from bedplate.workflows.stacks.policy_cache import PolicyCache
 from bedplate.workflows.stacks.stack import Watch, bring_up, judge_update, require_lawful, review, tear_down, unprotect
 
 
@@ -122,12 +122,12 @@ def test_a_program_that_was_judged_is_known_again_until_anything_of_it_changes(t
     (tmp_path / "infra").mkdir()
     program = tmp_path / "infra" / "__main__.py"
     program.write_text("a = 1")
-    assert not Judged(tmp_path, "dev", tmp_path / "state").already()
-    Judged(tmp_path, "dev", tmp_path / "state").remember()
-    assert Judged(tmp_path, "dev", tmp_path / "state").already()
-    assert not Judged(tmp_path, "prod", tmp_path / "state").already()
+    assert not PolicyCache(tmp_path, "dev", tmp_path / "state").already()
+    PolicyCache(tmp_path, "dev", tmp_path / "state").remember()
+    assert PolicyCache(tmp_path, "dev", tmp_path / "state").already()
+    assert not PolicyCache(tmp_path, "prod", tmp_path / "state").already()
     program.write_text("a = 2")
-    assert not Judged(tmp_path, "dev", tmp_path / "state").already()
+    assert not PolicyCache(tmp_path, "dev", tmp_path / "state").already()
 
 
 def test_unprotecting_takes_the_protection_off_and_leaves_the_rest_of_the_state() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from bedplate.errors import Conflict, NotFound
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.training.sbom import audit, keep_sbom, sbom_of, scan
 from builders import a_package, a_platform
-from fakes import FakePlatform
+from fakes import FakeStackContext
 
 
-def stage(tmp_path: Path) -> FakePlatform:
+def stage(tmp_path: Path) -> FakeStackContext:
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "bedplate.lock").write_text("click==8.1.7\nflask==3.0.0\n")
     return a_platform(tmp_path)
@@ -32,7 +32,7 @@ def test_without_a_lock_there_is_no_bill_and_nothing_is_claimed(tmp_path: Path) 
     assert keep_sbom(at, "churn") == {}
     with pytest.raises(NotFound, match="bill of materials"):
         sbom_of(at, a_package())
-    assert scan(at, a_package(), silent).trouble
+    assert scan(at, a_package(), null_reporter).trouble
 
 
 def test_a_bill_that_somebody_changed_is_refused_and_not_scanned(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_bill_that_somebody_changed_is_refused_and_not_scanned(tmp_path: Path)
     package = a_package(metadata=told)
     with pytest.raises(Conflict, match="was changed"):
         sbom_of(at, package)
-    assert "was changed" in (scan(at, package, silent).trouble or "")
+    assert "was changed" in (scan(at, package, null_reporter).trouble or "")
 
 
 def test_every_package_of_the_bill_is_asked_about(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_every_package_of_the_bill_is_asked_about(tmp_path: Path) -> None:
         dependencies = [{"name": p.split("==")[0], "version": p.split("==")[1], "vulns": []} for p in pins]
         return 0, json.dumps({"dependencies": dependencies, "fixes": []}), ""
 
-    found = scan(at, package, silent, auditor=auditor)
+    found = scan(at, package, null_reporter, auditor=auditor)
     assert (found.checked, found.trouble, found.findings) == (2, None, ())
 
 

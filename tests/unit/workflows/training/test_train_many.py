@@ -10,17 +10,17 @@ import pytest
 from bedplate.cli.release.train import sources_of
 from bedplate.errors import JobFailed, OverBudget, UsageError
 from bedplate.ports import BudgetState, TrainingRequest
-from bedplate.workflows.stack_context import silent
-from bedplate.workflows.training.train_many import Ended, Several, grid, plan_all, train_all
+from bedplate.workflows.stack_context import null_reporter
+from bedplate.workflows.training.train_many import BatchResult, TrainingBatch, grid, plan_all, train_all
 from builders import a_platform, a_spec
-from fakes import FakePlatform
+from fakes import FakeStackContext
 from unit.workflows.training.test_train import write
 
 TUNED: dict[str, Any] = {"training": {"hyperparameters": {"max_iter": 100, "depth": 3}, "max_usd": 5}}
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakePlatform:
+def at(tmp_path: Path) -> FakeStackContext:
     folder = tmp_path / "models" / "churn"
     folder.mkdir(parents=True)
     (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
@@ -30,16 +30,16 @@ def at(tmp_path: Path) -> FakePlatform:
     return a_platform(tmp_path, a_spec(**TUNED), a_spec(name="fraud", **TUNED))
 
 
-def planned(at: FakePlatform, *models: str, limit_usd: float | None = None, **values: list[str]) -> Several:
+def planned(at: FakeStackContext, *models: str, limit_usd: float | None = None, **values: list[str]) -> TrainingBatch:
     data = dict.fromkeys(models, at.project_dir / "data.parquet")
-    return plan_all(at, models, data, grid(values), silent, limit_usd=limit_usd)
+    return plan_all(at, models, data, grid(values), null_reporter, limit_usd=limit_usd)
 
 
-def trained(at: FakePlatform, several: Several, **options: Any) -> tuple[Ended, ...]:
-    return train_all(at, several, lambda _: silent, **options)
+def trained(at: FakeStackContext, several: TrainingBatch, **options: Any) -> tuple[BatchResult, ...]:
+    return train_all(at, several, lambda _: null_reporter, **options)
 
 
-def test_every_combination_of_every_model_becomes_a_version(at: FakePlatform) -> None:
+def test_every_combination_of_every_model_becomes_a_version(at: FakeStackContext) -> None:
     ended = trained(at, planned(at, "churn", "fraud", max_iter=["50", "60"], depth=["3", "4"]))
     assert len(ended) == 8
     assert all(one.done and one.done.package for one in ended)
@@ -48,7 +48,7 @@ def test_every_combination_of_every_model_becomes_a_version(at: FakePlatform) ->
     assert told == {("50", "3"), ("50", "4"), ("60", "3"), ("60", "4")}
 
 
-def test_one_that_fails_stops_no_other_one_and_is_named(at: FakePlatform) -> None:
+def test_one_that_fails_stops_no_other_one_and_is_named(at: FakeStackContext) -> None:
     def work(request: TrainingRequest) -> None:
         if request.hyperparameters["max_iter"] == "50":
             raise JobFailed("ValueError: boom")
@@ -62,7 +62,7 @@ def test_one_that_fails_stops_no_other_one_and_is_named(at: FakePlatform) -> Non
 
 
 @pytest.mark.parametrize("parallel", [1, 3])
-def test_no_more_run_at_once_than_asked_for(at: FakePlatform, parallel: int) -> None:
+def test_no_more_run_at_once_than_asked_for(at: FakeStackContext, parallel: int) -> None:
     lock, now, most = threading.Lock(), [0], [0]
     all_there = threading.Barrier(parallel, timeout=20)
 
@@ -79,7 +79,7 @@ def test_no_more_run_at_once_than_asked_for(at: FakePlatform, parallel: int) -> 
     assert most == [parallel]
 
 
-def test_the_sum_is_bounded_before_anything_is_changed(at: FakePlatform) -> None:
+def test_the_sum_is_bounded_before_anything_is_changed(at: FakeStackContext) -> None:
     several = planned(at, "churn", max_iter=["50", "60"], limit_usd=0.3)
     assert several.max_usd is not None
     assert several.max_usd == pytest.approx(2 * (several.plans[0].cost.max_usd or 0))
@@ -89,7 +89,7 @@ def test_the_sum_is_bounded_before_anything_is_changed(at: FakePlatform) -> None
     assert not at.objects.puts
 
 
-def test_a_budget_is_held_against_all_of_them_together(at: FakePlatform) -> None:
+def test_a_budget_is_held_against_all_of_them_together(at: FakeStackContext) -> None:
     at.costs.held = [BudgetState("bedplate-local-churn", 10, 9.6, None, ())]
     assert planned(at, "churn").objections == ()
     (warned,) = planned(at, "churn", max_iter=["50", "60"]).objections
@@ -97,12 +97,12 @@ def test_a_budget_is_held_against_all_of_them_together(at: FakePlatform) -> None
     assert "may cost $0.46" in warned.reason
 
 
-def test_what_was_trained_already_costs_nothing_again(at: FakePlatform) -> None:
+def test_what_was_trained_already_costs_nothing_again(at: FakeStackContext) -> None:
     trained(at, planned(at, "churn", max_iter=["50"]))
     assert planned(at, "churn", max_iter=["50", "60"]).max_usd == pytest.approx(0.23)
 
 
-def test_too_many_combinations_are_refused(at: FakePlatform) -> None:
+def test_too_many_combinations_are_refused(at: FakeStackContext) -> None:
     with pytest.raises(UsageError, match="65 trainings at once: at most 64"):
         planned(at, "churn", max_iter=[str(i) for i in range(65)])
 

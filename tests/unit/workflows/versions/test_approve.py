@@ -14,9 +14,9 @@ from bedplate.domain.ledger import sha256
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.ports import Package
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.versions.approve import Approved, ApproveRequest, approve
+from bedplate.workflows.versions.approve import ApprovalResult, ApproveRequest, approve
 from builders import a_package, a_platform, a_spec, settings
-from fakes import FakePlatform
+from fakes import FakeStackContext
 
 GROUP = "bedplate-local-churn"
 PASSED = {"verdict": "PASS", "evaluation_uri": "s3://artifacts/evaluations/1.json"}
@@ -24,7 +24,7 @@ PASSED = {"verdict": "PASS", "evaluation_uri": "s3://artifacts/evaluations/1.jso
 
 def stage(
     tmp_path: Path, *, risk: str = "low", target: str = "local", rules: dict[str, Any] | None = None, **metadata: str
-) -> FakePlatform:
+) -> FakeStackContext:
     changes = {"settings": settings(target=target)}
     at = a_platform(tmp_path, a_spec(risk=risk, approval=rules or {}), **changes)
     told = {**PASSED, **metadata}
@@ -33,18 +33,18 @@ def stage(
     return at
 
 
-def evaluated(at: FakePlatform, version: int, **told: Any) -> None:
+def evaluated(at: FakeStackContext, version: int, **told: Any) -> None:
     """What `bedplate evaluate` writes to the ledger."""
     data = {**PASSED, "evaluation_sha256": sha256(b"figures"), **told}
     at.objects.put(str(data["evaluation_uri"]), b"figures")
     Ledger.of(at).record("evaluated", "judged", actor="ada", model="churn", version=version, data=data)
 
 
-def yes(at: FakePlatform, person: str | None = None, **changes: Any) -> Approved:
+def yes(at: FakeStackContext, person: str | None = None, **changes: Any) -> ApprovalResult:
     return approve(at, replace(ApproveRequest("churn"), person=person, **changes))
 
 
-def meanwhile(at: FakePlatform, guard: Callable[[], AbstractContextManager[Any]], act: Callable[[], Any]) -> None:
+def meanwhile(at: FakeStackContext, guard: Callable[[], AbstractContextManager[Any]], act: Callable[[], Any]) -> None:
     """Somebody else acts just before the next record is written."""
     put = at.objects.put_if_absent
 
@@ -57,12 +57,12 @@ def meanwhile(at: FakePlatform, guard: Callable[[], AbstractContextManager[Any]]
     at.objects.put_if_absent = late  # type: ignore[method-assign]
 
 
-def kinds(at: FakePlatform) -> list[str]:
+def kinds(at: FakeStackContext) -> list[str]:
     """What was decided, in order."""
     return [r.kind for r in Ledger(at.objects, "ledger", at.clock).records() if r.kind != "evaluated"]
 
 
-def status(at: FakePlatform) -> str:
+def status(at: FakeStackContext) -> str:
     return at.registry.get(GROUP, 1).approval
 
 

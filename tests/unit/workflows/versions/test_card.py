@@ -10,7 +10,7 @@ from bedplate.domain.versions.package import archive
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.versions.card import gather, keep_details, publish, stays, tampered
 from builders import a_package, a_platform, a_spec
-from fakes import FakePlatform
+from fakes import FakeStackContext
 
 E = "bedplate-local-churn"
 GROUP = "bedplate-local-churn"
@@ -29,7 +29,7 @@ class FakeCards:
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakePlatform:
+def at(tmp_path: Path) -> FakeStackContext:
     """v1 was live, then v2, which is; the contract was another one when v2 was trained."""
     made = a_platform(tmp_path, a_spec(limits=["today's"]))
     then = a_spec(limits=["never tried on new plans"], intended_use="calls")
@@ -45,13 +45,13 @@ def at(tmp_path: Path) -> FakePlatform:
     return made
 
 
-def test_use_and_limits_are_those_of_its_training(at: FakePlatform) -> None:
+def test_use_and_limits_are_those_of_its_training(at: FakeStackContext) -> None:
     assert gather(at, "churn", 2).limits == ("never tried on new plans",)
     assert gather(at, "churn", 2).intended_use == "calls"
     assert gather(at, "churn", 1).limits == ("today's",)  # its code archive is not there
 
 
-def test_where_a_version_is_and_was(at: FakePlatform) -> None:
+def test_where_a_version_is_and_was(at: FakeStackContext) -> None:
     live, before, never = (gather(at, "churn", v) for v in (2, 1, 3))
     assert (live.live, before.live, never.deployments) == (True, False, ())
     assert live.rollback_candidate == f"{E}-v1-0a1b2c3d"
@@ -60,7 +60,7 @@ def test_where_a_version_is_and_was(at: FakePlatform) -> None:
     assert live.stays[0].until is None
 
 
-def test_stays_go_by_the_order_of_the_records(at: FakePlatform) -> None:
+def test_stays_go_by_the_order_of_the_records(at: FakeStackContext) -> None:
     ledger = Ledger.of(at)
     data = {"live": f"{E}-v1-0a1b2c3d"}
     ledger.record("rollback", "back", actor="ada", model="churn", version=1, data=data)
@@ -68,14 +68,14 @@ def test_stays_go_by_the_order_of_the_records(at: FakePlatform) -> None:
     assert [s.until is None for s in stays(ledger.records(), "churn", 2)] == [False]
 
 
-def test_later_notes_replace_those_of_the_training(at: FakePlatform) -> None:
+def test_later_notes_replace_those_of_the_training(at: FakeStackContext) -> None:
     assert gather(at, "churn", 2).notes == "new"
     data = {"notes": "n" * 500}
     Ledger.of(at).record("approved", "yes", actor="ada", model="churn", version=2, data=data)
     assert gather(at, "churn", 2).notes == "n" * 500
 
 
-def test_details_that_somebody_changed_are_found(at: FakePlatform) -> None:
+def test_details_that_somebody_changed_are_found(at: FakeStackContext) -> None:
     card = gather(at, "churn", 2)
     package = at.registry.annotate(at.registry.get(GROUP, 2), {"details_sha256": keep_details(at, card)})
     assert tampered(at, package) is None
@@ -86,7 +86,7 @@ def test_details_that_somebody_changed_are_found(at: FakePlatform) -> None:
     assert "is gone" in (tampered(at, package) or "")
 
 
-def test_a_card_is_named_by_its_version_and_says_its_status(at: FakePlatform) -> None:
+def test_a_card_is_named_by_its_version_and_says_its_status(at: FakeStackContext) -> None:
     cards = FakeCards()
     publish(at, cards, gather(at, "churn", 3))
     assert cards.held[f"{GROUP}-v3"][1] == "PendingReview"

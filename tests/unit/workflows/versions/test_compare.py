@@ -15,10 +15,10 @@ from bedplate.cli.pages.comparison import render
 from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.versions.package import archive
 from bedplate.errors import UsageError
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.versions.compare import compare, to_json
 from builders import a_package, a_platform, a_spec
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 
 ROWS = 400
 LABELS = np.tile([0.0, 1.0], ROWS // 2)
@@ -38,7 +38,7 @@ def answers(sharpness: float) -> Any:
     return 1 / (1 + np.exp(-(sharpness * (LABELS - 0.5) + noise)))
 
 
-def stage(tmp_path: Path, *, holdouts: tuple[str, str] = ("h", "h"), data_to: str = "2024-02-01") -> FakePlatform:
+def stage(tmp_path: Path, *, holdouts: tuple[str, str] = ("h", "h"), data_to: str = "2024-02-01") -> FakeStackContext:
     at = a_platform(tmp_path)
     spec = a_spec().model_dump_json().encode()
     at.objects.put("s3://artifacts/code", archive({"train.py": b"", "contract.json": spec}))
@@ -59,7 +59,7 @@ def stage(tmp_path: Path, *, holdouts: tuple[str, str] = ("h", "h"), data_to: st
 
 def test_two_evaluations_on_the_same_rows_are_compared_without_a_job(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    found = compare(at, "churn", 1, 2, silent)
+    found = compare(at, "churn", 1, 2, null_reporter)
     assert {f.metric: f.verdict for f in found.figures}["auc"] == "better"
     assert set(found.segments["plan"]) == {"basic", "pro"}
     assert ("hyperparameter", "depth", "1", "2") in {(r.topic, r.name, r.first, r.second) for r in found.made}
@@ -71,7 +71,7 @@ def test_two_evaluations_on_the_same_rows_are_compared_without_a_job(tmp_path: P
 
 
 def test_other_rows_are_not_compared_and_the_way_out_is_named(tmp_path: Path) -> None:
-    found = compare(stage(tmp_path, holdouts=("h1", "h2")), "churn", 1, 2, silent)
+    found = compare(stage(tmp_path, holdouts=("h1", "h2")), "churn", 1, 2, null_reporter)
     assert found.figures == ()
     assert "--score" in (found.note or "")
     assert "--score" in render(found, stack="local", made_at=EPOCH)
@@ -92,7 +92,7 @@ def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> Non
         at.objects.put(f"{prefix}/evaluation.json", json.dumps({**told, **rest}).encode())
 
     at.jobs.work = work
-    found = compare(at, "churn", 1, 2, silent, score=True)
+    found = compare(at, "churn", 1, 2, null_reporter, score=True)
     assert {f.metric: f.verdict for f in found.figures}["auc"] == "worse"  # here the first one is the sharper one
     assert "trained on some of them" in found.remarks[0]
     assert at.registry.get("bedplate-local-churn", 2).metadata["evaluation_uri"].endswith("/e/2/evaluation.json")
@@ -101,9 +101,9 @@ def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> Non
 def test_a_version_that_was_never_evaluated_is_named(tmp_path: Path) -> None:
     at = stage(tmp_path)
     del at.objects.held["s3://artifacts/e/1/predictions.parquet"]
-    assert "bedplate evaluate churn:1" in (compare(at, "churn", 1, 2, silent).note or "")
+    assert "bedplate evaluate churn:1" in (compare(at, "churn", 1, 2, null_reporter).note or "")
 
 
 def test_a_version_is_not_compared_with_itself(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="itself"):
-        compare(stage(tmp_path), "churn", 2, 2, silent)
+        compare(stage(tmp_path), "churn", 2, 2, null_reporter)

@@ -12,17 +12,17 @@ from bedplate import ports
 from bedplate.domain.evidence import evaluation
 from bedplate.errors import Conflict, JobFailed, NotFound
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import silent
-from bedplate.workflows.versions.evaluate import Evaluated, evaluate, keep_page, plan
+from bedplate.workflows.stack_context import null_reporter
+from bedplate.workflows.versions.evaluate import EvaluationResult, evaluate, keep_page, plan
 from builders import a_package, a_platform, a_spec
-from fakes import EPOCH, FakePlatform, refuse
+from fakes import EPOCH, FakeStackContext, refuse
 
 SPEC = a_spec(gates={"thresholds": [{"metric": "auc", "min": 0.7}], "champion": {"metric": "auc"}})
 HOLDOUT = {"holdout_uri": "s3://data/datasets/churn/0a1b/holdout.parquet"}
 ENDPOINT = "bedplate-local-churn"
 
 
-def container(at: FakePlatform, *, good: bool = True) -> Any:
+def container(at: FakeStackContext, *, good: bool = True) -> Any:
     """What the image does with the verb `evaluate`: candidate and fallback on 400 rows."""
 
     def work(request: ports.ProcessingRequest) -> None:
@@ -44,7 +44,7 @@ def container(at: FakePlatform, *, good: bool = True) -> Any:
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakePlatform:
+def at(tmp_path: Path) -> FakeStackContext:
     made = a_platform(tmp_path, SPEC)
     made.registry.held[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
     fallback = made.endpoints.live[ENDPOINT]
@@ -54,7 +54,7 @@ def at(tmp_path: Path) -> FakePlatform:
     return made
 
 
-def go_live(at: FakePlatform, version: int) -> None:
+def go_live(at: FakeStackContext, version: int) -> None:
     name = f"{ENDPOINT}-v{version}-0a1b2c3d"
     at.endpoints.held[name] = ports.Release(
         name, f"s3://artifacts/{version}/model.tar.gz", {"BEDPLATE_RELEASE": name}, EPOCH
@@ -62,19 +62,19 @@ def go_live(at: FakePlatform, version: int) -> None:
     at.endpoints.live[ENDPOINT] = name
 
 
-def run(at: FakePlatform, version: int | None = None) -> Evaluated:
-    return evaluate(at, plan(at, "churn", version), silent)
+def run(at: FakeStackContext, version: int | None = None) -> EvaluationResult:
+    return evaluate(at, plan(at, "churn", version), null_reporter)
 
 
-def metadata(at: FakePlatform) -> Any:
+def metadata(at: FakeStackContext) -> Any:
     return at.registry.get(ENDPOINT, 1).metadata
 
 
-def kinds(at: FakePlatform) -> list[str]:
+def kinds(at: FakeStackContext) -> list[str]:
     return [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()]
 
 
-def test_a_verdict_ends_in_the_registry_and_in_the_ledger(at: FakePlatform) -> None:
+def test_a_verdict_ends_in_the_registry_and_in_the_ledger(at: FakeStackContext) -> None:
     done = run(at)
     assert done.judgement is not None
     assert done.judgement.outcome == "PASS"
@@ -84,18 +84,18 @@ def test_a_verdict_ends_in_the_registry_and_in_the_ledger(at: FakePlatform) -> N
     assert kinds(at) == ["evaluated"]
 
 
-def test_an_evaluation_whose_file_was_changed_is_measured_anew_or_not_judged(at: FakePlatform) -> None:
+def test_an_evaluation_whose_file_was_changed_is_measured_anew_or_not_judged(at: FakeStackContext) -> None:
     uri = run(at).plan.evaluation_uri
     at.objects.put(uri, at.objects.get(uri) + b" ")
     with pytest.raises(Conflict, match="was changed") as refused:
         run(at)
     assert refused.value.next_step == "bedplate evaluate churn:1 --again"
-    again = evaluate(at, plan(at, "churn", 1, again=True), silent)
+    again = evaluate(at, plan(at, "churn", 1, again=True), null_reporter)
     assert again.plan.evaluation_uri != uri
     assert kinds(at) == ["evaluated", "evaluated"]
 
 
-def test_mlflow_gets_ready_while_a_job_runs_and_only_then(at: FakePlatform) -> None:
+def test_mlflow_gets_ready_while_a_job_runs_and_only_then(at: FakeStackContext) -> None:
     submit = at.jobs.submit_processing
     at.jobs.submit_processing = lambda request: replace(submit(request), status="InProgress")  # type: ignore[method-assign]
     run(at)
@@ -104,14 +104,14 @@ def test_mlflow_gets_ready_while_a_job_runs_and_only_then(at: FakePlatform) -> N
     assert at.experiments.warmed == 1
 
 
-def test_a_failed_gate_is_recorded_like_any_other_verdict(at: FakePlatform) -> None:
+def test_a_failed_gate_is_recorded_like_any_other_verdict(at: FakeStackContext) -> None:
     at.jobs.work = container(at, good=False)
     done = run(at)
     assert done.judgement is not None
     assert (done.judgement.outcome, metadata(at)["verdict"], kinds(at)) == ("FAIL", "FAIL", ["evaluated"])
 
 
-def test_the_fallback_is_a_champion_that_answers_a_constant(at: FakePlatform) -> None:
+def test_the_fallback_is_a_champion_that_answers_a_constant(at: FakeStackContext) -> None:
     run(at)
     (request,) = at.jobs.processings.values()
     assert request.environment["BEDPLATE_FALLBACK"] == "0.2"
@@ -119,7 +119,7 @@ def test_the_fallback_is_a_champion_that_answers_a_constant(at: FakePlatform) ->
     assert request.command == ("python", "-m", "bedplate.container", "evaluate")
 
 
-def test_the_live_release_is_scored_on_the_same_rows(at: FakePlatform) -> None:
+def test_the_live_release_is_scored_on_the_same_rows(at: FakeStackContext) -> None:
     at.registry.held[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
     go_live(at, 1)
     done = run(at)
@@ -130,7 +130,7 @@ def test_the_live_release_is_scored_on_the_same_rows(at: FakePlatform) -> None:
     assert done.plan.champion.called == "v1"
 
 
-def test_the_live_version_itself_is_no_worse_than_itself(at: FakePlatform) -> None:
+def test_the_live_version_itself_is_no_worse_than_itself(at: FakeStackContext) -> None:
     go_live(at, 1)
     done = run(at)
     (request,) = at.jobs.processings.values()
@@ -139,21 +139,21 @@ def test_the_live_version_itself_is_no_worse_than_itself(at: FakePlatform) -> No
     assert done.judgement.outcome == "PASS"
 
 
-def test_without_an_endpoint_the_champion_gate_has_no_data(at: FakePlatform) -> None:
+def test_without_an_endpoint_the_champion_gate_has_no_data(at: FakeStackContext) -> None:
     at.endpoints.live.clear()
     done = run(at)
     assert done.judgement is not None
     assert done.judgement.outcome == "NO_DATA"
 
 
-def test_evaluating_again_adopts_the_job_and_records_nothing_new(at: FakePlatform) -> None:
+def test_evaluating_again_adopts_the_job_and_records_nothing_new(at: FakeStackContext) -> None:
     run(at)
     run(at)
     assert len(at.jobs.processings) == 1
     assert kinds(at) == ["evaluated"]
 
 
-def test_a_job_whose_result_was_destroyed_with_its_bucket_counts_as_none(at: FakePlatform) -> None:
+def test_a_job_whose_result_was_destroyed_with_its_bucket_counts_as_none(at: FakeStackContext) -> None:
     first = run(at)
     del at.objects.held[first.plan.evaluation_uri]
     again = run(at)
@@ -161,9 +161,9 @@ def test_a_job_whose_result_was_destroyed_with_its_bucket_counts_as_none(at: Fak
     assert again.plan.job_name != first.plan.job_name
 
 
-def test_a_run_killed_before_the_record_is_completed(at: FakePlatform) -> None:
+def test_a_run_killed_before_the_record_is_completed(at: FakeStackContext) -> None:
     planned = plan(at, "churn", 1)
-    evaluate(at, planned, silent)
+    evaluate(at, planned, null_reporter)
     at.objects.held = {u: b for u, b in at.objects.held.items() if not u.startswith("s3://ledger")}
     at.registry.held[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
     run(at)
@@ -171,14 +171,14 @@ def test_a_run_killed_before_the_record_is_completed(at: FakePlatform) -> None:
     assert (len(at.jobs.processings), kinds(at)) == (1, ["evaluated"])
 
 
-def test_another_champion_is_another_comparison(at: FakePlatform) -> None:
+def test_another_champion_is_another_comparison(at: FakeStackContext) -> None:
     first = plan(at, "churn", 1).evaluation_uri
     at.registry.held[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
     go_live(at, 2)
     assert plan(at, "churn", 1).evaluation_uri != first
 
 
-def test_changed_gates_are_judged_anew_without_a_second_job(at: FakePlatform) -> None:
+def test_changed_gates_are_judged_anew_without_a_second_job(at: FakeStackContext) -> None:
     run(at)
     at.specs["churn"] = a_spec(gates={"thresholds": [{"metric": "auc", "min": 0.99}]})
     done = run(at)
@@ -187,7 +187,7 @@ def test_changed_gates_are_judged_anew_without_a_second_job(at: FakePlatform) ->
     assert (metadata(at)["verdict"], len(at.jobs.processings), kinds(at)) == ("FAIL", 1, ["evaluated", "evaluated"])
 
 
-def test_gates_that_want_something_else_measured_start_another_job(at: FakePlatform) -> None:
+def test_gates_that_want_something_else_measured_start_another_job(at: FakeStackContext) -> None:
     run(at)
     more = {"gates": {"thresholds": [{"metric": "auc", "min": 0.7}], "leakage": {}}}
     at.specs["churn"] = a_spec(**more)
@@ -202,13 +202,13 @@ def test_gates_that_want_something_else_measured_start_another_job(at: FakePlatf
     assert done.judgement.outcome == "NO_DATA", "the fake container tries nothing out, and that is no pass"
 
 
-def test_the_page_is_kept_beside_the_evaluation(at: FakePlatform) -> None:
+def test_the_page_is_kept_beside_the_evaluation(at: FakeStackContext) -> None:
     planned = plan(at, "churn", 1)
     keep_page(at, planned, "<html>")
     assert at.objects.get(planned.evaluation_uri.replace(".json", ".html")) == b"<html>"
 
 
-def test_a_job_that_fails_is_told_and_tried_again_under_the_next_name(at: FakePlatform) -> None:
+def test_a_job_that_fails_is_told_and_tried_again_under_the_next_name(at: FakeStackContext) -> None:
     at.jobs.work = refuse("the candidate cannot score the holdout: KeyError: 'age'")
     with pytest.raises(JobFailed, match="KeyError"):
         run(at)
@@ -217,7 +217,7 @@ def test_a_job_that_fails_is_told_and_tried_again_under_the_next_name(at: FakePl
     assert run(at).job.name.endswith("-2")
 
 
-def test_a_version_that_names_no_holdout_is_said(at: FakePlatform) -> None:
+def test_a_version_that_names_no_holdout_is_said(at: FakeStackContext) -> None:
     at.registry.held[ENDPOINT] = [a_package(1)]
     with pytest.raises(NotFound, match="no holdout"):
         run(at)

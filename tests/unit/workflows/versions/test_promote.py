@@ -15,9 +15,9 @@ from bedplate.domain.names import BucketPurpose, ModelNames
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.versions.approve import ApproveRequest, approve
-from bedplate.workflows.versions.promote import Promoted, PromoteRequest, promote
+from bedplate.workflows.versions.promote import PromoteRequest, PromotionResult, promote
 from builders import a_package, a_platform, outputs, settings
-from fakes import FakeClock, FakeObjects, FakePlatform, FakeRegistry
+from fakes import FakeClock, FakeObjects, FakeRegistry, FakeStackContext
 
 ARTIFACT = b"the model's own bytes"
 DIGEST = hashlib.sha256(ARTIFACT).hexdigest()
@@ -80,13 +80,13 @@ def vouch(origin: FakeOrigin, kind: Kind, **data: Any) -> None:
     origin.ledger.record(kind, kind, actor="grace@example.com", model="churn", version=1, data=data)
 
 
-def a_target(tmp_path: Path, **promotion: Any) -> FakePlatform:
+def a_target(tmp_path: Path, **promotion: Any) -> FakeStackContext:
     target = a_platform(tmp_path, settings=settings(promotion=promotion), outputs=outputs(stack="prod"))
-    target.stack = "prod"
+    target.name = "prod"
     return target
 
 
-def run(origin: FakeOrigin, target: FakePlatform, **changes: Any) -> Promoted:
+def run(origin: FakeOrigin, target: FakeStackContext, **changes: Any) -> PromotionResult:
     return promote(origin, target, PromoteRequest("churn", **{"version": 1, **changes}), lambda *_: None)
 
 

@@ -18,19 +18,19 @@ from bedplate.domain.versions.reproduction import Reproduction, compare_predicti
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, PlatformError
 from bedplate.settings import LOCK_FILES
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest
 from bedplate.workflows.training.training_plan import plan as plan_training
 from bedplate.workflows.versions.reproduce import plan, reproduce
 from builders import a_platform, a_spec
-from fakes import FakePlatform, Heard, refuse
+from fakes import FakeStackContext, Heard, refuse
 
 SPEC = a_spec(training={"hyperparameters": {"max_iter": 100}, "seed": 3, "max_usd": 5})
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakePlatform:
+def at(tmp_path: Path) -> FakeStackContext:
     """A platform with one version, trained on 500 rows; scoring gives both models the same answers."""
     folder = tmp_path / "models" / "churn"
     folder.mkdir(parents=True)
@@ -48,13 +48,15 @@ def at(tmp_path: Path) -> FakePlatform:
     }
     pq.write_table(pa.table(table), tmp_path / "data.parquet")
     made = a_platform(tmp_path, SPEC)
-    done = train(made, plan_training(made, TrainRequest("churn", tmp_path / "data.parquet", {}), silent), silent)
+    done = train(
+        made, plan_training(made, TrainRequest("churn", tmp_path / "data.parquet", {}), null_reporter), null_reporter
+    )
     assert done.package is not None
     made.jobs.work = scoring(made)
     return made
 
 
-def scoring(at: FakePlatform, *, shift: float = 0.0) -> Any:
+def scoring(at: FakeStackContext, *, shift: float = 0.0) -> Any:
     """The image's verb `evaluate`, where the model that was trained again answers `shift` more in the first row."""
 
     def work(request: Any) -> None:
@@ -76,15 +78,15 @@ def scoring(at: FakePlatform, *, shift: float = 0.0) -> Any:
     return work
 
 
-def run(at: FakePlatform, **options: Any) -> Reproduction:
-    return reproduce(at, plan(at, "churn", 1), silent, **options)
+def run(at: FakeStackContext, **options: Any) -> Reproduction:
+    return reproduce(at, plan(at, "churn", 1), null_reporter, **options)
 
 
-def metadata(at: FakePlatform) -> dict[str, str]:
+def metadata(at: FakeStackContext) -> dict[str, str]:
     return dict(at.registry.get("bedplate-local-churn", 1).metadata)
 
 
-def test_the_second_training_is_the_first_one_to_the_last_parameter(at: FakePlatform) -> None:
+def test_the_second_training_is_the_first_one_to_the_last_parameter(at: FakeStackContext) -> None:
     (first,) = at.jobs.trainings.values()
     assert run(at).identical
     _, again = at.jobs.trainings.values()
@@ -92,13 +94,13 @@ def test_the_second_training_is_the_first_one_to_the_last_parameter(at: FakePlat
         assert getattr(again, part) == getattr(first, part), part
 
 
-def test_nothing_is_registered_and_nothing_recorded(at: FakePlatform) -> None:
+def test_nothing_is_registered_and_nothing_recorded(at: FakeStackContext) -> None:
     run(at)
     assert len(at.registry.held["bedplate-local-churn"]) == 1
     assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["registered-data", "trained"]
 
 
-def test_one_prediction_that_differs_is_another_model(at: FakePlatform) -> None:
+def test_one_prediction_that_differs_is_another_model(at: FakeStackContext) -> None:
     at.jobs.work = scoring(at, shift=1e-12)
     found = run(at)
     assert not found.identical
@@ -106,12 +108,12 @@ def test_one_prediction_that_differs_is_another_model(at: FakePlatform) -> None:
     assert found.predictions.max_difference == pytest.approx(1e-12, rel=1e-3)
 
 
-def test_the_code_comes_from_the_archive_and_not_from_the_folder(at: FakePlatform) -> None:
+def test_the_code_comes_from_the_archive_and_not_from_the_folder(at: FakeStackContext) -> None:
     (at.project_dir / "models" / "churn" / "train.py").write_text("raise SystemExit('changed since')")
     assert run(at).identical
 
 
-def test_another_lock_file_is_refused_and_the_way_out_named(at: FakePlatform) -> None:
+def test_another_lock_file_is_refused_and_the_way_out_named(at: FakeStackContext) -> None:
     (at.project_dir / LOCK_FILES[0]).write_text("numpy==3")
     with pytest.raises(GateFailed, match="the lock file is") as refused:
         run(at)
@@ -122,7 +124,7 @@ def test_another_lock_file_is_refused_and_the_way_out_named(at: FakePlatform) ->
     assert "lock file" in heard.of("warning")[0]["text"]
 
 
-def test_a_code_archive_that_was_replaced_is_refused(at: FakePlatform) -> None:
+def test_a_code_archive_that_was_replaced_is_refused(at: FakeStackContext) -> None:
     uri = metadata(at)["code_uri"]
     files = unarchive(at.objects.get(uri))
     at.objects.put(uri, archive({**files, "train.py": b"print('another')"}))
@@ -130,37 +132,37 @@ def test_a_code_archive_that_was_replaced_is_refused(at: FakePlatform) -> None:
         run(at)
 
 
-def test_data_that_was_altered_is_refused_whatever_is_said(at: FakePlatform) -> None:
+def test_data_that_was_altered_is_refused_whatever_is_said(at: FakeStackContext) -> None:
     at.objects.put(metadata(at)["holdout_uri"], b"other rows")
     with pytest.raises(PlatformError, match="altered"):
         run(at, anyway=True)
 
 
 @pytest.mark.parametrize(("key", "said"), [("data_uri", "data of churn:1 is gone"), ("code_uri", "code of churn:1")])
-def test_what_is_gone_is_said(at: FakePlatform, key: str, said: str) -> None:
+def test_what_is_gone_is_said(at: FakeStackContext, key: str, said: str) -> None:
     del at.objects.held[metadata(at)[key]]
     with pytest.raises(NotFound, match=said):
         run(at)
 
 
-def test_an_archive_without_a_contract_is_said(at: FakePlatform) -> None:
+def test_an_archive_without_a_contract_is_said(at: FakeStackContext) -> None:
     uri = metadata(at)["code_uri"]
     at.objects.put(uri, archive({n: b for n, b in unarchive(at.objects.get(uri)).items() if n != CONTRACT_FILE}))
     with pytest.raises(PlatformError, match="cannot be read"):
         run(at)
 
 
-def test_parameters_too_long_for_the_registry_come_from_the_ledger(at: FakePlatform) -> None:
+def test_parameters_too_long_for_the_registry_come_from_the_ledger(at: FakeStackContext) -> None:
     package = at.registry.get("bedplate-local-churn", 1)
     at.registry.annotate(package, {"hyperparameters": json.dumps({"sha256": "0a1b"})})
     assert plan(at, "churn", 1).hyperparameters == {"max_iter": "100", "seed": "3"}
 
 
-def test_a_run_that_was_killed_is_taken_up_and_a_complete_one_done_anew(at: FakePlatform) -> None:
+def test_a_run_that_was_killed_is_taken_up_and_a_complete_one_done_anew(at: FakeStackContext) -> None:
     killed = plan(at, "churn", 1)
     at.jobs.work = refuse("killed")
     with pytest.raises(JobFailed):
-        reproduce(at, killed, silent)
+        reproduce(at, killed, null_reporter)
     at.jobs.work = scoring(at)
     run(at)
     done = list(at.jobs.trainings)
@@ -172,13 +174,13 @@ def test_a_run_that_was_killed_is_taken_up_and_a_complete_one_done_anew(at: Fake
     assert plan(at, "churn", 1).job_name.endswith("-3")
 
 
-def test_a_used_up_budget_refuses(at: FakePlatform) -> None:
+def test_a_used_up_budget_refuses(at: FakeStackContext) -> None:
     at.costs.held = [ports.BudgetState("bedplate-local-churn", 10, 12, None, ())]
     with pytest.raises(OverBudget, match="used up"):
         run(at)
 
 
-def test_predictions_kept_by_the_evaluation_are_compared_too(at: FakePlatform) -> None:
+def test_predictions_kept_by_the_evaluation_are_compared_too(at: FakeStackContext) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"prediction": np.zeros(200)}), buffer)
     at.objects.put("s3://artifacts/e/predictions.parquet", buffer.getvalue())

@@ -16,14 +16,14 @@ from bedplate.settings import Retraining
 from bedplate.workflows.data.register import plan as plan_registration
 from bedplate.workflows.data.register import register
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.release.reconcile import Done, reconcile
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.release.reconcile import ActionResult, reconcile
+from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest, plan
 from bedplate.workflows.versions.approve import ApproveRequest, approve
-from bedplate.workflows.versions.retrain import Retrained, RetrainRequest, asked_for, retrain
+from bedplate.workflows.versions.retrain import RetrainRequest, RetrainResult, asked_for, retrain
 from builders import a_platform, a_spec
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 from unit.workflows.training.test_train import write
 from unit.workflows.versions.test_evaluate import container
 
@@ -31,7 +31,7 @@ ENDPOINT = "bedplate-local-churn"
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakePlatform:
+def at(tmp_path: Path) -> FakeStackContext:
     """Version 1, trained on the registered data.parquet, is live."""
     folder = tmp_path / "models" / "churn"
     folder.mkdir(parents=True)
@@ -48,38 +48,42 @@ def at(tmp_path: Path) -> FakePlatform:
     made.endpoints.held[fallback] = ports.Release(fallback, None, environment, EPOCH)
     evaluates = container(made)
     made.jobs.work = lambda request: evaluates(request) if isinstance(request, ProcessingRequest) else None
-    train(made, plan(made, TrainRequest("churn", write(tmp_path / "data.parquet", 500), {}), silent), silent)
+    train(
+        made, plan(made, TrainRequest("churn", write(tmp_path / "data.parquet", 500), {}), null_reporter), null_reporter
+    )
     live = f"{ENDPOINT}-v1-0a1b2c3d"
     made.endpoints.held[live] = ports.Release(live, "s3://a/1.tar.gz", {"BEDPLATE_RELEASE": live}, EPOCH)
     made.endpoints.live[ENDPOINT] = live
     return made
 
 
-def newer_data(at: FakePlatform) -> str:
+def newer_data(at: FakeStackContext) -> str:
     at.clock.sleep(60)
     path = write(at.project_dir / "newer.parquet", 600)
-    held = register(at, plan_registration(at, at.model("churn"), path, silent), silent, accept="measured")
+    held = register(at, plan_registration(at, at.model("churn"), path, null_reporter), null_reporter, accept="measured")
     return held.manifest.sha256
 
 
-def ledger(at: FakePlatform) -> Ledger:
+def ledger(at: FakeStackContext) -> Ledger:
     return Ledger(at.objects, "ledger", at.clock)
 
 
-def monitored(at: FakePlatform, *signals: str) -> int:
+def monitored(at: FakeStackContext, *signals: str) -> int:
     data: dict[str, Any] = {"outcome": "DRIFT", "signals": list(signals)}
     return ledger(at).record("monitored", "PSI 0.4", actor="x", model="churn", version=1, data=data).seq
 
 
-def retrained(at: FakePlatform, **asked: Any) -> Retrained | None:
-    return retrain(at, RetrainRequest("churn", **asked), silent)[1]
+def retrained(at: FakeStackContext, **asked: Any) -> RetrainResult | None:
+    return retrain(at, RetrainRequest("churn", **asked), null_reporter)[1]
 
 
-def told(at: FakePlatform) -> list[Record]:
+def told(at: FakeStackContext) -> list[Record]:
     return [r for r in ledger(at).records() if r.kind == "retraining"]
 
 
-def test_drift_ends_in_a_version_of_the_newest_data_that_waits_and_the_ledger_says_what_asked(at: FakePlatform) -> None:
+def test_drift_ends_in_a_version_of_the_newest_data_that_waits_and_the_ledger_says_what_asked(
+    at: FakeStackContext,
+) -> None:
     newest, seq = newer_data(at), monitored(at, "drift")
     done = retrained(at)
     assert done is not None
@@ -102,7 +106,7 @@ def test_drift_ends_in_a_version_of_the_newest_data_that_waits_and_the_ledger_sa
     ],
 )
 def test_model_yaml_says_which_signals_are_heard(
-    at: FakePlatform, signals: tuple[str, ...], listens: dict[str, Any], heard: list[str]
+    at: FakeStackContext, signals: tuple[str, ...], listens: dict[str, Any], heard: list[str]
 ) -> None:
     monitored(at, *signals)
     spec = at.specs["churn"]
@@ -118,7 +122,7 @@ def test_age_is_a_signal_from_the_day_that_model_yaml_names() -> None:
     assert due([], "churn", None, wanted, trained_at=None, now=EPOCH + timedelta(days=99)) == ()
 
 
-def test_without_a_signal_only_a_reason_begins_one(at: FakePlatform) -> None:
+def test_without_a_signal_only_a_reason_begins_one(at: FakeStackContext) -> None:
     newer_data(at)
     with pytest.raises(NotEnoughData, match="nothing that asks") as refused:
         retrained(at)
@@ -129,14 +133,14 @@ def test_without_a_signal_only_a_reason_begins_one(at: FakePlatform) -> None:
     assert (told(at)[0].data["signal"], told(at)[0].data["why"]) == ("person", "new timetable")
 
 
-def test_without_newer_data_there_is_nothing_to_learn(at: FakePlatform) -> None:
+def test_without_newer_data_there_is_nothing_to_learn(at: FakeStackContext) -> None:
     monitored(at, "drift")
     with pytest.raises(NotEnoughData, match="was trained on the newest data there is"):
         retrained(at)
     assert told(at) == []
 
 
-def test_a_used_up_budget_refuses_before_anything_is_recorded(at: FakePlatform) -> None:
+def test_a_used_up_budget_refuses_before_anything_is_recorded(at: FakeStackContext) -> None:
     newer_data(at)
     monitored(at, "drift")
     at.costs.held = [BudgetState(ENDPOINT, 10, 12, None, ())]
@@ -145,7 +149,7 @@ def test_a_used_up_budget_refuses_before_anything_is_recorded(at: FakePlatform) 
     assert told(at) == []
 
 
-def test_a_retraining_that_failed_is_over(at: FakePlatform) -> None:
+def test_a_retraining_that_failed_is_over(at: FakeStackContext) -> None:
     newer_data(at)
     monitored(at, "drift")
 
@@ -161,11 +165,11 @@ def test_a_retraining_that_failed_is_over(at: FakePlatform) -> None:
     assert open_retraining(ledger(at).records(), "churn") is None
 
 
-def once(at: FakePlatform) -> list[Done]:
-    return [done for done in reconcile(at, ["churn"], silent, every_s=5) if done.action.kind == "retrain"]
+def once(at: FakeStackContext) -> list[ActionResult]:
+    return [done for done in reconcile(at, ["churn"], null_reporter, every_s=5) if done.action.kind == "retrain"]
 
 
-def test_reconcile_begins_it_follows_it_and_then_waits_for_a_person(at: FakePlatform) -> None:
+def test_reconcile_begins_it_follows_it_and_then_waits_for_a_person(at: FakeStackContext) -> None:
     newer_data(at)
     monitored(at, "drift")
     (began,) = once(at)
@@ -186,7 +190,7 @@ def test_reconcile_begins_it_follows_it_and_then_waits_for_a_person(at: FakePlat
     assert waits_for_a_person(ledger(at).records(), "churn") is None
 
 
-def test_what_cannot_begin_by_itself_is_said_once(at: FakePlatform) -> None:
+def test_what_cannot_begin_by_itself_is_said_once(at: FakeStackContext) -> None:
     monitored(at, "drift")
     (wished,) = once(at)
     assert "newest data" in wished.told
@@ -198,12 +202,12 @@ def test_what_cannot_begin_by_itself_is_said_once(at: FakePlatform) -> None:
     assert once(at) == []
 
 
-def test_a_retraining_that_was_killed_is_taken_up_and_no_second_one_begins(at: FakePlatform) -> None:
+def test_a_retraining_that_was_killed_is_taken_up_and_no_second_one_begins(at: FakeStackContext) -> None:
     newer_data(at)
     monitored(at, "drift")
-    held, done = retrain(at, RetrainRequest("churn"), silent, wait=False)
+    held, done = retrain(at, RetrainRequest("churn"), null_reporter, wait=False)
     assert done is None
-    again, ended = retrain(at, RetrainRequest("churn", reason="another"), silent)
+    again, ended = retrain(at, RetrainRequest("churn", reason="another"), null_reporter)
     assert again == held
     assert ended is not None
     assert len(told(at)) == 2

@@ -14,12 +14,12 @@ import pytest
 from bedplate.domain.drift import DriftReport
 from bedplate.errors import JobFailed, NotEnoughData, NotFound
 from bedplate.ports import MonitoringExecution
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.watch.baseline import baseline
 from bedplate.workflows.watch.monitor import executions, latest_report, monitor
 from bedplate.workflows.watch.monitoring_job import capture_inputs
 from builders import a_package
-from fakes import EPOCH, FakePlatform, refuse
+from fakes import EPOCH, FakeStackContext, refuse
 from unit.workflows.release.test_deploy import E, capture, platform, told
 from unit.workflows.release.test_deploy import run as deploy_version
 
@@ -29,7 +29,7 @@ BASELINES = "s3://artifacts/baselines/churn/"
 
 
 @pytest.fixture
-def live(platform: FakePlatform) -> FakePlatform:
+def live(platform: FakeStackContext) -> FakeStackContext:
     """v1, evaluated, is live."""
     metadata = {"data_uri": "s3://data/t.parquet", "evaluation_uri": "s3://artifacts/e/evaluation.json"}
     platform.registry.held[E] = [a_package(1, approval="Approved", metadata=metadata)]
@@ -40,7 +40,7 @@ def live(platform: FakePlatform) -> FakePlatform:
     return platform
 
 
-def container(platform: FakePlatform, **answer: Any) -> None:
+def container(platform: FakeStackContext, **answer: Any) -> None:
     """Play the container: write what the mode writes."""
 
     def work(request: Any) -> None:
@@ -77,9 +77,9 @@ def report(**changes: Any) -> DriftReport:
     return DriftReport(**{**values, **changes})
 
 
-def test_the_baseline_is_of_the_live_version_and_lies_where_the_schedule_looks(live: FakePlatform) -> None:
+def test_the_baseline_is_of_the_live_version_and_lies_where_the_schedule_looks(live: FakeStackContext) -> None:
     container(live)
-    made = baseline(live, "churn", None, silent)
+    made = baseline(live, "churn", None, null_reporter)
     assert (made.version, made.rows, made.features, made.has_answers) == (1, 1500, ("age", "calls"), True)
     assert made.statistics_uri == f"{BASELINES}statistics.json"
     (request,) = live.jobs.processings.values()
@@ -90,28 +90,28 @@ def test_the_baseline_is_of_the_live_version_and_lies_where_the_schedule_looks(l
     assert told(live)[-1][0] == "baseline"
 
 
-def test_the_fallback_has_no_baseline(platform: FakePlatform) -> None:
+def test_the_fallback_has_no_baseline(platform: FakeStackContext) -> None:
     with pytest.raises(NotFound, match="learned from nothing"):
-        baseline(platform, "churn", None, silent)
+        baseline(platform, "churn", None, null_reporter)
 
 
-def test_a_failed_job_is_no_baseline(live: FakePlatform) -> None:
+def test_a_failed_job_is_no_baseline(live: FakeStackContext) -> None:
     live.jobs.work = refuse("no column 'age'")
     with pytest.raises(JobFailed, match="no column 'age'"):
-        baseline(live, "churn", None, silent)
+        baseline(live, "churn", None, null_reporter)
     assert told(live)[-1][0] == "deployed"
 
 
 @pytest.fixture
-def watched(live: FakePlatform) -> FakePlatform:
+def watched(live: FakeStackContext) -> FakeStackContext:
     container(live)
-    baseline(live, "churn", None, silent)
+    baseline(live, "churn", None, null_reporter)
     capture(live, "r", [0.1, 0.2])
     return live
 
 
-def test_the_monitor_compares_what_was_captured_with_the_baseline(watched: FakePlatform) -> None:
-    done = monitor(watched, "churn", start=None, end=None, say=silent)
+def test_the_monitor_compares_what_was_captured_with_the_baseline(watched: FakeStackContext) -> None:
+    done = monitor(watched, "churn", start=None, end=None, reporter=null_reporter)
     request = watched.jobs.processings[done.job.name]
     assert request.inputs["endpoint-1"][0].startswith(f"s3://capture/capture/churn/{E}/live/2013/07/01/")
     assert request.environment["baseline_statistics"] == "/opt/ml/processing/baseline/stats/statistics.json"
@@ -123,19 +123,19 @@ def test_the_monitor_compares_what_was_captured_with_the_baseline(watched: FakeP
     assert latest_report(watched, "churn")[0] == f"{done.uri}drift.json"
 
 
-def test_labels_that_have_arrived_go_with_it(watched: FakePlatform) -> None:
+def test_labels_that_have_arrived_go_with_it(watched: FakeStackContext) -> None:
     watched.objects.put("s3://data/labels/churn/x.jsonl", b"{}")
-    done = monitor(watched, "churn", start=None, end=None, say=silent)
+    done = monitor(watched, "churn", start=None, end=None, reporter=null_reporter)
     assert watched.jobs.processings[done.job.name].inputs["labels"][0] == "s3://data/labels/churn/"
 
 
-def test_without_a_baseline_or_a_request_there_is_nothing_to_compare(live: FakePlatform) -> None:
+def test_without_a_baseline_or_a_request_there_is_nothing_to_compare(live: FakeStackContext) -> None:
     with pytest.raises(NotFound, match="no baseline"):
-        monitor(live, "churn", start=None, end=None, say=silent)
+        monitor(live, "churn", start=None, end=None, reporter=null_reporter)
     container(live)
-    baseline(live, "churn", None, silent)
+    baseline(live, "churn", None, null_reporter)
     with pytest.raises(NotEnoughData, match="captured no request"):
-        monitor(live, "churn", start=None, end=None, say=silent)
+        monitor(live, "churn", start=None, end=None, reporter=null_reporter)
     with pytest.raises(NotFound, match="never monitored"):
         latest_report(live, "churn")
 
@@ -144,7 +144,9 @@ def test_without_a_baseline_or_a_request_there_is_nothing_to_compare(live: FakeP
     ("hours", "inputs", "last"),
     [(1, 1, "2013/07/01/11/"), (5, 5, "2013/07/01/11/"), (6, 1, "2013/07/01/"), (24 * 4, 5, "2013/07/01/")],
 )
-def test_many_hours_of_capture_become_few_inputs(platform: FakePlatform, hours: int, inputs: int, last: str) -> None:
+def test_many_hours_of_capture_become_few_inputs(
+    platform: FakeStackContext, hours: int, inputs: int, last: str
+) -> None:
     for hour in range(hours):
         capture(platform, "r", [0.1], minutes_ago=1 + 60 * hour)
     found = capture_inputs(platform, "churn", EPOCH - timedelta(days=31), EPOCH)
@@ -157,14 +159,14 @@ def test_many_hours_of_capture_become_few_inputs(platform: FakePlatform, hours: 
     )
 
 
-def test_only_the_hours_of_the_window_are_inputs(platform: FakePlatform) -> None:
+def test_only_the_hours_of_the_window_are_inputs(platform: FakeStackContext) -> None:
     for hour in (1, 5):
         capture(platform, "r", [0.1], minutes_ago=60 * hour)
     found = capture_inputs(platform, "churn", EPOCH - timedelta(hours=2), EPOCH)
     assert [uri[-14:] for uri, _ in found.values()] == ["2013/07/01/11/"]
 
 
-def test_runs_of_the_schedule_are_listed(platform: FakePlatform) -> None:
+def test_runs_of_the_schedule_are_listed(platform: FakeStackContext) -> None:
     platform.schedules.held = [MonitoringExecution(datetime(2013, 7, 1), "Completed", "job", None)]
     assert [(kind, run.status) for kind, run in executions(platform, "churn")] == [("data-quality", "Completed")]
     with pytest.raises(NotFound):

@@ -11,33 +11,33 @@ from bedplate.errors import NotFound
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.watch.report import gather
 from builders import a_platform
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 
 E = "bedplate-local-churn"
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> FakePlatform:
+def platform(tmp_path: Path) -> FakeStackContext:
     return a_platform(tmp_path)
 
 
-def tell(platform: FakePlatform, kind: str, version: int, **data: object) -> None:
+def tell(platform: FakeStackContext, kind: str, version: int, **data: object) -> None:
     ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
     ledger.record(kind, f"{kind} v{version}", actor="ada@example.com", model="churn", version=version, data=data)  # type: ignore[arg-type]
 
 
-def test_a_model_without_a_history_is_reported_without_figures(platform: FakePlatform) -> None:
+def test_a_model_without_a_history_is_reported_without_figures(platform: FakeStackContext) -> None:
     report = gather(platform, "churn", where="LOCAL")
     assert (report.live, report.acts, report.gates, report.drift, report.traffic) == (None, (), (), None, None)
     assert report.ledger_whole
 
 
-def test_an_unknown_model_is_not_found(platform: FakePlatform) -> None:
+def test_an_unknown_model_is_not_found(platform: FakeStackContext) -> None:
     with pytest.raises(NotFound):
         gather(platform, "nobody", where="LOCAL")
 
 
-def test_gates_are_those_of_each_versions_last_evaluation(platform: FakePlatform) -> None:
+def test_gates_are_those_of_each_versions_last_evaluation(platform: FakeStackContext) -> None:
     gate = {"name": "auc", "value": 0.6, "low": 0.5, "high": 0.7, "bound": ">= 0.7", "outcome": "FAIL", "reason": "low"}
     uri = "s3://artifacts/e.json"
     platform.objects.put(uri, EVALUATION)
@@ -48,7 +48,7 @@ def test_gates_are_those_of_each_versions_last_evaluation(platform: FakePlatform
     assert report.segments["plan pro"]["v1"].value == 0.7
 
 
-def test_the_last_release_that_answered_is_live_and_rollbacks_keep_their_seconds(platform: FakePlatform) -> None:
+def test_the_last_release_that_answered_is_live_and_rollbacks_keep_their_seconds(platform: FakeStackContext) -> None:
     tell(platform, "deployed", 2, live=f"{E}-v2-0a1b2c3d", release=f"{E}-v2-0a1b2c3d")
     tell(platform, "rollback", 1, live=f"{E}-v1-0a1b2c3d", release=f"{E}-v1-0a1b2c3d", took_s=0.7)
     report = gather(platform, "churn", where="LOCAL")
@@ -59,7 +59,7 @@ def test_the_last_release_that_answered_is_live_and_rollbacks_keep_their_seconds
     assert [a.tone for a in report.acts] == ["good", "warn"]
 
 
-def test_traffic_adds_up_by_release_from_the_first_move_on(platform: FakePlatform) -> None:
+def test_traffic_adds_up_by_release_from_the_first_move_on(platform: FakeStackContext) -> None:
     tell(platform, "deploying", 1, release=f"{E}-v1-0a1b2c3d")
     platform.metrics.points = [(EPOCH, 4.0), (EPOCH + timedelta(seconds=1), 6.0)]
     platform.clock.sleep(60)
@@ -69,7 +69,7 @@ def test_traffic_adds_up_by_release_from_the_first_move_on(platform: FakePlatfor
     assert report.traffic.marks == {}
 
 
-def test_an_altered_record_shows(platform: FakePlatform) -> None:
+def test_an_altered_record_shows(platform: FakeStackContext) -> None:
     tell(platform, "trained", 1)
     key = next(uri for uri in platform.objects.held if "/ledger/" in uri)
     platform.objects.held[key] = platform.objects.held[key].replace(b"trained v1", b"trained v2")

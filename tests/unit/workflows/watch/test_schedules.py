@@ -11,16 +11,16 @@ import pytest
 from bedplate import ports
 from bedplate.domain.evidence.evaluation import Trials, evaluate
 from bedplate.domain.evidence.explanation import Explanation, Importance
-from bedplate.domain.evidence.live_quality import Finding, LiveReport
+from bedplate.domain.evidence.live_quality import LiveFinding, LiveReport
 from bedplate.domain.names import SCHEDULE_KINDS
 from bedplate.errors import NotFound
 from bedplate.settings import ModelSpec
-from bedplate.workflows.stack_context import silent
+from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.stacks.cli_resources import belongings, remove_watches
 from bedplate.workflows.watch.monitor import executions, latest_live_report
 from bedplate.workflows.watch.schedules import all_strayed, schedule, strayed
 from builders import a_package, a_spec
-from fakes import EPOCH, FakePlatform
+from fakes import EPOCH, FakeStackContext
 from unit.workflows.release.test_deploy import E, platform
 from unit.workflows.release.test_deploy import run as deploy_version
 
@@ -38,7 +38,7 @@ def spec(**schedules: Any) -> ModelSpec:
 
 
 @pytest.fixture
-def live(platform: FakePlatform) -> FakePlatform:
+def live(platform: FakeStackContext) -> FakeStackContext:
     """v1, evaluated, is live."""
     metadata = {"model": "churn", "evaluation_uri": "s3://artifacts/e/evaluation.json"}
     platform.registry.held[E] = [a_package(1, approval="Approved", metadata=metadata)]
@@ -63,17 +63,17 @@ def live(platform: FakePlatform) -> FakePlatform:
     return platform
 
 
-def changes(platform: FakePlatform, **more: Any) -> dict[str, str]:
-    return {c.kind: c.change for c in schedule(platform, "churn", None, silent, **more)}
+def changes(platform: FakeStackContext, **more: Any) -> dict[str, str]:
+    return {c.kind: c.change for c in schedule(platform, "churn", None, null_reporter, **more)}
 
 
-def constraints(platform: FakePlatform, kind: Any) -> dict[str, Any]:
+def constraints(platform: FakeStackContext, kind: Any) -> dict[str, Any]:
     uri = platform.schedules.drafts[platform.names("churn").schedule(kind)].constraints_uri
     found: dict[str, Any] = json.loads(platform.objects.held[uri])
     return found
 
 
-def test_all_three_are_created_once_with_an_alarm_each(live: FakePlatform) -> None:
+def test_all_three_are_created_once_with_an_alarm_each(live: FakeStackContext) -> None:
     assert changes(live) == dict.fromkeys(SCHEDULE_KINDS, "create")
     assert changes(live) == dict.fromkeys(SCHEDULE_KINDS, "none")
     assert live.schedules.puts == 3
@@ -83,21 +83,21 @@ def test_all_three_are_created_once_with_an_alarm_each(live: FakePlatform) -> No
     assert alarm.topic_arn == live.outputs.alerts_topic_arn
 
 
-def test_dry_run_tells_and_touches_nothing(live: FakePlatform) -> None:
+def test_dry_run_tells_and_touches_nothing(live: FakeStackContext) -> None:
     before = dict(live.objects.held)
     assert changes(live, dry_run=True) == dict.fromkeys(SCHEDULE_KINDS, "create")
     assert (live.schedules.puts, live.objects.held) == (0, before)
 
 
-def test_windows_lie_back_by_what_labels_take(live: FakePlatform) -> None:
-    schedule(live, "churn", None, silent)
+def test_windows_lie_back_by_what_labels_take(live: FakeStackContext) -> None:
+    schedule(live, "churn", None, null_reporter)
     draft = live.schedules.drafts["bedplate-local-churn-model-quality"]
     assert (draft.start_offset_h, draft.end_offset_h) == (26, 24)
     assert draft.ground_truth_uri == "s3://data/ground-truth/churn/"
 
 
-def test_bounds_are_the_evaluations(live: FakePlatform) -> None:
-    schedule(live, "churn", None, silent)
+def test_bounds_are_the_evaluations(live: FakeStackContext) -> None:
+    schedule(live, "churn", None, null_reporter)
     quality = constraints(live, "model-quality")
     auc = quality["bedplate"]["reference"]["metrics"]["auc"]
     bound = {"threshold": auc - 0.05, "comparison_operator": "LessThanThreshold"}
@@ -111,8 +111,8 @@ def test_bounds_are_the_evaluations(live: FakePlatform) -> None:
     assert draft.ground_truth_uri is None
 
 
-def test_what_model_yaml_no_longer_asks_for_goes_with_its_alarm(live: FakePlatform) -> None:
-    schedule(live, "churn", None, silent)
+def test_what_model_yaml_no_longer_asks_for_goes_with_its_alarm(live: FakeStackContext) -> None:
+    schedule(live, "churn", None, null_reporter)
     live.specs["churn"] = spec(bias={"cron": "cron(0 3 ? * * *)"})
     assert strayed(live, "churn") == (
         "model-quality is scheduled, and model.yaml does not ask for it",
@@ -126,30 +126,30 @@ def test_what_model_yaml_no_longer_asks_for_goes_with_its_alarm(live: FakePlatfo
     assert all_strayed(live) == {}
 
 
-def test_only_amazons_own_image_explains_on_aws(live: FakePlatform) -> None:
+def test_only_amazons_own_image_explains_on_aws(live: FakeStackContext) -> None:
     live.settings = live.settings.model_copy(update={"target": "aws"})
-    schedule(live, "churn", None, silent)
+    schedule(live, "churn", None, null_reporter)
     used = {draft.kind: (draft.image_uri, draft.isolated) for draft in live.schedules.drafts.values()}
     ours = (live.outputs.image_uri, True)
     assert used == {"model-quality": ours, "bias": ours, "explainability": ("clarify", False)}
 
 
-def test_version_that_was_never_evaluated_bounds_nothing(live: FakePlatform) -> None:
+def test_version_that_was_never_evaluated_bounds_nothing(live: FakeStackContext) -> None:
     live.registry.held[E] = [a_package(1, approval="Approved", metadata={"model": "churn"})]
     with pytest.raises(NotFound, match="never evaluated"):
-        schedule(live, "churn", None, silent)
+        schedule(live, "churn", None, null_reporter)
 
 
-def test_destroy_takes_schedules_along(live: FakePlatform) -> None:
-    schedule(live, "churn", None, silent)
+def test_destroy_takes_schedules_along(live: FakeStackContext) -> None:
+    schedule(live, "churn", None, null_reporter)
     [held] = belongings(live)
     assert len(held.schedules) == 3
     remove_watches(live, [held])
     assert (live.schedules.drafts, live.metrics.bounds) == ({}, {})
 
 
-def test_runs_of_every_kind_are_listed_and_no_data_is_called_so(live: FakePlatform) -> None:
-    schedule(live, "churn", None, silent)
+def test_runs_of_every_kind_are_listed_and_no_data_is_called_so(live: FakeStackContext) -> None:
+    schedule(live, "churn", None, null_reporter)
     reason = "AlgorithmError: monitor failed: NO_DATA: 3 rows are labelled, exit code: 1"
     live.schedules.held = [ports.MonitoringExecution(EPOCH, "Failed", "job", reason)]
     found = executions(live, "churn")
@@ -157,10 +157,10 @@ def test_runs_of_every_kind_are_listed_and_no_data_is_called_so(live: FakePlatfo
     assert {run.status for _, run in found} == {"NO_DATA"}
 
 
-def test_newest_report_of_a_kind_is_shown(live: FakePlatform) -> None:
+def test_newest_report_of_a_kind_is_shown(live: FakeStackContext) -> None:
     with pytest.raises(NotFound, match="churn-bias has written"):
         latest_live_report(live, "churn", "bias")
-    finding = Finding("selection_rate", "plan", 0.4, 0.1, 0.2, 90, "FAIL", "too far apart")
+    finding = LiveFinding("selection_rate", "plan", 0.4, 0.1, 0.2, 90, "FAIL", "too far apart")
     told = LiveReport("bias", "churn", E, "1", "VIOLATION", "too far apart", 100, 90, 0, (finding,))
     uri = "s3://artifacts/monitoring/churn/bias/job/report.json"
     live.objects.put(uri, json.dumps(told.to_json()).encode())

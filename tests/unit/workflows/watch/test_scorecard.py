@@ -10,13 +10,13 @@ from bedplate.ports import BudgetState
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.versions.approve import ApproveRequest, approve
 from bedplate.workflows.watch.scorecard import scorecard
-from fakes import FakePlatform
+from fakes import FakeStackContext
 from unit.workflows.versions.test_retrain import at, monitored
 
 __all__ = ["at"]
 
 
-def test_a_scorecard_answers_from_ledger_registry_budget_and_alarms(at: FakePlatform) -> None:
+def test_a_scorecard_answers_from_ledger_registry_budget_and_alarms(at: FakeStackContext) -> None:
     package = at.registry.get("bedplate-local-churn", 1)
     at.registry.annotate(package, {"verdict": "PASS", "metric.auc": "0.73"})
     judged = {"verdict": "PASS"}
@@ -46,12 +46,12 @@ def test_a_scorecard_answers_from_ledger_registry_budget_and_alarms(at: FakePlat
     assert "$40.00 of $100.00" in page
 
 
-def test_the_fallback_is_never_ok_for_want_of_records(at: FakePlatform) -> None:
+def test_the_fallback_is_never_ok_for_want_of_records(at: FakeStackContext) -> None:
     at.endpoints.live["bedplate-local-churn"] = "bedplate-local-churn-fallback"
     told = {line.question: line.state for line in scorecard(at, "churn").lines}
     assert told["approved by"] == told["age"] == told["gates of the live version"] == "NO_DATA"
 
 
-def test_an_unknown_model_is_not_found(at: FakePlatform) -> None:
+def test_an_unknown_model_is_not_found(at: FakeStackContext) -> None:
     with pytest.raises(NotFound):
         scorecard(at, "nope")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedplate.engine.provider.kind import Kind
+from bedplate.engine.provider.kind import ResourceType
 from bedplate.engine.provider.tables import (
     access,
     alerting,
@@ -29,10 +29,10 @@ ROOMS = (
     automating,
     tracking,
 )
-KINDS: dict[str, Kind] = {kind.type: kind for rows in ROOMS for kind in rows.KINDS}
+KINDS: dict[str, ResourceType] = {kind.type: kind for rows in ROOMS for kind in rows.KINDS}
 
 
-def kind_of(type: str) -> Kind:
+def kind_of(type: str) -> ResourceType:
     """Raises UsageError for a type without a row."""
     if type not in KINDS:
         raise UsageError(

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType, Tags
 
 MAX_POLICY_VERSIONS = 5  # IAM's limit: the oldest makes room
 
@@ -133,7 +133,7 @@ def _found_parameter(cloud: Cloud, inputs: Props, _found: Mapping[str, Any]) -> 
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:kms/key:Key",
         service="kms",
         create="CreateKey",
@@ -147,12 +147,16 @@ KINDS = (
         alive=lambda found: found.get("KeyState") != "PendingDeletion",
         gone=("NotFoundException", "KMSInvalidStateException"),
         outputs={"keyId": "=KeyMetadata.KeyId|KeyId", "arn": "=KeyMetadata.Arn|Arn"},
-        extras=(Call("EnableKeyRotation", ("enableKeyRotation",)),),
+        extras=(FollowUpCall("EnableKeyRotation", ("enableKeyRotation",)),),
         updates=(
-            Call("UpdateKeyDescription", ("description",)),
-            Call("PutKeyPolicy", ("policy",)),
-            Call("EnableKeyRotation", ("enableKeyRotation",), when=lambda new: bool(new.get("enableKeyRotation"))),
-            Call("DisableKeyRotation", ("enableKeyRotation",), when=lambda new: not new.get("enableKeyRotation")),
+            FollowUpCall("UpdateKeyDescription", ("description",)),
+            FollowUpCall("PutKeyPolicy", ("policy",)),
+            FollowUpCall(
+                "EnableKeyRotation", ("enableKeyRotation",), when=lambda new: bool(new.get("enableKeyRotation"))
+            ),
+            FollowUpCall(
+                "DisableKeyRotation", ("enableKeyRotation",), when=lambda new: not new.get("enableKeyRotation")
+            ),
         ),
         fixed={"PolicyName": "default"},
         replaces=("keyUsage", "customerMasterKeySpec", "multiRegion"),
@@ -162,7 +166,7 @@ KINDS = (
         to_inputs=_found_key,
         find=_key_of_intent,
     ),
-    Kind(
+    ResourceType(
         type="aws:kms/alias:Alias",
         service="kms",
         create="CreateAlias",
@@ -179,10 +183,10 @@ KINDS = (
             "arn": "arn:aws:kms:{region}:{account}:{name}",
             "targetKeyArn": "arn:aws:kms:{region}:{account}:key/{targetKeyId}",
         },
-        updates=(Call("UpdateAlias", ("targetKeyId",)),),
+        updates=(FollowUpCall("UpdateAlias", ("targetKeyId",)),),
         replaces=("name",),
     ),
-    Kind(
+    ResourceType(
         type="aws:iam/role:Role",
         service="iam",
         create="CreateRole",
@@ -198,9 +202,9 @@ KINDS = (
         gone=("NoSuchEntity",),
         outputs={"arn": "=Role.Arn|Arn", "uniqueId": "=Role.RoleId|RoleId"},
         updates=(
-            Call("UpdateAssumeRolePolicy", ("assumeRolePolicy",)),
-            Call("UpdateRole", ("description", "maxSessionDuration")),
-            Call(
+            FollowUpCall("UpdateAssumeRolePolicy", ("assumeRolePolicy",)),
+            FollowUpCall("UpdateRole", ("description", "maxSessionDuration")),
+            FollowUpCall(
                 "PutRolePermissionsBoundary",
                 ("permissionsBoundary",),
                 when=lambda new: bool(new.get("permissionsBoundary")),
@@ -212,7 +216,7 @@ KINDS = (
         to_inputs=_found_role,
         before_delete=_strip_role,
     ),
-    Kind(
+    ResourceType(
         type="aws:iam/rolePolicy:RolePolicy",
         service="iam",
         create="PutRolePolicy",
@@ -225,11 +229,11 @@ KINDS = (
         max_name=128,
         rename={"role": "RoleName", "name": "PolicyName", "policy": "PolicyDocument"},
         gone=("NoSuchEntity",),
-        updates=(Call("PutRolePolicy", ("policy",)),),
+        updates=(FollowUpCall("PutRolePolicy", ("policy",)),),
         replaces=("role", "name"),
         to_inputs=_found_role_policy,
     ),
-    Kind(
+    ResourceType(
         type="aws:iam/policy:Policy",
         service="iam",
         create="CreatePolicy",
@@ -252,7 +256,7 @@ KINDS = (
         to_inputs=_found_policy,
         before_delete=_drop_policy_versions,
     ),
-    Kind(
+    ResourceType(
         type="aws:ssm/parameter:Parameter",
         service="ssm",
         create="PutParameter",
@@ -265,7 +269,7 @@ KINDS = (
         found="Parameter",
         gone=("ParameterNotFound",),
         outputs={"arn": "arn:aws:ssm:{region}:{account}:parameter{name}", "version": "=Version"},
-        updates=(Call("PutParameter", ("value", "description", "type", "tier", "keyId", "allowedPattern")),),
+        updates=(FollowUpCall("PutParameter", ("value", "description", "type", "tier", "keyId", "allowedPattern")),),
         replaces=("name", "dataType"),
         tags=Tags(
             "AddTagsToResource",

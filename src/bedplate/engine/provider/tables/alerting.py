@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType, Tags
 from bedplate.engine.provider.shapes import same
 
 ALARM = (
@@ -219,7 +219,7 @@ def _change_notifications(cloud: Cloud, old: Props, new: Props) -> None:
 TARGET_PARTS = ("deadLetterConfig", "retryPolicy", "sagemakerPipelineTarget")
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:cloudwatch/metricAlarm:MetricAlarm",
         service="cloudwatch",
         create="PutMetricAlarm",
@@ -233,11 +233,11 @@ KINDS = (
         found="MetricAlarms[AlarmName={name}]",
         gone=("ResourceNotFound",),
         outputs={"arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}"},
-        updates=(Call("PutMetricAlarm", ALARM),),
+        updates=(FollowUpCall("PutMetricAlarm", ALARM),),
         replaces=("name",),
         tags=CLOUDWATCH_TAGS,
     ),
-    Kind(
+    ResourceType(
         type="aws:cloudwatch/compositeAlarm:CompositeAlarm",
         service="cloudwatch",
         create="PutCompositeAlarm",
@@ -253,7 +253,7 @@ KINDS = (
         gone=("ResourceNotFound",),
         outputs={"arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{alarmName}"},
         updates=(
-            Call(
+            FollowUpCall(
                 "PutCompositeAlarm",
                 ("alarmRule", "alarmDescription", "alarmActions", "okActions", "insufficientDataActions"),
             ),
@@ -261,7 +261,7 @@ KINDS = (
         replaces=("alarmName", "actionsEnabled"),
         tags=CLOUDWATCH_TAGS,
     ),
-    Kind(
+    ResourceType(
         type="aws:cloudwatch/dashboard:Dashboard",
         service="cloudwatch",
         create="PutDashboard",
@@ -274,10 +274,10 @@ KINDS = (
         rename={"dashboardName": "DashboardName|DashboardNames"},
         gone=("ResourceNotFound", "DashboardNotFoundError"),
         outputs={"dashboardArn": "arn:aws:cloudwatch::{account}:dashboard/{dashboardName}"},
-        updates=(Call("PutDashboard", ("dashboardBody",)),),
+        updates=(FollowUpCall("PutDashboard", ("dashboardBody",)),),
         replaces=("dashboardName",),
     ),
-    Kind(
+    ResourceType(
         type="aws:cloudwatch/logGroup:LogGroup",
         service="logs",
         create="CreateLogGroup",
@@ -291,15 +291,17 @@ KINDS = (
         found="logGroups[logGroupName={name}]",
         gone=("ResourceNotFoundException",),
         outputs={"arn": "arn:aws:logs:{region}:{account}:log-group:{name}"},
-        extras=(Call("PutRetentionPolicy", ("retentionInDays",)),),
+        extras=(FollowUpCall("PutRetentionPolicy", ("retentionInDays",)),),
         updates=(
-            Call("PutRetentionPolicy", ("retentionInDays",), when=lambda new: bool(new.get("retentionInDays"))),
-            Call("DeleteRetentionPolicy", ("retentionInDays",), when=lambda new: not new.get("retentionInDays")),
+            FollowUpCall("PutRetentionPolicy", ("retentionInDays",), when=lambda new: bool(new.get("retentionInDays"))),
+            FollowUpCall(
+                "DeleteRetentionPolicy", ("retentionInDays",), when=lambda new: not new.get("retentionInDays")
+            ),
         ),
         replaces=("name", "logGroupClass", "kmsKeyId"),
         tags=Tags("TagResource", "UntagResource", "ListTagsForResource", {"resourceArn": "{arn}"}, "tags", "tagKeys"),
     ),
-    Kind(
+    ResourceType(
         type="aws:cloudwatch/eventRule:EventRule",
         service="events",
         create="PutRule",
@@ -311,11 +313,11 @@ KINDS = (
         max_name=64,
         gone=("ResourceNotFoundException",),
         outputs={"arn": "=RuleArn|Arn"},
-        updates=(Call("PutRule", ("description", "eventPattern", "scheduleExpression", "state", "roleArn")),),
+        updates=(FollowUpCall("PutRule", ("description", "eventPattern", "scheduleExpression", "state", "roleArn")),),
         replaces=("name", "eventBusName"),
         tags=Tags("TagResource", "UntagResource", "ListTagsForResource", {"ResourceARN": "{arn}"}),
     ),
-    Kind(
+    ResourceType(
         type="aws:cloudwatch/eventTarget:EventTarget",
         service="events",
         create="PutTargets",
@@ -333,11 +335,13 @@ KINDS = (
         payload="Targets[0]",
         found="Targets[Id={targetId}]",
         gone=("ResourceNotFoundException",),
-        updates=(Call("PutTargets", ("arn", "input", "inputPath", "inputTransformer", "roleArn", *TARGET_PARTS)),),
+        updates=(
+            FollowUpCall("PutTargets", ("arn", "input", "inputPath", "inputTransformer", "roleArn", *TARGET_PARTS)),
+        ),
         replaces=("rule", "targetId"),
         to_params=_target_params,
     ),
-    Kind(
+    ResourceType(
         type="aws:sns/topic:Topic",
         service="sns",
         create="CreateTopic",
@@ -358,7 +362,7 @@ KINDS = (
         replaces=("name", "fifoTopic"),
         tags=Tags("TagResource", "UntagResource", "ListTagsForResource", {"ResourceArn": "{arn}"}),
     ),
-    Kind(
+    ResourceType(
         type="aws:sns/topicPolicy:TopicPolicy",
         service="sns",
         create="SetTopicAttributes",
@@ -369,7 +373,7 @@ KINDS = (
         rename={"arn": "TopicArn", "policy": "AttributeValue|Policy"},
         found="Attributes",
         gone=("NotFound", "NotFoundException"),
-        updates=(Call("SetTopicAttributes", ("policy",)),),
+        updates=(FollowUpCall("SetTopicAttributes", ("policy",)),),
         replaces=("arn",),
         to_params=_topic_policy,
         to_inputs=lambda _cloud, inputs, found: {
@@ -377,7 +381,7 @@ KINDS = (
         },
         before_delete=_reset_topic_policy,
     ),
-    Kind(
+    ResourceType(
         type="aws:sns/topicSubscription:TopicSubscription",
         service="sns",
         create="Subscribe",
@@ -394,7 +398,7 @@ KINDS = (
         server_named=True,
         find=_subscription_of_intent,
     ),
-    Kind(
+    ResourceType(
         type="aws:budgets/budget:Budget",
         service="budgets",
         create="CreateBudget",
@@ -416,7 +420,7 @@ KINDS = (
         gone=("NotFoundException",),
         outputs={"arn": "arn:aws:budgets::{account}:budget/{name}"},
         updates=(
-            Call(
+            FollowUpCall(
                 "UpdateBudget",
                 ("limitAmount", "limitUnit", "costFilters", "filterExpression", "metrics", "budgetType", "timeUnit"),
             ),

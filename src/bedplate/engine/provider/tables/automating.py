@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType, Tags
 from bedplate.engine.provider.shapes import same
 from bedplate.engine.provider.tables.models import GONE, TAGS
 
@@ -81,7 +81,7 @@ def _found_pipeline(_cloud: Cloud, inputs: Props, found: Mapping[str, Any]) -> P
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:sagemaker/pipeline:Pipeline",
         service="sagemaker",
         create="CreatePipeline",
@@ -96,13 +96,15 @@ KINDS = (
         gone=GONE,
         outputs={"arn": "=PipelineArn|PipelineArn"},
         updates=(
-            Call("UpdatePipeline", ("pipelineDisplayName", "pipelineDefinition", "pipelineDescription", "roleArn")),
+            FollowUpCall(
+                "UpdatePipeline", ("pipelineDisplayName", "pipelineDefinition", "pipelineDescription", "roleArn")
+            ),
         ),
         replaces=("pipelineName",),
         tags=TAGS,
         to_inputs=_found_pipeline,
     ),
-    Kind(
+    ResourceType(
         type="aws:sqs/queue:Queue",
         service="sqs",
         create="CreateQueue",
@@ -121,14 +123,14 @@ KINDS = (
         found="Attributes",
         gone=NO_QUEUE,
         outputs={"url": "=QueueUrl", "arn": "arn:aws:sqs:{region}:{account}:{name}"},
-        updates=(Call("SetQueueAttributes", ("messageRetentionSeconds", "sqsManagedSseEnabled")),),
+        updates=(FollowUpCall("SetQueueAttributes", ("messageRetentionSeconds", "sqsManagedSseEnabled")),),
         replaces=("name",),
         tags=Tags("TagQueue", "UntagQueue", "ListQueueTags", {"QueueUrl": "{url}"}, "Tags", "TagKeys", on_create=False),
         to_params=_queue_params,
         to_inputs=_found_queue,
         find=_queue_of_intent,
     ),
-    Kind(
+    ResourceType(
         type="aws:sqs/queuePolicy:QueuePolicy",
         service="sqs",
         create="SetQueueAttributes",
@@ -140,7 +142,7 @@ KINDS = (
         found="Attributes",
         alive=lambda found: bool(found.get("Policy")),
         gone=NO_QUEUE,
-        updates=(Call("SetQueueAttributes", ("policy",)),),
+        updates=(FollowUpCall("SetQueueAttributes", ("policy",)),),
         replaces=("queueUrl",),
         to_params=_queue_policy,
         to_inputs=lambda _cloud, inputs, found: {
@@ -148,7 +150,7 @@ KINDS = (
         },
         before_delete=_remove_policy,
     ),
-    Kind(
+    ResourceType(
         type="aws:s3/bucketObjectv2:BucketObjectv2",
         service="s3",
         create="PutObject",
@@ -160,7 +162,7 @@ KINDS = (
         local=("contentBase64",),
         gone=NO_OBJECT,
         outputs={"arn": "arn:aws:s3:::{bucket}/{key}"},
-        updates=(Call("PutObject", ("contentBase64", "contentType")),),
+        updates=(FollowUpCall("PutObject", ("contentBase64", "contentType")),),
         replaces=("bucket", "key"),
         tags=Tags(
             "PutObjectTagging",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bedplate.engine.protocol import Refused
+from bedplate.engine.protocol import OperationRejected
 from bedplate.engine.provider.cloud import Cloud, ServiceError
-from bedplate.engine.provider.kind import EVERYTHING, Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import EVERYTHING, FollowUpCall, Props, ResourceType, Tags
 
 # SageMaker says "not found" in words of its own for every kind of thing, with the code ValidationException.
 GONE = (
@@ -23,10 +23,10 @@ NOT_SCALED = ("ObjectNotFoundException", "No scalable target found", "No scaling
 TAGS = Tags("AddTags", "DeleteTags", "ListTags", {"ResourceArn": "{arn}"})
 
 
-def _sagemaker(name: str, noun: str, arn: str, **more: Any) -> Kind:
+def _sagemaker(name: str, noun: str, arn: str, **more: Any) -> ResourceType:
     """A named SageMaker resource: Create<noun>, Describe<noun>, Delete<noun>."""
     more = {"replaces": (EVERYTHING,), "delete": f"Delete{noun}", "read": f"Describe{noun}", **more}
-    return Kind(
+    return ResourceType(
         type=f"aws:sagemaker/{name[0].lower()}{name[1:]}:{name}",
         service="sagemaker",
         create=f"Create{noun}",
@@ -51,7 +51,7 @@ def _in_service(cloud: Cloud, outputs: Props) -> None:
     def settled() -> bool:
         status, reason = _status(cloud, name)
         if status in ("Failed", "OutOfService", "UpdateRollbackFailed"):
-            raise Refused(f"endpoint {name} is {status}: {reason}")
+            raise OperationRejected(f"endpoint {name} is {status}: {reason}")
         return status == "InService"
 
     cloud.wait(f"endpoint {name} to be in service", settled)
@@ -112,7 +112,7 @@ def _policy_of(id: str) -> Props:
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",
         service="sagemaker",
         create="PutModelPackageGroupPolicy",
@@ -121,7 +121,7 @@ KINDS = (
         id="{modelPackageGroupName}",
         keys=("modelPackageGroupName",),
         gone=("ValidationException", "ResourceNotFound"),
-        updates=(Call("PutModelPackageGroupPolicy", ("resourcePolicy",)),),
+        updates=(FollowUpCall("PutModelPackageGroupPolicy", ("resourcePolicy",)),),
         replaces=("modelPackageGroupName",),
     ),
     _sagemaker("Model", "Model", "ModelArn", rename={"name": "ModelName"}),
@@ -137,7 +137,7 @@ KINDS = (
         "EndpointArn",
         rename={"name": "EndpointName"},
         replaces=("name",),
-        updates=(Call("UpdateEndpoint", ("endpointConfigName", "deploymentConfig")),),
+        updates=(FollowUpCall("UpdateEndpoint", ("endpointConfigName", "deploymentConfig")),),
         after_create=_in_service,
         on_update=_change_endpoint,
         to_inputs=_found_endpoint,
@@ -156,10 +156,10 @@ KINDS = (
         "MonitoringScheduleArn",
         rename={"name": "MonitoringScheduleName"},
         replaces=("name",),
-        updates=(Call("UpdateMonitoringSchedule", ("monitoringScheduleConfig",)),),
+        updates=(FollowUpCall("UpdateMonitoringSchedule", ("monitoringScheduleConfig",)),),
         before_delete=_delete_schedule_first,
     ),
-    Kind(
+    ResourceType(
         type="aws:sagemaker/modelPackageGroup:ModelPackageGroup",
         service="sagemaker",
         create="CreateModelPackageGroup",
@@ -174,7 +174,7 @@ KINDS = (
         replaces=(EVERYTHING,),
         tags=TAGS,
     ),
-    Kind(
+    ResourceType(
         type="aws:appautoscaling/target:Target",
         service="application-autoscaling",
         create="RegisterScalableTarget",
@@ -186,11 +186,11 @@ KINDS = (
         found="ScalableTargets[ResourceId={resourceId}]",
         gone=NOT_SCALED,
         outputs={"arn": "=ScalableTargetARN|ScalableTargetARN"},
-        updates=(Call("RegisterScalableTarget", ("minCapacity", "maxCapacity", "suspendedState", "roleArn")),),
+        updates=(FollowUpCall("RegisterScalableTarget", ("minCapacity", "maxCapacity", "suspendedState", "roleArn")),),
         replaces=SCALED,
         tags=Tags("TagResource", "UntagResource", "ListTagsForResource", {"ResourceARN": "{arn}"}),
     ),
-    Kind(
+    ResourceType(
         type="aws:appautoscaling/policy:Policy",
         service="application-autoscaling",
         create="PutScalingPolicy",
@@ -206,7 +206,7 @@ KINDS = (
         gone=NOT_SCALED,
         outputs={"arn": "=PolicyARN|PolicyARN"},
         updates=(
-            Call(
+            FollowUpCall(
                 "PutScalingPolicy",
                 (
                     "policyType",

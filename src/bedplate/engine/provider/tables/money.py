@@ -8,7 +8,7 @@ from typing import Any
 
 from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType, Tags
 
 GONE = ("NotFoundException",)
 CE_TAGS = Tags(
@@ -94,7 +94,7 @@ def _by_intent(list_operation: str, listed: str, arn: str) -> Any:
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:budgets/budgetAction:BudgetAction",
         service="budgets",
         create="CreateBudgetAction",
@@ -111,7 +111,7 @@ KINDS = (
             "arn": "arn:aws:budgets::{account}:budget/{budgetName}/action/{actionId}",
         },
         updates=(
-            Call(
+            FollowUpCall(
                 "UpdateBudgetAction",
                 (
                     *("notificationType", "actionThreshold", "definition", "executionRoleArn", "approvalModel"),
@@ -133,7 +133,7 @@ KINDS = (
         before_delete=_undo_action,
         find=_action_of_intent,
     ),
-    Kind(
+    ResourceType(
         type="aws:costexplorer/anomalyMonitor:AnomalyMonitor",
         service="ce",
         create="CreateAnomalyMonitor",
@@ -147,7 +147,7 @@ KINDS = (
         found="AnomalyMonitors[0]",
         gone=("UnknownMonitorException",),
         outputs={"arn": "=MonitorArn|MonitorArn"},
-        updates=(Call("UpdateAnomalyMonitor", ("name",)),),
+        updates=(FollowUpCall("UpdateAnomalyMonitor", ("name",)),),
         replaces=("monitorType", "monitorDimension", "monitorSpecification"),
         tags=CE_TAGS,
         server_named=True,
@@ -155,7 +155,7 @@ KINDS = (
         to_inputs=_found_monitor,
         find=_by_intent("GetAnomalyMonitors", "AnomalyMonitors", "MonitorArn"),
     ),
-    Kind(
+    ResourceType(
         type="aws:costexplorer/anomalySubscription:AnomalySubscription",
         service="ce",
         create="CreateAnomalySubscription",
@@ -172,7 +172,9 @@ KINDS = (
         gone=("UnknownSubscriptionException",),
         outputs={"arn": "=SubscriptionArn|SubscriptionArn"},
         updates=(
-            Call("UpdateAnomalySubscription", ("frequency", "monitorArnLists", "subscribers", "thresholdExpression")),
+            FollowUpCall(
+                "UpdateAnomalySubscription", ("frequency", "monitorArnLists", "subscribers", "thresholdExpression")
+            ),
         ),
         replaces=("name",),
         tags=CE_TAGS,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType, Tags
 
 _VPC_SWITCHES = {"enableDnsSupport": "EnableDnsSupport", "enableDnsHostnames": "EnableDnsHostnames"}
 _EVERYWHERE = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
@@ -73,9 +73,9 @@ def _found_rule(_cloud: Cloud, inputs: Props, found: Mapping[str, Any]) -> Props
     return {key: value for key, value in seen.items() if key in inputs}
 
 
-def _rule(direction: str) -> Kind:
+def _rule(direction: str) -> ResourceType:
     lower = f"securityGroup{direction}Rule"
-    return Kind(
+    return ResourceType(
         type=f"aws:vpc/{lower}:SecurityGroup{direction}Rule",
         service="ec2",
         create=f"AuthorizeSecurityGroup{direction}",
@@ -177,7 +177,7 @@ def _found_endpoint(_cloud: Cloud, inputs: Props, found: Mapping[str, Any]) -> P
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:ec2/vpc:Vpc",
         service="ec2",
         create="CreateVpc",
@@ -189,7 +189,7 @@ KINDS = (
         found="Vpcs[0]",
         gone=("InvalidVpcID.NotFound",),
         outputs={"vpcId": "=Vpc.VpcId|VpcId", "arn": "arn:aws:ec2:{region}:{account}:vpc/{vpcId}"},
-        extras=(Call("ModifyVpcAttribute", ("enableDnsSupport", "enableDnsHostnames"), when=lambda _: False),),
+        extras=(FollowUpCall("ModifyVpcAttribute", ("enableDnsSupport", "enableDnsHostnames"), when=lambda _: False),),
         by_hand=tuple(_VPC_SWITCHES),
         after_create=_switch_vpc,
         on_update=lambda cloud, _old, new: _switch_vpc(cloud, new),
@@ -199,7 +199,7 @@ KINDS = (
         to_inputs=_found_vpc,
         find=_by_intent("DescribeVpcs", "Vpcs", "VpcId"),
     ),
-    Kind(
+    ResourceType(
         type="aws:ec2/subnet:Subnet",
         service="ec2",
         create="CreateSubnet",
@@ -216,7 +216,7 @@ KINDS = (
         server_named=True,
         find=_by_intent("DescribeSubnets", "Subnets", "SubnetId"),
     ),
-    Kind(
+    ResourceType(
         type="aws:ec2/routeTable:RouteTable",
         service="ec2",
         create="CreateRouteTable",
@@ -236,7 +236,7 @@ KINDS = (
         server_named=True,
         find=_by_intent("DescribeRouteTables", "RouteTables", "RouteTableId"),
     ),
-    Kind(
+    ResourceType(
         type="aws:ec2/routeTableAssociation:RouteTableAssociation",
         service="ec2",
         create="AssociateRouteTable",
@@ -258,7 +258,7 @@ KINDS = (
         },
         find=_association_of,
     ),
-    Kind(
+    ResourceType(
         type="aws:ec2/securityGroup:SecurityGroup",
         service="ec2",
         create="CreateSecurityGroup",
@@ -283,7 +283,7 @@ KINDS = (
     ),
     _rule("Ingress"),
     _rule("Egress"),
-    Kind(
+    ResourceType(
         type="aws:ec2/vpcEndpoint:VpcEndpoint",
         service="ec2",
         create="CreateVpcEndpoint",
@@ -300,7 +300,7 @@ KINDS = (
             "prefixListId": "=none",
             "arn": "arn:aws:ec2:{region}:{account}:vpc-endpoint/{vpcEndpointId}",
         },
-        updates=(Call("ModifyVpcEndpoint", ("policy", "privateDnsEnabled")),),
+        updates=(FollowUpCall("ModifyVpcEndpoint", ("policy", "privateDnsEnabled")),),
         by_hand=("subnetIds", "securityGroupIds", "routeTableIds"),
         after_create=_prefix_list,
         on_update=_change_endpoint,

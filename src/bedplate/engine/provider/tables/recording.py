@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType, Tags
 
 
 def _trail_params(_cloud: Cloud, operation: str, _known: Props, params: Props) -> Props:
@@ -41,7 +41,7 @@ def _switch_off(cloud: Cloud, known: Props, _inputs: Props) -> None:
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:cloudtrail/trail:Trail",
         service="cloudtrail",
         create="CreateTrail",
@@ -59,9 +59,12 @@ KINDS = (
             "arn": "arn:aws:cloudtrail:{region}:{account}:trail/{name}",
             "homeRegion": "{region}",
         },
-        extras=(Call("PutEventSelectors", ("eventSelectors",)), Call("StartLogging", ("enableLogging",))),
+        extras=(
+            FollowUpCall("PutEventSelectors", ("eventSelectors",)),
+            FollowUpCall("StartLogging", ("enableLogging",)),
+        ),
         updates=(
-            Call(
+            FollowUpCall(
                 "UpdateTrail",
                 (
                     *("s3BucketName", "s3KeyPrefix", "snsTopicName", "includeGlobalServiceEvents", "kmsKeyId"),
@@ -69,9 +72,9 @@ KINDS = (
                     *("cloudWatchLogsRoleArn", "isOrganizationTrail"),
                 ),
             ),
-            Call("PutEventSelectors", ("eventSelectors",)),
-            Call("StartLogging", ("enableLogging",), when=lambda new: bool(new.get("enableLogging"))),
-            Call("StopLogging", ("enableLogging",), when=lambda new: not new.get("enableLogging")),
+            FollowUpCall("PutEventSelectors", ("eventSelectors",)),
+            FollowUpCall("StartLogging", ("enableLogging",), when=lambda new: bool(new.get("enableLogging"))),
+            FollowUpCall("StopLogging", ("enableLogging",), when=lambda new: not new.get("enableLogging")),
         ),
         replaces=("name",),
         tags=Tags(
@@ -85,7 +88,7 @@ KINDS = (
         to_params=_trail_params,
         to_inputs=_found_trail,
     ),
-    Kind(
+    ResourceType(
         type="aws:costexplorer/costAllocationTag:CostAllocationTag",
         service="ce",
         create="UpdateCostAllocationTagsStatus",
@@ -100,7 +103,7 @@ KINDS = (
         found="CostAllocationTags[TagKey={tagKey}]",
         alive=lambda found: found.get("Status") == "Active",
         outputs={"type": "=Type"},
-        updates=(Call("UpdateCostAllocationTagsStatus", ("status",)),),
+        updates=(FollowUpCall("UpdateCostAllocationTagsStatus", ("status",)),),
         replaces=("tagKey",),
         to_params=_tag_params,
         before_delete=_switch_off,

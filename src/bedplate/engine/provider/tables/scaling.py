@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedplate.engine.provider.kind import Call, Kind, Props
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType
 from bedplate.engine.provider.tables.models import SCALED
 
 
@@ -14,7 +14,7 @@ def _action_of(id: str) -> Props:
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:appautoscaling/scheduledAction:ScheduledAction",
         service="application-autoscaling",
         create="PutScheduledAction",
@@ -28,7 +28,11 @@ KINDS = (
         rename={"name": "ScheduledActionName|ScheduledActionNames"},
         found="ScheduledActions[ScheduledActionName={name}]",
         gone=("ObjectNotFoundException", "No scheduled action found", "No scalable target found"),
-        updates=(Call("PutScheduledAction", ("schedule", "timezone", "startTime", "endTime", "scalableTargetAction")),),
+        updates=(
+            FollowUpCall(
+                "PutScheduledAction", ("schedule", "timezone", "startTime", "endTime", "scalableTargetAction")
+            ),
+        ),
         replaces=(*SCALED, "name"),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bedplate.engine.provider.cloud import Cloud, ServiceError
-from bedplate.engine.provider.kind import Call, Kind, Props, Tags
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType, Tags
 
 NO_BUCKET = ("NoSuchBucket", "404")
 
@@ -62,9 +62,9 @@ def _part(
     changing: tuple[str, ...],
     gone: tuple[str, ...] = (),
     **more: Any,
-) -> Kind:
+) -> ResourceType:
     """One setting of a bucket: put as a whole, and the bucket's name is its identity."""
-    return Kind(
+    return ResourceType(
         type=f"aws:s3/{name[0].lower()}{name[1:]}:{name}",
         service="s3",
         create=put,
@@ -73,7 +73,7 @@ def _part(
         id="{bucket}",
         keys=("bucket",),
         gone=(*NO_BUCKET, *gone),
-        updates=(Call(put, ("bucket", *changing)),),
+        updates=(FollowUpCall(put, ("bucket", *changing)),),
         replaces=("bucket",),
         **more,
     )
@@ -98,7 +98,7 @@ def _found_versioning(_cloud: Cloud, _inputs: Props, found: Mapping[str, Any]) -
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:s3/bucket:Bucket",
         service="s3",
         create="CreateBucket",
@@ -203,7 +203,7 @@ KINDS = (
         gone=("ObjectLockConfigurationNotFoundError",),
         to_params=_lock_off,
     ),
-    Kind(
+    ResourceType(
         type="aws:ecr/repository:Repository",
         service="ecr",
         create="CreateRepository",
@@ -223,8 +223,8 @@ KINDS = (
             "repositoryUrl": "=repository.repositoryUri|repositoryUri",
         },
         updates=(
-            Call("PutImageTagMutability", ("imageTagMutability", "imageTagMutabilityExclusionFilters")),
-            Call("PutImageScanningConfiguration", ("imageScanningConfiguration",)),
+            FollowUpCall("PutImageTagMutability", ("imageTagMutability", "imageTagMutabilityExclusionFilters")),
+            FollowUpCall("PutImageScanningConfiguration", ("imageScanningConfiguration",)),
         ),
         replaces=("name", "encryptionConfigurations"),
         tags=Tags("TagResource", "UntagResource", "ListTagsForResource", {"resourceArn": "{arn}"}, "tags", "tagKeys"),
@@ -232,7 +232,7 @@ KINDS = (
             {**params, "force": bool(known.get("forceDelete"))} if operation == "DeleteRepository" else params
         ),
     ),
-    Kind(
+    ResourceType(
         type="aws:ecr/repositoryPolicy:RepositoryPolicy",
         service="ecr",
         create="SetRepositoryPolicy",
@@ -243,10 +243,10 @@ KINDS = (
         rename={"repository": "repositoryName", "policy": "policyText"},
         gone=("RepositoryPolicyNotFoundException", "RepositoryNotFoundException"),
         outputs={"registryId": "=registryId"},
-        updates=(Call("SetRepositoryPolicy", ("policy",)),),
+        updates=(FollowUpCall("SetRepositoryPolicy", ("policy",)),),
         replaces=("repository",),
     ),
-    Kind(
+    ResourceType(
         type="aws:ecr/lifecyclePolicy:LifecyclePolicy",
         service="ecr",
         create="PutLifecyclePolicy",
@@ -257,7 +257,7 @@ KINDS = (
         rename={"repository": "repositoryName", "policy": "lifecyclePolicyText"},
         gone=("LifecyclePolicyNotFoundException", "RepositoryNotFoundException"),
         outputs={"registryId": "=registryId"},
-        updates=(Call("PutLifecyclePolicy", ("policy",)),),
+        updates=(FollowUpCall("PutLifecyclePolicy", ("policy",)),),
         replaces=("repository",),
     ),
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bedplate.engine.protocol import Refused
+from bedplate.engine.protocol import OperationRejected
 from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Call, Kind, Props
+from bedplate.engine.provider.kind import FollowUpCall, Props, ResourceType
 from bedplate.engine.provider.tables.models import GONE, TAGS
 
 
@@ -16,7 +16,7 @@ def _created(cloud: Cloud, outputs: Props) -> None:
         found = cloud.call("sagemaker", "DescribeMlflowTrackingServer", TrackingServerName=name)
         status = found["TrackingServerStatus"]
         if status == "CreateFailed":
-            raise Refused(f"tracking server {name} did not come up")
+            raise OperationRejected(f"tracking server {name} did not come up")
         outputs["trackingServerUrl"] = found.get("TrackingServerUrl")
         return bool(status == "Created")
 
@@ -24,7 +24,7 @@ def _created(cloud: Cloud, outputs: Props) -> None:
 
 
 KINDS = (
-    Kind(
+    ResourceType(
         type="aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer",
         service="sagemaker",
         create="CreateMlflowTrackingServer",
@@ -38,7 +38,7 @@ KINDS = (
         gone=GONE,
         outputs={"arn": "=TrackingServerArn|TrackingServerArn", "trackingServerUrl": "=TrackingServerUrl"},
         updates=(
-            Call(
+            FollowUpCall(
                 "UpdateMlflowTrackingServer",
                 (
                     *("artifactStoreUri", "trackingServerSize", "automaticModelRegistration"),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from bedplate.local.hooks import Answer, Services
+from bedplate.local.hooks import InvocationResponse, Services
 from bedplate.local.runtime.endpoints.invocation import refusal
-from bedplate.local.runtime.outbox import Metric, Outbox
+from bedplate.local.runtime.outbox import Outbox, QueuedMetric
 
 NAMESPACE = "AWS/SageMaker"
 WORKERS = 4
@@ -26,7 +26,7 @@ _PASSED_ON = {
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedInvocation:
     endpoint: str
     inference_id: str
     source: str
@@ -37,11 +37,11 @@ class Waiting:
     since: float
 
 
-class Queue:
+class InvocationQueue:
     """Every endpoint's requests, in the order in which they came. What waits is lost when the platform ends."""
 
     def __init__(
-        self, services: Services, outbox: Outbox, invoke: Callable[[str, bytes, Mapping[str, str]], Answer]
+        self, services: Services, outbox: Outbox, invoke: Callable[[str, bytes, Mapping[str, str]], InvocationResponse]
     ) -> None:
         self._services = services
         self._outbox = outbox
@@ -53,7 +53,7 @@ class Queue:
     def close(self) -> None:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def enqueue(self, endpoint: str, headers: Mapping[str, str]) -> Answer:
+    def enqueue(self, endpoint: str, headers: Mapping[str, str]) -> InvocationResponse:
         """Take a request; 202 with the place of the answer. 400 for an endpoint that is not asynchronous."""
         config = self._config(endpoint)
         source = headers.get("x-amzn-sagemaker-inputlocation", "")
@@ -65,7 +65,7 @@ class Queue:
         inference_id = headers.get("x-amzn-sagemaker-inference-id") or str(uuid.uuid4())
         name = uuid.uuid4().hex
         failure = output.get("S3FailurePath")
-        waiting = Waiting(
+        waiting = QueuedInvocation(
             endpoint=endpoint,
             inference_id=inference_id,
             source=source,
@@ -80,7 +80,7 @@ class Queue:
         told = {"X-Amzn-SageMaker-OutputLocation": waiting.output, "Content-Type": "application/json"}
         if waiting.failure:
             told["X-Amzn-SageMaker-FailureLocation"] = waiting.failure
-        return Answer(202, told, json.dumps({"InferenceId": inference_id}).encode())
+        return InvocationResponse(202, told, json.dumps({"InferenceId": inference_id}).encode())
 
     def _config(self, endpoint: str) -> Mapping[str, Any] | None:
         record = self._services.record("endpoint", endpoint) or {}
@@ -88,7 +88,7 @@ class Queue:
         found: Mapping[str, Any] | None = config.get("AsyncInferenceConfig")
         return found
 
-    def _answer(self, waiting: Waiting) -> None:
+    def _answer(self, waiting: QueuedInvocation) -> None:
         try:
             answer = self._invoke(waiting.endpoint, self._read(waiting.source), waiting.headers)
         except KeyError as exc:
@@ -112,7 +112,7 @@ class Queue:
         place = urlsplit(uri)
         self._services.put_object(place.netloc, place.path.lstrip("/"), body, content_type)
 
-    def _tell(self, waiting: Waiting, topic: str, parts: Mapping[str, Any]) -> None:
+    def _tell(self, waiting: QueuedInvocation, topic: str, parts: Mapping[str, Any]) -> None:
         """In the words of SageMaker's own notification."""
         arn = waiting.topics.get(topic)
         if not arn:
@@ -137,6 +137,6 @@ class Queue:
             waiting = self._backlog[endpoint] = self._backlog.get(endpoint, 0) + change
         now, dims = self._services.now(), {"EndpointName": endpoint}
         self._outbox.put(
-            Metric(NAMESPACE, "ApproximateBacklogSize", dims, float(waiting), "Count", now),
-            Metric(NAMESPACE, "ApproximateBacklogSizePerInstance", dims, float(waiting), "Count", now),
+            QueuedMetric(NAMESPACE, "ApproximateBacklogSize", dims, float(waiting), "Count", now),
+            QueuedMetric(NAMESPACE, "ApproximateBacklogSizePerInstance", dims, float(waiting), "Count", now),
         )

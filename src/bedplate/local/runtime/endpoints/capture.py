@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bedplate.local.runtime.outbox import Object
+from bedplate.local.runtime.outbox import QueuedObject
 from bedplate.local.runtime.transfer import split_uri
 
 _JSON = frozenset({"application/json", "application/jsonlines", "application/x-jsonlines"})
@@ -64,14 +64,14 @@ def capture_settings(config: Mapping[str, Any] | None) -> CaptureSettings | None
     )
 
 
-def captured(settings: CaptureSettings, exchange: Exchange) -> Object:
+def captured(settings: CaptureSettings, exchange: Exchange) -> QueuedObject:
     """The record of an exchange, on its way to `<prefix><endpoint>/<variant>/yyyy/mm/dd/hh/mm-ss-mmm-<uuid>.jsonl`."""
     moment = datetime.fromtimestamp(exchange.moment, UTC)
 
     def name() -> str:
         return f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
 
-    return Object(
+    return QueuedObject(
         bucket=settings.bucket,
         prefix=f"{settings.prefix}{exchange.endpoint}/{exchange.variant}/{moment:%Y/%m/%d/%H}/",
         name=name,

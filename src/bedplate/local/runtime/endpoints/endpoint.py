@@ -10,28 +10,28 @@ from typing import Any
 
 from bedplate.local.hooks import UNDER_WAY, Record, Services
 from bedplate.local.runtime.endpoints.fleet import (
+    EndpointTraffic,
     Fleet,
-    Traffic,
     assemble,
     await_ready,
     pending_summaries,
     release,
     summaries,
 )
-from bedplate.local.runtime.endpoints.model_source import CannotServe
+from bedplate.local.runtime.endpoints.model_source import ModelSourceError
 from bedplate.local.runtime.endpoints.serving_process import ServingPool
-from bedplate.local.runtime.endpoints.traffic_shift import Rollout, rollout_of
+from bedplate.local.runtime.endpoints.traffic_shift import TrafficShift, rollout_of
 from bedplate.local.runtime.metering import Meter
 
 _REASON = 1024
 _ALARM_POLL_S = 0.2
 
 
-class _Ended(Exception):
+class _EndpointStopped(Exception):
     """The endpoint was deleted, or the platform ends, in the middle of an operation."""
 
 
-class _RolledBack(Exception):
+class _DeploymentRolledBack(Exception):
     """The deployment has to go back; the message is the endpoint's FailureReason."""
 
 
@@ -49,9 +49,9 @@ class Endpoint:
         self._busy = threading.Lock()
         self._live: Fleet | None = None
         self._coming_back = False
-        self._traffic: Traffic | None = None
+        self._traffic: EndpointTraffic | None = None
 
-    def traffic(self, timeout_s: float) -> Traffic | None:
+    def traffic(self, timeout_s: float) -> EndpointTraffic | None:
         """Where requests go; None when it serves nothing. Waits while it comes back after a start of the platform."""
         if self._traffic is None and self._coming_back:
             with self._wake:
@@ -85,7 +85,7 @@ class Endpoint:
     def _create(self, record: Record) -> None:
         try:
             fleet = self._start(record["EndpointConfigName"])
-        except CannotServe as exc:
+        except ModelSourceError as exc:
             self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_REASON])
             return
         self._go_live(fleet)
@@ -104,7 +104,7 @@ class Endpoint:
             if in_service:
                 self._go_live(fleet)  # requests wait for it, as nothing but the laptop was shut
             self._await(fleet)
-        except CannotServe as exc:
+        except ModelSourceError as exc:
             self._live = None
             self._route(None)
             if fleet is not None:
@@ -131,10 +131,10 @@ class Endpoint:
         try:
             green = self._provision(record, request)
             self._shift(blue, green, rollout_of(deployment, green.instances))
-        except (CannotServe, _RolledBack) as exc:
+        except (ModelSourceError, _DeploymentRolledBack) as exc:
             self._roll_back(blue, green, str(exc))
             return
-        except _Ended:
+        except _EndpointStopped:
             if green is not None:
                 self._let_go(green, keep_warm=False)
             raise
@@ -161,13 +161,13 @@ class Endpoint:
         self._charge(green)
         return green
 
-    def _shift(self, blue: Fleet | None, green: Fleet, plan: Rollout) -> None:
+    def _shift(self, blue: Fleet | None, green: Fleet, plan: TrafficShift) -> None:
         """Step by step to the green fleet. Raises _RolledBack when an alarm goes off on the way."""
         begun = self._services.now()
         self._watch(0.0, plan.alarms, begun)
         for share in plan.shares:
             parts = ((blue, 1.0 - share), (green, share)) if blue is not None else ((green, 1.0),)
-            self._route(Traffic(tuple(parts)))
+            self._route(EndpointTraffic(tuple(parts)))
             if blue is not None:
                 self._report(ProductionVariants=summaries(blue.variants, 1.0 - share, blue.started_at))
             self._tell_pending(green, share, "Baking" if plan.wait_s else "ActivatingTraffic", begun)
@@ -175,7 +175,7 @@ class Endpoint:
         self._watch(plan.termination_wait_s, plan.alarms, begun)
 
     def _report_live(self, fleet: Fleet, request: Record, deployment: Record | None) -> None:
-        self._route(Traffic(((fleet, 1.0),)))
+        self._route(EndpointTraffic(((fleet, 1.0),)))
         self._live = fleet
         config = self._services.record("endpoint-config", fleet.config) or {}
         capture = config.get("DataCaptureConfig")
@@ -195,7 +195,7 @@ class Endpoint:
         if blue is None:
             self._report(EndpointStatus="Failed", FailureReason=reason[:_REASON], PendingDeploymentSummary=None)
         else:
-            self._route(Traffic(((blue, 1.0),)))
+            self._route(EndpointTraffic(((blue, 1.0),)))
             live = summaries(blue.variants, 1.0, blue.started_at)
             self._report(EndpointStatus="RollingBack", ProductionVariants=live, FailureReason=reason[:_REASON])
         if green is not None:
@@ -208,7 +208,7 @@ class Endpoint:
             self._report(EndpointStatus="Failed", FailureReason="The endpoint has no running fleet.")
             return
         self._live = self._live.weighed(_wished(self._live, desired))
-        self._route(Traffic(((self._live, 1.0),)))
+        self._route(EndpointTraffic(((self._live, 1.0),)))
         self._charge(self._live)
         self._report(
             EndpointStatus="InService",
@@ -238,14 +238,14 @@ class Endpoint:
     def _await(self, fleet: Fleet) -> None:
         """Raises CannotServe when it does not come up, _Ended when nobody waits for it any more."""
         if not await_ready(fleet, lambda: self._deleted or self._closing):
-            raise _Ended
+            raise _EndpointStopped
 
     def _go_live(self, fleet: Fleet) -> None:
         self._live = fleet
-        self._route(Traffic(((fleet, 1.0),)))
+        self._route(EndpointTraffic(((fleet, 1.0),)))
         self._charge(fleet)
 
-    def _route(self, traffic: Traffic | None) -> None:
+    def _route(self, traffic: EndpointTraffic | None) -> None:
         with self._wake:
             self._traffic = traffic if not self._deleted else None
             self._coming_back = False
@@ -280,7 +280,7 @@ class Endpoint:
 
     def _report(self, **changes: Any) -> None:
         if self._deleted or self._closing:
-            raise _Ended
+            raise _EndpointStopped
         if changes.get("EndpointStatus") in ("InService", "Failed"):
             changes[UNDER_WAY] = None
         self._services.update("endpoint", self._name, **changes)
@@ -291,7 +291,7 @@ class Endpoint:
         while True:
             raised = [name for name in alarms if self._services.alarm_raised(name, begun)]
             if raised:
-                raise _RolledBack(
+                raise _DeploymentRolledBack(
                     f"The deployment was rolled back because the following alarm(s) are in ALARM state: "
                     f"{', '.join(raised)}. The endpoint serves its previous configuration."
                 )
@@ -300,7 +300,7 @@ class Endpoint:
                 return
             with self._wake:
                 if self._wake.wait_for(lambda: self._deleted or self._closing, min(left, _ALARM_POLL_S)):
-                    raise _Ended
+                    raise _EndpointStopped
 
     def _interrupt(self, *, deleted: bool) -> None:
         with self._wake:
@@ -315,7 +315,7 @@ class Endpoint:
         with self._busy:
             try:
                 work()
-            except _Ended:
+            except _EndpointStopped:
                 return
             except Exception as exc:  # an endpoint must not stay Creating or Updating for ever
                 traceback.print_exc()

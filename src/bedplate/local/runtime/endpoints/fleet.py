@@ -11,7 +11,7 @@ from typing import Any
 
 from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime.endpoints.capture import CaptureSettings, capture_settings
-from bedplate.local.runtime.endpoints.model_source import CannotServe, ModelSource, source_of
+from bedplate.local.runtime.endpoints.model_source import ModelSource, ModelSourceError, source_of
 from bedplate.local.runtime.endpoints.serving_process import READY_TIMEOUT_S, ServingPool, ServingProcess
 
 _LOOK_S = 0.25
@@ -68,14 +68,14 @@ def assemble(services: Services, pool: ServingPool, endpoint: str, config_name: 
     """Start what a configuration asks for, without waiting. Raises CannotServe, holding on to nothing."""
     config = services.record("endpoint-config", config_name)
     if config is None:
-        raise CannotServe(f'Could not find endpoint configuration "{config_name}".')
+        raise ModelSourceError(f'Could not find endpoint configuration "{config_name}".')
     taken: list[Variant] = []
     try:
         for entry in config.get("ProductionVariants") or []:
             taken.append(_variant(services, pool, endpoint, entry, shadow=False))
         for entry in config.get("ShadowProductionVariants") or []:
             taken.append(_variant(services, pool, endpoint, entry, shadow=True))
-    except CannotServe:
+    except ModelSourceError:
         for variant in taken:
             pool.release(endpoint, variant.name, variant.source, keep_warm=False)
         raise
@@ -100,7 +100,7 @@ def await_ready(fleet: Fleet, cancelled: Callable[[], bool]) -> bool:
             if cancelled():
                 return False
         if variant.process.state != "ready":
-            raise CannotServe(
+            raise ModelSourceError(
                 f"The primary container for production variant {variant.name} did not pass the ping health check. "
                 f"Please check CloudWatch logs for this endpoint. {variant.process.reason}"
             )
@@ -113,17 +113,17 @@ def release(pool: ServingPool, fleet: Fleet, *, keep_warm: bool = True) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class VariantTarget:
     fleet: Fleet
     variant: Variant
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class EndpointTraffic:
     """Where an endpoint's requests go: every fleet with its share, split over its variants by weight."""
 
     fleets: tuple[tuple[Fleet, float], ...]
-    _targets: tuple[Target, ...] = field(init=False, repr=False)
+    _targets: tuple[VariantTarget, ...] = field(init=False, repr=False)
     _bounds: tuple[float, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -131,15 +131,15 @@ class Traffic:
         for fleet, share in self.fleets:
             total = sum(v.weight for v in fleet.variants)
             for variant in fleet.variants:
-                targets.append(Target(fleet, variant))
+                targets.append(VariantTarget(fleet, variant))
                 parts.append(share * (variant.weight / total if total else 1 / len(fleet.variants)))
         object.__setattr__(self, "_targets", tuple(targets))
         object.__setattr__(self, "_bounds", tuple(itertools.accumulate(parts)))
 
-    def pick(self, rng: random.Random, wanted: str | None = None) -> Target | None:
+    def pick(self, rng: random.Random, wanted: str | None = None) -> VariantTarget | None:
         """By chance, in proportion; among the variants called `wanted` when given, None when there are none."""
         if wanted is not None:
-            named = Traffic(
+            named = EndpointTraffic(
                 tuple(
                     (replace(fleet, variants=tuple(v for v in fleet.variants if v.name == wanted)), share)
                     for fleet, share in self.fleets
@@ -185,7 +185,9 @@ def _variant(
 ) -> Variant:
     name = entry["VariantName"]
     if not entry.get("ModelName"):
-        raise CannotServe(f"Variant {name} names no model; the local platform serves models, not inference components.")
+        raise ModelSourceError(
+            f"Variant {name} names no model; the local platform serves models, not inference components."
+        )
     source = source_of(services, entry["ModelName"])
     serverless = entry.get("ServerlessConfig") or {}
     timeout_s = float(entry.get("ContainerStartupHealthCheckTimeoutInSeconds") or READY_TIMEOUT_S)

@@ -11,11 +11,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from bedplate.domain.money.prices import serverless_type
-from bedplate.local.hooks import Answer, Services, Usage
+from bedplate.local.hooks import InvocationResponse, Services, Usage
 from bedplate.local.runtime.endpoints.capture import Exchange, captured
-from bedplate.local.runtime.endpoints.fleet import Target, Traffic
-from bedplate.local.runtime.endpoints.serving_process import LOG_GROUP, NoReply, Refused, Reply
-from bedplate.local.runtime.outbox import Metric, Outbox
+from bedplate.local.runtime.endpoints.fleet import EndpointTraffic, VariantTarget
+from bedplate.local.runtime.endpoints.serving_process import (
+    LOG_GROUP,
+    ConnectionRefused,
+    ContainerResponse,
+    ContainerUnavailable,
+)
+from bedplate.local.runtime.outbox import Outbox, QueuedMetric
 
 NAMESPACE = "AWS/SageMaker"
 WAIT_READY_S = 30.0
@@ -32,7 +37,7 @@ class Invoker:
         self,
         services: Services,
         outbox: Outbox,
-        traffic_of: Callable[[str], Traffic | None],
+        traffic_of: Callable[[str], EndpointTraffic | None],
         rng: random.Random,
     ) -> None:
         self._services = services
@@ -45,7 +50,7 @@ class Invoker:
     def close(self) -> None:
         self._shadows.shutdown(wait=False, cancel_futures=True)
 
-    def invoke(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def invoke(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> InvocationResponse:
         """InvokeEndpoint, which an asynchronous endpoint refuses."""
         traffic = self._traffic_of(endpoint)
         if traffic is not None and any(fleet.queued for fleet, _ in traffic.fleets):
@@ -53,7 +58,7 @@ class Invoker:
             return refusal(400, "ValidationError", message)
         return self.answer(endpoint, body, headers)
 
-    def answer(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def answer(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> InvocationResponse:
         began = time.perf_counter()
         moment = self._services.now()
         traffic = self._traffic_of(endpoint)
@@ -70,7 +75,9 @@ class Invoker:
         self._shadow(target, body, passed_on, moment, kept)
         self._count(target, reply, model_s, time.perf_counter() - began - model_s, moment)
         if reply is None:
-            return self._model_error(target, Reply(0, {}, b"The container did not answer in time, or not at all."))
+            return self._model_error(
+                target, ContainerResponse(0, {}, b"The container did not answer in time, or not at all.")
+            )
         if kept:
             self._capture(target, body, passed_on, reply, moment)
         if reply.status >= 400:
@@ -81,13 +88,15 @@ class Invoker:
         }
         if _ATTRIBUTES in reply.headers:
             answer["X-Amzn-SageMaker-Custom-Attributes"] = reply.headers[_ATTRIBUTES]
-        return Answer(200, answer, reply.body)
+        return InvocationResponse(200, answer, reply.body)
 
     @property
     def _account(self) -> str:
         return self._services.account_id
 
-    def _ask(self, target: Target, body: bytes, headers: Mapping[str, str]) -> tuple[Reply | None, float]:
+    def _ask(
+        self, target: VariantTarget, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[ContainerResponse | None, float]:
         """The container's reply, None when there is none, and the seconds that it took."""
         process = target.variant.process
         deadline = time.monotonic() + WAIT_READY_S
@@ -96,27 +105,29 @@ class Invoker:
             asked = time.perf_counter()
             try:
                 return process.ask("POST", "/invocations", body, headers), time.perf_counter() - asked
-            except Refused:
+            except ConnectionRefused:
                 continue
-            except NoReply:
+            except ContainerUnavailable:
                 break
         return None, time.perf_counter() - asked
 
-    def _is_kept(self, target: Target) -> bool:
+    def _is_kept(self, target: VariantTarget) -> bool:
         """Whether this request is among the sampled ones: decided once, so that a copy is kept when its original is."""
         settings = target.fleet.capture
         return settings is not None and (settings.sampling >= 1.0 or self._rng.random() < settings.sampling)
 
-    def _shadow(self, target: Target, body: bytes, headers: dict[str, str], moment: float, kept: bool) -> None:
+    def _shadow(self, target: VariantTarget, body: bytes, headers: dict[str, str], moment: float, kept: bool) -> None:
         """Send copies to the shadow variants; what they say is captured and counted, never returned."""
         fleet = target.fleet
         if not fleet.shadows or (fleet.shadow_share < 1.0 and self._rng.random() >= fleet.shadow_share):
             return
         for variant in fleet.shadows:
             if self._backlog.acquire(blocking=False):
-                self._shadows.submit(self._send_shadow, Target(fleet, variant), body, headers, moment, kept)
+                self._shadows.submit(self._send_shadow, VariantTarget(fleet, variant), body, headers, moment, kept)
 
-    def _send_shadow(self, target: Target, body: bytes, headers: dict[str, str], moment: float, kept: bool) -> None:
+    def _send_shadow(
+        self, target: VariantTarget, body: bytes, headers: dict[str, str], moment: float, kept: bool
+    ) -> None:
         try:
             reply, model_s = self._ask(target, body, headers)
             self._count(target, reply, model_s, 0.0, moment)
@@ -125,7 +136,9 @@ class Invoker:
         finally:
             self._backlog.release()
 
-    def _capture(self, target: Target, body: bytes, headers: Mapping[str, str], reply: Reply, moment: float) -> None:
+    def _capture(
+        self, target: VariantTarget, body: bytes, headers: Mapping[str, str], reply: ContainerResponse, moment: float
+    ) -> None:
         settings = target.fleet.capture
         if settings is None or reply.status >= 400:
             return
@@ -143,7 +156,9 @@ class Invoker:
         )
         self._outbox.put(captured(settings, exchange))
 
-    def _count(self, target: Target, reply: Reply | None, model_s: float, overhead_s: float, moment: float) -> None:
+    def _count(
+        self, target: VariantTarget, reply: ContainerResponse | None, model_s: float, overhead_s: float, moment: float
+    ) -> None:
         """One value a request of each metric, errors 0 or 1, so that their average is the rate, as on SageMaker."""
         dims = {"EndpointName": target.fleet.endpoint, "VariantName": target.variant.name}
         status = reply.status if reply is not None else 500
@@ -157,9 +172,9 @@ class Invoker:
         )
         if target.variant.memory_mb and reply is not None:
             self._charge(target, model_s)
-        self._outbox.put(*(Metric(NAMESPACE, name, dims, value, unit, moment) for name, value, unit in values))
+        self._outbox.put(*(QueuedMetric(NAMESPACE, name, dims, value, unit, moment) for name, value, unit in values))
 
-    def _charge(self, target: Target, model_s: float) -> None:
+    def _charge(self, target: VariantTarget, model_s: float) -> None:
         """Serverless: the time that the answer took, in the memory that it had."""
         services = self._services
         arn = f"arn:aws:sagemaker:{services.region}:{services.account_id}:endpoint/{target.fleet.endpoint}"
@@ -174,7 +189,7 @@ class Invoker:
             )
         )
 
-    def _model_error(self, target: Target, reply: Reply) -> Answer:
+    def _model_error(self, target: VariantTarget, reply: ContainerResponse) -> InvocationResponse:
         side = "client" if 400 <= reply.status < 500 else "server"
         said = reply.body.decode("utf-8", "replace")
         group = f"{LOG_GROUP}/{target.fleet.endpoint}"
@@ -187,7 +202,7 @@ class Invoker:
         return refusal(424, "ModelError", message, **details)
 
 
-def refusal(status: int, code: str, message: str, **details: object) -> Answer:
+def refusal(status: int, code: str, message: str, **details: object) -> InvocationResponse:
     """An error of SageMaker's runtime, as botocore reads it."""
     body = json.dumps({"Message": message, "message": message, **details}).encode()
-    return Answer(status, {"Content-Type": "application/json", "x-amzn-errortype": code}, body)
+    return InvocationResponse(status, {"Content-Type": "application/json", "x-amzn-errortype": code}, body)

@@ -14,7 +14,7 @@ from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime import archives, transfer
 
 
-class CannotServe(Exception):
+class ModelSourceError(Exception):
     """Why an endpoint cannot come up, as its FailureReason says."""
 
 
@@ -39,7 +39,7 @@ def source_of(services: Services, model_name: str) -> ModelSource:
     """Raises CannotServe when the model, its package or its artifact does not exist."""
     model = services.record("model", model_name)
     if model is None:
-        raise CannotServe(f'Could not find model "{model_name}".')
+        raise ModelSourceError(f'Could not find model "{model_name}".')
     container = _container_of(services, model)
     address, packed = _artifact_of(container)
     return ModelSource(
@@ -52,7 +52,7 @@ def source_of(services: Services, model_name: str) -> ModelSource:
     )
 
 
-class Shelf:
+class ModelCache:
     """Unpacked models, each content once, for as long as anything serves it."""
 
     def __init__(self, services: Services, folder: Path) -> None:
@@ -90,14 +90,14 @@ class Shelf:
                 transfer.download(self._services, source.artifact, draft / "model")
         except (ValueError, KeyError, transfer.MissingData) as exc:
             shutil.rmtree(draft, ignore_errors=True)
-            raise CannotServe(f"Failed to load model data from {source.artifact}: {exc.args[0]}") from exc
+            raise ModelSourceError(f"Failed to load model data from {source.artifact}: {exc.args[0]}") from exc
         draft.rename(root)
 
 
 def _container_of(services: Services, model: Record) -> dict[str, Any]:
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers") or []
     if len(containers) != 1:
-        raise CannotServe(
+        raise ModelSourceError(
             f'Model "{model["ModelName"]}" has {len(containers)} containers; the local platform serves exactly one.'
         )
     container = dict(containers[0])
@@ -106,7 +106,7 @@ def _container_of(services: Services, model: Record) -> dict[str, Any]:
         return container
     package = services.record("model-package", arn)
     if package is None:
-        raise CannotServe(f"ModelPackage {arn} does not exist.")
+        raise ModelSourceError(f"ModelPackage {arn} does not exist.")
     packaged = dict(package["InferenceSpecification"]["Containers"][0])
     merged = {**(packaged.get("Environment") or {}), **(container.get("Environment") or {})}
     return {**packaged, **{k: v for k, v in container.items() if v}, "Environment": merged}
@@ -131,5 +131,5 @@ def _digest(services: Services, address: str, packed: bool) -> str:
             with services.object_path(bucket, name).open("rb") as content:
                 total.update(name.encode() + hashlib.file_digest(content, "sha256").digest())
     except (KeyError, transfer.MissingData) as exc:
-        raise CannotServe(f"Could not find model data at {address}: {exc.args[0]}.") from exc
+        raise ModelSourceError(f"Could not find model data at {address}: {exc.args[0]}.") from exc
     return total.hexdigest()[:16]

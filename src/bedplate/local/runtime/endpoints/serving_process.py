@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bedplate.local.hooks import Services
-from bedplate.local.runtime.child_process import Child
-from bedplate.local.runtime.endpoints.model_source import CannotServe, ModelSource, Shelf
+from bedplate.local.runtime.child_process import ChildProcess
+from bedplate.local.runtime.endpoints.model_source import ModelCache, ModelSource, ModelSourceError
 from bedplate.local.runtime.environment import environment
 from bedplate.local.runtime.metric_lines import embedded_metrics
 from bedplate.local.runtime.outbox import Outbox
@@ -35,7 +35,7 @@ _KEEP_ALIVE_S = 4.0
 """Below the 5 s after which uvicorn closes an idle connection."""
 
 
-class Reply(NamedTuple):
+class ContainerResponse(NamedTuple):
     """What the container answered."""
 
     status: int
@@ -43,11 +43,11 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class NoReply(Exception):
+class ContainerUnavailable(Exception):
     """The container did not answer: it is down, it closed the connection, or it took too long."""
 
 
-class Refused(NoReply):
+class ConnectionRefused(ContainerUnavailable):
     """Nobody listens: the request did not reach the container, and may be sent again once it is back."""
 
 
@@ -84,7 +84,7 @@ class ServingProcess:
         self._state = "starting"
         self._reason = ""
         self._stopping = threading.Event()
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._port = 0
         self._connections: deque[tuple[http.client.HTTPConnection, float]] = deque()
         threading.Thread(target=self._keep, name=f"serve-{log[1]}", daemon=True).start()
@@ -115,11 +115,11 @@ class ServingProcess:
             self._changed.wait_for(lambda: self._state != "starting", timeout_s)
         return self._state == "ready"
 
-    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> ContainerResponse:
         """One request over a connection that is kept. Raises NoReply, or Refused when it went nowhere."""
         with self._changed:
             if self._state == "asleep":
-                raise Refused("The container sleeps.")
+                raise ConnectionRefused("The container sleeps.")
             self._under_way += 1
         try:
             return self._ask(method, path, body, headers)
@@ -128,7 +128,7 @@ class ServingProcess:
                 self._under_way -= 1
                 self._used_at = time.monotonic()
 
-    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> ContainerResponse:
         connection = self._connection()
         try:
             connection.request(method, path, body, dict(headers))
@@ -136,20 +136,22 @@ class ServingProcess:
             data = answer.read()
         except TimeoutError as exc:
             connection.close()
-            raise NoReply("Your invocation timed out while waiting for a response from the container.") from exc
+            raise ContainerUnavailable(
+                "Your invocation timed out while waiting for a response from the container."
+            ) from exc
         except ConnectionRefusedError as exc:
             connection.close()
             self._see_crash(connection.port, 5)
-            raise Refused("The container is down.") from exc
+            raise ConnectionRefused("The container is down.") from exc
         except (OSError, http.client.HTTPException) as exc:
             connection.close()  # it may have been at work on the request: sending it again is the caller's decision
             self._see_crash(connection.port, 0.25)
-            raise NoReply(f"The container closed the connection: {type(exc).__name__}.") from exc
+            raise ContainerUnavailable(f"The container closed the connection: {type(exc).__name__}.") from exc
         if answer.will_close or self._stopping.is_set():
             connection.close()
         else:
             self._connections.append((connection, time.monotonic()))
-        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, data)
+        return ContainerResponse(answer.status, {k.lower(): v for k, v in answer.getheaders()}, data)
 
     def stop(self, grace_s: float = 2.0) -> None:
         """End it; returns at once, the process gets `grace_s` to end by itself."""
@@ -216,7 +218,7 @@ class ServingProcess:
             self._say(f"the serving process ended with exit code {child.wait(5)}; it is started again")
             self._stopping.wait(pause_s)
 
-    def _slept(self, child: Child, idle_s: float) -> bool:
+    def _slept(self, child: ChildProcess, idle_s: float) -> bool:
         """Whether nobody asked for so long that the process was ended, and then somebody did; False when it died."""
         while child.wait(min(0.5, idle_s / 2)) is None:
             with self._changed:
@@ -234,9 +236,9 @@ class ServingProcess:
             return True
         return False
 
-    def _start(self) -> Child:
+    def _start(self) -> ChildProcess:
         self._port = _free_port()
-        child = Child(
+        child = ChildProcess(
             self._command,
             env={**self._env, "SAGEMAKER_BIND_TO_PORT": str(self._port)},
             cwd=self._root,
@@ -247,7 +249,7 @@ class ServingProcess:
             child.kill()
         return child
 
-    def _see_ready(self, child: Child) -> str | None:
+    def _see_ready(self, child: ChildProcess) -> str | None:
         """None once `/ping` answers 200; else why it will not."""
         deadline = time.monotonic() + self._ready_timeout_s
         said = "nothing"
@@ -257,7 +259,7 @@ class ServingProcess:
                 if reply.status == 200:
                     return None
                 said = f"{reply.status} {reply.body[:300].decode('utf-8', 'replace')}"
-            except NoReply:
+            except ContainerUnavailable:
                 pass
             if child.wait(PING_EVERY_S) is not None:
                 return f"It ended with exit code {child.wait()}. Last lines of its log: {child.tail()}"
@@ -295,7 +297,7 @@ class ServingPool:
         self._services = services
         self._outbox = outbox
         self._command = [*container, "serve"]
-        self._shelf = Shelf(services, folder)
+        self._shelf = ModelCache(services, folder)
         self._idle_limit = idle
         self._lock = threading.Lock()
         self._users: dict[tuple[str, str, str], int] = {}
@@ -313,7 +315,7 @@ class ServingPool:
             asked = (endpoint, variant, source.digest)
             key = asked if serverless else self._lend(asked)
             if self._closed:
-                raise CannotServe("The local platform is ending.")
+                raise ModelSourceError("The local platform is ending.")
             found = self._processes.get(key)
             if found is not None and found[0].state in ("failed", "stopped"):
                 self._forget(key)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
+class TrafficShift:
     """`shares` end with 1.0; after each one `wait_s` seconds are watched, after the last also `termination_wait_s`."""
 
     shares: tuple[float, ...] = (1.0,)
@@ -18,14 +18,14 @@ class Rollout:
     alarms: tuple[str, ...] = ()
 
 
-def rollout_of(config: Mapping[str, Any] | None, instances: int) -> Rollout:
+def rollout_of(config: Mapping[str, Any] | None, instances: int) -> TrafficShift:
     """SageMaker's blue/green (all at once, canary, linear) and rolling updates; without a configuration all at once.
 
     `instances` is the size of the new fleet, for sizes given as a number of instances.
 
     >>> rollout_of({"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "LINEAR",
     ...     "WaitIntervalInSeconds": 5, "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 40}}}}, 1)
-    Rollout(shares=(0.4, 0.8, 1.0), wait_s=5.0, termination_wait_s=0.0, alarms=())
+    TrafficShift(shares=(0.4, 0.8, 1.0), wait_s=5.0, termination_wait_s=0.0, alarms=())
     >>> rollout_of(None, 1).shares
     (1.0,)
     """
@@ -34,7 +34,7 @@ def rollout_of(config: Mapping[str, Any] | None, instances: int) -> Rollout:
     rolling = config.get("RollingUpdatePolicy")
     if rolling:
         step = _share(rolling.get("MaximumBatchSize"), instances)
-        return Rollout(_steps(step), float(rolling.get("WaitIntervalInSeconds") or 0), 0.0, alarms)
+        return TrafficShift(_steps(step), float(rolling.get("WaitIntervalInSeconds") or 0), 0.0, alarms)
     policy = config.get("BlueGreenUpdatePolicy") or {}
     routing = policy.get("TrafficRoutingConfiguration") or {}
     shares: tuple[float, ...] = (1.0,)
@@ -42,7 +42,7 @@ def rollout_of(config: Mapping[str, Any] | None, instances: int) -> Rollout:
         shares = (_share(routing.get("CanarySize"), instances), 1.0)
     elif routing.get("Type") == "LINEAR":
         shares = _steps(_share(routing.get("LinearStepSize"), instances))
-    return Rollout(
+    return TrafficShift(
         shares,
         float(routing.get("WaitIntervalInSeconds") or 0),
         float(policy.get("TerminationWaitInSeconds") or 0),

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from bedplate.local.runtime.child_process import Child
+from bedplate.local.runtime.child_process import ChildProcess
 
 SLOTS = 2
 GRACE_S = 30.0
@@ -16,7 +16,7 @@ GRACE_S = 30.0
 Outcome = Literal["exited", "stopped", "late", "interrupted"]
 
 
-class Ticket:
+class PooledJob:
     """One job on the bench: whether it was asked to stop, and the process that does its work."""
 
     def __init__(self, name: str) -> None:
@@ -25,7 +25,7 @@ class Ticket:
         self._stop_asked = False
         self._ended = False
         self._interrupted = False
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     @property
     def stop_asked(self) -> bool:
@@ -48,7 +48,7 @@ class Ticket:
             self._ended = True
             self._changed.notify_all()
 
-    def run(self, child: Child, max_runtime_s: float) -> tuple[Outcome, int]:
+    def run(self, child: ChildProcess, max_runtime_s: float) -> tuple[Outcome, int]:
         """See the child through to its end: how it came to it, and the exit code (-1 when it could not be had)."""
         self._child = child
         deadline = time.monotonic() + max_runtime_s
@@ -75,25 +75,25 @@ class Ticket:
             self._child.kill()
 
 
-class Bench:
+class JobPool:
     """Runs `work(ticket)` of each job in a thread of its own, at most `slots` at once."""
 
     def __init__(self, slots: int = SLOTS) -> None:
         self._slots = slots
         self._lock = threading.Lock()
         self._closed = False
-        self._waiting: deque[tuple[Ticket, Callable[[Ticket], None]]] = deque()
-        self._running: dict[str, Ticket] = {}
+        self._waiting: deque[tuple[PooledJob, Callable[[PooledJob], None]]] = deque()
+        self._running: dict[str, PooledJob] = {}
 
     @property
     def closed(self) -> bool:
         return self._closed
 
-    def submit(self, name: str, work: Callable[[Ticket], None]) -> bool:
+    def submit(self, name: str, work: Callable[[PooledJob], None]) -> bool:
         """Whether it starts at once; otherwise it waits for a free place."""
         with self._lock:
             waits = len(self._running) >= self._slots or bool(self._waiting)
-            self._waiting.append((Ticket(name), work))
+            self._waiting.append((PooledJob(name), work))
         self._fill()
         return not waits
 
@@ -128,7 +128,7 @@ class Bench:
                 self._running[ticket.name] = ticket
                 threading.Thread(target=self._work, args=(ticket, work), name=f"job-{ticket.name}", daemon=True).start()
 
-    def _work(self, ticket: Ticket, work: Callable[[Ticket], None]) -> None:
+    def _work(self, ticket: PooledJob, work: Callable[[PooledJob], None]) -> None:
         try:
             work(ticket)
         finally:

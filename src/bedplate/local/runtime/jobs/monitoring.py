@@ -26,12 +26,12 @@ _PERIOD = re.compile(r"^-?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
 _BASELINE = "/opt/ml/processing/baseline"
 
 
-class CannotMonitor(Exception):
+class MonitoringStartError(Exception):
     """Why a run could not start, as its FailureReason says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CaptureWindow:
     """The requests of `start` up to `end`, epoch seconds."""
 
     start: float
@@ -40,9 +40,9 @@ class Window:
     def holds(self, key: str) -> bool:
         """Whether a capture file was begun in the window, by its name.
 
-        >>> Window(0, 3600).holds("p/e/v/1970/01/01/00/59-59-999-x.jsonl")
+        >>> CaptureWindow(0, 3600).holds("p/e/v/1970/01/01/00/59-59-999-x.jsonl")
         True
-        >>> Window(0, 3600).holds("p/e/v/1970/01/01/01/00-00-000-x.jsonl")
+        >>> CaptureWindow(0, 3600).holds("p/e/v/1970/01/01/01/00-00-000-x.jsonl")
         False
         """
         found = _CAPTURE_NAME.search(key)
@@ -52,14 +52,14 @@ class Window:
         moment = datetime(year, month, day, hour, minute, second, ms * 1000, tzinfo=UTC).timestamp()
         return self.start <= moment < self.end
 
-    def moved(self, watched: Record) -> Window:
+    def moved(self, watched: Record) -> CaptureWindow:
         """As far back as an endpoint input says: its offsets are taken from both ends.
 
-        >>> Window(7200, 10800).moved({"StartTimeOffset": "-PT2H", "EndTimeOffset": "-PT1H"})
-        Window(start=0.0, end=7200.0)
+        >>> CaptureWindow(7200, 10800).moved({"StartTimeOffset": "-PT2H", "EndTimeOffset": "-PT1H"})
+        CaptureWindow(start=0.0, end=7200.0)
         """
         first, last = (period_s(watched.get(f"{side}TimeOffset") or "PT0H") for side in ("Start", "End"))
-        return Window(self.start - first, self.end - last)
+        return CaptureWindow(self.start - first, self.end - last)
 
 
 def period_s(period: str) -> float:
@@ -84,7 +84,9 @@ def definition_of(services: Services, schedule: Record) -> Record:
         inline = (schedule.get("MonitoringScheduleConfig") or {}).get("MonitoringJobDefinition")
         if inline:
             return _from_inline(inline)
-        raise CannotMonitor(f"Job definition {name!r} of schedule {schedule['MonitoringScheduleName']} does not exist.")
+        raise MonitoringStartError(
+            f"Job definition {name!r} of schedule {schedule['MonitoringScheduleName']} does not exist."
+        )
     return {
         "App": found[f"{kind}AppSpecification"],
         "Baseline": found.get(f"{kind}BaselineConfig") or {},
@@ -97,12 +99,12 @@ def definition_of(services: Services, schedule: Record) -> Record:
 
 
 def processing_job(
-    services: Services, schedule: Record, definition: Record, window: Window, name: str, arn: str
+    services: Services, schedule: Record, definition: Record, window: CaptureWindow, name: str, arn: str
 ) -> Record:
     """The record of the run's job. Raises CannotMonitor when the endpoint, its capture or any request is missing."""
     watched = (definition["Input"] or {}).get("EndpointInput")
     if not watched:
-        raise CannotMonitor("The local platform monitors endpoints, not batch transform jobs.")
+        raise MonitoringStartError("The local platform monitors endpoints, not batch transform jobs.")
     window = window.moved(watched)
     folder = watched.get("LocalPath") or _INPUT
     outputs = [entry["S3Output"] for entry in definition["Output"]["MonitoringOutputs"]]
@@ -146,7 +148,9 @@ def processing_job(
     }
 
 
-def _requests(services: Services, definition: Record, folder: str, window: Window, merged: str) -> list[dict[str, Any]]:
+def _requests(
+    services: Services, definition: Record, folder: str, window: CaptureWindow, merged: str
+) -> list[dict[str, Any]]:
     """The captured requests of the window; with a ground truth only those whose outcome is known, and with it.
 
     On SageMaker a job of its own merges them first; here it happens at once, and its result lies at `merged`.
@@ -164,31 +168,31 @@ def _requests(services: Services, definition: Record, folder: str, window: Windo
             services.put_object(target, f"{prefix}/{key.removeprefix(base)}", body, "application/jsonlines")
             found.append(key)
     except (KeyError, MissingData) as exc:
-        raise CannotMonitor(f"The ground truth cannot be merged: {exc.args[0]}") from exc
+        raise MonitoringStartError(f"The ground truth cannot be merged: {exc.args[0]}") from exc
     if not found:
-        raise CannotMonitor(
+        raise MonitoringStartError(
             f"NO_DATA: no request that {endpoint} captured from {_iso(window.start)} to {_iso(window.end)} has "
             f"a ground truth below {source}."
         )
     return _by_hour(f"{merged}/", "", [key.removeprefix(base) for key in found], folder)
 
 
-def _captured(services: Services, endpoint: str, window: Window) -> tuple[str, str, list[str]]:
+def _captured(services: Services, endpoint: str, window: CaptureWindow) -> tuple[str, str, list[str]]:
     """(Bucket, prefix before the endpoint's name, keys) of what was captured in the window."""
     record = services.record("endpoint", endpoint)
     if record is None:
-        raise CannotMonitor(f'Could not find endpoint "{endpoint}".')
+        raise MonitoringStartError(f'Could not find endpoint "{endpoint}".')
     capture = record.get("DataCaptureConfig") or {}
     if not capture.get("DestinationS3Uri"):
-        raise CannotMonitor(f"Endpoint {endpoint} does not capture data.")
+        raise MonitoringStartError(f"Endpoint {endpoint} does not capture data.")
     bucket, prefix = split_uri(capture["DestinationS3Uri"])
     base = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
     try:
         keys = [k for k in services.list_objects(bucket, f"{base}{endpoint}/") if window.holds(k)]
     except KeyError as exc:
-        raise CannotMonitor(f"The captured requests cannot be read: {exc.args[0]}") from exc
+        raise MonitoringStartError(f"The captured requests cannot be read: {exc.args[0]}") from exc
     if not keys:
-        raise CannotMonitor(
+        raise MonitoringStartError(
             f"No data: endpoint {endpoint} captured no request from {_iso(window.start)} to {_iso(window.end)}."
         )
     return bucket, base, keys
@@ -216,12 +220,12 @@ def _model_inputs(services: Services, app: Record) -> list[dict[str, Any]]:
         bucket, key = split_uri(uri)
         named = (json.loads(services.get_object(bucket, key)).get("predictor") or {}).get("model_name")
     except (KeyError, MissingData, ValueError) as exc:
-        raise CannotMonitor(f"The configuration {uri} cannot be read: {exc.args[0]}") from exc
+        raise MonitoringStartError(f"The configuration {uri} cannot be read: {exc.args[0]}") from exc
     found = [_input("config", uri, _CONFIG)]
     if named:
         model = services.record("model", named)
         if model is None:
-            raise CannotMonitor(f'Could not find model "{named}", which {uri} names as its predictor.')
+            raise MonitoringStartError(f'Could not find model "{named}", which {uri} names as its predictor.')
         artifact = (model.get("PrimaryContainer") or {}).get("ModelDataUrl")
         if artifact:
             found.append(_input("model", artifact, _MODEL))

@@ -14,10 +14,10 @@ from typing import Any
 
 from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime import directories, transfer
-from bedplate.local.runtime.child_process import Child
+from bedplate.local.runtime.child_process import ChildProcess
 from bedplate.local.runtime.environment import command_of, environment
-from bedplate.local.runtime.jobs.job_pool import Bench, Ticket
-from bedplate.local.runtime.jobs.training import JobFault
+from bedplate.local.runtime.jobs.job_pool import JobPool, PooledJob
+from bedplate.local.runtime.jobs.training import JobError
 from bedplate.local.runtime.metering import Meter
 from bedplate.local.runtime.outbox import Outbox
 
@@ -27,14 +27,14 @@ _DAY_S = 86_400
 _REASON = 1024
 
 
-class Processing:
+class ProcessingRunner:
     """Answers the hooks of processing jobs. `container` is the command of the image's entry points.
 
     `on_end` is called with the record of every job that ended.
     """
 
     def __init__(
-        self, services: Services, bench: Bench, outbox: Outbox, meter: Meter, container: Sequence[str], folder: Path
+        self, services: Services, bench: JobPool, outbox: Outbox, meter: Meter, container: Sequence[str], folder: Path
     ) -> None:
         self._services = services
         self._bench = bench
@@ -66,12 +66,12 @@ class Processing:
             reason = "InternalServerError: the local platform ended while the job was running. Start the job again."
             self._report(record, "Failed", FailureReason=reason)
 
-    def _run(self, record: Record, ticket: Ticket) -> None:
+    def _run(self, record: Record, ticket: PooledJob) -> None:
         root = self._folder / "processing" / record["ProcessingJobName"]
         message = _ExitMessage(root)
         try:
             status, reason = self._through(record, ticket, root)
-        except JobFault as fault:
+        except JobError as fault:
             status, reason = "Failed", str(fault)
         except Exception as exc:  # whatever goes wrong here, a job must not stay InProgress for ever
             traceback.print_exc()
@@ -88,7 +88,7 @@ class Processing:
                 ExitMessage=said,
             )
 
-    def _through(self, record: Record, ticket: Ticket, root: Path) -> tuple[str, str | None]:
+    def _through(self, record: Record, ticket: PooledJob, root: Path) -> tuple[str, str | None]:
         if ticket.stop_asked:
             return "Stopped", None
         name = record["ProcessingJobName"]
@@ -112,14 +112,14 @@ class Processing:
             limit = self._time_limit_s(record)
             return "Stopped", f"The job ran longer than its MaxRuntimeInSeconds of {limit:.0f} seconds"
         if code != 0:
-            raise JobFault(f"AlgorithmError: {child.tail()}, exit code: {code}")
+            raise JobError(f"AlgorithmError: {child.tail()}, exit code: {code}")
         return "Completed", None
 
     def _download(self, record: Record, root: Path) -> None:
         for entry in record.get("ProcessingInputs") or []:
             source = entry.get("S3Input")
             if not source:
-                raise JobFault(
+                raise JobError(
                     f"ClientError: input {entry['InputName']} has no S3Input; the local platform reads only S3"
                 )
             try:
@@ -136,11 +136,11 @@ class Processing:
             except transfer.MissingData as exc:
                 if entry.get("Optional"):
                     continue
-                raise JobFault(f"ClientError: Data download failed: input {entry['InputName']}: {exc}") from exc
+                raise JobError(f"ClientError: Data download failed: input {entry['InputName']}: {exc}") from exc
             except ValueError as exc:
-                raise JobFault(f"ClientError: input {entry['InputName']}: {exc}") from exc
+                raise JobError(f"ClientError: input {entry['InputName']}: {exc}") from exc
 
-    def _start(self, record: Record, ticket: Ticket, root: Path) -> Child:
+    def _start(self, record: Record, ticket: PooledJob, root: Path) -> ChildProcess:
         name, app = record["ProcessingJobName"], record["AppSpecification"]
         entrypoint, arguments = app.get("ContainerEntrypoint"), app.get("ContainerArguments") or []
         command = (
@@ -152,7 +152,7 @@ class Processing:
         if "BEDPLATE_PROJECT" in asked:  # the reconciler works on this platform, which it finds as the CLI does
             asked["BEDPLATE_STATE_DIR"] = str(self._services.state_dir.parent)
         stream = f"{name}/{directories.HOST}-{int(self._services.now() * 1000)}"
-        return Child(
+        return ChildProcess(
             command,
             env=environment(
                 root,
@@ -170,7 +170,7 @@ class Processing:
             try:
                 transfer.upload(self._services, folder, uri)
             except KeyError as exc:
-                raise JobFault(f"ClientError: the output {uri} cannot be written: {exc.args[0]}") from exc
+                raise JobError(f"ClientError: the output {uri} cannot be written: {exc.args[0]}") from exc
 
     def _publish(self, path: Path) -> None:
         """CloudWatch metrics that the container wrote, one object a line, as Model Monitor's container does."""
@@ -190,7 +190,7 @@ class Processing:
                     moment,
                 )
             except (ValueError, KeyError, TypeError) as exc:
-                raise JobFault(f"AlgorithmError: a line of {path.name} is no metric ({exc!r}): {line[:200]}") from exc
+                raise JobError(f"AlgorithmError: a line of {path.name} is no metric ({exc!r}): {line[:200]}") from exc
 
     def _time_limit_s(self, record: Record) -> float:
         return float((record.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY_S)
@@ -232,7 +232,7 @@ def _outputs(record: Record, root: Path) -> list[tuple[Path, str]]:
             if e.get("S3Output")
         ]
     except ValueError as exc:
-        raise JobFault(f"ClientError: output: {exc}") from exc
+        raise JobError(f"ClientError: output: {exc}") from exc
 
 
 def _epoch(moment: Any) -> float:

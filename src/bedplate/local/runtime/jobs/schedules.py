@@ -11,8 +11,14 @@ from datetime import UTC, datetime
 
 from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime.jobs.cron import Cron, Rate, parse
-from bedplate.local.runtime.jobs.monitoring import CannotMonitor, Window, definition_of, period_s, processing_job
-from bedplate.local.runtime.jobs.processing import Processing
+from bedplate.local.runtime.jobs.monitoring import (
+    CaptureWindow,
+    MonitoringStartError,
+    definition_of,
+    period_s,
+    processing_job,
+)
+from bedplate.local.runtime.jobs.processing import ProcessingRunner
 
 _LOOK_S = 30.0
 """At least this often the clock is looked at: a laptop sleeps, and its clock jumps."""
@@ -28,11 +34,11 @@ class _Due:
     at: float
 
 
-class Schedules:
+class ScheduleRunner:
     """Answers the hooks of monitoring schedules, and follows the jobs that they start."""
 
     def __init__(
-        self, services: Services, processing: Processing, *, flush: Callable[[], None], background: bool
+        self, services: Services, processing: ProcessingRunner, *, flush: Callable[[], None], background: bool
     ) -> None:
         self._services = services
         self._processing = processing
@@ -133,7 +139,7 @@ class Schedules:
         try:
             definition = definition_of(self._services, record)
             job = processing_job(self._services, record, definition, window, job_name, arn)
-        except CannotMonitor as exc:
+        except MonitoringStartError as exc:
             failed = {"MonitoringExecutionStatus": "Failed", "FailureReason": str(exc)}
             self._services.add("monitoring-execution", arn, {**execution, **failed})
             return
@@ -171,12 +177,12 @@ class Schedules:
                 traceback.print_exc()
 
 
-def _window(record: Record, entry: _Due) -> Window:
+def _window(record: Record, entry: _Due) -> CaptureWindow:
     """What a run looks at: since the run before, or what a run-once schedule says."""
     if entry.rule is not None:
-        return Window(entry.since, entry.at)
+        return CaptureWindow(entry.since, entry.at)
     schedule = (record.get("MonitoringScheduleConfig") or {}).get("ScheduleConfig") or {}
-    return Window(
+    return CaptureWindow(
         entry.at - period_s(schedule.get("DataAnalysisStartTime") or "-PT1H"),
         entry.at - period_s(schedule.get("DataAnalysisEndTime") or "-PT0H"),
     )

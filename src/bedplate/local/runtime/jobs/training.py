@@ -14,10 +14,10 @@ from typing import Any
 
 from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime import archives, directories, transfer
-from bedplate.local.runtime.child_process import Child
+from bedplate.local.runtime.child_process import ChildProcess
 from bedplate.local.runtime.environment import command_of, environment
 from bedplate.local.runtime.jobs import checkpoints
-from bedplate.local.runtime.jobs.job_pool import Bench, Outcome, Ticket
+from bedplate.local.runtime.jobs.job_pool import JobPool, Outcome, PooledJob
 from bedplate.local.runtime.metering import Meter
 from bedplate.local.runtime.metric_lines import definition_metrics
 from bedplate.local.runtime.outbox import Outbox
@@ -44,15 +44,15 @@ _MESSAGES = {
 }
 
 
-class JobFault(Exception):
+class JobError(Exception):
     """Why a job failed, as its FailureReason says."""
 
 
-class Training:
+class TrainingRunner:
     """Answers the hooks of training jobs. `container` is the command of the image's entry points."""
 
     def __init__(
-        self, services: Services, bench: Bench, outbox: Outbox, meter: Meter, container: Sequence[str], folder: Path
+        self, services: Services, bench: JobPool, outbox: Outbox, meter: Meter, container: Sequence[str], folder: Path
     ) -> None:
         self._services = services
         self._bench = bench
@@ -88,12 +88,12 @@ class Training:
             reason = "InternalServerError: the local platform ended while the job was running. Start the job again."
             _Job(self._services, record).end("Failed", "Failed", {"FailureReason": reason})
 
-    def _run(self, job: _Job, ticket: Ticket) -> None:
+    def _run(self, job: _Job, ticket: PooledJob) -> None:
         root = self._folder / "training" / job.name
         reason = None
         try:
             status, secondary = self._through(job, ticket, root)
-        except JobFault as fault:
+        except JobError as fault:
             status, secondary, reason = "Failed", "Failed", str(fault)
         except Exception as exc:  # whatever goes wrong here, a job must not stay InProgress for ever
             traceback.print_exc()
@@ -101,7 +101,7 @@ class Training:
         shutil.rmtree(root, ignore_errors=True)
         self._end(job, status, secondary, reason)
 
-    def _through(self, job: _Job, ticket: Ticket, root: Path) -> tuple[str, str]:
+    def _through(self, job: _Job, ticket: PooledJob, root: Path) -> tuple[str, str]:
         """The statuses that it ends with. Raises JobFault when it fails."""
         if ticket.stop_asked:
             return "Stopped", "Stopped"
@@ -111,13 +111,13 @@ class Training:
         if self._bench.closed:
             return "Stopped", "Stopped"
         if outcome == "exited" and code != 0:
-            raise JobFault(_failure_reason(root, code, child))
+            raise JobError(_failure_reason(root, code, child))
         job.enter("Uploading" if outcome == "exited" else "Stopping")
         self._upload(job.record, root)
         status, secondary = _status_after(outcome)
         return status, "MaxWaitTimeExceeded" if job.out_of_patience else secondary
 
-    def _run_to_its_end(self, job: _Job, ticket: Ticket, root: Path) -> tuple[Outcome, int, Child]:
+    def _run_to_its_end(self, job: _Job, ticket: PooledJob, root: Path) -> tuple[Outcome, int, ChildProcess]:
         """Start the container, and again from its checkpoints whenever its spot instance is taken away."""
         clock, limits = self._services.now, _limits_s(job.record)
         begun, ran_s = clock(), 0.0
@@ -148,7 +148,7 @@ class Training:
             name = channel["ChannelName"]
             source = (channel.get("DataSource") or {}).get("S3DataSource")
             if not source:
-                raise JobFault(f"ClientError: channel {name} has no S3DataSource; the local platform reads only S3")
+                raise JobError(f"ClientError: channel {name} has no S3DataSource; the local platform reads only S3")
             try:
                 transfer.download(
                     self._services,
@@ -158,9 +158,9 @@ class Training:
                     gunzip=channel.get("CompressionType") == "Gzip",
                 )
             except transfer.MissingData as exc:
-                raise JobFault(f"ClientError: Data download failed: channel {name}: {exc}") from exc
+                raise JobError(f"ClientError: Data download failed: channel {name}: {exc}") from exc
 
-    def _start(self, job: _Job, ticket: Ticket, root: Path) -> Child:
+    def _start(self, job: _Job, ticket: PooledJob, root: Path) -> ChildProcess:
         algorithm = job.record.get("AlgorithmSpecification") or {}
         entrypoint = algorithm.get("ContainerEntrypoint")
         arguments = algorithm.get("ContainerArguments") or []
@@ -169,7 +169,7 @@ class Training:
             if entrypoint
             else [*self._container, *(arguments or ["train"])]
         )
-        return Child(
+        return ChildProcess(
             command,
             env=environment(
                 root,
@@ -209,7 +209,7 @@ class Training:
         try:
             self._services.put_object(bucket, key, path, "application/gzip")
         except KeyError as exc:
-            raise JobFault(f"ClientError: the output {uri} cannot be written: {exc.args[0]}") from exc
+            raise JobError(f"ClientError: the output {uri} cannot be written: {exc.args[0]}") from exc
 
     def _start_meter(self, job: _Job) -> None:
         resources = job.record.get("ResourceConfig") or {}
@@ -304,7 +304,7 @@ def _price_share(record: Record) -> float:
     return SPOT_SHARE if record.get("EnableManagedSpotTraining") else 1.0
 
 
-def _failure_reason(root: Path, code: int, child: Child) -> str:
+def _failure_reason(root: Path, code: int, child: ChildProcess) -> str:
     """The container's own `output/failure`, or the end of its log where it wrote none."""
     failure = root / "output" / "failure"
     text = failure.read_text("utf-8", "replace").strip() if failure.is_file() else ""

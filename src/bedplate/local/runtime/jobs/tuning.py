@@ -10,7 +10,7 @@ from typing import Any
 
 from bedplate.domain.versions.tuning import worth_finishing
 from bedplate.local.hooks import Kind, Record, Services
-from bedplate.local.runtime.jobs.training import Training
+from bedplate.local.runtime.jobs.training import TrainingRunner
 from bedplate.local.runtime.jobs.tuning_search import Search, search_of
 
 KIND: Kind = "hyper-parameter-tuning-job"
@@ -18,10 +18,10 @@ LOOK_S = 0.1
 _RUNNING = ("InProgress", "Stopping")
 
 
-class Tunings:
+class TuningRunner:
     """Answers the hooks of tuning jobs."""
 
-    def __init__(self, services: Services, training: Training) -> None:
+    def __init__(self, services: Services, training: TrainingRunner) -> None:
         self._services = services
         self._training = training
         self._asked: dict[str, threading.Event] = {}
@@ -65,7 +65,7 @@ class _Tuning:
     """One tuning on its way."""
 
     def __init__(
-        self, services: Services, training: Training, record: Record, heard: dict[str, list[tuple[str, float]]]
+        self, services: Services, training: TrainingRunner, record: Record, heard: dict[str, list[tuple[str, float]]]
     ) -> None:
         self._services, self._training, self._record, self._heard = services, training, record, heard
         self._name: str = record["HyperParameterTuningJobName"]

@@ -24,7 +24,7 @@ class Search(Protocol):
         """The point to try, knowing what came of earlier ones (more is better); None when there is none left."""
 
 
-class AtRandom:
+class RandomSearch:
     """Independent points, the same ones for the same seed."""
 
     def __init__(self, ranges: Mapping[str, Range], seed: int) -> None:
@@ -34,7 +34,7 @@ class AtRandom:
         return sample(self._ranges, self._rng)
 
 
-class Grid:
+class GridSearch:
     """Every combination, each once."""
 
     def __init__(self, ranges: Mapping[str, Range]) -> None:
@@ -44,7 +44,7 @@ class Grid:
         return next(self._points, None)
 
 
-class Bayesian:
+class BayesianSearch:
     """Expected improvement under a Gaussian process with a Matern kernel (Snoek, Larochelle, Adams 2012), over random
     candidates; the first points are random."""
 
@@ -101,10 +101,10 @@ def search_of(record: Record, seed: int) -> Search:
     """Raises ValueError for a strategy that is not here, and for a grid over ranges of numbers."""
     strategy, ranges = (record.get("HyperParameterTuningJobConfig") or {}).get("Strategy"), ranges_of(record)
     if strategy == "Random":
-        return AtRandom(ranges, seed)
+        return RandomSearch(ranges, seed)
     if strategy == "Grid":
         list(points(ranges))
-        return Grid(ranges)
+        return GridSearch(ranges)
     if strategy == "Bayesian":
-        return Bayesian(ranges, seed)
+        return BayesianSearch(ranges, seed)
     raise ValueError(f"Strategy {strategy} is not on the local platform: Random, Grid or Bayesian")

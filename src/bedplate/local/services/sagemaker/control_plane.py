@@ -12,15 +12,15 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from bedplate.local.services.installation import lay
 from bedplate.local.services.records import NOUNS, Records
-from bedplate.local.services.sagemaker.monitoring import Monitoring
-from bedplate.local.services.sagemaker.pipelines import Pipelines
-from bedplate.local.services.sagemaker.registry import Registry
-from bedplate.local.services.sagemaker.serving import Serving
-from bedplate.local.services.sagemaker.tracking import Tracking
-from bedplate.local.services.sagemaker.tuning import Tuning
+from bedplate.local.services.sagemaker.monitoring import MonitoringOperations
+from bedplate.local.services.sagemaker.pipelines import PipelineOperations
+from bedplate.local.services.sagemaker.registry import RegistryOperations
+from bedplate.local.services.sagemaker.serving import ServingOperations
+from bedplate.local.services.sagemaker.tracking import TrackingOperations
+from bedplate.local.services.sagemaker.tuning import TuningOperations
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
 class Backend(SageMakerModelBackend):  # type: ignore[misc]
@@ -51,7 +51,14 @@ class Backend(SageMakerModelBackend):  # type: ignore[misc]
         self.records.untag(arn, tag_keys)
 
 
-class Response(Serving, Tuning, Registry, Monitoring, Pipelines, Tracking):
+class Response(
+    ServingOperations,
+    TuningOperations,
+    RegistryOperations,
+    MonitoringOperations,
+    PipelineOperations,
+    TrackingOperations,
+):
     def list_tags(self) -> ActionResult:
         arn = self._request["ResourceArn"]
         if not self._ours(arn):
@@ -87,6 +94,6 @@ def _kind(arn: str) -> Any:
     return arn.split(":", 5)[-1].split("/", 1)[0]
 
 
-def install(platform: Platform) -> None:
+def install(platform: LocalPlatform) -> None:
     Response.platform = Records.platform = platform
     lay("sagemaker", response=Response, backend=Backend)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from moto.core.responses import ActionResult, EmptyResult
 
 from bedplate.local.hooks import Kind
-from bedplate.local.services.installation import Refused
+from bedplate.local.services.installation import AwsApiError
 from bedplate.local.services.records import NOUNS
-from bedplate.local.services.sagemaker.operations import Verbs
+from bedplate.local.services.sagemaker.operations import SageMakerOperations
 
 
-class Jobs(Verbs):
+class JobOperations(SageMakerOperations):
     def create_training_job(self) -> ActionResult:
         self._must_be_within_budget("sagemaker:CreateTrainingJob", "training-job")
         output = self._request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
@@ -66,7 +66,7 @@ class Jobs(Verbs):
         tags = {tag["Key"]: tag["Value"] for tag in self._request.get("Tags") or ()}
         if self.platform.stopped_by_budget(action, arn, tags):
             caller = f"arn:aws:iam::{self.current_account}:root"
-            raise Refused(
+            raise AwsApiError(
                 "AccessDeniedException",
                 f"User: {caller} is not authorized to perform: {action} on resource: {arn} "
                 "with an explicit deny in an identity-based policy",
@@ -81,11 +81,11 @@ class Jobs(Verbs):
         elif record[status] != "Stopping":
             words = kind.replace("-", " ")
             message = f"The request was rejected because the {words} is in status {record[status]}."
-            raise Refused("ValidationException", message)
+            raise AwsApiError("ValidationException", message)
         return EmptyResult()
 
     def _deleted_when_done(self, kind: Kind) -> ActionResult:
         record = self._records.get(kind, self._name(kind))
         if record[NOUNS[kind].status] in ("InProgress", "Stopping"):
-            raise Refused("ResourceInUse", f"{record[NOUNS[kind].arn]} is still running.")
+            raise AwsApiError("ResourceInUse", f"{record[NOUNS[kind].arn]} is still running.")
         return self._deleted(kind)

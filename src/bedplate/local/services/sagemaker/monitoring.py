@@ -9,7 +9,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from bedplate.local.hooks import Kind, Record
 from bedplate.local.services.records import plain
-from bedplate.local.services.sagemaker.operations import Verbs
+from bedplate.local.services.sagemaker.operations import SageMakerOperations
 
 _DEFINITION_OF: dict[str, Kind] = {
     "DataQuality": "data-quality-job-definition",
@@ -19,7 +19,7 @@ _DEFINITION_OF: dict[str, Kind] = {
 }
 
 
-class Monitoring(Verbs):
+class MonitoringOperations(SageMakerOperations):
     def create_data_quality_job_definition(self) -> ActionResult:
         return self._created("data-quality-job-definition")[1]
 

@@ -12,13 +12,13 @@ from bedplate.local.hooks import Kind, Record
 from bedplate.local.services.records import NOUNS, Records
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 
-class Verbs(SageMakerResponse):  # type: ignore[misc]
+class SageMakerOperations(SageMakerResponse):  # type: ignore[misc]
     """Base of the mixins: moto's Response with ways to say create, describe, list and delete of a kind."""
 
-    platform: ClassVar[Platform]
+    platform: ClassVar[LocalPlatform]
 
     @property
     def _records(self) -> Records:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class PipelineFault(Exception):
+class PipelineDefinitionError(Exception):
     """A definition, or parameters, that cannot be run here."""
 
 
@@ -25,14 +25,16 @@ def steps_of(definition: str, given: Mapping[str, str]) -> list[dict[str, Any]]:
     values = {p["Name"]: p.get("DefaultValue") for p in read.get("Parameters") or ()}
     unknown = set(given) - set(values)
     if unknown:
-        raise PipelineFault(f"The pipeline has no parameter {', '.join(sorted(unknown))}.")
+        raise PipelineDefinitionError(f"The pipeline has no parameter {', '.join(sorted(unknown))}.")
     values.update(given)
     steps = read.get("Steps") or []
     for step in steps:
         if step.get("Type") != "Processing":
-            raise PipelineFault(f"Step {step.get('Name')!r} is of type {step.get('Type')}: only Processing runs here.")
+            raise PipelineDefinitionError(
+                f"Step {step.get('Name')!r} is of type {step.get('Type')}: only Processing runs here."
+            )
         if step.get("DependsOn"):
-            raise PipelineFault(f"Step {step.get('Name')!r} depends on others: steps run at once here.")
+            raise PipelineDefinitionError(f"Step {step.get('Name')!r} depends on others: steps run at once here.")
     return [{**step, "Arguments": _filled(step["Arguments"], values)} for step in steps]
 
 
@@ -54,7 +56,7 @@ def _filled(value: Any, values: Mapping[str, Any]) -> Any:
         if set(value) == {"Get"}:
             name = str(value["Get"]).removeprefix("Parameters.")
             if values.get(name) is None:
-                raise PipelineFault(f"Parameter {name} has no value.")
+                raise PipelineDefinitionError(f"Parameter {name} has no value.")
             return str(values[name])
         return {key: _filled(inner, values) for key, inner in value.items()}
     if isinstance(value, list):

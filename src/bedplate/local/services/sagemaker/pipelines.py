@@ -10,18 +10,18 @@ from uuid import uuid4
 from moto.core.responses import ActionResult
 
 from bedplate.local.hooks import Record
-from bedplate.local.services.installation import Refused
+from bedplate.local.services.installation import AwsApiError
 from bedplate.local.services.records import Records
-from bedplate.local.services.sagemaker.operations import Verbs
-from bedplate.local.services.sagemaker.pipeline_definition import PipelineFault, status_of, steps_of
+from bedplate.local.services.sagemaker.operations import SageMakerOperations
+from bedplate.local.services.sagemaker.pipeline_definition import PipelineDefinitionError, status_of, steps_of
 
 if TYPE_CHECKING:
-    from bedplate.local.local_platform import Platform
+    from bedplate.local.local_platform import LocalPlatform
 
 _STEP_STATUS = {"InProgress": "Executing", "Completed": "Succeeded", "Failed": "Failed"}
 
 
-class Pipelines(Verbs):
+class PipelineOperations(SageMakerOperations):
     def create_pipeline(self) -> ActionResult:
         return self._created("pipeline", PipelineStatus="Active")[1]
 
@@ -74,14 +74,14 @@ class Pipelines(Verbs):
         return {**execution, "PipelineExecutionStatus": status}
 
 
-def start(platform: Platform, name: str, given: Mapping[str, str]) -> str:
+def start(platform: LocalPlatform, name: str, given: Mapping[str, str]) -> str:
     """Start a pipeline's steps; the execution's ARN. Hold the platform's lock. Raises Refused."""
     records: Records = platform.backend("sagemaker").records
     pipeline = records.get("pipeline", name)
     try:
         steps = steps_of(pipeline["PipelineDefinition"], given)
-    except (PipelineFault, ValueError, KeyError) as exc:
-        raise Refused("ValidationException", f"Pipeline {name} cannot run: {exc}") from exc
+    except (PipelineDefinitionError, ValueError, KeyError) as exc:
+        raise AwsApiError("ValidationException", f"Pipeline {name} cannot run: {exc}") from exc
     run = uuid4().hex[:12]
     arn = f"{pipeline['PipelineArn']}/execution/{run}"
     jobs = []

@@ -8,16 +8,16 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 
 from bedplate.local.hooks import Record
-from bedplate.local.services.installation import Refused
+from bedplate.local.services.installation import AwsApiError
 from bedplate.local.services.records import plain
-from bedplate.local.services.sagemaker.operations import Verbs
+from bedplate.local.services.sagemaker.operations import SageMakerOperations
 
 _STATUSES = ("Approved", "Rejected", "PendingManualApproval")
 _REPLACED = ("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri", "ModelCard",
              "ModelLifeCycle")  # fmt: skip
 
 
-class Registry(Verbs):
+class RegistryOperations(SageMakerOperations):
     def create_model_package_group(self) -> ActionResult:
         return self._created("model-package-group", ModelPackageGroupStatus="Completed", CreatedBy={})[1]
 
@@ -31,7 +31,7 @@ class Registry(Verbs):
         group = self._records.get("model-package-group", self._name("model-package-group"))
         if self._packages_of(group["ModelPackageGroupName"]):
             message = f"Model Package Group {group['ModelPackageGroupArn']} still has model packages."
-            raise Refused("ConflictException", message)
+            raise AwsApiError("ConflictException", message)
         return self._deleted("model-package-group")
 
     def put_model_package_group_policy(self) -> ActionResult:
@@ -43,7 +43,7 @@ class Registry(Verbs):
         group = self._records.get("model-package-group", self._name("model-package-group"))
         if "ResourcePolicy" not in group:
             message = f"Cannot find resource policy for: {group['ModelPackageGroupArn']}"
-            raise Refused("ValidationException", message)
+            raise AwsApiError("ValidationException", message)
         return ActionResult({"ResourcePolicy": group["ResourcePolicy"]})
 
     def delete_model_package_group_policy(self) -> ActionResult:
@@ -55,7 +55,7 @@ class Registry(Verbs):
         group_name, name = self._request.get("ModelPackageGroupName"), self._request.get("ModelPackageName")
         if bool(group_name) == bool(name):
             message = "Exactly one of ModelPackageName and ModelPackageGroupName is needed."
-            raise Refused("ValidationException", message)
+            raise AwsApiError("ValidationException", message)
         self._check_approval(self._request)
         made: dict[str, Any] = {"ModelPackageStatus": "Completed", "ModelPackageStatusDetails": _DONE}
         if group_name:
@@ -142,7 +142,7 @@ class Registry(Verbs):
                 f"1 validation error detected: Value '{status}' at 'modelApprovalStatus' failed to satisfy constraint: "
                 f"Member must satisfy enum value set: [{', '.join(_STATUSES)}]"
             )
-            raise Refused("ValidationException", message)
+            raise AwsApiError("ValidationException", message)
 
     def _announce(self, record: Record) -> None:
         self.platform.announce("model-package", record)

@@ -9,13 +9,13 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 
 from bedplate.local.hooks import UNDER_WAY, Record
-from bedplate.local.services.installation import Refused
-from bedplate.local.services.sagemaker.operations import Verbs
+from bedplate.local.services.installation import AwsApiError
+from bedplate.local.services.sagemaker.operations import SageMakerOperations
 
 _BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
-class Serving(Verbs):
+class ServingOperations(SageMakerOperations):
     def create_model(self) -> ActionResult:
         for container in (self._request.get("PrimaryContainer"), *(self._request.get("Containers") or ())):
             if container:
@@ -103,7 +103,7 @@ class Serving(Verbs):
                 f'The variant name(s) "{", ".join(unknown)}" is/are not present within endpoint configuration '
                 f'"{record["EndpointConfigName"]}".'
             )
-            raise Refused("ValidationException", message)
+            raise AwsApiError("ValidationException", message)
         for variant in record["ProductionVariants"]:
             for wish in (d for d in desired if d["VariantName"] == variant["VariantName"]):
                 variant.update({k: v for k, v in wish.items() if k.startswith("Desired") and v is not None})
@@ -115,7 +115,7 @@ class Serving(Verbs):
         record = self._records.get("endpoint", self._name("endpoint"))
         if record["EndpointStatus"] in _BUSY:
             message = f'Cannot {verb} in-progress endpoint "{record["EndpointArn"]}".'
-            raise Refused("ValidationException", message)
+            raise AwsApiError("ValidationException", message)
         return record
 
 
@@ -161,13 +161,13 @@ def _check_variants(request: Mapping[str, Any]) -> None:
     names = [v["VariantName"] for v in _variants(request)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise Refused("ValidationException", f"Variant names must be unique: {', '.join(twice)} is used twice.")
+        raise AwsApiError("ValidationException", f"Variant names must be unique: {', '.join(twice)} is used twice.")
     shadows = request.get("ShadowProductionVariants") or ()
     if shadows and (len(request["ProductionVariants"]) != 1 or len(shadows) != 1):
         message = (
             "With ShadowProductionVariants there can be only one ProductionVariant and one ShadowProductionVariant."
         )
-        raise Refused("ValidationException", message)
+        raise AwsApiError("ValidationException", message)
 
 
 def _check_same_variants(record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -178,7 +178,7 @@ def _check_same_variants(record: Mapping[str, Any], config: Mapping[str, Any]) -
             f"With a DeploymentConfig the new endpoint configuration must have the same variants as the old one: "
             f"{', '.join(old)} is live, {config['EndpointConfigName']} has {', '.join(new)}."
         )
-        raise Refused("ValidationException", message)
+        raise AwsApiError("ValidationException", message)
 
 
 def _variants(request: Mapping[str, Any]) -> list[dict[str, Any]]:

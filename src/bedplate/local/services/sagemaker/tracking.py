@@ -7,13 +7,13 @@ import copy
 from moto.core.responses import ActionResult
 
 from bedplate.local.hooks import Kind
-from bedplate.local.services.installation import Refused
-from bedplate.local.services.sagemaker.operations import Verbs
+from bedplate.local.services.installation import AwsApiError
+from bedplate.local.services.sagemaker.operations import SageMakerOperations
 
 _KIND: Kind = "mlflow-tracking-server"
 
 
-class Tracking(Verbs):
+class TrackingOperations(SageMakerOperations):
     def create_mlflow_tracking_server(self) -> ActionResult:
         record, answer = self._created(
             _KIND, TrackingServerStatus="Creating", IsActive="Inactive", MlflowVersion=_mlflow_version()
@@ -42,7 +42,9 @@ class Tracking(Verbs):
         """A laptop's server asks nobody who he is: its own address."""
         record = self._records.get(_KIND, self._name(_KIND))
         if record["TrackingServerStatus"] != "Created":
-            raise Refused("ValidationException", f"Tracking server is {record['TrackingServerStatus']}, not Created.")
+            raise AwsApiError(
+                "ValidationException", f"Tracking server is {record['TrackingServerStatus']}, not Created."
+            )
         return ActionResult({"AuthorizedUrl": record["TrackingServerUrl"]})
 
 

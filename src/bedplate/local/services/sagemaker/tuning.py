@@ -10,14 +10,14 @@ from bedplate.domain.versions.tuning import points
 from bedplate.local.hooks import Kind
 from bedplate.local.runtime.jobs.tuning import summary
 from bedplate.local.runtime.jobs.tuning_search import ranges_of
-from bedplate.local.services.installation import Refused
-from bedplate.local.services.sagemaker.jobs import Jobs
+from bedplate.local.services.installation import AwsApiError
+from bedplate.local.services.sagemaker.jobs import JobOperations
 
 _KIND: Kind = "hyper-parameter-tuning-job"
 _STRATEGIES = ("Random", "Grid", "Bayesian")
 
 
-class Tuning(Jobs):
+class TuningOperations(JobOperations):
     def create_hyper_parameter_tuning_job(self) -> ActionResult:
         self._must_be_within_budget("sagemaker:CreateHyperParameterTuningJob", _KIND)
         self._must_be_possible()
@@ -61,15 +61,15 @@ class Tuning(Jobs):
         config = self._request["HyperParameterTuningJobConfig"]
         if config["Strategy"] not in _STRATEGIES:
             message = f"The local platform tunes by {', '.join(_STRATEGIES)}, not by {config['Strategy']}."
-            raise Refused("ValidationException", message)
+            raise AwsApiError("ValidationException", message)
         if not self._request.get("TrainingJobDefinition"):
-            raise Refused("ValidationException", "The local platform tunes one TrainingJobDefinition.")
+            raise AwsApiError("ValidationException", "The local platform tunes one TrainingJobDefinition.")
         if config["Strategy"] == "Grid":
             try:
                 size = sum(1 for _ in points(ranges_of(dict(self._request))))
             except ValueError as exc:
-                raise Refused("ValidationException", f"Strategy Grid takes categorical ranges only: {exc}") from exc
+                raise AwsApiError("ValidationException", f"Strategy Grid takes categorical ranges only: {exc}") from exc
             asked = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", size)
             if asked != size:
                 message = f"MaxNumberOfTrainingJobs is {asked}, and the grid has {size} points."
-                raise Refused("ValidationException", message)
+                raise AwsApiError("ValidationException", message)

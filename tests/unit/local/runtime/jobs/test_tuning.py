@@ -10,7 +10,7 @@ import pytest
 from bedplate.domain.versions.tuning import at as value_at
 from bedplate.domain.versions.tuning import sample, share_of, worth_finishing
 from bedplate.local.hooks import Record
-from bedplate.local.runtime.jobs.tuning_search import AtRandom, Bayesian, Seen, search_of
+from bedplate.local.runtime.jobs.tuning_search import BayesianSearch, RandomSearch, Seen, search_of
 from bedplate.settings import parse_range
 from unit.local.runtime.rig import ARN, Rig
 
@@ -131,15 +131,15 @@ def test_the_bayesian_search_comes_closer_than_chance_on_the_average() -> None:
         return max(value for _, value in seen)
 
     seeds = range(2)
-    learned = sum(best_of(Bayesian(ranges, seed)) for seed in seeds)
-    guessed = sum(best_of(AtRandom(ranges, seed)) for seed in seeds)
+    learned = sum(best_of(BayesianSearch(ranges, seed)) for seed in seeds)
+    guessed = sum(best_of(RandomSearch(ranges, seed)) for seed in seeds)
     assert learned > guessed
     assert learned / len(seeds) > -0.005
 
 
 def test_a_search_is_repeatable_and_stays_inside() -> None:
     ranges = {"n": parse_range("2:5"), "rate": parse_range("0.01:0.3:log"), "kind": parse_range("a,b,c")}
-    first, again = (AtRandom(ranges, 7), AtRandom(ranges, 7))
+    first, again = (RandomSearch(ranges, 7), RandomSearch(ranges, 7))
     nothing: Seen = ()
     points = [first.next(nothing) or {} for _ in range(200)]
     assert points[:5] == [again.next(nothing) for _ in range(5)]
