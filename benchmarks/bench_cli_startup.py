@@ -1,4 +1,4 @@
-"""How long the command line takes to start: seconds over `python -c pass`, whole processes, medians of paired runs."""
+"""Measures the start of the command line: seconds above `python -c pass`, whole processes, medians of paired runs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def seconds(command: list[str]) -> float:
 def main() -> None:
     for command in COMMANDS.values():
         seconds(command)
-    taken: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(RUNS):
         for name, command in COMMANDS.items():
-            taken[name].append(seconds(command))
-    bare = taken["python -c pass"]
+            times[name].append(seconds(command))
+    bare = times["python -c pass"]
     print(f"{'command':26} {'median s':>9} {'over bare python':>17}")
-    for name, values in taken.items():
-        over = statistics.median(v - b for v, b in zip(values, bare, strict=True))
-        print(f"{name:26} {statistics.median(values):9.3f} {over:17.3f}")
+    for name, values in times.items():
+        difference = statistics.median(v - b for v, b in zip(values, bare, strict=True))
+        print(f"{name:26} {statistics.median(values):9.3f} {difference:17.3f}")
 
 
 if __name__ == "__main__":

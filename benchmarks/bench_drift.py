@@ -1,7 +1,7 @@
-"""Prints how long a drift analysis takes, in seconds and against the time that reading the file alone takes.
+"""Measures a drift analysis in seconds and relative to the time of reading the file.
 
 The rows are flights of 2013 with their weather, drawn with replacement: 16 numeric and 3 text columns, Parquet with
-row groups of 65,536. Every figure is a process of its own; medians of three.
+row groups of 65,536. Every measurement is a separate process; medians of three.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ REPEATS = 3
 READ = "import sys, pyarrow.parquet as pq\npq.read_table(sys.argv[1])"
 REFERENCE = """
 import sys, pyarrow.parquet as pq
-from bedplate.domain.drift.kernel import reference_of
+from bedplate.domain.drift.profiling import build_reference
 table = pq.read_table(sys.argv[1])
-reference_of(table, table.column_names)
+build_reference(table, table.column_names)
 """
 STREAM = """
 import json, sys
 from pathlib import Path
-from bedplate.domain.drift.compare import compare, judged
-from bedplate.domain.drift.kernel import profile_files
+from bedplate.domain.drift.column_drift import compare_profiles, with_verdicts
 from bedplate.domain.drift.profile import profile_from_json
-saved = {name: profile_from_json(found) for name, found in json.loads(Path(sys.argv[2]).read_text()).items()}
-found = profile_files([Path(sys.argv[1])], saved)
-judged({name: compare(saved[name], profile) for name, profile in found.items()}, min_rows=300)
+from bedplate.domain.drift.profiling import profile_files
+saved = {name: profile_from_json(text) for name, text in json.loads(Path(sys.argv[2]).read_text()).items()}
+current = profile_files([Path(sys.argv[1])], saved)
+with_verdicts({name: compare_profiles(saved[name], profile) for name, profile in current.items()}, min_rows=300)
 """
 TEXTBOOK = """
 import sys
@@ -66,13 +66,13 @@ def main() -> None:
         prepare = PROJECT / "models" / "flight-delay" / "prepare.py"
         subprocess.run([sys.executable, str(prepare), str(source)], check=True, stdout=subprocess.DEVNULL)
         year = pq.read_table(source).drop(["flight_id", "scheduled_departure", "delayed"])
-        print(f"{'rows on each side':>17}  {'what':<44} {'s':>7} {'to reading':>10} {'peak MiB':>8}")
+        print(f"{'rows on each side':>17}  {'step':<44} {'s':>7} {'to reading':>10} {'peak MiB':>8}")
         for rows in SIZES:
             before, now = _draw(year, rows, Path(folder), 1), _draw(year, rows, Path(folder), 2)
             saved = Path(folder) / "reference.json"
             _save(before, saved)
             reading = None
-            for what, code, files in (
+            for step, code, files in (
                 ("read one side (pyarrow, all threads)", READ, (now,)),
                 ("build the reference of one side", REFERENCE, (before,)),
                 ("current against a saved reference, verdicts", STREAM, (now, saved)),
@@ -80,7 +80,7 @@ def main() -> None:
             ):
                 seconds, peak = _seconds(code, *files), _peak_mib(code, *files)
                 reading = reading or seconds
-                print(f"{rows:>17,}  {what:<44} {seconds:>7.2f} {seconds / reading:>10.1f} {peak:>8.0f}", flush=True)
+                print(f"{rows:>17,}  {step:<44} {seconds:>7.2f} {seconds / reading:>10.1f} {peak:>8.0f}", flush=True)
 
 
 def _draw(year: pa.Table, rows: int, folder: Path, seed: int) -> Path:
@@ -92,30 +92,30 @@ def _draw(year: pa.Table, rows: int, folder: Path, seed: int) -> Path:
 def _save(before: Path, saved: Path) -> None:
     import json
 
-    from bedplate.domain.drift.kernel import reference_of
+    from bedplate.domain.drift.profiling import build_reference
 
     table = pq.read_table(before)
-    found = reference_of(table, table.column_names)
-    saved.write_text(json.dumps({name: profile.to_json() for name, profile in found.items()}))
+    profiles = build_reference(table, table.column_names)
+    saved.write_text(json.dumps({name: profile.to_json() for name, profile in profiles.items()}))
 
 
 def _seconds(code: str, *files: Path) -> float:
-    """Median wall time of a whole process."""
+    """Return the median wall time of a whole process."""
     import time
 
-    found = []
+    seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         subprocess.run([sys.executable, "-c", code, *map(str, files)], check=True)
-        found.append(time.perf_counter() - started)
-    return statistics.median(found)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 def _peak_mib(code: str, *files: Path) -> float:
-    """Most memory a process ever held. Linux's own counter: the one of getrusage starts at the parent's."""
+    """Return the peak memory of a process, by Linux's counter, because getrusage's starts at the parent's peak."""
     command = [sys.executable, "-c", code + PEAK, *map(str, files)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return int(done.stdout.split()[-1]) / 2**20
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(process.stdout.split()[-1]) / 2**20
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long preview, create, no-op, update and destroy take, for one model and fifty, beside Pulumi and Terraform."""
+"""Measures preview, create, no-op, update and destroy for 1 and 50 models: Bedplate, Pulumi and Terraform."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from terraform_cli import Terraform, lacking
+from terraform_cli import Terraform, missing_reason
 
 from bedplate.engine.automation import pulumi_cli
 from bedplate.engine.automation.launcher import write_launcher
@@ -29,25 +29,25 @@ BEDPLATE = str(Path(sys.executable).parent / "bedplate")
 ENGINES = ("embedded", "pulumi", "terraform")
 VERBS = ("preview", "create", "no-op", "update", "destroy")
 COMMANDS = {"preview": "preview", "destroy": "destroy"}
-"""Every other verb is an `up`."""
-AIM = 0.6
-"""Of the CLI's seconds."""
+"""The command of a verb; every other verb is an `up`."""
+TARGET_RATIO = 0.6
+"""The embedded engine should take at most this share of the seconds of another engine."""
 MODEL = "flight-delay"
 
 
 @dataclass(frozen=True)
-class Taken:
-    """One command: seconds from Enter, those of the processor, and the most memory that its processes held at once."""
+class Timing:
+    """The wall time, CPU time and peak memory of one command."""
 
     seconds: float
     cpu_s: float
-    """User and system, of the command and of every process below it that it waited for; not of the local platform."""
+    """User and system time of the command and its child processes, without the local platform."""
     peak_mib: float
 
 
 @dataclass(frozen=True)
 class Project:
-    """The repository's program in a folder of its own, with as many copies of its model as are asked for."""
+    """A copy of the repository's program in a folder, with any number of copies of its model."""
 
     folder: Path
     models: tuple[str, ...]
@@ -68,7 +68,7 @@ class Project:
         return project
 
     def configure(self, *, latency_ms: int) -> None:
-        """One value that touches each model: the SLO's latency is the threshold of an alarm."""
+        """Writes a stack file; a change of the SLO's latency, the threshold of an alarm, updates every model."""
         overrides = "".join(
             f"    {name}:\n      serving: {{slo: {{latency_p99_ms: {latency_ms}}}}}\n" for name in self.models
         )
@@ -87,15 +87,19 @@ class Project:
 
 
 def main() -> None:
-    asked = _arguments()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {asked.rounds} rounds")
-    for models in asked.models:
+    arguments = _parse_arguments()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {arguments.rounds} rounds"
+    )
+    for models in arguments.models:
         with ExitStack() as stack:
-            runs = {engine: stack.enter_context(_engine(engine, models)) for engine in _engines(asked.engines)}
-            _show(models, _measured(runs, asked.rounds))
+            runs = {
+                engine: stack.enter_context(_engine(engine, models)) for engine in _available_engines(arguments.engines)
+            }
+            _print_table(models, _measure(runs, arguments.rounds))
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[1, 50], help="how many models a stack has")
     parser.add_argument("--rounds", type=int, default=1, help="each one creates and destroys the stack")
@@ -103,61 +107,63 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _engines(asked: list[str]) -> list[str]:
-    """Those that are here; ours comes first, for the others are told as ratios of it."""
+def _available_engines(requested: list[str]) -> list[str]:
+    """Returns the requested engines that are installed; ours is first because the table shows ratios to it."""
     missing = {
-        "pulumi": "" if pulumi_cli.find() else "there is no CLI on PATH, in ~/.pulumi or named by BEDPLATE_PULUMI",
-        "terraform": lacking(),
+        "pulumi": "" if pulumi_cli.find_executable() else "no CLI on PATH, in ~/.pulumi or in BEDPLATE_PULUMI",
+        "terraform": missing_reason(),
     }
-    for engine, why in missing.items():
-        if engine in asked and why:
-            print(f"{engine}: skipped, {why}")
-    return [engine for engine in ENGINES if engine in asked and not missing.get(engine)]
+    for engine, reason in missing.items():
+        if engine in requested and reason:
+            print(f"{engine}: skipped, {reason}")
+    return [engine for engine in ENGINES if engine in requested and not missing.get(engine)]
 
 
 @contextmanager
-def _engine(engine: str, models: int) -> Iterator[tuple[Project, Callable[[str], Taken]]]:
-    """A project and a platform of its own, and what runs a verb there."""
+def _engine(engine: str, models: int) -> Iterator[tuple[Project, Callable[[str], Timing]]]:
+    """Yields a project with its own local platform, and a function that runs a verb there."""
     with tempfile.TemporaryDirectory() as folder:
         project = Project.write(Path(folder), models)
         url = str(lifecycle.start(project.folder, port=0).url)
         try:
             if engine == "terraform":
-                yield project, _terraform(project)
+                yield project, _terraform_runner(project)
             else:
-                yield project, _embedded(project) if engine == "embedded" else _pulumi(project, url)
+                yield project, _embedded_runner(project) if engine == "embedded" else _pulumi_runner(project, url)
         finally:
             lifecycle.stop(project.folder)
 
 
-def _measured(
-    runs: Mapping[str, tuple[Project, Callable[[str], Taken]]], rounds: int
-) -> dict[str, dict[str, list[Taken]]]:
-    """By engine and verb. The engines take turns verb by verb, so that a machine's other work weighs on both."""
-    taken: dict[str, dict[str, list[Taken]]] = {engine: {verb: [] for verb in VERBS} for engine in runs}
+def _measure(
+    runs: Mapping[str, tuple[Project, Callable[[str], Timing]]], rounds: int
+) -> dict[str, dict[str, list[Timing]]]:
+    """Returns the timings by engine and verb. The engines alternate by verb, so that other load affects all of them."""
+    timings: dict[str, dict[str, list[Timing]]] = {engine: {verb: [] for verb in VERBS} for engine in runs}
     for _ in range(rounds):
         for verb in VERBS:
             for engine, (project, run) in runs.items():
                 project.configure(latency_ms=300 if verb in ("update", "destroy") else 250)
-                took = run(verb)
-                taken[engine][verb].append(took)
-                print(f"{verb} by {engine}: {took.seconds:.2f} s, {took.cpu_s:.2f} CPU s", file=sys.stderr, flush=True)
-    return taken
+                timing = run(verb)
+                timings[engine][verb].append(timing)
+                print(
+                    f"{verb} by {engine}: {timing.seconds:.2f} s, {timing.cpu_s:.2f} CPU s", file=sys.stderr, flush=True
+                )
+    return timings
 
 
-def _embedded(project: Project) -> Callable[[str], Taken]:
+def _embedded_runner(project: Project) -> Callable[[str], Timing]:
     environment = {**os.environ, "BEDPLATE_PROJECT": str(project.folder)}
 
-    def run(verb: str) -> Taken:
+    def run(verb: str) -> Timing:
         yes = () if verb == "preview" else ("--yes",)
-        return timed([BEDPLATE, COMMANDS.get(verb, "up"), *yes, "--json"], project.folder, environment)
+        return run_timed([BEDPLATE, COMMANDS.get(verb, "up"), *yes, "--json"], project.folder, environment)
 
     return run
 
 
-def _pulumi(project: Project, url: str) -> Callable[[str], Taken]:
-    """The CLI itself, without our command around it; the provider half is ours in both."""
-    cli = pulumi_cli.find()
+def _pulumi_runner(project: Project, url: str) -> Callable[[str], Timing]:
+    """Returns a function that runs the Pulumi CLI directly, with our provider."""
+    cli = pulumi_cli.find_executable()
     assert cli is not None
     state = project.folder / ".bedplate" / "real"
     (state / "backend").mkdir(parents=True)
@@ -172,11 +178,11 @@ def _pulumi(project: Project, url: str) -> Callable[[str], Taken]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "AWS_ENDPOINT_URL": url,
     }
-    timed([str(cli), "stack", "init", "local", "--non-interactive"], project.folder, environment)
+    run_timed([str(cli), "stack", "init", "local", "--non-interactive"], project.folder, environment)
 
-    def run(verb: str) -> Taken:
+    def run(verb: str) -> Timing:
         yes = () if verb == "preview" else ("--yes", "--skip-preview")
-        return timed(
+        return run_timed(
             [str(cli), COMMANDS.get(verb, "up"), *yes, "--stack", "local", "--non-interactive"],
             project.folder,
             environment,
@@ -185,36 +191,39 @@ def _pulumi(project: Project, url: str) -> Callable[[str], Taken]:
     return run
 
 
-def _terraform(project: Project) -> Callable[[str], Taken]:
-    """The same resources by the AWS provider: the stack is brought up once by us, as it is before and after the update,
-    exported, and destroyed; Terraform begins with nothing, as the others do."""
-    embedded = _embedded(project)
+def _terraform_runner(project: Project) -> Callable[[str], Timing]:
+    """Returns a function that runs Terraform with the AWS provider on the same resources.
+
+    The configuration is exported from a stack of the embedded engine, before and after the update; then that stack is
+    destroyed, so that Terraform starts without resources like the other engines.
+    """
+    embedded = _embedded_runner(project)
     exports = {}
     for name, latency_ms in (("before", 250), ("after", 300)):
         project.configure(latency_ms=latency_ms)
         embedded("create")
         exports[name] = project.folder / name
         environment = {**os.environ, "BEDPLATE_PROJECT": str(project.folder)}
-        timed([BEDPLATE, "export", "terraform", str(exports[name]), "--show-secrets"], project.folder, environment)
+        run_timed([BEDPLATE, "export", "terraform", str(exports[name]), "--show-secrets"], project.folder, environment)
         (exports[name] / "imports.tf.json").unlink()
-        _let_buckets_go(exports[name])
+        _set_force_destroy(exports[name])
     embedded("destroy")
     terraform = Terraform(project.folder / "terraform")
     shutil.copytree(exports["before"], terraform.directory)
     terraform.init()
 
-    def run(verb: str) -> Taken:
+    def run(verb: str) -> Timing:
         for file in exports["after" if verb in ("update", "destroy") else "before"].glob("*.json"):
             shutil.copyfile(file, terraform.directory / file.name)
         word = {"preview": "plan", "destroy": "destroy"}.get(verb, "apply")
         words = (word, "-input=false", *(() if word == "plan" else ("-auto-approve",)))
-        return timed(terraform.command(*words), terraform.directory, terraform.environment())
+        return run_timed(terraform.command(*words), terraform.directory, terraform.environment())
 
     return run
 
 
-def _let_buckets_go(directory: Path) -> None:
-    """What an export leaves out, since an import cannot read it: logs would keep their buckets from being deleted."""
+def _set_force_destroy(directory: Path) -> None:
+    """Adds `force_destroy`, which an export omits because an import cannot read it, so that buckets can be deleted."""
     for file in directory.glob("*.tf.json"):
         tree = json.loads(file.read_text())
         for bucket in tree.get("resource", {}).get("aws_s3_bucket", {}).values():
@@ -225,54 +234,54 @@ def _let_buckets_go(directory: Path) -> None:
 # --- one command ------------------------------------------------------------------------------------------------------
 
 
-def timed(command: list[str], folder: Path, environment: Mapping[str, str]) -> Taken:
-    """Run it to its end; SystemExit with its output when it fails."""
-    with tempfile.TemporaryFile() as said:
+def run_timed(command: list[str], folder: Path, environment: Mapping[str, str]) -> Timing:
+    """Runs a command and returns its timing. Raises SystemExit with its output when it fails."""
+    with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
-        kept = {key: value for key, value in environment.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        process = subprocess.Popen(command, cwd=folder, env=kept, stdout=said, stderr=subprocess.STDOUT)
-        watch = _Memory(process.pid)
-        _, status, used = os.wait4(process.pid, 0)
+        variables = {key: value for key, value in environment.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT)
+        memory = _MemoryMonitor(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         code = process.returncode = os.waitstatus_to_exitcode(status)
-        watch.stop()
+        memory.stop()
         if code:
-            said.seek(0)
-            raise SystemExit(f"{' '.join(command)} ended with {code}:\n{said.read().decode()[-4000:]}")
-    return Taken(seconds, used.ru_utime + used.ru_stime, watch.peak_kib / 1024)
+            output.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {code}:\n{output.read().decode()[-4000:]}")
+    return Timing(seconds, usage.ru_utime + usage.ru_stime, memory.peak_kib / 1024)
 
 
-class _Memory(threading.Thread):
-    """Looks every tenth of a second at what a process and all below it hold (proportional set size, Linux)."""
+class _MemoryMonitor(threading.Thread):
+    """Measures the memory of a process and its descendants every 0.1 s (proportional set size, Linux)."""
 
     def __init__(self, root: int) -> None:
         super().__init__(daemon=True)
         self.peak_kib = 0
         self._root = root
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self.start()
 
     def run(self) -> None:
-        while not self._over.wait(0.1):
-            self.peak_kib = max(self.peak_kib, sum(_held_kib(pid) for pid in _tree(self._root)))
+        while not self._stopped.wait(0.1):
+            self.peak_kib = max(self.peak_kib, sum(_memory_kib(pid) for pid in _process_tree(self._root)))
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
         self.join()
 
 
-def _tree(root: int) -> list[int]:
-    found = [root]
-    for pid in found:
+def _process_tree(root: int) -> list[int]:
+    pids = [root]
+    for pid in pids:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
             try:
-                found.extend(int(child) for child in children.read_text().split())
+                pids.extend(int(child) for child in children.read_text().split())
             except OSError:
                 continue
-    return found
+    return pids
 
 
-def _held_kib(pid: int) -> int:
+def _memory_kib(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -283,25 +292,25 @@ def _held_kib(pid: int) -> int:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def _show(models: int, tables: Mapping[str, Mapping[str, list[Taken]]]) -> None:
+def _print_table(models: int, timings: Mapping[str, Mapping[str, list[Timing]]]) -> None:
     count = f"{models} model{'s' if models > 1 else ''}"
     print(f"\n{count}: median seconds, CPU seconds, and peak MiB of all processes together")
-    header = "".join(f"{engine + ' s':>14}{'CPU':>7}{'MiB':>6}" for engine in tables)
-    others = [engine for engine in tables if engine != "embedded"]
+    header = "".join(f"{engine + ' s':>14}{'CPU':>7}{'MiB':>6}" for engine in timings)
+    others = [engine for engine in timings if engine != "embedded"]
     print(f"{'':10}{header}" + "".join(f"{'/' + engine:>11}{'CPU':>6}" for engine in others))
     for verb in VERBS:
         cells = ""
         medians = []
-        for taken in tables.values():
-            seconds = statistics.median(each.seconds for each in taken[verb])
-            cpu_s = statistics.median(each.cpu_s for each in taken[verb])
+        for by_verb in timings.values():
+            seconds = statistics.median(timing.seconds for timing in by_verb[verb])
+            cpu_s = statistics.median(timing.cpu_s for timing in by_verb[verb])
             medians.append((seconds, cpu_s))
-            cells += f"{seconds:14.2f}{cpu_s:7.2f}{max(each.peak_mib for each in taken[verb]):6.0f}"
+            cells += f"{seconds:14.2f}{cpu_s:7.2f}{max(timing.peak_mib for timing in by_verb[verb]):6.0f}"
         ratios = [(medians[0][0] / seconds, medians[0][1] / cpu_s) for seconds, cpu_s in medians[1:]]
-        ratios = ratios if "embedded" in tables else []
-        told = "".join(f"{wall:11.2f}{cpu:6.2f}" for wall, cpu in ratios)
-        above = any(wall > AIM for wall, _ in ratios)
-        print(f"{verb:10}{cells}{told}{'  above the aim' if above else ''}")
+        ratios = ratios if "embedded" in timings else []
+        ratio_cells = "".join(f"{wall:11.2f}{cpu:6.2f}" for wall, cpu in ratios)
+        above = any(wall > TARGET_RATIO for wall, _ in ratios)
+        print(f"{verb:10}{cells}{ratio_cells}{'  above the target' if above else ''}")
 
 
 if __name__ == "__main__":

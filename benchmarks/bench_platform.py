@@ -1,4 +1,4 @@
-"""How long the main commands take on an empty local platform: whole processes, seconds from Enter, medians."""
+"""Measures the main commands on an empty local platform: seconds of whole processes, medians."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def main() -> None:
             shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copyfile(ROOT / "Pulumi.yaml", project / "Pulumi.yaml")
         try:
-            show(measured(project))
+            show(measure(project))
         finally:
             run(project, "local", "stop")
 
 
-def measured(project: Path) -> dict[str, list[float]]:
-    taken: dict[str, list[float]] = {}
+def measure(project: Path) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {}
 
-    def timed(label: str, *arguments: str) -> None:
-        taken.setdefault(label, []).append(run(project, *arguments))
+    def run_timed(label: str, *arguments: str) -> None:
+        times.setdefault(label, []).append(run(project, *arguments))
 
-    timed("local start", "local", "start")
+    run_timed("local start", "local", "start")
     for _ in range(ROUNDS):
-        timed("preview, nothing there", "preview")
-        timed("up, nothing there", "up", "--yes")
-        timed("up, no change", "up", "--yes")
-        timed("destroy", "destroy", "--yes")
+        run_timed("preview, empty platform", "preview")
+        run_timed("up, empty platform", "up", "--yes")
+        run_timed("up, no change", "up", "--yes")
+        run_timed("destroy", "destroy", "--yes")
     run(project, "up", "--yes")
     data = str(project / "flights.parquet")
     prepare = [
@@ -53,18 +53,18 @@ def measured(project: Path) -> dict[str, list[float]]:
         "2013-06",
     ]
     subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
-    timed("train, 160,678 flights", "train", "flight-delay", "--data", data)
-    timed("evaluate", "evaluate", "flight-delay:1")
+    run_timed("train, 160,678 flights", "train", "flight-delay", "--data", data)
+    run_timed("evaluate", "evaluate", "flight-delay:1")
     run(project, "approve", "flight-delay:1", "--reason", "benchmark")
-    timed(
+    run_timed(
         "deploy, all at once, no bake", "deploy", "flight-delay:1", "--strategy", "all-at-once", "--bake", "0", "--yes"
     )
     run(project, "invoke", "flight-delay", "--data", data, "--rows", "2000")
     for _ in range(ROLLBACKS):
         run(project, "rollback", "flight-delay", "--to", "0", "--now", "--reason", "benchmark")
-        timed("rollback, 1,000 rows re-scored", "rollback", "flight-delay", "--to", "1", "--reason", "benchmark")
+        run_timed("rollback, 1,000 rows re-scored", "rollback", "flight-delay", "--to", "1", "--reason", "benchmark")
         run(project, "rollback", "flight-delay", "--to", "0", "--now", "--reason", "benchmark")
-        timed("rollback --now", "rollback", "flight-delay", "--to", "1", "--now", "--reason", "benchmark")
+        run_timed("rollback --now", "rollback", "flight-delay", "--to", "1", "--now", "--reason", "benchmark")
     for command in (
         ("status", "flight-delay"),
         ("who-was-live", "flight-delay"),
@@ -72,22 +72,22 @@ def measured(project: Path) -> dict[str, list[float]]:
         ("models", "list"),
     ):
         for _ in range(ROUNDS):
-            timed(" ".join(command), *command)
-    return taken
+            run_timed(" ".join(command), *command)
+    return times
 
 
 def run(project: Path, *arguments: str) -> float:
     environment = {**os.environ, "BEDPLATE_PROJECT": str(project)}
     start = time.perf_counter()
-    done = subprocess.run([BEDPLATE, *arguments], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"bedplate {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+    process = subprocess.run([BEDPLATE, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(f"bedplate {' '.join(arguments)} ended with {process.returncode}:\n{process.stderr}")
     return time.perf_counter() - start
 
 
-def show(taken: dict[str, list[float]]) -> None:
-    print(f"{'command':32} {'runs':>4} {'median s':>9} {'most':>7}")
-    for label, values in taken.items():
+def show(times: dict[str, list[float]]) -> None:
+    print(f"{'command':32} {'runs':>4} {'median s':>9} {'max':>7}")
+    for label, values in times.items():
         print(f"{label:32} {len(values):>4} {statistics.median(values):9.2f} {max(values):7.2f}")
 
 

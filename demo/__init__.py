@@ -1,1 +1,1 @@
-"""The whole life of a model, told on a laptop: `make demo`."""
+"""The life of a model on the local platform, as a demo: `make demo`."""

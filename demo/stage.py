@@ -1,4 +1,4 @@
-"""How the story is told: chapters, commands as a person would type them, and how long each took."""
+"""Prints the demo: chapters, the commands with their output, and how long each one took."""
 
 from __future__ import annotations
 
@@ -25,72 +25,71 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 
 class StoryError(Exception):
-    """The story went another way than it is told."""
+    """A command ended differently from what the demo expects."""
 
 
 @dataclass
 class Stage:
-    """Runs commands in this process, so that imports are paid once; a subprocess where wall time is to be shown."""
+    """Runs commands in this process, which imports modules only once, or in a subprocess, to measure their time."""
 
     started: float = field(default_factory=time.perf_counter)
     chapters: list[tuple[str, float]] = field(default_factory=list)
 
-    def chapter(self, title: str, text: str) -> None:
+    def start_chapter(self, title: str, text: str) -> None:
         self.chapters.append((title, time.perf_counter()))
         console.print()
         console.rule(f"[bold]{len(self.chapters)}. {title}", align="left", style="blue")
         console.print(f"[dim]{text}[/dim]")
 
     def run(self, command: str, *, expect: int = 0) -> float:
-        """Run `bedplate <command>`, show it, and insist on the exit code. Returns seconds."""
+        """Run and print `bedplate <command>`, and return its seconds. Raises StoryError for another exit code."""
         console.print(f"[bold blue]$[/bold blue] [bold]bedplate {command}[/bold]")
         sys.stdout.flush()
         start = time.perf_counter()
         code = _in_process(shlex.split(command))
-        taken = time.perf_counter() - start
+        seconds = time.perf_counter() - start
         if code != expect:
             raise StoryError(f"`bedplate {command}` ended with exit code {code}, expected {expect}")
-        console.print(f"[dim]{'' if expect == 0 else f'exit code {code}, as it should be; '}{taken:.1f} s[/dim]")
-        return taken
+        console.print(f"[dim]{f'exit code {code}, as expected; ' if expect else ''}{seconds:.1f} s[/dim]")
+        return seconds
 
-    def ask(self, command: str) -> Any:
-        """What `bedplate <command> --json` says, without showing it."""
-        captured = io.StringIO()
-        with contextlib.redirect_stdout(captured):
+    def read_json(self, command: str) -> Any:
+        """Return the output of `bedplate <command> --json` without printing it."""
+        stdout = io.StringIO()
+        with contextlib.redirect_stdout(stdout):
             code = _in_process([*shlex.split(command), "--json"])
         if code not in (0, 3, 6):
             raise StoryError(f"`bedplate {command} --json` ended with exit code {code}")
-        return json.loads(captured.getvalue())
+        return json.loads(stdout.getvalue())
 
-    def from_the_shell(self, command: str, *, expect: int = 0) -> float:
-        """Run it as a process of its own, as from a prompt. Returns seconds from Enter to the end."""
+    def run_subprocess(self, command: str, *, expect: int = 0) -> float:
+        """Run the command in a subprocess, as from a shell, and return the seconds from start to end."""
         console.print(f"[bold blue]$[/bold blue] [bold]bedplate {command}[/bold]")
         sys.stdout.flush()
         start = time.perf_counter()
-        done = subprocess.run([str(Path(sys.executable).parent / "bedplate"), *shlex.split(command)], check=False)
-        taken = time.perf_counter() - start
-        if done.returncode != expect:
-            raise StoryError(f"`bedplate {command}` ended with exit code {done.returncode}, expected {expect}")
-        console.print(f"[dim]{taken:.2f} s from Enter[/dim]")
-        return taken
+        process = subprocess.run([str(Path(sys.executable).parent / "bedplate"), *shlex.split(command)], check=False)
+        seconds = time.perf_counter() - start
+        if process.returncode != expect:
+            raise StoryError(f"`bedplate {command}` ended with exit code {process.returncode}, expected {expect}")
+        console.print(f"[dim]{seconds:.2f} s as a separate process[/dim]")
+        return seconds
 
-    def say(self, text: str) -> None:
-        console.print(text)
-
-    def clock(self) -> None:
-        """Where the time went."""
-        table = Table(title="Where the time went", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    def print_times(self) -> None:
+        """Print a table of the seconds of every chapter."""
+        table = Table(
+            title="Duration of the chapters", title_justify="left", title_style="bold", box=None, pad_edge=False
+        )
         table.add_column("chapter")
         table.add_column("s", justify="right")
-        ends = [at for _, at in self.chapters[1:]] + [time.perf_counter()]
-        for (title, at), end in zip(self.chapters, ends, strict=True):
-            table.add_row(title, f"{end - at:.1f}")
-        table.add_row("in all", f"{time.perf_counter() - self.started:.1f}", style="bold")
+        ends = [start for _, start in self.chapters[1:]] + [time.perf_counter()]
+        for (title, start), end in zip(self.chapters, ends, strict=True):
+            table.add_row(title, f"{end - start:.1f}")
+        table.add_row("total", f"{time.perf_counter() - self.started:.1f}", style="bold")
         console.print(table)
 
 
-class Meanwhile:
-    """A command that runs as a process beside the story; its output is kept until somebody waits for it."""
+class BackgroundCommand:
+    """A command that runs in a subprocess while the demo goes on; `wait` prints its output."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -110,7 +109,9 @@ class Meanwhile:
         self.lines.extend(self.process.stdout)
 
     def wait(self) -> None:
-        console.print(f"[bold blue]$[/bold blue] [bold]bedplate {self.command}[/bold]  [dim](ran meanwhile)[/dim]")
+        console.print(
+            f"[bold blue]$[/bold blue] [bold]bedplate {self.command}[/bold]  [dim](ran in the background)[/dim]"
+        )
         code = self.process.wait()
         self.reader.join()
         sys.stdout.write("".join(self.lines))
@@ -120,10 +121,10 @@ class Meanwhile:
 
 
 def _in_process(arguments: list[str]) -> int:
-    from bedplate.cli import tell
+    from bedplate.cli import print_error
 
     try:
         code = root.main(arguments, prog_name="bedplate", standalone_mode=False)
     except BedplateError as exc:
-        return tell(exc, as_json="--json" in arguments)
+        return print_error(exc, as_json="--json" in arguments)
     return code if isinstance(code, int) else 0

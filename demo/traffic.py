@@ -1,4 +1,4 @@
-"""Sends real flights to the endpoint in the order of their departure, as an application would: with plain boto3."""
+"""Sends flights to the endpoint by departure with plain boto3, as an application would."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 
 class Feed:
-    """Flights as lines of JSON, in the order they are given; every caller takes the next ones."""
+    """A queue of flights as JSON lines; threads may take from it at the same time."""
 
     def __init__(self, flights: pd.DataFrame, columns: list[str]) -> None:
         import orjson
@@ -32,7 +32,7 @@ class Feed:
         self._lock = threading.Lock()
 
     def take(self, rows: int, *, before: str | None = None) -> tuple[bytes, int]:
-        """A request's body, and how many flights it holds: fewer than `rows` at the end or at month `before`."""
+        """Return a request body and its number of flights, at most `rows`, and none of month `before` or later."""
         with self._lock:
             start = self._next
             end = min(start + rows, len(self._lines))
@@ -41,7 +41,7 @@ class Feed:
             self._next = end
             return b"\n".join(self._lines[start:end]), end - start
 
-    def left(self, before: str) -> int:
+    def remaining(self, before: str) -> int:
         return sum(month < before for month in self._months[self._next :])
 
     @property
@@ -51,24 +51,24 @@ class Feed:
 
 @dataclass
 class Application:
-    """A caller that knows the endpoint's name and nothing else."""
+    """A client of the endpoint that counts predictions by release."""
 
     client: Any
     endpoint: str
-    answered: Counter[str] = field(default_factory=Counter)
+    predictions_by_release: Counter[str] = field(default_factory=Counter)
     failed: int = 0
 
     def send(self, body: bytes, rows: int) -> None:
-        answer = self.client.invoke_endpoint(
+        response = self.client.invoke_endpoint(
             EndpointName=self.endpoint, Body=body, ContentType="application/jsonlines", Accept="application/jsonlines"
         )
-        answer["Body"].read()
-        said = dict(part.split("=", 1) for part in answer.get("CustomAttributes", "").split(";") if "=" in part)
-        self.answered[said.get("release", "?")] += rows
+        response["Body"].read()
+        attributes = dict(part.split("=", 1) for part in response.get("CustomAttributes", "").split(";") if "=" in part)
+        self.predictions_by_release[attributes.get("release", "?")] += rows
 
 
-class InBackground:
-    """Keeps sending small requests on two connections while something else goes on, until the `with` block ends."""
+class BackgroundTraffic:
+    """Sends small requests on two connections until the `with` block ends."""
 
     def __init__(self, application: Application, feed: Feed, *, rows: int = 10, pause_s: float = 0.004) -> None:
         self._application, self._feed, self._rows, self._pause_s = application, feed, rows, pause_s
@@ -82,11 +82,11 @@ class InBackground:
                 return
             try:
                 self._application.send(body, rows)
-            except Exception:  # an application goes on when one request fails; the story tells how many did
+            except Exception:  # a failed request is counted, and does not stop the application
                 self._application.failed += 1
             time.sleep(self._pause_s)
 
-    def __enter__(self) -> InBackground:
+    def __enter__(self) -> BackgroundTraffic:
         for thread in self._threads:
             thread.start()
         return self

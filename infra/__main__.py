@@ -1,4 +1,4 @@
-"""The platform of one environment: reads its settings and models, composes the components, exports what others need."""
+"""The Pulumi program of one environment: reads its settings and models, creates the components, exports the outputs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from bedplate.settings import image_tag, load_models
 from budgets import Budgets, BudgetsArgs
 from configuration import check_account, read_settings
 from dashboards import Dashboard, DashboardArgs
-from documents import document
+from iam import Scope
 from identity import Identity, IdentityArgs
 from monitoring import Monitoring, MonitoringArgs
 from network import Network, NetworkArgs
+from outputs import document
 from registry import Registry, RegistryArgs
 from serving import Serving, ServingArgs
 from snapshot import snapshot
@@ -31,7 +32,7 @@ settings = read_settings(stack)
 account_id = check_account(aws.get_caller_identity().account_id, settings)
 specs = load_models(Path(__file__).parents[1], settings, stack=stack)
 
-platform_tags = tags.platform(project=project, stack=stack, owner=settings.owner, cost_center=settings.cost_center)
+platform_tags = tags.for_platform(project=project, stack=stack, owner=settings.owner, cost_center=settings.cost_center)
 model_names = {model: names.ModelNames(project, stack, model) for model in specs}
 model_tags = {
     model: tags.for_model(
@@ -53,9 +54,9 @@ storage = Storage(
         stack=stack,
         region=settings.region,
         account_id=account_id,
-        retention=settings.storage,
+        settings=settings.storage,
         model_retention_days={
-            model: retention.contract_days(spec.data, settings.storage.privacy_retention_days.model_dump())
+            model: retention.retention_days(spec.data, settings.storage.privacy_retention_days.model_dump())
             for model, spec in specs.items()
         },
         model_names=model_names,
@@ -99,16 +100,18 @@ registry = Registry(
 identity = Identity(
     "identity",
     IdentityArgs(
-        project=project,
-        stack=stack,
-        region=settings.region,
-        account_id=account_id,
-        bucket_arns=storage.bucket_arns,
-        kms_key_arn=storage.key_arn,
-        signing_key_arn=storage.signing_key_arn,
-        repository_arn=registry.repository_arn,
+        scope=Scope(
+            project=project,
+            stack=stack,
+            region=settings.region,
+            account_id=account_id,
+            bucket_arns=storage.bucket_arns,
+            kms_key_arn=storage.key_arn,
+            signing_key_arn=storage.signing_key_arn,
+            repository_arn=registry.repository_arn,
+            in_network=settings.network.enabled,
+        ),
         models={model: (name, model_tags[model]) for model, name in model_names.items()},
-        in_network=settings.network.enabled,
         tags=platform_tags,
     ),
 )
@@ -170,7 +173,8 @@ monitoring = {
         ),
     )
     for model, spec in specs.items()
-    if spec.serving.mode != "serverless"  # of which SageMaker captures nothing to monitor
+    if spec.serving.mode
+    != "serverless"  # SageMaker cannot capture requests of serverless endpoints, so there is nothing to monitor
 }
 for model, spec in specs.items():
     Dashboard(
@@ -216,7 +220,7 @@ Automation(
             snapshot=snapshot(Path(__file__).parents[1]),
             artifacts_bucket=storage.buckets["artifacts"],
             image_uri=registry.image_uri,
-            job_role_arn=identity.reconcile_job_role_arn(),
+            job_role_arn=identity.create_reconcile_job_role(),
             kms_key_arn=storage.key_arn,
             boundary_arn=identity.boundary_arn,
             settings=settings.automation,
@@ -245,7 +249,7 @@ tracking = (
     else None
 )
 
-outputs = {  # the fields of bedplate.settings.PlatformOutputs, one by one
+outputs = {  # the fields of bedplate.settings.PlatformOutputs
     "project": project,
     "stack": stack,
     "account_id": account_id,
@@ -274,9 +278,9 @@ for name, value in outputs.items():
 aws.ssm.Parameter(
     "platform-outputs",
     name=names.outputs_parameter(project, stack),
-    description="What bedplate's commands need to know of this environment (bedplate.settings.PlatformOutputs).",
+    description="Outputs of this environment for bedplate's commands (bedplate.settings.PlatformOutputs).",
     type="String",
-    tier="Intelligent-Tiering",  # more than about forty models outgrow the standard tier's 4 KB
+    tier="Intelligent-Tiering",  # about forty models need more than the standard tier's 4 KB
     value=document(outputs, sort_keys=True),
     tags=platform_tags,
 )

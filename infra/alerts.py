@@ -1,4 +1,4 @@
-"""How people are told: one encrypted SNS topic with e-mail subscriptions."""
+"""The alerts topic: one encrypted SNS topic with a subscription for every e-mail address."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from documents import document
+from iam import Statement, allow, deny_without_tls, policy_document
 
 
 @dataclass(frozen=True)
@@ -22,47 +22,36 @@ class AlertsArgs:
 
 
 class Alerts(pulumi.ComponentResource):
-    """Output: `topic_arn`, known to work for publishers only once the topic's policy stands."""
+    """Output: `topic_arn`, known after the topic's policy exists, so that publishers wait for it."""
 
     def __init__(self, name: str, args: AlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Alerts", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         topic = aws.sns.Topic("alerts", name=args.name, kms_master_key_id=args.kms_key_arn, tags=args.tags, opts=child)
-        policy = aws.sns.TopicPolicy(
-            "alerts", arn=topic.arn, policy=document(_topic_policy(topic.arn, args)), opts=child
-        )
-        for email in args.emails:  # AWS sends each a mail that must be confirmed once
+        statements = policy_document(*_publishers(topic.arn, args), deny_without_tls("sns:Publish", topic.arn))
+        policy = aws.sns.TopicPolicy("alerts", arn=topic.arn, policy=statements, opts=child)
+        for email in args.emails:  # AWS sends each address a message that must be confirmed once
             aws.sns.TopicSubscription(email, topic=topic.arn, protocol="email", endpoint=email, opts=child)
-        self.topic_arn = policy.arn  # the policy's, so that whoever publishes waits for it
+        self.topic_arn = policy.arn
         self.register_outputs({"topicArn": self.topic_arn})
 
 
-def _topic_policy(topic_arn: pulumi.Output[str], args: AlertsArgs) -> dict[str, object]:
-    """Only this account's alarms, budgets and event rules publish, and only over TLS."""
+def _publishers(topic_arn: pulumi.Output[str], args: AlertsArgs) -> list[Statement]:
+    """Allow only this account's alarms, budgets, cost anomalies and event rules to publish."""
     account, region = args.account_id, args.region
     sources = {
-        "cloudwatch.amazonaws.com": f"arn:aws:cloudwatch:{region}:{account}:alarm:*",
-        "budgets.amazonaws.com": f"arn:aws:budgets::{account}:*",
-        "costalerts.amazonaws.com": f"arn:aws:ce::{account}:*",
-        "events.amazonaws.com": f"arn:aws:events:{region}:{account}:rule/*",
+        "cloudwatch": f"arn:aws:cloudwatch:{region}:{account}:alarm:*",
+        "budgets": f"arn:aws:budgets::{account}:*",
+        "costalerts": f"arn:aws:ce::{account}:*",
+        "events": f"arn:aws:events:{region}:{account}:rule/*",
     }
-    publishers = [
-        {
-            "Sid": f"PublishFrom{service.split('.')[0].title()}",
-            "Effect": "Allow",
-            "Principal": {"Service": service},
-            "Action": "sns:Publish",
-            "Resource": topic_arn,
-            "Condition": {"ArnLike": {"aws:SourceArn": source}},
-        }
+    return [
+        allow(
+            f"PublishFrom{service.title()}",
+            "sns:Publish",
+            topic_arn,
+            {"ArnLike": {"aws:SourceArn": source}},
+            principal={"Service": f"{service}.amazonaws.com"},
+        )
         for service, source in sources.items()
     ]
-    tls_only = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sns:Publish",
-        "Resource": topic_arn,
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    return {"Version": "2012-10-17", "Statement": [*publishers, tls_only]}

@@ -1,4 +1,4 @@
-"""Who changed what: a CloudTrail trail into a bucket of its own, and the tags that say who pays."""
+"""A CloudTrail trail with its own bucket, and the cost-allocation tags of the account."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pulumi_aws as aws
 
 from bedplate.domain import names
 from bedplate.settings import Audit as Settings
-from buckets import BucketArgs, expires, secure_bucket
+from buckets import BucketArgs, create_bucket, expiration_rule
+from iam import Statement, allow
+from outputs import output_after
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,12 @@ class AuditArgs:
     log_bucket: pulumi.Input[str]
     ledger_bucket_arn: pulumi.Input[str]
     cost_tags: tuple[str, ...]
-    """Keys to activate as cost-allocation tags; empty where this is not the payer account."""
+    """Tag keys to activate for cost allocation; empty unless this is the payer account."""
     tags: Mapping[str, str]
 
 
 class Audit(pulumi.ComponentResource):
-    """Output: `trail_bucket`, None when the stack keeps no trail of its own."""
+    """Output: `trail_bucket`, None where `audit.enabled` is false."""
 
     def __init__(self, name: str, args: AuditArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Audit", name, None, opts)
@@ -38,7 +40,7 @@ class Audit(pulumi.ComponentResource):
         if args.settings.enabled:
             self.trail_bucket = self._trail(args)
         for key in args.cost_tags:
-            # One setting of the whole account, for every stack in it: no stack's end may switch it off.
+            # An account-wide setting for all stacks in the account, so destroying one stack must keep it.
             aws.costexplorer.CostAllocationTag(
                 key,
                 tag_key=key,
@@ -51,15 +53,15 @@ class Audit(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         arn = names.trail_arn(args.project, args.stack, args.region, args.account_id)
         name = names.bucket(args.project, args.stack, "trail", args.account_id)
-        bucket, policy = secure_bucket(
+        bucket, policy = create_bucket(
             BucketArgs(
                 purpose="trail",
                 name=name,
                 force_destroy=args.force_destroy,
                 tags=dict(args.tags),
                 key_arn=args.kms_key_arn,
-                expiry=[expires("events", "AWSLogs/", args.settings.retention_days)],
-                statements=_delivery(name, args.account_id, arn),
+                expiration=[expiration_rule("events", "AWSLogs/", args.settings.retention_days)],
+                statements=_delivery_statements(name, args.account_id, arn),
                 log_bucket=args.log_bucket,
             ),
             child,
@@ -71,12 +73,12 @@ class Audit(pulumi.ComponentResource):
             s3_bucket_name=bucket.bucket,
             kms_key_id=args.kms_key_arn,
             enable_logging=True,
-            enable_log_file_validation=True,  # hourly digests, signed: nobody alters a file unseen
+            enable_log_file_validation=True,  # signed hourly digests, which show whether a file was changed
             include_global_service_events=True,  # IAM and STS
             is_multi_region_trail=args.settings.multi_region,
             event_selectors=[
                 {
-                    "read_write_type": "WriteOnly",  # who changed what; reads are many, cost as much, and say little
+                    "read_write_type": "WriteOnly",  # changes only: reads are many and cost as much per event
                     "include_management_events": True,
                     "data_resources": [
                         {"type": "AWS::S3::Object", "values": [pulumi.Output.concat(args.ledger_bucket_arn, "/")]}
@@ -84,29 +86,18 @@ class Audit(pulumi.ComponentResource):
                 }
             ],
             tags=args.tags,
-            # CloudTrail tries the bucket's policy when the trail is made.
+            # CloudTrail checks the bucket's policy when it creates the trail.
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[policy])),
         )
-        return pulumi.Output.all(bucket.bucket, trail.arn).apply(lambda both: str(both[0]))
+        return output_after(bucket.bucket, trail.arn)
 
 
-def _delivery(bucket: str, account_id: str, trail_arn: str) -> list[dict[str, object]]:
-    service, only = {"Service": "cloudtrail.amazonaws.com"}, {"aws:SourceArn": trail_arn}
+def _delivery_statements(bucket: str, account_id: str, trail_arn: str) -> list[Statement]:
+    """Allow this trail to check the bucket and to write its files."""
+    cloudtrail, trail = {"Service": "cloudtrail.amazonaws.com"}, {"aws:SourceArn": trail_arn}
+    bucket_arn, owner = f"arn:aws:s3:::{bucket}", {"s3:x-amz-acl": "bucket-owner-full-control"}
+    files = f"{bucket_arn}/AWSLogs/{account_id}/*"
     return [
-        {
-            "Sid": "TrailLooks",
-            "Effect": "Allow",
-            "Principal": service,
-            "Action": "s3:GetBucketAcl",
-            "Resource": f"arn:aws:s3:::{bucket}",
-            "Condition": {"StringEquals": only},
-        },
-        {
-            "Sid": "TrailWrites",
-            "Effect": "Allow",
-            "Principal": service,
-            "Action": "s3:PutObject",
-            "Resource": f"arn:aws:s3:::{bucket}/AWSLogs/{account_id}/*",
-            "Condition": {"StringEquals": {**only, "s3:x-amz-acl": "bucket-owner-full-control"}},
-        },
+        allow("TrailLooks", "s3:GetBucketAcl", bucket_arn, {"StringEquals": trail}, principal=cloudtrail),
+        allow("TrailWrites", "s3:PutObject", files, {"StringEquals": {**trail, **owner}}, principal=cloudtrail),
     ]

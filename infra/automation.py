@@ -1,4 +1,4 @@
-"""Which events reach people, and which start the reconciler."""
+"""EventBridge rules that notify people of events or start the reconciler, and the reconciler's SageMaker pipeline."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pulumi_aws as aws
 
 from bedplate.domain.names import ModelNames
 from bedplate.settings import Automation as AutomationSettings
-from documents import document, policy_document
+from iam import allow, deny_without_tls, policy_document, service_trust
+from outputs import document, output_after
 
 PROJECT = "/opt/ml/processing/input/project"
 SNAPSHOT = "project/snapshot.tar.gz"
-DEAD_LETTERS_KEPT_S = 14 * 24 * 3600  # the longest that SQS keeps a message
+DEAD_LETTER_RETENTION_S = 14 * 24 * 3600  # SQS's maximum
 
 
 @dataclass(frozen=True)
 class Reconciler:
-    """What a run of `bedplate reconcile` on SageMaker needs."""
+    """Arguments of the pipeline that runs `bedplate reconcile`."""
 
     snapshot: str
-    """The project as base64 of a tar.gz: see snapshot.py."""
+    """The project as a base64 tar.gz, see snapshot.py."""
     artifacts_bucket: pulumi.Input[str]
     image_uri: pulumi.Input[str]
     job_role_arn: pulumi.Input[str]
@@ -35,35 +36,37 @@ class Reconciler:
 @dataclass(frozen=True)
 class AutomationArgs:
     prefix: str
-    """Of everything in this environment: `<project>-<stack>-`."""
+    """Prefix of all resource names of the environment: `<project>-<stack>-`."""
     stack: str
     region: str
     account_id: str
     model_names: Sequence[ModelNames]
     alerts_topic_arn: pulumi.Input[str]
     reconciler: Reconciler | None
-    """None: events reach people and start nothing."""
+    """None where events only notify people."""
     tags: Mapping[str, str]
 
 
 class Automation(pulumi.ComponentResource):
-    """EventBridge rules to the alerts topic, and to the reconciler. The platform's own alarms publish to the topic
-    themselves and have no rule there."""
+    """EventBridge rules that target the alerts topic and the reconciler.
+
+    The program's own alarms publish to the topic themselves and need no rule.
+    """
 
     def __init__(self, name: str, args: AutomationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Automation", name, None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        for rule_name, (description, pattern) in _rules(args).items():
-            rule = self._rule(rule_name, description, pattern)
+        for rule_name, (description, pattern) in _alert_rules(args).items():
+            rule = self._create_rule(rule_name, description, pattern)
             aws.cloudwatch.EventTarget(
                 rule_name, rule=rule.name, target_id="alerts", arn=args.alerts_topic_arn, opts=self._child
             )
         if args.reconciler:
-            self._reconcile(args.reconciler)
+            self._create_reconciler(args.reconciler)
         self.register_outputs({})
 
-    def _rule(self, name: str, description: str, pattern: dict[str, object]) -> aws.cloudwatch.EventRule:
+    def _create_rule(self, name: str, description: str, pattern: dict[str, object]) -> aws.cloudwatch.EventRule:
         return aws.cloudwatch.EventRule(
             name,
             name=f"{self._args.prefix}{name}",
@@ -73,13 +76,13 @@ class Automation(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _reconcile(self, wanted: Reconciler) -> None:
-        """A pipeline of one step that runs `bedplate reconcile` in the image, and the rules that start it."""
+    def _create_reconciler(self, reconciler: Reconciler) -> None:
+        """Create a pipeline with one step that runs `bedplate reconcile` in the image, and the rules that start it."""
         args = self._args
-        pipeline = self._pipeline(wanted)
-        role_arn, letters = self._starter(wanted, pipeline), self._dead_letters()
-        for rule_name, (description, pattern) in _triggers(args).items():
-            rule = self._rule(rule_name, description, pattern)
+        pipeline = self._create_pipeline(reconciler)
+        role_arn, queue_arn = self._create_start_role(reconciler, pipeline), self._create_dead_letter_queue()
+        for rule_name, (description, pattern) in _reconcile_rules(args).items():
+            rule = self._create_rule(rule_name, description, pattern)
             aws.cloudwatch.EventTarget(
                 rule_name,
                 rule=rule.name,
@@ -87,106 +90,84 @@ class Automation(pulumi.ComponentResource):
                 arn=pipeline.arn,
                 role_arn=role_arn,
                 sagemaker_pipeline_target={"pipeline_parameter_lists": [{"name": "Reason", "value": rule_name}]},
-                dead_letter_config={"arn": letters},
+                dead_letter_config={"arn": queue_arn},
                 retry_policy={"maximum_event_age_in_seconds": 3600, "maximum_retry_attempts": 10},
                 opts=self._child,
             )
 
-    def _pipeline(self, wanted: Reconciler) -> aws.sagemaker.Pipeline:
+    def _create_pipeline(self, reconciler: Reconciler) -> aws.sagemaker.Pipeline:
         args = self._args
         project = aws.s3.BucketObjectv2(
             "project",
-            bucket=wanted.artifacts_bucket,
+            bucket=reconciler.artifacts_bucket,
             key=SNAPSHOT,
-            content_base64=wanted.snapshot,
+            content_base64=reconciler.snapshot,
             content_type="application/gzip",
-            tags=dict(list(args.tags.items())[:10]),  # S3 gives an object ten tags at most
+            tags=dict(list(args.tags.items())[:10]),  # S3 allows ten tags per object
             opts=self._child,
         )
         command = ["python", "-m", "bedplate", "reconcile", "--stack", args.stack, "--yes"]
-        known = pulumi.Output.all(project.bucket, wanted.image_uri, wanted.job_role_arn, wanted.kms_key_arn)
-        definition = known.apply(lambda all_: _definition(wanted.settings, command, *all_))
+        values = (project.bucket, reconciler.image_uri, reconciler.job_role_arn, reconciler.kms_key_arn)
+        definition = pulumi.Output.all(*values).apply(lambda texts: _definition(reconciler.settings, command, *texts))
         return aws.sagemaker.Pipeline(
             "reconcile",
             pipeline_name=f"{args.prefix}reconcile",
             pipeline_display_name=f"{args.prefix}reconcile",
-            pipeline_description="Brings what runs to what was approved; started by event rules.",
+            pipeline_description="Runs bedplate reconcile; started by event rules.",
             pipeline_definition=document(definition, sort_keys=True),
-            role_arn=wanted.job_role_arn,
+            role_arn=reconciler.job_role_arn,
             tags=args.tags,
             opts=self._child,
         )
 
-    def _starter(self, wanted: Reconciler, pipeline: aws.sagemaker.Pipeline) -> pulumi.Output[str]:
-        """EventBridge's role: may start this pipeline, and nothing else."""
+    def _create_start_role(self, reconciler: Reconciler, pipeline: aws.sagemaker.Pipeline) -> pulumi.Output[str]:
+        """Create EventBridge's role, which may only start this pipeline, and return its ARN."""
         args = self._args
-        trust = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": args.account_id},
-                "ArnLike": {"aws:SourceArn": f"arn:aws:events:{args.region}:{args.account_id}:rule/{args.prefix}*"},
-            },
-        }
         role = aws.iam.Role(
             "start-reconciler",
             name=f"{args.prefix}start-reconciler",
             description="EventBridge: starts the reconciler",
-            assume_role_policy=policy_document(trust),
-            permissions_boundary=wanted.boundary_arn,
+            assume_role_policy=policy_document(service_trust(args.account_id, "events", self._rule_arns())),
+            permissions_boundary=reconciler.boundary_arn,
             tags=args.tags,
             opts=self._child,
         )
-        start = {
-            "Sid": "StartReconciler",
-            "Effect": "Allow",
-            "Action": "sagemaker:StartPipelineExecution",
-            "Resource": pipeline.arn,
-        }
+        start = policy_document(allow("StartReconciler", "sagemaker:StartPipelineExecution", pipeline.arn))
         policy = aws.iam.RolePolicy(
-            "start-reconciler", name="start-reconciler", role=role.name, policy=policy_document(start), opts=self._child
+            "start-reconciler", name="start-reconciler", role=role.name, policy=start, opts=self._child
         )
-        return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
+        return output_after(role.arn, policy.id)
 
-    def _dead_letters(self) -> pulumi.Output[str]:
-        """Events that could not start a run, for fourteen days."""
-        args = self._args
+    def _create_dead_letter_queue(self) -> pulumi.Output[str]:
+        """Create the queue of events that could not start a run, which keeps them for 14 days, and return its ARN."""
         queue = aws.sqs.Queue(
             "dead-letters",
-            name=f"{args.prefix}dead-letters",
-            message_retention_seconds=DEAD_LETTERS_KEPT_S,
+            name=f"{self._args.prefix}dead-letters",
+            message_retention_seconds=DEAD_LETTER_RETENTION_S,
             sqs_managed_sse_enabled=True,
-            tags=args.tags,
+            tags=self._args.tags,
             opts=self._child,
         )
-        rules = f"arn:aws:events:{args.region}:{args.account_id}:rule/{args.prefix}*"
-        send = {
-            "Sid": "EventsThatNobodyTook",
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue.arn,
-            "Condition": {"ArnLike": {"aws:SourceArn": rules}},
-        }
-        tls_only = {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "sqs:*",
-            "Resource": queue.arn,
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-        policy = aws.sqs.QueuePolicy(
-            "dead-letters", queue_url=queue.id, policy=policy_document(send, tls_only), opts=self._child
+        send = allow(
+            "UndeliveredEvents",
+            "sqs:SendMessage",
+            queue.arn,
+            {"ArnLike": {"aws:SourceArn": self._rule_arns()}},
+            principal={"Service": "events.amazonaws.com"},
         )
-        return pulumi.Output.all(queue.arn, policy.id).apply(lambda both: str(both[0]))
+        statements = policy_document(send, deny_without_tls("sqs:*", queue.arn))
+        policy = aws.sqs.QueuePolicy("dead-letters", queue_url=queue.id, policy=statements, opts=self._child)
+        return output_after(queue.arn, policy.id)
+
+    def _rule_arns(self) -> str:
+        """Return the ARN pattern of all event rules of the environment."""
+        return f"arn:aws:events:{self._args.region}:{self._args.account_id}:rule/{self._args.prefix}*"
 
 
 def _definition(
     settings: AutomationSettings, command: list[str], bucket: str, image_uri: str, role_arn: str, kms_key_arn: str
 ) -> dict[str, object]:
-    """SageMaker's pipeline definition, version 2020-12-01: one parameter, one Processing step."""
+    """Return a SageMaker pipeline definition (version 2020-12-01) with one parameter and one Processing step."""
     return {
         "Version": "2020-12-01",
         "Parameters": [{"Name": "Reason", "Type": "String", "DefaultValue": "by hand"}],
@@ -229,8 +210,8 @@ def _definition(
     }
 
 
-def _triggers(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
-    """Which events start the reconciler."""
+def _reconcile_rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
+    """Return (description, event pattern) of the rules that start the reconciler, by rule name."""
     return {
         "reconcile-alarms": (
             "One of a model's alarms (errors, latency, drift) went off: reconcile.",
@@ -256,8 +237,8 @@ def _triggers(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
                 },
             },
         ),
-        # AWS Budgets sends no events of its own; that its action attached a policy stands in CloudTrail, whose events
-        # of IAM exist in us-east-1 only, and only where a trail records.
+        # AWS Budgets sends no events. CloudTrail records that its action attached a policy; these IAM events exist in
+        # us-east-1 only, and only where a trail records them.
         "reconcile-budgets": (
             "A budget's action stopped trainings, or let them go on: reconcile.",
             {
@@ -275,8 +256,9 @@ def _triggers(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
     }
 
 
-def _rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
-    ours = [{"prefix": args.prefix}]
+def _alert_rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
+    """Return (description, event pattern) of the rules that notify people, by rule name."""
+    own_names = [{"prefix": args.prefix}]
     return {
         "guard-alarms": (
             "A release's guard alarm, which the command line makes with the release, went off.",
@@ -295,7 +277,7 @@ def _rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
                 "source": ["aws.sagemaker"],
                 "detail-type": ["SageMaker Endpoint State Change"],
                 "detail": {
-                    "EndpointName": ours,
+                    "EndpointName": own_names,
                     "EndpointStatus": ["FAILED", "ROLLING_BACK", "UPDATE_ROLLBACK_FAILED"],
                 },
             },
@@ -305,7 +287,7 @@ def _rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
             {
                 "source": ["aws.sagemaker"],
                 "detail-type": ["SageMaker Endpoint Deployment State Change"],
-                "detail": {"EndpointName": ours},
+                "detail": {"EndpointName": own_names},
             },
         ),
         "model-packages": (
@@ -313,7 +295,7 @@ def _rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
             {
                 "source": ["aws.sagemaker"],
                 "detail-type": ["SageMaker Model Package State Change"],
-                "detail": {"ModelPackageGroupName": ours},
+                "detail": {"ModelPackageGroupName": own_names},
             },
         ),
     }

@@ -1,8 +1,8 @@
-"""The ceiling over every role of an environment: which services there are at all, and what nobody may undo."""
+"""The permissions boundary of every role of an environment: the services it may use, and what no role may delete."""
 
 from __future__ import annotations
 
-from policies import Scope, Statement, allow
+from iam import Scope, Statement, allow, deny
 
 PLATFORM_SERVICES = (
     *("s3", "kms", "sagemaker", "sagemaker-mlflow", "ecr", "logs", "cloudwatch", "cloudtrail", "sns", "events"),
@@ -11,43 +11,38 @@ PLATFORM_SERVICES = (
 
 
 def statements(scope: Scope) -> list[Statement]:
-    """Not a grant: the ceiling over every role's own statements. Services that the platform has no use for are shut,
-    and what would undo the record or the boundary itself is denied even to the platform engineer."""
-    account, prefix, roles = scope.account_id, scope.prefix, scope.every_role
+    """Return the boundary's statements.
+
+    A boundary grants nothing: a role may do what both its own policy and the boundary allow. It excludes all services
+    that the platform does not use, and even the platform engineer cannot delete the ledger, the trail or the boundary.
+    """
+    boundary = f"arn:aws:iam::{scope.account_id}:policy/{scope.prefix}-boundary"
     return [
         allow(
             "OnlyTheseServices",
             [f"{service}:*" for service in (*PLATFORM_SERVICES, *(["ec2"] if scope.in_network else []))],
-            "*",  # a ceiling, not a grant: each role's own policy names its resources
-            {"StringEquals": {"aws:PrincipalAccount": account}},
+            "*",  # not a grant: each role's own policy names its resources
+            {"StringEquals": {"aws:PrincipalAccount": scope.account_id}},
         ),
-        {
-            "Sid": "LedgerStays",
-            "Effect": "Deny",
-            "Action": [
-                "s3:DeleteObject",
-                "s3:DeleteObjectVersion",
-                "s3:BypassGovernanceRetention",
-                "s3:PutObjectRetention",
+        deny(
+            "LedgerStays",
+            [
+                *("s3:DeleteObject", "s3:DeleteObjectVersion"),
+                *("s3:BypassGovernanceRetention", "s3:PutObjectRetention"),
             ],
-            "Resource": scope.objects("ledger"),
-        },
-        {
-            "Sid": "TrailStays",
-            "Effect": "Deny",
-            "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion", "cloudtrail:DeleteTrail", "cloudtrail:StopLogging"],
-            "Resource": [*scope.records, scope.trail_arn],
-        },
-        {
-            "Sid": "BoundaryStays",
-            "Effect": "Deny",
-            "Action": [
-                "iam:CreatePolicyVersion",
-                "iam:DeletePolicy",
-                "iam:DeletePolicyVersion",
-                "iam:SetDefaultPolicyVersion",
-                "iam:DeleteRolePermissionsBoundary",
+            scope.objects("ledger"),
+        ),
+        deny(
+            "TrailStays",
+            ["s3:DeleteObject", "s3:DeleteObjectVersion", "cloudtrail:DeleteTrail", "cloudtrail:StopLogging"],
+            [*scope.audit_buckets, scope.trail_arn],
+        ),
+        deny(
+            "BoundaryStays",
+            [
+                *("iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion"),
+                *("iam:SetDefaultPolicyVersion", "iam:DeleteRolePermissionsBoundary"),
             ],
-            "Resource": [f"arn:aws:iam::{account}:policy/{prefix}-boundary", *roles],
-        },
+            [boundary, *scope.all_roles],
+        ),
     ]

@@ -1,20 +1,19 @@
-"""A bucket with what every bucket here has: encryption, versions, TLS only, nothing public, rules of expiry."""
+"""An S3 bucket with encryption, versioning, TLS only, no public access, lifecycle rules, and access logs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from bedplate.domain import names
-from documents import policy_document
+from iam import Statement, deny_without_tls, policy_document
 
-NONCURRENT_DAYS = 30  # how long an overwritten or deleted object can be brought back
+NONCURRENT_DAYS = 30  # how long an overwritten or deleted object can be restored
 
-Rule = aws.s3.BucketLifecycleConfigurationRuleArgsDict
+LifecycleRule = aws.s3.BucketLifecycleConfigurationRuleArgsDict
 
 
 @dataclass(frozen=True)
@@ -24,22 +23,25 @@ class BucketArgs:
     force_destroy: bool
     tags: dict[str, str]
     key_arn: pulumi.Input[str] | None
-    """None is S3's own key: the log delivery of S3 writes to no bucket with a KMS key."""
+    """None uses S3's own key, because S3 cannot deliver access logs to a bucket with a KMS key."""
     keep_noncurrent: bool = False
-    """Whether overwritten and deleted objects stay for ever."""
-    expiry: Sequence[Rule] = ()
-    statements: Sequence[Any] = ()
-    """Of the bucket's policy, beside TLS only."""
+    """Whether overwritten and deleted objects are kept for ever."""
+    expiration: Sequence[LifecycleRule] = ()
+    statements: Sequence[Statement] = ()
+    """Further statements of the bucket's policy."""
     lock_days: int = 0
+    """Days of Object Lock in governance mode; 0 is no lock."""
     log_bucket: pulumi.Input[str] | None = None
-    """Where S3 writes who asked for what; None for the log bucket itself."""
+    """Bucket of the access logs; None for that bucket itself."""
 
 
-def secure_bucket(
-    args: BucketArgs, child: pulumi.ResourceOptions, kept: pulumi.ResourceOptions
+def create_bucket(
+    args: BucketArgs, child: pulumi.ResourceOptions, protected: pulumi.ResourceOptions
 ) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy]:
-    """The bucket, and its policy for those who must wait for it. `child` are the options of the settings, `kept` those
-    of the bucket itself."""
+    """Create a bucket and return it with its policy, so that others can wait for the policy.
+
+    `protected` are the resource options of the bucket, `child` those of its settings.
+    """
     purpose = args.purpose
     bucket = aws.s3.Bucket(
         purpose,
@@ -47,7 +49,7 @@ def secure_bucket(
         force_destroy=args.force_destroy,
         object_lock_enabled=bool(args.lock_days),
         tags=args.tags,
-        opts=kept,
+        opts=protected,
     )
     versioning = aws.s3.BucketVersioning(
         purpose, bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=child
@@ -70,16 +72,18 @@ def secure_bucket(
     policy = aws.s3.BucketPolicy(
         purpose,
         bucket=bucket.bucket,
-        policy=policy_document(_tls_only(bucket.arn), *args.statements),
-        # S3 refuses two changes of a bucket's access at once.
+        policy=policy_document(
+            deny_without_tls("s3:*", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")]), *args.statements
+        ),
+        # S3 rejects concurrent changes of a bucket's access settings.
         opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[access])),
     )
     after_versioning = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning]))
     aws.s3.BucketLifecycleConfiguration(
         purpose,
         bucket=bucket.bucket,
-        rules=_lifecycle(args),
-        opts=after_versioning,  # rules for noncurrent versions are refused while versioning is not on
+        rules=_lifecycle_rules(args),
+        opts=after_versioning,  # S3 rejects rules for noncurrent versions before versioning is enabled
     )
     if args.lock_days:
         aws.s3.BucketObjectLockConfiguration(
@@ -106,23 +110,12 @@ def _encryption(
         return {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
     return {
         "apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms", "kms_master_key_id": key_arn},
-        "bucket_key_enabled": True,  # one data key per bucket instead of one KMS request per object
+        "bucket_key_enabled": True,  # one KMS data key for the bucket instead of one KMS request per object
     }
 
 
-def _tls_only(bucket_arn: pulumi.Output[str]) -> dict[str, object]:
-    return {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-
-
-def _lifecycle(args: BucketArgs) -> list[Rule]:
-    rules: list[Rule] = [
+def _lifecycle_rules(args: BucketArgs) -> list[LifecycleRule]:
+    rules: list[LifecycleRule] = [
         {
             "id": "abandoned-uploads",
             "status": "Enabled",
@@ -139,9 +132,9 @@ def _lifecycle(args: BucketArgs) -> list[Rule]:
                 "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS},
             }
         )
-    return [*rules, *args.expiry]
+    return [*rules, *args.expiration]
 
 
-def expires(rule_id: str, prefix: str, days: int) -> Rule:
-    """Objects below a prefix go after so many days."""
+def expiration_rule(rule_id: str, prefix: str, days: int) -> LifecycleRule:
+    """Return a rule that deletes the objects with this key prefix after `days`."""
     return {"id": rule_id, "status": "Enabled", "filter": {"prefix": prefix}, "expiration": {"days": days}}

@@ -1,4 +1,4 @@
-"""Who is told before the money is gone, and what stops when it is: budgets by model and stage, and actions."""
+"""AWS Budgets by environment, model and stage, their alerts, the actions that stop trainings, and cost anomalies."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import pulumi_aws as aws
 
 from bedplate.domain.names import stage_budget
 from bedplate.settings import Budget, CostAnomalies, LifeStage, PlatformBudget
-from documents import document, policy_document
+from iam import allow, deny, policy_document, service_trust
+from outputs import document, output_after
 
-STOPPED = ["sagemaker:CreateTrainingJob", "sagemaker:CreateHyperParameterTuningJob"]
-"""Not processing jobs: a rollback re-scores by one, and no budget may stand between a bad release and its end."""
-USAGE: dict[LifeStage, tuple[str, list[str]]] = {
+TRAINING_ACTIONS = ["sagemaker:CreateTrainingJob", "sagemaker:CreateHyperParameterTuningJob"]
+"""Denied when a budget is exhausted. Processing jobs stay allowed, because a rollback scores its target with one."""
+STAGE_DIMENSIONS: dict[LifeStage, tuple[str, list[str]]] = {
     "training": ("USAGE_TYPE", ["Train:"]),
     "monitoring": ("USAGE_TYPE", ["Processing:"]),
     "endpoints": ("USAGE_TYPE", ["Host:", "ServerlessInf"]),
     "storage": ("SERVICE", ["Amazon Simple Storage Service"]),
 }
-"""What a stage is called on the bill: a dimension of Cost Explorer, and words in it."""
+"""By stage: the dimension of Cost Explorer that tells its spend apart, and the values of the dimension."""
 
 
 @dataclass(frozen=True)
@@ -31,67 +32,71 @@ class BudgetsArgs:
     platform_name: str
     platform: PlatformBudget
     models: Mapping[str, tuple[str, Budget]]
-    """Model -> name of its budget, and the budget."""
+    """By model: the name of its budget, and the budget."""
     anomalies: CostAnomalies
     emails: Sequence[str]
     alerts_topic_arn: pulumi.Input[str]
     trainer_role_arns: Sequence[pulumi.Input[str]]
-    """Roles that start trainings: what an action denies, it denies to them."""
+    """Roles that start trainings; a budget action attaches its policy to them."""
     boundary_arn: pulumi.Input[str]
     platform_tags: Mapping[str, str]
     model_tags: Mapping[str, Mapping[str, str]]
 
 
 class Budgets(pulumi.ComponentResource):
-    """Output: `platform_budget`. Spend is found by cost-allocation tag: Project and Model must be active in billing."""
+    """Output: `platform_budget`. Budgets filter by the cost-allocation tags Project and Model, which must be active."""
 
     def __init__(self, name: str, args: BudgetsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Budgets", name, None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        stops = [b for b in (args.platform, *(b for _, b in args.models.values())) if b.stop_training_at_pct]
-        self._action_role_arn = self._action_role() if stops else None
-        project = {"Project": args.project}
-        platform = self._budgets(args.platform_name, args.platform, project, args.platform_tags)
+        budgets = (args.platform, *(budget for _, budget in args.models.values()))
+        has_actions = any(budget.stop_training_at_pct for budget in budgets)
+        self._action_role_arn = self._create_action_role() if has_actions else None
+        platform = self._create_budgets(
+            args.platform_name, args.platform, ("Project", args.project), args.platform_tags
+        )
         for model, (budget_name, budget) in args.models.items():
-            self._budgets(budget_name, budget, {"Model": model}, args.model_tags[model])
+            self._create_budgets(budget_name, budget, ("Model", model), args.model_tags[model])
         if args.anomalies.enabled:
-            self._anomalies()
+            self._create_anomaly_detection()
         self.platform_budget = platform.name
         self.register_outputs({"platformBudget": self.platform_budget})
 
-    def _budgets(
-        self, name: str, budget: PlatformBudget, of: Mapping[str, str], tags: Mapping[str, str]
+    def _create_budgets(
+        self, name: str, budget: PlatformBudget, tag: tuple[str, str], tags: Mapping[str, str]
     ) -> aws.budgets.Budget:
-        """The whole budget, one for each stage that has a limit of its own, and what stops trainings."""
-        whole = self._budget(name, budget.monthly_usd, budget, of, None, tags)
-        stopping = [whole]
+        """Create the budget for spend with `tag`, one per stage with its own limit, and the actions; return the first.
+
+        The whole budget and the training stage's stop trainings.
+        """
+        whole = self._create_budget(name, budget.monthly_usd, budget, tag, None, tags)
+        with_action = [whole]
         for stage, usd in budget.stages.items():
-            part = self._budget(stage_budget(name, stage), usd, budget, of, stage, tags)
+            stage_resource = self._create_budget(stage_budget(name, stage), usd, budget, tag, stage, tags)
             if stage == "training":
-                stopping.append(part)
+                with_action.append(stage_resource)
         if budget.stop_training_at_pct:
-            policy = self._stop_policy(name, of, tags)
-            for each in stopping:
-                self._action(each, budget.stop_training_at_pct, policy, tags)
+            policy = self._create_stop_policy(name, tag, tags)
+            for resource in with_action:
+                self._create_action(resource, budget.stop_training_at_pct, policy, tags)
         return whole
 
-    def _budget(
+    def _create_budget(
         self,
         name: str,
         limit_usd: float,
         budget: PlatformBudget,
-        of: Mapping[str, str],
+        tag: tuple[str, str],
         stage: LifeStage | None,
         tags: Mapping[str, str],
     ) -> aws.budgets.Budget:
         thresholds = [("ACTUAL", pct) for pct in budget.actual_thresholds_pct]
         thresholds += [("FORECASTED", pct) for pct in budget.forecast_thresholds_pct]
-        ((key, value),) = of.items()
-        counted: aws.budgets.BudgetArgsDict = (  # type: ignore[assignment]
-            {"cost_filters": [{"name": "TagKeyValue", "values": [f"user:{key}${value}"]}]}
+        cost_filter: aws.budgets.BudgetArgsDict = (  # type: ignore[assignment]
+            {"cost_filters": [{"name": "TagKeyValue", "values": ["user:{}${}".format(*tag)]}]}
             if stage is None
-            else {"filter_expression": _expression(key, value, stage), "metrics": "UnblendedCost"}
+            else {"filter_expression": _filter_expression(*tag, stage), "metrics": "UnblendedCost"}
         )
         return aws.budgets.Budget(
             name,
@@ -100,7 +105,7 @@ class Budgets(pulumi.ComponentResource):
             time_unit="MONTHLY",
             limit_amount=f"{limit_usd:.2f}",
             limit_unit="USD",
-            **counted,
+            **cost_filter,
             notifications=[
                 {
                     "notification_type": kind,
@@ -116,69 +121,56 @@ class Budgets(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    # --- what stops -------------------------------------------------------------------------------------------------
-
-    def _action_role(self) -> pulumi.Output[str]:
-        """Budgets' own role: it attaches and detaches the policies below to the trainers' roles, nothing else."""
+    def _create_action_role(self) -> pulumi.Output[str]:
+        """Create the role of AWS Budgets, which may only attach and detach the stop policies, and return its ARN."""
         args = self._args
-        trust = {
-            "Effect": "Allow",
-            "Principal": {"Service": "budgets.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": args.account_id},
-                "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{args.account_id}:budget/{args.platform_name}*"},
-            },
-        }
+        budgets = f"arn:aws:budgets::{args.account_id}:budget/{args.platform_name}*"
         role = aws.iam.Role(
             "budget-actions",
             name=f"{args.platform_name}-budget-actions",
-            description="AWS Budgets: stops new trainings when a budget is used up",
-            assume_role_policy=policy_document(trust),
+            description="AWS Budgets: denies new trainings when a budget is exhausted",
+            assume_role_policy=policy_document(service_trust(args.account_id, "budgets", budgets)),
             permissions_boundary=args.boundary_arn,
             tags=args.platform_tags,
             opts=self._child,
         )
-        policies = f"arn:aws:iam::{args.account_id}:policy/{args.platform_name}*-stop-training"
+        statement = allow(
+            "StopAndResume",
+            ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
+            list(args.trainer_role_arns),
+            {
+                "ArnLike": {
+                    "iam:PolicyARN": f"arn:aws:iam::{args.account_id}:policy/{args.platform_name}*-stop-training"
+                }
+            },
+        )
         policy = aws.iam.RolePolicy(
             "budget-actions",
             name="budget-actions",
             role=role.name,
-            policy=policy_document(
-                {
-                    "Sid": "StopAndResume",
-                    "Effect": "Allow",
-                    "Action": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
-                    "Resource": list(args.trainer_role_arns),
-                    "Condition": {"ArnLike": {"iam:PolicyARN": policies}},
-                }
-            ),
+            policy=policy_document(statement),
             opts=self._child,
         )
-        return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
+        return output_after(role.arn, policy.id)
 
-    def _stop_policy(self, name: str, of: Mapping[str, str], tags: Mapping[str, str]) -> aws.iam.Policy:
-        """Denies what begins a training: of one model by the tag that every job carries, of the platform by name."""
-        args = self._args
-        ours = f"arn:aws:sagemaker:*:{args.account_id}:{{}}/{args.platform_name}-*"
-        statement: dict[str, object] = {
-            "Sid": "BudgetUsedUp",
-            "Effect": "Deny",
-            "Action": STOPPED,
-            "Resource": [ours.format(kind) for kind in ("training-job", "hyper-parameter-tuning-job")],
-        }
-        if "Model" in of:
-            statement["Condition"] = {"StringEquals": {"aws:RequestTag/Model": of["Model"]}}
+    def _create_stop_policy(self, name: str, tag: tuple[str, str], tags: Mapping[str, str]) -> aws.iam.Policy:
+        """Create a policy that denies trainings: of one model by the tag of its jobs, of the platform by job name."""
+        args, (key, value) = self._args, tag
+        jobs = [
+            f"arn:aws:sagemaker:*:{args.account_id}:{kind}/{args.platform_name}-*"
+            for kind in ("training-job", "hyper-parameter-tuning-job")
+        ]
+        condition = {"StringEquals": {"aws:RequestTag/Model": value}} if key == "Model" else None
         return aws.iam.Policy(
             f"{name}-stop-training",
             name=f"{name}-stop-training",
-            description=f"Attached by budget {name} when it is used up: no new trainings.",
-            policy=policy_document(statement),
+            description=f"Denies new trainings; attached by budget {name} when it is exhausted.",
+            policy=policy_document(deny("BudgetUsedUp", TRAINING_ACTIONS, jobs, condition)),
             tags=tags,
             opts=self._child,
         )
 
-    def _action(
+    def _create_action(
         self, budget: aws.budgets.Budget, at_pct: float, policy: aws.iam.Policy, tags: Mapping[str, str]
     ) -> None:
         args = self._args
@@ -203,17 +195,15 @@ class Budgets(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    # --- anomalies --------------------------------------------------------------------------------------------------
-
-    def _anomalies(self) -> None:
-        """One detector for all that carries the project's tag. Immediate alerts are possible to a topic only."""
+    def _create_anomaly_detection(self) -> None:
+        """Detect anomalies in all spend with the project's tag. AWS sends immediate alerts to topics only."""
         args = self._args
-        watched = {"Tags": {"Key": "Project", "Values": [args.project], "MatchOptions": ["EQUALS"]}}
+        specification = {"Tags": {"Key": "Project", "Values": [args.project], "MatchOptions": ["EQUALS"]}}
         monitor = aws.costexplorer.AnomalyMonitor(
             "cost-anomalies",
             name=f"{args.platform_name}-cost-anomalies",
             monitor_type="CUSTOM",
-            monitor_specification=document(watched, sort_keys=True),
+            monitor_specification=document(specification, sort_keys=True),
             tags=args.platform_tags,
             opts=self._child,
         )
@@ -235,17 +225,17 @@ class Budgets(pulumi.ComponentResource):
         )
 
 
-def _expression(key: str, value: str, stage: LifeStage) -> aws.budgets.BudgetFilterExpressionArgsDict:
-    """What carries the tag and is of this stage."""
-    dimension, words = USAGE[stage]
+def _filter_expression(key: str, value: str, stage: LifeStage) -> aws.budgets.BudgetFilterExpressionArgsDict:
+    """Return the filter for one stage's spend with the tag."""
+    dimension, values = STAGE_DIMENSIONS[stage]
     match = "CONTAINS" if dimension == "USAGE_TYPE" else "EQUALS"
     return {
         "ands": [
             {"tags": {"key": f"user:{key}", "values": [value], "match_options": ["EQUALS"]}},
-            {"dimensions": {"key": dimension, "values": words, "match_options": [match]}},
+            {"dimensions": {"key": dimension, "values": values, "match_options": [match]}},
         ]
     }
 
 
 def _role_name(arn: pulumi.Input[str]) -> pulumi.Output[str]:
-    return pulumi.Output.from_input(arn).apply(lambda known: known.rsplit("/", 1)[-1])
+    return pulumi.Output.from_input(arn).apply(lambda text: text.rsplit("/", 1)[-1])

@@ -1,4 +1,4 @@
-"""Turns Pulumi's configuration into bedplate.settings, and keeps a stack out of every account but its own."""
+"""Reads the stack's settings from Pulumi's configuration, and checks the AWS account of the credentials."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import pulumi
 
 from bedplate.errors import SettingsError
-from bedplate.settings import StackSettings, stack_settings
-from bedplate.workflows.stacks.validation import require_sound
+from bedplate.settings import StackSettings, parse_stack
+from bedplate.workflows.stacks.validation import validate_stack
 
 
 def read_settings(stack: str) -> StackSettings:
-    """The stack's settings; Pulumi hands lists and mappings over as JSON text, everything else as plain text.
+    """Return the stack's settings. Pulumi passes lists and mappings as JSON text, all other values as plain text.
 
-    Raises SettingsError with one line per fault.
+    Raises SettingsError with one line per error.
     """
     config = {
         key: json.loads(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
@@ -23,15 +23,15 @@ def read_settings(stack: str) -> StackSettings:
     }
     project_dir = Path(__file__).parents[1]
     if (project_dir / "stacks" / f"Pulumi.{stack}.yaml").exists():
-        require_sound(project_dir, stack)  # the same faults, and the models', with their lines
-    return stack_settings(config, source=f"stacks/Pulumi.{stack}.yaml")
+        validate_stack(project_dir, stack)  # the same errors with their lines, and those of the models
+    return parse_stack(config, source=f"stacks/Pulumi.{stack}.yaml")
 
 
 def check_account(account_id: str, settings: StackSettings) -> str:
-    """The account at work; SettingsError when the stack file names another."""
+    """Return `account_id`. Raises SettingsError when the stack file has another one."""
     if settings.account_id not in (None, account_id):
+        expected = f"the stack file's account_id is {settings.account_id}"
         raise SettingsError(
-            f"These credentials are of account {account_id}, the stack file's account_id is {settings.account_id}",
-            next_step="aws sts get-caller-identity",
+            f"These credentials belong to account {account_id}, but {expected}", next_step="aws sts get-caller-identity"
         )
     return account_id

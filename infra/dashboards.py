@@ -1,4 +1,4 @@
-"""How a model is doing, at a glance: one alarm over all of its alarms, and a CloudWatch dashboard."""
+"""A composite alarm over all alarms of a model, and the model's CloudWatch dashboard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 @dataclass(frozen=True)
 class DashboardArgs:
     prefix: str
-    """Of everything in this environment: `<project>-<stack>-`."""
+    """Prefix of all resource names of the environment: `<project>-<stack>-`."""
     region: str
     names: ModelNames
     spec: ModelSpec
@@ -32,14 +32,14 @@ class DashboardArgs:
 
 
 class Dashboard(pulumi.ComponentResource):
-    """People are told once, by the composite alarm, however many of the model's alarms go off together."""
+    """Only the composite alarm notifies people, so they get one message however many alarms go off together."""
 
     def __init__(self, name: str, args: DashboardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Dashboard", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         names = args.names
         rule = pulumi.Output.all(*(alarm.name for alarm in args.alarms)).apply(
-            lambda all_: " OR ".join(f'ALARM("{alarm}")' for alarm in all_)
+            lambda alarms: " OR ".join(f'ALARM("{alarm}")' for alarm in alarms)
         )
         health = aws.cloudwatch.CompositeAlarm(
             names.health_alarm,
@@ -64,17 +64,17 @@ class Dashboard(pulumi.ComponentResource):
 
 
 def _body(args: DashboardArgs, alarm_arns: Sequence[str]) -> Json:
-    widgets = [_title(args), _alarms(alarm_arns), *_charts(args)]
-    placed, x, y = [], 0, 0
-    for widget in widgets:
+    """Return the dashboard with its widgets placed from left to right on CloudWatch's grid."""
+    widgets, x, y = [], 0, 0
+    for widget in [_title(args), _alarms(alarm_arns), *_charts(args)]:
         width, height = widget.pop("size", (WIDTH, HEIGHT))
         if x + width > 24:
             x, y = 0, y + HEIGHT
-        placed.append({**widget, "x": x, "y": y, "width": width, "height": height})
+        widgets.append({**widget, "x": x, "y": y, "width": width, "height": height})
         x += width
-        if height != HEIGHT:  # a low widget has its row to itself
+        if height != HEIGHT:  # a low widget has its own row
             x, y = 0, y + height
-    return {"start": "-PT24H", "periodOverride": "inherit", "widgets": placed}
+    return {"start": "-PT24H", "periodOverride": "inherit", "widgets": widgets}
 
 
 def _title(args: DashboardArgs) -> Json:
@@ -117,8 +117,8 @@ def _charts(args: DashboardArgs) -> list[Json]:
             ],
             lines=[("SLO", slo.max_error_pct / 100)],
         ),
-        _chart("Answers by release", region, [_by_release(names, "Answers", "Sum")], stacked=True),
-        _chart("Mean prediction by release", region, [_by_release(names, "MeanAnswer", "Average")]),
+        _chart("Predictions by release", region, [_by_release(names, "Predictions", "Sum")], stacked=True),
+        _chart("Mean prediction by release", region, [_by_release(names, "MeanPrediction", "Average")]),
         _chart(
             "Drift, PSI against the baseline",
             region,
@@ -133,13 +133,13 @@ def _charts(args: DashboardArgs) -> list[Json]:
             "Deployments and rollbacks, of every model of this environment",
             region,
             [
-                _rule(args.prefix, "deployments", "a deployment moved on, ended or was rolled back"),
-                _rule(args.prefix, "endpoint-states", "an endpoint rolls back, or failed"),
+                _triggered_rules(args.prefix, "deployments", "a deployment moved on, ended or was rolled back"),
+                _triggered_rules(args.prefix, "endpoint-states", "an endpoint rolls back, or failed"),
             ],
         ),
         _chart(
             "Spend this month, USD: SageMaker, the whole account",
-            "us-east-1",  # where AWS keeps billing metrics, whatever the region at work
+            "us-east-1",  # AWS has billing metrics in this region only
             [["AWS/Billing", "EstimatedCharges", "ServiceName", "AmazonSageMaker", "Currency", "USD"]],
             stat="Maximum",
             period_s=21600,
@@ -172,10 +172,10 @@ def _chart(
 
 
 def _by_release(names: ModelNames, metric: str, stat: str) -> list[Json]:
-    """Every release has a metric of its own, and nobody knows their names today: a search."""
+    """Return a search for the metric of every release, whose names do not exist yet when `up` runs."""
     term = f'{{{SERVING_NAMESPACE},Endpoint,Release}} MetricName="{metric}" Endpoint="{names.endpoint}"'
     return [{"expression": f"SEARCH('{term}', '{stat}', 60)", "id": metric.lower(), "label": ""}]
 
 
-def _rule(prefix: str, rule: str, label: str) -> list[Any]:
+def _triggered_rules(prefix: str, rule: str, label: str) -> list[Any]:
     return ["AWS/Events", "TriggeredRules", "RuleName", f"{prefix}{rule}", {"stat": "Sum", "label": label}]

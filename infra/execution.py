@@ -1,32 +1,36 @@
-"""What a model's jobs and endpoint may touch: its own objects, images, logs and metrics, and no other model's."""
+"""Statements of a model's execution role: its own objects, images, logs and metrics, and no other model's."""
 
 from __future__ import annotations
 
 from bedplate.domain import names
-from policies import Scope, Statement, allow, encrypt
+from iam import Scope, Statement, allow
+from personas.shared import encrypt
 
 
 def statements(scope: Scope, model: names.ModelNames) -> list[Statement]:
-    """No ledger, no deletion. A model's objects lie below `<kind>/<model>/` in every bucket, whatever the kind."""
-    own = f"*/{model.model}/*"
+    """Return the statements of one model's role. It has no access to the ledger and deletes nothing.
+
+    In every bucket the objects of a model have keys that begin with `<kind>/<model>/`.
+    """
+    own_keys = f"*/{model.model}/*"
     return [
         allow(
             "FindObjects",
             ["s3:ListBucket"],
             scope.buckets("artifacts", "data", "capture"),
-            {"StringLike": {"s3:prefix": [own, f"*/{model.model}"]}},
+            {"StringLike": {"s3:prefix": [own_keys, f"*/{model.model}"]}},
         ),
         allow("WhereBucketsAre", "s3:GetBucketLocation", scope.buckets("artifacts", "data", "capture")),
-        # Model artifacts, training data, requests to monitor.
+        # Model artifacts, training data, and captured requests.
         allow(
             "ReadObjects",
             ["s3:GetObject", "s3:GetObjectVersion"],
-            scope.objects("artifacts", "data", "capture", below=own),
+            scope.objects("artifacts", "data", "capture", key=own_keys),
         ),
         allow(
             "WriteResults",
             ["s3:PutObject", "s3:AbortMultipartUpload"],
-            scope.objects("artifacts", "capture", below=own),
+            scope.objects("artifacts", "capture", key=own_keys),
         ),
         encrypt(scope),
         allow(
@@ -37,24 +41,25 @@ def statements(scope: Scope, model: names.ModelNames) -> list[Statement]:
                 scope.arn("sagemaker", f"model-package-group/{model.package_group}"),
             ],
         ),
-        # An asynchronous endpoint tells its topics by itself.
+        # An asynchronous endpoint publishes to its success and error topics with this role.
         allow("TellResults", "sns:Publish", scope.arn("sns", f"{scope.prefix}-*")),
-        # SageMaker keeps the logs of all jobs of an account in groups of its own.
-        *running(scope, f"Endpoints/{model.endpoint}", "TrainingJobs", "ProcessingJobs"),
+        # SageMaker writes the logs of all jobs of an account into shared log groups.
+        *container_statements(scope, f"Endpoints/{model.endpoint}", "TrainingJobs", "ProcessingJobs"),
     ]
 
 
-def running(scope: Scope, *log_groups: str) -> list[Statement]:
-    """What any container of the image needs to come up, and to write its log and its metrics."""
+def container_statements(scope: Scope, *log_groups: str) -> list[Statement]:
+    """Return what every container of the image needs to start, and to write its logs and metrics."""
+    namespaces = ["AWS/SageMaker", "/aws/sagemaker/*", "aws/sagemaker/*", "Bedplate/*"]
     return [
-        # SageMaker attaches encrypted volumes to instances by a grant of its own.
+        # SageMaker creates a KMS grant to attach encrypted volumes to instances.
         allow("EncryptVolumes", "kms:CreateGrant", scope.kms_key_arn, {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
         allow(
             "PullImage",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
             scope.repository_arn,
         ),
-        # ecr:GetAuthorizationToken knows no resource; the token opens only what PullImage allows.
+        # ecr:GetAuthorizationToken has no resource; with the token only what PullImage allows is possible.
         allow("LogInToRegistry", "ecr:GetAuthorizationToken", "*"),
         allow(
             "WriteLogs",
@@ -65,28 +70,19 @@ def running(scope: Scope, *log_groups: str) -> list[Statement]:
                 for stream in ("", ":log-stream:*")
             ],
         ),
-        # cloudwatch:PutMetricData knows no resource; the condition keeps it to these namespaces.
-        allow(
-            "WriteMetrics",
-            "cloudwatch:PutMetricData",
-            "*",
-            {
-                "StringLike": {
-                    "cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/*", "aws/sagemaker/*", "Bedplate/*"]
-                }
-            },
-        ),
+        # cloudwatch:PutMetricData has no resource; the condition restricts the namespaces.
+        allow("WriteMetrics", "cloudwatch:PutMetricData", "*", {"StringLike": {"cloudwatch:namespace": namespaces}}),
         *(_join_network(scope) if scope.in_network else []),
     ]
 
 
 def _join_network(scope: Scope) -> list[Statement]:
-    """SageMaker puts a network interface into the subnets for every instance, and takes it away again."""
-    parts = [scope.arn("ec2", f"{kind}/*") for kind in ("network-interface", "subnet", "security-group")]
-    changes = [f"ec2:{verb}NetworkInterface{what}" for verb in ("Create", "Delete") for what in ("", "Permission")]
+    """Allows SageMaker to create a network interface in the subnets for every instance, and to delete it."""
+    resources = [scope.arn("ec2", f"{kind}/*") for kind in ("network-interface", "subnet", "security-group")]
+    writes = [f"ec2:{verb}NetworkInterface{suffix}" for verb in ("Create", "Delete") for suffix in ("", "Permission")]
     described = ("NetworkInterfaces", "Vpcs", "DhcpOptions", "Subnets", "SecurityGroups")
     return [
-        allow("JoinNetwork", changes, parts),
-        # EC2's descriptions know no resource.
-        allow("SeeNetwork", [f"ec2:Describe{what}" for what in described], "*"),
+        allow("JoinNetwork", writes, resources),
+        # EC2's Describe actions have no resource.
+        allow("SeeNetwork", [f"ec2:Describe{resource}" for resource in described], "*"),
     ]

@@ -1,4 +1,4 @@
-"""Who may do what: an execution role for each model (execution.py) and a role for each persona (policies.py)."""
+"""IAM roles: one execution role per model (execution.py) and one role per persona (personas/), under one boundary."""
 
 from __future__ import annotations
 
@@ -8,130 +8,97 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-import boundary as ceiling
+import boundary
 import execution
-import policies
+import iam
 from bedplate.domain import names
-from documents import policy_document
+from outputs import output_after
+from personas import PERSONAS
 
 
 @dataclass(frozen=True)
 class IdentityArgs:
-    project: str
-    stack: str
-    region: str
-    account_id: str
-    bucket_arns: Mapping[str, pulumi.Input[str]]
-    kms_key_arn: pulumi.Input[str]
-    signing_key_arn: pulumi.Input[str]
-    repository_arn: pulumi.Input[str]
+    scope: iam.Scope
     models: Mapping[str, tuple[names.ModelNames, Mapping[str, str]]]
-    """Names and tags of every model: each has an execution role of its own."""
-    in_network: bool
-    """Whether jobs and endpoints run in subnets of this account."""
+    """Names and tags of every model; each has its own execution role."""
     tags: Mapping[str, str]
 
 
 class Identity(pulumi.ComponentResource):
-    """Outputs: `execution_role_arns` by model, `boundary_arn`, `persona_role_arns`. Who uses a role waits for its
-    policies."""
+    """Outputs: `execution_role_arns` by model, `boundary_arn`, `persona_role_arns`.
+
+    The ARN of a role becomes known after its policies are attached.
+    """
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Identity", name, None, opts)
-        prefix = f"{args.project}-{args.stack}"
-        boundary = aws.iam.Policy(
+        self._scope, self._tags, self._child = args.scope, args.tags, pulumi.ResourceOptions(parent=self)
+        scope = args.scope
+        policy = aws.iam.Policy(
             "boundary",
-            name=f"{prefix}-boundary",
-            description=f"The most that any role of {prefix} can do, whatever its own policies say.",
-            policy=policy_document(*ceiling.statements(self._scope(args))),
+            name=f"{scope.prefix}-boundary",
+            description=f"Permissions boundary of every role of {scope.prefix}",
+            policy=iam.policy_document(*boundary.statements(scope)),
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._child,
         )
-        self.boundary_arn = boundary.arn
-        self._args, self._boundary = args, boundary
-        scope = self._scope(args)
+        self.boundary_arn = policy.arn
         self.execution_role_arns: dict[str, pulumi.Output[str]] = {}
-        for model, (of, model_tags) in args.models.items():
-            role = self._role(
+        for model, (model_names, model_tags) in args.models.items():
+            role = self._service_role(
                 f"execution-{model}",
-                of.execution_role,
+                model_names.execution_role,
                 f"SageMaker: training, processing, monitoring and serving of {model}",
-                policies.service_trust(args.account_id),
-                boundary,
                 model_tags,
-                hours=12,
             )
-            self.execution_role_arns[model] = self._granted("execution", model, role, execution.statements(scope, of))
+            attached = self._attach(f"execution-{model}", "execution", role, execution.statements(scope, model_names))
+            self.execution_role_arns[model] = output_after(role.arn, attached.id)
         self.persona_role_arns: dict[str, pulumi.Output[str]] = {}
-        for persona in names.PERSONAS:
-            trust = policies.persona_trust(args.account_id, persona)
-            role = self._role(persona, f"{prefix}-{persona}", policies.PURPOSE[persona], trust, boundary, args.tags)
-            statements = policies.PERSONAS[persona](scope)
-            self.persona_role_arns[persona] = self._granted(persona, "", role, statements)
+        for name in names.PERSONAS:
+            trust = iam.persona_trust(scope.account_id, name)
+            role = self._role(name, f"{scope.prefix}-{name}", PERSONAS[name].purpose, trust, args.tags, hours=1)
+            attached = self._attach(name, name, role, PERSONAS[name].statements(scope))
+            self.persona_role_arns[name] = output_after(role.arn, attached.id)
         self.register_outputs(
             {"executionRoleArns": self.execution_role_arns, "personaRoleArns": self.persona_role_arns}
         )
 
-    def reconcile_job_role_arn(self) -> pulumi.Output[str]:
-        """The reconciler as a job: what the persona may, and what its container needs. Made when it is asked for."""
-        args, who = self._args, "reconcile-job"
-        role = self._role(
-            who,
-            f"{args.project}-{args.stack}-{who}",
-            policies.PURPOSE[who],
-            policies.service_trust(args.account_id),
-            self._boundary,
-            args.tags,
-            hours=12,
-        )
-        scope = self._scope(args)
-        acting = self._granted(who, "", role, policies.reconciler(scope))
-        running = self._granted(f"{who}-container", "", role, execution.running(scope, "ProcessingJobs"))
-        return pulumi.Output.all(acting, running).apply(lambda both: str(both[0]))
+    def create_reconcile_job_role(self) -> pulumi.Output[str]:
+        """Create the role of the reconciler's processing job and return its ARN.
 
-    @staticmethod
-    def _scope(args: IdentityArgs) -> policies.Scope:
-        return policies.Scope(
-            project=args.project,
-            stack=args.stack,
-            region=args.region,
-            account_id=args.account_id,
-            bucket_arns=args.bucket_arns,
-            kms_key_arn=args.kms_key_arn,
-            signing_key_arn=args.signing_key_arn,
-            repository_arn=args.repository_arn,
-            in_network=args.in_network,
+        It may do what the persona `reconciler` may, and what its container needs.
+        """
+        scope, name = self._scope, "reconcile-job"
+        purpose = "The reconciler as a SageMaker job, started by events"
+        role = self._service_role(name, f"{scope.prefix}-{name}", purpose, self._tags)
+        container = execution.container_statements(scope, "ProcessingJobs")
+        policies = (
+            self._attach(name, name, role, PERSONAS["reconciler"].statements(scope)),
+            self._attach(f"{name}-container", f"{name}-container", role, container),
         )
+        return output_after(role.arn, *(policy.id for policy in policies))
+
+    def _service_role(self, resource: str, name: str, description: str, tags: Mapping[str, str]) -> aws.iam.Role:
+        """Create a role that SageMaker assumes; its sessions last up to 12 hours, as long as a job may run."""
+        trust = iam.service_trust(self._scope.account_id)
+        return self._role(resource, name, description, trust, tags, hours=12)
 
     def _role(
-        self,
-        who: str,
-        name: str,
-        purpose: str,
-        trust: policies.Statement,
-        boundary: aws.iam.Policy,
-        tags: Mapping[str, str],
-        hours: int = 1,
+        self, resource: str, name: str, description: str, trust: iam.Statement, tags: Mapping[str, str], hours: int
     ) -> aws.iam.Role:
         return aws.iam.Role(
-            who,
+            resource,
             name=name,
-            description=purpose,
-            assume_role_policy=policy_document(trust),
-            permissions_boundary=boundary.arn,
+            description=description,
+            assume_role_policy=iam.policy_document(trust),
+            permissions_boundary=self.boundary_arn,
             max_session_duration=hours * 3600,
             tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._child,
         )
 
-    def _granted(
-        self, who: str, model: str, role: aws.iam.Role, statements: list[policies.Statement]
-    ) -> pulumi.Output[str]:
-        policy = aws.iam.RolePolicy(
-            f"{who}-{model}" if model else who,
-            name=who,
-            role=role.name,
-            policy=policy_document(*statements),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
+    def _attach(
+        self, resource: str, name: str, role: aws.iam.Role, statements: list[iam.Statement]
+    ) -> aws.iam.RolePolicy:
+        policy = iam.policy_document(*statements)
+        return aws.iam.RolePolicy(resource, name=name, role=role.name, policy=policy, opts=self._child)

@@ -1,4 +1,4 @@
-"""What watches a model: a data-quality job definition, its schedule, and the alarm on the drift that it finds."""
+"""Data-quality monitoring of a model: a job definition, its schedule, and the alarm on drift."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bedplate.settings import Monitor
 
 INSTANCE_TYPE, INSTANCE_COUNT, VOLUME_GB = "ml.m5.large", 1, 20
 MAX_RUNTIME_S = 3600  # SageMaker's limit for an hourly schedule
-METRICS_NAMESPACE = "aws/sagemaker/Endpoints/data-metrics"  # Model Monitor's own
+METRICS_NAMESPACE = "aws/sagemaker/Endpoints/data-metrics"  # Model Monitor's
 PROCESSING = "/opt/ml/processing"
 
 
@@ -31,13 +31,13 @@ class MonitoringArgs:
 
 
 class Monitoring(pulumi.ComponentResource):
-    """The baseline's place is fixed, and `bedplate baseline` fills it; until then executions say that there is none."""
+    """Output: `alarm`, the drift alarm. `bedplate baseline` writes the baseline that the executions compare with."""
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Monitoring", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         names = args.names
-        definition = aws.sagemaker.DataQualityJobDefinition(  # named by Pulumi: no property of it can change in place
+        definition = aws.sagemaker.DataQualityJobDefinition(  # named by Pulumi, because every change replaces it
             names.monitoring_schedule,
             role_arn=args.execution_role_arn,
             data_quality_app_specification={

@@ -1,4 +1,4 @@
-"""Where jobs and endpoints run without a way to the internet: private subnets with endpoints of AWS's services."""
+"""Private subnets for jobs and endpoints, without internet access, and VPC endpoints of the AWS services they call."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from bedplate.settings import Network as Settings
-from documents import document
+from bedplate.settings import Network as NetworkSettings
+from iam import Statement, allow, policy_document
 
 INTERFACES = (
     *("sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr"),
     *("logs", "kms", "sts", "monitoring", "ssm"),
 )
-"""Services that jobs, endpoints and the reconciler call. S3 has a gateway, which costs nothing."""
+"""Services that jobs, endpoints and the reconciler call. S3 gets a gateway endpoint, which is free."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class NetworkArgs:
     name: str
     region: str
     account_id: str
-    settings: Settings
+    settings: NetworkSettings
     tags: Mapping[str, str]
 
 
 class Network(pulumi.ComponentResource):
-    """Outputs: `subnet_ids`, `security_group_ids`, both as SageMaker's `vpc_config`. No internet gateway, no NAT."""
+    """Outputs: `subnet_ids`, `security_group_ids`, and both as SageMaker's `vpc_config`. It has no internet gateway."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Network", name, None, opts)
@@ -38,31 +38,31 @@ class Network(pulumi.ComponentResource):
             self.subnet_ids: list[pulumi.Input[str]] = [*args.settings.subnet_ids]
             self.security_group_ids: list[pulumi.Input[str]] = [*args.settings.security_group_ids]
         else:
-            self._make()
+            self._create_vpc()
         self.vpc_config = {"subnets": self.subnet_ids, "security_group_ids": self.security_group_ids}
         self.register_outputs({"subnetIds": self.subnet_ids, "securityGroupIds": self.security_group_ids})
 
-    def _make(self) -> None:
+    def _create_vpc(self) -> None:
         args, child = self._args, self._child
         vpc = aws.ec2.Vpc(
             "vpc",
             cidr_block=args.settings.cidr,
             enable_dns_support=True,
-            enable_dns_hostnames=True,  # private names of the interface endpoints need both
+            enable_dns_hostnames=True,  # the private DNS names of interface endpoints need both
             tags=self._tags(""),
             opts=child,
         )
         routes = aws.ec2.RouteTable("private", vpc_id=vpc.id, tags=self._tags("-private"), opts=child)
         subnets = [self._subnet(vpc, routes, zone, block) for zone, block in self._zones()]
-        jobs = self._group("jobs", vpc, "Jobs and endpoints: AWS's services and each other, nothing else")
-        services = self._group("services", vpc, "Interface endpoints of AWS's services")
+        jobs = self._security_group("jobs", vpc, "Jobs and endpoints: AWS's services and each other, nothing else")
+        services = self._security_group("services", vpc, "Interface endpoints of AWS's services")
         gateway = aws.ec2.VpcEndpoint(
             "s3",
             vpc_id=vpc.id,
             service_name=f"com.amazonaws.{args.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=[routes.id],
-            policy=document(_own_buckets_and_image_layers(args)),
+            policy=policy_document(*_s3_endpoint_statements(args)),
             tags=self._tags("-s3"),
             opts=child,
         )
@@ -78,16 +78,16 @@ class Network(pulumi.ComponentResource):
                 tags=self._tags(f"-{service}"),
                 opts=child,
             )
-        self._allow("services-from-jobs", services, "Ingress", 443, "AWS's services", group=jobs)
-        self._allow("jobs-to-services", jobs, "Egress", 443, "AWS's services", group=services)
+        self._allow("services-from-jobs", services, "Ingress", 443, "AWS's services", peer=jobs)
+        self._allow("jobs-to-services", jobs, "Egress", 443, "AWS's services", peer=services)
         self._allow("jobs-to-s3", jobs, "Egress", 443, "S3", prefix_list=gateway.prefix_list_id)
         for direction in ("Ingress", "Egress"):  # distributed training
-            self._allow(f"jobs-{direction.lower()}-jobs", jobs, direction, None, "Each other", group=jobs)
+            self._allow(f"jobs-{direction.lower()}-jobs", jobs, direction, None, "Each other", peer=jobs)
         self.subnet_ids = [subnet.id for subnet in subnets]
         self.security_group_ids = [jobs.id]
 
     def _zones(self) -> list[tuple[str, str]]:
-        """Each availability zone with its share of the addresses."""
+        """Return every availability zone with its address block, a quarter of the VPC's."""
         settings = self._args.settings
         zones = settings.availability_zones or tuple(f"{self._args.region}{letter}" for letter in "ab")
         blocks = ipaddress.ip_network(settings.cidr).subnets(prefixlen_diff=2)
@@ -107,35 +107,35 @@ class Network(pulumi.ComponentResource):
         )
         return subnet
 
-    def _group(self, what: str, vpc: aws.ec2.Vpc, description: str) -> aws.ec2.SecurityGroup:
+    def _security_group(self, name: str, vpc: aws.ec2.Vpc, description: str) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
-            what,
-            name=f"{self._args.name}-{what}",
-            description=description.replace("'", ""),  # EC2 takes no apostrophe
+            name,
+            name=f"{self._args.name}-{name}",
+            description=description.replace("'", ""),  # EC2 rejects apostrophes
             vpc_id=vpc.id,
-            tags=self._tags(f"-{what}"),
+            tags=self._tags(f"-{name}"),
             opts=self._child,
         )
 
     def _allow(
         self,
         name: str,
-        group_of_rule: aws.ec2.SecurityGroup,
+        security_group: aws.ec2.SecurityGroup,
         direction: str,
         port: int | None,
         description: str,
         *,
-        group: aws.ec2.SecurityGroup | None = None,
+        peer: aws.ec2.SecurityGroup | None = None,
         prefix_list: pulumi.Input[str] | None = None,
     ) -> None:
-        rule = aws.vpc.SecurityGroupIngressRule if direction == "Ingress" else aws.vpc.SecurityGroupEgressRule
-        rule(
+        rule_class = aws.vpc.SecurityGroupIngressRule if direction == "Ingress" else aws.vpc.SecurityGroupEgressRule
+        rule_class(
             name,
-            security_group_id=group_of_rule.id,
+            security_group_id=security_group.id,
             ip_protocol="-1" if port is None else "tcp",
             from_port=port,
             to_port=port,
-            referenced_security_group_id=group.id if group else None,
+            referenced_security_group_id=peer.id if peer else None,
             prefix_list_id=prefix_list,
             description=description.replace("'", ""),
             tags=self._tags(f"-{name}"),
@@ -146,26 +146,11 @@ class Network(pulumi.ComponentResource):
         return {**self._args.tags, "Name": f"{self._args.name}{suffix}"}
 
 
-def _own_buckets_and_image_layers(args: NetworkArgs) -> dict[str, object]:
-    """What leaves by S3's gateway goes to this account's principals' buckets, or fetches the layers of an image, which
-    ECR keeps in a bucket of AWS's own."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "PrincipalsOfThisAccount",
-                "Effect": "Allow",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": "*",
-                "Condition": {"StringEquals": {"aws:PrincipalAccount": args.account_id}},
-            },
-            {
-                "Sid": "ImageLayers",
-                "Effect": "Allow",
-                "Principal": "*",
-                "Action": "s3:GetObject",
-                "Resource": f"arn:aws:s3:::prod-{args.region}-starport-layer-bucket/*",
-            },
-        ],
-    }
+def _s3_endpoint_statements(args: NetworkArgs) -> list[Statement]:
+    """Allow this account's principals, and the download of image layers, which ECR stores in a bucket of AWS."""
+    layers = f"arn:aws:s3:::prod-{args.region}-starport-layer-bucket/*"
+    own_account = {"StringEquals": {"aws:PrincipalAccount": args.account_id}}
+    return [
+        allow("PrincipalsOfThisAccount", "s3:*", "*", own_account, principal="*"),
+        allow("ImageLayers", "s3:GetObject", layers, principal="*"),
+    ]

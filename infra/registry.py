@@ -1,4 +1,4 @@
-"""Where images and model versions are kept: one ECR repository, and a model package group for each model."""
+"""The ECR repository of the image, and a model package group for each model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from documents import document
+from iam import Statement, account_root, allow, policy_document
+from outputs import document
 
 UNTAGGED_DAYS = 14
 
@@ -18,12 +19,12 @@ class RegistryArgs:
     repository: str
     image_tag: str
     package_groups: Mapping[str, tuple[str, Mapping[str, str]]]
-    """Name of the group -> description and tags."""
+    """By name of the group: description and tags."""
     kms_key_arn: pulumi.Input[str]
     region: str
     account_id: str
     reader_account_ids: tuple[str, ...]
-    """Accounts of the environments that promote from this one: they read versions and images, and change nothing."""
+    """Accounts of environments that promote from this one; they may read versions and images."""
     force_destroy: bool
     tags: Mapping[str, str]
 
@@ -37,7 +38,7 @@ class Registry(pulumi.ComponentResource):
         repository = aws.ecr.Repository(
             "images",
             name=args.repository,
-            image_tag_mutability="IMMUTABLE",  # a tag in a model package's record means the same image for ever
+            image_tag_mutability="IMMUTABLE",  # the tag in a model package always means the same image
             image_scanning_configuration={"scan_on_push": True},
             encryption_configurations=[{"encryption_type": "KMS", "kms_key": args.kms_key_arn}],
             force_delete=args.force_destroy,
@@ -47,18 +48,18 @@ class Registry(pulumi.ComponentResource):
         aws.ecr.LifecyclePolicy(
             "images",
             repository=repository.name,
-            policy=document(_untagged_only()),
+            policy=document(_expire_untagged_images()),
             opts=child,
         )
         if args.reader_account_ids:
             aws.ecr.RepositoryPolicy(
                 "images",
                 repository=repository.name,
-                policy=document(_readers_of_images(args.reader_account_ids)),
+                policy=policy_document(_image_readers(args.reader_account_ids)),
                 opts=child,
             )
         for group, (description, tags) in args.package_groups.items():
-            made = aws.sagemaker.ModelPackageGroup(
+            package_group = aws.sagemaker.ModelPackageGroup(
                 group,
                 model_package_group_name=group,
                 model_package_group_description=description,
@@ -68,8 +69,8 @@ class Registry(pulumi.ComponentResource):
             if args.reader_account_ids:
                 aws.sagemaker.ModelPackageGroupPolicy(
                     group,
-                    model_package_group_name=made.model_package_group_name,
-                    resource_policy=document(_readers_of_versions(args, group)),
+                    model_package_group_name=package_group.model_package_group_name,
+                    resource_policy=policy_document(*_version_readers(args, group)),
                     opts=child,
                 )
         self.repository_arn = repository.arn
@@ -77,58 +78,39 @@ class Registry(pulumi.ComponentResource):
         self.register_outputs({"imageUri": self.image_uri})
 
 
-def _readers_of_images(accounts: tuple[str, ...]) -> dict[str, object]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "PromoteFromHere",
-                "Effect": "Allow",
-                "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in accounts]},
-                "Action": [
-                    "ecr:BatchCheckLayerAvailability",
-                    "ecr:BatchGetImage",
-                    "ecr:DescribeImages",
-                    "ecr:GetDownloadUrlForLayer",
-                ],
-                "Condition": {"StringEquals": {"aws:PrincipalAccount": list(accounts)}},
-            }
+def _image_readers(account_ids: tuple[str, ...]) -> Statement:
+    return allow(
+        "PromoteFromHere",
+        [
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:DescribeImages",
+            "ecr:GetDownloadUrlForLayer",
         ],
-    }
+        None,
+        {"StringEquals": {"aws:PrincipalAccount": list(account_ids)}},
+        principal={"AWS": [account_root(account) for account in account_ids]},
+    )
 
 
-def _readers_of_versions(args: RegistryArgs, group: str) -> dict[str, object]:
+def _version_readers(args: RegistryArgs, group: str) -> list[Statement]:
     arn = f"arn:aws:sagemaker:{args.region}:{args.account_id}"
-    shared = {
-        "Effect": "Allow",
-        "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in args.reader_account_ids]},
-    }
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "SeeTheGroup",
-                **shared,
-                "Action": "sagemaker:DescribeModelPackageGroup",
-                "Resource": f"{arn}:model-package-group/{group}",
-            },
-            {
-                "Sid": "PromoteFromHere",
-                **shared,
-                "Action": ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
-                "Resource": f"{arn}:model-package/{group}/*",
-            },
-        ],
-    }
+    readers = {"AWS": [account_root(account) for account in args.reader_account_ids]}
+    describe_group, group_arn = "sagemaker:DescribeModelPackageGroup", f"{arn}:model-package-group/{group}"
+    read_versions = ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"]
+    return [
+        allow("SeeTheGroup", describe_group, group_arn, principal=readers),
+        allow("PromoteFromHere", read_versions, f"{arn}:model-package/{group}/*", principal=readers),
+    ]
 
 
-def _untagged_only() -> dict[str, object]:
-    """Tagged images stay: a release from long ago may be rolled back to."""
+def _expire_untagged_images() -> dict[str, object]:
+    """Return a lifecycle policy that keeps tagged images, because a rollback may need an old release."""
     return {
         "rules": [
             {
                 "rulePriority": 1,
-                "description": f"Untagged images go after {UNTAGGED_DAYS} days",
+                "description": f"Untagged images expire after {UNTAGGED_DAYS} days",
                 "selection": {
                     "tagStatus": "untagged",
                     "countType": "sinceImagePushed",

@@ -1,4 +1,4 @@
-"""What answers: release 0 (the fallback), the endpoint with its guard rails, autoscaling, the alarms that roll back."""
+"""A model's endpoint: release 0 (the fallback), deployment guardrails, autoscaling, and the alarms that roll back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bedplate.settings import Serving as ServingSettings
 
 SCALE_IN_COOLDOWN_S, SCALE_OUT_COOLDOWN_S = 300, 60
 LOG_RETENTION_DAYS = 90
-DRAIN_S = 300  # the old fleet stays this long after the traffic has moved: rolling back within it is instant
+DRAIN_S = 300  # the old fleet is kept this long after the traffic shift, so that a rollback within it is instant
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ServingArgs:
     capture_bucket: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str]
     vpc_config: Mapping[str, list[pulumi.Input[str]]] | None
-    """Where its instances run; SageMaker's own network when None, and for a serverless endpoint in any case."""
+    """Subnets and security groups of the instances; None, and always for serverless, is SageMaker's own network."""
     alerts_topic_arn: pulumi.Input[str]
     tags: Mapping[str, str]
 
@@ -39,9 +39,9 @@ class Serving(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Serving", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
-        config = self._release_zero(args)
-        alarms = self._alarms(args)
-        # SageMaker would make this group itself at the first line: unencrypted, untagged, and kept for ever.
+        config = self._create_release_zero(args)
+        alarms = self._create_alarms(args)
+        # Otherwise SageMaker creates this log group at the first line: unencrypted, untagged, and without retention.
         logs = aws.cloudwatch.LogGroup(
             args.names.endpoint,
             name=f"/aws/sagemaker/Endpoints/{args.names.endpoint}",
@@ -54,24 +54,27 @@ class Serving(pulumi.ComponentResource):
             args.names.endpoint,
             name=args.names.endpoint,
             endpoint_config_name=config.name,
-            deployment_config=None if args.spec.serving.mode == "serverless" else _deployment(args.spec, alarms),
+            deployment_config=None if args.spec.serving.mode == "serverless" else _deployment_config(args.spec, alarms),
             tags=args.tags,
-            # Releases are the command line's: `up` must never undo a rollout or a rollback. Both are ignored,
-            # for a changed deployment_config alone would call UpdateEndpoint with the config name of the state.
+            # `bedplate deploy` and `rollback` change the release, and `up` must never revert it. Both are ignored,
+            # because a changed deployment_config alone would call UpdateEndpoint with the config name in the state.
             opts=pulumi.ResourceOptions.merge(
                 self._child,
                 pulumi.ResourceOptions(ignore_changes=["endpointConfigName", "deploymentConfig"], depends_on=[logs]),
             ),
         )
         if args.spec.serving.mode != "serverless":
-            self._autoscaling(args, endpoint)
+            self._create_autoscaling(args, endpoint)
         self.endpoint_name = endpoint.name
         self.alarms = alarms
         self.fallback_release = config.name
         self.register_outputs({"endpointName": self.endpoint_name, "fallbackRelease": self.fallback_release})
 
-    def _release_zero(self, args: ServingArgs) -> aws.sagemaker.EndpointConfiguration:
-        """Named by Pulumi (`...-v0-1a2b3c4`), so that a change makes a new one beside the one that may be serving."""
+    def _create_release_zero(self, args: ServingArgs) -> aws.sagemaker.EndpointConfiguration:
+        """Create the model and EndpointConfig of release 0, which predicts the constant `fallback`.
+
+        Pulumi names them (`...-v0-1a2b3c4`), so that a change creates new ones beside those that may be live.
+        """
         serving, release = args.spec.serving, f"{args.names.endpoint}-v0"
         model = aws.sagemaker.Model(
             release,
@@ -86,7 +89,7 @@ class Serving(pulumi.ComponentResource):
                     "BEDPLATE_FALLBACK": f"{args.spec.fallback:g}",
                 },
             },
-            enable_network_isolation=serving.mode != "serverless",  # SageMaker has both for instances only
+            enable_network_isolation=serving.mode != "serverless",  # for instances only, as is the VPC
             vpc_config=_vpc_config(args),
             tags=args.tags,
             opts=self._child,
@@ -101,7 +104,7 @@ class Serving(pulumi.ComponentResource):
                     **_capacity(serving),
                 }
             ],
-            async_inference_config=_queue(args) if serving.mode == "async" else None,
+            async_inference_config=_async_inference_config(args) if serving.mode == "async" else None,
             data_capture_config=None
             if serving.mode == "serverless"
             else {
@@ -117,6 +120,8 @@ class Serving(pulumi.ComponentResource):
                     "csv_content_types": ["text/csv"],
                 },
             },
+            # The key encrypts storage volumes: serverless has none, and SageMaker rejects a key for instances with
+            # local disks, which encrypt themselves.
             kms_key_arn=None
             if serving.mode == "serverless" or has_local_disk(serving.instance_type)
             else args.kms_key_arn,
@@ -124,8 +129,8 @@ class Serving(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _alarms(self, args: ServingArgs) -> list[aws.cloudwatch.MetricAlarm]:
-        """Errors and latency against the SLO. No data is no alarm: a bake without traffic is the rollout's concern."""
+    def _create_alarms(self, args: ServingArgs) -> list[aws.cloudwatch.MetricAlarm]:
+        """Create the alarms on errors and latency. Missing data is no alarm: `deploy` checks the traffic of a bake."""
         slo, names = args.spec.serving.slo, args.names
         errors = aws.cloudwatch.MetricAlarm(
             names.errors_alarm,
@@ -134,7 +139,7 @@ class Serving(pulumi.ComponentResource):
             namespace="AWS/SageMaker",
             metric_name="Invocation5XXErrors",
             dimensions={"EndpointName": names.endpoint, "VariantName": VARIANT},
-            statistic="Average",  # SageMaker sends 1 for a failed request and 0 for any other: the mean is the share
+            statistic="Average",  # SageMaker records 1 for a failed request and 0 otherwise, so the mean is the share
             period=60,
             evaluation_periods=1,
             comparison_operator="GreaterThanThreshold",
@@ -151,7 +156,7 @@ class Serving(pulumi.ComponentResource):
             metric_name="ModelLatency",
             dimensions={"EndpointName": names.endpoint, "VariantName": VARIANT},
             extended_statistic="p99",
-            evaluate_low_sample_count_percentiles="ignore",  # a p99 of ten requests is the slowest of ten
+            evaluate_low_sample_count_percentiles="ignore",  # the p99 of ten requests is only the slowest one
             period=60,
             evaluation_periods=3,
             datapoints_to_alarm=2,
@@ -163,7 +168,7 @@ class Serving(pulumi.ComponentResource):
         )
         return [errors, latency]
 
-    def _autoscaling(self, args: ServingArgs, endpoint: aws.sagemaker.Endpoint) -> None:
+    def _create_autoscaling(self, args: ServingArgs, endpoint: aws.sagemaker.Endpoint) -> None:
         serving = args.spec.serving
         target = aws.appautoscaling.Target(
             args.names.endpoint,
@@ -175,50 +180,50 @@ class Serving(pulumi.ComponentResource):
             tags=args.tags,
             opts=self._child,
         )
-        on = {
+        scalable_target = {
             "service_namespace": target.service_namespace,
             "scalable_dimension": target.scalable_dimension,
             "resource_id": target.resource_id,
         }
         if serving.mode == "async":
-            metric, goal = _backlog(args.names), serving.asynchronous.backlog_per_instance
+            metric, target_value = _backlog_metric(args.names), serving.asynchronous.backlog_per_instance
         else:
             kind = "SageMakerVariantInvocationsPerInstance"
             metric = {"predefined_metric_specification": {"predefined_metric_type": kind}}
-            goal = serving.invocations_per_instance
+            target_value = serving.invocations_per_instance
         aws.appautoscaling.Policy(
             args.names.endpoint,
             name=f"{args.names.endpoint}-{'backlog' if serving.mode == 'async' else 'invocations'}",
             policy_type="TargetTrackingScaling",
-            **on,
+            **scalable_target,
             target_tracking_scaling_policy_configuration={
                 **metric,
-                "target_value": goal,
+                "target_value": target_value,
                 "scale_in_cooldown": SCALE_IN_COOLDOWN_S,
                 "scale_out_cooldown": SCALE_OUT_COOLDOWN_S,
             },
             opts=self._child,
         )
         if serving.min_instances == 0 or any(entry.min_instances == 0 for entry in serving.schedule):
-            self._wake_up(args, on)
+            self._scale_from_zero(args, scalable_target)
         for entry in serving.schedule:
             aws.appautoscaling.ScheduledAction(
                 f"{args.names.endpoint}-{entry.name}",
                 name=f"{args.names.endpoint}-{entry.name}",
-                **on,
+                **scalable_target,
                 schedule=entry.at,
                 timezone=entry.timezone,
                 scalable_target_action={"min_capacity": entry.min_instances, "max_capacity": entry.max_instances},
                 opts=self._child,
             )
 
-    def _wake_up(self, args: ServingArgs, on: Mapping[str, Any]) -> None:
-        """From zero instances there is no backlog per instance to track: whatever waits brings the first one."""
+    def _scale_from_zero(self, args: ServingArgs, scalable_target: Mapping[str, Any]) -> None:
+        """Add the first instance when a request waits; without instances there is no backlog per instance to track."""
         policy = aws.appautoscaling.Policy(
             f"{args.names.endpoint}-wake-up",
             name=f"{args.names.endpoint}-wake-up",
             policy_type="StepScaling",
-            **on,
+            **scalable_target,
             step_scaling_policy_configuration={
                 "adjustment_type": "ChangeInCapacity",
                 "metric_aggregation_type": "Average",
@@ -230,7 +235,7 @@ class Serving(pulumi.ComponentResource):
         aws.cloudwatch.MetricAlarm(
             args.names.backlog_alarm,
             name=args.names.backlog_alarm,
-            alarm_description=f"Requests to {args.names.endpoint} wait, and it has no instance: brings the first one.",
+            alarm_description=f"Requests to {args.names.endpoint} wait, and it has no instance: adds the first one.",
             namespace="AWS/SageMaker",
             metric_name="HasBacklogWithoutCapacity",
             dimensions={"EndpointName": args.names.endpoint},
@@ -247,36 +252,36 @@ class Serving(pulumi.ComponentResource):
 
 
 def _capacity(serving: ServingSettings) -> dict[str, Any]:
-    """What a variant runs on, in the words of EndpointConfig."""
+    """Return the instances of a variant, or its serverless configuration, as EndpointConfig takes them."""
     if serving.mode != "serverless":
         return {"instance_type": serving.instance_type, "initial_instance_count": serving.instance_count}
-    wanted = serving.serverless
-    config = {"memory_size_in_mb": wanted.memory_mb, "max_concurrency": wanted.max_concurrency}
-    if wanted.provisioned_concurrency:
-        config["provisioned_concurrency"] = wanted.provisioned_concurrency
+    serverless = serving.serverless
+    config = {"memory_size_in_mb": serverless.memory_mb, "max_concurrency": serverless.max_concurrency}
+    if serverless.provisioned_concurrency:
+        config["provisioned_concurrency"] = serverless.provisioned_concurrency
     return {"serverless_config": config}
 
 
-def _queue(args: ServingArgs) -> aws.sagemaker.EndpointConfigurationAsyncInferenceConfigArgsDict:
-    wanted = args.spec.serving.asynchronous
+def _async_inference_config(args: ServingArgs) -> aws.sagemaker.EndpointConfigurationAsyncInferenceConfigArgsDict:
+    asynchronous = args.spec.serving.asynchronous
     topics = {
-        "success_topic": wanted.success_topic_arn,
-        "error_topic": args.alerts_topic_arn if wanted.notify_errors else None,
+        "success_topic": asynchronous.success_topic_arn,
+        "error_topic": args.alerts_topic_arn if asynchronous.notify_errors else None,
     }
-    told = {key: arn for key, arn in topics.items() if arn}
-    place = pulumi.Output.format("s3://{0}/{1}", args.capture_bucket, args.names.async_prefix)
+    notification = {key: arn for key, arn in topics.items() if arn}
+    prefix = pulumi.Output.format("s3://{0}/{1}", args.capture_bucket, args.names.async_prefix)
     return {
         "output_config": {
-            "s3_output_path": pulumi.Output.concat(place, "output"),
-            "s3_failure_path": pulumi.Output.concat(place, "failed"),
+            "s3_output_path": pulumi.Output.concat(prefix, "output"),
+            "s3_failure_path": pulumi.Output.concat(prefix, "failed"),
             "kms_key_id": args.kms_key_arn,
-            **({"notification_config": told} if told else {}),
+            **({"notification_config": notification} if notification else {}),
         },
-        "client_config": {"max_concurrent_invocations_per_instance": wanted.max_concurrent_per_instance},
+        "client_config": {"max_concurrent_invocations_per_instance": asynchronous.max_concurrent_per_instance},
     }
 
 
-def _backlog(names: ModelNames) -> dict[str, Any]:
+def _backlog_metric(names: ModelNames) -> dict[str, Any]:
     return {
         "customized_metric_specification": {
             "metric_name": "ApproximateBacklogSizePerInstance",
@@ -287,21 +292,21 @@ def _backlog(names: ModelNames) -> dict[str, Any]:
     }
 
 
-def _deployment(
+def _deployment_config(
     spec: ModelSpec, alarms: list[aws.cloudwatch.MetricAlarm]
 ) -> aws.sagemaker.EndpointDeploymentConfigArgsDict:
-    """SageMaker's blue/green policy in the words of model.yaml's `rollout`."""
+    """Return SageMaker's blue/green policy for model.yaml's `rollout`."""
     rollout = spec.rollout
     return {
         "blue_green_update_policy": {
             "traffic_routing_configuration": {
-                "type": rollout.shift.replace("-", "_").upper(),
+                "type": rollout.traffic_routing.replace("-", "_").upper(),
                 "wait_interval_in_seconds": rollout.bake_s,
                 "canary_size": {"type": "CAPACITY_PERCENT", "value": rollout.canary_pct}
-                if rollout.shift == "canary"
+                if rollout.traffic_routing == "canary"
                 else None,
                 "linear_step_size": {"type": "CAPACITY_PERCENT", "value": rollout.canary_pct}
-                if rollout.shift == "linear"
+                if rollout.traffic_routing == "linear"
                 else None,
             },
             "termination_wait_in_seconds": DRAIN_S,

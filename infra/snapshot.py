@@ -1,4 +1,4 @@
-"""The project as a job on AWS gets it: its settings and its models, one archive, the same bytes for the same files."""
+"""Packs settings and models into an archive for jobs on AWS; equal files give equal bytes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from pathlib import Path
 from bedplate.errors import SettingsError
 
 PARTS = ("Pulumi.yaml", "stacks", "models")
-LEFT_OUT = ("__pycache__",)
 MAX_BYTES = 5_000_000
-"""It travels through the program's state: code and settings, never data."""
+"""Limit of the archive, which becomes a part of Pulumi's state: code and settings, never data."""
 
 
 def snapshot(project_dir: Path) -> str:
-    """A tar.gz of `Pulumi.yaml`, `stacks/` and `models/`, as base64. Raises SettingsError above 5 MB."""
+    """Return a tar.gz of `Pulumi.yaml`, `stacks/` and `models/` as base64. Raises SettingsError above 5 MB."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in _files(project_dir):
@@ -27,24 +26,18 @@ def snapshot(project_dir: Path) -> str:
             tar.addfile(entry, io.BytesIO(body))
             if raw.tell() > MAX_BYTES:
                 raise SettingsError(
-                    f"models/ and stacks/ are more than {MAX_BYTES / 1e6:g} MB with {entry.name}: no data there",
+                    f"models/ and stacks/ exceed {MAX_BYTES / 1e6:g} MB with {entry.name}: move data out of them",
                     next_step="git status --ignored models",
                 )
     return base64.b64encode(gzip.compress(raw.getvalue(), mtime=0)).decode()
 
 
 def _files(project_dir: Path) -> list[Path]:
-    found = [path for part in PARTS for path in _below(project_dir / part)]
-    return sorted(found, key=lambda path: path.relative_to(project_dir).as_posix())
-
-
-def _below(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
+    """Return the files of the archive, without hidden and compiled ones, in the order of their names."""
+    paths = [path for part in PARTS for path in (project_dir / part, *(project_dir / part).rglob("*"))]
+    files = {path.relative_to(project_dir).as_posix(): path for path in paths if path.is_file()}
     return [
-        inner
-        for inner in path.rglob("*")
-        if inner.is_file()
-        and not any(p in LEFT_OUT or p.startswith(".") for p in inner.relative_to(path).parts)
-        and inner.suffix != ".pyc"
+        path
+        for name, path in sorted(files.items())
+        if path.suffix != ".pyc" and not any(part.startswith(".") or part == "__pycache__" for part in Path(name).parts)
     ]

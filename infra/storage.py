@@ -1,4 +1,4 @@
-"""Where everything is kept: a KMS key, one that signs datasets, four buckets, and a fifth for their access logs."""
+"""KMS keys and S3 buckets: an encryption key, a signing key, four data buckets, and a bucket for access logs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pulumi
 import pulumi_aws as aws
 
 from bedplate.domain import names
-from bedplate.settings import Storage as Retention
-from buckets import BucketArgs, Rule, expires, secure_bucket
-from documents import document, policy_document
+from bedplate.settings import Storage as StorageSettings
+from buckets import BucketArgs, LifecycleRule, create_bucket, expiration_rule
+from iam import Statement, account_root, allow, policy_document
+from outputs import output_after
 
-LEDGER_LOCK_DAYS = 365  # governance mode: only a principal with s3:BypassGovernanceRetention deletes earlier
+LEDGER_LOCK_DAYS = 365  # governance mode: deleting earlier needs s3:BypassGovernanceRetention
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,12 @@ class StorageArgs:
     stack: str
     region: str
     account_id: str
-    retention: Retention
+    settings: StorageSettings
     model_retention_days: Mapping[str, int]
-    """Days that contract and privacy class allow; they may shorten the stack's retention, never lengthen it."""
+    """By model: days that its data contract and privacy class allow. They only shorten the stack's retention."""
     model_names: Mapping[str, names.ModelNames]
     lock_ledger: bool
+    """Whether the ledger bucket has Object Lock."""
     reader_account_ids: tuple[str, ...]
     """Accounts that may read model artifacts, to promote them."""
     tags: Mapping[str, str]
@@ -38,224 +40,200 @@ class Storage(pulumi.ComponentResource):
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Storage", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        # What holds data is protected: `destroy` refuses it until somebody says so twice. Throw-away stacks are not.
-        kept = pulumi.ResourceOptions(parent=self, protect=not args.retention.force_destroy)
+        # Pulumi protects keys and buckets of stacks that are not disposable: `destroy` needs --including-data for them.
+        protected = pulumi.ResourceOptions(parent=self, protect=not args.settings.force_destroy)
         key = aws.kms.Key(
             "key",
-            description=f"Everything that {args.project}-{args.stack} keeps",
+            description=f"Encrypts the data of {args.project}-{args.stack}",
             enable_key_rotation=True,
-            deletion_window_in_days=7 if args.retention.force_destroy else 30,
-            policy=document(_key_policy(args)),
+            deletion_window_in_days=7 if args.settings.force_destroy else 30,
+            policy=policy_document(*_key_statements(args)),
             tags=args.tags,
-            opts=kept,
+            opts=protected,
         )
         aws.kms.Alias("key", name=f"alias/{args.project}-{args.stack}", target_key_id=key.key_id, opts=child)
         self.key_arn = key.arn
-        self.signing_key_arn = _signing_key(args, kept, child)
+        self.signing_key_arn = _create_signing_key(args, child, protected)
         self.buckets: dict[str, pulumi.Output[str]] = {}
         self.bucket_arns: dict[str, pulumi.Output[str]] = {}
-        self.log_bucket = _log_bucket(args, child, kept)
+        self.log_bucket = _create_log_bucket(args, child, protected)
         for purpose in names.BUCKET_PURPOSES:
-            bucket = self._bucket(purpose, args, child, kept)
+            bucket = self._create_bucket(purpose, args, child, protected)
             self.buckets[purpose], self.bucket_arns[purpose] = bucket.bucket, bucket.arn
         self.register_outputs({"keyArn": self.key_arn, "signingKeyArn": self.signing_key_arn, "buckets": self.buckets})
 
-    def _bucket(
+    def _create_bucket(
         self,
         purpose: names.BucketPurpose,
         args: StorageArgs,
         child: pulumi.ResourceOptions,
-        kept: pulumi.ResourceOptions,
+        protected: pulumi.ResourceOptions,
     ) -> aws.s3.Bucket:
-        bucket, _ = secure_bucket(
+        bucket, _ = create_bucket(
             BucketArgs(
                 purpose=purpose,
                 name=names.bucket(args.project, args.stack, purpose, args.account_id),
-                force_destroy=args.retention.force_destroy,
+                force_destroy=args.settings.force_destroy,
                 tags=dict(args.tags),
                 key_arn=self.key_arn,
                 keep_noncurrent=purpose == "ledger",
-                expiry=_expiry(purpose, args),
-                statements=_readers(args) if purpose == "artifacts" else (),
+                expiration=_expiration_rules(purpose, args),
+                statements=_reader_statements(args) if purpose == "artifacts" else (),
                 lock_days=LEDGER_LOCK_DAYS if args.lock_ledger and purpose == "ledger" else 0,
                 log_bucket=self.log_bucket,
             ),
             child,
-            kept,
+            protected,
         )
         return bucket
 
 
-def _log_bucket(args: StorageArgs, child: pulumi.ResourceOptions, kept: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Where S3 writes the access logs of every other bucket. Log delivery knows no KMS key, so it has S3's own."""
+def _create_log_bucket(
+    args: StorageArgs, child: pulumi.ResourceOptions, protected: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Create the bucket for the access logs of all other buckets, and return its name.
+
+    It is encrypted with S3's own key, because S3 cannot deliver access logs to a bucket with a KMS key.
+    """
     name = names.bucket(args.project, args.stack, "logs", args.account_id)
-    delivery = {
-        "Sid": "AccessLogs",
-        "Effect": "Allow",
-        "Principal": {"Service": "logging.s3.amazonaws.com"},
-        "Action": "s3:PutObject",
-        "Resource": f"arn:aws:s3:::{name}/access/*",
-        "Condition": {
+    delivery = allow(
+        "AccessLogs",
+        "s3:PutObject",
+        f"arn:aws:s3:::{name}/access/*",
+        {
             "StringEquals": {"aws:SourceAccount": args.account_id},
             "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{args.project}-{args.stack}-*"},
         },
-    }
-    bucket, policy = secure_bucket(
+        principal={"Service": "logging.s3.amazonaws.com"},
+    )
+    bucket, policy = create_bucket(
         BucketArgs(
             purpose="logs",
             name=name,
-            force_destroy=args.retention.force_destroy,
+            force_destroy=args.settings.force_destroy,
             tags=dict(args.tags),
             key_arn=None,
-            expiry=[expires("access", "access/", args.retention.access_log_retention_days)],
+            expiration=[expiration_rule("access", "access/", args.settings.access_log_retention_days)],
             statements=[delivery],
         ),
         child,
-        kept,
+        protected,
     )
-    # S3 looks at this policy when another bucket is told to log here.
-    return pulumi.Output.all(bucket.bucket, policy.id).apply(lambda both: str(both[0]))
+    return output_after(bucket.bucket, policy.id)  # S3 checks this policy when another bucket starts to log here
 
 
-def _signing_key(args: StorageArgs, kept: pulumi.ResourceOptions, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Signs manifests of registered datasets. Its private half never leaves KMS; AWS does not rotate keys of pairs."""
+def _create_signing_key(
+    args: StorageArgs, child: pulumi.ResourceOptions, protected: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Create the key pair that signs the manifests of datasets, and return its ARN.
+
+    Its private key never leaves KMS. AWS does not rotate asymmetric keys.
+    """
     key = aws.kms.Key(
         "signing",
         description=f"Signs the datasets of {args.project}-{args.stack}",
         key_usage="SIGN_VERIFY",
         customer_master_key_spec="ECC_NIST_P256",
-        deletion_window_in_days=7 if args.retention.force_destroy else 30,
-        policy=policy_document(_account_decides(args)),
+        deletion_window_in_days=7 if args.settings.force_destroy else 30,
+        policy=policy_document(_iam_decides(args)),
         tags=args.tags,
-        opts=kept,
+        opts=protected,
     )
     aws.kms.Alias("signing", name=f"alias/{args.project}-{args.stack}-signing", target_key_id=key.key_id, opts=child)
     return key.arn
 
 
-def _account_decides(args: StorageArgs) -> dict[str, object]:
-    """AWS's default: the account's IAM policies decide. In a key's policy "*" is this key and no other."""
-    return {
-        "Sid": "AccountDecidesByIam",
-        "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{args.account_id}:root"},
-        "Action": "kms:*",
-        "Resource": "*",
-    }
+def _iam_decides(args: StorageArgs) -> Statement:
+    """Return AWS's default key policy: IAM policies of the account decide. Resource "*" is the key itself."""
+    return allow("AccountDecidesByIam", "kms:*", "*", principal={"AWS": account_root(args.account_id)})
 
 
-def _key_policy(args: StorageArgs) -> dict[str, object]:
-    account_id, logs = args.account_id, f"arn:aws:logs:{args.region}:{args.account_id}:log-group"
-    trail = names.trail_arn(args.project, args.stack, args.region, account_id)
+def _key_statements(args: StorageArgs) -> list[Statement]:
+    """Return the encryption key's policy: IAM of the account, and the services that use the key by themselves."""
+    trail = names.trail_arn(args.project, args.stack, args.region, args.account_id)
+    endpoint_logs = (
+        f"arn:aws:logs:{args.region}:{args.account_id}:log-group:/aws/sagemaker/Endpoints/{args.project}-{args.stack}-*"
+    )
+    publishers = [f"{service}.amazonaws.com" for service in ("cloudwatch", "budgets", "costalerts")]
     use = ["kms:Decrypt", "kms:GenerateDataKey*"]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            _account_decides(args),
-            {  # Alarms and budgets publish to the encrypted topic.
-                "Sid": "AlertsFromThisAccount",
-                "Effect": "Allow",
-                "Principal": {
-                    "Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com", "costalerts.amazonaws.com"]
-                },
-                "Action": use,
-                "Resource": "*",
-                "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
-            },
-            {  # EventBridge does not send aws:SourceAccount or aws:SourceArn when it uses a topic's key.
-                "Sid": "AlertsFromEventRules",
-                "Effect": "Allow",
-                "Principal": {"Service": "events.amazonaws.com"},
-                "Action": use,
-                "Resource": "*",
-            },
-            {  # What this environment's endpoints log.
-                "Sid": "EndpointLogs",
-                "Effect": "Allow",
-                "Principal": {"Service": f"logs.{args.region}.amazonaws.com"},
-                "Action": ["kms:Encrypt", "kms:ReEncrypt*", "kms:DescribeKey", *use],
-                "Resource": "*",
-                "Condition": {
-                    "ArnLike": {
-                        "kms:EncryptionContext:aws:logs:arn": (
-                            f"{logs}:/aws/sagemaker/Endpoints/{args.project}-{args.stack}-*"
-                        )
-                    }
-                },
-            },
-            {  # The account's event history on its way to its bucket.
-                "Sid": "Trail",
-                "Effect": "Allow",
-                "Principal": {"Service": "cloudtrail.amazonaws.com"},
-                "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
-                "Resource": "*",
-                "Condition": {"StringEquals": {"aws:SourceArn": trail}},
-            },
-            *_decrypting_readers(args),
-        ],
-    }
-
-
-def _decrypting_readers(args: StorageArgs) -> list[dict[str, object]]:
-    if not args.reader_account_ids:
-        return []
-    return [
-        {
-            "Sid": "PromoteFromHere",
-            "Effect": "Allow",
-            "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in args.reader_account_ids]},
-            "Action": ["kms:Decrypt", "kms:DescribeKey"],
-            "Resource": "*",
-            "Condition": {"StringEquals": {"kms:ViaService": f"s3.{args.region}.amazonaws.com"}},
-        }
+    statements = [
+        _iam_decides(args),
+        # Alarms and budgets publish to the encrypted alerts topic.
+        allow(
+            "AlertsFromThisAccount",
+            use,
+            "*",
+            {"StringEquals": {"aws:SourceAccount": args.account_id}},
+            principal={"Service": publishers},
+        ),
+        # EventBridge sends neither aws:SourceAccount nor aws:SourceArn when it uses the key of a topic.
+        allow("AlertsFromEventRules", use, "*", principal={"Service": "events.amazonaws.com"}),
+        allow(
+            "EndpointLogs",
+            ["kms:Encrypt", "kms:ReEncrypt*", "kms:DescribeKey", *use],
+            "*",
+            {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": endpoint_logs}},
+            principal={"Service": f"logs.{args.region}.amazonaws.com"},
+        ),
+        allow(
+            "Trail",
+            ["kms:GenerateDataKey*", "kms:DescribeKey"],
+            "*",
+            {"StringEquals": {"aws:SourceArn": trail}},
+            principal={"Service": "cloudtrail.amazonaws.com"},
+        ),
     ]
+    if args.reader_account_ids:
+        readers = {"AWS": [account_root(account) for account in args.reader_account_ids]}
+        via_s3 = {"StringEquals": {"kms:ViaService": f"s3.{args.region}.amazonaws.com"}}
+        statements.append(allow("PromoteFromHere", ["kms:Decrypt", "kms:DescribeKey"], "*", via_s3, principal=readers))
+    return statements
 
 
-def _readers(args: StorageArgs) -> list[dict[str, object]]:
-    """Other environments' accounts copy a model's artifact when they promote it; they see models and nothing else."""
+def _reader_statements(args: StorageArgs) -> list[Statement]:
+    """Allow the accounts of other environments to copy only the artifacts of versions that they promote."""
     if not args.reader_account_ids:
         return []
     bucket = names.bucket(args.project, args.stack, "artifacts", args.account_id)
     return [
-        {
-            "Sid": "PromoteFromHere",
-            "Effect": "Allow",
-            "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in args.reader_account_ids]},
-            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-            "Resource": [f"arn:aws:s3:::{bucket}/training/*", f"arn:aws:s3:::{bucket}/evaluations/*"],
-            "Condition": {"StringEquals": {"aws:PrincipalAccount": list(args.reader_account_ids)}},
-        }
+        allow(
+            "PromoteFromHere",
+            ["s3:GetObject", "s3:GetObjectVersion"],
+            [f"arn:aws:s3:::{bucket}/training/*", f"arn:aws:s3:::{bucket}/evaluations/*"],
+            {"StringEquals": {"aws:PrincipalAccount": list(args.reader_account_ids)}},
+            principal={"AWS": [account_root(account) for account in args.reader_account_ids]},
+        )
     ]
 
 
-def _expiry(purpose: names.BucketPurpose, args: StorageArgs) -> list[Rule]:
-    """What goes when. Models and ledger records never expire: a release that serves needs its artifact for ever."""
+def _expiration_rules(purpose: names.BucketPurpose, args: StorageArgs) -> list[LifecycleRule]:
+    """Return the rules that delete old objects. Models and ledger records never expire: a live release needs them."""
     if purpose == "ledger":
         return []
     return [
-        expires(f"{model}-{what}", prefix, days)
-        for model, name in args.model_names.items()
-        for what, prefix, days in _expiring(purpose, name, args.retention, args.model_retention_days[model])
+        expiration_rule(f"{model}-{kind}", prefix, days)
+        for model, model_names in args.model_names.items()
+        for kind, prefix, days in _expirations(purpose, model_names, args.settings, args.model_retention_days[model])
     ]
 
 
-def _expiring(
-    purpose: names.BucketPurpose, name: names.ModelNames, stack: Retention, contract_days: int
+def _expirations(
+    purpose: names.BucketPurpose, model: names.ModelNames, settings: StorageSettings, contract_days: int
 ) -> tuple[tuple[str, str, int], ...]:
-    captured = min(stack.capture_retention_days, contract_days)
+    """Return (kind, key prefix, days) of one model's objects in a bucket."""
+    capture_days = min(settings.capture_retention_days, contract_days)
     if purpose == "artifacts":
-        # SageMaker puts the requests that it merged with their ground truth below the output of these two kinds.
-        merged = (
-            ("model-quality", f"{name.monitoring_prefix}model-quality/"),
-            ("bias", f"{name.monitoring_prefix}bias/"),
-        )
-        reports = ("reports", name.monitoring_prefix, stack.artifact_retention_days)
-        return (reports, *((kind, prefix, min(captured, stack.artifact_retention_days)) for kind, prefix in merged))
-    if purpose == "data":
-        days = min(stack.data_retention_days, contract_days)
+        # SageMaker stores captured requests merged with their ground truth in the output of these two kinds.
+        merged_days = min(capture_days, settings.artifact_retention_days)
         return (
-            ("datasets", name.datasets_prefix, days),
-            ("labels", name.labels_prefix, days),
-            ("ground-truth", name.ground_truth_prefix, days),
+            ("reports", model.monitoring_prefix, settings.artifact_retention_days),
+            *((kind, f"{model.monitoring_prefix}{kind}/", merged_days) for kind in ("model-quality", "bias")),
         )
-    return (("capture", name.capture_prefix, captured),)
+    if purpose == "data":
+        days = min(settings.data_retention_days, contract_days)
+        return (
+            ("datasets", model.datasets_prefix, days),
+            ("labels", model.labels_prefix, days),
+            ("ground-truth", model.ground_truth_prefix, days),
+        )
+    return (("capture", model.capture_prefix, capture_days),)

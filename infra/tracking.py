@@ -1,4 +1,4 @@
-"""Where experiments are kept: a managed MLflow tracking server, for those who want one."""
+"""A managed MLflow tracking server for experiments, where `tracking.enabled` is set."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pulumi
 import pulumi_aws as aws
 
 from bedplate.settings import Tracking as TrackingSettings
-from documents import policy_document
+from iam import allow, policy_document, service_trust
+from outputs import output_after
 
 PREFIX = "tracking"
+"""Key prefix of MLflow's artifacts in the artifacts bucket."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Tracking(pulumi.ComponentResource):
             artifact_store_uri=pulumi.Output.format("s3://{0}/{1}", args.artifacts_bucket, PREFIX),
             role_arn=self._role(args),
             tracking_server_size=args.settings.size,
-            automatic_model_registration=False,  # versions are registered by `bedplate train`, with their lineage
+            automatic_model_registration=False,  # `bedplate train` registers versions, with their lineage
             tags=args.tags,
             opts=self._child,
         )
@@ -46,42 +48,22 @@ class Tracking(pulumi.ComponentResource):
         self.register_outputs({"serverArn": self.server_arn, "url": self.url})
 
     def _role(self, args: TrackingArgs) -> pulumi.Output[str]:
-        """The server's own role: its artifacts, and the key that they are encrypted with."""
-        trust = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sagemaker.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-            "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
-        }
+        """Create the server's role, which may read and write MLflow's artifacts only, and return its ARN."""
         role = aws.iam.Role(
             "tracking",
             name=f"{args.name}-tracking",
             description="SageMaker's MLflow tracking server",
-            assume_role_policy=policy_document(trust),
+            assume_role_policy=policy_document(service_trust(args.account_id)),
             permissions_boundary=args.boundary_arn,
             tags=args.tags,
             opts=self._child,
         )
-        find = {
-            "Sid": "FindArtifacts",
-            "Effect": "Allow",
-            "Action": "s3:ListBucket",
-            "Resource": args.artifacts_bucket_arn,
-            "Condition": {"StringLike": {"s3:prefix": [PREFIX, f"{PREFIX}/*"]}},
-        }
-        keep = {
-            "Sid": "KeepArtifacts",
-            "Effect": "Allow",
-            "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
-            "Resource": pulumi.Output.concat(args.artifacts_bucket_arn, f"/{PREFIX}/*"),
-        }
-        encrypt = {
-            "Sid": "Encrypt",
-            "Effect": "Allow",
-            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
-            "Resource": args.kms_key_arn,
-        }
-        policy = aws.iam.RolePolicy(
-            "tracking", name="tracking", role=role.name, policy=policy_document(find, keep, encrypt), opts=self._child
+        own_prefix = {"StringLike": {"s3:prefix": [PREFIX, f"{PREFIX}/*"]}}
+        objects = pulumi.Output.concat(args.artifacts_bucket_arn, f"/{PREFIX}/*")
+        statements = policy_document(
+            allow("FindArtifacts", "s3:ListBucket", args.artifacts_bucket_arn, own_prefix),
+            allow("KeepArtifacts", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], objects),
+            allow("Encrypt", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], args.kms_key_arn),
         )
-        return pulumi.Output.all(role.arn, policy.id).apply(lambda both: str(both[0]))
+        policy = aws.iam.RolePolicy("tracking", name="tracking", role=role.name, policy=statements, opts=self._child)
+        return output_after(role.arn, policy.id)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from bedplate import ports
-from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
+from bedplate.domain.data.contract import RuleResult, TableCheck
+from bedplate.domain.experiment.arm import Arm
+from bedplate.domain.release import version_of
+from bedplate.settings import DataContract, ModelSpec, PlatformOutputs, StackSettings
 from bedplate.workflows.record.ledger import Ledger
 from fakes import EPOCH, FakeStackContext
 
@@ -54,7 +62,7 @@ def outputs(**changes: Any) -> PlatformOutputs:
         "kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1",
         "signing_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/2",
         "image_uri": IMAGE,
-        "execution_role_arn": f"arn:aws:iam::{ACCOUNT}:role/bedplate-local-execution",
+        "execution_role_prefix": f"arn:aws:iam::{ACCOUNT}:role/bedplate-local.",
         "persona_role_arns": {},
         "alerts_topic_arn": f"arn:aws:sns:us-east-1:{ACCOUNT}:bedplate-local-alerts",
         "platform_budget": "bedplate-local",
@@ -76,21 +84,21 @@ def settings(**changes: Any) -> StackSettings:
     return StackSettings.model_validate({**values, **changes})
 
 
-def a_platform(project_dir: Path, *specs: ModelSpec, **changes: Any) -> FakeStackContext:
+def a_stack_context(project_dir: Path, *specs: ModelSpec, **changes: Any) -> FakeStackContext:
     """A stack in memory with these models (one called `churn` without any), each live on its fallback."""
-    held = {spec.name: spec for spec in specs or (a_spec(),)}
-    names = tuple(held)
-    made = FakeStackContext(
+    stored = {spec.name: spec for spec in specs or (a_spec(),)}
+    names = tuple(stored)
+    created = FakeStackContext(
         project_dir=project_dir,
         settings=changes.pop("settings", settings(models=names)),
         outputs=changes.pop(
             "outputs", outputs(models=names, fallback_releases={n: f"bedplate-local-{n}-fallback" for n in names})
         ),
-        specs=held,
+        specs=stored,
         **changes,
     )
-    made.endpoints.live |= {made.names(n).endpoint: f"bedplate-local-{n}-fallback" for n in names}
-    return made
+    created.endpoints.live |= {created.names(n).endpoint: f"bedplate-local-{n}-fallback" for n in names}
+    return created
 
 
 def a_package(version: int = 1, *, model: str = "churn", **changes: Any) -> ports.Package:
@@ -111,9 +119,56 @@ def a_package(version: int = 1, *, model: str = "churn", **changes: Any) -> port
     return ports.Package(**{**values, **changes})
 
 
-def approved(platform: FakeStackContext, *versions: int, model: str = "churn") -> None:
+def record_approvals(platform: FakeStackContext, *versions: int, model: str = "churn") -> None:
     """Put on record that these versions were approved, as `bedplate approve` does."""
     ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
     for version in versions:
         data = {"final": True, "people": ["ada@example.com"]}
         ledger.record("approved", "ada approved it", actor="ada@example.com", model=model, version=version, data=data)
+
+
+def capture_record(
+    rows: Sequence[Mapping[str, Any]],
+    predictions: Sequence[float],
+    *,
+    release: str = "bedplate-local-churn-v1-0a1b2c3d",
+    time: datetime | str = EPOCH,
+    content_type: str = "application/jsonlines",
+    **metadata: str,
+) -> dict[str, Any]:
+    """A record of SageMaker's data capture: one request with these rows, answered by `release` with these predictions.
+
+    `metadata` adds keys to `eventMetadata`, for example `eventId` and `inferenceId`.
+    """
+
+    def format_side(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        data = "\n".join(json.dumps(line) for line in lines)
+        return {"observedContentType": content_type, "mode": mode, "data": data, "encoding": "JSON"}
+
+    return {
+        "captureData": {
+            "endpointInput": format_side("INPUT", rows),
+            "endpointOutput": format_side("OUTPUT", [{"prediction": prediction} for prediction in predictions]),
+        },
+        "eventMetadata": {
+            "customAttributes": [f"release={release};version={version_of(release)};model=churn"],
+            "inferenceTime": time if isinstance(time, str) else time.isoformat(),
+            **metadata,
+        },
+        "eventVersion": "0",
+    }
+
+
+def binary_arm(successes: int, n: int) -> Arm:
+    """An experiment's arm of `n` rewards, of which `successes` are 1 and the others 0."""
+    return Arm.from_rewards([1] * successes + [0] * (n - successes))
+
+
+def check_table(
+    table: pa.Table, contract: DataContract, *, now: datetime | None = None, **options: Any
+) -> tuple[RuleResult, ...]:
+    """The result of every rule of the contract on a whole table; `options` are those of `TableCheck`."""
+    check = TableCheck(contract, table.column_names, **options)
+    for batch in table.to_batches():
+        check.add(batch)
+    return check.results(now)

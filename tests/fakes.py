@@ -15,7 +15,7 @@ from typing import Any, Literal
 from bedplate import ports
 from bedplate.domain.names import ModelNames, ScheduleKind
 from bedplate.domain.stacks.diagnosis import Quota, Subscription
-from bedplate.domain.stacks.permissions import PermissionRequest
+from bedplate.domain.stacks.permissions import Permission
 from bedplate.errors import Conflict, Denied, NotFound, PlatformError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 
@@ -41,7 +41,7 @@ class FakeClock:
 class FakeObjects:
     """Objects in a dict. `race` runs before each conditional put, to play another writer."""
 
-    held: dict[str, bytes] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
     clock: FakeClock = field(default_factory=FakeClock)
     race: Callable[[str], None] = lambda uri: None
     puts: list[str] = field(default_factory=list)
@@ -50,37 +50,37 @@ class FakeObjects:
 
     def get(self, uri: str) -> bytes:
         self.gets.append(uri)
-        if uri not in self.held:
+        if uri not in self.contents:
             raise NotFound(f"Cannot read {uri}: no such key")
-        return self.held[uri]
+        return self.contents[uri]
 
     def get_many(self, uris: Sequence[str]) -> Iterator[bytes]:
         return map(self.get, uris)
 
     def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         self.puts.append(uri)
-        self.held[uri] = body
+        self.contents[uri] = body
 
     def put_if_absent(self, uri: str, body: bytes) -> bool:
         self.race(uri)
         with self._lock:
-            if uri in self.held:
+            if uri in self.contents:
                 return False
             self.put(uri, body)
             return True
 
     def exists(self, uri: str) -> bool:
-        return uri in self.held
+        return uri in self.contents
 
-    def list(self, prefix_uri: str, *, after: str | None = None) -> Iterator[ports.ObjectInfo]:
-        for uri in sorted(self.held):
-            if uri.startswith(prefix_uri) and (after is None or uri > after):
-                etag = hashlib.md5(self.held[uri], usedforsecurity=False).hexdigest()
-                yield ports.ObjectInfo(uri, len(self.held[uri]), self.clock.now(), etag)
+    def list(self, prefix_uri: str, *, start_after: str | None = None) -> Iterator[ports.ObjectInfo]:
+        for uri in sorted(self.contents):
+            if uri.startswith(prefix_uri) and (start_after is None or uri > start_after):
+                etag = hashlib.md5(self.contents[uri], usedforsecurity=False).hexdigest()
+                yield ports.ObjectInfo(uri, len(self.contents[uri]), self.clock.now(), etag)
 
-    def empty(self, bucket: str) -> int:
-        for uri in [u for u in self.held if u.startswith(f"s3://{bucket}/")]:
-            del self.held[uri]
+    def empty_bucket(self, bucket: str) -> int:
+        for uri in [u for u in self.contents if u.startswith(f"s3://{bucket}/")]:
+            del self.contents[uri]
         return 0
 
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
@@ -98,10 +98,10 @@ class FakeRegistry:
     """Versions by group. Approving one leaves the others alone, as SageMaker does."""
 
     clock: FakeClock = field(default_factory=FakeClock)
-    held: dict[str, list[ports.Package]] = field(default_factory=dict)
+    packages: dict[str, list[ports.Package]] = field(default_factory=dict)
 
     def register(self, draft: ports.PackageDraft) -> ports.Package:
-        versions = self.held.setdefault(draft.group, [])
+        versions = self.packages.setdefault(draft.group, [])
         version = len(versions) + 1
         arn = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{draft.group}/{version}"
         package = ports.Package(
@@ -119,11 +119,11 @@ class FakeRegistry:
         versions.append(package)
         return package
 
-    def versions(self, group: str) -> Sequence[ports.Package]:
-        return tuple(reversed(self.held.get(group, [])))
+    def list_versions(self, group: str) -> Sequence[ports.Package]:
+        return tuple(reversed(self.packages.get(group, [])))
 
     def get(self, group: str, version: int) -> ports.Package:
-        for package in self.held.get(group, []):
+        for package in self.packages.get(group, []):
             if package.version == version:
                 return package
         raise NotFound(f"There is no version {version} of {group}", next_step="bedplate models list")
@@ -132,15 +132,15 @@ class FakeRegistry:
         return self._put(replace(self.get(package.group, package.version), approval=approval, approval_note=note))
 
     def delete(self, package: ports.Package) -> None:
-        self.held[package.group] = [p for p in self.held.get(package.group, []) if p.version != package.version]
+        self.packages[package.group] = [p for p in self.packages.get(package.group, []) if p.version != package.version]
 
-    def annotate(self, package: ports.Package, metadata: Mapping[str, str]) -> ports.Package:
-        held = self.get(package.group, package.version)
+    def update_metadata(self, package: ports.Package, metadata: Mapping[str, str]) -> ports.Package:
+        stored = self.get(package.group, package.version)
         assert all(metadata.values()), "SageMaker takes no empty value"
-        return self._put(replace(held, metadata={**held.metadata, **metadata}))
+        return self._put(replace(stored, metadata={**stored.metadata, **metadata}))
 
     def _put(self, package: ports.Package) -> ports.Package:
-        self.held[package.group][package.version - 1] = package
+        self.packages[package.group][package.version - 1] = package
         return package
 
 
@@ -153,9 +153,9 @@ class FakeJobs:
     trainings: dict[str, ports.TrainingRequest] = field(default_factory=dict)
     processings: dict[str, ports.ProcessingRequest] = field(default_factory=dict)
     tunings: dict[str, ports.TuningRequest] = field(default_factory=dict)
-    tuned: dict[str, ports.TuningJob] = field(default_factory=dict)
+    tuning_jobs: dict[str, ports.TuningJob] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
-    held: dict[str, ports.Job] = field(default_factory=dict)
+    jobs: dict[str, ports.Job] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     objects: FakeObjects = field(default_factory=FakeObjects)
     """Where a training leaves its artifact."""
@@ -169,7 +169,7 @@ class FakeJobs:
     def submit_tuning(self, request: ports.TuningRequest) -> ports.TuningJob:
         """Every trial takes the lower end of each range, its objective being its number of ten."""
         trials = []
-        for number in range(1, request.trials + 1):
+        for number in range(1, request.max_trials + 1):
             name = f"{request.name}-{number:03d}-0"
             params = {key: str(space).split(":")[0].split(",")[0] for key, space in request.ranges.items()}
             given = {**request.training.hyperparameters, **params}
@@ -177,19 +177,19 @@ class FakeJobs:
             self.logs[name] = [f"metric: {request.objective}=0.{number}"]
             value = number / 10 if job.status == "Completed" else None
             trials.append(ports.TuningTrial(name, job.status, params, value))
-        done = [t for t in trials if t.value is not None]
-        best = (max if request.maximize else min)(done, key=lambda t: t.value or 0.0).job if done else None
-        status: ports.JobStatus = "Completed" if done else "Failed"
+        result = [t for t in trials if t.objective_value is not None]
+        best = (max if request.maximize else min)(result, key=lambda t: t.objective_value or 0.0).job if result else None
+        status: ports.JobStatus = "Completed" if result else "Failed"
         self.tunings[request.name] = request
-        self.tuned[request.name] = ports.TuningJob(
+        self.tuning_jobs[request.name] = ports.TuningJob(
             request.name, f"arn:{request.name}", status, None, best, tuple(trials)
         )
-        return self.tuned[request.name]
+        return self.tuning_jobs[request.name]
 
-    def tuning(self, name: str) -> ports.TuningJob:
-        if name not in self.tuned:
+    def get_tuning(self, name: str) -> ports.TuningJob:
+        if name not in self.tuning_jobs:
             raise NotFound(f"There is no tuning job {name}")
-        return self.tuned[name]
+        return self.tuning_jobs[name]
 
     def submit_processing(self, request: ports.ProcessingRequest) -> ports.Job:
         if request.name in self.processings:
@@ -197,21 +197,21 @@ class FakeJobs:
         self.processings[request.name] = request
         return self._run(request, None)
 
-    def training(self, name: str) -> ports.Job:
+    def get_training(self, name: str) -> ports.Job:
         if name not in self.trainings:
             raise NotFound(f"There is no training job {name}")
-        return self.held[name]
+        return self.jobs[name]
 
-    def processing(self, name: str) -> ports.Job:
+    def get_processing(self, name: str) -> ports.Job:
         if name not in self.processings:
             raise NotFound(f"There is no processing job {name}")
-        return self.held[name]
+        return self.jobs[name]
 
     def stop(self, name: str) -> None:
         self.stopped.append(name)
 
-    def log_lines(self, name: str, *, kind: Literal["training", "processing"], after: int = 0) -> Sequence[str]:
-        return self.logs.get(name, [])[after:]
+    def list_log_lines(self, name: str, *, kind: Literal["training", "processing"], skip: int = 0) -> Sequence[str]:
+        return self.logs.get(name, [])[skip:]
 
     def _run(self, request: Any, artifact_uri: str | None) -> ports.Job:
         now = self.clock.now()
@@ -221,10 +221,10 @@ class FakeJobs:
         try:
             self.work(request)
             if artifact_uri:
-                self.objects.held[artifact_uri] = b"model"
+                self.objects.contents[artifact_uri] = b"model"
         except Exception as exc:
             job = replace(job, status="Failed", phase="Failed", failure_reason=str(exc), artifact_uri=None)
-        self.held[request.name] = job
+        self.jobs[request.name] = job
         return job
 
 
@@ -234,17 +234,17 @@ class FakeEndpoints:
 
     clock: FakeClock = field(default_factory=FakeClock)
     live: dict[str, str] = field(default_factory=dict)
-    held: dict[str, ports.Release] = field(default_factory=dict)
+    releases: dict[str, ports.Release] = field(default_factory=dict)
     updates: list[tuple[str, str, ports.TrafficRouting]] = field(default_factory=list)
     status: str = "InService"
-    splits: dict[str, ports.SplitDraft] = field(default_factory=dict)
+    splits: dict[str, ports.MultiVariantDraft] = field(default_factory=dict)
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
     """Endpoint -> variant -> weight, once `set_weights` was called on the configuration that is live."""
-    weighed: list[tuple[str, dict[str, float]]] = field(default_factory=list)
-    asked_variants: list[str | None] = field(default_factory=list)
-    answering: Callable[[str, Mapping[str, Any]], float] = lambda release, row: 0.5
+    weight_changes: list[tuple[str, dict[str, float]]] = field(default_factory=list)
+    requested_variants: list[str | None] = field(default_factory=list)
+    predict: Callable[[str, Mapping[str, Any]], float] = lambda release, row: 0.5
     """What a release answers to a row; may raise."""
-    copies: list[str] = field(default_factory=list)
+    created_endpoints: list[str] = field(default_factory=list)
     """Endpoints that were created beside those there were."""
 
     def observe(self, endpoint: str) -> ports.EndpointState:
@@ -265,9 +265,9 @@ class FakeEndpoints:
             shadows={v.name: min(1.0, v.weight / total) for v in split.shadows} if split else {},
         )
 
-    def create_split(self, draft: ports.SplitDraft) -> None:
+    def create_multi_variant(self, draft: ports.MultiVariantDraft) -> None:
         for variant in (*draft.variants, *draft.shadows):
-            self.release(variant.release)
+            self.get_release(variant.release)
         self.splits.setdefault(draft.name, draft)
 
     def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
@@ -275,7 +275,7 @@ class FakeEndpoints:
         unknown = set(weights) - set(live)
         if unknown:
             raise PlatformError(f"There is no variant {sorted(unknown)} of {endpoint}")
-        self.weighed.append((endpoint, dict(weights)))
+        self.weight_changes.append((endpoint, dict(weights)))
         self.weights[endpoint] = {**live, **weights}
 
     def _weights(self, endpoint: str) -> dict[str, float]:
@@ -287,31 +287,31 @@ class FakeEndpoints:
     def create_endpoint(self, name: str, release: str, tags: Mapping[str, str]) -> None:
         if name in self.live:
             raise Conflict(f"There is an endpoint {name}")
-        self.copies.append(name)
+        self.created_endpoints.append(name)
         self.live[name] = release
 
     def delete_endpoint(self, name: str) -> None:
         self.live.pop(name, None)
 
     def create_release(self, draft: ports.ReleaseDraft) -> ports.Release:
-        made = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
-        return self.held.setdefault(draft.name, made)
+        created = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
+        return self.releases.setdefault(draft.name, created)
 
-    def named(self, prefix: str) -> Sequence[str]:
+    def list_endpoints(self, prefix: str) -> Sequence[str]:
         return [name for name in self.live if name.startswith(prefix)]
 
-    def release(self, name: str) -> ports.Release:
-        if name not in self.held:
+    def get_release(self, name: str) -> ports.Release:
+        if name not in self.releases:
             raise NotFound(f"There is no release {name}")
-        return self.held[name]
+        return self.releases[name]
 
-    def releases(self, endpoint: str) -> Sequence[ports.Release]:
-        mine = [r for r in self.held.values() if r.name.startswith(f"{endpoint}-v")]
+    def list_releases(self, endpoint: str) -> Sequence[ports.Release]:
+        mine = [r for r in self.releases.values() if r.name.startswith(f"{endpoint}-v")]
         return tuple(sorted(mine, key=lambda r: r.created_at, reverse=True))
 
     def delete_release(self, name: str) -> None:
         if self.splits.pop(name, None) is None:
-            self.held.pop(name)
+            self.releases.pop(name)
 
     def update(self, endpoint: str, release: str, traffic: ports.TrafficRouting) -> None:
         self.updates.append((endpoint, release, traffic))
@@ -328,45 +328,45 @@ class FakeEndpoints:
         variant: str | None = None,
     ) -> ports.Prediction:
         """A split answers with the variant that is asked for, else with its first, the champion's."""
-        self.asked_variants.append(variant)
+        self.requested_variants.append(variant)
         release, answering = self.live[endpoint], "live"
         split = self.splits.get(release)
         if split is not None:
-            found = next((v for v in split.variants if v.name == (variant or split.variants[0].name)), None)
-            if found is None:
+            matches = next((v for v in split.variants if v.name == (variant or split.variants[0].name)), None)
+            if matches is None:
                 raise PlatformError(f"Variant {variant} of endpoint {endpoint} not found")
-            release, answering = found.release, found.name
-        told = b"".join(b'{"prediction": %r}\n' % self.answering(release, json.loads(row)) for row in body.splitlines())
-        return ports.Prediction(told, content_type, answering, release, {"release": release})
+            release, answering = matches.release, matches.name
+        message = b"".join(b'{"prediction": %r}\n' % self.predict(release, json.loads(row)) for row in body.splitlines())
+        return ports.Prediction(message, content_type, answering, release, {"release": release})
 
 
 @dataclass
 class RollingEndpoints(FakeEndpoints):
-    """Updates take `takes` observations, as a rollout does; `undone_by` is why the platform undoes one, if it does.
+    """Updates take `observations_needed` observations, as a rollout does; `rollback_reason` is why the platform undoes one, if it does.
 
     A release answers with its own name, the fallback as `<endpoint>-v0`; SageMaker refuses a second update.
     """
 
-    takes: int = 2
-    undone_by: str | None = None
+    observations_needed: int = 2
+    rollback_reason: str | None = None
     pending: str | None = None
     fallbacks: dict[str, str] = field(default_factory=dict)
     failure: str | None = None
-    seen: int = 0
+    observations: int = 0
     modified_at: datetime = EPOCH
     on_observe: Callable[[RollingEndpoints], None] = lambda self: None
-    sent: list[bytes] = field(default_factory=list)
-    baking: bool = False
+    request_bodies: list[bytes] = field(default_factory=list)
+    is_baking: bool = False
     """Whether an update in flight says that it bakes, and since when."""
 
     def observe(self, endpoint: str) -> ports.EndpointState:
         self.on_observe(self)
-        if endpoint in self.copies:
+        if endpoint in self.created_endpoints:
             return super().observe(endpoint)
         if self.pending is not None:
-            self.seen += 1
-            if self.seen > self.takes:
-                self._settle(endpoint)
+            self.observations += 1
+            if self.observations > self.observations_needed:
+                self._finish_update(endpoint)
         state = super().observe(endpoint)
         busy = self.pending is not None
         return replace(
@@ -376,31 +376,31 @@ class RollingEndpoints(FakeEndpoints):
             failure_reason=self.failure,
             modified_at=self.modified_at,
             pending_share=0.1 if busy else None,
-            pending_phase="Baking" if busy and self.baking else None,
-            pending_since=self.modified_at if busy and self.baking else None,
+            pending_phase="Baking" if busy and self.is_baking else None,
+            pending_since=self.modified_at if busy and self.is_baking else None,
         )
 
     def update(self, endpoint: str, release: str, traffic: ports.TrafficRouting) -> None:
         if self.pending is not None:
             raise Conflict(f"{endpoint} is being updated")
         self.updates.append((endpoint, release, traffic))
-        self.pending, self.seen, self.failure, self.modified_at = release, 0, None, self.clock.now()
+        self.pending, self.observations, self.failure, self.modified_at = release, 0, None, self.clock.now()
 
-    def release(self, name: str) -> ports.Release:
+    def get_release(self, name: str) -> ports.Release:
         if name in self.fallbacks.values():
             return ports.Release(name, None, {"BEDPLATE_VERSION": "0"}, EPOCH)
-        return super().release(name)
+        return super().get_release(name)
 
     def invoke(self, endpoint: str, body: bytes, **kwargs: Any) -> ports.Prediction:
-        self.sent.append(body)
-        answer = super().invoke(endpoint, body, **kwargs)
-        fallback = answer.release == self.fallbacks.get(endpoint)
-        return replace(answer, release=f"{endpoint}-v0" if fallback else answer.release)
+        self.request_bodies.append(body)
+        response = super().invoke(endpoint, body, **kwargs)
+        fallback = response.release == self.fallbacks.get(endpoint)
+        return replace(response, release=f"{endpoint}-v0" if fallback else response.release)
 
-    def _settle(self, endpoint: str) -> None:
+    def _finish_update(self, endpoint: str) -> None:
         self.modified_at = self.clock.now()
-        if self.undone_by:
-            self.failure = self.undone_by
+        if self.rollback_reason:
+            self.failure = self.rollback_reason
         elif self.pending:
             self.weights.pop(endpoint, None)
             self.live[endpoint] = self.pending
@@ -409,61 +409,61 @@ class RollingEndpoints(FakeEndpoints):
 
 @dataclass
 class FakeMetrics:
-    held: dict[str, ports.AlarmState] = field(default_factory=dict)
-    guards: dict[str, ports.GuardAlarm] = field(default_factory=dict)
-    bounds: dict[str, ports.BoundAlarm] = field(default_factory=dict)
-    points: list[tuple[datetime, float]] = field(default_factory=list)
+    alarms: dict[str, ports.AlarmState] = field(default_factory=dict)
+    guard_alarms: dict[str, ports.GuardAlarm] = field(default_factory=dict)
+    threshold_alarms: dict[str, ports.ThresholdAlarm] = field(default_factory=dict)
+    datapoints: list[tuple[datetime, float]] = field(default_factory=list)
 
-    def alarms(self, names: Sequence[str]) -> Mapping[str, ports.AlarmState]:
-        return {name: self.held[name] for name in names if name in self.held}
+    def get_alarms(self, names: Sequence[str]) -> Mapping[str, ports.AlarmState]:
+        return {name: self.alarms[name] for name in names if name in self.alarms}
 
-    def put_alarm(self, alarm: ports.GuardAlarm) -> None:
-        self.guards[alarm.name] = alarm
+    def put_guard_alarm(self, alarm: ports.GuardAlarm) -> None:
+        self.guard_alarms[alarm.name] = alarm
 
-    def put_bound(self, alarm: ports.BoundAlarm) -> None:
-        self.bounds[alarm.name] = alarm
+    def put_threshold_alarm(self, alarm: ports.ThresholdAlarm) -> None:
+        self.threshold_alarms[alarm.name] = alarm
 
     def delete_alarm(self, name: str) -> None:
-        self.guards.pop(name, None)
-        self.bounds.pop(name, None)
+        self.guard_alarms.pop(name, None)
+        self.threshold_alarms.pop(name, None)
 
     def raise_alarm(self, name: str, reason: str) -> None:
-        self.held[name] = ports.AlarmState(name, "ALARM", reason, EPOCH, f"arn:{name}")
+        self.alarms[name] = ports.AlarmState(name, "ALARM", reason, EPOCH, f"arn:{name}")
 
-    def figures(self, alarm: str, *, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
-        return tuple(self.points) if alarm in self.held else ()
+    def list_alarm_datapoints(self, alarm: str, *, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        return tuple(self.datapoints) if alarm in self.alarms else ()
 
-    def series(self, *args: Any, **kwargs: Any) -> Sequence[tuple[datetime, float]]:
-        return tuple(self.points)
+    def list_datapoints(self, *args: Any, **kwargs: Any) -> Sequence[tuple[datetime, float]]:
+        return tuple(self.datapoints)
 
 
 @dataclass
 class FakeSchedules:
-    held: list[ports.MonitoringExecution] = field(default_factory=list)
+    executions: list[ports.MonitoringExecution] = field(default_factory=list)
 
-    def executions(self, schedule: str, *, limit: int = 20) -> Sequence[ports.MonitoringExecution]:
-        return tuple(self.held[:limit])
+    def list_executions(self, schedule: str, *, limit: int = 20) -> Sequence[ports.MonitoringExecution]:
+        return tuple(self.executions[:limit])
 
     drafts: dict[str, ports.ScheduleDraft] = field(default_factory=dict)
-    puts: int = 0
+    put_count: int = 0
 
-    def definition(self, draft: ports.ScheduleDraft) -> str:
+    def definition_name(self, draft: ports.ScheduleDraft) -> str:
         return f"{draft.name}-{hashlib.sha256(repr(draft).encode()).hexdigest()[:8]}"
 
     def put(self, draft: ports.ScheduleDraft) -> None:
-        self.puts += 1
+        self.put_count += 1
         self.drafts[draft.name] = draft
 
-    def standing(self, kind: ScheduleKind, name: str) -> ports.ExistingSchedule | None:
+    def find(self, kind: ScheduleKind, name: str) -> ports.ExistingSchedule | None:
         draft = self.drafts.get(name)
         if draft is None:
             return None
-        return ports.ExistingSchedule(kind, name, "Scheduled", draft.cron, self.definition(draft))
+        return ports.ExistingSchedule(kind, name, "Scheduled", draft.cron, self.definition_name(draft))
 
-    def remove(self, kind: ScheduleKind, name: str) -> bool:
+    def delete(self, kind: ScheduleKind, name: str) -> bool:
         return self.drafts.pop(name, None) is not None
 
-    def explainer_image(self) -> str:
+    def clarify_image(self) -> str:
         return "clarify"
 
 
@@ -473,64 +473,64 @@ class FakeSigner:
 
     secret: bytes = b"secret"
 
-    def sign(self, key: str, digest: bytes) -> bytes:
-        return hmac.digest(self.secret, key.encode() + digest, "sha256")
+    def sign(self, key_arn: str, digest: bytes) -> bytes:
+        return hmac.digest(self.secret, key_arn.encode() + digest, "sha256")
 
-    def verify(self, key: str, digest: bytes, signature: bytes) -> bool:
-        return hmac.compare_digest(self.sign(key, digest), signature)
+    def verify(self, key_arn: str, digest: bytes, signature: bytes) -> bool:
+        return hmac.compare_digest(self.sign(key_arn, digest), signature)
 
 
 @dataclass
 class FakeCosts:
-    spent: list[ports.Spend] = field(default_factory=list)
-    held: list[ports.BudgetState] = field(default_factory=list)
+    spend: list[ports.Spend] = field(default_factory=list)
+    budgets: list[ports.BudgetState] = field(default_factory=list)
 
-    def spend(self, **_: Any) -> Sequence[ports.Spend]:
-        return tuple(self.spent)
+    def list_spend(self, **_: Any) -> Sequence[ports.Spend]:
+        return tuple(self.spend)
 
-    def budgets(self) -> Sequence[ports.BudgetState]:
-        return tuple(self.held)
+    def list_budgets(self) -> Sequence[ports.BudgetState]:
+        return tuple(self.budgets)
 
-    def resume(self, budget: str) -> int:
-        found = [b for b in self.held if b.name == budget and b.stopped]
-        self.held = [replace(b, stopped=False) if b in found else b for b in self.held]
-        return len(found)
+    def reverse_budget_actions(self, budget: str) -> int:
+        matches = [b for b in self.budgets if b.name == budget and b.blocks_training]
+        self.budgets = [replace(b, blocks_training=False) if b in matches else b for b in self.budgets]
+        return len(matches)
 
 
 @dataclass
 class FakeExperiments:
-    """Runs by experiment and job. `broken` plays a server that does not answer."""
+    """Runs by experiment and job. `is_unreachable` plays a server that does not answer."""
 
-    held: dict[str, dict[str, ports.ExperimentRun]] = field(default_factory=dict)
-    broken: bool = False
-    where: str = "memory"
-    warmed: int = 0
+    runs: dict[str, dict[str, ports.ExperimentRun]] = field(default_factory=dict)
+    is_unreachable: bool = False
+    location: str = "memory"
+    preloads: int = 0
 
-    def warm(self) -> None:
-        self.warmed += 1
+    def preload(self) -> None:
+        self.preloads += 1
 
-    def log(self, draft: ports.RunDraft) -> str:
-        self._must_answer()
-        kept = self.held.setdefault(draft.experiment, {})
+    def log_run(self, draft: ports.RunDraft) -> str:
+        self._require_reachable()
+        stored = self.runs.setdefault(draft.experiment, {})
         values = {f: getattr(draft, f) for f in ports.RunDraft.__slots__ if f != "experiment"}
-        before = kept.pop(draft.job, None)
-        kept[draft.job] = ports.ExperimentRun(id=before.id if before else f"run-{len(kept) + 1}", **values)
-        return kept[draft.job].id
+        before = stored.pop(draft.job, None)
+        stored[draft.job] = ports.ExperimentRun(id=before.id if before else f"run-{len(stored) + 1}", **values)
+        return stored[draft.job].id
 
     def add_metrics(self, experiment: str, job: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> bool:
-        self._must_answer()
-        run = self.held.get(experiment, {}).get(job)
+        self._require_reachable()
+        run = self.runs.get(experiment, {}).get(job)
         if run is None:
             return False
-        self.held[experiment][job] = replace(run, metrics={**run.metrics, **metrics}, tags={**run.tags, **tags})
+        self.runs[experiment][job] = replace(run, metrics={**run.metrics, **metrics}, tags={**run.tags, **tags})
         return True
 
-    def runs(self, experiment: str) -> Sequence[ports.ExperimentRun]:
-        self._must_answer()
-        return tuple(reversed(self.held.get(experiment, {}).values()))
+    def list_runs(self, experiment: str) -> Sequence[ports.ExperimentRun]:
+        self._require_reachable()
+        return tuple(reversed(self.runs.get(experiment, {}).values()))
 
-    def _must_answer(self) -> None:
-        if self.broken:
+    def _require_reachable(self) -> None:
+        if self.is_unreachable:
             raise PlatformError("MLflow does not answer")
 
 
@@ -539,67 +539,67 @@ class FakeAccount:
     """An account where all is well: the `Account` port. `allows` says which (action, resource) IAM allows."""
 
     clock: FakeClock = field(default_factory=lambda: FakeClock())
-    region: str = "opt-in-not-required"
-    sagemaker: bool = True
+    region_state: str = "opt-in-not-required"
+    is_sagemaker_available: bool = True
     arn: str | None = "arn:aws:iam::123456789012:role/ada"
     skew_s: float = 0.0
-    deaf: tuple[str, ...] = ()
+    unreachable_services: tuple[str, ...] = ()
     """Services that do not answer."""
-    limits: dict[str, Quota] = field(default_factory=dict)
-    budgets: int = 3
-    allows: Callable[[str, PermissionRequest], bool] = lambda action, ask: ask.allowed
-    key: str = "Enabled"
-    subscribers: tuple[Subscription, ...] = (Subscription("ml@example.com", True),)
-    pushed: bool = True
-    denied: bool = False
+    quotas: dict[str, Quota] = field(default_factory=dict)
+    budget_count: int = 3
+    allows: Callable[[str, Permission], bool] = lambda action, ask: ask.is_allowed
+    key_state: str = "Enabled"
+    subscriptions: tuple[Subscription, ...] = (Subscription("ml@example.com", True),)
+    is_image_pushed: bool = True
+    is_denied: bool = False
     """Whether AWS refuses to tell anything."""
 
-    def addresses(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    def list_service_urls(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return {f"https://{service}.example": (service,) for service in services}
 
-    def reach(self, url: str) -> ports.ServerTime:
-        if any(url == f"https://{service}.example" for service in self.deaf):
+    def get_server_time(self, url: str) -> ports.ServerTime:
+        if any(url == f"https://{service}.example" for service in self.unreachable_services):
             raise PlatformError(f"Could not connect to {url}")
         now = self.clock.now()
         return ports.ServerTime(url, now - timedelta(seconds=self.skew_s), now)
 
-    def principal(self) -> str | None:
+    def find_principal(self) -> str | None:
         return self.arn
 
-    def region_state(self) -> str:
-        self._open()
-        return self.region
+    def get_region_state(self) -> str:
+        self._require_access()
+        return self.region_state
 
     def has_sagemaker(self) -> bool:
-        return self.sagemaker
+        return self.is_sagemaker_available
 
-    def quotas(self) -> Mapping[str, Quota]:
-        self._open()
-        return self.limits
+    def list_quotas(self) -> Mapping[str, Quota]:
+        self._require_access()
+        return self.quotas
 
-    def budget_count(self) -> int:
-        return self.budgets
+    def count_budgets(self) -> int:
+        return self.budget_count
 
-    def allowed(self, principal: str, ask: PermissionRequest) -> Mapping[str, bool]:
-        self._open()
-        return {action: self.allows(action, ask) for action in ask.actions}
+    def simulate_permissions(self, principal: str, request: Permission) -> Mapping[str, bool]:
+        self._require_access()
+        return {action: self.allows(action, request) for action in request.actions}
 
-    def key_state(self, key: str) -> str:
-        return self.key
+    def get_key_state(self, key_arn: str) -> str:
+        return self.key_state
 
-    def try_key(self, key: str) -> None:
-        self._open()
+    def check_key(self, key_arn: str) -> None:
+        self._require_access()
 
-    def subscriptions(self, topic: str) -> Sequence[Subscription]:
-        return self.subscribers
+    def list_subscriptions(self, topic_arn: str) -> Sequence[Subscription]:
+        return self.subscriptions
 
-    def image_digest(self, image_uri: str) -> str | None:
-        if not self.pushed:
+    def pin_image(self, image_uri: str) -> str | None:
+        if not self.is_image_pushed:
             raise PlatformError("The image does not exist", next_step="push the image")
         return f"{image_uri.partition(':')[0]}@sha256:0123456789abcdef"
 
-    def _open(self) -> None:
-        if self.denied:
+    def _require_access(self) -> None:
+        if self.is_denied:
             raise Denied("You may not ask")
 
 
@@ -648,7 +648,7 @@ class FakeStackContext:
 
 
 @dataclass
-class Heard:
+class RecordingReporter:
     """A `Say` that remembers."""
 
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -656,11 +656,11 @@ class Heard:
     def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
         self.events.append((event, dict(fields)))
 
-    def of(self, event: str) -> list[dict[str, Any]]:
+    def events_of(self, event: str) -> list[dict[str, Any]]:
         return [fields for name, fields in self.events if name == event]
 
 
-def refuse(message: str) -> Callable[[Any], None]:
+def failing_work(message: str) -> Callable[[Any], None]:
     """Work that fails with this message."""
 
     def work(request: Any) -> None:

@@ -15,17 +15,17 @@ class Inbox:
         self._sqs = client("sqs")
         self.topic = client("sns").create_topic(Name=name)["TopicArn"]
         self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
-        found = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
-        client("sns").subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=found["Attributes"]["QueueArn"])
+        matches = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
+        client("sns").subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=matches["Attributes"]["QueueArn"])
 
-    def read(self, count: int = 1, within_s: float = 8) -> list[tuple[str | None, str]]:
+    def receive(self, count: int = 1, within_s: float = 8) -> list[tuple[str | None, str]]:
         """Subject and message of the next `count` notifications, or of those that came in time."""
-        found: list[tuple[str | None, str]] = []
+        matches: list[tuple[str | None, str]] = []
         deadline = time.monotonic() + within_s
-        while len(found) < count and time.monotonic() < deadline:
-            answer = self._sqs.receive_message(QueueUrl=self._queue, WaitTimeSeconds=1, MaxNumberOfMessages=10)
-            for message in answer.get("Messages", ()):
+        while len(matches) < count and time.monotonic() < deadline:
+            response = self._sqs.receive_message(QueueUrl=self._queue, WaitTimeSeconds=1, MaxNumberOfMessages=10)
+            for message in response.get("Messages", ()):
                 self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
                 body = json.loads(message["Body"])
-                found.append((body.get("Subject"), body["Message"]))
-        return found
+                matches.append((body.get("Subject"), body["Message"]))
+        return matches

@@ -32,7 +32,7 @@ _LISTS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def inventory(url: str) -> list[str]:
+def list_inventory(url: str) -> list[str]:
     """`<service> <what>: <name>`, sorted; a name that stands twice exists twice. What a service keeps for itself (AWS's
     own aliases and policies, keys on their way out) is left out."""
     clients: dict[str, Any] = {}
@@ -40,10 +40,10 @@ def inventory(url: str) -> list[str]:
     def client(service: str) -> Any:
         return clients.setdefault(service, client_of(url, service))
 
-    return sorted((*_listed(client), *_keys(client("kms")), *_budgets(client), *_scaling(client)))
+    return sorted((*_list_resources(client), *_keys(client("kms")), *_budgets(client), *_scaling(client)))
 
 
-def _listed(client: Callable[[str], Any]) -> Iterator[str]:
+def _list_resources(client: Callable[[str], Any]) -> Iterator[str]:
     for service, operation, key, name in _LISTS:
         scope = {"Scope": "Local"} if operation == "list_policies" else {}
         call = client(service)
@@ -60,9 +60,9 @@ def _listed(client: Callable[[str], Any]) -> Iterator[str]:
 def _keys(kms: Any) -> Iterator[str]:
     for page in kms.get_paginator("list_keys").paginate():
         for key in page["Keys"]:
-            told = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
-            if told["KeyState"] == "Enabled" and told.get("KeyManager") == "CUSTOMER":
-                yield f"kms Keys: {told['Description']}"
+            message = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
+            if message["KeyState"] == "Enabled" and message.get("KeyManager") == "CUSTOMER":
+                yield f"kms Keys: {message['Description']}"
 
 
 def _budgets(client: Callable[[str], Any]) -> Iterator[str]:

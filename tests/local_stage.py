@@ -1,6 +1,6 @@
-"""A project of its own in a temporary folder, on a local platform of its own, with what `up` would have made for it.
+"""A project in a temporary folder with its own local platform, which has the resources that `up` creates.
 
-The platform's resources are made by boto3 here, so that a test of the release's life does not depend on the engine.
+The resources are created with boto3, so that tests of releases do not depend on the engine.
 """
 
 from __future__ import annotations
@@ -21,14 +21,21 @@ import pytest
 import yaml
 
 from bedplate.aws.session import Session
-from bedplate.domain.names import BUCKET_PURPOSES, VARIANT, ModelNames, bucket, outputs_parameter
+from bedplate.domain.names import (
+    BUCKET_PURPOSES,
+    VARIANT,
+    ModelNames,
+    bucket,
+    execution_role_prefix,
+    outputs_parameter,
+)
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
-from typed import Ran, typed
+from command_line import CommandResult, run_bedplate
 
 ACCOUNT, REGION, PROJECT, STACK = "123456789012", "us-east-1", "bedplate", "local"
-OFF = {"BEDPLATE_TRACKING": "off"}
-"""Nothing is kept in MLflow, which takes seconds to start: tests that are about it ask for it."""
+NO_TRACKING = {"BEDPLATE_TRACKING": "off"}
+"""Disables MLflow, which takes seconds to start; tests of tracking enable it."""
 
 TRAIN = """
 import argparse, json, os
@@ -80,7 +87,7 @@ SPEC: dict[str, Any] = {
     "training": {"instance_type": "ml.m5.large", "hyperparameters": {"noise": 0.0}, "max_runtime_s": 300, "max_usd": 1},
     "gates": {
         "thresholds": [{"metric": "auc", "min": 0.7}],
-        "segments": [{"by": "plan", "metric": "auc", "min": 0.6, "min_rows": 50}],
+        "segments": [{"column": "plan", "metric": "auc", "min": 0.6, "min_rows": 50}],
         "champion": {"metric": "auc", "tolerance": 0.01},
         "max_artifact_mb": 5,
     },
@@ -91,7 +98,10 @@ SPEC: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One model, `churn`: whoever is older than the average leaves, mostly."""
+    """A project with the model `churn`, and its running local platform.
+
+    In its data, customers who are older than the average mostly leave.
+    """
 
     project: Path
     url: str
@@ -107,13 +117,12 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_"))}
-        told = {"BEDPLATE_PROJECT": str(self.project), "BEDPLATE_ACTOR": "ada@example.com", "NO_COLOR": "1"}
-        return {**kept, **told, **OFF}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_"))}
+        own = {"BEDPLATE_PROJECT": str(self.project), "BEDPLATE_ACTOR": "ada@example.com", "NO_COLOR": "1"}
+        return {**inherited, **own, **NO_TRACKING}
 
-    def run(self, *args: str) -> Ran:
-        """`bedplate ...` as a person types it in the project's folder, but in this process: imports are paid for once,
-        and so are clients."""
+    def run(self, *args: str) -> CommandResult:
+        """Runs `bedplate ...` in the project's folder. It runs in this process, to import and create clients once."""
         with pytest.MonkeyPatch.context() as patch:
             for name in [name for name in os.environ if name.startswith(("BEDPLATE_", "AWS_"))]:
                 patch.delenv(name)
@@ -121,11 +130,11 @@ class Stage:
                 patch.setenv(name, value)
             patch.chdir(self.project)
             patch.setattr(Session, "local", _session)
-            return typed(*args)
+            return run_bedplate(*args)
 
-    def run_apart(self, *args: str, timeout_s: float = 300, **environment: str) -> Ran:
-        """The same in a process of its own, with more in its environment."""
-        done = subprocess.run(
+    def run_in_subprocess(self, *args: str, timeout_s: float = 300, **environment: str) -> CommandResult:
+        """Runs `bedplate ...` in a process of its own, with `environment` added to its environment."""
+        result = subprocess.run(
             [sys.executable, "-m", "bedplate", *args],
             cwd=self.project,
             env={**self.environment, **environment},
@@ -134,11 +143,11 @@ class Stage:
             timeout=timeout_s,
             check=False,
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return CommandResult(result.returncode, result.stdout, result.stderr)
 
     @contextmanager
-    def running(self, *args: str) -> Iterator[subprocess.Popen[str]]:
-        """A command in a process of its own, meanwhile; it is ended and reaped whatever comes."""
+    def start(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+        """Runs `bedplate ...` in a process of its own during the `with` block, and kills it at the end of the block."""
         with subprocess.Popen(
             [sys.executable, "-m", "bedplate", *args],
             cwd=self.project,
@@ -152,7 +161,8 @@ class Stage:
             finally:
                 process.kill()
 
-    def data(self, name: str = "data.parquet", *, rows: int = 2000, seed: int = 0) -> Path:
+    def write_data(self, name: str = "data.parquet", *, rows: int = 2000, seed: int = 0) -> Path:
+        """Writes a Parquet file of labelled rows into the project. Returns its path."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -171,22 +181,33 @@ class Stage:
         pq.write_table(pa.table(table), self.project / name)
         return self.project / name
 
-    def spec(self, **changes: Any) -> None:
-        """Write model.yaml with these top-level keys changed."""
+    def write_model_yaml(self, **changes: Any) -> None:
+        """Writes model.yaml with these top-level keys changed."""
         (self.project / "models" / "churn" / "model.yaml").write_text(yaml.safe_dump({**SPEC, **changes}))
 
 
 @cache
 def _session(region: str, url: str, *, actor: str = "") -> Session:
-    """One for each platform and person: most of a client's cost is making it."""
-    return _made(region, url, actor=actor)
+    """One session per platform and actor, because creating clients takes most of a command's time."""
+    return _new_session(region, url, actor=actor)
 
 
-_made = Session.local  # the real one, also while a command is typed
+_new_session = Session.local  # the original, also while `Stage.run` has replaced it
 
 
-def build(project: Path) -> Stage:
-    """Write the project, start its platform, make what `up` would make. The caller stops it: `lifecycle.stop`."""
+@contextmanager
+def start_stage(project: Path, *, faults: bool = False) -> Iterator[Stage]:
+    """Writes the project, starts its platform and creates its resources. Stops the platform at the end of the block.
+
+    With `faults`, the platform accepts injected faults.
+    """
+    try:
+        yield _build_stage(project, faults=faults)
+    finally:
+        lifecycle.stop(project)
+
+
+def _build_stage(project: Path, *, faults: bool) -> Stage:
     folder = project / "models" / "churn"
     folder.mkdir(parents=True)
     (project / "stacks").mkdir()
@@ -194,18 +215,18 @@ def build(project: Path) -> Stage:
     _write_stack(project, STACK)
     (folder / "train.py").write_text(TRAIN)
     (folder / "inference.py").write_text(INFERENCE)
-    stage = Stage(project, str(lifecycle.start(project, port=0).url))
-    stage.spec()
-    _make_platform(stage)
+    stage = Stage(project, str(lifecycle.start(project, port=0, faults=faults).url))
+    stage.write_model_yaml()
+    _create_resources(stage)
     return stage
 
 
-def neighbour(stage: Stage, stack: str, **config: Any) -> Stage:
-    """Another environment on the same platform, as far as a promotion goes: it has no endpoint."""
+def add_environment(stage: Stage, stack: str, **config: Any) -> Stage:
+    """Adds an environment to promote versions to, on the same platform and without an endpoint."""
     _write_stack(stage.project, stack, **config)
-    made = replace(stage, stack=stack)
-    _make_platform(made)
-    return made
+    environment = replace(stage, stack=stack)
+    _create_resources(environment)
+    return environment
 
 
 def _write_stack(project: Path, stack: str, **changes: Any) -> None:
@@ -222,13 +243,13 @@ def _write_stack(project: Path, stack: str, **changes: Any) -> None:
     (project / "stacks" / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": values}))
 
 
-def _make_platform(stage: Stage) -> None:
+def _create_resources(stage: Stage) -> None:
     client, base = stage.session.client, f"{PROJECT}-{stage.stack}"
     buckets = {purpose: bucket(PROJECT, stage.stack, purpose, ACCOUNT) for purpose in BUCKET_PURPOSES}
     for name in buckets.values():
         client("s3").create_bucket(Bucket=name)
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-    role = client("iam").create_role(RoleName=f"{base}-execution", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    client("iam").create_role(RoleName=f"{base}.churn", AssumeRolePolicyDocument=trust)
     client("sagemaker").create_model_package_group(ModelPackageGroupName=stage.names.package_group)
     signing = client("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["Arn"]
     outputs = PlatformOutputs(
@@ -241,21 +262,21 @@ def _make_platform(stage: Stage) -> None:
         **{f"{purpose}_bucket": name for purpose, name in buckets.items()},
         kms_key_arn=client("kms").create_key()["KeyMetadata"]["Arn"],
         image_uri=f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{base}:latest",
-        execution_role_arn=role,
+        execution_role_prefix=execution_role_prefix(PROJECT, stage.stack, ACCOUNT),
         persona_role_arns={},
         alerts_topic_arn=client("sns").create_topic(Name=f"{base}-alerts")["TopicArn"],
         platform_budget=base,
         fallback_releases={"churn": f"{base}-churn-fallback"},
     )
     if stage.stack == STACK:
-        _make_endpoint(stage, outputs)
+        _create_fallback_endpoint(stage, outputs)
     client("ssm").put_parameter(
         Name=outputs_parameter(PROJECT, stage.stack), Type="String", Value=outputs.model_dump_json(), Overwrite=True
     )
 
 
-def _make_endpoint(stage: Stage, outputs: PlatformOutputs) -> None:
-    """Release 0: the fallback's constant, behind the endpoint's stable name."""
+def _create_fallback_endpoint(stage: Stage, outputs: PlatformOutputs) -> None:
+    """Creates the endpoint with release 0, which predicts the fallback's constant."""
     sagemaker, name = stage.session.client("sagemaker"), outputs.fallback_releases["churn"]
     environment = {
         "BEDPLATE_RELEASE": f"{stage.names.endpoint}-v0",
@@ -265,7 +286,7 @@ def _make_endpoint(stage: Stage, outputs: PlatformOutputs) -> None:
         "BEDPLATE_FALLBACK": "0.5",
     }
     container = {"Image": outputs.image_uri, "Environment": environment}
-    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=outputs.execution_role_arn)
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=outputs.execution_role("churn"))
     sagemaker.create_endpoint_config(
         EndpointConfigName=name,
         ProductionVariants=[

@@ -1,4 +1,4 @@
-"""Plain boto3 clients of a local platform, as anybody would make them."""
+"""Plain boto3 clients of a local platform for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 
 def client_of(url: str, service: str) -> Any:
-    """Without retries: what fails, fails at once."""
+    """Returns a client without retries, so that a failing call fails at once."""
     import boto3
     from botocore.config import Config
 
@@ -19,8 +19,8 @@ def client_of(url: str, service: str) -> Any:
     return boto3.client(service, endpoint_url=url, region_name="us-east-1", config=config, **keys)
 
 
-def refused(call: Callable[..., Any], **arguments: Any) -> str:
-    """The error code with which a call is refused."""
-    with pytest.raises(ClientError) as caught:
+def error_code_of(call: Callable[..., Any], **arguments: Any) -> str:
+    """Returns the error code with which a call fails. Fails the test when the call succeeds."""
+    with pytest.raises(ClientError) as raised:
         call(**arguments)
-    return str(caught.value.response["Error"]["Code"])
+    return str(raised.value.response["Error"]["Code"])

@@ -1,28 +1,29 @@
-"""What the second half of a release's life needs on a `local_stage`: alarms, and versions approved elsewhere."""
+"""Adds to a `local_stage` what deployments need: the endpoint's alarms, and registered versions."""
 
 from __future__ import annotations
 
 import io
 import json
-import tarfile
-import time
 from pathlib import Path
-from typing import Any
 
 from bedplate.aws.clock import SystemClock
 from bedplate.aws.storage.objects import S3Objects
 from bedplate.domain.names import VARIANT, bucket
+from bedplate.domain.versions.package import build_archive
 from bedplate.settings import ModelSpec
 from bedplate.workflows.record.ledger import Ledger
 from local_stage import ACCOUNT, INFERENCE, PROJECT, SPEC, STACK, Stage
+from polling import wait_until
 
-ROLLOUT = {"strategy": "canary", "canary_pct": 50, "bake_s": 3, "min_answers": 50, "max_prediction_shift": 0.25}
-"""Most tests move releases without a customer in sight: `bake_answers` is 0 unless a test asks for some."""
+ROLLOUT = {"strategy": "canary", "canary_pct": 50, "bake_s": 3, "min_predictions": 50, "max_prediction_shift": 0.25}
+"""A rollout with a short bake."""
+ROLLOUT_WITHOUT_TRAFFIC = {**ROLLOUT, "min_bake_predictions": 0}
+"""A rollout that succeeds without traffic."""
 
 
-def serve(stage: Stage, **changes: Any) -> None:
-    """The endpoint's tags and alarms, as `up` makes them, and a model.yaml with a short bake."""
-    stage.spec(rollout={**ROLLOUT, "bake_answers": 0, **changes})
+def prepare_endpoint(stage: Stage) -> None:
+    """Adds the tags and alarms that `up` creates to the endpoint, and writes a model.yaml with a short bake."""
+    stage.write_model_yaml(rollout=ROLLOUT_WITHOUT_TRAFFIC)
     client, names = stage.session.client, stage.names
     arn = client("sagemaker").describe_endpoint(EndpointName=names.endpoint)["EndpointArn"]
     tags = {"Model": "churn", "Project": PROJECT, "Stack": STACK, "Owner": "ada@example.com"}
@@ -43,43 +44,35 @@ def serve(stage: Stage, **changes: Any) -> None:
             ComparisonOperator="GreaterThanThreshold",
             TreatMissingData="notBreaching",
         )
-    settled(stage)
+    wait_until_settled(stage)
 
 
-def settled(stage: Stage, *, timeout_s: float = 30) -> str:
-    """Wait until the endpoint is at rest; returns its status."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        status = stage.session.client("sagemaker").describe_endpoint(EndpointName=stage.names.endpoint)[
-            "EndpointStatus"
-        ]
-        if status in ("InService", "Failed"):
-            return str(status)
-        time.sleep(0.1)
-    raise AssertionError("the endpoint did not settle")
+def wait_until_settled(stage: Stage, *, timeout_s: float = 30) -> str:
+    """Waits until no update of the endpoint is in flight. Returns its status."""
+    status: str = wait_until(
+        lambda: endpoint_status(stage), lambda status: status in ("InService", "Failed"), timeout_s=timeout_s
+    )
+    return status
 
 
-def approved(
+def endpoint_status(stage: Stage) -> str:
+    endpoint = stage.session.client("sagemaker").describe_endpoint(EndpointName=stage.names.endpoint)
+    return str(endpoint["EndpointStatus"])
+
+
+def register_version(
     stage: Stage, *, split: float = 40.0, sign: int = 1, inference: str = INFERENCE, approval: str = "Approved"
 ) -> int:
-    """Register a version whose model is this; returns its number."""
+    """Registers a version with this model, as training, evaluation and approval do. Returns its number."""
     contract = ModelSpec.model_validate(SPEC).model_dump_json()
-    files = {
-        "model.json": json.dumps({"split": split, "sign": sign}),
-        "code/inference.py": inference,
-        "contract.json": contract,
-    }
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
+    model = json.dumps({"split": split, "sign": sign})
+    files = {"model.json": model, "code/inference.py": inference, "contract.json": contract}
+    archive = build_archive({name: text.encode() for name, text in files.items()})
     key = f"training/churn/by-hand-{split}-{sign}-{hash(inference) & 0xFFFF}/output/model.tar.gz"
     artifacts, data = (bucket(PROJECT, STACK, purpose, ACCOUNT) for purpose in ("artifacts", "data"))
     s3 = stage.session.client("s3")
-    s3.put_object(Bucket=artifacts, Key=key, Body=packed.getvalue())
-    path = stage.data("holdout.parquet", rows=400, seed=7)
+    s3.put_object(Bucket=artifacts, Key=key, Body=archive)
+    path = stage.write_data("holdout.parquet", rows=400, seed=7)
     s3.put_object(Bucket=data, Key="datasets/churn/by-hand/holdout.parquet", Body=path.read_bytes())
     s3.put_object(Bucket=data, Key="datasets/churn/by-hand/train.parquet", Body=path.read_bytes())
     evaluation = f"evaluations/churn/by-hand-{split}-{sign}"
@@ -113,7 +106,7 @@ def approved(
 
 
 def _predictions(holdout: Path, split: float, sign: int) -> bytes:
-    """What `INFERENCE` answers to the holdout, as an evaluation leaves it."""
+    """The predictions of the model for the holdout, in the Parquet file that an evaluation writes."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq

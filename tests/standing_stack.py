@@ -14,9 +14,9 @@ import yaml
 
 from bedplate.local import lifecycle
 from builders import a_spec
+from command_line import CommandResult, run_bedplate
 from platform_client import client_of
 from repository import ROOT
-from typed import Ran, typed
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Site:
     project: Path
     url: str
 
-    def run(self, *args: str) -> Ran:
-        return typed(*args)
+    def run(self, *args: str) -> CommandResult:
+        return run_bedplate(*args)
 
     def client(self, service: str) -> Any:
         return client_of(self.url, service)
@@ -64,19 +64,19 @@ def at_home(project: Path) -> Iterator[None]:
 
 
 @contextmanager
-def brought_up(project: Path) -> Iterator[Site]:
+def start_site(project: Path) -> Iterator[Site]:
     """`up` in an empty folder; the platform stops in the end."""
     (project / "stacks").mkdir()
     shutil.copy(ROOT / "Pulumi.yaml", project)
     shutil.copytree(ROOT / "infra", project / "infra")
     (project / "models" / "churn").mkdir(parents=True)
-    made = Site(project, str(lifecycle.start(project, port=0).url))
+    created = Site(project, str(lifecycle.start(project, port=0).url))
     try:
-        made.configure()
-        made.model()
+        created.configure()
+        created.model()
         with at_home(project):
-            up = made.run("up", "--json")
-        assert up.code == 0, up.err
-        yield made
+            up = created.run("up", "--json")
+        assert up.code == 0, up.stderr
+        yield created
     finally:
         lifecycle.stop(project)

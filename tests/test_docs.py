@@ -49,10 +49,10 @@ def test_readme_commands_work_in_a_fresh_clone_as_they_stand(clone: Path) -> Non
     typed = commands(clone / "README.md")
     assert any(line.startswith("bedplate rollback") for line in typed)
     for line in typed:
-        done = subprocess.run(
+        result = subprocess.run(
             line, shell=True, cwd=clone, env=environment, capture_output=True, text=True, timeout=180, check=False
         )
-        assert done.returncode == 0, f"$ {line}\n{done.stdout}\n{done.stderr}"
+        assert result.returncode == 0, f"$ {line}\n{result.stdout}\n{result.stderr}"
 
 
 def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
         "COLUMNS": "140",
         "NO_COLOR": "1",
-        **{f"GIT_{who}_{what}": "you@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        **{f"GIT_{who}_{label}": "you@example.com" for who in ("AUTHOR", "COMMITTER") for label in ("NAME", "EMAIL")},
     }
     subprocess.run(
         "git init -q && git add -A && git commit -q -m clone && git config user.email you@example.com",
@@ -78,12 +78,12 @@ def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -
             (clone / path).parent.mkdir(parents=True, exist_ok=True)
             (clone / path).write_text(body, encoding="utf-8")
         elif language == "console":
-            for line, shown in typed(body):
+            for line, shown in parse_console(body):
                 if line.startswith("export "):
                     name, _, value = line.removeprefix("export ").partition("=")
                     environment[name] = value
                     continue
-                done = subprocess.run(
+                result = subprocess.run(
                     line,
                     shell=True,
                     cwd=clone,
@@ -93,21 +93,21 @@ def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -
                     timeout=180,
                     check=False,
                 )
-                told = f"$ {line}\n{done.stdout}\n{done.stderr}"
-                assert done.returncode == 0, told
-                printed = {without_figures(one) for one in (done.stdout + done.stderr).splitlines()}
-                assert [one for one in shown if without_figures(one) not in printed] == [], told
+                message = f"$ {line}\n{result.stdout}\n{result.stderr}"
+                assert result.returncode == 0, message
+                printed = {mask_numbers(line_shown) for line_shown in (result.stdout + result.stderr).splitlines()}
+                assert [line_shown for line_shown in shown if mask_numbers(line_shown) not in printed] == [], message
 
 
-def typed(block: str) -> list[tuple[str, list[str]]]:
+def parse_console(block: str) -> list[tuple[str, list[str]]]:
     """Each command of a console block with the lines shown below it; `...` stands for any."""
     parts = re.split(r"^\$ ", block, flags=re.M)[1:]
-    return [(first, [told for told in rest if told != "..."]) for first, *rest in (part.splitlines() for part in parts)]
+    return [(first, [line for line in rest if line != "..."]) for first, *rest in (part.splitlines() for part in parts)]
 
 
-def without_figures(line: str) -> str:
-    named = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)  # hashes first: some of them begin like a number
-    return " ".join(re.sub(r"[-+]?\d[\d.,]*", "#", named).split())
+def mask_numbers(line: str) -> str:
+    masked = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)  # hashes first: some of them begin like a number
+    return " ".join(re.sub(r"[-+]?\d[\d.,]*", "#", masked).split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,6 +1,6 @@
-"""Answers how likely a flight is to arrive late.
+"""Predicts the probability that a flight arrives late.
 
-Training and serving see rows through the same `Encoder`.
+Training and serving encode rows with the same `Encoder`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MODEL_FILE = "model.joblib"
 
 @dataclass(frozen=True)
 class Encoder:
-    """Category -> code, per categorical column, as the training data had them; codes follow the sorted categories."""
+    """The code of every category of the training data, by categorical column; codes follow the sorted categories."""
 
     codes: dict[str, dict[str, int]]
 
@@ -32,11 +32,11 @@ class Encoder:
         return cls({name: {value: i for i, value in enumerate(sorted(rows[name].unique()))} for name in CATEGORICAL})
 
     def encode(self, rows: pd.DataFrame) -> np.ndarray:
-        """(n, 19) floats, categories first; an unknown category is NaN, which the trees treat like a missing value."""
+        """Return (n, 19) floats, categories first; unknown categories are NaN, which the trees treat as missing."""
         matrix = np.empty((len(rows), len(CATEGORICAL) + len(NUMERIC)))
         for i, name in enumerate(CATEGORICAL):
-            known = self.codes[name]
-            matrix[:, i] = [known.get(value, np.nan) for value in rows[name].tolist()]
+            codes = self.codes[name]
+            matrix[:, i] = [codes.get(value, np.nan) for value in rows[name].tolist()]
         for i, name in enumerate(NUMERIC, start=len(CATEGORICAL)):
             matrix[:, i] = rows[name].to_numpy(dtype=float, na_value=np.nan)
         return matrix

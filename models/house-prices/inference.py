@@ -1,7 +1,7 @@
-"""Answers what the median home of a town will cost in the month to come, in US dollars.
+"""Predicts the median price of a home in a town in the next month, in US dollars.
 
-The trees learn how far a month's price lies from the mean of the twelve months before it, in logarithms: what they
-learned at the prices of 2005 holds at those of 2015, where trees over plain dollars repeat the highest that they saw.
+The trees predict the logarithm of a month's price relative to the mean of the twelve months before it. So a model that
+was trained on the prices of 2005 can predict those of 2015, while trees over dollars never exceed their highest label.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MODEL_FILE = "model.joblib"
 
 @dataclass(frozen=True)
 class Encoder:
-    """Category -> code, per categorical column, as the training data had them; codes follow the sorted categories."""
+    """The code of every category of the training data, by categorical column; codes follow the sorted categories."""
 
     codes: dict[str, dict[str, int]]
 
@@ -32,7 +32,7 @@ class Encoder:
         return cls({name: {value: i for i, value in enumerate(sorted(rows[name].unique()))} for name in CATEGORICAL})
 
     def encode(self, rows: pd.DataFrame) -> np.ndarray:
-        """(n, 10) floats, categories first; unknown ones and nulls are NaN, which the trees know how to split."""
+        """Return (n, 10) floats, categories first; unknown categories and nulls are NaN, which the trees handle."""
         level, sales = _numbers(rows, LEVEL), _numbers(rows, "sales")
         columns = [np.array([self.codes[name].get(v, np.nan) for v in rows[name].tolist()]) for name in CATEGORICAL]
         columns += [_numbers(rows, name) for name in PLAIN]

@@ -1,10 +1,10 @@
-"""Makes the table that house-prices learns from: a row for each Texan town and month, of what was known before it.
+"""Writes the training data of house-prices: a row for each Texan town and month, from the months before it.
 
     python prepare.py OUT.parquet --from 2001-01 --to 2010-12
 
 Source: `txhousing.csv` inside the installed package `plotnine`, which has it from R's ggplot2: monthly sales of homes
-from January 2000 to July 2015 by the Real Estate Center at Texas A&M University. Every feature ends with the month
-before the one that the row is about; the label, that month's median price, is known when the month is over.
+from January 2000 to July 2015 by the Real Estate Center at Texas A&M University. Features are computed from the months
+before the row's month; the label, the month's median price, is available when the month is over.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ COLUMNS = ["id", "month_start", *FEATURES, "median_price"]
 
 
 def prepare(first: str = FIRST, last: str = LAST, *, label: str = "median") -> pd.DataFrame:
-    """Town by town, the months from `first` to `last` (both `yyyy-mm` and included), in order of time.
+    """Return the months `first` to `last` (`yyyy-mm`, inclusive) of every town, in order of time.
 
-    Left out are months whose median price was not reported, or the month before it, or more than six of the twelve
-    before. Prices are US dollars. `label` breaks the feed on purpose: with `mean` the label is the mean price, as if
-    somebody upstream had mixed up two columns.
+    Months are left out if their median price or that of the month before was not reported, or more than six of the
+    twelve before. Prices are US dollars. `label="mean"` breaks the data on purpose: the label is the mean price, as if
+    two columns had been mixed up upstream.
     """
     if label not in ("median", "mean"):
         raise ValueError(f"--label takes median or mean, found {label!r}")
@@ -41,8 +41,8 @@ def prepare(first: str = FIRST, last: str = LAST, *, label: str = "median") -> p
     if begin > end:
         raise ValueError(f"--from {first} is after --to {last}")
     table = _with_history(_sales())
-    known = table["median_price"].notna() & table["price_12"].notna() & table["last_price"].notna()
-    table = table[known & table["month_start"].between(begin, end)]
+    is_complete = table["median_price"].notna() & table["price_12"].notna() & table["last_price"].notna()
+    table = table[is_complete & table["month_start"].between(begin, end)]
     table = table.sort_values(["month_start", "city"], kind="stable", ignore_index=True)
     if label == "mean":
         table["median_price"] = table["mean_price"]
@@ -50,16 +50,17 @@ def prepare(first: str = FIRST, last: str = LAST, *, label: str = "median") -> p
 
 
 def to_arrow(table: pd.DataFrame) -> pa.Table:
-    """The table for Parquet; times are UTC."""
-    whole = pa.Table.from_pandas(table, preserve_index=False)
-    at = COLUMNS.index("month_start")
-    return whole.set_column(
-        at, "month_start", whole["month_start"].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+    """Return the table for Parquet; times are UTC."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    return arrow.set_column(
+        COLUMNS.index("month_start"),
+        "month_start",
+        arrow["month_start"].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")),
     )
 
 
 def _sales() -> pd.DataFrame:
-    package = importlib.util.find_spec("plotnine")  # found, not imported: only its file is wanted
+    package = importlib.util.find_spec("plotnine")  # located without import, because only its file is needed
     if package is None or package.origin is None:
         raise SystemExit("the package plotnine is not installed: make setup")
     table = pd.read_csv(Path(package.origin).parent / "data" / "txhousing.csv")
@@ -68,10 +69,10 @@ def _sales() -> pd.DataFrame:
 
 
 def _with_history(table: pd.DataFrame) -> pd.DataFrame:
-    """Each row's features, from the months before it: the file has every month of every town, so shifting is enough."""
+    """Add features from the months before each row by shifting, as the file has every month of every town."""
     by_city = table.groupby("city", sort=False)
     before = by_city.shift(1)
-    made = pd.DataFrame(
+    rows = pd.DataFrame(
         {
             "id": table["city"].str.lower().str.replace(r"[^a-z]+", "-", regex=True)
             + table["month_start"].dt.strftime("-%Y-%m"),
@@ -88,16 +89,16 @@ def _with_history(table: pd.DataFrame) -> pd.DataFrame:
             "mean_price": table["volume"] / table["sales"],
         }
     )
-    for name, source, months, least in (
+    for name, source, months, min_months in (
         ("price_3", "median", 3, 2),
         ("price_12", "median", 12, 6),
         ("sales_12", "sales", 12, 6),
     ):
-        rolled = before[source].groupby(table["city"], sort=False).rolling(months, min_periods=least).mean()
-        made[name] = rolled.reset_index(level=0, drop=True)
-    made["sales_12"] *= 12
-    made["market"] = np.select([made["sales_12"] >= LARGE, made["sales_12"] < SMALL], ["large", "small"], "medium")
-    return made
+        rolled = before[source].groupby(table["city"], sort=False).rolling(months, min_periods=min_months).mean()
+        rows[name] = rolled.reset_index(level=0, drop=True)
+    rows["sales_12"] *= 12
+    rows["market"] = np.select([rows["sales_12"] >= LARGE, rows["sales_12"] < SMALL], ["large", "small"], "medium")
+    return rows
 
 
 def _month(text: str) -> pd.Timestamp:
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the Parquet file to write")
     parser.add_argument("--from", dest="first", default=FIRST, metavar="YYYY-MM", help="first (default %(default)s)")
     parser.add_argument("--to", dest="last", default=LAST, metavar="YYYY-MM", help="last (default %(default)s)")
-    parser.add_argument("--label", default="median", metavar="median|mean", help="mean breaks the feed on purpose")
+    parser.add_argument("--label", default="median", metavar="median|mean", help="mean breaks the label on purpose")
     args = parser.parse_args()
     try:
         table = prepare(args.first, args.last, label=args.label)

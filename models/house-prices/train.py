@@ -2,7 +2,7 @@
 
     python train.py --training data/ --model-dir model/ --learning_rate 0.05
 
-The same rows, hyper-parameters and seed give the same model on the same machine.
+Equal rows, hyper-parameters and seed give an equal model on the same machine.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ def main() -> None:
         max_leaf_nodes=args.max_leaf_nodes,
         min_samples_leaf=args.min_samples_leaf,
         categorical_features=list(range(len(CATEGORICAL))),
-        early_stopping=False,  # the validation split it takes is random in time: it would stop far too late
+        early_stopping=False,  # its validation split is random in time and would stop far too late
         random_state=args.seed,
     ).fit(encoder.encode(rows), np.log(prices / rows[LEVEL].to_numpy(dtype=float)))
-    answers = predict_fn(rows, (encoder, trees))
-    print(f"metric: train_rmse={root_mean_squared_error(prices, answers):.2f}")
-    print(f"metric: train_mae={mean_absolute_error(prices, answers):.2f}", flush=True)
+    predictions = predict_fn(rows, (encoder, trees))
+    print(f"metric: train_rmse={root_mean_squared_error(prices, predictions):.2f}")
+    print(f"metric: train_mae={mean_absolute_error(prices, predictions):.2f}", flush=True)
     joblib.dump((encoder.codes, trees), Path(args.model_dir) / MODEL_FILE)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--training", default=os.environ.get("SM_CHANNEL_TRAINING", "."), help="where train.parquet is")
-    parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR", "."), help="where the model goes")
+    parser.add_argument(
+        "--training", default=os.environ.get("SM_CHANNEL_TRAINING", "."), help="folder of train.parquet"
+    )
+    parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR", "."), help="folder of the model")
     parser.add_argument("--learning_rate", type=float, default=0.05)
     parser.add_argument("--max_iter", type=int, default=100)
     parser.add_argument("--max_leaf_nodes", type=int, default=8)

@@ -1,19 +1,20 @@
-"""What can go wrong, and with which exit code the command line says so.
+"""The exceptions of Bedplate, and the exit code that the command line returns for each.
 
-    BedplateError                     1   something failed
-    ├── UsageError                    2   the command, or a file it reads, is wrong
-    │   ├── SettingsError             2   a stack file or model.yaml does not say what it must
-    │   └── NotFound                  2   a model, version, stack or release that does not exist
-    ├── GateFailed                    3   a gate did not open, or drift was found
-    ├── ApprovalNeeded                4   a person has to say yes first
-    ├── RolledBack                    5   the platform put the old release back by itself
-    ├── NotEnoughData                 6   no verdict: too little data to judge
-    ├── Locked                        7   somebody else is at work
-    ├── OverBudget                    8   the money is, or would be, gone
-    └── PlatformError                 1   AWS, or the local platform, refused or failed
-        ├── Conflict                  1   the thing changed, or exists, under our hands
-        ├── Denied                    1   the identity at work may not do this
-        └── JobFailed                 1   a training or processing job ended in failure
+    BedplateError                     1   the command failed
+    ├── UsageError                    2   the command, or a file that it reads, is wrong
+    │   ├── SettingsError             2   a stack file or model.yaml is invalid
+    │   ├── UnsupportedFormat         2   a stored document has a format that this version does not read
+    │   └── NotFound                  2   a model, version, stack or release does not exist
+    ├── GateFailed                    3   a gate failed, or drift was found
+    ├── ApprovalNeeded                4   a person has to approve first
+    ├── RolledBack                    5   the deployment was rolled back automatically
+    ├── NotEnoughData                 6   there is too little data for a verdict
+    ├── Locked                        7   another command is running on the same stack or model
+    ├── OverBudget                    8   a budget is, or would be, exceeded
+    └── PlatformError                 1   AWS, or the local platform, rejected a call or failed
+        ├── Conflict                  1   the resource already exists, or changed in the meantime
+        ├── Denied                    1   the caller lacks a permission
+        └── JobFailed                 1   a training or processing job failed
 
 Only `bedplate.cli` turns these into exit codes. Adapters raise them `from` the foreign exception.
 """
@@ -22,10 +23,10 @@ from __future__ import annotations
 
 
 class BedplateError(Exception):
-    """What happened and where; `next_step` is the command to type next, printed on a line of its own.
+    """`message` says what happened and where; the CLI prints the command `next_step` on a line of its own.
 
-    >>> print(BedplateError("no such thing", next_step="bedplate models list"))
-    no such thing
+    >>> print(BedplateError("there is no model x", next_step="bedplate models list"))
+    there is no model x
     """
 
     exit_code = 1
@@ -41,7 +42,7 @@ class UsageError(BedplateError):
 
 
 class SettingsError(UsageError):
-    """A file of the user's is wrong; `problems` holds one line for each fault: file, key, what was expected."""
+    """A user's file is invalid; `problems` holds one line for each error: file, key, what was expected."""
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), next_step: str | None = None) -> None:
         super().__init__("\n".join([message, *(f"  {p}" for p in problems)]), next_step=next_step)
@@ -50,6 +51,10 @@ class SettingsError(UsageError):
 
 class NotFound(UsageError):
     pass
+
+
+class UnsupportedFormat(UsageError, ValueError):
+    """A stored JSON document was written in a format that this version does not read."""
 
 
 class GateFailed(BedplateError):
@@ -61,7 +66,7 @@ class ApprovalNeeded(BedplateError):
 
 
 class RolledBack(BedplateError):
-    """`evidence` is what the message rests on, as lines to print below it: the graph of the alarm."""
+    """`evidence` holds the lines to print below the message: the graph of the alarm."""
 
     exit_code = 5
 

@@ -1,8 +1,8 @@
-"""Ends a process of ours once everything is said, without taking the interpreter apart.
+"""Exits the process after flushing its output, without finalizing the interpreter.
 
-A thread of Arrow's that lets go of a Python object while the interpreter goes down aborts the whole process, after its
-work is done: "terminate called without an active exception", exit code -6 (apache/arrow, issues 34314 and 39162).
-Taking apart what is gone a moment later anyway also costs time.
+An Arrow thread that releases a Python object during finalization aborts a process whose work has succeeded:
+"terminate called without an active exception", exit code -6 (apache/arrow, issues 34314 and 39162). Skipping the
+finalization also saves time.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import threading
 from typing import NoReturn
 
 
-def end(code: int) -> NoReturn:
-    """What the interpreter does first, then no more: threads are waited for, exit functions run, output is written."""
-    # Joins threads and wakes idle pools, as the interpreter does first of all.
+def exit_process(code: int) -> NoReturn:
+    """Joins the threads, runs the atexit functions, flushes stdout and stderr, and exits with `code`."""
+    # The interpreter's own first step of an exit: it joins threads and wakes idle thread pools.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (BrokenPipeError, ValueError):  # nobody reads on, or it is closed already
+        except (BrokenPipeError, ValueError):  # the reader is gone, or the stream is closed
             continue
     os._exit(code)

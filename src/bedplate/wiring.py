@@ -1,10 +1,10 @@
-"""Where a command is at work, and with which adapters: the only place that picks region, endpoint and credentials."""
+"""Connects a command to a stack: the only place that chooses region, endpoint URL, credentials and adapters."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from bedplate import ports
     from bedplate.aws.session import Session
     from bedplate.engine.automation.stack import Stack
-    from bedplate.engine.terraform import Export
+    from bedplate.engine.terraform import TerraformExport
     from bedplate.workflows.record.ledger import Ledger
 
-_NOWHERE = "http://127.0.0.1:9"
-"""The discard port of this machine: where a platform is that does not run."""
+_UNREACHABLE_URL = "http://127.0.0.1:9"
+"""Stands for a local platform that does not run: this machine's discard port."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """One stack, reached: settings now, adapters when first asked for (each imports what it needs then)."""
+    """A stack's settings and adapters (a `StackContext`). Each adapter is imported and created on first use."""
 
     project_dir: Path
     project: str
@@ -44,19 +44,19 @@ class Connection:
 
     @cached_property
     def identity(self) -> ports.Identity:
-        from bedplate.aws.account.identity import whoami
+        from bedplate.aws.account.identity import get_identity
 
-        return whoami(self.session)
+        return get_identity(self.session)
 
     @cached_property
     def _claimed_actor(self) -> str:
-        from bedplate.aws.account.identity import claimed
+        from bedplate.aws.account.identity import claimed_actor
 
-        return claimed()
+        return claimed_actor()
 
     @property
     def label(self) -> str:
-        """`LOCAL http://127.0.0.1:4566`, or the account and region that STS names."""
+        """`LOCAL http://127.0.0.1:4566`, or on AWS the account, region and ARN of the caller."""
         if self.local_url:
             return f"LOCAL {self.local_url}"
         return f"AWS {self.identity.account_id} {self.identity.region} as {self.identity.arn}"
@@ -98,7 +98,7 @@ class Connection:
         return S3Objects(self.session)
 
     @cached_property
-    def cards(self) -> ports.Cards:
+    def model_cards(self) -> ports.ModelCards:
         from bedplate.aws.sagemaker.model_cards import SageMakerCards
 
         return SageMakerCards(self.session, kms_key_arn=self.outputs.kms_key_arn)
@@ -123,17 +123,17 @@ class Connection:
 
     @cached_property
     def experiments(self) -> ports.Experiments:
-        """MLflow: BEDPLATE_TRACKING (`off`, or a tracking URI), else the stack's server, else a file here."""
-        from bedplate.aws.experiments import MlflowExperiments, NoExperiments, local_server
+        """MLflow at BEDPLATE_TRACKING (`off`, or a tracking URI), else the stack's tracking server, else a file."""
+        from bedplate.aws.experiments import MlflowExperiments, NoExperiments, local_tracking_url
 
-        named = os.environ.get("BEDPLATE_TRACKING")
-        if named == "off":
+        uri = os.environ.get("BEDPLATE_TRACKING")
+        if uri == "off":
             return NoExperiments()
-        if named:
-            return MlflowExperiments(named)
+        if uri:
+            return MlflowExperiments(uri)
         arn = self.outputs.tracking_server_arn
         if arn:
-            return MlflowExperiments(local_server(self.session, arn) if self.local_url else arn)
+            return MlflowExperiments(local_tracking_url(self.session, arn) if self.local_url else arn)
         folder = state_dir(self.project_dir) / "experiments"
         return MlflowExperiments(f"sqlite:///{folder / 'mlflow.db'}", folder=folder)
 
@@ -144,10 +144,10 @@ class Connection:
         return CloudTrailHistory(self.session)
 
     @cached_property
-    def tagged(self) -> ports.Tagged:
-        from bedplate.aws.account.tagged import TaggedResources
+    def tagging(self) -> ports.Tagging:
+        from bedplate.aws.account.tagging import ResourceTagging
 
-        return TaggedResources(self.session)
+        return ResourceTagging(self.session)
 
     @cached_property
     def account(self) -> ports.Account:
@@ -162,55 +162,49 @@ class Connection:
         return SystemClock()
 
     def deployment(self, engine: str | None = None, *, install: bool = False) -> Stack:
-        """The stack as Pulumi sees it: by the embedded engine on the local stack, by the Pulumi CLI on any other.
+        """Returns the stack for Pulumi operations: by default with the embedded engine for a local stack, else the CLI.
 
-        With `install` a CLI that is needed and not there is downloaded.
-
-        Raises UsageError when the embedded engine is asked for a stack that is not on this machine.
+        With `install` a missing Pulumi CLI is downloaded. Raises UsageError for the embedded engine on AWS.
         """
         from bedplate.engine.automation.stack import Stack
 
         if self.local_url is None:
             if engine == "embedded":
                 raise UsageError(
-                    f"Stack {self.name!r} is on AWS, and the embedded engine applies to this machine only",
+                    f"Stack {self.name!r} is on AWS, but the embedded engine works only on local stacks",
                     next_step=f"bedplate up --stack {self.name} --engine pulumi",
                 )
             return Stack(self.project_dir, self.name, engine="pulumi", install=install)
-        if engine == "pulumi":
-            return Stack(
-                self.project_dir,
-                self.name,
-                engine="pulumi",
-                endpoint_url=self.local_url,
-                state_dir=state_dir(self.project_dir) / "state",
-                install=install,
-                world=_local_world(self.project_dir),
-            )
-        from bedplate.engine.provider import provider_factory
+        from bedplate.local.lifecycle import status
 
-        return Stack(
+        local_stack = partial(
+            Stack,
             self.project_dir,
             self.name,
             endpoint_url=self.local_url,
-            provider_factory=provider_factory(self.local_url, self.settings.region, actor=self._claimed_actor),
             state_dir=state_dir(self.project_dir) / "state",
-            world=_local_world(self.project_dir),
+            generation=status(self.project_dir).generation,
         )
+        if engine == "pulumi":
+            return local_stack(engine="pulumi", install=install)
+        from bedplate.engine.provider import provider_factory
+
+        provider = provider_factory(self.local_url, self.settings.region, actor=self._claimed_actor)
+        return local_stack(provider_factory=provider)
 
     def terraform(
         self, directory: Path, *, engine: str | None = None, install: bool = False, show_secrets: bool = False
-    ) -> tuple[Export, tuple[str, ...]]:
-        """Write the stack's state to a directory as Terraform; what was exported, and the names of the files."""
+    ) -> tuple[TerraformExport, tuple[str, ...]]:
+        """Writes the stack's state to a directory as Terraform; returns the export and the names of the files."""
         from bedplate.engine import terraform
 
         document = self.deployment(engine, install=install).export(show_secrets=show_secrets)
-        exported = terraform.export(document, endpoint_url=self.local_url)
-        names = terraform.write(exported, directory, stack=self.name, project_dir=self.project_dir)
+        exported = terraform.build_export(document, endpoint_url=self.local_url)
+        names = terraform.write_export(exported, directory, stack=self.name, project_dir=self.project_dir)
         return exported, names
 
     def model(self, name: str) -> ModelSpec:
-        """The model's contract in this environment; NotFound for an unknown one."""
+        """Returns the model's model.yaml with this environment's settings. Raises NotFound for an unknown model."""
         return load_model(self.project_dir, name, self.settings, stack=self.name)
 
     def names(self, model: str) -> ModelNames:
@@ -218,38 +212,34 @@ class Connection:
 
 
 def connect(project_dir: Path, stack: str) -> Connection:
-    """Reach a stack; on `target: local` this starts the local platform when it is not running.
+    """Connects to a stack; with `target: local` starts the local platform unless it is running.
 
-    Raises NotFound for a stack without a file, SettingsError for a faulty one.
+    Raises NotFound for a stack without a file, SettingsError for an invalid file.
     """
     settings = load_stack(project_dir, stack)
     project = str(read_yaml(project_dir / "Pulumi.yaml")["name"])
-    return Connection(
-        project_dir,
-        project,
-        stack,
-        settings,
-        _local_url(project_dir, settings.region) if settings.target == "local" else None,
-    )
+    url = _start_local_platform(project_dir, settings.region) if settings.target == "local" else None
+    return Connection(project_dir, project, stack, settings, url)
 
 
 @dataclass(frozen=True)
 class PromotionOrigin:
-    """The environment that a version is promoted from (`workflows.versions.promote.PromotionOrigin`)."""
+    """The environment that a version is promoted from (the `workflows.versions.promote.PromotionSource` protocol)."""
 
-    at: Connection
+    connection: Connection
     session: Session
-    readable_only: bool
+    is_read_only: bool
 
     @property
     def stack(self) -> str:
-        return self.at.name
+        return self.connection.name
 
     @cached_property
     def registry(self) -> ports.Registry:
         from bedplate.aws.sagemaker.registry import SageMakerRegistry
 
-        return SageMakerRegistry(self.session, account_id=self.at.settings.account_id if self.readable_only else None)
+        account_id = self.connection.settings.account_id if self.is_read_only else None
+        return SageMakerRegistry(self.session, account_id=account_id)
 
     @cached_property
     def objects(self) -> ports.Objects:
@@ -259,95 +249,94 @@ class PromotionOrigin:
 
     @cached_property
     def buckets(self) -> dict[BucketPurpose, str]:
-        """By their names: the parameter with the outputs is not readable from another account."""
-        account = self.at.settings.account_id or self.at.identity.account_id
-        return {purpose: bucket(self.at.project, self.at.name, purpose, account) for purpose in BUCKET_PURPOSES}
+        """The buckets' names, by convention: another account cannot read the SSM parameter with the outputs."""
+        account = self.connection.settings.account_id or self.connection.identity.account_id
+        project, stack = self.connection.project, self.connection.name
+        return {purpose: bucket(project, stack, purpose, account) for purpose in BUCKET_PURPOSES}
 
     @cached_property
     def ledger(self) -> Ledger | None:
         from bedplate.workflows.record.ledger import Ledger
 
-        return None if self.readable_only else Ledger.of(self.at)
+        return None if self.is_read_only else Ledger.of(self.connection)
 
     def names(self, model: str) -> ModelNames:
-        return self.at.names(model)
+        return self.connection.names(model)
 
-    def pinned_image(self, image_uri: str) -> str | None:
-        from bedplate.aws.storage.images import pinned
+    def pin_image(self, image_uri: str) -> str | None:
+        from bedplate.aws.storage import images
 
-        return pinned(self.session, image_uri)
+        return images.pin_image(self.session, image_uri)
 
 
 def connect_origin(project_dir: Path, stack: str, *, target: Connection, profile: str | None) -> PromotionOrigin:
-    """Reach the environment that a version comes from.
+    """Connects to the environment that a version is promoted from.
 
-    On AWS in another account than the target's: by `profile`, with all that this profile may; without one by the
-    target's own credentials, which its bucket's, key's and package groups' policies let read (`registry.readers`).
+    When it is in another AWS account than the target, `profile` provides the credentials. Without a profile the
+    target's credentials are used, read-only: `registry.readers` makes the policies of its bucket, key and package
+    groups allow this.
     """
     from dataclasses import replace
 
     from bedplate.aws.session import Session
 
-    at = connect(project_dir, stack)
-    if (at.local_url is None) is not (target.local_url is None):
+    origin = connect(project_dir, stack)
+    if (origin.local_url is None) is not (target.local_url is None):
         raise UsageError(
-            f"{stack!r} and {target.name!r} are not both on AWS: no version leaves a laptop for AWS, or comes back"
+            f"Stacks {stack!r} and {target.name!r} are not both on AWS: a version is not promoted between AWS and a "
+            "local stack"
         )
-    if at.local_url or profile:
-        at = replace(at, profile=profile)
-        return PromotionOrigin(at, at.session, readable_only=False)
-    if at.settings.account_id in (None, target.identity.account_id):
-        return PromotionOrigin(at, at.session, readable_only=False)
-    return PromotionOrigin(at, Session.aws(at.settings.region), readable_only=True)
+    if origin.local_url or profile:
+        origin = replace(origin, profile=profile)
+    elif origin.settings.account_id not in (None, target.identity.account_id):
+        return PromotionOrigin(origin, Session.aws(origin.settings.region), is_read_only=True)
+    return PromotionOrigin(origin, origin.session, is_read_only=False)
 
 
-def look(project_dir: Path, stack: str) -> Connection:
-    """Reach a stack's settings and state without starting anything; of a platform that does not run, only these."""
+def connect_offline(project_dir: Path, stack: str) -> Connection:
+    """Connects to a stack without starting the local platform; while that is down, every adapter's call fails."""
     from bedplate.local.lifecycle import status
 
     settings = load_stack(project_dir, stack)
     project = str(read_yaml(project_dir / "Pulumi.yaml")["name"])
-    url = (status(project_dir).url or _NOWHERE) if settings.target == "local" else None
+    url = (status(project_dir).url or _UNREACHABLE_URL) if settings.target == "local" else None
     return Connection(project_dir, project, stack, settings, url)
 
 
-def platform_here(project_dir: Path) -> tuple[str | None, bool]:
-    """Where this project's local platform runs, None when it does not, and whether its usual port is free."""
-    from bedplate.local.lifecycle import status, usual_port_is_free
+def find_local_platform(project_dir: Path) -> tuple[str | None, bool]:
+    """Returns the URL of this project's local platform (None when it is down), and whether the default port is free."""
+    from bedplate.local.lifecycle import is_default_port_free, status
 
-    return status(project_dir).url, usual_port_is_free()
+    return status(project_dir).url, is_default_port_free()
 
 
-def pulumi_cli() -> tuple[Path | None, str]:
-    """Where the Pulumi CLI is, and the oldest version that serves. Raises UsageError as `engine.pulumi_cli.find`."""
+def find_pulumi_cli() -> tuple[Path | None, str]:
+    """Returns the path of the Pulumi CLI (None without one) and the minimum version.
+
+    Raises UsageError like `engine.automation.pulumi_cli.find_executable`.
+    """
     from bedplate.engine.automation import pulumi_cli as cli
 
-    return cli.find(), cli.OLDEST
+    return cli.find_executable(), cli.MIN_VERSION
 
 
 def state_dir(project_dir: Path) -> Path:
-    """Where this project's local state lives: `.bedplate`, or what BEDPLATE_STATE_DIR names."""
-    named = os.environ.get("BEDPLATE_STATE_DIR")
-    return Path(named).resolve() if named else project_dir / ".bedplate"
+    """Returns the directory of this project's local state: BEDPLATE_STATE_DIR, or `.bedplate`."""
+    path = os.environ.get("BEDPLATE_STATE_DIR")
+    return Path(path).resolve() if path else project_dir / ".bedplate"
 
 
-def forget_local_stacks(project_dir: Path) -> None:
-    """Remove the embedded engine's state: what it describes is gone with the local platform."""
+def delete_engine_state(project_dir: Path) -> None:
+    """Deletes the embedded engine's state, after the resources it describes were deleted with the local platform."""
     import shutil
 
     shutil.rmtree(state_dir(project_dir) / "state", ignore_errors=True)
 
 
-def _local_world(project_dir: Path) -> str | None:
-    from bedplate.local.lifecycle import status
-
-    return status(project_dir).world
-
-
-def _local_url(project_dir: Path, region: str) -> str:
+def _start_local_platform(project_dir: Path, region: str) -> str:
     from bedplate.local.lifecycle import ensure_running
 
     url: str = ensure_running(project_dir, region=region)
     if not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
-        raise UsageError(f"The local platform answered with {url}, which is not this machine")
+        raise UsageError(f"The local platform reported the URL {url}, which is not on this machine")
     return url

@@ -1,4 +1,4 @@
-"""A real local platform for the tests that need one: started once a session in a folder of its own."""
+"""Running local platforms that several tests share; each is started once per session in its own folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 
 from bedplate.local import lifecycle
 from inbox import Inbox
-from local_stage import Stage, build
+from local_stage import Stage, start_stage
 from platform_client import client_of
-from serving_stage import serve
-from standing_stack import Site, at_home, brought_up
+from serving_stage import prepare_endpoint
+from standing_stack import Site, at_home, start_site
 
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a platform that every test of the session shares: give what you make names of your own."""
+    """The URL of a platform that all tests of the session share: use resource names that no other test uses."""
     project = tmp_path_factory.mktemp("platform")
     yield str(lifecycle.start(project, port=0).url)
     lifecycle.stop(project)
@@ -30,27 +30,22 @@ def client(platform: str) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def rough_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One model's platform for tests that treat it badly: each leaves the endpoint at rest, whatever answers."""
-    project = tmp_path_factory.mktemp("rough")
-    lifecycle.start(project, port=0, faults=True)
-    made = build(project)
-    try:
-        serve(made)
-        yield made
-    finally:
-        lifecycle.stop(project)
+def fault_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage that accepts injected faults. Each test leaves the endpoint without an update in flight."""
+    with start_stage(tmp_path_factory.mktemp("fault-stage"), faults=True) as stage:
+        prepare_endpoint(stage)
+        yield stage
 
 
 @pytest.fixture(scope="session")
 def _standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with brought_up(tmp_path_factory.mktemp("site")) as site:
+    with start_site(tmp_path_factory.mktemp("site")) as site:
         yield site
 
 
 @pytest.fixture
 def site(_standing: Site) -> Iterator[Site]:
-    """A stack with one model that is up; a test leaves it as it found it."""
+    """A provisioned stack with one model. Each test restores what it changes."""
     with at_home(_standing.project):
         yield _standing
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from standing_stack import Site, at_home, brought_up
+from standing_stack import Site, at_home, start_site
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
 ACCOUNT = "123456789012"
@@ -18,7 +18,7 @@ PURPOSES = ("artifacts", "data", "capture", "ledger")
 
 @pytest.fixture
 def doomed(tmp_path: Path) -> Iterator[Site]:
-    with brought_up(tmp_path) as made, at_home(tmp_path):
+    with start_site(tmp_path) as made, at_home(tmp_path):
         yield made
 
 
@@ -40,27 +40,27 @@ def test_protected_data_is_lost_only_when_somebody_says_so_and_what_stays_is_tol
     doomed.client("cloudwatch").put_composite_alarm(AlarmName=by_hand, AlarmRule="FALSE", Tags=TAGS)
 
     refused = doomed.run("destroy", "--yes")
-    assert refused.code == 2, refused.out
-    assert "protects its data (storage.force_destroy is false) and holds 1 version" in refused.err
-    assert "1 record of the ledger" in refused.err
-    assert "--including-data, which loses all of it for ever" in refused.err
+    assert refused.code == 2, refused.stdout
+    assert "protects its data (storage.force_destroy is false) and holds 1 version" in refused.stderr
+    assert "1 record of the ledger" in refused.stderr
+    assert "--including-data, which loses all of it for ever" in refused.stderr
     assert s3.get_object(Bucket=f"bedplate-local-ledger-{ACCOUNT}", Key="some/thing.json")["Body"].read() == b"two"
 
     told = doomed.run("destroy", "--including-data", "--yes", "--json")
-    assert told.code == 0, told.err
+    assert told.code == 0, told.stderr
     assert s3.list_buckets()["Buckets"] == []
     assert sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
     assert sagemaker.list_endpoints()["Endpoints"] == []
-    stays = {each["arn"]: each["how"] for each in told.json["survivors"] if ":kms:" not in each["arn"]}
+    stays = {each["arn"]: each["removal"] for each in told.json["remaining"] if ":kms:" not in each["arn"]}
     alarm, job = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{by_hand}", arn("training-job/bedplate-local-churn-1")
     assert set(stays) == {alarm, job}
     assert stays[alarm] == f"aws cloudwatch delete-alarms --alarm-names {by_hand}"
     assert "aws sagemaker delete-training-job --training-job-name bedplate-local-churn-1" in stays[job]
 
     again = doomed.run("destroy", "--including-data", "--yes")
-    assert again.code == 0, again.err
-    assert "Stays as a record, which costs nothing: 1 training job" in again.out
-    assert "delete-alarms" in again.out
+    assert again.code == 0, again.stderr
+    assert "Job records remain, which cost nothing: 1 training job" in again.stdout
+    assert "delete-alarms" in again.stdout
 
 
 def a_job(sagemaker: Any, name: str) -> None:

@@ -40,22 +40,26 @@ def draft(name: str, release: str, **mode: Any) -> ReleaseDraft:
 
 
 @pytest.mark.parametrize("mode", ["serverless", "async"])
-def test_a_release_of_either_mode_answers_and_gives_way_to_the_next(platform: str, client: Client, mode: str) -> None:
+def test_serverless_and_asynchronous_releases_serve_and_can_be_updated(
+    platform: str, client: Client, mode: str
+) -> None:
     client("s3").create_bucket(Bucket=f"modes-{mode}")
-    queued = AsyncOutput(f"s3://modes-{mode}/output", f"s3://modes-{mode}/failed", 4)
-    how: dict[str, Any] = {"on_demand": ServerlessVariant(1024, 5)} if mode == "serverless" else {"queued": queued}
+    output = AsyncOutput(f"s3://modes-{mode}/output", f"s3://modes-{mode}/failed", 4)
+    variant: dict[str, Any] = (
+        {"serverless": ServerlessVariant(1024, 5)} if mode == "serverless" else {"async_output": output}
+    )
     endpoints = SageMakerEndpoints(Session.local("us-east-1", platform))
     endpoint = f"modes-{mode}"
     first, second = f"{endpoint}-v1-0a1b2c3d", f"{endpoint}-v2-0a1b2c3d"
-    endpoints.create_release(draft(endpoint, first, **how))
+    endpoints.create_release(draft(endpoint, first, **variant))
     client("sagemaker").create_endpoint(EndpointName=endpoint, EndpointConfigName=first)
     waiter = client("sagemaker").get_waiter("endpoint_in_service")
     waiter.wait(EndpointName=endpoint, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
-    answer = endpoints.invoke(endpoint, b'{"a": 1}\n{"a": 2}\n')
-    assert [json.loads(line)["prediction"] for line in answer.body.splitlines()] == [0.25, 0.25]
-    assert answer.release == first
+    response = endpoints.invoke(endpoint, b'{"a": 1}\n{"a": 2}\n')
+    assert [json.loads(line)["prediction"] for line in response.body.splitlines()] == [0.25, 0.25]
+    assert response.release == first
 
-    endpoints.create_release(draft(endpoint, second, **how))
+    endpoints.create_release(draft(endpoint, second, **variant))
     endpoints.update(endpoint, second, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
     waiter.wait(EndpointName=endpoint, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
     assert endpoints.observe(endpoint).config == second

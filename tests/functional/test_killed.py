@@ -1,4 +1,4 @@
-"""Kill -9 of up, update and destroy with the real program and platform: the same command again, and nothing shows."""
+"""After kill -9 of up, update and destroy the same command again leads to the state of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ import pytest
 
 from bedplate.engine.state.store import StateFiles
 from bedplate.local import lifecycle
-from inventory import inventory
+from inventory import list_inventory
 from repository import ROOT
 
 POINTS = int(os.environ.get("BEDPLATE_TORTURE", "3"))
-"""How many kills; `make torture` asks for fifty."""
+"""The number of kills; `make torture` sets fifty."""
 SEED = int(os.environ.get("BEDPLATE_TORTURE_SEED", "20"))
 VERBS = ("up", "update", "destroy")
 _POLL_S = 0.0005
 _JITTER_S = 0.02
-"""About as long as a call to the platform takes: a kill strikes before, in and after it."""
+"""About the duration of a call to the platform, so that kills happen before, during and after a call."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """This repository's program in a folder of its own, with a platform of its own."""
+    """A copy of this repository's program in a folder with its own local platform."""
 
     folder: Path
     url: str
 
     def write(self, *, changed: bool) -> None:
-        """The committed stack file, or one that makes for updates, a create, a delete and a replacement."""
+        """Writes the committed stack file, or one that results in updates, a create, a delete and a replacement."""
         text = (ROOT / "stacks" / "Pulumi.local.yaml").read_text()
         if changed:
-            override = "      rollout: {bake_s: 6, min_answers: 200}\n"
+            override = "      rollout: {bake_s: 6, min_predictions: 200}\n"
             changes = {
                 "monthly_usd: 20\n": "monthly_usd: 21\n",
                 "finance@": "treasury@",
@@ -68,17 +68,17 @@ class Project:
         )
 
     def run(self, verb: str) -> int:
-        """To its end; how many lines its journal had."""
-        process, most = self.start(verb), 0
+        """Runs a verb to its end; returns the number of lines of its journal."""
+        process, line_count = self.start(verb), 0
         while process.poll() is None:
-            most = max(most, self.lines())
+            line_count = max(line_count, self.lines())
             time.sleep(_POLL_S)
-        _, said = process.communicate()
-        assert process.returncode == 0, said
-        return most
+        _, stderr = process.communicate()
+        assert process.returncode == 0, stderr
+        return line_count
 
     def kill(self, verb: str, at_line: int, after_s: float) -> bool:
-        """Whether it was still at work when the kill struck, so many seconds after that line had been written."""
+        """Kills a run `after_s` seconds after line `at_line` of its journal; returns whether it was still running."""
         process = self.start(verb)
         while process.poll() is None and self.lines() < at_line:
             time.sleep(_POLL_S)
@@ -94,21 +94,21 @@ class Project:
             return 0
 
     def state(self) -> Any:
-        """The checkpoint without times, and without what the service assigns anew."""
+        """Returns the resources of the checkpoint without times and generated ids."""
         deployment = json.loads(self.paths.checkpoint.read_bytes())["deployment"]
         assert not deployment.get("pending_operations")
         assert not self.paths.journal.exists()
-        return sorted(_assigned_anew_off(resource) for resource in deployment.get("resources", ()))
+        return sorted(_without_generated_values(resource) for resource in deployment.get("resources", ()))
 
     def history(self) -> list[dict[str, Any]]:
         words = [str(Path(sys.executable).parent / "bedplate"), "history", "--limit", "1000", "--json"]
         environment = {**os.environ, "BEDPLATE_PROJECT": str(self.folder)}
-        said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
-        updates: list[dict[str, Any]] = json.loads(said)["updates"]
+        output = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+        updates: list[dict[str, Any]] = json.loads(output)["updates"]
         return updates
 
-    def whole(self) -> tuple[Any, list[str]]:
-        return self.state(), inventory(self.url)
+    def state_and_inventory(self) -> tuple[Any, list[str]]:
+        return self.state(), list_inventory(self.url)
 
 
 @pytest.fixture(scope="module")
@@ -124,40 +124,42 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         lifecycle.stop(folder)
 
 
-def test_killed_at_random_points_the_same_command_again_ends_where_an_undisturbed_one_does(project: Project) -> None:
+def test_a_repeated_command_after_a_kill_at_a_random_point_ends_like_an_uninterrupted_one(project: Project) -> None:
     expected, lines = {}, {}
     for verb in VERBS:
         project.write(changed=verb != "up")
         lines[verb] = project.run(verb)
-        expected[verb] = project.whole()
+        expected[verb] = project.state_and_inventory()
     assert lines["up"] > 100
     assert len(expected["up"][1]) > 30
     assert len(expected["destroy"][1]) < 10, expected["destroy"][1]
 
-    chance = random.Random(SEED)
-    struck = 0
-    while struck < POINTS:
+    rng = random.Random(SEED)
+    kills = 0
+    while kills < POINTS:
         for verb in VERBS:
-            line, after_s = chance.randint(1, lines[verb]), chance.uniform(0, _JITTER_S)
+            line, after_s = rng.randint(1, lines[verb]), rng.uniform(0, _JITTER_S)
             project.write(changed=verb != "up")
-            hit = project.kill(verb, line, after_s)
-            where = f"{verb}, killed {after_s * 1000:.0f} ms after line {line} of {lines[verb]} (seed {SEED})"
-            sys.stderr.write(f"{where}{'' if hit else ': it was over'}\n")
-            struck += hit
+            was_killed = project.kill(verb, line, after_s)
+            label = f"{verb}, killed {after_s * 1000:.0f} ms after line {line} of {lines[verb]} (seed {SEED})"
+            sys.stderr.write(f"{label}{'' if was_killed else ': it had ended'}\n")
+            kills += was_killed
             if verb != "destroy" or project.paths.checkpoint.exists():
                 project.run(verb)
-            state, world = project.whole()
-            assert world == expected[verb][1], where
-            unlike = set(state) ^ set(expected[verb][0])
-            assert not unlike, (where, "\n".join(sorted(unlike)))
+            state, resources = project.state_and_inventory()
+            assert resources == expected[verb][1], label
+            differences = set(state) ^ set(expected[verb][0])
+            assert not differences, (label, "\n".join(sorted(differences)))
     results = [run["result"] for run in project.history()]
-    assert 0 < results.count("interrupted") <= struck, "a kill is in the history, unless it struck after the last word"
+    assert 0 < results.count("interrupted") <= kills, (
+        "a kill is in the history, unless it happened after the last entry"
+    )
     assert set(results) == {"interrupted", "succeeded"}
 
 
-_LEFT_OUT = frozenset({"created", "modified", "dependencies", "propertyDependencies", "uniqueId", "policyId"})
-"""Times, ids that IAM makes up, and what the program's own runs tell in another order each time."""
-_ASSIGNED = (
+_OMITTED_KEYS = frozenset({"created", "modified", "dependencies", "propertyDependencies", "uniqueId", "policyId"})
+"""Times, ids that IAM generates, and dependencies, whose order differs between runs."""
+_GENERATED_VALUES = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(Z|\+00:00)?", "TIME"),
     (r"scalable-target/\w+", "scalable-target"),
@@ -166,13 +168,13 @@ _ASSIGNED = (
 )
 
 
-def _assigned_anew_off(resource: dict[str, Any]) -> str:
-    def kept(value: Any) -> Any:
+def _without_generated_values(resource: dict[str, Any]) -> str:
+    def clean(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: kept(v) for k, v in value.items() if k not in _LEFT_OUT}
-        return [kept(v) for v in value] if isinstance(value, list) else value
+            return {k: clean(v) for k, v in value.items() if k not in _OMITTED_KEYS}
+        return [clean(v) for v in value] if isinstance(value, list) else value
 
-    text = json.dumps(kept(resource), sort_keys=True)
-    for pattern, word in _ASSIGNED:
+    text = json.dumps(clean(resource), sort_keys=True)
+    for pattern, word in _GENERATED_VALUES:
         text = re.sub(pattern, word, text)
     return text

@@ -1,4 +1,4 @@
-"""Events that start pipelines on the local platform, and what becomes of those that cannot."""
+"""EventBridge rules start SageMaker pipelines on the local platform; failed events reach a dead-letter queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACCOUNT = "123456789012"
 Client = Callable[[str], Any]
 
 
-def a_pipeline(client: Client, name: str, *command: str) -> str:
+def create_pipeline(client: Client, name: str, *command: str) -> str:
     step = {
         "Name": "say",
         "Type": "Processing",
@@ -26,17 +26,17 @@ def a_pipeline(client: Client, name: str, *command: str) -> str:
         },
     }
     definition = {"Version": "2020-12-01", "Parameters": [{"Name": "Reason", "Type": "String"}], "Steps": [step]}
-    made = client("sagemaker").create_pipeline(
+    response = client("sagemaker").create_pipeline(
         PipelineName=name,
         PipelineDisplayName=name,
         PipelineDefinition=json.dumps(definition),
         RoleArn=f"arn:aws:iam::{ACCOUNT}:role/pipelines",
         ClientRequestToken="0123456789012345678901234567890123456789",
     )
-    return str(made["PipelineArn"])
+    return str(response["PipelineArn"])
 
 
-def send(client: Client, source: str, target: dict[str, Any]) -> None:
+def send_event(client: Client, source: str, target: dict[str, Any]) -> None:
     client("events").put_rule(Name=source, EventPattern=json.dumps({"source": [source]}))
     parameters = {"PipelineParameterList": [{"Name": "Reason", "Value": "$.detail.alarmName"}]}
     target = {"Id": "1", "SageMakerPipelineParameters": parameters, **target}
@@ -45,25 +45,25 @@ def send(client: Client, source: str, target: dict[str, Any]) -> None:
     client("events").put_events(Entries=[entry])
 
 
-def eventually(read: Callable[[], Any], timeout_s: float = 60) -> Any:
+def wait_for(read: Callable[[], Any], timeout_s: float = 60) -> Any:
     deadline = time.monotonic() + timeout_s
-    while not (found := read()):
+    while not (result := read()):
         assert time.monotonic() < deadline
         threading.Event().wait(0.1)
-    return found
+    return result
 
 
-def test_an_event_runs_the_pipelines_step_with_what_the_event_says(client: Client) -> None:
-    arn = a_pipeline(client, "told", "python", "-c", "import os; print('because of', os.environ['REASON'])")
-    send(client, "test.told", {"Arn": arn})
+def test_event_runs_the_pipeline_step_with_parameters_from_the_event(client: Client) -> None:
+    arn = create_pipeline(client, "reasons", "python", "-c", "import os; print('because of', os.environ['REASON'])")
+    send_event(client, "test.reasons", {"Arn": arn})
     sagemaker = client("sagemaker")
-    (run,) = sagemaker.list_pipeline_executions(PipelineName="told")["PipelineExecutionSummaries"]
-    where = {"PipelineExecutionArn": run["PipelineExecutionArn"]}
-    status = eventually(
-        lambda: {sagemaker.describe_pipeline_execution(**where)["PipelineExecutionStatus"]} - {"Executing"}
+    (execution,) = sagemaker.list_pipeline_executions(PipelineName="reasons")["PipelineExecutionSummaries"]
+    arguments = {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
+    status = wait_for(
+        lambda: {sagemaker.describe_pipeline_execution(**arguments)["PipelineExecutionStatus"]} - {"Executing"}
     )
     assert status == {"Succeeded"}
-    (step,) = sagemaker.list_pipeline_execution_steps(**where)["PipelineExecutionSteps"]
+    (step,) = sagemaker.list_pipeline_execution_steps(**arguments)["PipelineExecutionSteps"]
     job = step["Metadata"]["ProcessingJob"]["Arn"].rsplit("/", 1)[-1]
     group = "/aws/sagemaker/ProcessingJobs"
     (stream,) = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=job)["logStreams"]
@@ -71,11 +71,13 @@ def test_an_event_runs_the_pipelines_step_with_what_the_event_says(client: Clien
     assert "because of drift" in [line["message"] for line in lines]
 
 
-def test_an_event_that_starts_nothing_is_kept_with_the_reason(client: Client) -> None:
+def test_event_for_a_missing_pipeline_reaches_the_dead_letter_queue_with_the_reason(client: Client) -> None:
     queue = client("sqs").create_queue(QueueName="dead-letters")["QueueUrl"]
-    gone = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/gone"
-    send(
-        client, "test.dead", {"Arn": gone, "DeadLetterConfig": {"Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead-letters"}}
+    missing = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/missing"
+    send_event(
+        client,
+        "test.dead",
+        {"Arn": missing, "DeadLetterConfig": {"Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead-letters"}},
     )
     (letter,) = client("sqs").receive_message(QueueUrl=queue, MessageAttributeNames=["All"], WaitTimeSeconds=5)[
         "Messages"

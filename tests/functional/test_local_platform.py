@@ -1,4 +1,4 @@
-"""The local platform as plain boto3 sees it: the wire, identities, events, the event history, faults."""
+"""The local platform through plain boto3: HTTP, identities, events, the event history and faults."""
 
 from __future__ import annotations
 
@@ -20,60 +20,60 @@ Client = Callable[[str], Any]
 ACCOUNT = "123456789012"
 
 
-def test_an_operation_nobody_has_is_refused_by_name(client: Client) -> None:
-    with pytest.raises(ClientError, match="sagemaker:ListWorkforces") as caught:
+def test_unsupported_operation_is_rejected_by_name(client: Client) -> None:
+    with pytest.raises(ClientError, match="sagemaker:ListWorkforces") as raised:
         client("sagemaker").list_workforces()
-    assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
+    assert raised.value.response["Error"]["Code"] == "UnknownOperationException"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "headers"),
     [("GET", "/", {"Origin": "https://elsewhere.example"}), ("POST", "/moto-api/reset", {})],
 )
-def test_web_pages_and_motos_own_api_are_turned_away(
+def test_requests_of_web_pages_and_to_motos_own_api_are_rejected(
     platform: str, method: str, path: str, headers: dict[str, str]
 ) -> None:
     from http.client import HTTPConnection
 
-    link = HTTPConnection(platform.removeprefix("http://"), timeout=10)
-    link.request(method, path, headers=headers)
-    answer = link.getresponse()
-    assert answer.status == 403
-    assert answer.getheader("access-control-allow-origin") is None
-    link.close()
+    connection = HTTPConnection(platform.removeprefix("http://"), timeout=10)
+    connection.request(method, path, headers=headers)
+    response = connection.getresponse()
+    assert response.status == 403
+    assert response.getheader("access-control-allow-origin") is None
+    connection.close()
 
 
-def test_eight_threads_at_once_see_no_error(client: Client) -> None:
+def test_eight_concurrent_threads_see_no_error(client: Client) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     sagemaker = client("sagemaker")
 
-    def work(i: int) -> int:
-        sagemaker.create_model_package_group(ModelPackageGroupName=f"threads-{i}")
+    def create_group(number: int) -> int:
+        sagemaker.create_model_package_group(ModelPackageGroupName=f"threads-{number}")
         return len(sagemaker.list_model_package_groups(MaxResults=100)["ModelPackageGroupSummaryList"])
 
     with ThreadPoolExecutor(8) as pool:
-        assert max(pool.map(work, range(40))) >= 40
+        assert max(pool.map(create_group, range(40))) >= 40
     assert len(sagemaker.list_model_package_groups(NameContains="threads-")["ModelPackageGroupSummaryList"]) == 40
 
 
-def test_waiting_for_a_message_holds_up_nobody(client: Client) -> None:
+def test_long_polling_does_not_block_other_requests(client: Client) -> None:
     import threading
 
-    queue = client("sqs").create_queue(QueueName="patience")["QueueUrl"]
-    got: list[Any] = []
-    waiting = threading.Thread(
-        target=lambda: got.append(client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10))
+    queue = client("sqs").create_queue(QueueName="long-polling")["QueueUrl"]
+    responses: list[Any] = []
+    receiver = threading.Thread(
+        target=lambda: responses.append(client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10))
     )
-    waiting.start()
-    began = time.monotonic()
+    receiver.start()
+    started = time.monotonic()
     client("sqs").send_message(QueueUrl=queue, MessageBody="here")
-    assert time.monotonic() - began < 2
-    waiting.join(10)
-    assert got[0]["Messages"][0]["Body"] == "here"
+    assert time.monotonic() - started < 2
+    receiver.join(10)
+    assert responses[0]["Messages"][0]["Body"] == "here"
 
 
-def test_a_principal_can_be_simulated(client: Client) -> None:
+def test_policies_of_a_principal_can_be_simulated(client: Client) -> None:
     iam = client("iam")
     trust = {
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "x.amazonaws.com"}, "Action": "sts:AssumeRole"}]
@@ -88,65 +88,63 @@ def test_a_principal_can_be_simulated(client: Client) -> None:
     assert [r["EvalDecision"] for r in rows] == ["allowed", "implicitDeny"]
 
 
-def test_a_scalable_target_has_tags(client: Client) -> None:
+def test_scalable_target_can_be_tagged_and_untagged(client: Client) -> None:
     scaling = client("application-autoscaling")
-    where = {
+    target = {
         "ServiceNamespace": "sagemaker",
         "ResourceId": "endpoint/scaled/variant/v",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
-    arn = scaling.register_scalable_target(**where, MinCapacity=1, MaxCapacity=2, Tags={"Model": "m"})[
+    arn = scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2, Tags={"Model": "m"})[
         "ScalableTargetARN"
     ]
     scaling.tag_resource(ResourceARN=arn, Tags={"Owner": "o"})
     scaling.untag_resource(ResourceARN=arn, TagKeys=["Model"])
     assert scaling.list_tags_for_resource(ResourceARN=arn)["Tags"] == {"Owner": "o"}
-    scaling.deregister_scalable_target(**where)
+    scaling.deregister_scalable_target(**target)
 
 
-def test_an_event_with_a_target_nobody_knows_still_reaches_the_others(client: Client, inbox: Inbox) -> None:
+def test_event_with_an_unsupported_target_still_reaches_the_other_targets(client: Client, inbox: Inbox) -> None:
     events = client("events")
     events.put_rule(Name="mixed", EventPattern=json.dumps({"source": ["test.mixed"]}))
-    unknown = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:nobody"
+    unknown = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:missing"
     events.put_targets(Rule="mixed", Targets=[{"Id": "1", "Arn": unknown}, {"Id": "2", "Arn": inbox.topic}])
-    sent = events.put_events(Entries=[{"Source": "test.mixed", "DetailType": "t", "Detail": '{"a": 1}'}])
-    assert sent["FailedEntryCount"] == 0
-    event = json.loads(inbox.read()[0][1])
+    response = events.put_events(Entries=[{"Source": "test.mixed", "DetailType": "t", "Detail": '{"a": 1}'}])
+    assert response["FailedEntryCount"] == 0
+    event = json.loads(inbox.receive()[0][1])
     assert (event["detail"], event["time"][-1]) == ({"a": 1}, "Z")
 
 
-def test_the_trail_knows_who_changed_what_and_when(client: Client) -> None:
-    keys = client("iam")
-    keys.create_user(UserName="grace-of-the-trail")
-    key = keys.create_access_key(UserName="grace-of-the-trail")["AccessKey"]
-    began = datetime.now(UTC) - timedelta(seconds=1)
-    bucket = "trailed-bucket"
+def test_event_history_records_who_changed_what_and_when(client: Client) -> None:
+    iam = client("iam")
+    iam.create_user(UserName="history-grace")
+    key = iam.create_access_key(UserName="history-grace")["AccessKey"]
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    bucket = "history-bucket"
     client("s3").create_bucket(Bucket=bucket)
-    by_grace = boto3.client(
+    s3_of_grace = boto3.client(
         "s3",
         endpoint_url=client("s3").meta.endpoint_url,
         region_name="us-east-1",
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
     )
-    by_grace.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3_of_grace.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     client("s3").list_objects_v2(Bucket=bucket)
 
-    asked = {"LookupAttributes": [{"AttributeKey": "ResourceName", "AttributeValue": bucket}], "StartTime": began}
-    events = client("cloudtrail").lookup_events(**asked)["Events"]
+    query = {"LookupAttributes": [{"AttributeKey": "ResourceName", "AttributeValue": bucket}], "StartTime": since}
+    events = client("cloudtrail").lookup_events(**query)["Events"]
     assert [(e["EventName"], e["Username"]) for e in events] == [
-        ("PutBucketVersioning", "grace-of-the-trail"),
+        ("PutBucketVersioning", "history-grace"),
         ("CreateBucket", "anybody"),
     ]
     assert events[0]["EventSource"] == "s3.amazonaws.com"
-    assert began <= events[0]["EventTime"] <= datetime.now(UTC) + timedelta(seconds=1)
-    assert json.loads(events[0]["CloudTrailEvent"])["userIdentity"]["arn"].endswith(":user/grace-of-the-trail")
-    assert (
-        client("cloudtrail").lookup_events(**{**asked, "StartTime": datetime.now(UTC) + timedelta(hours=1)})["Events"]
-        == []
-    )
+    assert since <= events[0]["EventTime"] <= datetime.now(UTC) + timedelta(seconds=1)
+    assert json.loads(events[0]["CloudTrailEvent"])["userIdentity"]["arn"].endswith(":user/history-grace")
+    query["StartTime"] = datetime.now(UTC) + timedelta(hours=1)
+    assert client("cloudtrail").lookup_events(**query)["Events"] == []
 
 
-def test_faults_are_committed_only_by_a_platform_that_was_started_for_it(platform: str) -> None:
+def test_faults_are_rejected_by_a_platform_that_was_started_without_them(platform: str) -> None:
     with pytest.raises(PlatformError, match="started without faults"):
-        faults.ask(platform, "POST", {"operation": "s3:PutObject", "kind": "error"})
+        faults.request_faults(platform, "POST", {"operation": "s3:PutObject", "kind": "error"})

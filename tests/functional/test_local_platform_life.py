@@ -1,4 +1,4 @@
-"""Starting, stopping and killing the local platform, and what it still knows afterwards."""
+"""Starting, stopping and killing the local platform, and what survives."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from bedplate.errors import PlatformError
 from bedplate.local import lifecycle
 from bedplate.local.billing.charges import Charges
 from bedplate.local.hooks import Usage
-from bedplate.local.lifecycle import state_dir_of
+from bedplate.local.lifecycle import local_state_dir
 from platform_client import client_of
 
 ACCOUNT = "123456789012"
-Answers = dict[str, Any]
+Responses = dict[str, Any]
 
 
 @pytest.fixture
@@ -45,20 +45,20 @@ def kill(project: Path) -> None:
     os.waitpid(pid, 0)
 
 
-def saved(project: Path) -> None:
-    """Wait for the snapshot that follows a change: within about a second."""
-    state = state_dir_of(project) / "state.db-wal"
-    deadline, seen = time.monotonic() + 10, (0, 0)
+def wait_for_snapshot(project: Path) -> None:
+    """Waits for the snapshot that follows a change within about a second."""
+    state = local_state_dir(project) / "state.db-wal"
+    deadline, previous = time.monotonic() + 10, (0, 0)
     while time.monotonic() < deadline:
-        now = (state.stat().st_mtime_ns, state.stat().st_size) if state.exists() else (0, 0)
-        if now == seen and time.time_ns() - now[0] > 900_000_000:
+        current = (state.stat().st_mtime_ns, state.stat().st_size) if state.exists() else (0, 0)
+        if current == previous and time.time_ns() - current[0] > 900_000_000:
             return
-        seen = now
+        previous = current
         threading.Event().wait(0.3)
 
 
-def fill(client: Callable[[str], Any]) -> None:
-    """Something of every service that the platform program uses."""
+def create_resources(client: Callable[[str], Any]) -> None:
+    """Creates resources in every service that the platform program uses."""
     s3, kms, ssm = client("s3"), client("kms"), client("ssm")
     s3.create_bucket(Bucket="kept-bucket", ObjectOwnership="BucketOwnerEnforced")
     s3.put_bucket_versioning(Bucket="kept-bucket", VersioningConfiguration={"Status": "Enabled"})
@@ -115,13 +115,13 @@ def fill(client: Callable[[str], Any]) -> None:
     client("cloudtrail").create_trail(Name="kept", S3BucketName="kept-bucket")
 
 
-def answers(client: Callable[[str], Any]) -> Answers:
-    """What each service says of what `fill` made."""
+def describe_resources(client: Callable[[str], Any]) -> Responses:
+    """Returns each service's description of what `create_resources` created."""
     s3, sagemaker = client("s3"), client("sagemaker")
     cipher = s3.get_object(Bucket="kept-bucket", Key="cipher")["Body"].read()
     key = client("kms").describe_key(KeyId="alias/kept")["KeyMetadata"]
     package = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model-package/kept/1"
-    found = {
+    responses = {
         "versions": s3.list_object_versions(Bucket="kept-bucket", Prefix="k"),
         "object": s3.get_object(Bucket="kept-bucket", Key="k")["Body"].read(),
         "head": {k: v for k, v in s3.head_object(Bucket="kept-bucket", Key="k").items() if k != "ResponseMetadata"},
@@ -149,87 +149,87 @@ def answers(client: Callable[[str], Any]) -> Answers:
         "package": sagemaker.describe_model_package(ModelPackageName=package),
         "trails": client("cloudtrail").describe_trails()["trailList"],
     }
-    for value in found.values():
+    for value in responses.values():
         if isinstance(value, dict):
             value.pop("ResponseMetadata", None)
-    return found
+    return responses
 
 
-def test_everything_is_as_before_after_stop_and_start(project: Path) -> None:
+def test_everything_survives_stop_and_start(project: Path) -> None:
     client = clients(project)
-    fill(client)
-    before = answers(client)
+    create_resources(client)
+    before = describe_resources(client)
     assert lifecycle.stop(project)
     client = clients(project)
-    after = answers(client)
+    after = describe_resources(client)
     assert {k: after[k] for k in before if after[k] != before[k]} == {}
     queue = client("sqs").get_queue_url(QueueName="kept")["QueueUrl"]
     read = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
     assert "waiting" in [m["Body"] for m in read]
 
 
-def test_everything_is_as_before_after_a_kill(project: Path) -> None:
+def test_everything_survives_a_kill(project: Path) -> None:
     client = clients(project)
-    fill(client)
-    before = answers(client)
-    saved(project)
+    create_resources(client)
+    before = describe_resources(client)
+    wait_for_snapshot(project)
     kill(project)
     assert not lifecycle.status(project).running
-    after = answers(clients(project))
+    after = describe_resources(clients(project))
     assert {k: after[k] for k in before if after[k] != before[k]} == {}
 
 
-def test_what_changed_since_the_last_snapshot_is_kept_object_by_object(project: Path) -> None:
+def test_changes_since_the_last_snapshot_are_saved_object_by_object(project: Path) -> None:
     s3 = clients(project)("s3")
     for bucket in ("changing", "made-again"):
         s3.create_bucket(Bucket=bucket)
         for key in ("a", "b", "c"):
             s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
-    saved(project)
+    wait_for_snapshot(project)
     tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
     s3.put_object_tagging(Bucket="changing", Key="a", Tagging=tags)
-    s3.put_object(Bucket="changing", Key="b", Body=b"anew")
+    s3.put_object(Bucket="changing", Key="b", Body=b"again")
     s3.delete_object(Bucket="changing", Key="c")
     s3.delete_objects(Bucket="made-again", Delete={"Objects": [{"Key": k} for k in ("a", "b", "c")]})
     s3.delete_bucket(Bucket="made-again")
     s3.create_bucket(Bucket="made-again")
     s3.put_object(Bucket="made-again", Key="d", Body=b"d")
-    saved(project)
+    wait_for_snapshot(project)
     kill(project)
     s3 = clients(project)("s3")
     assert [o["Key"] for o in s3.list_objects_v2(Bucket="changing")["Contents"]] == ["a", "b"]
-    assert s3.get_object(Bucket="changing", Key="b")["Body"].read() == b"anew"
+    assert s3.get_object(Bucket="changing", Key="b")["Body"].read() == b"again"
     assert s3.get_object_tagging(Bucket="changing", Key="a")["TagSet"] == tags["TagSet"]
     assert [o["Key"] for o in s3.list_objects_v2(Bucket="made-again")["Contents"]] == ["d"]
 
 
-def test_files_of_deleted_objects_go_and_orphans_of_a_kill_are_swept(project: Path) -> None:
+def test_files_of_deleted_objects_and_orphans_of_a_kill_are_removed(project: Path) -> None:
     s3 = clients(project)("s3")
     s3.create_bucket(Bucket="swept")
     for i in range(3):
         s3.put_object(Bucket="swept", Key="k", Body=str(i).encode() * 100)
-    saved(project)
-    files = list((state_dir_of(project) / "objects").glob("??/*"))
+    wait_for_snapshot(project)
+    files = list((local_state_dir(project) / "objects").glob("??/*"))
     assert len(files) == 1
     (files[0].parent / "orphan").write_bytes(b"of a put that a kill cut off")
     kill(project)
     clients(project)
-    assert list((state_dir_of(project) / "objects").glob("??/*")) == files
+    assert list((local_state_dir(project) / "objects").glob("??/*")) == files
 
 
-def test_two_projects_never_meet(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
+def test_two_projects_share_no_state(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
     try:
-        first, second = clients(one), clients(two)
-        first("s3").create_bucket(Bucket="mine")
-        assert second("s3").list_buckets()["Buckets"] == []
-        assert lifecycle.status(one).port != lifecycle.status(two).port
+        first_client, second_client = clients(first), clients(second)
+        first_client("s3").create_bucket(Bucket="mine")
+        assert second_client("s3").list_buckets()["Buckets"] == []
+        assert lifecycle.status(first).port != lifecycle.status(second).port
     finally:
-        lifecycle.stop(one)
-        lifecycle.stop(two)
+        lifecycle.stop(first)
+        lifecycle.stop(second)
 
 
-def test_many_starts_at_once_make_one_server(project: Path) -> None:
+def test_concurrent_starts_start_one_server(project: Path) -> None:
     code = "import sys; from bedplate.local import lifecycle; print(lifecycle.start(sys.argv[1], port=0).pid)"
     command = [sys.executable, "-c", code, str(project)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -237,8 +237,8 @@ def test_many_starts_at_once_make_one_server(project: Path) -> None:
     assert pids == {str(lifecycle.status(project).pid)}
 
 
-def test_a_file_left_by_a_dead_server_disturbs_nobody(project: Path) -> None:
-    state = state_dir_of(project)
+def test_files_of_a_dead_server_do_no_harm(project: Path) -> None:
+    state = local_state_dir(project)
     state.mkdir(parents=True)
     (state / "server.json").write_text(json.dumps({"port": 1, "pid": os.getpid()}))
     (state / "server.lock").write_text(str(os.getpid()))
@@ -247,14 +247,14 @@ def test_a_file_left_by_a_dead_server_disturbs_nobody(project: Path) -> None:
     assert lifecycle.start(project, port=0).running
 
 
-def test_an_asked_port_in_use_is_named_with_the_next_command(project: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(PlatformError, match=f"Port {port}") as caught:
+def test_a_port_in_use_is_an_error_with_the_next_command(project: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(PlatformError, match=f"Port {port}") as error:
             lifecycle.start(project, port=port)
-    assert caught.value.next_step == "bedplate local start --port 0"
+    assert error.value.next_step == "bedplate local start --port 0"
 
 
 def test_a_running_platform_is_not_moved_to_another_port(project: Path) -> None:
@@ -263,14 +263,14 @@ def test_a_running_platform_is_not_moved_to_another_port(project: Path) -> None:
         lifecycle.start(project, port=1)
 
 
-def test_reset_forgets_everything_and_runs_on(project: Path) -> None:
-    clients(project)("s3").create_bucket(Bucket="gone")
-    now = lifecycle.reset(project)
-    assert now.running
-    assert client_of(str(now.url), "s3").list_buckets()["Buckets"] == []
+def test_reset_deletes_everything_and_restarts(project: Path) -> None:
+    clients(project)("s3").create_bucket(Bucket="deleted")
+    status = lifecycle.reset(project)
+    assert status.running
+    assert client_of(str(status.url), "s3").list_buckets()["Buckets"] == []
 
 
-def test_a_deleted_project_takes_its_server_along(tmp_path: Path) -> None:
+def test_the_server_of_a_deleted_project_stops(tmp_path: Path) -> None:
     import shutil
 
     status = lifecycle.start(tmp_path / "p", port=0)
@@ -288,8 +288,8 @@ def test_the_log_names_every_request(project: Path) -> None:
     assert any("sns CreateTopic" in line for line in lifecycle.logs(project, 20))
 
 
-def test_a_crossed_threshold_is_told_once_by_topic_and_mail_and_shows_in_cost_explorer(project: Path) -> None:
-    state = state_dir_of(project)
+def test_a_crossed_threshold_is_reported_once_by_topic_and_mail_and_costs_are_in_cost_explorer(project: Path) -> None:
+    state = local_state_dir(project)
     state.mkdir(parents=True)
     charges = Charges(state / "charges.db")
     now = time.time()
@@ -318,9 +318,9 @@ def test_a_crossed_threshold_is_told_once_by_topic_and_mail_and_shows_in_cost_ex
     }  # fmt: skip
     client("budgets").create_budget(AccountId=ACCOUNT, Budget=budget, NotificationsWithSubscribers=alerts)
     read = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
-    told = json.loads(read[0]["Body"])
-    assert told["Subject"] == "AWS Budgets: churn has exceeded your alert threshold"
-    assert "ACTUAL Amount: $0.115" in told["Message"]
+    notification = json.loads(read[0]["Body"])
+    assert notification["Subject"] == "AWS Budgets: churn has exceeded your alert threshold"
+    assert "ACTUAL Amount: $0.115" in notification["Message"]
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and len(list((state / "outbox").glob("*.eml"))) < 2:
         threading.Event().wait(0.05)
@@ -329,10 +329,10 @@ def test_a_crossed_threshold_is_told_once_by_topic_and_mail_and_shows_in_cost_ex
         "To: finance@bedplate.example",
         "To: team@bedplate.example",
     }
-    named = {"AccountId": ACCOUNT, "BudgetName": "churn"}
-    states = client("budgets").describe_notifications_for_budget(**named)["Notifications"]
+    key = {"AccountId": ACCOUNT, "BudgetName": "churn"}
+    states = client("budgets").describe_notifications_for_budget(**key)["Notifications"]
     assert {n["Threshold"]: n["NotificationState"] for n in states} == {80.0: "ALARM", 200.0: "OK"}
-    assert client("budgets").describe_budget(**named)["Budget"]["CalculatedSpend"]["ActualSpend"]["Amount"] == "0.115"
+    assert client("budgets").describe_budget(**key)["Budget"]["CalculatedSpend"]["ActualSpend"]["Amount"] == "0.115"
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
     after = time.strftime("%Y-%m-%d", time.gmtime(now + 86400))
     costs = client("ce").get_cost_and_usage(
@@ -348,5 +348,5 @@ def test_a_crossed_threshold_is_told_once_by_topic_and_mail_and_shows_in_cost_ex
     client = clients(project)
     queue = client("sqs").get_queue_url(QueueName="money")["QueueUrl"]
     client("sqs").purge_queue(QueueUrl=queue)
-    again = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=3)
-    assert "Messages" not in again, "a threshold told about before the restart is not told about again"
+    response = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=3)
+    assert "Messages" not in response, "a threshold reported before the restart is not reported again"

@@ -1,4 +1,4 @@
-"""Objects, their versions, policies and listings on the local platform, as plain boto3 sees them."""
+"""S3 on the local platform through plain boto3: objects, versions, policies, listings and notifications."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from bedplate.aws.session import Session
 from bedplate.aws.storage.objects import S3Objects
 from bedplate.errors import NotFound
-from platform_client import refused
+from platform_client import error_code_of
 
 Client = Callable[[str], Any]
 
@@ -27,7 +27,7 @@ def bucket(client: Client, request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_the_tls_only_policy_lets_objects_in(client: Client, bucket: str) -> None:
+def test_tls_only_bucket_policy_allows_uploads(client: Client, bucket: str) -> None:
     s3 = client("s3")
     tls_only = {
         "Effect": "Deny",
@@ -41,72 +41,75 @@ def test_the_tls_only_policy_lets_objects_in(client: Client, bucket: str) -> Non
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"in"
 
 
-def test_a_policy_that_denies_is_obeyed(client: Client, bucket: str) -> None:
+def test_bucket_policy_denies_calls(client: Client, bucket: str) -> None:
     s3 = client("s3")
-    s3.put_object(Bucket=bucket, Key="kept/1", Body=b"x")
+    s3.put_object(Bucket=bucket, Key="protected/1", Body=b"x")
     deny = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:DeleteObject",
-        "Resource": f"arn:aws:s3:::{bucket}/kept/*",
+        "Resource": f"arn:aws:s3:::{bucket}/protected/*",
     }
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
-    assert refused(s3.delete_object, Bucket=bucket, Key="kept/1") == "AccessDenied"
+    assert error_code_of(s3.delete_object, Bucket=bucket, Key="protected/1") == "AccessDenied"
 
 
-def test_only_the_first_conditional_put_wins(client: Client, bucket: str) -> None:
+def test_only_the_first_conditional_put_succeeds(client: Client, bucket: str) -> None:
     s3 = client("s3")
     s3.put_object(Bucket=bucket, Key="once", Body=b"first", IfNoneMatch="*")
-    assert refused(s3.put_object, Bucket=bucket, Key="once", Body=b"second", IfNoneMatch="*") == "PreconditionFailed"
+    assert (
+        error_code_of(s3.put_object, Bucket=bucket, Key="once", Body=b"second", IfNoneMatch="*") == "PreconditionFailed"
+    )
     assert s3.get_object(Bucket=bucket, Key="once")["Body"].read() == b"first"
 
 
-def test_large_objects_come_back_whole_in_parts_and_as_copies(client: Client, bucket: str) -> None:
+def test_large_objects_are_read_whole_by_range_and_from_copies(client: Client, bucket: str) -> None:
     s3 = client("s3")
-    data = os.urandom(1 << 16) * (18 << 4)  # 18 MiB
-    s3.put_object(Bucket=bucket, Key="whole", Body=data)
-    s3.upload_fileobj(io.BytesIO(data), bucket, "parts")
+    content = os.urandom(1 << 16) * (18 << 4)  # 18 MiB
+    s3.put_object(Bucket=bucket, Key="whole", Body=content)
+    s3.upload_fileobj(io.BytesIO(content), bucket, "parts")
     s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/whole")
     for key in ("whole", "parts", "copy"):
-        out = io.BytesIO()
-        s3.download_fileobj(bucket, key, out)
-        assert out.getvalue() == data, key
+        buffer = io.BytesIO()
+        s3.download_fileobj(bucket, key, buffer)
+        assert buffer.getvalue() == content, key
     assert (
-        s3.get_object(Bucket=bucket, Key="parts", Range="bytes=1000000-1000009")["Body"].read() == data[1000000:1000010]
+        s3.get_object(Bucket=bucket, Key="parts", Range="bytes=1000000-1000009")["Body"].read()
+        == content[1000000:1000010]
     )
-    assert s3.head_object(Bucket=bucket, Key="copy")["ETag"] == f'"{hashlib.md5(data).hexdigest()}"'
+    assert s3.head_object(Bucket=bucket, Key="copy")["ETag"] == f'"{hashlib.md5(content).hexdigest()}"'
     assert s3.head_object(Bucket=bucket, Key="parts")["ETag"].endswith('-3"')
 
 
-def test_a_plain_read_says_what_every_other_read_says(client: Client, bucket: str) -> None:
-    """A plain GET is answered without moto; one with a range that holds the whole object is moto's."""
+def test_fast_read_returns_the_same_as_motos_read(client: Client, bucket: str) -> None:
+    """A plain GET bypasses moto; a GET with a version id is handled by moto."""
     s3 = client("s3")
-    s3.put_object(Bucket=bucket, Key="as it is", Body=b"x" * 10)
+    s3.put_object(Bucket=bucket, Key="plain text", Body=b"x" * 10)
     s3.put_object(
-        Bucket=bucket, Key="told", Body=b"y" * 100_000, ContentType="text/csv", Metadata={"data_sha256": "ab"},
+        Bucket=bucket, Key="metadata", Body=b"y" * 100_000, ContentType="text/csv", Metadata={"data_sha256": "ab"},
         ServerSideEncryption="aws:kms", SSEKMSKeyId="k", ChecksumAlgorithm="SHA256", Tagging="a=b",
         StorageClass="STANDARD_IA",
     )  # fmt: skip
-    s3.put_object(Bucket=bucket, Key="told/é +&", Body=b"")
-    for key in ("as it is", "told", "told/é +&"):
-        plain = s3.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+    s3.put_object(Bucket=bucket, Key="metadata/é +&", Body=b"")
+    for key in ("plain text", "metadata", "metadata/é +&"):
+        fast = s3.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         by_version = s3.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", VersionId=head["VersionId"])
-        assert plain.pop("Body").read() == by_version.pop("Body").read()
-        plain.pop("ResponseMetadata")
+        assert fast.pop("Body").read() == by_version.pop("Body").read()
+        fast.pop("ResponseMetadata")
         by_version.pop("ResponseMetadata")
-        assert plain == by_version, key
-    s3.put_object(Bucket=bucket, Key="told", Body=b"new")
-    assert s3.get_object(Bucket=bucket, Key="told")["Body"].read() == b"new"
-    s3.delete_object(Bucket=bucket, Key="told")
-    assert refused(s3.get_object, Bucket=bucket, Key="told") == "NoSuchKey"
-    assert refused(s3.get_object, Bucket=bucket, Key="never") == "NoSuchKey"
+        assert fast == by_version, key
+    s3.put_object(Bucket=bucket, Key="metadata", Body=b"new")
+    assert s3.get_object(Bucket=bucket, Key="metadata")["Body"].read() == b"new"
+    s3.delete_object(Bucket=bucket, Key="metadata")
+    assert error_code_of(s3.get_object, Bucket=bucket, Key="metadata") == "NoSuchKey"
+    assert error_code_of(s3.get_object, Bucket=bucket, Key="never") == "NoSuchKey"
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
-    assert refused(s3.get_object, Bucket=bucket, Key="as it is") == "AccessDenied"
+    assert error_code_of(s3.get_object, Bucket=bucket, Key="plain text") == "AccessDenied"
 
 
-def test_many_objects_are_read_at_once_in_order_and_a_missing_one_is_not_found(platform: str, bucket: str) -> None:
+def test_many_objects_are_read_concurrently_in_order_and_a_missing_one_raises(platform: str, bucket: str) -> None:
     objects = S3Objects(Session.local("us-east-1", platform, actor="ada"))
     uris = [f"s3://{bucket}/many/{number:03d} é+&~" for number in range(70)]
     for uri in uris:
@@ -122,45 +125,45 @@ def test_metadata_keeps_its_underscores(client: Client, bucket: str) -> None:
     assert client("s3").head_object(Bucket=bucket, Key="k")["Metadata"] == {"data_sha256": "ab"}
 
 
-def test_versions_and_delete_markers_can_all_be_deleted(client: Client, bucket: str) -> None:
+def test_all_versions_and_delete_markers_can_be_deleted(client: Client, bucket: str) -> None:
     s3 = client("s3")
-    for i in range(3):
-        s3.put_object(Bucket=bucket, Key="k", Body=str(i).encode())
+    for number in range(3):
+        s3.put_object(Bucket=bucket, Key="k", Body=str(number).encode())
     s3.delete_object(Bucket=bucket, Key="k")
-    listed = s3.list_object_versions(Bucket=bucket)
-    rows = [*listed["Versions"], *listed["DeleteMarkers"]]
+    listing = s3.list_object_versions(Bucket=bucket)
+    rows = [*listing["Versions"], *listing["DeleteMarkers"]]
     assert len(rows) == 4
-    doomed = [{"Key": r["Key"], "VersionId": r["VersionId"]} for r in rows]
-    assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed})
+    identifiers = [{"Key": r["Key"], "VersionId": r["VersionId"]} for r in rows]
+    assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": identifiers})
     s3.delete_bucket(Bucket=bucket)
 
 
-def test_listing_pages_by_prefix_and_folder_in_order(client: Client, bucket: str) -> None:
+def test_listing_returns_pages_by_prefix_and_delimiter_in_order(client: Client, bucket: str) -> None:
     s3 = client("s3")
     for key in ("a", "d/1", "d/2", "d/e/3", "d/é +&", "z", "gone"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     s3.delete_object(Bucket=bucket, Key="gone")
-    pages = s3.get_paginator("list_objects_v2")
+    paginator = s3.get_paginator("list_objects_v2")
 
-    def listed(**asked: Any) -> list[str]:
-        found = []
-        for page in pages.paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}, **asked):
+    def list_names(**arguments: Any) -> list[str]:
+        names = []
+        for page in paginator.paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}, **arguments):
             rows = [r["Key"] for r in page.get("Contents", ())] + [r["Prefix"] for r in page.get("CommonPrefixes", ())]
             assert len(rows) == page["KeyCount"] <= 2
-            found += rows
-        return found
+            names += rows
+        return names
 
-    assert listed() == ["a", "d/1", "d/2", "d/e/3", "d/é +&", "z"]
-    assert listed(Delimiter="/") == ["a", "d/", "z"]
-    assert listed(Prefix="d/", Delimiter="/") == ["d/1", "d/2", "d/é +&", "d/e/"]
-    assert listed(Prefix="d/", StartAfter="d/2") == ["d/e/3", "d/é +&"]
-    assert listed(Prefix="nothing") == []
-    one = s3.list_objects_v2(Bucket=bucket, Prefix="a")["Contents"][0]
-    assert (one["Size"], one["ETag"]) == (1, f'"{hashlib.md5(b"x").hexdigest()}"')
-    assert refused(s3.list_objects_v2, Bucket=bucket, ContinuationToken="?") == "InvalidArgument"
+    assert list_names() == ["a", "d/1", "d/2", "d/e/3", "d/é +&", "z"]
+    assert list_names(Delimiter="/") == ["a", "d/", "z"]
+    assert list_names(Prefix="d/", Delimiter="/") == ["d/1", "d/2", "d/é +&", "d/e/"]
+    assert list_names(Prefix="d/", StartAfter="d/2") == ["d/e/3", "d/é +&"]
+    assert list_names(Prefix="nothing") == []
+    row = s3.list_objects_v2(Bucket=bucket, Prefix="a")["Contents"][0]
+    assert (row["Size"], row["ETag"]) == (1, f'"{hashlib.md5(b"x").hexdigest()}"')
+    assert error_code_of(s3.list_objects_v2, Bucket=bucket, ContinuationToken="?") == "InvalidArgument"
 
 
-def test_event_bridge_notification_is_echoed(client: Client, bucket: str) -> None:
+def test_event_bridge_notification_setting_is_returned(client: Client, bucket: str) -> None:
     s3 = client("s3")
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
     assert s3.get_bucket_notification_configuration(Bucket=bucket)["EventBridgeConfiguration"] == {}

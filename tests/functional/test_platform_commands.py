@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from benchmarks.terraform_cli import Terraform, lacking
+from benchmarks.terraform_cli import Terraform, missing_reason
 
 from standing_stack import Site
 
@@ -25,21 +25,21 @@ def test_drift_names_what_was_changed_and_deleted_and_refresh_takes_it_over(site
     site.client("cloudwatch").delete_alarms(AlarmNames=[ALARM])
 
     drift = site.run("drift", "--json")
-    assert (drift.code, drift.json["drifted"], drift.json["ahead"]) == (3, True, False)
-    assert [(d["kind"], d["name"], d["path"], d["program"], d["world"]) for d in drift.json["differences"]] == [
+    assert (drift.code, drift.json["drifted"], drift.json["unapplied_changes"]) == (3, True, False)
+    assert [(d["kind"], d["name"], d["path"], d["program"], d["live"]) for d in drift.json["differences"]] == [
         ("changed", "artifacts", "versioningConfiguration.status", "Enabled", "Suspended"),
         ("gone", ALARM, "", "exists", None),
     ]
     assert state(site) == before, "drift only looks"
     calls = {event and event["name"] for event in drift.json["changed_by"].values()}
     assert calls == {"PutBucketVersioning", "DeleteAlarms"}
-    assert drift.json["trail"] == "asked"
+    assert drift.json["trail_error"] is None
 
     assert site.run("refresh", "--dry-run", "--json").json["changed"]
     assert state(site) == before
     assert {step["op"] for step in site.run("refresh", "--json").json["steps"]} == {"update", "delete"}
     after = site.run("drift", "--json")
-    assert (after.code, after.json["ahead"]) == (0, True)
+    assert (after.code, after.json["unapplied_changes"]) == (0, True)
     assert site.run("up", "--json").json["counts"].items() >= {"create": 1, "update": 1}.items()
     assert site.client("s3").get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
 
@@ -88,7 +88,7 @@ def test_preview_prices_the_change_and_warns_of_what_would_be_lost(site: Site) -
         "DataQualityJobDefinition",
         "LogGroup",
     }
-    text = site.run("preview", "--markdown").out
+    text = site.run("preview", "--markdown").stdout
     assert "- **DROPS TRAFFIC** delete aws sagemaker Endpoint bedplate-local-churn" in text
     assert "**Difference a month: -$171.70, and 3 unknown**" in text
     assert site.run("preview", "--markdown", "--json").code == 2
@@ -108,7 +108,7 @@ def test_another_mode_of_an_endpoint_that_is_up_is_refused_with_the_way_out(site
         path.write_text(before)
     for told in (previewed, applied):
         assert told.code == 2
-        assert f"{ENDPOINT} is up as 'instance', and model.yaml says 'async'" in told.err
+        assert f"{ENDPOINT} is up as 'instance', and model.yaml says 'async'" in told.stderr
     assert site.run("preview", "--json").json["counts"].keys() == {"same"}
 
 
@@ -137,7 +137,7 @@ def test_an_exported_state_comes_back_as_it_was(site: Site, tmp_path: Path) -> N
 def test_what_is_no_exported_state_is_refused(site: Site, tmp_path: Path, text: str) -> None:
     (tmp_path / "other.json").write_text(text)
     ran = site.run("state", "import", str(tmp_path / "other.json"), "--yes")
-    assert (ran.code, "bedplate state export" in ran.err) == (2, True)
+    assert (ran.code, "bedplate state export" in ran.stderr) == (2, True)
 
 
 def test_the_whole_stack_is_written_as_terraform_with_an_import_for_each_resource(site: Site, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_the_whole_stack_is_written_as_terraform_with_an_import_for_each_resourc
     assert endpoint["lifecycle"]["ignore_changes"] == ["deployment_config", "endpoint_config_name"]
 
 
-@pytest.mark.skipif(bool(lacking()), reason=lacking())
+@pytest.mark.skipif(bool(missing_reason()), reason=missing_reason())
 def test_terraform_imports_the_whole_stack_and_plans_no_change(site: Site, tmp_path: Path) -> None:
     told = site.run("export", "terraform", str(tmp_path / "terraform"), "--show-secrets", "--json").json
     terraform = Terraform(tmp_path / "terraform")

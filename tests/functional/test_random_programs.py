@@ -1,6 +1,6 @@
-"""Small programs at random, played by the Pulumi CLI and by the embedded engine: both do the same.
+"""Runs random programs with the Pulumi CLI and with the embedded engine: both do the same.
 
-`BEDPLATE_FUZZ_ROUNDS` asks for more of them, `BEDPLATE_FUZZ_SEED` for others.
+`BEDPLATE_FUZZ_ROUNDS` sets the number of programs, `BEDPLATE_FUZZ_SEED` the first seed.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 
 from bedplate.engine.automation import pulumi_cli
-from golden.oracle.comparing import compare, edges, explain
-from golden.oracle.generator import EDITS, Step, scenario
-from golden.oracle.quick import QuickEngine
-from golden.oracle.runs import Engine, checkpoint
+from golden.oracle.comparison import assert_same_result, dependency_pairs, describe_differences
+from golden.oracle.embedded_engine import EmbeddedEngine, checkpoint_resources
+from golden.oracle.inline_engine import InlineEngine
+from golden.oracle.scenario_generator import EDITS, Step, generate_scenario
 
-CLI = pulumi_cli.find()
+CLI = pulumi_cli.find_executable()
 ROUNDS = int(os.environ.get("BEDPLATE_FUZZ_ROUNDS", "4"))
 SEED = int(os.environ.get("BEDPLATE_FUZZ_SEED", "20000"))
 TRIES = 3
-"""What is under way while something fails is a race in the real engine: one of so many plays has to agree."""
+"""The Pulumi CLI has a race between a failure and the running steps, so one of so many runs must agree."""
 KINDS = frozenset(EDITS) - {"invalid", "duplicate"}
-"""Without what is a race in the real engine from end to end."""
+"""Without the edits whose results always depend on a race in the Pulumi CLI."""
 
 pytestmark = [
     pytest.mark.skipif(
@@ -41,47 +41,47 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickEngine]:
+def pulumi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InlineEngine]:
     assert CLI is not None
-    engine = QuickEngine(tmp_path_factory.mktemp("real"), CLI)
+    engine = InlineEngine(tmp_path_factory.mktemp("real"), CLI)
     yield engine
     engine.close()
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
-def test_both_engines_do_the_same_with_a_program_at_random(seed: int, real: QuickEngine, tmp_path: Path) -> None:
-    steps = scenario(seed, kinds=KINDS)
-    told = []
+def test_both_engines_do_the_same_with_a_random_program(seed: int, pulumi: InlineEngine, tmp_path: Path) -> None:
+    steps = generate_scenario(seed, kinds=KINDS)
+    differences = []
     for number in range(TRIES):
-        recorded = record(real, steps)
+        recording = record(pulumi, steps)
         folder = tmp_path / str(number)
         folder.mkdir()
-        unlike = first_difference(recorded, Engine(folder))
-        if unlike is None:
+        difference = first_difference(recording, EmbeddedEngine(folder))
+        if difference is None:
             return
-        told.append(unlike)
-    scenes = "\n".join(json.dumps(step) for step in steps)
-    pytest.fail(f"seed {seed}:\n{scenes}\n\n" + "\n\n".join(told))
+        differences.append(difference)
+    steps_text = "\n".join(json.dumps(step) for step in steps)
+    pytest.fail(f"seed {seed}:\n{steps_text}\n\n" + "\n\n".join(differences))
 
 
-def record(real: QuickEngine, steps: list[Step]) -> list[dict[str, Any]]:
-    """What the real engine does, as the recordings have it."""
-    real.begin()
-    found = []
+def record(pulumi: InlineEngine, steps: list[Step]) -> list[dict[str, Any]]:
+    """Returns what the Pulumi CLI does, in the format of the recordings."""
+    pulumi.reset()
+    recording = []
     for step in steps:
-        played = asdict(real.play(step))
-        found.append({"step": step, "provider_calls": played.pop("calls"), **played, "world": {}})
-        found[-1]["world"] = copy.deepcopy(real.world.things)
-    return found
+        result = asdict(pulumi.play(step))
+        recording.append({"step": step, "provider_calls": result.pop("calls"), **result, "world": {}})
+        recording[-1]["world"] = copy.deepcopy(pulumi.cloud.resources)
+    return recording
 
 
-def first_difference(recorded: list[dict[str, Any]], engine: Engine) -> str | None:
-    for number, each in enumerate(recorded):
-        before = edges(checkpoint(engine.store))
-        played = engine.play(each["step"])
-        where = f"step {number} ({each['step']['op']})"
+def first_difference(recording: list[dict[str, Any]], engine: EmbeddedEngine) -> str | None:
+    for number, recorded_step in enumerate(recording):
+        old_pairs = dependency_pairs(checkpoint_resources(engine.store))
+        result = engine.play(recorded_step["step"])
+        label = f"step {number} ({recorded_step['step']['op']})"
         try:
-            compare(played, each, before, engine.world.things, where)
+            assert_same_result(result, recorded_step, old_pairs, engine.cloud.resources, label)
         except AssertionError as exc:
-            return f"{where}: {explain(played, each, engine.world.things) or exc}"
+            return f"{label}: {describe_differences(result, recorded_step, engine.cloud.resources) or exc}"
     return None

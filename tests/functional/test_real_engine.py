@@ -1,4 +1,4 @@
-"""The real Pulumi engine and the embedded one, held against each other: one program, provider half and platform."""
+"""Compares the Pulumi CLI with the embedded engine: both run the same program with the same provider and platform."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from bedplate.engine.automation.update import PastUpdate, Update
 from bedplate.engine.provider import provider_factory
 from bedplate.errors import PlatformError
 from bedplate.local import lifecycle
-from golden.oracle.comparing import compare, edges
-from golden.oracle.real import RealEngine
-from golden.oracle.runs import RECORDINGS
+from golden.oracle.cli_engine import CliEngine
+from golden.oracle.comparison import assert_same_result, dependency_pairs
+from golden.oracle.embedded_engine import RECORDINGS
 from repository import ROOT
 
-CLI = pulumi_cli.find()
+CLI = pulumi_cli.find_executable()
 pytestmark = [
     pytest.mark.skipif(
         CLI is None,
@@ -47,18 +47,19 @@ SCENARIOS = (
     "protect-refuses-delete",
     "rename-with-alias",
 )
-"""Of the recordings those that say most. `check-fails` is not among them, for there the real engine races with itself,
-nor `refresh-sees-drift-and-loss`, for it looks at everything at once, in no order."""
+"""The most important recordings, without `check-fails`, in which the CLI has a race, and without
+`refresh-sees-drift-and-loss`, in which it reads all resources in parallel."""
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_real_engine_does_over_our_plugin_what_it_was_recorded_doing(name: str, tmp_path: Path) -> None:
+def test_the_cli_does_with_our_plugin_what_the_recording_contains(name: str, tmp_path: Path) -> None:
     assert CLI is not None
-    engine = RealEngine(tmp_path, CLI)
-    for number, recorded in enumerate(RECORDINGS[name]):
-        before = edges(engine.checkpoint())
-        played = engine.play(recorded["step"])
-        compare(played, recorded, before, engine.world.things, f"{name}, step {number} ({recorded['step']['op']})")
+    engine = CliEngine(tmp_path, CLI)
+    for number, recording in enumerate(RECORDINGS[name]):
+        old_pairs = dependency_pairs(engine.checkpoint())
+        result = engine.play(recording["step"])
+        label = f"{name}, step {number} ({recording['step']['op']})"
+        assert_same_result(result, recording, old_pairs, engine.cloud.resources, label)
 
 
 # --- the platform program -----------------------------------------------------------------------------------------
@@ -66,7 +67,7 @@ def test_the_real_engine_does_over_our_plugin_what_it_was_recorded_doing(name: s
 
 @dataclass(frozen=True)
 class Project:
-    """This repository's program in a folder of its own, with a local platform of its own."""
+    """A copy of this repository's program in a folder with its own local platform."""
 
     folder: Path
     url: str
@@ -86,7 +87,7 @@ class Project:
         return self.folder / "stacks" / "Pulumi.local.yaml"
 
     def write(self, changes: Mapping[str, str] = MappingProxyType({})) -> None:
-        """The committed stack file, with some of its text replaced."""
+        """Writes the committed stack file with some of its text replaced."""
         text = (ROOT / "stacks" / "Pulumi.local.yaml").read_text()
         for old, new in changes.items():
             assert old in text
@@ -94,8 +95,8 @@ class Project:
         self.stack_file.write_text(text)
 
     def change(self) -> None:
-        """A larger budget, another address, another instance type: updates, a create, a delete and a replacement."""
-        override = "      rollout: {bake_s: 6, min_answers: 200}\n"
+        """Changes budget, email and instance type, which results in updates, a create, a delete and a replacement."""
+        override = "      rollout: {bake_s: 6, min_predictions: 200}\n"
         self.write(
             {
                 "monthly_usd: 20\n": "monthly_usd: 21\n",
@@ -120,12 +121,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @dataclass(frozen=True)
-class Life:
-    """What one engine did, from nothing to nothing."""
+class EngineRuns:
+    """The results of one engine, from the first preview to the destroy."""
 
     preview: Update
     created: Update
-    again: Update
+    repeated: Update
     preview_of_change: Update
     changed: Update
     destroyed: Update
@@ -133,134 +134,136 @@ class Life:
     history: list[PastUpdate]
 
 
-def live(project: Project, engine: Engine, state: str) -> Life:
+def run_all(project: Project, engine: Engine, state: str) -> EngineRuns:
     project.write()
     stack = project.stack(engine, state)
-    preview, created, again = stack.preview(), stack.up(), stack.up()
+    preview, created, repeated = stack.preview(), stack.up(), stack.up()
     exported = stack.export(show_secrets=True)
     project.change()
-    preview_of_change, changed = stack.preview(), stack.noting("a larger budget").up()
-    destroyed = stack.noting(None).destroy()
-    return Life(preview, created, again, preview_of_change, changed, destroyed, exported, stack.history())
+    preview_of_change, changed = stack.preview(), stack.set_message("a larger budget").up()
+    destroyed = stack.set_message(None).destroy()
+    return EngineRuns(preview, created, repeated, preview_of_change, changed, destroyed, exported, stack.history())
 
 
 @pytest.fixture(scope="module")
-def real(project: Project) -> Life:
-    return live(project, "pulumi", "real")
+def pulumi(project: Project) -> EngineRuns:
+    return run_all(project, "pulumi", "real")
 
 
 @pytest.fixture(scope="module")
-def embedded(project: Project) -> Life:
-    return live(project, "embedded", "embedded")
+def embedded_runs(project: Project) -> EngineRuns:
+    return run_all(project, "embedded", "embedded")
 
 
-VERBS = ("preview", "created", "again", "preview_of_change", "changed", "destroyed")
+VERBS = ("preview", "created", "repeated", "preview_of_change", "changed", "destroyed")
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_both_engines_take_the_same_steps(verb: str, real: Life, embedded: Life) -> None:
-    theirs, ours = getattr(real, verb), getattr(embedded, verb)
+def test_both_engines_take_the_same_steps(verb: str, pulumi: EngineRuns, embedded_runs: EngineRuns) -> None:
+    theirs, ours = getattr(pulumi, verb), getattr(embedded_runs, verb)
     assert brief(ours) == brief(theirs)
     assert ours.counts == theirs.counts
 
 
-@pytest.mark.parametrize("verb", ["created", "again", "changed"])
-def test_both_engines_export_the_same(verb: str, real: Life, embedded: Life) -> None:
-    theirs, ours = getattr(real, verb), getattr(embedded, verb)
+@pytest.mark.parametrize("verb", ["created", "repeated", "changed"])
+def test_both_engines_export_the_same(verb: str, pulumi: EngineRuns, embedded_runs: EngineRuns) -> None:
+    theirs, ours = getattr(pulumi, verb), getattr(embedded_runs, verb)
     assert without_uuids(ours.outputs) == without_uuids(theirs.outputs)
     assert ours.outputs["fallback_releases"] == theirs.outputs["fallback_releases"]
 
 
-def test_both_engines_keep_the_same_history(real: Life, embedded: Life) -> None:
-    def told(life: Life) -> list[tuple[Any, ...]]:
-        return [(run.verb, run.result, dict(run.counts), run.message) for run in life.history]
+def test_both_engines_keep_the_same_history(pulumi: EngineRuns, embedded_runs: EngineRuns) -> None:
+    def entries(runs: EngineRuns) -> list[tuple[Any, ...]]:
+        return [(run.verb, run.result, dict(run.counts), run.message) for run in runs.history]
 
-    assert told(embedded) == told(real)
-    assert [run.verb for run in real.history] == ["destroy", "up", "up", "up"]
-    assert [run.message for run in real.history] == ["", "a larger budget", "", ""]
-    assert [run.version for run in embedded.history] == [4, 3, 2, 1]
-    assert {run.version for run in real.history} == {None}, "its backend on disk does not number"
-    for life, engine in ((real, "pulumi"), (embedded, "embedded")):
-        assert {run.engine.split()[0] for run in life.history} == {engine}
-        assert all(run.ended_at and run.ended_at >= run.started_at for run in life.history)
+    assert entries(embedded_runs) == entries(pulumi)
+    assert [run.verb for run in pulumi.history] == ["destroy", "up", "up", "up"]
+    assert [run.message for run in pulumi.history] == ["", "a larger budget", "", ""]
+    assert [run.version for run in embedded_runs.history] == [4, 3, 2, 1]
+    assert {run.version for run in pulumi.history} == {None}, "the CLI's backend on disk has no versions"
+    for runs, engine in ((pulumi, "pulumi"), (embedded_runs, "embedded")):
+        assert {run.engine.split()[0] for run in runs.history} == {engine}
+        assert all(run.ended_at and run.ended_at >= run.started_at for run in runs.history)
 
 
-def test_the_newest_of_a_history_can_be_asked_for_alone(real: Life, project: Project) -> None:
+def test_the_history_can_be_limited_to_the_newest_run(pulumi: EngineRuns, project: Project) -> None:
     newest = project.stack("pulumi", "real").history(1)
-    assert newest == real.history[:1]
+    assert newest == pulumi.history[:1]
 
 
-def test_what_happens_is_what_was_meant_to_happen(real: Life) -> None:
-    """So that two engines that do nothing, or all of it wrongly, do not agree unseen."""
-    assert real.preview.counts == real.created.counts
-    assert real.created.counts["create"] > 50
-    assert not real.again.changed
-    assert {"create", "update", "replace", "delete"} <= set(real.changed.counts)
-    assert real.destroyed.counts == {"delete": real.created.counts["create"]}
+def test_the_runs_have_the_intended_operations(pulumi: EngineRuns) -> None:
+    """Two engines that both do nothing, or both do the same wrong thing, would agree."""
+    assert pulumi.preview.counts == pulumi.created.counts
+    assert pulumi.created.counts["create"] > 50
+    assert not pulumi.repeated.has_changes
+    assert {"create", "update", "replace", "delete"} <= set(pulumi.changed.counts)
+    assert pulumi.destroyed.counts == {"delete": pulumi.created.counts["create"]}
 
 
-def test_neither_engine_writes_into_the_committed_stack_file(project: Project, real: Life, embedded: Life) -> None:
+def test_neither_engine_writes_into_the_committed_stack_file(
+    project: Project, pulumi: EngineRuns, embedded_runs: EngineRuns
+) -> None:
     assert "encryptionsalt" not in project.stack_file.read_text()
 
 
-def test_each_engine_imports_the_others_export_and_then_changes_nothing(project: Project) -> None:
+def test_each_engine_imports_the_export_of_the_other_without_changes(project: Project) -> None:
     project.write()
     first = project.stack("embedded", "from")
-    made = first.up()
-    taken = project.stack("pulumi", "imported-by-pulumi")
-    taken.import_(first.export(show_secrets=True))
-    assert brief(taken.preview()) == brief(taken.up()) == []
+    created = first.up()
+    imported = project.stack("pulumi", "imported-by-pulumi")
+    imported.import_(first.export(show_secrets=True))
+    assert brief(imported.preview()) == brief(imported.up()) == []
     back = project.stack("embedded", "imported-by-embedded")
-    back.import_(taken.export(show_secrets=True))
-    again = back.up()
-    assert brief(again) == []
-    assert again.outputs == made.outputs
+    back.import_(imported.export(show_secrets=True))
+    repeated = back.up()
+    assert brief(repeated) == []
+    assert repeated.outputs == created.outputs
     assert brief(back.refresh()) == []
-    assert back.destroy().counts == {"delete": made.counts["create"]}
+    assert back.destroy().counts == {"delete": created.counts["create"]}
 
 
-def test_the_state_goes_along_from_engine_to_engine(project: Project) -> None:
+def test_the_state_migrates_between_the_engines(project: Project) -> None:
     project.write()
     embedded, real = project.stack("embedded", "shared"), project.stack("pulumi", "shared")
-    made = real.up()
-    assert not embedded.up().changed
-    assert embedded.outputs() == real.outputs() == made.outputs
+    created = real.up()
+    assert not embedded.up().has_changes
+    assert embedded.outputs() == real.outputs() == created.outputs
     project.change()
     changed = embedded.up()
-    assert changed.changed
-    assert not real.up().changed
-    assert real.destroy().counts["delete"] == made.counts["create"]
-    assert embedded.preview().counts == made.counts
+    assert changed.has_changes
+    assert not real.up().has_changes
+    assert real.destroy().counts["delete"] == created.counts["create"]
+    assert embedded.preview().counts == created.counts
 
 
-def test_what_a_killed_cli_was_making_is_found_by_the_embedded_engine_and_not_made_again(project: Project) -> None:
+def test_the_embedded_engine_finds_the_resource_that_a_killed_cli_was_creating(project: Project) -> None:
     project.write()
     embedded, real = project.stack("embedded", "killed"), project.stack("pulumi", "killed")
-    made = real.up()
+    created = real.up()
     checkpoint = EngineDirectories((project.folder / "killed").resolve()).checkpoint("bedplate", "local")
-    leave_as_if_killed_in_the_create_of("platform-outputs", checkpoint)
-    with pytest.raises(PlatformError, match="interrupted while at work on platform-outputs") as refused:
+    simulate_kill_during_create("platform-outputs", checkpoint)
+    with pytest.raises(PlatformError, match="interrupted during its work on platform-outputs") as error:
         real.up()
-    assert "--engine embedded" in (refused.value.next_step or "")
-    again = embedded.up()
-    assert not again.changed
-    assert "found what it made" in " ".join(again.messages)
-    assert not real.up().changed
-    assert embedded.destroy().counts == {"delete": made.counts["create"]}
+    assert "--engine embedded" in (error.value.next_step or "")
+    repeated = embedded.up()
+    assert not repeated.has_changes
+    assert "found the resource" in " ".join(repeated.messages)
+    assert not real.up().has_changes
+    assert embedded.destroy().counts == {"delete": created.counts["create"]}
 
 
-def leave_as_if_killed_in_the_create_of(name: str, checkpoint: Path) -> None:
+def simulate_kill_during_create(name: str, checkpoint: Path) -> None:
     document = json.loads(checkpoint.read_text())
     latest = document["checkpoint"]["latest"]
-    (cut,) = [resource for resource in latest["resources"] if resource["urn"].endswith(f"::{name}")]
-    latest["resources"].remove(cut)
-    announced = {key: value for key, value in cut.items() if key not in ("id", "outputs")}
-    latest["pending_operations"] = [{"type": "creating", "resource": announced}]
+    (resource,) = [item for item in latest["resources"] if item["urn"].endswith(f"::{name}")]
+    latest["resources"].remove(resource)
+    pending = {key: value for key, value in resource.items() if key not in ("id", "outputs")}
+    latest["pending_operations"] = [{"type": "creating", "resource": pending}]
     checkpoint.write_text(json.dumps(document))
 
 
 def brief(update: Update) -> list[tuple[Any, ...]]:
-    """Steps without their order (independent ones have none), and with every property that changes."""
+    """Returns the steps with all changed properties, sorted because independent steps have no order."""
     return sorted(
         (
             step.op,
@@ -273,5 +276,5 @@ def brief(update: Update) -> list[tuple[Any, ...]]:
 
 
 def without_uuids(value: Any) -> Any:
-    """What the service assigns anew (a key's id) is another one every time."""
+    """Removes ids that a service generates, such as that of a key."""
     return json.loads(re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", json.dumps(value)))

@@ -1,26 +1,24 @@
-"""Schedules of model quality, bias and explainability: asked for by a person, run by the local platform."""
+"""Schedules of model quality, bias and explainability, declared in model.yaml and run by the local platform."""
 
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bedplate.domain.evidence.evaluation import Trials, evaluate
+from bedplate.domain.evidence.evaluation import Analyses, evaluate_models
 from bedplate.domain.evidence.explanation import Explanation, Importance
 from bedplate.domain.names import SCHEDULE_KINDS, bucket
 from bedplate.settings import ModelSpec
 from local_stage import ACCOUNT, PROJECT, SPEC, STACK, Stage
-from serving_stage import ROLLOUT, approved, settled
+from polling import wait_until
+from serving_stage import ROLLOUT_WITHOUT_TRAFFIC, register_version, wait_until_settled
 
 GATES = {
-    "fairness": [{"by": "plan", "metric": "selection_rate", "max_difference": 0.3, "min_rows": 30}],
-    "explanation": {"max_moved": 0.2, "rows": 30, "background": 10, "draws": 1},
+    "fairness": [{"column": "plan", "metric": "selection_rate", "max_difference": 0.3, "min_rows": 30}],
+    "explanation": {"max_importance_shift": 0.2, "rows": 30, "background": 10, "draws": 1},
 }
 MONITORS = {
     "min_rows": 100,
@@ -31,28 +29,28 @@ ROWS = 200
 
 
 @pytest.fixture
-def scheduled(rough_stage: Stage) -> Stage:
-    """A version that was evaluated well is live, and its three schedules are there."""
-    rough_stage.spec(gates=GATES, monitors=MONITORS, rollout={**ROLLOUT, "bake_answers": 0})
-    version = approved(rough_stage, split=40.0)
-    evaluated(rough_stage)
-    settled(rough_stage)
+def scheduled_model(fault_stage: Stage) -> Stage:
+    """A version with a good evaluation is live, and its three schedules exist."""
+    fault_stage.write_model_yaml(gates=GATES, monitors=MONITORS, rollout=ROLLOUT_WITHOUT_TRAFFIC)
+    version = register_version(fault_stage, split=40.0)
+    write_evaluation(fault_stage)
+    wait_until_settled(fault_stage)
     deploy = ("deploy", f"churn:{version}", "--strategy", "all-at-once", "--bake", "0", "--force", "--reason", "x")
-    assert rough_stage.run(*deploy).code == 0
-    told = rough_stage.run("baseline", "churn", "--json")
-    assert told.code == 0, told.err
-    assert {c["kind"]: c["change"] for c in told.json["schedules"]} == dict.fromkeys(SCHEDULE_KINDS, "create")
-    return rough_stage
+    assert fault_stage.run(*deploy).code == 0
+    result = fault_stage.run("baseline", "churn", "--json")
+    assert result.code == 0, result.stderr
+    assert {c["kind"]: c["change"] for c in result.json["schedules"]} == dict.fromkeys(SCHEDULE_KINDS, "create")
+    return fault_stage
 
 
-def evaluated(stage: Stage) -> None:
-    """What an evaluation of the good model writes."""
+def write_evaluation(stage: Stage) -> None:
+    """Writes the result of an evaluation of the model with split 40.0."""
     rng = np.random.default_rng(0)
     scores = rng.random(400)
     labels = (rng.random(400) < scores**0.3 * (scores > 0.5)).astype(float)
     spec = ModelSpec.model_validate({**SPEC, "gates": GATES})
     importances = (Importance("age", 0.3, None), Importance("plan", 0.0, None))
-    found = evaluate(
+    evaluation = evaluate_models(
         spec,
         labels,
         scores,
@@ -60,87 +58,76 @@ def evaluated(stage: Stage) -> None:
         {"plan": ["basic", "pro"] * 200},
         artifact_mb=0.1,
         seconds=0.1,
-        trials=Trials(explanation=Explanation(30, 0.1, importances, None, None, "")),
+        analyses=Analyses(explanation=Explanation(30, 0.1, importances, None, None, "")),
     )
     stage.session.client("s3").put_object(
         Bucket=bucket(PROJECT, STACK, "artifacts", ACCOUNT),
         Key="evaluations/churn/by-hand-40.0-1/evaluation.json",
-        Body=json.dumps(found.to_json()).encode(),
+        Body=json.dumps(evaluation.to_json()).encode(),
     )
 
 
-def until(look: Callable[[], Any], timeout_s: float = 40) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        seen = look()
-        if seen:
-            return seen
-        threading.Event().wait(0.1)
-    raise AssertionError("not in time")
-
-
 def run_now(stage: Stage, kind: Any) -> dict[str, Any]:
-    """One run of the schedule's own job definition, over the last hour, as SageMaker's NOW asks for it."""
+    """Runs the schedule once over the last hour, with SageMaker's expression NOW. Returns the finished execution."""
     sagemaker, name = stage.session.client("sagemaker"), stage.names.schedule(kind)
 
-    def runs() -> list[dict[str, Any]]:
-        found = sagemaker.list_monitoring_executions(MonitoringScheduleName=name)["MonitoringExecutionSummaries"]
-        return [run for run in found if run["ProcessingJobArn"] not in before]
+    def executions() -> list[dict[str, Any]]:
+        response = sagemaker.list_monitoring_executions(MonitoringScheduleName=name)
+        return list(response["MonitoringExecutionSummaries"])
 
-    before: set[str] = set()
-    before = {run["ProcessingJobArn"] for run in runs()}
+    before = {execution["ProcessingJobArn"] for execution in executions()}
     config = sagemaker.describe_monitoring_schedule(MonitoringScheduleName=name)["MonitoringScheduleConfig"]
     config["ScheduleConfig"] = {"ScheduleExpression": "NOW"}
     sagemaker.update_monitoring_schedule(MonitoringScheduleName=name, MonitoringScheduleConfig=config)
 
-    def ended() -> Any:
-        return next((r for r in runs() if r["MonitoringExecutionStatus"] not in ("Pending", "InProgress")), None)
+    def find_finished_execution() -> dict[str, Any] | None:
+        started = (e for e in executions() if e["ProcessingJobArn"] not in before)
+        return next((e for e in started if e["MonitoringExecutionStatus"] not in ("Pending", "InProgress")), None)
 
-    found: dict[str, Any] = until(ended)
-    return found
+    execution: dict[str, Any] = wait_until(find_finished_execution)
+    return execution
 
 
-def test_a_drop_on_late_labels_is_found_by_the_schedule_and_raises_its_alarm(scheduled: Stage) -> None:
+def test_a_quality_drop_on_late_labels_is_a_violation_and_raises_the_alarm(scheduled_model: Stage) -> None:
     rng = np.random.default_rng(5)
     ages = rng.normal(40, 10, ROWS).tolist()
-    rows, labels = scheduled.project / "asked.jsonl", scheduled.project / "outcomes.jsonl"
-    asked = [
+    rows, labels = scheduled_model.project / "requests.jsonl", scheduled_model.project / "outcomes.jsonl"
+    requests = [
         {"id": f"s-{i}", "at": "2013-02-01T00:00:00Z", "age": age, "plan": ("basic", "pro")[i % 2]}
         for i, age in enumerate(ages)
     ]
-    rows.write_text("".join(json.dumps(row) + "\n" for row in asked))
-    labels.write_text("".join(json.dumps({"id": r["id"], "left": int(r["age"] < 40)}) + "\n" for r in asked))
-    assert scheduled.run("invoke", "churn", "--data", str(rows)).code == 0
+    rows.write_text("".join(json.dumps(row) + "\n" for row in requests))
+    labels.write_text("".join(json.dumps({"id": r["id"], "left": int(r["age"] < 40)}) + "\n" for r in requests))
+    assert scheduled_model.run("invoke", "churn", "--data", str(rows)).code == 0
 
-    early = run_now(scheduled, "model-quality")
+    early = run_now(scheduled_model, "model-quality")
     assert early["MonitoringExecutionStatus"] == "Failed"
     assert early["FailureReason"].startswith("NO_DATA")
 
-    told = scheduled.run("labels", "add", "churn", str(labels), "--json").json
-    assert told["matched"] == ROWS
-    assert told["ground_truth"] >= 1
-    found = run_now(scheduled, "model-quality")
-    assert found["MonitoringExecutionStatus"] == "CompletedWithViolations", found
-    assert "auc is 0.0" in found["FailureReason"]
-    cloudwatch, name = scheduled.session.client("cloudwatch"), scheduled.names.schedule("model-quality")
-    until(lambda: cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"] == "ALARM")
+    result = scheduled_model.run("labels", "add", "churn", str(labels), "--json").json
+    assert result["matched"] == ROWS
+    assert result["ground_truth_records"] >= 1
+    late = run_now(scheduled_model, "model-quality")
+    assert late["MonitoringExecutionStatus"] == "CompletedWithViolations", late
+    assert "auc is 0.0" in late["FailureReason"]
+    cloudwatch, name = scheduled_model.session.client("cloudwatch"), scheduled_model.names.schedule("model-quality")
+    wait_until(lambda: cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"] == "ALARM")
 
-    shown = scheduled.run("monitor", "report", "churn", "--kind", "model-quality")
-    assert (shown.code, "BROKEN" in shown.out) == (3, True)
+    shown = scheduled_model.run("monitor", "report", "churn", "--kind", "model-quality")
+    assert (shown.code, "OUTSIDE" in shown.stdout) == (3, True)
 
-    assert run_now(scheduled, "bias")["MonitoringExecutionStatus"] == "Completed"
-    reasons = run_now(scheduled, "explainability")
-    assert reasons["MonitoringExecutionStatus"] == "Completed", reasons
-    status = scheduled.run("status", "churn").out
+    assert run_now(scheduled_model, "bias")["MonitoringExecutionStatus"] == "Completed"
+    explainability = run_now(scheduled_model, "explainability")
+    assert explainability["MonitoringExecutionStatus"] == "Completed", explainability
+    status = scheduled_model.run("status", "churn").stdout
     assert name in status
     assert "runs by NOW" in status
 
-    again = scheduled.run("monitor", "schedule", "churn", "--json")
-    assert {c["change"] for c in again.json} == {"update"}
-    assert {c["change"] for c in scheduled.run("monitor", "schedule", "churn", "--json").json} == {"none"}
-    scheduled.spec(gates=GATES, rollout={**ROLLOUT, "bake_answers": 0})
-    assert {c["change"] for c in scheduled.run("monitor", "schedule", "churn", "--json").json} == {"delete"}
-    sagemaker = scheduled.session.client("sagemaker")
+    for change in ("update", "none"):  # NOW has replaced the expressions
+        assert {c["change"] for c in scheduled_model.run("monitor", "schedule", "churn", "--json").json} == {change}
+    scheduled_model.write_model_yaml(gates=GATES, rollout=ROLLOUT_WITHOUT_TRAFFIC)
+    assert {c["change"] for c in scheduled_model.run("monitor", "schedule", "churn", "--json").json} == {"delete"}
+    sagemaker = scheduled_model.session.client("sagemaker")
     assert sagemaker.list_monitoring_schedules()["MonitoringScheduleSummaries"] == []
     assert sagemaker.list_model_quality_job_definitions()["JobDefinitionSummaries"] == []
     assert cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"] == []

@@ -1,4 +1,4 @@
-"""Looking for resources by their tags, over all services, as AWS's tagging API answers."""
+"""The Resource Groups Tagging API finds and tags the resources of all services on the local platform."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 TAG = {"Key": "Project", "Value": "tagged"}
 
 
-def found(client: Client, *kinds: str, value: str = "tagged") -> dict[str, dict[str, str]]:
-    """Tags by ARN, of what carries the tag; over pages of two."""
-    pages = client("resourcegroupstaggingapi").get_paginator("get_resources")
-    answer = pages.paginate(
+def find_tagged(client: Client, *kinds: str, value: str = "tagged") -> dict[str, dict[str, str]]:
+    """Returns the tags by ARN of the resources with this Project tag, read in pages of two."""
+    paginator = client("resourcegroupstaggingapi").get_paginator("get_resources")
+    pages = paginator.paginate(
         TagFilters=[{"Key": "Project", "Values": [value]}],
         ResourceTypeFilters=list(kinds),
         ResourcesPerPage=2,
     )
-    rows = [row for page in answer for row in page["ResourceTagMappingList"]]
+    rows = [row for page in pages for row in page["ResourceTagMappingList"]]
     assert len({row["ResourceARN"] for row in rows}) == len(rows)
     return {row["ResourceARN"]: {t["Key"]: t["Value"] for t in row["Tags"]} for row in rows}
 
 
 @pytest.fixture
-def made(client: Client) -> Client:
-    """One of each kind that the platform keeps by itself, all with the same tag; made once."""
+def tagged_client(client: Client) -> Client:
+    """Creates, once, a resource of every kind that Bedplate makes taggable, all with the same tag."""
     sagemaker, cloudwatch = client("sagemaker"), client("cloudwatch")
     if sagemaker.list_model_package_groups(NameContains="tagged")["ModelPackageGroupSummaryList"]:
         return client
@@ -47,25 +47,25 @@ def made(client: Client) -> Client:
     return client
 
 
-def of(kind: str) -> str:
-    service, _, rest = kind.partition(" ")
-    return f"arn:aws:{service}:us-east-1:{ACCOUNT}:{rest}"
+def arn_of(kind: str) -> str:
+    service, _, resource = kind.partition(" ")
+    return f"arn:aws:{service}:us-east-1:{ACCOUNT}:{resource}"
 
 
 EVERYTHING = {
-    of("sagemaker model-package-group/tagged"),
-    of("sagemaker model/tagged"),
-    of("cloudwatch alarm:tagged"),
-    of("cloudwatch alarm:tagged-both"),
-    of("ecr repository/tagged"),
-    of("cloudtrail trail/tagged"),
-    of("sns tagged"),
+    arn_of("sagemaker model-package-group/tagged"),
+    arn_of("sagemaker model/tagged"),
+    arn_of("cloudwatch alarm:tagged"),
+    arn_of("cloudwatch alarm:tagged-both"),
+    arn_of("ecr repository/tagged"),
+    arn_of("cloudtrail trail/tagged"),
+    arn_of("sns tagged"),
 }
 
 
-def test_what_carries_a_tag_is_found_in_every_service(made: Client) -> None:
-    assert set(found(made)) == EVERYTHING
-    assert found(made, value="nobody") == {}
+def test_tagged_resources_are_listed_from_every_service(tagged_client: Client) -> None:
+    assert set(find_tagged(tagged_client)) == EVERYTHING
+    assert find_tagged(tagged_client, value="unused") == {}
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,23 @@ def test_what_carries_a_tag_is_found_in_every_service(made: Client) -> None:
         (["sagemaker:endpoint"], 0),
     ],
 )
-def test_kinds_can_be_asked_for(made: Client, kinds: list[str], count: int) -> None:
-    assert len(found(made, *kinds)) == count
+def test_resources_can_be_filtered_by_type(tagged_client: Client, kinds: list[str], count: int) -> None:
+    assert len(find_tagged(tagged_client, *kinds)) == count
 
 
 @pytest.mark.parametrize("kind", ["sagemaker model/tagged", "cloudwatch alarm:tagged", "ecr repository/tagged"])
-def test_a_tag_set_across_services_is_the_services_own_tag_until_it_is_taken_off(made: Client, kind: str) -> None:
-    tagging, arn = made("resourcegroupstaggingapi"), of(kind)
+def test_tag_set_by_the_tagging_api_is_the_services_own_tag_until_it_is_removed(
+    tagged_client: Client, kind: str
+) -> None:
+    tagging, arn = tagged_client("resourcegroupstaggingapi"), arn_of(kind)
     assert not tagging.tag_resources(ResourceARNList=[arn], Tags={"Stage": "late"})["FailedResourcesMap"]
-    assert found(made)[arn] == {"Project": "tagged", "Stage": "late"}
-    assert {"Key": "Stage", "Value": "late"} in own(made, kind, arn)
+    assert find_tagged(tagged_client)[arn] == {"Project": "tagged", "Stage": "late"}
+    assert {"Key": "Stage", "Value": "late"} in list_own_tags(tagged_client, kind, arn)
     assert not tagging.untag_resources(ResourceARNList=[arn], TagKeys=["Stage"])["FailedResourcesMap"]
-    assert own(made, kind, arn) == [TAG]
+    assert list_own_tags(tagged_client, kind, arn) == [TAG]
 
 
-def own(client: Client, kind: str, arn: str) -> list[dict[str, str]]:
+def list_own_tags(client: Client, kind: str, arn: str) -> list[dict[str, str]]:
     if kind.startswith("sagemaker"):
         return list(client("sagemaker").list_tags(ResourceArn=arn)["Tags"])
     if kind.startswith("ecr"):
@@ -100,12 +102,12 @@ def own(client: Client, kind: str, arn: str) -> list[dict[str, str]]:
     return list(client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"])
 
 
-def test_what_is_deleted_is_found_no_more(client: Client) -> None:
+def test_deleted_resources_are_no_longer_listed(client: Client) -> None:
     sagemaker, cloudwatch = client("sagemaker"), client("cloudwatch")
     tag = [{"Key": "Project", "Value": "passing"}]
     sagemaker.create_model_package_group(ModelPackageGroupName="passing", Tags=tag)
     cloudwatch.put_composite_alarm(AlarmName="passing", AlarmRule="FALSE", Tags=tag)
-    assert len(found(client, value="passing")) == 2
+    assert len(find_tagged(client, value="passing")) == 2
     sagemaker.delete_model_package_group(ModelPackageGroupName="passing")
     cloudwatch.delete_alarms(AlarmNames=["passing"])
-    assert found(client, value="passing") == {}
+    assert find_tagged(client, value="passing") == {}

@@ -1,4 +1,4 @@
-"""What a person sees: the same commands on a pseudo-terminal as in a pipe."""
+"""Commands on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from repository import ROOT
 BEDPLATE = str(Path(sys.executable).parent / "bedplate")
 
 
-def on_a_terminal(*arguments: str, project: Path, timeout_s: float = 60) -> str:
-    """Everything that a terminal was sent, without colours and cursor movements."""
-    ours, theirs = pty.openpty()
+def run_on_terminal(*arguments: str, project: Path, timeout_s: float = 60) -> str:
+    """Runs a command on a pseudo-terminal; returns its output without colours and cursor movements."""
+    parent_end, child_end = pty.openpty()
     environment = {**os.environ, "BEDPLATE_PROJECT": str(project), "TERM": "xterm-256color", "COLUMNS": "120"}
     with subprocess.Popen(
-        [BEDPLATE, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        [BEDPLATE, *arguments], stdin=child_end, stdout=child_end, stderr=child_end, env=environment
     ) as process:
-        os.close(theirs)
-        sent = b""
+        os.close(child_end)
+        output = b""
         while True:
             try:
-                piece = os.read(ours, 65536)
-            except OSError:  # Linux says EIO when the other side is closed
+                chunk = os.read(parent_end, 65536)
+            except OSError:  # Linux raises EIO when the other end is closed
                 break
-            if not piece:
+            if not chunk:
                 break
-            sent += piece
+            output += chunk
         process.wait(timeout_s)
-    os.close(ours)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent.decode())
+    os.close(parent_end)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode())
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +51,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     lifecycle.stop(here)
 
 
-def test_a_plan_and_its_summary_stay_on_the_screen_after_the_progress_is_gone(project: Path) -> None:
-    screen = on_a_terminal("preview", project=project)
+def test_a_plan_and_its_summary_stay_on_the_screen_after_the_progress(project: Path) -> None:
+    screen = run_on_terminal("preview", project=project)
     assert screen.startswith("LOCAL http://127.0.0.1:")
     assert "+ create  aws sagemaker Endpoint" in screen
     assert re.search(r"\d+ to create, in", screen)
 
 
-def test_destroy_asks_for_the_stacks_name_on_a_terminal_and_does_nothing_without_it(project: Path) -> None:
-    done = subprocess.run(
+def test_destroy_without_a_terminal_requires_yes(project: Path) -> None:
+    result = subprocess.run(
         [BEDPLATE, "destroy"], input="", capture_output=True, text=True, check=False,
         env={**os.environ, "BEDPLATE_PROJECT": str(project)},
     )  # fmt: skip
-    assert done.returncode == 2
-    assert "--yes" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert result.returncode == 2
+    assert "--yes" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""Runs the platform program under Pulumi's mocks and keeps what it registered and exported."""
+"""Runs the platform program under Pulumi's mocks and records its resources and exports."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Registered:
         return f"{self.type} {self.name}"
 
     def document(self, key: str = "policy") -> list[dict[str, Any]]:
-        """The statements of a policy document among the inputs."""
+        """Return the statements of the policy document in this input."""
         return list(json.loads(self.inputs[key])["Statement"])
 
 
 @dataclass
 class Program:
-    """What one run of the program asked for."""
+    """The resources and exports of one run of the program."""
 
     project: str
     stack: str
@@ -47,10 +47,10 @@ class Program:
     exports: dict[str, Any] = field(default_factory=dict)
 
     def of(self, type_end: str) -> list[Registered]:
-        """All resources whose type ends like this; an empty answer is an error, so that no test passes over nothing."""
-        found = [r for r in self.resources if r.type.endswith(type_end)]
-        assert found, f"the program registers no {type_end}"
-        return found
+        """Return all resources whose type ends with `type_end`; fails when there are none, so that no test is empty."""
+        resources = [r for r in self.resources if r.type.endswith(type_end)]
+        assert resources, f"the program registers no {type_end}"
+        return resources
 
     def has(self, type_end: str) -> bool:
         return any(r.type.endswith(type_end) for r in self.resources)
@@ -64,13 +64,13 @@ def _mocks(program: Program) -> Any:
             if args.typ.startswith("aws:"):
                 program.resources.append(Registered(args.typ, args.name, dict(args.inputs)))
             service = args.typ.split(":")[1].split("/")[0] if ":" in args.typ else "x"
-            made = {
+            outputs = {
                 "arn": f"arn:aws:{service}:{REGION}:{ACCOUNT}:{args.name}",
                 "name": f"{args.name}-1a2b3c4",
                 "keyId": "1234abcd",
                 "repositoryUrl": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{args.name}",
             }
-            state = {**made, **args.inputs}
+            state = {**outputs, **args.inputs}
             return f"{args.name}-id", state
 
         def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
@@ -81,9 +81,9 @@ def _mocks(program: Program) -> Any:
 
 
 def run_program(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
-    """Run `infra/` of this project with this configuration; what the program raises comes through."""
+    """Run `infra/` of the project with this configuration; exceptions of the program are raised."""
     with warnings.catch_warnings():
-        # pulumi_aws itself raises them when it is imported, about names of its own.
+        # pulumi_aws itself warns about its own names when it is imported.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=r".* has been deprecated in favor of ")
         return contextvars.copy_context().run(_run, project_dir, stack, config)
 
@@ -95,7 +95,7 @@ def _run(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
     program, before, real_export = Program("bedplate", stack), set(sys.modules), pulumi.export
 
     def export(name: str, value: Any) -> None:
-        pulumi.Output.from_input(value).apply(lambda known: program.exports.__setitem__(name, known))
+        pulumi.Output.from_input(value).apply(lambda resolved: program.exports.__setitem__(name, resolved))
 
     async def main() -> None:
         pulumi.runtime.set_mocks(_mocks(program), project=program.project, stack=stack, preview=False)
@@ -105,17 +105,17 @@ def _run(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
 
     new_loop, loops = asyncio.new_event_loop, []
 
-    def remembered() -> asyncio.AbstractEventLoop:
+    def new_recorded_loop() -> asyncio.AbstractEventLoop:
         loops.append(new_loop())
         return loops[-1]
 
     try:
-        pulumi.export, asyncio.new_event_loop = export, remembered
+        pulumi.export, asyncio.new_event_loop = export, new_recorded_loop
         with asyncio.Runner() as runner:
             runner.run(main())
     finally:
         pulumi.export, asyncio.new_event_loop = real_export, new_loop
-        for loop in loops:  # Pulumi's mock monitor makes one in every thread that it answers from, and leaves it open
+        for loop in loops:  # Pulumi's mock monitor creates one in each of its threads and leaves it open
             loop.close()
         for name in set(sys.modules) - before:
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(project_dir / "infra")):
@@ -125,11 +125,11 @@ def _run(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
 
 @pytest.fixture(scope="session")
 def a_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the repository's program and two models of the tests' own, `churn` and `prices`."""
+    """A project with the repository's program and two models, `churn` and `prices`."""
     project = tmp_path_factory.mktemp("project")
     (project / "infra").symlink_to(ROOT / "infra")
-    rare = {"rollout": {"strategy": "linear"}, "serving": {"instance_type": "ml.g5.xlarge"}}
-    for spec in (a_spec("churn"), a_spec("prices", **rare)):
+    changes = {"rollout": {"strategy": "linear"}, "serving": {"instance_type": "ml.g5.xlarge"}}
+    for spec in (a_spec("churn"), a_spec("prices", **changes)):
         folder = project / "models" / spec.name
         folder.mkdir(parents=True)
         (folder / "model.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json", exclude_none=True)))
@@ -137,7 +137,7 @@ def a_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_config(**changes: Any) -> dict[str, Any]:
-    """A stack file's `config`, `changes` under the `bedplate:` keys."""
+    """Return the `config` of a stack file, with `changes` under the `bedplate:` keys."""
     values = {
         "target": "aws",
         "owner": "platform@example.com",
@@ -152,14 +152,14 @@ def a_config(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def ran(a_project: Path) -> Callable[..., Program]:
-    """The program's run by stack and changes of the configuration, each made once."""
-    done: dict[str, Program] = {}
+    """Runs the program for a stack and changes of its configuration, once for each combination."""
+    programs: dict[str, Program] = {}
 
     def run(stack: str = "prod", **changes: Any) -> Program:
         key = json.dumps([stack, changes], sort_keys=True)
-        if key not in done:
-            done[key] = run_program(a_project, stack, a_config(**changes))
-        return done[key]
+        if key not in programs:
+            programs[key] = run_program(a_project, stack, a_config(**changes))
+        return programs[key]
 
     return run
 

@@ -1,4 +1,4 @@
-"""What starts the reconciler, and what it runs on."""
+"""The event rules and the pipeline of the reconciler."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def reconciling(ran: Ran) -> Program:
     return ran(automation={"reconcile": True})
 
 
-def test_nothing_starts_by_itself_unless_the_stack_says_so(prod: Program) -> None:
+def test_events_only_notify_people_by_default(prod: Program) -> None:
     assert not prod.has("pipeline:Pipeline")
     assert {t.inputs["targetId"] for t in prod.of("EventTarget")} == {"alerts"}
 
 
-def test_alarms_approvals_and_budgets_start_the_reconciler_and_no_event_is_lost(ran: Ran) -> None:
+def test_alarms_approvals_and_budgets_start_the_reconciler_with_a_dead_letter_queue(ran: Ran) -> None:
     program = reconciling(ran)
     targets = {t.name: t.inputs for t in program.of("EventTarget") if t.inputs["targetId"] == "reconciler"}
     assert set(targets) == {"reconcile-alarms", "reconcile-approvals", "reconcile-budgets"}
@@ -32,12 +32,12 @@ def test_alarms_approvals_and_budgets_start_the_reconciler_and_no_event_is_lost(
         assert target["sagemakerPipelineTarget"]["pipelineParameterLists"] == [{"name": "Reason", "value": name}]
         assert "deadLetterConfig" in target
     alarms = next(r for r in program.of("EventRule") if r.name == "reconcile-alarms").inputs
-    watched = json.loads(alarms["eventPattern"])["detail"]["alarmName"]
-    assert "bedplate-prod-churn-drift" in watched
-    assert "bedplate-prod-prices-errors" in watched
+    alarm_names = json.loads(alarms["eventPattern"])["detail"]["alarmName"]
+    assert "bedplate-prod-churn-drift" in alarm_names
+    assert "bedplate-prod-prices-errors" in alarm_names
 
 
-def test_the_reconciler_is_the_image_with_the_command_and_the_project(ran: Ran, a_project: Path) -> None:
+def test_the_reconciler_runs_the_image_with_the_command_and_the_project(ran: Ran, a_project: Path) -> None:
     program = reconciling(ran)
     (pipeline,) = program.of("pipeline:Pipeline")
     (step,) = json.loads(pipeline.inputs["pipelineDefinition"])["Steps"]
@@ -55,7 +55,7 @@ def test_the_reconciler_is_the_image_with_the_command_and_the_project(ran: Ran, 
     assert names == sorted(names)
 
 
-def test_event_bridges_role_may_start_the_pipeline_and_nothing_else(ran: Ran) -> None:
+def test_the_role_of_eventbridge_may_only_start_the_pipeline(ran: Ran) -> None:
     program = reconciling(ran)
     policy = next(p for p in program.of("RolePolicy") if p.name == "start-reconciler")
     (statement,) = policy.document()

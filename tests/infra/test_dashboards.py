@@ -1,4 +1,4 @@
-"""The dashboard of a model: what it shows exists, and it is laid out so that nothing covers anything."""
+"""A model's dashboard: its metrics, bounds and layout, and the composite alarm."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ from .conftest import Program
 
 def body(program: Program, model: str) -> dict[str, Any]:
     name = ModelNames(program.project, program.stack, model).dashboard
-    found = next(d for d in program.of("dashboard:Dashboard") if d.inputs["dashboardName"] == name)
-    return dict(json.loads(found.inputs["dashboardBody"]))
+    dashboard = next(d for d in program.of("dashboard:Dashboard") if d.inputs["dashboardName"] == name)
+    return dict(json.loads(dashboard.inputs["dashboardBody"]))
 
 
 def texts(program: Program, model: str) -> str:
     return json.dumps([w["properties"] for w in body(program, model)["widgets"]])
 
 
-def test_every_model_has_a_dashboard_with_its_own_figures(prod: Program) -> None:
+def test_every_model_has_a_dashboard_with_its_own_metrics(prod: Program) -> None:
     for model, other in (("churn", "prices"), ("prices", "churn")):
         shown = texts(prod, model)
         names = ModelNames("bedplate", "prod", model)
         for word in (
-            *("ModelLatency", "Invocation5XXErrors", "Answers", "MeanAnswer", "bedplate_max_psi", "EstimatedCharges"),
+            *(
+                "ModelLatency",
+                "Invocation5XXErrors",
+                "Predictions",
+                "MeanPrediction",
+                "bedplate_max_psi",
+                "EstimatedCharges",
+            ),
             *(names.monitoring_schedule, names.endpoint),
         ):
             assert word in shown, word
         assert ModelNames("bedplate", "prod", other).endpoint not in shown
 
 
-def test_lines_are_the_contracts_own_bounds(prod: Program) -> None:
+def test_the_lines_of_charts_are_the_bounds_of_the_model(prod: Program) -> None:
     charts = {w["properties"].get("title", ""): w["properties"] for w in body(prod, "churn")["widgets"]}
     lines = {t: [a["value"] for a in c.get("annotations", {}).get("horizontal", [])] for t, c in charts.items()}
     assert lines["Latency, ms (the SLO is the line)"] == [500]
@@ -50,9 +57,9 @@ def test_no_widget_covers_another_or_leaves_the_grid(prod: Program) -> None:
         taken |= cells
 
 
-def test_one_alarm_over_all_of_a_models_alarms_tells_people(prod: Program) -> None:
+def test_only_the_composite_alarm_of_a_model_notifies_people(prod: Program) -> None:
     alarms = {a.inputs["name"] for a in prod.of("MetricAlarm")}
     rules = [set(re.findall(r'ALARM\("([^"]+)"\)', c.inputs["alarmRule"])) for c in prod.of("CompositeAlarm")]
     assert set().union(*rules) == alarms
-    assert sum(map(len, rules)) == len(alarms), "no alarm is told twice"
+    assert sum(map(len, rules)) == len(alarms), "no alarm is in two composite alarms"
     assert not any(a.inputs.get("alarmActions") for a in prod.of("MetricAlarm"))

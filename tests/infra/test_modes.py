@@ -1,4 +1,4 @@
-"""Endpoints that are not instances: what the program asks for where `serving.mode` is serverless or async."""
+"""Serverless and asynchronous endpoints, by `serving.mode`."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ ASYNC = {
 Ran = Callable[..., Program]
 
 
-def of(program: Program, type_end: str, model: str = "churn") -> list[dict[str, Any]]:
+def inputs_of(program: Program, type_end: str, model: str = "churn") -> list[dict[str, Any]]:
     return [r.inputs for r in program.of(type_end) if model in r.name]
 
 
-def test_a_serverless_endpoint_has_neither_instances_nor_what_follows_from_them(ran: Ran) -> None:
+def test_a_serverless_endpoint_has_no_instances_scaling_capture_or_monitoring(ran: Ran) -> None:
     program = ran(overrides={"churn": SERVERLESS})
-    (config,) = of(program, "EndpointConfiguration")
+    (config,) = inputs_of(program, "EndpointConfiguration")
     (variant,) = config["productionVariants"]
     assert variant["serverlessConfig"] == {"memorySizeInMb": 4096, "maxConcurrency": 20}
     assert "instanceType" not in variant
     assert config.get("dataCaptureConfig") is None
     assert config.get("kmsKeyArn") is None
-    (model,) = of(program, "model:Model")
+    (model,) = inputs_of(program, "model:Model")
     assert model["enableNetworkIsolation"] is False
-    (endpoint,) = of(program, "endpoint:Endpoint")
+    (endpoint,) = inputs_of(program, "endpoint:Endpoint")
     assert endpoint.get("deploymentConfig") is None
-    assert of(program, "appautoscaling/target:Target") == []
-    assert of(program, "DataQualityJobDefinition") == []
-    assert of(program, "appautoscaling/target:Target", "prices"), "the other model has its instances"
+    assert inputs_of(program, "appautoscaling/target:Target") == []
+    assert inputs_of(program, "DataQualityJobDefinition") == []
+    assert inputs_of(program, "appautoscaling/target:Target", "prices"), "the other model has its instances"
 
 
-def test_an_asynchronous_endpoint_answers_to_s3_and_scales_from_nothing(ran: Ran) -> None:
+def test_an_asynchronous_endpoint_writes_to_s3_and_scales_from_zero(ran: Ran) -> None:
     program = ran(overrides={"churn": ASYNC})
-    (config,) = of(program, "EndpointConfiguration")
+    (config,) = inputs_of(program, "EndpointConfiguration")
     output = config["asyncInferenceConfig"]["outputConfig"]
     assert output["s3OutputPath"].endswith("/capture/churn/async/output")
     assert output["notificationConfig"] == {"errorTopic": program.exports["alerts_topic_arn"]}
-    (target,) = of(program, "appautoscaling/target:Target")
+    (target,) = inputs_of(program, "appautoscaling/target:Target")
     assert (target["minCapacity"], target["maxCapacity"]) == (0, 4)
-    policies = {p["name"]: p for p in of(program, "appautoscaling/policy:Policy")}
-    tracked = policies["bedplate-prod-churn-backlog"]["targetTrackingScalingPolicyConfiguration"]
-    assert tracked["customizedMetricSpecification"]["metricName"] == "ApproximateBacklogSizePerInstance"
-    alarm = next(a for a in of(program, "MetricAlarm") if a["name"] == "bedplate-prod-churn-backlog")
+    policies = {p["name"]: p for p in inputs_of(program, "appautoscaling/policy:Policy")}
+    tracking = policies["bedplate-prod-churn-backlog"]["targetTrackingScalingPolicyConfiguration"]
+    assert tracking["customizedMetricSpecification"]["metricName"] == "ApproximateBacklogSizePerInstance"
+    alarm = next(a for a in inputs_of(program, "MetricAlarm") if a["name"] == "bedplate-prod-churn-backlog")
     assert alarm["metricName"] == "HasBacklogWithoutCapacity"
-    (night,) = of(program, "ScheduledAction")
+    (night,) = inputs_of(program, "ScheduledAction")
     assert night["scalableTargetAction"] == {"minCapacity": 0, "maxCapacity": 1}
 
 
@@ -75,11 +75,11 @@ def test_an_asynchronous_endpoint_answers_to_s3_and_scales_from_nothing(ran: Ran
         ({"schedule": [{"name": "a", "at": "rate(1 day)", "min_instances": 0, "max_instances": 2}]}, "min_instances"),
     ],
 )
-def test_what_does_not_go_together_is_refused_with_its_key(ran: Ran, serving: dict[str, Any], key: str) -> None:
+def test_contradictory_values_are_rejected_with_their_key(ran: Ran, serving: dict[str, Any], key: str) -> None:
     with pytest.raises(SettingsError, match=key):
         ran(overrides={"churn": {"serving": serving, "rollout": {"strategy": "all-at-once"}}})
 
 
-def test_traffic_of_a_serverless_endpoint_cannot_be_shifted_in_parts(ran: Ran) -> None:
+def test_a_serverless_endpoint_cannot_have_a_canary(ran: Ran) -> None:
     with pytest.raises(SettingsError, match="shifts traffic between instances"):
         ran(overrides={"churn": {"serving": {"mode": "serverless", "capture_pct": 0}}})

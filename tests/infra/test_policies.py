@@ -1,4 +1,4 @@
-"""Policy as code: what every resource of the platform must be, whatever the stack."""
+"""Rules that every resource of the platform program must keep in every stack."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def key_arn(program: Program) -> str:
 
 
 def by_bucket(program: Program, type_end: str) -> dict[str, Registered]:
-    """One resource of this type for every bucket, by bucket name; the test fails when a bucket lacks one."""
+    """Return the resource of this type of every bucket, by bucket name; fails when a bucket has none."""
     buckets = {r.inputs["bucket"] for r in program.of("s3/bucket:Bucket")}
-    found = {r.inputs["bucket"]: r for r in program.of(type_end)}
-    assert set(found) == buckets
-    return found
+    resources = {r.inputs["bucket"]: r for r in program.of(type_end)}
+    assert set(resources) == buckets
+    return resources
 
 
 def grants(program: Program) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every Allow statement that a role's own policy holds."""
+    """Yield every Allow statement of the roles' own policies, with the name of the policy."""
     for policy in program.of("iam/rolePolicy:RolePolicy"):
         for statement in policy.document():
             if statement["Effect"] == "Allow":
                 yield policy.name, statement
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -60,7 +60,7 @@ def test_every_bucket_is_encrypted_with_the_platform_key(program: Program) -> No
         assert rule["bucketKeyEnabled"] is True
 
 
-def test_every_key_that_encrypts_rotates_and_the_one_that_signs_only_signs(program: Program) -> None:
+def test_the_encryption_key_rotates_and_the_signing_key_only_signs(program: Program) -> None:
     signing, encrypting = [], []
     for key in program.of("kms/key:Key"):
         (signing if key.inputs.get("keyUsage") == "SIGN_VERIFY" else encrypting).append(key)
@@ -82,7 +82,7 @@ def test_topics_images_capture_and_job_volumes_are_encrypted_with_the_platform_k
         assert job.inputs["dataQualityJobOutputConfig"]["kmsKeyId"] == key
 
 
-def test_every_endpoint_logs_into_an_encrypted_group_that_forgets(program: Program) -> None:
+def test_every_endpoint_logs_into_an_encrypted_group_with_retention(program: Program) -> None:
     groups = {g.inputs["name"]: g.inputs for g in program.of("LogGroup")}
     for endpoint in program.of("endpoint:Endpoint"):
         group = groups[f"/aws/sagemaker/Endpoints/{endpoint.inputs['name']}"]
@@ -116,7 +116,7 @@ def test_no_bucket_or_topic_answers_without_tls(program: Program) -> None:
         ), str(resource)
 
 
-def test_no_resource_policy_lets_strangers_in(program: Program) -> None:
+def test_no_resource_policy_allows_other_accounts_without_condition(program: Program) -> None:
     for resource in [*program.of("BucketPolicy"), *program.of("TopicPolicy")]:
         for statement in resource.document():
             if statement["Effect"] == "Allow":
@@ -125,41 +125,43 @@ def test_no_resource_policy_lets_strangers_in(program: Program) -> None:
 
 
 def test_no_role_has_a_wildcard_action_on_a_wildcard_resource(program: Program) -> None:
-    for who, statement in grants(program):
-        if "*" in listed(statement["Resource"]):
-            for action in listed(statement["Action"]):
-                assert "*" not in action, f"{who}: {action} on *"
+    for policy_name, statement in grants(program):
+        if "*" in as_list(statement["Resource"]):
+            for action in as_list(statement["Action"]):
+                assert "*" not in action, f"{policy_name}: {action} on *"
 
 
-def test_all_actions_of_a_service_are_allowed_only_on_what_is_the_environments_own(program: Program) -> None:
-    for who, statement in grants(program):
-        if any(action.endswith(":*") for action in listed(statement["Action"])):
-            for resource in listed(statement["Resource"]):
-                told = f"{who}: {statement['Action']} on {resource}"
-                named = f"bedplate-{program.stack}" in resource or f"bedplate/{program.stack}/" in resource
-                assert named or "*" not in resource, told
+def test_all_actions_of_a_service_are_allowed_only_on_resources_of_the_environment(program: Program) -> None:
+    for policy_name, statement in grants(program):
+        if any(action.endswith(":*") for action in as_list(statement["Action"])):
+            for resource in as_list(statement["Resource"]):
+                grant = f"{policy_name}: {statement['Action']} on {resource}"
+                is_own = f"bedplate-{program.stack}" in resource or f"bedplate/{program.stack}/" in resource
+                assert is_own or "*" not in resource, grant
 
 
 def test_no_role_is_an_administrator(program: Program) -> None:
-    for who, statement in grants(program):
-        assert "*" not in listed(statement["Action"]), who
-        assert not any(a.startswith("iam:") and "*" in a.replace("GetPolicy*", "") for a in listed(statement["Action"]))
+    for policy_name, statement in grants(program):
+        assert "*" not in as_list(statement["Action"]), policy_name
+        assert not any(
+            a.startswith("iam:") and "*" in a.replace("GetPolicy*", "") for a in as_list(statement["Action"])
+        )
 
 
 def test_only_the_platform_engineer_may_write_roles_and_only_under_the_boundary(program: Program) -> None:
     writes = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"}
-    seen = 0
-    for who, statement in grants(program):
-        if writes & set(listed(statement["Action"])):
-            seen += 1
-            if who == "budget-actions":  # AWS Budgets: may attach what denies, and nothing else
+    count = 0
+    for policy_name, statement in grants(program):
+        if writes & set(as_list(statement["Action"])):
+            count += 1
+            if policy_name == "budget-actions":  # AWS Budgets may only attach policies that deny
                 attached = statement["Condition"]["ArnLike"]["iam:PolicyARN"]
                 assert attached.endswith("-stop-training")
-                assert set(listed(statement["Action"])) == {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
+                assert set(as_list(statement["Action"])) == {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
                 continue
-            assert who == "platform-engineer"
+            assert policy_name == "platform-engineer"
             assert "iam:PermissionsBoundary" in statement["Condition"]["StringEquals"]
-    assert seen == 2
+    assert count == 2
 
 
 def test_every_role_is_under_the_boundary_and_trusts_only_this_account(program: Program) -> None:
@@ -175,23 +177,25 @@ def test_every_role_is_under_the_boundary_and_trusts_only_this_account(program: 
             )
 
 
-def test_a_models_role_reaches_its_own_objects_and_no_other_models(program: Program) -> None:
+def test_an_execution_role_may_access_only_its_own_models_objects(program: Program) -> None:
     roles = {r.inputs["name"]: r for r in program.of("iam/role:Role")}
     for model in ("churn", "prices"):
         assert f"bedplate-{program.stack}.{model}" in roles
         (policy,) = [p for p in program.of("RolePolicy") if p.name == f"execution-{model}"]
-        objects = [a for s in policy.document() if "s3:" in str(s["Action"]) for a in listed(s["Resource"]) if "/" in a]
+        objects = [
+            a for s in policy.document() if "s3:" in str(s["Action"]) for a in as_list(s["Resource"]) if "/" in a
+        ]
         assert objects
         assert all(resource.endswith(f"/*/{model}/*") for resource in objects)
         other = {"churn": "prices", "prices": "churn"}[model]
         assert other not in policy.inputs["policy"]
-    for made in program.of("sagemaker/model:Model"):
-        assert made.inputs["executionRoleArn"].endswith(f":execution-{made.inputs['tags']['Model']}")
+    for resource in program.of("sagemaker/model:Model"):
+        assert resource.inputs["executionRoleArn"].endswith(f":execution-{resource.inputs['tags']['Model']}")
     outputs = PlatformOutputs.model_validate(program.exports)
     assert outputs.execution_role("churn") == f"arn:aws:iam::123456789012:role/bedplate-{program.stack}.churn"
 
 
-def test_other_environments_read_versions_images_and_artifacts_only_where_the_stack_says_so(
+def test_other_accounts_may_read_versions_images_and_artifacts_only_if_the_stack_lists_them(
     ran: Callable[..., Program], prod: Program
 ) -> None:
     for kind in ("ModelPackageGroupPolicy", "RepositoryPolicy"):
@@ -205,14 +209,14 @@ def test_other_environments_read_versions_images_and_artifacts_only_where_the_st
     statements += [s for p in [artifacts, *images] for s in p.document() if s["Effect"] == "Allow"]
     for statement in statements:
         assert statement["Principal"] == {"AWS": ["arn:aws:iam::222222222222:root"]}
-        for action in listed(statement["Action"]):
+        for action in as_list(statement["Action"]):
             assert action.split(":")[1].startswith(("Describe", "List", "Get", "Batch")), action
     (key,) = [k for k in program.of("kms/key:Key") if k.name == "key"]
     (reading,) = [s for s in key.document() if s["Sid"] == "PromoteFromHere"]
     assert reading["Action"] == ["kms:Decrypt", "kms:DescribeKey"]
 
 
-def test_nobody_can_delete_from_the_ledger(program: Program) -> None:
+def test_no_role_can_delete_from_the_ledger(program: Program) -> None:
     ledger = next(r for r in program.of("s3/bucket:Bucket") if "-ledger-" in r.inputs["bucket"])
     boundary = next(p for p in program.of("iam/policy:Policy") if p.name == "boundary")
     denied = {a for s in boundary.document() if s["Sid"] == "LedgerStays" for a in s["Action"]}
@@ -221,7 +225,7 @@ def test_nobody_can_delete_from_the_ledger(program: Program) -> None:
     assert resource == f"arn:aws:s3:us-east-1:123456789012:{ledger.name}/*"
 
 
-def test_a_used_up_budget_stops_new_trainings_of_its_model_and_nothing_else(program: Program) -> None:
+def test_an_exhausted_budget_denies_only_new_trainings_of_its_model(program: Program) -> None:
     policies = {p.name: p for p in program.of("iam/policy:Policy") if p.name.endswith("-stop-training")}
     budgets = {b.inputs["name"] for b in program.of("budgets/budget:Budget")}
     assert {name.removesuffix("-stop-training") for name in policies} == budgets
@@ -232,10 +236,10 @@ def test_a_used_up_budget_stops_new_trainings_of_its_model_and_nothing_else(prog
         assert set(statement["Action"]) == {
             "sagemaker:CreateTrainingJob",
             "sagemaker:CreateHyperParameterTuningJob",
-        }, "a rollback re-scores by a processing job: no budget may stand in its way"
-        of = name.removesuffix("-stop-training").removeprefix(prefix).removeprefix("-")
-        wanted = {"StringEquals": {"aws:RequestTag/Model": of}} if of else None
-        assert statement.get("Condition") == wanted
+        }, "a rollback scores its target with a processing job, which no budget may deny"
+        model = name.removesuffix("-stop-training").removeprefix(prefix).removeprefix("-")
+        condition = {"StringEquals": {"aws:RequestTag/Model": model}} if model else None
+        assert statement.get("Condition") == condition
     for action in program.of("budgetAction:BudgetAction"):
         assert action.inputs["approvalModel"] == "AUTOMATIC"
         assert action.inputs["actionThreshold"]["actionThresholdValue"] == 100
@@ -243,21 +247,21 @@ def test_a_used_up_budget_stops_new_trainings_of_its_model_and_nothing_else(prog
         assert [role.split(":")[-1] for role in roles] == ["data-scientist", "reconciler"]
 
 
-def test_a_stage_of_the_life_has_a_budget_of_its_own(ran: Callable[..., Program]) -> None:
+def test_a_stage_with_a_limit_has_its_own_budget(ran: Callable[..., Program]) -> None:
     program = ran(budget={"monthly_usd": 1000, "stages": {"training": 100, "storage": 20}})
     budgets = {b.inputs["name"]: b.inputs for b in program.of("budgets/budget:Budget")}
     (tag, bill) = budgets["bedplate-prod.training"]["filterExpression"]["ands"]
     assert tag["tags"]["values"] == ["bedplate"]
     assert bill["dimensions"] == {"key": "USAGE_TYPE", "values": ["Train:"], "matchOptions": ["CONTAINS"]}
     assert budgets["bedplate-prod.storage"]["limitAmount"] == "20.00"
-    stopping = {a.inputs["budgetName"] for a in program.of("budgetAction:BudgetAction")}
-    assert {"bedplate-prod", "bedplate-prod.training"} <= stopping
-    assert "bedplate-prod.storage" not in stopping
+    with_action = {a.inputs["budgetName"] for a in program.of("budgetAction:BudgetAction")}
+    assert {"bedplate-prod", "bedplate-prod.training"} <= with_action
+    assert "bedplate-prod.storage" not in with_action
 
 
-def test_those_who_train_and_release_cannot_approve(program: Program) -> None:
-    for who in ("data-scientist", "reconciler"):
-        policy = next(p for p in program.of("RolePolicy") if p.name == who)
+def test_personas_that_train_and_release_cannot_approve(program: Program) -> None:
+    for policy_name in ("data-scientist", "reconciler"):
+        policy = next(p for p in program.of("RolePolicy") if p.name == policy_name)
         denials = [s for s in policy.document() if s["Effect"] == "Deny"]
         assert any(
             "sagemaker:UpdateModelPackage" in s["Action"]
@@ -267,7 +271,7 @@ def test_those_who_train_and_release_cannot_approve(program: Program) -> None:
 
 
 def test_the_approver_can_neither_train_nor_release(program: Program) -> None:
-    actions = {a for who, s in grants(program) if who == "approver" for a in listed(s["Action"])}
+    actions = {a for policy_name, s in grants(program) if policy_name == "approver" for a in as_list(s["Action"])}
     assert "sagemaker:UpdateModelPackage" in actions
     assert not {a for a in actions if a.startswith(("sagemaker:Create", "sagemaker:UpdateEndpoint", "iam:"))}
 
@@ -279,7 +283,7 @@ def test_inline_policies_fit_iams_limit(program: Program) -> None:
         assert len("".join(policy.inputs["policy"].split())) <= 6_144, policy.name
 
 
-def test_every_bucket_says_who_read_it_but_the_one_that_holds_the_logs(program: Program) -> None:
+def test_every_bucket_but_the_log_bucket_has_access_logs(program: Program) -> None:
     (logs,) = [r.inputs["bucket"] for r in program.of("s3/bucket:Bucket") if "-logs-" in r.inputs["bucket"]]
     logged = {r.inputs["bucket"]: r.inputs for r in program.of("BucketLogging")}
     assert set(logged) == {r.inputs["bucket"] for r in program.of("s3/bucket:Bucket")} - {logs}
@@ -287,7 +291,7 @@ def test_every_bucket_says_who_read_it_but_the_one_that_holds_the_logs(program: 
     assert len({inputs["targetPrefix"] for inputs in logged.values()}) == len(logged)
 
 
-def test_the_trail_is_encrypted_signed_and_sees_the_ledgers_objects(program: Program) -> None:
+def test_the_trail_is_encrypted_and_signed_and_records_the_ledgers_objects(program: Program) -> None:
     (trail,) = program.of("cloudtrail/trail:Trail")
     assert trail.inputs["kmsKeyId"] == key_arn(program)
     assert trail.inputs["enableLogFileValidation"] is True
@@ -300,33 +304,35 @@ def test_the_trail_is_encrypted_signed_and_sees_the_ledgers_objects(program: Pro
     assert names.trail_arn("bedplate", program.stack, "us-east-1", "123456789012").endswith(trail.inputs["name"])
 
 
-def test_a_stack_without_a_trail_of_its_own_has_none(ran: Callable[..., Program]) -> None:
+def test_a_stack_with_audit_disabled_has_no_trail(ran: Callable[..., Program]) -> None:
     program = ran(audit={"enabled": False})
     assert not program.has("cloudtrail/trail:Trail")
     assert program.exports["trail_bucket"] is None
 
 
-def test_cost_allocation_tags_are_the_payers_only(ran: Callable[..., Program], prod: Program) -> None:
+def test_cost_allocation_tags_are_activated_only_if_the_stack_says_so(
+    ran: Callable[..., Program], prod: Program
+) -> None:
     assert not prod.has("CostAllocationTag")
     activated = {r.inputs["tagKey"] for r in ran(cost_allocation_tags=True).of("CostAllocationTag")}
     assert activated == {"Project", "Stack", "Model", "Owner", "CostCenter"}
 
 
-# --- keeping ----------------------------------------------------------------------------------------------------------
+# --- retention ------------------------------------------------------------------------------------------------------
 
 
-def test_every_bucket_is_versioned_and_cleans_up_after_itself(program: Program) -> None:
+def test_every_bucket_is_versioned_and_aborts_incomplete_uploads(program: Program) -> None:
     for resource in by_bucket(program, "BucketVersioning").values():
         assert resource.inputs["versioningConfiguration"] == {"status": "Enabled"}
     for resource in by_bucket(program, "BucketLifecycleConfiguration").values():
         assert any("abortIncompleteMultipartUpload" in rule for rule in resource.inputs["rules"]), str(resource)
 
 
-def test_models_and_ledger_never_expire_and_capture_does(program: Program) -> None:
+def test_models_and_ledger_never_expire_and_captured_requests_do(program: Program) -> None:
     rules = {b.split("-")[2]: r.inputs["rules"] for b, r in by_bucket(program, "LifecycleConfiguration").items()}
     expiring = {
-        purpose: {rule["filter"]["prefix"]: rule["expiration"]["days"] for rule in held if "expiration" in rule}
-        for purpose, held in rules.items()
+        purpose: {r["filter"]["prefix"]: r["expiration"]["days"] for r in bucket_rules if "expiration" in r}
+        for purpose, bucket_rules in rules.items()
     }
     assert expiring["ledger"] == {}
     assert not any("noncurrentVersionExpiration" in rule for rule in rules["ledger"])
@@ -344,7 +350,7 @@ def test_a_data_contract_shortens_retention_and_never_lengthens_it(ran: Any) -> 
     assert days["datasets/churn/"] == 365  # the stack says 730
 
 
-def test_a_privacy_class_shortens_what_holds_peoples_data(ran: Any) -> None:
+def test_a_privacy_class_shortens_the_retention_of_its_models(ran: Any) -> None:
     columns = a_spec("churn").model_dump(mode="json", exclude_none=True)["data"]["columns"]
     columns["age"]["privacy"] = "personal"
     limits = {"privacy_retention_days": {"personal": 20}}
@@ -367,7 +373,7 @@ def test_images_cannot_be_overwritten_and_are_scanned(program: Program) -> None:
         assert repository.inputs["imageScanningConfiguration"] == {"scanOnPush": True}
 
 
-# --- watching and paying --------------------------------------------------------------------------------------------
+# --- monitoring and budgets -----------------------------------------------------------------------------------------
 
 
 def test_every_endpoint_captures_input_and_output(program: Program) -> None:
@@ -397,16 +403,16 @@ def test_every_endpoint_has_its_alarms_schedule_scaling_and_budget(program: Prog
     assert program.exports["platform_budget"] in budgets
 
 
-def test_every_alarm_tells_somebody_and_missing_data_is_no_alarm(program: Program) -> None:
+def test_every_alarm_is_in_a_composite_alarm_that_notifies_and_missing_data_is_no_alarm(program: Program) -> None:
     for alarm in program.of("MetricAlarm"):
-        (told,) = [
+        (composite,) = [
             c for c in program.of("CompositeAlarm") if f'ALARM("{alarm.inputs["name"]}")' in c.inputs["alarmRule"]
         ]
-        assert told.inputs["alarmActions"] == [program.exports["alerts_topic_arn"]], str(alarm)
+        assert composite.inputs["alarmActions"] == [program.exports["alerts_topic_arn"]], str(alarm)
         assert alarm.inputs["treatMissingData"] == "notBreaching", str(alarm)
 
 
-def test_alarm_thresholds_are_the_slo_in_the_metrics_own_units(prod: Program) -> None:
+def test_alarm_thresholds_are_the_slo_in_the_metrics_units(prod: Program) -> None:
     alarms = {a.inputs["name"]: a.inputs for a in prod.of("MetricAlarm")}
     assert alarms["bedplate-prod-churn-errors"]["threshold"] == 0.01  # 1 % as a share
     assert alarms["bedplate-prod-churn-latency"]["threshold"] == 500_000  # 500 ms in microseconds
@@ -423,10 +429,10 @@ def test_rollouts_become_sagemakers_traffic_routing(prod: Program) -> None:
     assert routing["prices"] == {"type": "LINEAR", "waitIntervalInSeconds": 600, "linearStepSize": step}
 
 
-def test_budgets_tell_people_at_every_threshold_actual_and_forecast(program: Program) -> None:
+def test_budgets_alert_at_every_threshold_of_actual_and_forecast_spend(program: Program) -> None:
     for budget in program.of("Budget"):
-        told = Counter((n["notificationType"], n["threshold"]) for n in budget.inputs["notifications"])
-        assert told == Counter({("ACTUAL", 50): 1, ("ACTUAL", 80): 1, ("ACTUAL", 100): 1, ("FORECASTED", 100): 1})
+        thresholds = Counter((n["notificationType"], n["threshold"]) for n in budget.inputs["notifications"])
+        assert thresholds == Counter({("ACTUAL", 50): 1, ("ACTUAL", 80): 1, ("ACTUAL", 100): 1, ("FORECASTED", 100): 1})
         for notification in budget.inputs["notifications"]:
             assert notification["subscriberSnsTopicArns"] == [program.exports["alerts_topic_arn"]]
             assert notification["subscriberEmailAddresses"] == ["finance@example.com", "ops@example.com"]
@@ -438,7 +444,7 @@ def test_budgets_count_by_cost_allocation_tag(prod: Program) -> None:
     assert filters["bedplate-prod-churn"] == [{"name": "TagKeyValue", "values": ["user:Model$churn"]}]
 
 
-def test_every_event_rule_has_a_target_and_a_pattern_that_names_this_environment(program: Program) -> None:
+def test_every_event_rule_has_a_target_and_a_pattern_of_this_environment(program: Program) -> None:
     targets = {t.inputs["rule"] for t in program.of("EventTarget")}
     for rule in program.of("EventRule"):
         assert rule.inputs["name"] in targets
@@ -449,7 +455,7 @@ def test_every_event_rule_has_a_target_and_a_pattern_that_names_this_environment
 # --- tags -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_taggable_resource_says_who_pays_and_who_owns(program: Program) -> None:
+def test_every_taggable_resource_has_owner_and_cost_center_tags(program: Program) -> None:
     needed = set(tags.KEYS) - {"Model", "ModelVersion"}
     for resource in program.resources:
         if resource.type in TAGLESS:
@@ -458,7 +464,7 @@ def test_every_taggable_resource_says_who_pays_and_who_owns(program: Program) ->
             assert needed <= set(resource.inputs.get("tags") or {}), str(resource)
 
 
-def test_what_belongs_to_a_model_names_the_model(program: Program) -> None:
+def test_every_resource_of_a_model_has_the_model_tag(program: Program) -> None:
     types = (
         "Endpoint",
         "EndpointConfiguration",
@@ -475,23 +481,23 @@ def test_what_belongs_to_a_model_names_the_model(program: Program) -> None:
 # --- network ----------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_network_nothing_of_ec2_is_made(program: Program) -> None:
+def test_without_a_network_no_ec2_resource_is_created(program: Program) -> None:
     assert not program.has("ec2/vpc:Vpc")
     assert program.exports["network"] is None
     assert "ec2:" not in " ".join(r.inputs["policy"] for r in program.of("RolePolicy"))
 
 
-def test_a_network_has_no_way_out_and_everything_runs_in_it(ran: Callable[..., Program]) -> None:
+def test_a_network_has_no_internet_access_and_all_models_and_jobs_run_in_it(ran: Callable[..., Program]) -> None:
     program = ran("inside", network={"enabled": True})
     assert not any(program.has(kind) for kind in ("InternetGateway", "NatGateway", "ec2/route:Route"))
     subnets = program.of("ec2/subnet:Subnet")
     assert [s.inputs["availabilityZone"] for s in subnets] == ["us-east-1a", "us-east-1b"]
     assert len({s.inputs["cidrBlock"] for s in subnets}) == 2
     assert not any(s.inputs.get("mapPublicIpOnLaunch") for s in subnets)
-    reached = {e.inputs["serviceName"].removeprefix("com.amazonaws.us-east-1.") for e in program.of("VpcEndpoint")}
-    assert {"s3", "sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr", "logs", "kms", "sts"} <= reached
+    services = {e.inputs["serviceName"].removeprefix("com.amazonaws.us-east-1.") for e in program.of("VpcEndpoint")}
+    assert {"s3", "sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr", "logs", "kms", "sts"} <= services
     for rule in [*program.of("SecurityGroupIngressRule"), *program.of("SecurityGroupEgressRule")]:
-        assert not rule.inputs.get("cidrIpv4"), "addresses are named by group or by AWS's list, never by range"
+        assert not rule.inputs.get("cidrIpv4"), "rules name security groups or prefix lists, never address ranges"
     network = program.exports["network"]
     for model in program.of("sagemaker/model:Model"):
         assert model.inputs["vpcConfig"]["subnets"] == network["subnet_ids"]
@@ -503,14 +509,14 @@ def test_a_network_has_no_way_out_and_everything_runs_in_it(ran: Callable[..., P
             assert "ec2:CreateNetworkInterface" in policy.inputs["policy"]
 
 
-def test_subnets_that_exist_are_used_and_nothing_is_made(ran: Callable[..., Program]) -> None:
-    theirs = {"subnet_ids": ["subnet-1", "subnet-2"], "security_group_ids": ["sg-1"]}
-    program = ran("guest", network={"enabled": True, **theirs})
+def test_existing_subnets_are_used_and_no_vpc_is_created(ran: Callable[..., Program]) -> None:
+    existing = {"subnet_ids": ["subnet-1", "subnet-2"], "security_group_ids": ["sg-1"]}
+    program = ran("guest", network={"enabled": True, **existing})
     assert not program.has("ec2/vpc:Vpc")
-    assert program.exports["network"] == theirs
+    assert program.exports["network"] == existing
 
 
-def test_policies_of_a_stack_with_a_network_fit_too(ran: Callable[..., Program]) -> None:
+def test_policies_of_a_stack_with_a_network_fit_iams_limit(ran: Callable[..., Program]) -> None:
     program = ran("inside", network={"enabled": True})
     for policy in program.of("RolePolicy"):
         assert len("".join(policy.inputs["policy"].split())) <= 10_240, policy.name

@@ -1,4 +1,4 @@
-"""The policies of bedplate.domain.policy: the platform's program violates none, and each one catches its violation."""
+"""The policies of bedplate.domain.policy: the program violates none, and each policy finds its violation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.domain.policy import POLICIES, PlannedResource, Policy, PolicyReport, judge
+from bedplate.domain.policy import POLICIES, PlannedResource, Policy, PolicyReport, evaluate
 from bedplate.domain.policy.ownership import TAGLESS
 from bedplate.domain.stacks.plan import UNKNOWN
 from repository import ROOT
@@ -29,20 +29,20 @@ EVERY_VPC = {
 
 
 def resources(program: Program) -> list[PlannedResource]:
-    found = [PlannedResource(r.type, r.name, r.inputs, urn=f"urn::{r.type}::{r.name}") for r in program.resources]
-    return sorted(found, key=lambda r: (r.type, r.name))  # the program registers what is independent in any order
+    planned = [PlannedResource(r.type, r.name, r.inputs, urn=f"urn::{r.type}::{r.name}") for r in program.resources]
+    return sorted(planned, key=lambda r: (r.type, r.name))  # the program registers independent resources in any order
 
 
-def violated(judgement: PolicyReport) -> set[str]:
+def violated_policies(judgement: PolicyReport) -> set[str]:
     return {violation.policy for violation in judgement.violations}
 
 
 def without(type_end: str) -> Callable[[list[PlannedResource]], list[PlannedResource]]:
-    """A program that lacks the first resource of this type."""
+    """Return a change that removes the first resource of this type."""
 
     def change(all: list[PlannedResource]) -> list[PlannedResource]:
-        gone = next(r for r in all if r.type.endswith(type_end))
-        return [r for r in all if r is not gone]
+        removed = next(r for r in all if r.type.endswith(type_end))
+        return [r for r in all if r is not removed]
 
     return change
 
@@ -52,12 +52,12 @@ def without_all(type_end: str) -> Callable[[list[PlannedResource]], list[Planned
 
 
 def with_input(type_end: str, **inputs: Any) -> Callable[[list[PlannedResource]], list[PlannedResource]]:
-    """A program whose first resource of this type says something else (None: says nothing)."""
+    """Return a change of the inputs of the first resource of this type; None removes an input."""
 
     def change(all: list[PlannedResource]) -> list[PlannedResource]:
-        at = next(i for i, r in enumerate(all) if r.type.endswith(type_end))
-        old = all[at]
-        return [*all[:at], PlannedResource(old.type, old.name, {**old.inputs, **inputs}, old.urn), *all[at + 1 :]]
+        i = next(i for i, r in enumerate(all) if r.type.endswith(type_end))
+        old = all[i]
+        return [*all[:i], PlannedResource(old.type, old.name, {**old.inputs, **inputs}, old.urn), *all[i + 1 :]]
 
     return change
 
@@ -118,102 +118,102 @@ CASES = [
     ("roles-bounded", with_input("iam/role:Role", permissionsBoundary=None)),
     ("tags-present", with_input("s3/bucket:Bucket", tags={"Project": "p"})),
     ("tags-present", plus("aws:sqs/queue:Queue", kmsMasterKeyId="key")),
-    ("data-classes-apart", captures(destinationS3Uri="s3://bedplate-prod-ledger-123456789012/capture/churn")),
-    ("data-classes-apart", captures(destinationS3Uri="s3://bedplate-prod-capture-123456789012/capture/prices/")),
-    ("data-classes-apart", a_role_that_reads_another_models_data),
+    ("data-classes-separated", captures(destinationS3Uri="s3://bedplate-prod-ledger-123456789012/capture/churn")),
+    ("data-classes-separated", captures(destinationS3Uri="s3://bedplate-prod-capture-123456789012/capture/prices/")),
+    ("data-classes-separated", a_role_that_reads_another_models_data),
     ("capture-on", captures(enableCapture=False)),
     ("capture-on", captures(captureOptions=[{"captureMode": "Output"}])),
     ("capture-on", captures(initialSamplingPercentage=0)),
     ("alarms-present", without_all("MetricAlarm")),
     ("alarms-present", with_input("endpoint:Endpoint", deploymentConfig={"blueGreenUpdatePolicy": {"x": 1}})),
     ("budgets-present", without_all("Budget")),
-    ("alarms-tell-somebody", plus("aws:cloudwatch/metricAlarm:MetricAlarm", name="lonely")),
+    ("alarms-notify", plus("aws:cloudwatch/metricAlarm:MetricAlarm", name="lonely")),
     ("buckets-versioned", without("BucketVersioning")),
     ("images-scanned", with_input("ecr/repository:Repository", imageTagMutability="MUTABLE")),
-    ("logs-forget", with_input("LogGroup", retentionInDays=None)),
+    ("logs-expire", with_input("LogGroup", retentionInDays=None)),
 ]
 
 
 @pytest.mark.parametrize("which", ["prod", "laptop"])
 def test_the_platform_violates_no_policy_and_none_is_undecided(which: str, request: pytest.FixtureRequest) -> None:
-    judgement = judge(resources(request.getfixturevalue(which)), POLICIES)
-    assert [f"{v.policy}: {v.name}: {v.what}" for v in judgement.violations] == []
+    judgement = evaluate(resources(request.getfixturevalue(which)), POLICIES)
+    assert [f"{v.policy}: {v.name}: {v.detail}" for v in judgement.violations] == []
     assert judgement.undecided == ()
 
 
 @pytest.mark.parametrize(("policy", "change"), CASES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(CASES)])
 def test_a_violation_is_found_by_its_policy(prod: Program, policy: str, change: Any) -> None:
-    judgement = judge(change(resources(prod)), POLICIES)
-    assert policy in violated(judgement)
-    assert judgement.stops is (BY_NAME[policy].level == "mandatory" or violated(judgement) != {policy})
+    judgement = evaluate(change(resources(prod)), POLICIES)
+    assert policy in violated_policies(judgement)
+    assert judgement.is_blocking is (BY_NAME[policy].level == "mandatory" or violated_policies(judgement) != {policy})
 
 
 def test_every_policy_has_a_program_that_violates_it() -> None:
     assert {name for name, _ in CASES} == set(BY_NAME)
 
 
-def test_what_is_not_known_before_the_run_is_undecided_and_no_violation(prod: Program) -> None:
+def test_unknown_values_are_undecided_and_no_violation(prod: Program) -> None:
     unknown = with_input("BucketPolicy", policy=UNKNOWN)(resources(prod))
-    judgement = judge(unknown, POLICIES)
+    judgement = evaluate(unknown, POLICIES)
     assert judgement.violations == ()
     assert {policy for policy, _ in judgement.undecided} == {"tls-only", "no-public-access"}
 
 
-def test_a_key_that_is_computed_counts_as_named(prod: Program) -> None:
-    judgement = judge(with_input("topic:Topic", kmsMasterKeyId=UNKNOWN)(resources(prod)), POLICIES)
+def test_an_unknown_key_arn_counts_as_a_key(prod: Program) -> None:
+    judgement = evaluate(with_input("topic:Topic", kmsMasterKeyId=UNKNOWN)(resources(prod)), POLICIES)
     assert judgement.violations == judgement.undecided == ()
 
 
 def test_mandatory_violations_come_first(prod: Program) -> None:
     change = without("BucketVersioning")(without("BucketPolicy")(resources(prod)))
-    levels = [violation.level for violation in judge(change, POLICIES).violations]
+    levels = [violation.level for violation in evaluate(change, POLICIES).violations]
     assert levels == ["mandatory", "advisory"]
 
 
-def test_taglessness_is_what_pulumi_aws_says(prod: Program, laptop: Program) -> None:
+def test_tagless_types_are_those_of_pulumi_aws(prod: Program, laptop: Program) -> None:
     for type in {r.type for r in (*prod.resources, *laptop.resources)} | TAGLESS:
         _, path, name = type.split(":")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # pulumi_aws warns about names of its own
+            warnings.simplefilter("ignore", DeprecationWarning)  # pulumi_aws warns about its own names
             module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
             arguments = inspect.signature(getattr(module, f"{name}Args")).parameters
         assert ("tags" not in arguments) is (type in TAGLESS), type
 
 
 @pytest.fixture(scope="module")
-def as_pulumi() -> Any:
-    """How infra/policy_pack makes Pulumi's policies of ours."""
-    return runpy.run_path(str(ROOT / "infra" / "policy_pack" / "__main__.py"), run_name="pack")["as_pulumi"]
+def to_pulumi_policy() -> Any:
+    """The function of infra/policy_pack that converts a policy to Pulumi's."""
+    return runpy.run_path(str(ROOT / "infra" / "policy_pack" / "__main__.py"), run_name="pack")["to_pulumi_policy"]
 
 
-def told_by_pulumi(as_pulumi: Any, policy: Policy, all: list[PlannedResource]) -> list[str]:
-    """The policy asked as Pulumi's engine asks it: through the SDK's own arguments and proxies."""
+def pulumi_messages(to_pulumi_policy: Any, policy: Policy, all: list[PlannedResource]) -> list[str]:
+    """Run the policy as Pulumi's engine does, with the SDK's arguments and proxies, and return its messages."""
     from pulumi_policy import PolicyResource, PolicyResourceOptions, ResourceValidationArgs, StackValidationArgs
     from pulumi_policy.proxy import unknown_checking_proxy
 
-    told: list[str] = []
-    theirs = as_pulumi(policy)
-    assert theirs.enforcement_level.value == policy.level
+    messages: list[str] = []
+    converted = to_pulumi_policy(policy)
+    assert converted.enforcement_level.value == policy.level
     options = PolicyResourceOptions(False, [], None, [], None, [])  # type: ignore[arg-type]
     if policy.scope == "stack":
         proxied = [
             PolicyResource(r.type, unknown_checking_proxy(dict(r.inputs)), r.urn, r.name, options, None, None, [], {})  # type: ignore[arg-type]
             for r in all
         ]
-        theirs.validate(StackValidationArgs(proxied), lambda message, urn=None: told.append(message))
-        return told
+        converted.validate(StackValidationArgs(proxied), lambda message, urn=None: messages.append(message))
+        return messages
     for r in all:
         args = ResourceValidationArgs(r.type, unknown_checking_proxy(dict(r.inputs)), r.urn, r.name, options, None)
-        theirs.validate(args, lambda message, urn=None: told.append(message))
-    return told
+        converted.validate(args, lambda message, urn=None: messages.append(message))
+    return messages
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
-def test_the_pulumi_pack_says_the_same(prod: Program, policy: Policy, as_pulumi: Any) -> None:
+def test_the_pulumi_pack_reports_the_same_violations(prod: Program, policy: Policy, to_pulumi_policy: Any) -> None:
     change = next(change for name, change in CASES if name == policy.name)
     unknown = with_input("topic:Topic", name=UNKNOWN)
-    assert told_by_pulumi(as_pulumi, policy, unknown(resources(prod))) == []
-    ours = judge(change(resources(prod)), [policy]).violations
-    theirs = told_by_pulumi(as_pulumi, policy, change(resources(prod)))
+    assert pulumi_messages(to_pulumi_policy, policy, unknown(resources(prod))) == []
+    ours = evaluate(change(resources(prod)), [policy]).violations
+    theirs = pulumi_messages(to_pulumi_policy, policy, change(resources(prod)))
     assert len(theirs) == len(ours) > 0
-    assert all(violation.what in message for violation, message in zip(ours, theirs, strict=True))
+    assert all(violation.detail in message for violation, message in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""The program as a whole: what it exports, how it is configured, and that every stack of the repository runs."""
+"""The program as a whole: its exports, its configuration, and every stack of the repository."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .conftest import ACCOUNT, Program, a_config, run_program
 
 
 def test_exports_are_the_fields_of_platform_outputs_and_validate(prod: Program) -> None:
-    assert set(prod.exports) == set(PlatformOutputs.model_fields) - {"execution_role_arn"}  # of older platforms
+    assert set(prod.exports) == set(PlatformOutputs.model_fields)
     outputs = PlatformOutputs.model_validate(prod.exports)
     assert outputs.models == ("churn", "prices")
     assert outputs.ledger_bucket == names.bucket("bedplate", "prod", "ledger", ACCOUNT)
@@ -31,18 +31,18 @@ def test_the_parameter_holds_the_exports(prod: Program) -> None:
     assert json.loads(text) == prod.exports
 
 
-def test_release_zero_is_named_so_that_its_version_can_be_read(prod: Program) -> None:
+def test_the_name_of_release_zero_contains_its_version(prod: Program) -> None:
     for model, release in prod.exports["fallback_releases"].items():
         assert release.startswith(f"bedplate-prod-{model}-v0-")
-        assert names.version_of_release(release) == 0
+        assert names.parse_release_version(release) == 0
 
 
-def test_a_stack_of_another_account_is_refused(a_project: Path) -> None:
+def test_credentials_of_another_account_are_rejected(a_project: Path) -> None:
     with pytest.raises(SettingsError, match="999999999999"):
         run_program(a_project, "prod", a_config(account_id="999999999999"))
 
 
-def test_an_unknown_key_of_the_stack_file_is_refused(a_project: Path) -> None:
+def test_an_unknown_key_of_the_stack_file_is_rejected(a_project: Path) -> None:
     with pytest.raises(SettingsError, match="bucketz: unknown key"):
         run_program(a_project, "prod", a_config(bucketz=1))
 

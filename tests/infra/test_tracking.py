@@ -1,4 +1,4 @@
-"""The managed MLflow server: only where a stack asks for one."""
+"""The managed MLflow tracking server."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from .conftest import Program
 
 
-def test_there_is_no_tracking_server_unless_the_stack_says_so(prod: Program) -> None:
+def test_there_is_no_tracking_server_by_default(prod: Program) -> None:
     assert not prod.has("MlflowTrackingServer")
     assert prod.exports["tracking_server_arn"] == ""
 
 
-def test_a_tracking_server_keeps_artifacts_below_its_own_prefix(ran: Callable[..., Program]) -> None:
+def test_a_tracking_server_stores_artifacts_under_its_own_prefix(ran: Callable[..., Program]) -> None:
     program = ran(tracking={"enabled": True, "size": "Medium"})
     (server,) = program.of("MlflowTrackingServer")
     assert server.inputs["trackingServerSize"] == "Medium"

@@ -1,4 +1,4 @@
-"""The unmodified program through the embedded engine on a running local platform, from the first up to destroy."""
+"""Runs the unmodified program with the embedded engine on a local platform, from the first `up` to `destroy`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bedplate.engine.automation.stack import Stack
 from bedplate.engine.automation.update import Update
 from bedplate.engine.protocol import INTENT_TAG
 from bedplate.engine.provider import provider_factory
-from bedplate.engine.provider.cloud import Cloud
+from bedplate.engine.provider.clients import AwsClients
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
 from builders import a_spec
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor 
 
 
 class Environment:
-    """A project of the test's own with one model, its platform, and a stack."""
+    """A temporary project with one model, its local platform and a stack."""
 
     def __init__(self, project: Path) -> None:
         self.project = project
@@ -40,7 +40,7 @@ class Environment:
         self.write_model()
         self.write_stack()
         url = str(lifecycle.start(project, port=0).url)
-        self.cloud = Cloud(url, "us-east-1")
+        self.cloud = AwsClients(url, "us-east-1")
         factory = provider_factory(url, "us-east-1")
         self.stack = Stack(
             project, "local", endpoint_url=url, provider_factory=factory, state_dir=project / ".bedplate" / "state"
@@ -61,7 +61,7 @@ class Environment:
         return self.cloud.call(service, operation, **params)
 
     def survivors(self) -> dict[str, list[Any]]:
-        """Everything of ours that the platform still lists; keys that wait for their deletion are deleted."""
+        """Return all resources that the platform still lists; keys with a scheduled deletion count as deleted."""
         lists = {
             ("s3", "ListBuckets"): "Buckets",
             ("iam", "ListRoles"): "Roles",
@@ -84,48 +84,50 @@ class Environment:
             ("ce", "GetAnomalySubscriptions"): "AnomalySubscriptions",
             ("cloudwatch", "ListDashboards"): "DashboardEntries",
         }
-        found = {f"{service} {key}": self.call(service, op).get(key, []) for (service, op), key in lists.items()}
+        listings = {f"{service} {key}": self.call(service, op).get(key, []) for (service, op), key in lists.items()}
         composite = self.call("cloudwatch", "DescribeAlarms", AlarmTypes=["CompositeAlarm"])
-        found["composite alarms"] = composite.get("CompositeAlarms", [])
-        found["iam policies"] = self.call("iam", "ListPolicies", Scope="Local")["Policies"]
-        found["trails"] = self.call("cloudtrail", "DescribeTrails")["trailList"]
-        found["budgets"] = self.call("budgets", "DescribeBudgets", AccountId=self.cloud.account_id).get("Budgets", [])
+        listings["composite alarms"] = composite.get("CompositeAlarms", [])
+        listings["iam policies"] = self.call("iam", "ListPolicies", Scope="Local")["Policies"]
+        listings["trails"] = self.call("cloudtrail", "DescribeTrails")["trailList"]
+        listings["budgets"] = self.call("budgets", "DescribeBudgets", AccountId=self.cloud.account_id).get(
+            "Budgets", []
+        )
         scaled = self.call("application-autoscaling", "DescribeScalableTargets", ServiceNamespace="sagemaker")
-        found["targets"] = scaled["ScalableTargets"]
-        found["aliases"] = [
+        listings["targets"] = scaled["ScalableTargets"]
+        listings["aliases"] = [
             a for a in self.call("kms", "ListAliases")["Aliases"] if not a["AliasName"].startswith("alias/aws/")
         ]
         keys = [self.call("kms", "DescribeKey", KeyId=k["KeyId"]) for k in self.call("kms", "ListKeys")["Keys"]]
-        found["keys"] = [k for k in keys if k["KeyMetadata"]["KeyState"] == "Enabled"]
-        return {what: held for what, held in found.items() if held}
+        listings["keys"] = [k for k in keys if k["KeyMetadata"]["KeyState"] == "Enabled"]
+        return {name: resources for name, resources in listings.items() if resources}
 
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     monkeypatch.delenv("BEDPLATE_STATE_DIR", raising=False)
-    made = Environment(tmp_path)
-    yield made
+    yield Environment(tmp_path)
     lifecycle.stop(tmp_path)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from bedplate.engine.provider import cloud, provider_factory
+from bedplate.engine.provider import provider_factory
+from bedplate.engine.provider.clients import AwsClients
 from bedplate.engine.automation.stack import Stack
 
 verb, project, url, left = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-call = cloud.Cloud.call
+call = AwsClients.call
 
 def counted(self, service, operation, **params):
     global left
-    answer = call(self, service, operation, **params)
+    response = call(self, service, operation, **params)
     left -= 1
     if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)  # the call was made, and nobody heard the answer
-    return answer
+        os.kill(os.getpid(), signal.SIGKILL)  # the call was made, but its response was never received
+    return response
 
-cloud.Cloud.call = counted
+AwsClients.call = counted
 factory = provider_factory(url, "us-east-1")
 state = project / ".bedplate" / "state"
 getattr(Stack(project, "local", endpoint_url=url, provider_factory=factory, state_dir=state), verb)()
@@ -133,17 +135,17 @@ getattr(Stack(project, "local", endpoint_url=url, provider_factory=factory, stat
 
 
 def kill_in(environment: Environment, verb: str, calls: int) -> None:
-    """Run a verb in a process of its own, which is killed right after that many calls to the platform."""
+    """Run a verb in a process that is killed right after `calls` calls to the platform."""
     arguments = [verb, str(environment.project), environment.cloud.endpoint_url, str(calls)]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    process = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=120, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
 
 
-def changed(update: Update) -> set[tuple[str, str]]:
+def changes_of(update: Update) -> set[tuple[str, str]]:
     return {(step.op, step.type.rsplit(":", 1)[1]) for step in update.steps}
 
 
-def test_an_environment_lives_and_leaves_nothing_behind(environment: Environment) -> None:
+def test_up_refresh_and_destroy_leave_no_resources(environment: Environment) -> None:
     environment.write_stack(automation={"reconcile": True})
     planned = environment.stack.preview()
     assert set(planned.counts) == {"create"}
@@ -160,19 +162,19 @@ def test_an_environment_lives_and_leaves_nothing_behind(environment: Environment
     tags = environment.call("sagemaker", "ListTags", ResourceArn=endpoint["EndpointArn"])["Tags"]
     assert {"Model", "Owner", INTENT_TAG} <= {tag["Key"] for tag in tags}
 
-    assert not environment.stack.up().changed
-    assert not environment.stack.refresh().changed
+    assert not environment.stack.up().has_changes
+    assert not environment.stack.refresh().has_changes
 
     environment.stack.destroy()
     assert environment.survivors() == {}
 
 
-def test_a_change_of_serving_replaces_release_zero_and_leaves_the_endpoint_alone(environment: Environment) -> None:
+def test_a_change_of_serving_replaces_release_zero_and_keeps_the_endpoint(environment: Environment) -> None:
     before = PlatformOutputs.model_validate(environment.stack.up().outputs)
     serving = {"instance_type": "ml.m5.xlarge", "slo": {"latency_p99_ms": 200}}
     environment.write_model(serving=serving, rollout={"bake_s": 30})
     update = environment.stack.up()
-    assert changed(update) == {
+    assert changes_of(update) == {
         ("replace", "EndpointConfiguration"),
         ("update", "Dashboard"),
         ("update", "MetricAlarm"),
@@ -182,12 +184,12 @@ def test_a_change_of_serving_replaces_release_zero_and_leaves_the_endpoint_alone
     assert after.fallback_releases != before.fallback_releases
     endpoint = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
     assert endpoint["EndpointConfigName"] == before.fallback_releases["churn"]
-    assert not environment.stack.up().changed
+    assert not environment.stack.up().has_changes
     environment.stack.destroy()
     assert environment.survivors() == {}
 
 
-def test_up_never_undoes_a_release(environment: Environment) -> None:
+def test_up_never_reverts_a_release(environment: Environment) -> None:
     before = PlatformOutputs.model_validate(environment.stack.up().outputs)
     fallback = environment.call(
         "sagemaker", "DescribeEndpointConfig", EndpointConfigName=before.fallback_releases["churn"]
@@ -198,32 +200,32 @@ def test_up_never_undoes_a_release(environment: Environment) -> None:
     environment.call("sagemaker", "UpdateEndpoint", EndpointName="bedplate-local-churn", EndpointConfigName=release)
 
     def live() -> bool:
-        found = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
-        return (found["EndpointConfigName"], found["EndpointStatus"]) == (release, "InService")
+        endpoint = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
+        return (endpoint["EndpointConfigName"], endpoint["EndpointStatus"]) == (release, "InService")
 
-    environment.cloud.wait("the release to be live", live)
+    environment.cloud.wait_until("the release to be live", live)
     environment.write_model(rollout={"bake_s": 30}, owner="new.owner@example.com")
     update = environment.stack.up()
-    assert ("update", "Endpoint") in changed(update)  # its tags
+    assert ("update", "Endpoint") in changes_of(update)  # its tags
     assert live()
     environment.stack.refresh()
     environment.stack.up()
     assert live()
 
 
-def test_what_was_changed_by_hand_is_found_and_put_right(environment: Environment) -> None:
+def test_refresh_finds_manual_changes_and_up_reverts_them(environment: Environment) -> None:
     environment.stack.up()
     bucket = "bedplate-local-ledger-123456789012"
     environment.call("s3", "DeletePublicAccessBlock", Bucket=bucket)
     environment.call("s3", "PutBucketVersioning", Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    found = environment.stack.refresh()
-    assert changed(found) == {("delete", "BucketPublicAccessBlock"), ("update", "BucketVersioning")}
-    mended = environment.stack.up()
-    assert changed(mended) == {("create", "BucketPublicAccessBlock"), ("update", "BucketVersioning")}
+    drift = environment.stack.refresh()
+    assert changes_of(drift) == {("delete", "BucketPublicAccessBlock"), ("update", "BucketVersioning")}
+    update = environment.stack.up()
+    assert changes_of(update) == {("create", "BucketPublicAccessBlock"), ("update", "BucketVersioning")}
     assert environment.call("s3", "GetBucketVersioning", Bucket=bucket)["Status"] == "Enabled"
 
 
-def test_a_second_model_comes_and_goes(environment: Environment) -> None:
+def test_a_second_model_can_be_added_and_removed(environment: Environment) -> None:
     environment.stack.up()
     folder = environment.project / "models" / "prices"
     folder.mkdir()
@@ -231,19 +233,19 @@ def test_a_second_model_comes_and_goes(environment: Environment) -> None:
     (folder / "model.yaml").write_text(yaml.safe_dump(spec))
     environment.write_stack(models=["churn", "prices"])
     added = environment.stack.up()
-    assert {op for op, _ in changed(added)} <= {"create", "update"}
+    assert {op for op, _ in changes_of(added)} <= {"create", "update"}
     assert {d["EndpointName"] for d in environment.call("sagemaker", "ListEndpoints")["Endpoints"]} == {
         "bedplate-local-churn",
         "bedplate-local-prices",
     }
     environment.write_stack()
     removed = environment.stack.up()
-    assert ("delete", "Endpoint") in changed(removed)
+    assert ("delete", "Endpoint") in changes_of(removed)
     assert json.loads(json.dumps(environment.stack.outputs()["models"])) == ["churn"]
     assert len(environment.call("sagemaker", "ListEndpoints")["Endpoints"]) == 1
 
 
-def test_a_network_readers_and_cost_tags_come_and_go_without_a_trace(environment: Environment) -> None:
+def test_network_readers_and_cost_tags_are_created_and_destroyed(environment: Environment) -> None:
     reader = {"reader_account_ids": ["222222222222"]}
     environment.write_stack(network={"enabled": True}, registry=reader, cost_allocation_tags=True)
     assert set(environment.stack.preview().counts) == {"create"}
@@ -251,15 +253,15 @@ def test_a_network_readers_and_cost_tags_come_and_go_without_a_trace(environment
     assert outputs.network is not None
     config = environment.call("sagemaker", "DescribeEndpoint", EndpointName="bedplate-local-churn")
     assert config["EndpointStatus"] == "InService"
-    assert not environment.stack.up().changed
-    assert not environment.stack.refresh().changed
+    assert not environment.stack.up().has_changes
+    assert not environment.stack.refresh().has_changes
 
-    made = environment.call("ec2", "DescribeVpcs", Filters=[{"Name": "tag:Project", "Values": ["bedplate"]}])["Vpcs"]
-    vpc = made[0]["VpcId"]
+    vpcs = environment.call("ec2", "DescribeVpcs", Filters=[{"Name": "tag:Project", "Values": ["bedplate"]}])["Vpcs"]
+    vpc = vpcs[0]["VpcId"]
     environment.call("ec2", "ModifyVpcAttribute", VpcId=vpc, EnableDnsHostnames={"Value": False})
-    found = environment.stack.refresh()
-    assert changed(found) == {("update", "Vpc")}
-    assert changed(environment.stack.up()) == {("update", "Vpc")}
+    drift = environment.stack.refresh()
+    assert changes_of(drift) == {("update", "Vpc")}
+    assert changes_of(environment.stack.up()) == {("update", "Vpc")}
 
     tags = environment.call("ce", "ListCostAllocationTags", Status="Active")["CostAllocationTags"]
     assert {tag["TagKey"] for tag in tags} == {"Project", "Stack", "Model", "Owner", "CostCenter"}
@@ -272,13 +274,13 @@ def test_a_network_readers_and_cost_tags_come_and_go_without_a_trace(environment
 
 
 @pytest.mark.parametrize("calls", [5, 60])
-def test_a_kill_neither_loses_nor_doubles_anything(environment: Environment, calls: int) -> None:
+def test_a_killed_update_neither_loses_nor_duplicates_resources(environment: Environment, calls: int) -> None:
     kill_in(environment, "up", calls)
     environment.stack.up()
     usages = [key["KeyMetadata"].get("KeyUsage", "ENCRYPT_DECRYPT") for key in environment.survivors()["keys"]]
     assert sorted(usages) == ["ENCRYPT_DECRYPT", "SIGN_VERIFY"]
-    assert not environment.stack.refresh().changed
-    assert not environment.stack.up().changed
+    assert not environment.stack.refresh().has_changes
+    assert not environment.stack.up().has_changes
     kill_in(environment, "destroy", calls)
     environment.stack.destroy()
     assert environment.survivors() == {}

@@ -1,4 +1,4 @@
-"""The time, as this machine has it."""
+"""The system clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was spent, in Cost Explorer, and what may be, in AWS Budgets."""
+"""Reads spend from Cost Explorer, and budgets from AWS Budgets."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal
 
-from bedplate.aws.errors import translated
+from bedplate.aws.errors import map_client_errors
 from bedplate.aws.session import Session
 from bedplate.ports import BudgetState, Spend
 
-_IN_FORCE = ("EXECUTION_SUCCESS", "REVERSE_FAILURE", "RESET_FAILURE")
+_EXECUTED = ("EXECUTION_SUCCESS", "REVERSE_FAILURE", "RESET_FAILURE")
 UNTAGGED = "(untagged)"
 
 
 class CostExplorerCosts:
-    """The `Costs` port. On AWS the figures are a few hours to a day old, and each question costs $0.01."""
+    """The `Costs` port. On AWS the amounts are a few hours to a day old, and each request costs $0.01."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def spend(
+    def list_spend(
         self,
         *,
         start: datetime,
         end: datetime,
         group_by: Literal["Model", "UsageType", "Owner"],
         model: str | None,
-        within: Mapping[str, str] = MappingProxyType({}),
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> Sequence[Spend]:
-        """Daily spend by group, groups without a figure left out; `end` counts as a whole day."""
-        tags = {**within, **({"Model": model} if model else {})}
-        question: dict[str, Any] = {
-            "TimePeriod": {"Start": _day(start), "End": _day(end + timedelta(days=1))},
+        """Returns daily spend by group without the groups that cost nothing; the whole day of `end` is included."""
+        filters = {**tags, **({"Model": model} if model else {})}
+        request: dict[str, Any] = {
+            "TimePeriod": {"Start": _format_day(start), "End": _format_day(end + timedelta(days=1))},
             "Granularity": "DAILY",
             "Metrics": ["UnblendedCost"],
             "GroupBy": [
@@ -42,73 +42,74 @@ class CostExplorerCosts:
                 else {"Type": "TAG", "Key": group_by}
             ],
         }
-        if tags:
-            question["Filter"] = _all_of(tags)
-        found: list[Spend] = []
-        with translated("Cannot read what was spent"):
+        if filters:
+            request["Filter"] = _tag_filter(filters)
+        spends: list[Spend] = []
+        with map_client_errors("Cannot read spend from Cost Explorer"):
             while True:
-                told = self._session.client("ce").get_cost_and_usage(**question)
-                for day in told["ResultsByTime"]:
-                    found += _spends(day)
-                if not told.get("NextPageToken"):
-                    return found
-                question["NextPageToken"] = told["NextPageToken"]
+                response = self._session.client("ce").get_cost_and_usage(**request)
+                for day in response["ResultsByTime"]:
+                    spends += _parse_day(day)
+                if not response.get("NextPageToken"):
+                    return spends
+                request["NextPageToken"] = response["NextPageToken"]
 
-    def budgets(self) -> Sequence[BudgetState]:
-        """Every budget of the account, with the state of each threshold."""
-        account = self._session.caller()["Account"]
+    def list_budgets(self) -> Sequence[BudgetState]:
+        """Returns every budget of the account, with the state of each threshold."""
+        account = self._session.caller_identity()["Account"]
         client = self._session.client("budgets")
-        found = []
-        with translated("Cannot read budgets"):
-            stopped = {action["BudgetName"] for action in self._executed(client, account)}
+        states = []
+        with map_client_errors("Cannot read budgets"):
+            blocking = {action["BudgetName"] for action in self._list_executed_actions(client, account)}
             for page in client.get_paginator("describe_budgets").paginate(AccountId=account):
                 for budget in page.get("Budgets", ()):
+                    name = budget["BudgetName"]
                     pages = client.get_paginator("describe_notifications_for_budget").paginate(
-                        AccountId=account, BudgetName=budget["BudgetName"]
+                        AccountId=account, BudgetName=name
                     )
-                    told = [n for p in pages for n in p.get("Notifications", ())]
-                    found.append(_budget(budget, told, stopped=budget["BudgetName"] in stopped))
-        return found
+                    notifications = [n for p in pages for n in p.get("Notifications", ())]
+                    states.append(_parse_budget(budget, notifications, blocks_training=name in blocking))
+        return states
 
-    def resume(self, budget: str) -> int:
-        account = self._session.caller()["Account"]
+    def reverse_budget_actions(self, budget: str) -> int:
+        account = self._session.caller_identity()["Account"]
         client = self._session.client("budgets")
-        with translated(f"Cannot undo what budget {budget} stopped", next_step="bedplate budgets"):
-            executed = [a for a in self._executed(client, account) if a["BudgetName"] == budget]
-            for action in executed:
+        with map_client_errors(f"Cannot reverse the actions of budget {budget}", next_step="bedplate budgets"):
+            actions = [a for a in self._list_executed_actions(client, account) if a["BudgetName"] == budget]
+            for action in actions:
                 client.execute_budget_action(
                     AccountId=account,
                     BudgetName=budget,
                     ActionId=action["ActionId"],
                     ExecutionType="REVERSE_BUDGET_ACTION",
                 )
-        return len(executed)
+        return len(actions)
 
-    def _executed(self, client: Any, account: str) -> list[Mapping[str, Any]]:
-        """Actions whose policy is attached now."""
+    def _list_executed_actions(self, client: Any, account: str) -> list[Mapping[str, Any]]:
+        """Returns the actions whose policy is attached now."""
         pages = client.get_paginator("describe_budget_actions_for_account").paginate(AccountId=account)
-        return [action for page in pages for action in page.get("Actions", ()) if action["Status"] in _IN_FORCE]
+        return [action for page in pages for action in page.get("Actions", ()) if action["Status"] in _EXECUTED]
 
 
-def _spends(day: Mapping[str, Any]) -> list[Spend]:
+def _parse_day(day: Mapping[str, Any]) -> list[Spend]:
     start, end = (datetime.fromisoformat(day["TimePeriod"][k]).replace(tzinfo=UTC) for k in ("Start", "End"))
-    rows = [(_group(g["Keys"][0]), float(g["Metrics"]["UnblendedCost"]["Amount"])) for g in day.get("Groups", ())]
+    rows = [(_group_name(g["Keys"][0]), float(g["Metrics"]["UnblendedCost"]["Amount"])) for g in day.get("Groups", ())]
     return [Spend(start, end, group, usd) for group, usd in rows if usd]
 
 
-def _group(key: str) -> str:
-    """Cost Explorer calls a tag's group `Model$flight-delay`, and `Model$` what has no such tag."""
-    _, tagged, value = key.partition("$")
-    return (value or UNTAGGED) if tagged else key
+def _group_name(key: str) -> str:
+    """Returns a group's name: Cost Explorer's keys are `Model$flight-delay` for a tag, `Model$` for untagged spend."""
+    _, separator, value = key.partition("$")
+    return (value or UNTAGGED) if separator else key
 
 
-def _all_of(tags: Mapping[str, str]) -> dict[str, Any]:
-    each = [{"Tags": {"Key": key, "Values": [value], "MatchOptions": ["EQUALS"]}} for key, value in tags.items()]
-    return each[0] if len(each) == 1 else {"And": each}
+def _tag_filter(tags: Mapping[str, str]) -> dict[str, Any]:
+    clauses = [{"Tags": {"Key": key, "Values": [value], "MatchOptions": ["EQUALS"]}} for key, value in tags.items()]
+    return clauses[0] if len(clauses) == 1 else {"And": clauses}
 
 
-def _budget(
-    budget: Mapping[str, Any], notifications: Sequence[Mapping[str, Any]], *, stopped: bool = False
+def _parse_budget(
+    budget: Mapping[str, Any], notifications: Sequence[Mapping[str, Any]], *, blocks_training: bool
 ) -> BudgetState:
     limit = float(budget["BudgetLimit"]["Amount"])
     spend = budget.get("CalculatedSpend", {})
@@ -129,9 +130,9 @@ def _budget(
         actual_usd=float(spend.get("ActualSpend", {}).get("Amount", 0)),
         forecast_usd=None if forecast is None else float(forecast),
         thresholds=tuple(thresholds),
-        stopped=stopped,
+        blocks_training=blocks_training,
     )
 
 
-def _day(moment: datetime) -> str:
-    return moment.astimezone(UTC).date().isoformat()
+def _format_day(time: datetime) -> str:
+    return time.astimezone(UTC).date().isoformat()

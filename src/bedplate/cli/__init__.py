@@ -1,6 +1,6 @@
-"""The command line: which commands there are, and how an error becomes an exit code.
+"""The `bedplate` command line: the table of commands, and the exit code of every error.
 
-The table below is all that `bedplate --help` reads: a command's module is imported only when that command runs.
+`bedplate --help` reads only the table below; a command's module is imported when that command runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 
 from bedplate import __version__
 from bedplate.errors import BedplateError, UsageError
-from bedplate.process_exit import end
+from bedplate.process_exit import exit_process
 
 
 class Section(NamedTuple):
@@ -29,67 +29,67 @@ SECTIONS: dict[str, Section] = {
     "The platform": Section(
         "platform",
         {
-            "init": "Write a new platform repository.",
-            "doctor": "Check machine, account and platform, and say how to mend each fault.",
+            "init": "Create a new platform repository.",
+            "doctor": "Check this machine, the account and the platform, and show the fix for each problem.",
             "up": "Create or update a stack.",
             "preview": "Show what `up` would change.",
-            "stack": "List environments, make one, and show how two differ.",
-            "drift": "Compare program, state and world, property by property.",
-            "refresh": "Take the world's values into the state.",
-            "history": "A stack's updates: what, when, by whom, with which result.",
+            "stack": "List, create and compare environments.",
+            "drift": "Compare program, state and live resources, property by property.",
+            "refresh": "Update the state from the live resources.",
+            "history": "List a stack's updates: what changed, when, by whom, with which result.",
             "state": "List, export, import and unlock a stack's state.",
-            "export": "Write the platform out as Terraform.",
-            "destroy": "Delete everything a stack holds.",
-            "outputs": "Print what a stack exports.",
-            "local": "Start, stop and look at the local platform.",
+            "export": "Export a stack as Terraform.",
+            "destroy": "Delete a stack's resources.",
+            "outputs": "Print a stack's outputs.",
+            "local": "Start, stop and inspect the local platform.",
         },
     ),
     "The life of a release": Section(
         "release",
         {
-            "data": "Check data against its contract, register it as signed versions, compare them.",
-            "train": "Train a model and register the result as a new version.",
-            "tune": "Look for good hyper-parameters, and register the best trial.",
-            "runs": "List, show and compare trainings, as MLflow keeps them.",
-            "retrain": "Train a model again because something asks for it.",
-            "reproduce": "Train a version again from its record, and compare.",
-            "models": "List, show, compare, check, promote and retire models and their versions.",
-            "evaluate": "Put a version through its gates.",
-            "approve": "Approve or reject a version, by name and with evidence.",
-            "deploy": "Release an approved version behind a guarded rollout.",
-            "rollout": "Look at rollouts and steer them: status, promote, pause, abort, history.",
-            "reconcile": "Bring what was begun to its end: rollouts, interrupted deployments.",
-            "rollback": "Put an earlier release back, and prove that it answers.",
+            "data": "Check data against its contract, register it as signed versions, compare versions.",
+            "train": "Train a model and register a new version.",
+            "tune": "Search hyperparameters and register the best trial.",
+            "runs": "List, show and compare training runs.",
+            "retrain": "Retrain a model on its newest registered data.",
+            "reproduce": "Retrain a version from its record and compare the two models.",
+            "models": "List, show, check, compare, promote and retire models and versions.",
+            "evaluate": "Evaluate a version against its gates.",
+            "approve": "Approve or reject a version.",
+            "deploy": "Deploy an approved version behind a guarded rollout.",
+            "rollout": "Show, promote, pause, resume or abort a rollout.",
+            "reconcile": "Resume or finish rollouts and deployments that were interrupted.",
+            "rollback": "Roll back to the previous healthy release, or to a named one.",
             "invoke": "Send rows to a model's endpoint.",
-            "releases": "List the releases that exist, and prune those that nobody needs.",
-            "status": "Show who is live, how it does and what it costs, on one screen.",
+            "releases": "List releases, and delete those that are no longer needed.",
+            "status": "Show the live release, its health and its cost on one screen.",
         },
     ),
     "Monitoring": Section(
         "monitoring",
         {
-            "baseline": "Record what normal looks like for the live version.",
-            "monitor": "Look for drift in captured requests and answers.",
-            "labels": "Add outcomes that became known later.",
-            "report": "Write one page of charts and evidence, readable offline.",
+            "baseline": "Compute the baseline of the live version.",
+            "monitor": "Check captured requests for drift and quality.",
+            "labels": "Add labels that became known after the prediction.",
+            "report": "Write an offline HTML report of one model.",
         },
     ),
     "Money and evidence": Section(
         "evidence",
         {
-            "costs": "Show what was spent, by model, stage or owner.",
-            "budgets": "Show budgets, forecasts and thresholds crossed.",
-            "ledger": "Show, verify and export the record of every act.",
-            "explain-decision": "Follow one captured answer back to data, code and approver.",
-            "scorecard": "One page about a model for auditors and finance.",
-            "who-was-live": "Say which release was live at a time, and why.",
+            "costs": "Show spend by model, stage or owner.",
+            "budgets": "Show budgets, forecasts and crossed thresholds.",
+            "ledger": "Show, verify and export the ledger.",
+            "explain-decision": "Trace one prediction to its release, training data, code and approver.",
+            "scorecard": "Summarize a model for auditors and finance on one page.",
+            "who-was-live": "Show which release was live at a given time, and why.",
         },
     ),
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands' one-line help stands in a table, so that `--help` imports none of them."""
+    """A click group that takes its commands' one-line help from a table, so that `--help` imports no command."""
 
     def __init__(self, *args: Any, sections: dict[str, Section], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -112,9 +112,9 @@ class LazyGroup(click.Group):
         except click.UsageError as exc:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if near:
-                raise click.UsageError(f"{exc.message} Did you mean {near[0]!r}?", exc.ctx) from exc
+            matches = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if matches:
+                raise click.UsageError(f"{exc.message} Did you mean {matches[0]!r}?", exc.ctx) from exc
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -135,28 +135,28 @@ def root() -> None:
 
     \b
     Start here:
-      bedplate up                              the platform, on this laptop
-      bedplate train flight-delay --data X     a first version
-      bedplate status flight-delay             who is live, and how it does
+      bedplate up                              create the platform on this laptop
+      bedplate train flight-delay --data X     train a first version
+      bedplate status flight-delay             show the live release and its health
 
     Every command takes --stack (or BEDPLATE_STACK; default: local) and --json.
     """
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run one command and exit with the code that `bedplate.errors` gives its outcome."""
+    """Run one command and exit; `bedplate.errors` defines the exit code of each error."""
     arguments = list(sys.argv[1:] if args is None else args)
-    gc.set_threshold(50_000, *gc.get_threshold()[1:])  # imports make much that stays: the search for cycles waits
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])  # imports allocate much that stays: collect cycles rarely
     try:
         code = root.main(arguments, prog_name="bedplate", standalone_mode=False)
     except BedplateError as exc:
-        sys.exit(tell(_with_a_next_step(exc, arguments), as_json="--json" in arguments))
+        sys.exit(print_error(_add_next_step(exc, arguments), as_json="--json" in arguments))
     except click.exceptions.Abort:
         click.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
         sys.exit(130)
     except click.ClickException as exc:
         if "--json" in arguments:
-            sys.exit(tell(UsageError(exc.format_message(), next_step=_help(exc)), as_json=True))
+            sys.exit(print_error(UsageError(exc.format_message(), next_step=_help(exc)), as_json=True))
         exc.show()
         sys.exit(exc.exit_code)
     except BrokenPipeError:
@@ -165,22 +165,22 @@ def main(args: Sequence[str] | None = None) -> None:
     except OSError as exc:
         if exc.filename is None:
             raise
-        sys.exit(tell(BedplateError(f"{exc.filename}: {exc.strerror}"), as_json="--json" in arguments))
+        sys.exit(print_error(BedplateError(f"{exc.filename}: {exc.strerror}"), as_json="--json" in arguments))
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def run() -> NoReturn:
-    """`bedplate` as a process of its own."""
+    """Entry point of the `bedplate` executable."""
     code = 0
     try:
         main()
-    except SystemExit as done:
-        code = done.code if isinstance(done.code, int) else 0
-    end(code)
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else 0
+    exit_process(code)
 
 
-def _with_a_next_step(error: BedplateError, arguments: list[str]) -> BedplateError:
-    """A wrong command line without better advice is sent to the command's help."""
+def _add_next_step(error: BedplateError, arguments: list[str]) -> BedplateError:
+    """Adds the command's `--help` as the next step of a usage error that has none."""
     if error.next_step is None and isinstance(error, UsageError):
         words = [word for word in arguments[:1] if word in root.list_commands(click.Context(root))]
         error.next_step = " ".join(["bedplate", *words, "--help"])
@@ -192,13 +192,13 @@ def _help(exc: click.ClickException) -> str:
     return f"{context.command_path if context else 'bedplate'} --help"
 
 
-def tell(error: BedplateError, *, as_json: bool) -> int:
-    """Print an error with its next step (as JSON on standard output when asked to); returns its exit code."""
+def print_error(error: BedplateError, *, as_json: bool) -> int:
+    """Prints an error with its next step, with `as_json` as JSON on standard output; returns its exit code."""
     if as_json:
         from bedplate.cli.views.render import emit_json
 
-        told = {"message": error.message, "next_step": error.next_step, "exit_code": error.exit_code}
-        emit_json({"error": {"kind": type(error).__name__, **told}})
+        document = {"message": error.message, "next_step": error.next_step, "exit_code": error.exit_code}
+        emit_json({"error": {"kind": type(error).__name__, **document}})
     else:
         click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
         for line in getattr(error, "evidence", ()):

@@ -1,4 +1,4 @@
-"""Options that several commands share, each spelled once."""
+"""Options, arguments and the connection to a stack that several commands share."""
 
 from __future__ import annotations
 
@@ -6,33 +6,39 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bedplate.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from bedplate.wiring import Connection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 stack = click.option(
     "--stack", "-s", envvar="BEDPLATE_STACK", default="local", show_default=True, help="Environment: a file in stacks/."
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Data as JSON on standard output; never a prompt.")
-yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Follow the work until it is done.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output; never prompt.")
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the work is finished.")
 model = click.argument("model", metavar="MODEL")
-"""A folder in models/."""
+"""The name of a folder in models/."""
 
 
 def project_dir() -> Path:
-    """The nearest folder upwards that holds Pulumi.yaml (BEDPLATE_PROJECT names another, or a snapshot of one)."""
-    named = os.environ.get("BEDPLATE_PROJECT")
-    if named and named.endswith(".tar.gz"):
-        from bedplate.cli.snapshot import unpacked
+    """Returns the nearest folder, from the current one upwards, that contains Pulumi.yaml.
 
-        return unpacked(Path(named))
-    start = Path(named).resolve() if named else Path.cwd()
+    BEDPLATE_PROJECT names another folder, or a project snapshot (`.tar.gz`). Raises NotFound.
+    """
+    override = os.environ.get("BEDPLATE_PROJECT")
+    if override and override.endswith(".tar.gz"):
+        from bedplate.cli.snapshot import unpack
+
+        return unpack(Path(override))
+    start = Path(override).resolve() if override else Path.cwd()
     for folder in (start, *start.parents):
         if (folder / "Pulumi.yaml").exists():
             return folder
@@ -42,11 +48,26 @@ def project_dir() -> Path:
     )
 
 
-def model_and_version(text: str) -> tuple[str, int | None]:
-    """Read MODEL or MODEL:VERSION.
+def connect(stack: str) -> Connection:
+    """Connects to a stack of the project."""
+    from bedplate.wiring import connect
 
-    >>> model_and_version("flight-delay:3"), model_and_version("flight-delay:v3"), model_and_version("flight-delay")
-    (('flight-delay', 3), ('flight-delay', 3), ('flight-delay', None))
+    return connect(project_dir(), stack)
+
+
+def connect_target(stack: str, *, as_json: bool) -> Connection:
+    """Connects to a stack that the command may change, and prints its label on standard error unless `as_json`."""
+    connection = connect(stack)
+    if not as_json:
+        click.secho(connection.label, bold=True, err=True)
+    return connection
+
+
+def parse_model_version(text: str) -> tuple[str, int | None]:
+    """Parses MODEL or MODEL:VERSION; the version is None when it is missing. Raises UsageError.
+
+    >>> parse_model_version("churn:3"), parse_model_version("churn:v3"), parse_model_version("churn")
+    (('churn', 3), ('churn', 3), ('churn', None))
     """
     name, _, version = text.partition(":")
     if not version:
@@ -59,7 +80,7 @@ def model_and_version(text: str) -> tuple[str, int | None]:
 
 
 def confirm(question: str, *, assume_yes: bool, as_json: bool = False) -> None:
-    """Ask before something changes; without a terminal, or with --json, it is an error that names the flag."""
+    """Asks before a change. Without a terminal, or with --json, raises UsageError that names --yes."""
     if assume_yes:
         return
     if as_json or not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""A project out of its snapshot: what a job on AWS, that has no checkout, works on."""
+"""Unpacks a project snapshot, which jobs on AWS use instead of a checkout."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from bedplate.errors import NotFound, UsageError
 
 
-def unpacked(archive: Path) -> Path:
-    """A folder with the archive's files, which goes when the process ends. Raises NotFound, UsageError."""
+def unpack(archive: Path) -> Path:
+    """Unpacks `archive` into a temporary folder that is deleted when the process ends. Raises NotFound, UsageError."""
     if not archive.is_file():
-        raise NotFound(f"BEDPLATE_PROJECT names {archive}, and there is no such file", next_step="bedplate up")
+        raise NotFound(f"BEDPLATE_PROJECT names {archive}, which does not exist", next_step="bedplate up")
     folder = Path(tempfile.mkdtemp(prefix="bedplate-project-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
@@ -23,5 +23,5 @@ def unpacked(archive: Path) -> Path:
     except (tarfile.TarError, OSError, EOFError) as exc:
         raise UsageError(f"BEDPLATE_PROJECT names {archive}, which cannot be unpacked: {exc}") from exc
     if not (folder / "Pulumi.yaml").exists():
-        raise NotFound(f"{archive} holds no Pulumi.yaml: it is no snapshot of a project", next_step="bedplate up")
+        raise NotFound(f"{archive} contains no Pulumi.yaml: it is not a project snapshot", next_step="bedplate up")
     return folder

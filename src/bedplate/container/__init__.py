@@ -1,1 +1,1 @@
-"""What runs inside SageMaker's containers: train, serve, monitor, evaluate; no cloud SDK, imports when needed."""
+"""Entry points that run inside SageMaker's containers: train, serve, monitor and evaluate. Imports no cloud SDK."""

@@ -1,6 +1,7 @@
-"""Starts one entry point of the image: `python -m bedplate.container [train|serve|monitor|evaluate]`, else monitor.
+"""Starts an entry point of the image: `python -m bedplate.container [train|serve|monitor|evaluate]`.
 
-Each verb imports only what it needs: a serving process starts in half a second where nothing has to be loaded.
+Without an argument it starts `monitor`, as SageMaker Model Monitor expects. Each verb imports only what it needs, so
+that a serving process without a model starts in half a second.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from bedplate.process_exit import end
+from bedplate.process_exit import exit_process
 
 VERBS = ("train", "serve", "monitor", "evaluate")
 
@@ -22,4 +23,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    end(main(sys.argv[1:]))
+    exit_process(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Answers `/ping` and `/invocations` as a raw ASGI application."""
+"""Serves `/ping` and `/invocations` as a raw ASGI application."""
 
 from __future__ import annotations
 
@@ -11,62 +11,71 @@ from typing import Any, Protocol
 
 import orjson
 
-from bedplate.container.emission import EVERY_S, Emission
-from bedplate.container.requests import CONTENT_TYPES, CSV, JSON, BadRequest, Row, content_type_of, rows_of
-from bedplate.container.script import ModelFailed
+from bedplate.container.prediction_metrics import INTERVAL_S, PredictionMetrics
+from bedplate.container.requests import CONTENT_TYPES, CSV, JSON, BadRequest, Row, parse_content_type, parse_rows
+from bedplate.container.script import InferenceError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+ATTRIBUTES_HEADER = b"x-amzn-sagemaker-custom-attributes"
 
 
 class Predictor(Protocol):
-    """What answers rows. `answer` returns the answers and, where the script has an `output_fn`, its body and type."""
+    """A model that scores a request body.
 
-    def answer(
+    `predict` returns one prediction per row and, where the script defines `output_fn`, the response body and its
+    content type.
+    """
+
+    def predict(
         self, body: bytes, content_type: str, accept: str
     ) -> tuple[Sequence[float], tuple[bytes, str] | None]: ...
 
 
-class Constant:
-    """Release 0: one answer for every row, whatever its columns."""
+class ConstantPredictor:
+    """Release 0: returns the same prediction for every row and reads no column."""
 
     def __init__(self, value: float) -> None:
         self._value = value
 
-    def answer(self, body: bytes, content_type: str, accept: str) -> tuple[Sequence[float], None]:
-        rows: Sequence[Row] = rows_of(body, content_type_of(content_type))
+    def predict(self, body: bytes, content_type: str, accept: str) -> tuple[Sequence[float], None]:
+        rows: Sequence[Row] = parse_rows(body, parse_content_type(content_type))
         return [self._value] * len(rows), None
 
 
 class Application:
-    """The ASGI callable. `release` is what it says of itself; `clock` gives Unix time in seconds."""
+    """The ASGI callable.
+
+    `attributes` go into the custom-attributes header of every response. `clock` returns Unix time in seconds.
+    `write_log` receives each embedded metric line, with its line end.
+    """
 
     def __init__(
         self,
         predictor: Predictor,
-        emission: Emission,
-        release: Mapping[str, str],
+        metrics: PredictionMetrics,
+        attributes: Mapping[str, str],
         clock: Callable[[], float],
-        say: Callable[[bytes], object],
+        write_log: Callable[[bytes], object],
     ) -> None:
         self._predictor = predictor
-        self._emission = emission
-        told = ";".join(f"{name}={value}" for name, value in release.items())
-        self._told = told.encode("latin-1", "replace")
+        self._metrics = metrics
+        self._attributes = ";".join(f"{name}={value}" for name, value in attributes.items()).encode(
+            "latin-1", "replace"
+        )
         self._clock = clock
-        self._say = say
+        self._write_log = write_log
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
         elif scope["type"] == "http":
             status, content_type, body, took_us = await self._route(scope, receive)
-            await self._reply(send, status, content_type, body, took_us)
+            await self._respond(send, status, content_type, body, took_us)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             await send({"type": f"{message['type']}.complete"})
@@ -75,82 +84,88 @@ class Application:
                 return
 
     async def _route(self, scope: Scope, receive: Receive) -> tuple[int, str, bytes, int | None]:
-        """Status, type, body and, for a request that was worked on, the microseconds that it took."""
+        """Returns status, content type, body and, for an invocation, its duration in microseconds."""
         route = (scope["method"], scope["path"])
         if route == ("GET", "/ping"):
             return 200, JSON, b"", None
         if route == ("POST", "/invocations"):
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            asked = await _body(receive)
-            began = time.perf_counter_ns()
-            answer = self._invoke(asked, headers.get(b"content-type", ""), headers.get(b"accept", ""))
-            return *answer, (time.perf_counter_ns() - began) // 1000
-        told = _error(f"{route[0]} {route[1]}: only GET /ping and POST /invocations are answered here")
-        return 404, JSON, told, None
+            request_body = await _read_body(receive)
+            started_ns = time.perf_counter_ns()
+            response = self._invoke(request_body, headers.get(b"content-type", ""), headers.get(b"accept", ""))
+            return *response, (time.perf_counter_ns() - started_ns) // 1000
+        message = f"{route[0]} {route[1]} does not exist: use GET /ping or POST /invocations"
+        return 404, JSON, _error_body(message), None
 
     def _invoke(self, body: bytes, content_type: str, accept: str) -> tuple[int, str, bytes]:
         try:
-            kind = accepted(accept, content_type)
-            answers, said = self._predictor.answer(body, content_type, kind)
-            self._emission.add(answers)
-            self._emit_soon()
-            found, kind = said or (written(answers, kind), kind)
-            return 200, kind, found
-        except BadRequest as bad:
-            return 400, JSON, orjson.dumps(bad.to_json())
-        except ModelFailed as failed:
+            response_type = response_type_of(accept, content_type)
+            predictions, scripted = self._predictor.predict(body, content_type, response_type)
+            self._metrics.add(predictions)
+            self._schedule_emission()
+            payload, response_type = scripted or (format_predictions(predictions, response_type), response_type)
+            return 200, response_type, payload
+        except BadRequest as exc:
+            return 400, JSON, orjson.dumps(exc.to_json())
+        except InferenceError as exc:
             traceback.print_exc(file=sys.stderr)
-            return 500, JSON, _error(str(failed))
+            return 500, JSON, _error_body(str(exc))
 
-    async def _reply(self, send: Send, status: int, content_type: str, body: bytes, took_us: int | None) -> None:
+    async def _respond(self, send: Send, status: int, content_type: str, body: bytes, took_us: int | None) -> None:
         headers = [
             (b"content-type", content_type.encode("latin-1", "replace")),
             (b"content-length", str(len(body)).encode()),
-            (ATTRIBUTES, self._told + (b";took_us=%d" % took_us if took_us is not None else b"")),
+            (ATTRIBUTES_HEADER, self._attributes + (b";took_us=%d" % took_us if took_us is not None else b"")),
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _emit_soon(self) -> None:
+    def _schedule_emission(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._emit)
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._emit)
 
     def _emit(self) -> None:
         self._timer = None
-        for line in self._emission.lines(int(self._clock() * 1000)):
-            self._say(line + b"\n")
+        for line in self._metrics.lines(int(self._clock() * 1000)):
+            self._write_log(line + b"\n")
 
 
-def accepted(accept: str, content_type: str) -> str:
-    """The answer's type: the first one in Accept that is written here, else the request's own.
+def response_type_of(accept: str, content_type: str) -> str:
+    """Returns the first supported content type in `Accept`, or the request's own content type without one.
 
-    >>> accepted("text/csv", "application/json"), accepted("*/*", "application/json"), accepted("", "")
-    ('text/csv', 'application/json', 'application/jsonlines')
+    >>> response_type_of("text/csv", "application/json"), response_type_of("*/*", "application/json")
+    ('text/csv', 'application/json')
+    >>> response_type_of("", "")
+    'application/jsonlines'
     """
-    asked = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    return next((kind for kind in asked if kind in CONTENT_TYPES), None) or content_type_of(content_type)
+    accepted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    supported = (media_type for media_type in accepted if media_type in CONTENT_TYPES)
+    return next(supported, None) or parse_content_type(content_type)
 
 
-def written(answers: Sequence[float], kind: str) -> bytes:
+def format_predictions(predictions: Sequence[float], content_type: str) -> bytes:
+    """Returns the response body with one prediction per row.
+
+    >>> format_predictions([0.5, 1], "application/json"), format_predictions([0.5], "application/jsonlines")
+    (b'{"predictions":[0.5,1]}', b'{"prediction":0.5}\\n')
+    >>> format_predictions([0.5, 1], "text/csv")
+    b'0.5\\n1\\n'
     """
-    >>> written([0.5, 1], "application/json"), written([0.5], "application/jsonlines"), written([0.5, 1], "text/csv")
-    (b'{"predictions":[0.5,1]}', b'{"prediction":0.5}\\n', b'0.5\\n1\\n')
-    """
-    if kind == JSON:
-        return orjson.dumps({"predictions": list(answers)})
-    if kind == CSV:
-        return "".join(f"{answer!r}\n" for answer in answers).encode()
-    return b"".join(b'{"prediction":' + orjson.dumps(answer) + b"}\n" for answer in answers)
+    if content_type == JSON:
+        return orjson.dumps({"predictions": list(predictions)})
+    if content_type == CSV:
+        return "".join(f"{prediction!r}\n" for prediction in predictions).encode()
+    return b"".join(b'{"prediction":' + orjson.dumps(prediction) + b"}\n" for prediction in predictions)
 
 
-async def _body(receive: Receive) -> bytes:
-    parts, more = [], True
-    while more:
+async def _read_body(receive: Receive) -> bytes:
+    parts, has_more = [], True
+    while has_more:
         message = await receive()
         parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
+        has_more = message.get("more_body", False)
     return b"".join(parts)
 
 
-def _error(text: str) -> bytes:
-    return orjson.dumps({"error": text, "column": None, "row": None})
+def _error_body(message: str) -> bytes:
+    return orjson.dumps({"error": message, "column": None, "row": None})

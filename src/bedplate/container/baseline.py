@@ -1,4 +1,4 @@
-"""Makes the baseline that later traffic is held against, from the rows a version was trained and judged on."""
+"""Builds the baseline that monitoring compares traffic with, from a version's training and holdout rows."""
 
 from __future__ import annotations
 
@@ -7,66 +7,68 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.domain.drift.analysis import DriftBaseline
-from bedplate.domain.drift.kernel import floats, reference_of
 from bedplate.domain.drift.profile import NumericProfile
-from bedplate.domain.evidence.metrics import measure, metric_names
+from bedplate.domain.drift.profiling import build_reference, to_floats
+from bedplate.domain.evidence.metrics import compute_metric, metric_names
 from bedplate.settings import ModelSpec
 
 
 class BaselineError(Exception):
-    """Which rows or columns are missing."""
+    """Rows or columns are missing; the message names them."""
 
 
-def baseline_of(spec: ModelSpec, paths: Sequence[Path]) -> tuple[DriftBaseline, int]:
-    """Profiles and metrics, and how many rows the features' profiles are of.
+def build_baseline(spec: ModelSpec, paths: Sequence[Path]) -> tuple[DriftBaseline, int]:
+    """Returns the baseline (profiles and metrics) and the number of rows that the features' profiles describe.
 
-    Files that hold every feature give the features' profiles; files with `prediction` give the answers' profile and,
-    with the label (under its own name or as `label`), the holdout's metrics. Raises NothingToLearnFrom.
+    Files with all features give the features' profiles. Files with a column `prediction` give the predictions' profile
+    and, with the label (under its own name or as `label`), the holdout metrics. Raises BaselineError.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    watched = list(spec.data.watched)
-    rows, answered = [], []
+    monitored = list(spec.data.monitored_features)
+    feature_tables, scored = [], []
     for path in paths:
         names = set(pq.read_schema(path).names)
-        if names >= set(watched):
-            rows.append(pq.read_table(path, columns=watched))
+        if names >= set(monitored):
+            feature_tables.append(pq.read_table(path, columns=monitored))
         if "prediction" in names:
             label = next((name for name in (spec.data.label, "label") if name in names), None)
-            answered.append(_answered(pq.read_table(path, columns=["prediction", *([label] if label else [])]), label))
-    if not rows:
-        raise BaselineError(f"no Parquet file holds all features ({', '.join(watched)})")
-    table = pa.concat_tables([_plain(part) for part in rows])
-    features = reference_of(table, watched)
-    if not answered:
+            scored.append(_read_predictions(path, label))
+    if not feature_tables:
+        raise BaselineError(f"no Parquet file has all features ({', '.join(monitored)})")
+    table = pa.concat_tables([_unify_types(feature_table) for feature_table in feature_tables])
+    features = build_reference(table, monitored)
+    if not scored:
         return DriftBaseline(features, None, {}), table.num_rows
     import numpy as np
 
-    answers = np.concatenate([found[0] for found in answered])
-    labels = np.concatenate([found[1] for found in answered])
-    known = ~np.isnan(labels) & ~np.isnan(answers)
-    values = {name: measure(name, labels[known], answers[known]) for name in metric_names(spec.task)}
+    predictions, labels = (np.concatenate(arrays) for arrays in zip(*scored, strict=True))
+    usable = ~np.isnan(labels) & ~np.isnan(predictions)
+    values = {name: compute_metric(name, labels[usable], predictions[usable]) for name in metric_names(spec.task)}
     metrics = {name: value if np.isfinite(value) else None for name, value in values.items()}
-    return DriftBaseline(features, NumericProfile.reference(answers), metrics), table.num_rows
+    return DriftBaseline(features, NumericProfile.build_reference(predictions), metrics), table.num_rows
 
 
-def _answered(table: Any, label: str | None) -> tuple[Any, Any]:
+def _read_predictions(path: Path, label: str | None) -> tuple[Any, Any]:
+    """Returns predictions and labels, shape (rows,) each; labels are NaN where the file has no label column."""
     import numpy as np
+    import pyarrow.parquet as pq
 
-    answers = floats(table.column("prediction").combine_chunks())
-    labels = floats(table.column(label).combine_chunks()) if label else np.full(len(answers), np.nan)
-    return answers, labels
+    table = pq.read_table(path, columns=["prediction", *([label] if label else [])])
+    predictions = to_floats(table.column("prediction").combine_chunks())
+    labels = to_floats(table.column(label).combine_chunks()) if label else np.full(len(predictions), np.nan)
+    return predictions, labels
 
 
-def _plain(table: Any) -> Any:
-    """One schema for all files: text is text whatever its encoding was, numbers are floats."""
+def _unify_types(table: Any) -> Any:
+    """Casts numbers to float64 and text of any encoding to string, so that all files have one schema."""
     import pyarrow as pa
-    import pyarrow.types as kinds
+    import pyarrow.types as types
 
-    def plain(kind: Any) -> Any:
-        if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
+    def common_type(arrow_type: Any) -> Any:
+        if types.is_integer(arrow_type) or types.is_floating(arrow_type) or types.is_decimal(arrow_type):
             return pa.float64()
-        return kind if kinds.is_boolean(kind) else pa.string()
+        return arrow_type if types.is_boolean(arrow_type) else pa.string()
 
-    return table.cast(pa.schema([(field.name, plain(field.type)) for field in table.schema]))
+    return table.cast(pa.schema([(field.name, common_type(field.type)) for field in table.schema]))

@@ -1,4 +1,4 @@
-"""Reads captured requests and late labels into columns, in the order of the data contract's time."""
+"""Reads captured requests and late labels into a Sample: columns ordered by the data contract's time."""
 
 from __future__ import annotations
 
@@ -13,146 +13,151 @@ from typing import Any
 import numpy as np
 import orjson
 
-from bedplate.container.requests import CONTENT_TYPES, CSV, JSON, JSON_LINES, BadRequest, rows_of
-from bedplate.domain.drift.analysis import Categories, Sample, Values
+from bedplate.container.requests import CONTENT_TYPES, CSV, JSON, JSON_LINES, BadRequest, Row, parse_rows
+from bedplate.domain.drift.analysis import CategoryColumn, ColumnValues, Sample
 from bedplate.domain.drift.report import ContractViolation
 from bedplate.settings import Column, ModelSpec
 
-Row = Mapping[str, Any]
 FALLBACK_VERSION = "0"
-_NUMBERS, _TEXTS = frozenset({int, float}), frozenset({str})
+_NUMBER_TYPES, _TEXT_TYPES = frozenset({int, float}), frozenset({str})
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureRecord:
-    """One captured request. `answers` has as many entries as `rows`, NaN where none can be read; CSV is all `text`.
+class Capture:
+    """One captured request.
 
-    `truth` holds a label a row where SageMaker merged its ground truth in, NaN for a row without one; else it is empty.
+    `predictions` has one entry per row, NaN where none can be read. With `is_csv` all values of `rows` are text.
+    Where SageMaker merged ground truth into the record, `ground_truth` has one label per row, NaN for an unlabelled
+    row; otherwise it is empty.
     """
 
-    at: datetime
+    inference_time: datetime
     release: str
     version: str
     rows: Sequence[Row]
-    answers: Sequence[float]
-    text: bool = False
-    event: str = ""
-    truth: Sequence[float] = ()
+    predictions: Sequence[float]
+    is_csv: bool = False
+    event_id: str = ""
+    ground_truth: Sequence[float] = ()
 
 
-def records(folder: Path, *, start: datetime | None = None, end: datetime | None = None) -> Iterator[CaptureRecord]:
-    """Requests below a folder whose answer was given from `start` on and before `end`.
+def read_captures(folder: Path, *, start: datetime | None = None, end: datetime | None = None) -> Iterator[Capture]:
+    """Yields the captured requests in a folder with an inference time in [start, end).
 
-    What cannot be read is passed over: a record of another shape, a request that was refused.
+    Skips records that cannot be read: those of another format and rejected requests.
     """
-    for path in sorted(folder.rglob("*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            record = _record(line)
-            if record is None or (start and record.at < start) or (end and record.at >= end):
-                continue
-            yield record
+    for line in _read_lines(folder):
+        record = _parse_capture(line)
+        if record is None or (start and record.inference_time < start) or (end and record.inference_time >= end):
+            continue
+        yield record
 
 
-def labels_below(folder: Path, keys: Sequence[str]) -> dict[tuple[Any, ...], float]:
-    """Key -> label of every row below a folder; of several for one key, the one observed last counts."""
-    found: dict[tuple[Any, ...], tuple[str, float]] = {}
-    for path in sorted(folder.rglob("*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            try:
-                row = orjson.loads(line)
-                key, label = tuple(row[name] for name in keys), float(row["label"])
-            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-                continue
-            observed = str(row.get("observed_at") or "")
-            if key not in found or found[key][0] <= observed:
-                found[key] = (observed, label)
-    return {key: label for key, (_, label) in found.items()}
+def read_labels(folder: Path, keys: Sequence[str]) -> dict[tuple[Any, ...], float]:
+    """Returns the label of each key in a folder's files; of several labels for a key, the one observed last."""
+    latest: dict[tuple[Any, ...], tuple[str, float]] = {}
+    for line in _read_lines(folder):
+        try:
+            row = orjson.loads(line)
+            key, label = tuple(row[name] for name in keys), float(row["label"])
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            continue
+        observed_at = str(row.get("observed_at") or "")
+        if key not in latest or latest[key][0] <= observed_at:
+            latest[key] = (observed_at, label)
+    return {key: label for key, (_, label) in latest.items()}
 
 
-def sample_of(
+def build_sample(
     spec: ModelSpec,
-    found: Iterable[CaptureRecord],
+    captures: Iterable[Capture],
     labels: Mapping[tuple[Any, ...], float],
     *,
     version: str | None = None,
 ) -> Sample:
-    """Columns of all captured rows. Answers and labels count for `version` only, or for all but the fallback's.
+    """Returns the columns of all captured rows, with the predictions of `version` or, without one, of every version
+    except the fallback's.
 
-    A row's time is the contract's time column, or when it was answered where there is none or it cannot be read.
+    A row's time comes from the contract's time column, or is the inference time where the contract has no time column
+    or its value cannot be read. `labels` maps keys to labels; without them the merged ground truth is used.
     """
     rows: list[Row] = []
     times: list[datetime] = []
-    answers: list[float] = []
+    predictions: list[float] = []
     releases: Counter[str] = Counter()
-    events: list[str] = []
-    merged: list[float] = []
-    time = spec.data.time
-    for record in found:
-        counts = record.version == version if version else record.version != FALLBACK_VERSION
-        asked = typed_rows(record, spec)
-        rows += asked
-        events += [record.event] * len(asked)
-        times += [_time(row, time, record.at) for row in asked]
-        answers += record.answers if counts else [float("nan")] * len(record.rows)
-        merged += record.truth or [float("nan")] * len(record.rows)
-        releases[record.release] += len(record.rows)
-    moments = np.array(times, dtype="M8[us]")
-    order = np.argsort(moments, kind="stable")
-    keys = spec.data.keys
-    known = [labels.get(tuple(row.get(key) for key in keys), float("nan")) for row in rows] if labels else merged
-    errors: dict[str, int] = {}
-    columns: dict[str, Values] = {}
-    for name in spec.data.watched:
+    event_ids: list[str] = []
+    ground_truth: list[float] = []
+    time_column = spec.data.time
+    for capture in captures:
+        is_counted = capture.version == version if version else capture.version != FALLBACK_VERSION
+        capture_rows = typed_rows(capture, spec)
+        rows += capture_rows
+        event_ids += [capture.event_id] * len(capture_rows)
+        times += [_row_time(row, time_column, capture.inference_time) for row in capture_rows]
+        predictions += capture.predictions if is_counted else [float("nan")] * len(capture.rows)
+        ground_truth += capture.ground_truth or [float("nan")] * len(capture.rows)
+        releases[capture.release] += len(capture.rows)
+    row_times = np.array(times, dtype="M8[us]")
+    order = np.argsort(row_times, kind="stable")
+    row_labels = ground_truth
+    if labels:
+        row_labels = [labels.get(tuple(row.get(key) for key in spec.data.keys), float("nan")) for row in rows]
+    errors_by_column: dict[str, int] = {}
+    columns: dict[str, ColumnValues] = {}
+    for name in spec.data.monitored_features:
         column = spec.data.columns[name]
-        values, wrong = _column([row.get(name) for row in rows], column)
-        columns[name] = _ordered(values, order)
-        if wrong:
-            errors[name] = wrong
+        values, type_errors = _build_column([row.get(name) for row in rows], column)
+        columns[name] = _reorder(values, order)
+        if type_errors:
+            errors_by_column[name] = type_errors
     return Sample(
         columns=columns,
-        times=moments[order],
-        predictions=np.array(answers, dtype=np.float64)[order],
-        labels=np.array(known, dtype=np.float64)[order] if known else np.full(len(rows), np.nan),
-        type_errors=errors,
+        times=row_times[order],
+        predictions=np.array(predictions, dtype=np.float64)[order],
+        labels=np.array(row_labels, dtype=np.float64)[order] if row_labels else np.full(len(rows), np.nan),
+        type_errors=errors_by_column,
         releases=dict(releases),
-        contract=broken_rules(spec, rows, events),
+        contract=contract_violations(spec, rows, event_ids),
     )
 
 
-def typed_rows(record: CaptureRecord, spec: ModelSpec) -> Sequence[Row]:
-    """A request's rows with their columns' types, also where it came as CSV."""
-    return [_typed(row, spec.data.columns) for row in record.rows] if record.text else record.rows
+def typed_rows(capture: Capture, spec: ModelSpec) -> Sequence[Row]:
+    """Returns a request's rows with the contract's types, which the text values of a CSV are converted to."""
+    return [_convert_row(row, spec.data.columns) for row in capture.rows] if capture.is_csv else capture.rows
 
 
-def broken_rules(spec: ModelSpec, rows: Sequence[Row], events: Sequence[str]) -> tuple[ContractViolation, ...]:
-    """Rules of the data contract that captured rows break, by the schema that training data is held to.
+def contract_violations(
+    spec: ModelSpec, rows: Sequence[Row], event_ids: Sequence[str]
+) -> tuple[ContractViolation, ...]:
+    """Returns the rules of the data contract that captured rows violate, checked with the schema of training data.
 
-    Only of features that may be monitored; `events` say which request each row was of.
+    Checks only the features whose purposes include monitoring. `event_ids` has the request's event ID for each row.
     """
     import pandas as pd
 
-    from bedplate.domain.data.contract import BATCH_ROWS, TableCheck, failed
+    from bedplate.domain.data.contract import BATCH_ROWS, TableCheck, failed_rules
 
     features = [n for n in spec.data.features if "monitoring" in spec.data.columns[n].purposes]
     check = TableCheck(spec.data, features, only=features)
     for start in range(0, len(rows), BATCH_ROWS):
-        part = rows[start : start + BATCH_ROWS]
-        index = pd.RangeIndex(start, start + len(part))
-        check.add_frame(pd.DataFrame({n: _series([row.get(n) for row in part], index) for n in features}, index=index))
+        batch = rows[start : start + BATCH_ROWS]
+        index = pd.RangeIndex(start, start + len(batch))
+        series = {name: _build_series([row.get(name) for row in batch], index) for name in features}
+        check.add_frame(pd.DataFrame(series, index=index))
     return tuple(
         ContractViolation(
             fault.column,
             fault.rule,
             fault.expected,
             fault.count,
-            tuple(e.value if e.row is None else f"{e.value} in event {events[e.row]}" for e in fault.examples),
+            tuple(e.value if e.row is None else f"{e.value} in event {event_ids[e.row]}" for e in fault.examples),
         )
-        for fault in failed(check.results())
+        for fault in failed_rules(check.results())
     )
 
 
-def _series(values: list[Any], index: Any) -> Any:
-    """As pandas infers it; as objects where whole numbers are too large for it."""
+def _build_series(values: list[Any], index: Any) -> Any:
+    """Returns a Series with the dtype that pandas infers, or object where integers are too large for int64."""
     import pandas as pd
 
     try:
@@ -161,127 +166,141 @@ def _series(values: list[Any], index: Any) -> Any:
         return pd.Series(values, index=index, dtype=object)
 
 
-def _record(line: bytes) -> CaptureRecord | None:
+def _read_lines(folder: Path) -> Iterator[bytes]:
+    for path in sorted(folder.rglob("*.jsonl")):
+        yield from path.read_bytes().splitlines()
+
+
+def _parse_capture(line: bytes) -> Capture | None:
     try:
-        found = orjson.loads(line)
-        data, meta = found["captureData"], found["eventMetadata"]
-        if str(meta.get("inferenceId") or "").startswith("bedplate-"):  # asked by a deploy or a status, by no customer
-            return None
-        asked = data["endpointInput"]
-        kind = _kind(asked)
-        rows = rows_of(_body(asked), kind)
-        answers = _answers(data.get("endpointOutput"), len(rows))
-        attributes = _attributes(meta.get("customAttributes"))
-        at = _utc(meta["inferenceTime"])
+        record = orjson.loads(line)
+        data, metadata = record["captureData"], record["eventMetadata"]
+        if str(metadata.get("inferenceId") or "").startswith("bedplate-"):
+            return None  # sent by `bedplate deploy` or `status`, not by a client
+        request = data["endpointInput"]
+        media_type = _media_type(request)
+        rows = parse_rows(_decode_body(request), media_type)
+        predictions = _parse_predictions(data.get("endpointOutput"), len(rows))
+        attributes = _parse_attributes(metadata.get("customAttributes"))
+        inference_time = _parse_utc(metadata["inferenceTime"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, BadRequest):
         return None
-    release, version = attributes.get("release", "unknown"), attributes.get("version", "")
-    truth = _truth(found.get("groundTruthData"), len(rows))
-    event = str(meta.get("eventId") or "")
-    return CaptureRecord(at, release, version, rows, answers, text=kind == CSV, event=event, truth=truth)
+    return Capture(
+        inference_time,
+        attributes.get("release", "unknown"),
+        attributes.get("version", ""),
+        rows,
+        predictions,
+        is_csv=media_type == CSV,
+        event_id=str(metadata.get("eventId") or ""),
+        ground_truth=_parse_ground_truth(record.get("groundTruthData"), len(rows)),
+    )
 
 
-def _kind(side: Mapping[str, Any]) -> str:
-    kind = str(side.get("observedContentType") or "").partition(";")[0].strip().lower()
-    if kind in CONTENT_TYPES:
-        return kind
-    return CSV if side.get("encoding") == "CSV" else JSON_LINES
+def _media_type(payload: Mapping[str, Any]) -> str:
+    media_type = str(payload.get("observedContentType") or "").partition(";")[0].strip().lower()
+    if media_type in CONTENT_TYPES:
+        return media_type
+    return CSV if payload.get("encoding") == "CSV" else JSON_LINES
 
 
-def _body(side: Mapping[str, Any]) -> bytes:
-    data = side["data"]
-    return base64.b64decode(data) if side.get("encoding") == "BASE64" else str(data).encode()
+def _decode_body(payload: Mapping[str, Any]) -> bytes:
+    data = payload["data"]
+    return base64.b64decode(data) if payload.get("encoding") == "BASE64" else str(data).encode()
 
 
-def _answers(side: Mapping[str, Any] | None, expected: int) -> Sequence[float]:
-    nothing = [float("nan")] * expected
-    if not side:
-        return nothing
-    body, kind = _body(side), _kind(side)
+def _parse_predictions(payload: Mapping[str, Any] | None, row_count: int) -> Sequence[float]:
+    missing = [float("nan")] * row_count
+    if not payload:
+        return missing
+    body, media_type = _decode_body(payload), _media_type(payload)
     try:
-        if kind == CSV:
-            found = [float(line) for line in body.split()]
-        elif kind == JSON:
-            found = [float(value) for value in orjson.loads(body)["predictions"]]
+        if media_type == CSV:
+            predictions = [float(line) for line in body.split()]
+        elif media_type == JSON:
+            predictions = [float(value) for value in orjson.loads(body)["predictions"]]
         else:
-            found = [float(orjson.loads(line)["prediction"]) for line in body.splitlines() if line.strip()]
+            predictions = [float(orjson.loads(line)["prediction"]) for line in body.splitlines() if line.strip()]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        return nothing
-    return found if len(found) == expected else nothing
+        return missing
+    return predictions if len(predictions) == row_count else missing
 
 
-def _truth(side: Mapping[str, Any] | None, expected: int) -> Sequence[float]:
-    """A line a row, empty where its label is not known.
+def _parse_ground_truth(payload: Mapping[str, Any] | None, row_count: int) -> Sequence[float]:
+    """Returns one label per row from one line per row, NaN for an empty line.
 
-    >>> _truth({"data": "1\\n\\n0", "encoding": "CSV"}, 3)
+    >>> _parse_ground_truth({"data": "1\\n\\n0", "encoding": "CSV"}, 3)
     [1.0, nan, 0.0]
     """
-    if not side:
+    if not payload:
         return ()
     try:
-        found = [float(line) if line.strip() else float("nan") for line in _body(side).decode().split("\n")]
+        labels = [float(line) if line.strip() else float("nan") for line in _decode_body(payload).decode().split("\n")]
     except (ValueError, KeyError):
         return ()
-    return found if len(found) == expected else ()
+    return labels if len(labels) == row_count else ()
 
 
-def _attributes(found: object) -> dict[str, str]:
-    text = ";".join(map(str, found)) if isinstance(found, list) else str(found or "")
+def _parse_attributes(attributes: object) -> dict[str, str]:
+    text = ";".join(map(str, attributes)) if isinstance(attributes, list) else str(attributes or "")
     return dict(part.split("=", 1) for part in text.split(";") if "=" in part)
 
 
-def _typed(row: Row, columns: Mapping[str, Column]) -> Row:
-    """A CSV row's fields as their columns' types, where they fit."""
-    return {name: _field(text, columns[name].type) if name in columns else text for name, text in row.items()}
+def _convert_row(row: Row, columns: Mapping[str, Column]) -> Row:
+    """Converts a CSV row's fields to their columns' types; a field that does not fit stays text."""
+    return {name: _convert_value(text, columns[name].type) if name in columns else text for name, text in row.items()}
 
 
-def _field(text: Any, kind: str) -> Any:
-    if text is None or kind in ("string", "timestamp"):
+def _convert_value(text: Any, column_type: str) -> Any:
+    if text is None or column_type in ("string", "timestamp"):
         return text
-    if kind == "boolean":
+    if column_type == "boolean":
         return {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower(), text)
     try:
-        return int(text) if kind == "integer" else float(text)
+        return int(text) if column_type == "integer" else float(text)
     except ValueError:
         return text
 
 
-def _time(row: Row, name: str | None, answered: datetime) -> datetime:
-    value = row.get(name) if name else None
+def _row_time(row: Row, column: str | None, default: datetime) -> datetime:
+    value = row.get(column) if column else None
     try:
-        found = _utc(value) if isinstance(value, str) else answered
+        time = _parse_utc(value) if isinstance(value, str) else default
     except ValueError:
-        found = answered
-    return found.replace(tzinfo=None)
+        time = default
+    return time.replace(tzinfo=None)
 
 
-def _utc(text: str) -> datetime:
-    """
-    >>> _utc("2013-07-01T05:00:00Z") == _utc("2013-07-01T07:00:00+02:00") == _utc("2013-07-01T05:00:00")
+def _parse_utc(text: str) -> datetime:
+    """Returns an ISO 8601 time in UTC; a time without an offset counts as UTC.
+
+    >>> _parse_utc("2013-07-01T05:00:00Z") == _parse_utc("2013-07-01T07:00:00+02:00")
+    True
+    >>> _parse_utc("2013-07-01T05:00:00Z") == _parse_utc("2013-07-01T05:00:00")
     True
     """
-    found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _column(values: list[Any], column: Column) -> tuple[Values, int]:
-    """A column and how many of its values are of another type, which become nulls."""
-    text = column.type in ("string", "boolean")
-    expected = _TEXTS if column.type == "string" else frozenset({bool}) if text else _NUMBERS
-    wrong = 0
+def _build_column(values: list[Any], column: Column) -> tuple[ColumnValues, int]:
+    """Returns a column and the number of values of another type, which become nulls."""
+    is_categorical = column.type in ("string", "boolean")
+    expected = _TEXT_TYPES if column.type == "string" else frozenset({bool}) if is_categorical else _NUMBER_TYPES
+    type_errors = 0
     if not set(map(type, values)) <= expected | {type(None)}:
         fits = [value is None or type(value) in expected for value in values]
-        wrong = fits.count(False)
+        type_errors = fits.count(False)
         values = [value if fit else None for value, fit in zip(values, fits, strict=True)]
-    if not text:
-        return np.array(values, dtype=np.float64), wrong
+    if not is_categorical:
+        return np.array(values, dtype=np.float64), type_errors
     codes: dict[Any, int] = {None: -1}
     names: list[str] = []
     for value in set(values) - {None}:
         codes[value] = len(names)
         names.append(value if isinstance(value, str) else str(value).lower())
-    return Categories(tuple(names), np.array([codes[value] for value in values], dtype=np.int64)), wrong
+    return CategoryColumn(tuple(names), np.array([codes[value] for value in values], dtype=np.int64)), type_errors
 
 
-def _ordered(values: Values, order: Any) -> Values:
-    return Categories(values.names, values.codes[order]) if isinstance(values, Categories) else values[order]
+def _reorder(values: ColumnValues, order: Any) -> ColumnValues:
+    return CategoryColumn(values.names, values.codes[order]) if isinstance(values, CategoryColumn) else values[order]

@@ -1,4 +1,4 @@
-"""Explains the answers of a loaded model on sampled rows: SHAP values through its own `predict_fn`."""
+"""Computes SHAP values of a loaded model's predictions on sampled rows, through its own `predict_fn`."""
 
 from __future__ import annotations
 
@@ -12,51 +12,60 @@ if TYPE_CHECKING:
 
     from bedplate.container.requests import Feature
     from bedplate.container.script import Script
+    from bedplate.settings import ModelSpec
+
+
+def explanation_settings(spec: ModelSpec) -> dict[str, Any]:
+    """Returns the settings of the explanation gate, which `explain` takes. The gate must be set."""
+    gate = spec.gates.explanation
+    assert gate is not None
+    settings: dict[str, Any] = gate.model_dump(include={"rows", "background", "draws", "max_seconds"})
+    return {**settings, "seed": spec.training.seed}
 
 
 def explain(
     script: Script,
     table: pa.Table,
     features: Sequence[Feature],
-    asked: dict[str, Any],
-    out: Path,
+    settings: dict[str, Any],
+    output: Path,
     clock: Callable[[], float],
 ) -> None:
-    """Write `values` (rows explained, features), `features` and `seconds` as a numpy archive.
+    """Writes `values` (explained rows, features), `features` and `seconds` as a numpy archive.
 
-    `asked` has `rows`, `background`, `draws`, `seed` and `max_seconds`. Rows and background are different rows of the
-    table, the same ones for every model that is asked with the same seed.
+    `settings` is what `explanation_settings` returns. Explained and background rows are distinct rows of the table;
+    the same seed samples the same rows for every model.
     """
     import numpy as np
 
-    from bedplate.container.frames import frame_of_table
-    from bedplate.domain.evidence.explanation import shapley
+    from bedplate.container.frames import frame_from_table
+    from bedplate.domain.evidence.explanation import shapley_values
 
     started = clock()
-    chosen = np.random.default_rng(asked["seed"]).permutation(table.num_rows)
-    rows = min(asked["rows"], max(0, table.num_rows - 1))
-    background = min(asked["background"], table.num_rows - rows)
-    pool = frame_of_table(table.take(chosen[: rows + background]), features)
-    values = shapley(
-        _answering(script, pool),
+    order = np.random.default_rng(settings["seed"]).permutation(table.num_rows)
+    rows = min(settings["rows"], max(0, table.num_rows - 1))
+    background = min(settings["background"], table.num_rows - rows)
+    frame = frame_from_table(table.take(order[: rows + background]), features)
+    values = shapley_values(
+        _composed_predictor(script, frame),
         rows if background else 0,
         background,
         len(features),
-        draws=asked["draws"],
-        seed=asked["seed"],
-        go_on=lambda: clock() - started < asked["max_seconds"],
+        draws=settings["draws"],
+        seed=settings["seed"],
+        should_continue=lambda: clock() - started < settings["max_seconds"],
     )
-    np.savez(out, values=values, features=np.array([f.name for f in features]), seconds=clock() - started)
+    np.savez(output, values=values, features=np.array([f.name for f in features]), seconds=clock() - started)
 
 
-def _answering(script: Script, pool: Any) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
-    """Answers composed rows: each cell is taken from the pool's row that the index names, with the pool's types."""
+def _composed_predictor(script: Script, frame: Any) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """Returns a function that scores rows composed from `frame`; `indices[i, j]` is the row that cell i, j is from."""
     import pandas as pd
 
-    columns = {name: pool[name].array for name in pool.columns}
+    columns = {name: frame[name].array for name in frame.columns}
 
-    def answer(indices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def predict(indices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         taken = {name: column.take(indices[:, i]) for i, (name, column) in enumerate(columns.items())}
         return script.predict(pd.DataFrame(taken, copy=False))
 
-    return answer
+    return predict

@@ -1,4 +1,4 @@
-"""Builds the DataFrame that a script's `predict_fn` is given, with the same types in serving as in evaluation."""
+"""Builds the DataFrame that `predict_fn` receives, with the same dtypes in serving and in evaluation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def frame_of(columns: Mapping[str, Sequence[Any]], features: Sequence[Feature]) -> pd.DataFrame:
-    """Checked columns of a request (`requests.columns_of`) as a DataFrame, in the contract's order.
+def build_frame(columns: Mapping[str, Sequence[Any]], features: Sequence[Feature]) -> pd.DataFrame:
+    """Returns the columns of a request (from `requests.extract_columns`) as a DataFrame in the contract's order.
 
-    Numbers are float64; integers and booleans int64 and bool, or float64 and object where one is null; text and times
-    are strings, None where null.
+    Numbers are float64. Integers are int64 and booleans bool, or float64 and object where a value is null. Text and
+    times are strings, None for null.
     """
     import numpy as np
     import pandas as pd
@@ -31,26 +31,26 @@ def frame_of(columns: Mapping[str, Sequence[Any]], features: Sequence[Feature]) 
         elif feature.type == "integer":
             arrays[feature.name] = np.array(values, dtype=np.float64)
         else:
-            arrays[feature.name] = pd.array(np.array(values, dtype=object), dtype=_TEXT[feature.type])
+            arrays[feature.name] = pd.array(np.array(values, dtype=object), dtype=_PANDAS_TYPES[feature.type])
     return pd.DataFrame(arrays, copy=False)
 
 
-def frame_of_table(table: pa.Table, features: Sequence[Feature]) -> pd.DataFrame:
-    """Rows of a Parquet file with the types that a request's would have. Raises KeyError for a missing column."""
+def frame_from_table(table: pa.Table, features: Sequence[Feature]) -> pd.DataFrame:
+    """Returns the rows of a Parquet file with the dtypes of `build_frame`. Raises KeyError for a missing column."""
     import pyarrow as pa
 
-    kinds = {"number": pa.float64(), "integer": pa.int64(), "string": pa.string(), "boolean": pa.bool_()}
+    arrow_types = {"number": pa.float64(), "integer": pa.int64(), "string": pa.string(), "boolean": pa.bool_()}
     arrays = []
     for feature in features:
         array = table.column(feature.name)
-        arrays.append(_text(array) if feature.type == "timestamp" else array.cast(kinds[feature.type]))
+        arrays.append(_format_times(array) if feature.type == "timestamp" else array.cast(arrow_types[feature.type]))
     return pa.table(arrays, names=[f.name for f in features]).to_pandas()
 
 
-def _text(array: pa.ChunkedArray) -> pa.ChunkedArray:
+def _format_times(array: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     return array if str(array.type) == "string" else pc.strftime(array, format="%Y-%m-%dT%H:%M:%SZ")
 
 
-_TEXT = {"string": "str", "timestamp": "str", "boolean": "object"}
+_PANDAS_TYPES = {"string": "str", "timestamp": "str", "boolean": "object"}

@@ -1,4 +1,4 @@
-"""Where SageMaker's directories are: `/opt/ml`, or below the folder that BEDPLATE_CONTAINER_ROOT names."""
+"""Locates SageMaker's `/opt/ml` directories, which BEDPLATE_CONTAINER_ROOT moves to another folder."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ OPT_ML = Path("/opt/ml")
 
 
 def root(environment: Mapping[str, str] = os.environ) -> Path:
-    """
+    """Returns the folder that stands for `/opt/ml`.
+
     >>> root({}).as_posix(), root({"BEDPLATE_CONTAINER_ROOT": "/tmp/job"}).as_posix()
     ('/opt/ml', '/tmp/job')
     """
     return Path(environment.get(CONTAINER_ROOT) or OPT_ML)
 
 
-def relocated(path: str, below: Path) -> Path:
-    """A path that names `/opt/ml`, below another root; any other path as it is.
+def relocate(path: str, root_dir: Path) -> Path:
+    """Returns a path at or below `/opt/ml` moved to `root_dir`; any other path unchanged.
 
-    >>> relocated("/opt/ml/processing/input", Path("/tmp/job")).as_posix()
+    >>> relocate("/opt/ml/processing/input", Path("/tmp/job")).as_posix()
     '/tmp/job/processing/input'
-    >>> relocated("/elsewhere", Path("/tmp/job")).as_posix()
+    >>> relocate("/elsewhere", Path("/tmp/job")).as_posix()
     '/elsewhere'
     """
-    found = Path(path)
-    return below / found.relative_to(OPT_ML) if found.is_relative_to(OPT_ML) else found
+    source = Path(path)
+    return root_dir / source.relative_to(OPT_ML) if source.is_relative_to(OPT_ML) else source

@@ -1,7 +1,7 @@
-"""Reads the body of a request into columns, as the data contract has them, or says which row and column is wrong.
+"""Parses a request body into the columns of the data contract and reports the first row and column that violates it.
 
-The rules are those of `domain.data.contract_schema`, generated from the contract once: a pandera validation of one row
-takes milliseconds. `tests/unit/container/test_requests_agree.py` holds both together.
+The rules repeat those of `domain.data.contract_schema`, because a pandera validation of one row takes milliseconds.
+`tests/unit/container/test_requests_schema.py` checks that both accept the same rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 
 class BadRequest(Exception):
-    """Answered with 400. `row` counts from 1, as people count lines (a CSV's header line does not count)."""
+    """The request gets status 400. `row` counts from 1; a CSV's header line does not count."""
 
     def __init__(self, message: str, *, column: str | None = None, row: int | None = None) -> None:
         super().__init__(message)
@@ -35,8 +35,11 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A column that every row must hold. Bounds and categories are None where the contract has none, or where requests
-    are held to types alone; `strict` says that the text of a time must be one."""
+    """A column that every row must have.
+
+    Bounds and categories are None where the contract has none, or where it checks only the types of requests. With
+    `strict` a timestamp must be ISO 8601 text.
+    """
 
     name: str
     type: str
@@ -47,14 +50,16 @@ class Feature:
     strict: bool = False
 
 
-def features_of(contract: Mapping[str, Any]) -> tuple[Feature, ...]:
-    """From `contract.json` (ModelSpec as JSON), in the contract's order; without pydantic, which is slow to import.
+def read_features(contract: Mapping[str, Any]) -> tuple[Feature, ...]:
+    """Returns the features of `contract.json` (a ModelSpec as JSON) in the contract's order.
+
+    Does without ModelSpec itself, because pydantic is slow to import.
 
     >>> columns = {"x": {"type": "number"}, "y": {"type": "integer", "role": "label"}}
-    >>> features_of({"data": {"columns": columns}})
+    >>> read_features({"data": {"columns": columns}})
     (Feature(name='x', type='number', nullable=False, low=None, high=None, categories=None, strict=True),)
     """
-    strict = contract["data"].get("requests", "all") == "all"
+    strict = contract["data"].get("request_checks", "all") == "all"
     return tuple(
         Feature(name, column["type"], bool(column.get("nullable", False)), **(_bounds(column) if strict else {}))
         for name, column in contract["data"]["columns"].items()
@@ -62,58 +67,68 @@ def features_of(contract: Mapping[str, Any]) -> tuple[Feature, ...]:
     )
 
 
-def refused_of(contract: Mapping[str, Any]) -> frozenset[str]:
-    """Columns that a request must not hold, because their purposes do not allow inference; none where they are dropped.
+def excluded_columns(contract: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the columns that a request must not have, because their purposes do not include inference.
+
+    Returns none where the contract says that such columns are dropped.
 
     >>> columns = {"x": {"type": "number"}, "note": {"type": "string", "role": "context", "purposes": ["debugging"]}}
-    >>> refused_of({"data": {"columns": columns}})
+    >>> excluded_columns({"data": {"columns": columns}})
     frozenset({'note'})
     """
     data = contract["data"]
-    if data.get("forbidden", "refuse") == "drop":
+    if data.get("excluded_from_requests", "reject") == "drop":
         return frozenset()
     return frozenset(n for n, c in data["columns"].items() if "inference" not in c.get("purposes", ("inference",)))
 
 
-def content_type_of(header: str) -> str:
-    """The media type without parameters; an empty header means JSON Lines. Raises BadRequest for one nobody reads.
+def parse_request(
+    body: bytes, content_type: str, features: Sequence[Feature], excluded: frozenset[str] = frozenset()
+) -> dict[str, list[Any]]:
+    """Returns the checked values of each feature in a request body. Raises BadRequest for the first violation."""
+    media_type = parse_content_type(content_type)
+    return extract_columns(parse_rows(body, media_type), features, is_text=media_type == CSV, excluded=excluded)
 
-    >>> content_type_of("text/csv; charset=utf-8")
+
+def parse_content_type(header: str) -> str:
+    """Returns the media type without parameters, JSON Lines for an empty header. Raises BadRequest for any other type.
+
+    >>> parse_content_type("text/csv; charset=utf-8")
     'text/csv'
     """
-    kind = header.partition(";")[0].strip().lower() or JSON_LINES
-    if kind not in CONTENT_TYPES:
-        raise BadRequest(f"content type {kind!r} is not read here; one of {', '.join(CONTENT_TYPES)} expected")
-    return kind
+    media_type = header.partition(";")[0].strip().lower() or JSON_LINES
+    if media_type not in CONTENT_TYPES:
+        raise BadRequest(f"content type {media_type!r} is not supported; use one of {', '.join(CONTENT_TYPES)}")
+    return media_type
 
 
-def rows_of(body: bytes, content_type: str) -> list[Row]:
-    """One mapping a row; CSV's values are text, or None where the field is empty. Raises BadRequest."""
+def parse_rows(body: bytes, content_type: str) -> list[Row]:
+    """Returns one mapping per row. Values of a CSV are text, or None for an empty field. Raises BadRequest."""
     if content_type == CSV:
         rows = _csv_rows(body)
     elif content_type == JSON:
-        rows = _objects([_parsed(body, None)], flat=True)
+        rows = _rows_from_json([_parse_json(body, None)], is_document=True)
     else:
         lines = [line for line in body.split(b"\n") if line.strip()]
-        rows = _objects([_parsed(line, number) for number, line in enumerate(lines, 1)], flat=False)
+        rows = _rows_from_json([_parse_json(line, number) for number, line in enumerate(lines, 1)], is_document=False)
     if not rows:
-        raise BadRequest("the request holds no row")
+        raise BadRequest("the request has no row")
     return rows
 
 
-def columns_of(
-    rows: Sequence[Row], features: Sequence[Feature], *, text: bool = False, refused: frozenset[str] = frozenset()
+def extract_columns(
+    rows: Sequence[Row], features: Sequence[Feature], *, is_text: bool = False, excluded: frozenset[str] = frozenset()
 ) -> dict[str, list[Any]]:
-    """The features' values, column by column, held to the contract; other keys of a row are left out.
+    """Returns the values of each feature after checking them against the contract; drops other keys of a row.
 
-    `text` says that values are text to be read as the column's type (CSV); a row with a key of `refused` is refused.
-    Raises BadRequest for the first fault.
+    With `is_text` values are text that is converted to the column's type (CSV). Raises BadRequest for the first
+    violation, which includes a row with a key in `excluded`.
     """
-    if refused:
-        _must_not_hold(rows, refused)
+    if excluded:
+        _check_excluded(rows, excluded)
     columns: dict[str, list[Any]] = {}
     for feature in features:
-        read = (_READ if text else _TAKE)[feature.type]
+        convert = (_CSV_VALUES if is_text else _JSON_VALUES)[feature.type]
         values: list[Any] = []
         for number, row in enumerate(rows, 1):
             try:
@@ -126,11 +141,11 @@ def columns_of(
                 values.append(None)
                 continue
             try:
-                values.append(read(value))
+                values.append(convert(value))
             except ValueError:
-                message = f"column {feature.name!r} must hold {_KINDS[feature.type]}, found {value!r:.40}"
+                message = f"column {feature.name!r} must hold {_TYPE_NAMES[feature.type]}, found {value!r:.40}"
                 raise BadRequest(message, column=feature.name, row=number) from None
-        _must_be_within(values, feature)
+        _check_bounds(values, feature)
         columns[feature.name] = values
     return columns
 
@@ -145,48 +160,49 @@ def _bounds(column: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _must_not_hold(rows: Sequence[Row], refused: frozenset[str]) -> None:
+def _check_excluded(rows: Sequence[Row], excluded: frozenset[str]) -> None:
     for number, row in enumerate(rows, 1):
-        if not refused.isdisjoint(row):
-            name = min(refused.intersection(row))
+        if not excluded.isdisjoint(row):
+            name = min(excluded.intersection(row))
             raise BadRequest(f"column {name!r} must not be used for inference", column=name, row=number)
 
 
-def _must_be_within(values: Sequence[Any], feature: Feature) -> None:
-    """Looks at all values at once, and at one by one only to name the first that is not."""
-    known = [value for value in values if value is not None] if feature.nullable else values
-    if not known:
+def _check_bounds(values: Sequence[Any], feature: Feature) -> None:
+    """Checks the extremes first, and single values only to name the first violation, which keeps the check fast."""
+    present = [value for value in values if value is not None] if feature.nullable else values
+    if not present:
         return
     low, high, categories = feature.low, feature.high, feature.categories
-    if low is not None and min(known) < low:
-        _refuse(values, feature, lambda v: v >= low, f"must be at least {low:g}")
-    if high is not None and max(known) > high:
-        _refuse(values, feature, lambda v: v <= high, f"must be at most {high:g}")
-    if categories is not None and not categories.issuperset(known):
-        _refuse(values, feature, lambda v: v in categories, f"must be one of {', '.join(sorted(categories))}")
+    if low is not None and min(present) < low:
+        _check_each(values, feature, lambda v: v >= low, f"must be at least {low:g}")
+    if high is not None and max(present) > high:
+        _check_each(values, feature, lambda v: v <= high, f"must be at most {high:g}")
+    if categories is not None and not categories.issuperset(present):
+        _check_each(values, feature, lambda v: v in categories, f"must be one of {', '.join(sorted(categories))}")
     if feature.strict and feature.type == "timestamp":
-        _refuse(values, feature, lambda v: _TIME.fullmatch(v) is not None, f"must hold {_KINDS['timestamp']}")
+        rule = f"must hold {_TYPE_NAMES['timestamp']}"
+        _check_each(values, feature, lambda v: _ISO_8601.fullmatch(v) is not None, rule)
 
 
-def _refuse(values: Sequence[Any], feature: Feature, fits: Callable[[Any], bool], rule: str) -> None:
+def _check_each(values: Sequence[Any], feature: Feature, fits: Callable[[Any], bool], rule: str) -> None:
     for number, value in enumerate(values, 1):
         if value is not None and not fits(value):
             raise BadRequest(f"column {feature.name!r} {rule}, found {value!r:.40}", column=feature.name, row=number)
 
 
-def _parsed(text: bytes, number: int | None) -> Any:
+def _parse_json(text: bytes, number: int | None) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
         raise BadRequest(f"not JSON: {exc}", row=number) from exc
 
 
-def _objects(values: list[Any], *, flat: bool) -> list[Row]:
-    found = values[0] if flat and isinstance(values[0], list) else values
-    for number, value in enumerate(found, 1):
+def _rows_from_json(values: list[Any], *, is_document: bool) -> list[Row]:
+    rows = values[0] if is_document and isinstance(values[0], list) else values
+    for number, value in enumerate(rows, 1):
         if not isinstance(value, dict):
             raise BadRequest(f"a JSON object expected, found {str(value)[:40]!r}", row=number)
-    return list(found)
+    return list(rows)
 
 
 def _csv_rows(body: bytes) -> list[Row]:
@@ -230,36 +246,36 @@ def _boolean(value: Any) -> bool:
     raise ValueError
 
 
-def _number_in(text: str) -> float:
+def _parse_number(text: str) -> float:
     value = float(text)
     if value - value != 0:  # CSV spells out nan and inf, JSON cannot
         raise ValueError
     return value
 
 
-def _integer_in(text: str) -> int:
+def _parse_integer(text: str) -> int:
     return _integer(float(text))
 
 
-def _boolean_in(text: str) -> bool:
-    return {"true": True, "false": False, "1": True, "0": False}[text.lower()] if text.lower() in _BOOLEANS else _fail()
-
-
-def _fail() -> bool:
-    raise ValueError
+def _parse_boolean(text: str) -> bool:
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise ValueError from None
 
 
 _INT64 = 2**63
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+_ISO_8601 = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
 """`domain.data.contract_schema.ISO_8601`, which this module does not import: that would import pydantic."""
-_BOOLEANS = ("true", "false", "1", "0")
-_TAKE: Mapping[str, Callable[[Any], Any]] = {
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+_JSON_VALUES: Mapping[str, Callable[[Any], Any]] = {
     "number": _number, "integer": _integer, "string": _string, "boolean": _boolean, "timestamp": _string,
 }  # fmt: skip
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "number": _number_in, "integer": _integer_in, "string": _string, "boolean": _boolean_in, "timestamp": _string,
+_CSV_VALUES: Mapping[str, Callable[[Any], Any]] = {
+    "number": _parse_number, "integer": _parse_integer, "string": _string, "boolean": _parse_boolean,
+    "timestamp": _string,
 }  # fmt: skip
-_KINDS = {
+_TYPE_NAMES = {
     "number": "a number", "integer": "a whole number", "string": "text", "boolean": "true or false",
     "timestamp": "a time as ISO 8601 text",
 }  # fmt: skip

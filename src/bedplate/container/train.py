@@ -1,4 +1,4 @@
-"""Runs a model's training script in SageMaker's script mode, and leaves beside the model what serving needs to know."""
+"""Runs a training script in SageMaker's script mode and adds code, contract and training record to the model."""
 
 from __future__ import annotations
 
@@ -24,58 +24,59 @@ CODE_ARCHIVE = "sourcedir.tar.gz"
 MAX_FAILURE = 1024
 _TAIL_LINES = 60
 _VERSIONS = ("numpy", "pandas", "scikit-learn", "pyarrow", "joblib")
-_PRIVATE = ("sagemaker_", "_tuning_")
-"""Hyper-parameters that SageMaker adds for itself."""
+_INTERNAL_PREFIXES = ("sagemaker_", "_tuning_")
+"""Prefixes of the hyperparameters that SageMaker adds; the script does not get them."""
 
 
-class TrainingFailed(Exception):
-    """Why there is no model: what `output/failure` says."""
+class TrainingError(Exception):
+    """The training produced no model; the message becomes the FailureReason (`output/failure`)."""
 
 
 def main() -> int:
     root = paths.root()
     try:
         train(root)
-    except TrainingFailed as failed:
-        print(f"training failed: {str(failed).splitlines()[0]}", file=sys.stderr, flush=True)
+    except TrainingError as exc:
+        print(f"training failed: {str(exc).splitlines()[0]}", file=sys.stderr, flush=True)
         output = root / "output"
         output.mkdir(parents=True, exist_ok=True)
-        (output / "failure").write_text(str(failed)[:MAX_FAILURE], encoding="utf-8")
+        (output / "failure").write_text(str(exc)[:MAX_FAILURE], encoding="utf-8")
         return 1
     return 0
 
 
 def train(root: Path) -> None:
-    """From the channels below `root/input` to `root/model`. Raises TrainingFailed."""
-    parameters = _parameters(root)
-    code = _unpack(root)
-    entry_point = parameters.get("sagemaker_program", "train.py")
+    """Trains with the channels in `root/input` and writes the model to `root/model`. Raises TrainingError."""
+    hyperparameters = _read_hyperparameters(root)
+    code = _unpack_code(root)
+    entry_point = hyperparameters.get("sagemaker_program", "train.py")
     if not (code / entry_point).is_file():
-        have = ", ".join(sorted(p.name for p in code.iterdir()))
-        raise TrainingFailed(f"The entry point {entry_point} is not in the model's folder (there are: {have})")
+        names = ", ".join(sorted(p.name for p in code.iterdir()))
+        raise TrainingError(f"The entry point {entry_point} is not in the model's folder, which has: {names}")
     model = root / "model"
     model.mkdir(parents=True, exist_ok=True)
     (root / "output" / "data").mkdir(parents=True, exist_ok=True)
-    options = {key: value for key, value in parameters.items() if not key.startswith(_PRIVATE)}
+    public = {name: text for name, text in hyperparameters.items() if not name.startswith(_INTERNAL_PREFIXES)}
+    arguments = [word for name, text in public.items() for word in (f"--{name}", text)]
     started = time.monotonic()
-    _run([sys.executable, entry_point, *_arguments(options)], code, script_environment(root, options, entry_point))
+    _run_script([sys.executable, entry_point, *arguments], code, script_environment(root, public, entry_point))
     if not any(model.iterdir()):
-        raise TrainingFailed(f"{entry_point} ended well, but wrote nothing to SM_MODEL_DIR")
-    _add_code(code, model)
-    _add_contract(code, model)
-    _add_record(root, model, time.monotonic() - started)
+        raise TrainingError(f"{entry_point} succeeded, but wrote nothing to SM_MODEL_DIR")
+    _copy_code(code, model)
+    _write_contract(code, model)
+    _write_training_record(root, model, time.monotonic() - started)
 
 
-def script_environment(root: Path, options: Mapping[str, str], entry_point: str) -> dict[str, str]:
-    """What SageMaker's training toolkit sets for a script, over this process's environment.
+def script_environment(root: Path, hyperparameters: Mapping[str, str], entry_point: str) -> dict[str, str]:
+    """Returns this process's environment with the variables that SageMaker's training toolkit sets for a script.
 
-    `SM_CHECKPOINT_DIR` is ours: SageMaker makes `/opt/ml/checkpoints` for a job with checkpoints, and only then.
+    Bedplate adds `SM_CHECKPOINT_DIR` where `/opt/ml/checkpoints` exists, which is only in jobs with checkpoints.
     """
     channels = {p.name: p for p in sorted((root / "input" / "data").glob("*")) if p.is_dir()}
-    resources = _json(root / "input" / "config" / "resourceconfig.json")
+    resources = _read_json(root / "input" / "config" / "resourceconfig.json")
     host = str(resources.get("current_host", "algo-1"))
     hosts = list(resources.get("hosts") or [host])
-    values = {name: _typed(text) for name, text in options.items()}
+    values = {name: _parse_value(text) for name, text in hyperparameters.items()}
     cpus = str(os.cpu_count() or 1)
     directories = {
         "SM_MODEL_DIR": root / "model",
@@ -87,7 +88,7 @@ def script_environment(root: Path, options: Mapping[str, str], entry_point: str)
         **({"SM_CHECKPOINT_DIR": root / "checkpoints"} if (root / "checkpoints").is_dir() else {}),
         **{f"SM_CHANNEL_{name.upper().replace('-', '_')}": path for name, path in channels.items()},
     }
-    whole = {
+    training_env = {
         "channel_input_dirs": {name: str(path) for name, path in channels.items()},
         "current_host": host,
         "hosts": hosts,
@@ -99,10 +100,10 @@ def script_environment(root: Path, options: Mapping[str, str], entry_point: str)
         "user_entry_point": entry_point,
     }
     return {
-        "PYTHONHASHSEED": options.get("seed", "0"),
+        "PYTHONHASHSEED": hyperparameters.get("seed", "0"),
         **os.environ,
         **{name: str(path) for name, path in directories.items()},
-        **{f"SM_HP_{name.upper().replace('-', '_')}": text for name, text in options.items()},
+        **{f"SM_HP_{name.upper().replace('-', '_')}": text for name, text in hyperparameters.items()},
         "SM_CHANNELS": json.dumps(list(channels)),
         "SM_HPS": json.dumps(values),
         "SM_NUM_CPUS": cpus,
@@ -110,19 +111,21 @@ def script_environment(root: Path, options: Mapping[str, str], entry_point: str)
         "SM_CURRENT_HOST": host,
         "SM_HOSTS": json.dumps(hosts),
         "SM_USER_ENTRY_POINT": entry_point,
-        "SM_TRAINING_ENV": json.dumps(whole),
+        "SM_TRAINING_ENV": json.dumps(training_env),
         "PYTHONUNBUFFERED": "1",
     }
 
 
-def _parameters(root: Path) -> dict[str, str]:
-    return {key: _plain(text) for key, text in _json(root / "input" / "config" / "hyperparameters.json").items()}
+def _read_hyperparameters(root: Path) -> dict[str, str]:
+    return {key: _unquote(text) for key, text in _read_json(root / "input" / "config" / "hyperparameters.json").items()}
 
 
-def _plain(text: object) -> str:
-    """SageMaker's hyper-parameters are text; the SDK writes some of them as JSON strings, with quotes.
+def _unquote(text: object) -> str:
+    """Returns a hyperparameter's text without the quotes of a JSON string.
 
-    >>> _plain('"train.py"'), _plain("0.1"), _plain(3)
+    SageMaker's hyperparameters are text; the SDK writes some of them as JSON strings.
+
+    >>> _unquote('"train.py"'), _unquote("0.1"), _unquote(3)
     ('train.py', '0.1', '3')
     """
     if not isinstance(text, str):
@@ -130,47 +133,43 @@ def _plain(text: object) -> str:
     return str(json.loads(text)) if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _typed(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def _arguments(options: Mapping[str, str]) -> list[str]:
-    return [word for name, text in options.items() for word in (f"--{name}", text)]
-
-
-def _unpack(root: Path) -> Path:
+def _unpack_code(root: Path) -> Path:
     archive, code = root / "input" / "data" / "code" / CODE_ARCHIVE, root / "code"
     if not archive.is_file():
-        raise TrainingFailed(f"Channel 'code' must hold {CODE_ARCHIVE}; it is not there")
+        raise TrainingError(f"Channel 'code' has no {CODE_ARCHIVE}")
     code.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(code, filter="data")
     except (tarfile.TarError, OSError, EOFError) as exc:
-        raise TrainingFailed(f"{CODE_ARCHIVE} cannot be unpacked: {exc}") from exc
+        raise TrainingError(f"{CODE_ARCHIVE} cannot be unpacked: {exc}") from exc
     return code
 
 
-def _run(command: list[str], code: Path, environment: Mapping[str, str]) -> None:
-    child = subprocess.Popen(command, cwd=code, env=dict(environment), stderr=subprocess.PIPE)
-    before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+def _run_script(command: list[str], code: Path, environment: Mapping[str, str]) -> None:
+    process = subprocess.Popen(command, cwd=code, env=dict(environment), stderr=subprocess.PIPE)
+    previous_handler = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    assert child.stderr is not None
-    reader = threading.Thread(target=_tee, args=(child.stderr, tail), daemon=True)
+    assert process.stderr is not None
+    reader = threading.Thread(target=_copy_stderr, args=(process.stderr, tail), daemon=True)
     reader.start()
-    code_of_exit = child.wait()
-    reader.join(timeout=5)  # what the script left behind may hold the stream open
+    exit_code = process.wait()
+    reader.join(timeout=5)  # a process that the script started may keep the stream open
     if not reader.is_alive():
-        child.stderr.close()
-    signal.signal(signal.SIGTERM, before)
-    if code_of_exit != 0:
-        raise TrainingFailed(_reason(command[1], code_of_exit, list(tail)))
+        process.stderr.close()
+    signal.signal(signal.SIGTERM, previous_handler)
+    if exit_code != 0:
+        raise TrainingError(_failure_reason(command[1], exit_code, list(tail)))
 
 
-def _tee(stream: IO[bytes], tail: deque[str]) -> None:
+def _copy_stderr(stream: IO[bytes], tail: deque[str]) -> None:
     for line in stream:
         text = line.decode("utf-8", "replace")
         tail.append(text.rstrip("\n"))
@@ -178,34 +177,34 @@ def _tee(stream: IO[bytes], tail: deque[str]) -> None:
         sys.stderr.flush()
 
 
-def _reason(script: str, code: int, tail: list[str]) -> str:
-    """The last exception first, then where it was raised.
+def _failure_reason(script: str, exit_code: int, tail: list[str]) -> str:
+    """Returns the last exception, then the exit code and the traceback.
 
-    >>> said = ["Traceback (most recent call last):", '  File "train.py", line 3', "ValueError: no"]
-    >>> print(_reason("train.py", 1, said))
+    >>> lines = ["Traceback (most recent call last):", '  File "train.py", line 3', "ValueError: no"]
+    >>> print(_failure_reason("train.py", 1, lines))
     ValueError: no
     train.py exited with code 1
     Traceback (most recent call last):
       File "train.py", line 3
     """
-    how = f"was ended by signal {-code}" if code < 0 else f"exited with code {code}"
-    said = [line for line in tail if line.strip()]
-    if not said:
-        return f"{script} {how} and said nothing"
-    starts = [i for i, line in enumerate(said) if line.startswith("Traceback ")]
-    traceback = said[starts[-1] : -1] if starts else said[-6:-1]
-    head = f"{said[-1].strip()}\n{script} {how}\n"
+    exit_text = f"was killed by signal {-exit_code}" if exit_code < 0 else f"exited with code {exit_code}"
+    lines = [line for line in tail if line.strip()]
+    if not lines:
+        return f"{script} {exit_text}; stderr is empty"
+    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback ")]
+    traceback = lines[starts[-1] : -1] if starts else lines[-6:-1]
+    head = f"{lines[-1].strip()}\n{script} {exit_text}\n"
     return head + "\n".join(traceback)[-max(0, MAX_FAILURE - len(head)) :]
 
 
-def _add_code(code: Path, model: Path) -> None:
+def _copy_code(code: Path, model: Path) -> None:
     for script in sorted(code.rglob("*.py")):
         target = model / "code" / script.relative_to(code)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(script, target)
 
 
-def _add_contract(code: Path, model: Path) -> None:
+def _write_contract(code: Path, model: Path) -> None:
     if (code / "contract.json").is_file():
         shutil.copyfile(code / "contract.json", model / "contract.json")
         return
@@ -213,48 +212,48 @@ def _add_contract(code: Path, model: Path) -> None:
     from bedplate.settings import ModelSpec, parse, read_yaml
 
     if not (code / "model.yaml").is_file():
-        raise TrainingFailed("The model's folder holds neither contract.json nor model.yaml")
+        raise TrainingError("The model's folder has neither contract.json nor model.yaml")
     try:
         spec = parse(ModelSpec, read_yaml(code / "model.yaml"), source="model.yaml")
     except SettingsError as exc:
-        raise TrainingFailed(str(exc)) from exc
+        raise TrainingError(str(exc)) from exc
     (model / "contract.json").write_text(spec.model_dump_json(), encoding="utf-8")
 
 
-def _add_record(root: Path, model: Path, seconds: float) -> None:
-    contract = _json(model / "contract.json")
+def _write_training_record(root: Path, model: Path, seconds: float) -> None:
+    contract = _read_json(model / "contract.json")
     columns = contract.get("data", {}).get("columns", {})
     record = {
         "python": platform.python_version(),
-        "versions": {name: version for name in _VERSIONS if (version := _version(name))},
+        "versions": {name: version for name in _VERSIONS if (version := _package_version(name))},
         "seconds": round(seconds, 3),
-        "rows": _rows(root / "input" / "data" / "training"),
+        "rows": _count_rows(root / "input" / "data" / "training"),
         "features": [name for name, column in columns.items() if column.get("role") in ("feature", "segment")],
     }
     (model / "training.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
 
 
-def _version(package: str) -> str | None:
+def _package_version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _rows(channel: Path) -> int | None:
-    """Rows of the channel's Parquet files by their footers; None when there is none that can be read."""
+def _count_rows(channel: Path) -> int | None:
+    """Returns the number of rows in the channel's Parquet files; None without files, or when one cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        found = [pq.read_metadata(path).num_rows for path in sorted(channel.rglob("*.parquet"))]
+        counts = [pq.read_metadata(path).num_rows for path in sorted(channel.rglob("*.parquet"))]
     except (pa.ArrowException, OSError):
         return None
-    return sum(found) if found else None
+    return sum(counts) if counts else None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}

@@ -1,4 +1,4 @@
-"""Draws a metric over time as text: a few lines of a terminal, with the bound that it should have kept."""
+"""Draws an alarm's metric over time as text for a terminal, with the alarm's threshold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True, slots=True)
 class MetricChart:
-    """An alarm's figure around the time at which it was raised; points in order of time."""
+    """An alarm's metric values around the time when it went into ALARM; points are in order of time."""
 
     name: str
     metric: str
@@ -21,13 +21,13 @@ class MetricChart:
     threshold: float | None
 
 
-def drawn(graph: MetricChart, *, height: int = HEIGHT, width: int = WIDTH) -> list[str]:
-    """Lines from the top down; the threshold is dashed where no bar covers it. Empty without a point.
+def draw_chart(chart: MetricChart, *, height: int = HEIGHT, width: int = WIDTH) -> list[str]:
+    """Returns the chart's lines from top to bottom, with a dashed threshold; empty for a chart without points.
 
     >>> from datetime import timedelta
     >>> start = datetime(2013, 7, 1, 12)
     >>> points = tuple((start + timedelta(minutes=i), v) for i, v in enumerate([0.0, 1.0, 2.0, 4.0]))
-    >>> for line in drawn(MetricChart("e-errors", "Errors", points, 2.0), height=4, width=4):
+    >>> for line in draw_chart(MetricChart("e-errors", "Errors", points, 2.0), height=4, width=4):
     ...     print(line.rstrip())
               4 |   █
                 |   █
@@ -36,42 +36,43 @@ def drawn(graph: MetricChart, *, height: int = HEIGHT, width: int = WIDTH) -> li
                 +----
                  12:00:00 to 12:03:00
     """
-    if not graph.points:
+    if not chart.points:
         return []
-    values = _columns([v for _, v in graph.points], width)
-    bound = graph.threshold
-    top = max([*values, bound or 0.0]) or 1.0
+    values = _columns([v for _, v in chart.points], width)
+    threshold = chart.threshold
+    top = max([*values, threshold or 0.0]) or 1.0
     rows = []
-    at = None if bound is None else min(height - 1, max(0, int(bound / top * height - 1e-9)))
+    dashed = -1 if threshold is None else min(height - 1, max(0, int(threshold / top * height - 1e-9)))
     for row in reversed(range(height)):
         cells = [_cell(value / top * height - row) for value in values]
-        if row == at:
+        if row == dashed:
             cells = ["-" if cell == " " else cell for cell in cells]
-        label = f"{top:.4g}" if row == height - 1 else f"{bound:.4g}" if row == at and bound is not None else ""
+        label = f"{top:.4g}" if row == height - 1 else f"{threshold:.4g}" if row == dashed else ""
         rows.append(f"  {label:>9} |{''.join(cells)}")
-    times = f"{graph.points[0][0]:%H:%M:%S} to {graph.points[-1][0]:%H:%M:%S}"
+    times = f"{chart.points[0][0]:%H:%M:%S} to {chart.points[-1][0]:%H:%M:%S}"
     return [*rows, f"  {'':>9} +{'-' * len(values)}", f"  {'':>9}  {times}"]
 
 
-def kept(told: Mapping[str, Any] | None) -> MetricChart | None:
-    """The graph in a record of the ledger; None where an alarm left no points.
+def parse_chart(alarm: Mapping[str, Any] | None) -> MetricChart | None:
+    """Parses the chart in a ledger record's `alarm`; None when the alarm has no points.
 
-    >>> kept({"name": "a", "metric": "m", "threshold": 1.0, "points": [["2013-07-01T12:00:00.000Z", 2.0]]}).points[0][1]
+    >>> points = [["2013-07-01T12:00:00.000Z", 2.0]]
+    >>> parse_chart({"name": "a", "metric": "m", "threshold": 1.0, "points": points}).points[0][1]
     2.0
-    >>> kept(None), kept({"name": "a", "raised_by": "bedplate"})
+    >>> parse_chart(None), parse_chart({"name": "a", "raised_by": "bedplate"})
     (None, None)
     """
-    points = (told or {}).get("points")
-    if not told or not points:
+    points = (alarm or {}).get("points")
+    if not alarm or not points:
         return None
-    moments = tuple((datetime.fromisoformat(at), float(value)) for at, value in points)
-    return MetricChart(told["name"], told.get("metric") or "figure", moments, told.get("threshold"))
+    values = tuple((datetime.fromisoformat(at), float(value)) for at, value in points)
+    return MetricChart(alarm["name"], alarm.get("metric") or "metric", values, alarm.get("threshold"))
 
 
 def _columns(values: Sequence[float], width: int) -> list[float]:
-    """At most `width` of them: the largest of each run, so that a peak is never lost."""
-    each = -(-len(values) // width)
-    return [max(values[at : at + each]) for at in range(0, len(values), each)]
+    """At most `width` values: the largest of each run of points, so that no peak is lost."""
+    size = -(-len(values) // width)
+    return [max(values[start : start + size]) for start in range(0, len(values), size)]
 
 
 def _cell(fill: float) -> str:

@@ -1,7 +1,7 @@
-"""What everything is called: the one place that spells a resource's, a release's or an object's name.
+"""Builds the name of every resource, release and S3 prefix.
 
-The platform program (`infra/`), the command line and the local platform all read their names here, so that a name is
-never stored when it can be derived.
+The Pulumi program (`infra/`), the CLI and the local platform all take their names from this module, so that a name
+is never stored when it can be derived.
 """
 
 from __future__ import annotations
@@ -12,41 +12,32 @@ from typing import Literal
 
 BucketPurpose = Literal["artifacts", "data", "capture", "ledger", "logs", "trail"]
 BUCKET_PURPOSES: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture", "ledger")
-"""What the commands read and write; `logs` (who asked S3 for what) and `trail` (CloudTrail) are the auditor's."""
+"""Buckets that the commands read and write; `logs` (S3 access logs) and `trail` (CloudTrail) are for auditors."""
 ScheduleKind = Literal["model-quality", "bias", "explainability"]
 SCHEDULE_KINDS: tuple[ScheduleKind, ...] = ("model-quality", "bias", "explainability")
-"""Kinds of monitoring that Pulumi's provider has no definition for, beside data quality, for which it has one."""
+"""Kinds of monitoring that Pulumi's AWS provider cannot define; it can define data quality."""
 PERSONAS = ("platform-engineer", "data-scientist", "approver", "finance", "auditor", "reconciler")
 
 _RELEASE = re.compile(r"^(?P<endpoint>.+)-v(?P<version>\d+)-(?P<digest>[0-9a-f]{7,8})$")
-_SPLIT = re.compile(r"^(?P<endpoint>.+)-split-(?P<digest>[0-9a-f]{7,8})$")
+_MULTI_VARIANT = re.compile(r"^(?P<endpoint>.+)-split-(?P<digest>[0-9a-f]{7,8})$")
 VARIANT = "live"
-"""Name of a release's one production variant, and of the champion's in a split."""
+"""Name of a release's single production variant, and of the champion's in a multi-variant configuration."""
 CHALLENGER = "challenger"
-"""Name of the second variant of a split, and of a shadow; further ones are `arm-3` and so on."""
-
-
-def variant_of(place: int) -> str:
-    """Name of the variant at a place in a split, the champion's being the first.
-
-    >>> [variant_of(place) for place in (1, 2, 3)]
-    ['live', 'challenger', 'arm-3']
-    """
-    return {1: VARIANT, 2: CHALLENGER}.get(place, f"arm-{place}")
+"""Name of the second variant of a multi-variant configuration, and of a shadow variant."""
 
 
 def model_card(package_group: str, version: int) -> str:
-    """A version's model card; SageMaker allows 63 characters.
+    """Returns the name of a version's model card; SageMaker allows 63 characters.
 
     >>> model_card("bedplate-prod-churn", 3), len(model_card("x" * 70, 12))
     ('bedplate-prod-churn-v3', 63)
     """
-    tail = f"-v{version}"
-    return f"{package_group[: 63 - len(tail)].rstrip('-')}{tail}"
+    suffix = f"-v{version}"
+    return f"{package_group[: 63 - len(suffix)].rstrip('-')}{suffix}"
 
 
 def bucket(project: str, stack: str, purpose: BucketPurpose, account_id: str) -> str:
-    """Bucket names are global, so they end with the account.
+    """Returns a bucket's name, which ends with the account because bucket names are global.
 
     >>> bucket("bedplate", "prod", "ledger", "123456789012")
     'bedplate-prod-ledger-123456789012'
@@ -55,7 +46,7 @@ def bucket(project: str, stack: str, purpose: BucketPurpose, account_id: str) ->
 
 
 def execution_role_prefix(project: str, stack: str, account_id: str) -> str:
-    """What the ARN of every model's execution role begins with; the model's name is the rest.
+    """Returns the prefix of the ARN of every model's execution role; the model's name follows it.
 
     >>> execution_role_prefix("bedplate", "prod", "123456789012")
     'arn:aws:iam::123456789012:role/bedplate-prod.'
@@ -64,7 +55,7 @@ def execution_role_prefix(project: str, stack: str, account_id: str) -> str:
 
 
 def trail_arn(project: str, stack: str, region: str, account_id: str) -> str:
-    """The CloudTrail trail of an environment.
+    """Returns the ARN of a stack's CloudTrail trail.
 
     >>> trail_arn("bedplate", "prod", "us-east-1", "123456789012")
     'arn:aws:cloudtrail:us-east-1:123456789012:trail/bedplate-prod'
@@ -73,7 +64,7 @@ def trail_arn(project: str, stack: str, region: str, account_id: str) -> str:
 
 
 def outputs_parameter(project: str, stack: str) -> str:
-    """The SSM parameter that holds `settings.PlatformOutputs` as JSON.
+    """Returns the name of the SSM parameter that holds `settings.PlatformOutputs` as JSON.
 
     >>> outputs_parameter("bedplate", "prod")
     '/bedplate/prod/platform-outputs'
@@ -82,8 +73,9 @@ def outputs_parameter(project: str, stack: str) -> str:
 
 
 def stage_budget(budget: str, stage: str) -> str:
-    """The budget of one stage of the life, beside the whole one of a model or of the platform. The dot keeps it apart
-    from the budget of a model called like a stage.
+    """Returns the name of the budget of one lifecycle stage of a model or of the platform.
+
+    The dot distinguishes it from the budget of a model that has the name of a stage.
 
     >>> stage_budget("bedplate-prod-churn", "training")
     'bedplate-prod-churn.training'
@@ -93,7 +85,7 @@ def stage_budget(budget: str, stage: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """Names of what the platform holds for one model.
+    """Names of one model's resources and S3 prefixes.
 
     >>> ModelNames("bedplate", "local", "flight-delay").endpoint
     'bedplate-local-flight-delay'
@@ -117,7 +109,7 @@ class ModelNames:
 
     @property
     def execution_role(self) -> str:
-        """What the model's jobs and endpoint run as. The dot keeps it apart from a persona's role.
+        """The role of the model's jobs and endpoint. The dot distinguishes it from a persona's role.
 
         >>> ModelNames("bedplate", "prod", "churn").execution_role
         'bedplate-prod.churn'
@@ -133,7 +125,7 @@ class ModelNames:
         return f"{self.base}-data-quality"
 
     def schedule(self, kind: ScheduleKind) -> str:
-        """Name of a schedule that the command line makes, and of the alarm on the bounds that it finds broken.
+        """Returns the name of a schedule that the CLI creates, and of the alarm on its constraint violations.
 
         >>> ModelNames("bedplate", "prod", "churn").schedule("model-quality")
         'bedplate-prod-churn-model-quality'
@@ -142,22 +134,22 @@ class ModelNames:
 
     @property
     def errors_alarm(self) -> str:
-        """On `Invocation5XXErrors`; rolls a deployment back."""
+        """Alarm on `Invocation5XXErrors`; rolls a deployment back."""
         return f"{self.base}-errors"
 
     @property
     def latency_alarm(self) -> str:
-        """On `ModelLatency` (microseconds); rolls a deployment back."""
+        """Alarm on `ModelLatency` (microseconds); rolls a deployment back."""
         return f"{self.base}-latency"
 
     @property
     def drift_alarm(self) -> str:
-        """On the monitor's own metric; tells people, never rolls back."""
+        """Alarm on the monitor's own metric; notifies people, never rolls back."""
         return f"{self.base}-drift"
 
     @property
     def health_alarm(self) -> str:
-        """Over all the others: the one that tells people."""
+        """Composite alarm over all other alarms; it notifies people."""
         return f"{self.base}-health"
 
     @property
@@ -169,46 +161,48 @@ class ModelNames:
         return (self.errors_alarm, self.latency_alarm)
 
     def release(self, version: int, digest: str) -> str:
-        """Name of a release's Model and EndpointConfig: version and content hash (8 hex digits).
+        """Returns the name of a release's Model and EndpointConfig: version and the first 8 hex digits of `digest`.
 
         >>> ModelNames("bedplate", "local", "flight-delay").release(3, "0a1b2c3d4e5f")
         'bedplate-local-flight-delay-v3-0a1b2c3d'
         """
         return f"{self.base}-v{version}-{digest[:8]}"
 
-    def split(self, digest: str) -> str:
-        """Name of the EndpointConfig that divides the traffic over several releases.
+    def multi_variant_config(self, digest: str) -> str:
+        """Returns the name of the EndpointConfig that serves several releases.
 
-        >>> ModelNames("bedplate", "local", "flight-delay").split("0a1b2c3d4e5f")
+        >>> ModelNames("bedplate", "local", "flight-delay").multi_variant_config("0a1b2c3d4e5f")
         'bedplate-local-flight-delay-split-0a1b2c3d'
         """
         return f"{self.base}-split-{digest[:8]}"
 
-    def copy(self, version: int) -> str:
-        """Name of an endpoint that answers with one release for a moment, beside the live one.
+    def copy_endpoint(self, version: int) -> str:
+        """Returns the name of a temporary endpoint that serves one release next to the live endpoint.
 
-        >>> ModelNames("bedplate", "local", "flight-delay").copy(3)
+        >>> ModelNames("bedplate", "local", "flight-delay").copy_endpoint(3)
         'bedplate-local-flight-delay-copy-v3'
         """
-        return f"{self.copy_prefix}{version}"
+        return f"{self.copy_endpoint_prefix}{version}"
 
     @property
-    def copy_prefix(self) -> str:
-        """What the names of all copies begin with."""
+    def copy_endpoint_prefix(self) -> str:
+        """Prefix of the names of all temporary endpoints."""
         return f"{self.base}-copy-v"
 
     def guard_alarm(self, release: str) -> str:
-        """Alarm on one release's own answers against the champion's; lives as long as the release.
+        """Returns the name of the alarm that compares one release's predictions with the champion's.
+
+        The alarm is deleted together with the release.
 
         >>> n = ModelNames("bedplate", "local", "flight-delay")
         >>> n.guard_alarm("bedplate-local-flight-delay-v2-0a1b2c3d")
-        'bedplate-local-flight-delay-v2-0a1b2c3d-answers'
+        'bedplate-local-flight-delay-v2-0a1b2c3d-predictions'
         """
-        return f"{release}-answers"
+        return f"{release}-predictions"
 
     @property
     def backlog_alarm(self) -> str:
-        """Something waits and no instance is there: brings the first one; tells nobody."""
+        """Alarm on waiting requests without an instance: it starts the first instance and notifies no one."""
         return f"{self.base}-backlog"
 
     # S3 keys and prefixes, below the bucket named in each comment.
@@ -248,9 +242,7 @@ class ModelNames:
         return f"{self.baseline_prefix}{kind}/"
 
     @property
-    def monitoring_prefix(
-        self,
-    ) -> str:  # artifacts bucket: <prefix><job name>/{drift,statistics,constraint_violations}.json
+    def monitoring_prefix(self) -> str:  # artifacts: <prefix><job name>/{drift,statistics,constraint_violations}.json
         return f"monitoring/{self.model}/"
 
     @property
@@ -258,20 +250,20 @@ class ModelNames:
         return f"capture/{self.model}/"
 
 
-def version_of_release(release: str) -> int | None:
-    """Version in a release's name, None when the name is not a release's.
+def parse_release_version(release: str) -> int | None:
+    """Returns the version in a release's name; None when the name is not a release's.
 
-    >>> version_of_release("bedplate-local-flight-delay-v3-0a1b2c3d"), version_of_release("something-else")
+    >>> parse_release_version("bedplate-local-flight-delay-v3-0a1b2c3d"), parse_release_version("something-else")
     (3, None)
     """
     match = _RELEASE.match(release)
     return int(match["version"]) if match else None
 
 
-def is_split(config: str) -> bool:
-    """Whether an EndpointConfig's name is that of a split, no release's.
+def is_multi_variant(config: str) -> bool:
+    """Whether an EndpointConfig's name is that of a multi-variant configuration, not of a single release.
 
-    >>> is_split("bedplate-local-flight-delay-split-0a1b2c3d"), is_split("bedplate-local-flight-delay-v3-0a1b2c3d")
+    >>> is_multi_variant("bedplate-local-churn-split-0a1b2c3d"), is_multi_variant("bedplate-local-churn-v3-0a1b2c3d")
     (True, False)
     """
-    return _SPLIT.match(config) is not None
+    return _MULTI_VARIANT.match(config) is not None

@@ -1,4 +1,4 @@
-"""Decides what nobody waits for: from one look at every model to the acts that bring what was begun to its end."""
+"""Decides, from one snapshot of every model, which actions finish the operations that no running command follows."""
 
 from __future__ import annotations
 
@@ -6,97 +6,101 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bedplate.domain.release import spoken
-from bedplate.domain.rollout import Attempt, ObservedEndpoint
+from bedplate.domain.release import display_name
+from bedplate.domain.rollout.deployment import Attempt, ObservedEndpoint
 from bedplate.domain.versions.retraining import OpenRetraining, RetrainingSignal
 
 GRACE_S = 30.0
-"""Who follows an update records its end within that time; what is still open afterwards has nobody."""
-FORSAKEN_S = 600.0
-"""After so long an act that was recorded and moved nothing never will."""
+"""A command that follows an update records its outcome within this time; an update still open later has no follower."""
+ORPHANED_AFTER_S = 600.0
+"""After this time a recorded operation that has moved no traffic is considered orphaned."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSnapshot:
-    """One model, seen once: for `still_s` its endpoint has not changed, and its last act began `open_s` ago."""
+    """One model at one time. Its endpoint was last modified `unchanged_s` ago, its last attempt began `attempt_age_s`
+    ago."""
 
-    seen: ObservedEndpoint
-    rollout: str | None = None
-    """Id of the rollout that is open."""
-    starved: float | None = None
-    """Answers of a canary whose bake is about to end with too few of them; None when there is no such thing."""
-    still_s: float = 0.0
-    open_s: float = 0.0
-    due: RetrainingSignal | None = None
-    """What asks for a retraining, where model.yaml listens to it and no version of an earlier one waits."""
-    retraining: OpenRetraining | None = None
-    """The one that is open."""
-    copies: tuple[str, ...] = ()
-    """Endpoints with a copy of one release that nobody can be asking any more."""
+    observed: ObservedEndpoint
+    rollout_id: str | None = None
+    """Id of the open rollout."""
+    insufficient_predictions: float | None = None
+    """Predictions of a canary whose bake is about to end with too few of them; None otherwise."""
+    unchanged_s: float = 0.0
+    attempt_age_s: float = 0.0
+    due_signal: RetrainingSignal | None = None
+    """The signal that requires a retraining, if model.yaml enables it and no version of an earlier retraining waits."""
+    open_retraining: OpenRetraining | None = None
+    orphaned_copies: tuple[str, ...] = ()
+    """Endpoints with a copy of one release that no running command uses any more."""
 
     @property
     def attempt(self) -> Attempt | None:
-        return self.seen.attempts[-1] if self.seen.attempts else None
+        return self.observed.attempts[-1] if self.observed.attempts else None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do about one model.
+    """One action on one model.
 
-    `tick` a rollout, `undo` a bake without traffic, `finish` the record of a deployment or a rollback that has settled,
-    `close` one that never moved anything, `retrain` because something asks for it, or on with one that is open, `sweep`
-    away a copy that a killed command left.
+    `tick` advances a rollout, `roll-back` ends a bake without traffic, `finish` records the outcome of a deployment or
+    a rollback that has ended, `close` ends one that never moved any traffic, `retrain` starts or continues a
+    retraining, `delete-copy` deletes a copy that a killed command left.
     """
 
-    kind: Literal["tick", "undo", "finish", "close", "retrain", "sweep"]
+    kind: Literal["tick", "roll-back", "finish", "close", "retrain", "delete-copy"]
     model: str
-    why: str
+    reason: str
     seq: int = 0
-    """The record that it answers."""
+    """The record that the action responds to."""
     endpoint: str = ""
-    """The copy to sweep away."""
+    """The copy to delete."""
 
 
-def decide(looks: Sequence[ModelSnapshot]) -> tuple[Action, ...]:
-    """At most one act on the traffic of each model, and a retraining and some tidying beside it. Models do not wait for
-    each other."""
+def decide_actions(snapshots: Sequence[ModelSnapshot]) -> tuple[Action, ...]:
+    """Returns at most one traffic action and one retraining per model, and the deletions of its orphaned copies.
+
+    The actions of different models do not depend on each other.
+    """
     return tuple(
-        action for look in looks for action in (_traffic(look), _training(look), *_tidying(look)) if action is not None
+        action
+        for snapshot in snapshots
+        for action in (_traffic_action(snapshot), _retraining_action(snapshot), *_cleanup_actions(snapshot))
+        if action is not None
     )
 
 
-def _traffic(look: ModelSnapshot) -> Action | None:
-    seen, attempt = look.seen, look.attempt
-    if look.rollout:
-        return Action("tick", seen.model, f"rollout {look.rollout} is open")
+def _traffic_action(snapshot: ModelSnapshot) -> Action | None:
+    observed, attempt = snapshot.observed, snapshot.attempt
+    if snapshot.rollout_id:
+        return Action("tick", observed.model, f"rollout {snapshot.rollout_id} is open")
     if attempt is None:
         return None
-    name = spoken(attempt.release)
-    if seen.busy:
-        if look.starved is None:
+    name, count = display_name(attempt.release), snapshot.insufficient_predictions
+    if observed.is_busy:
+        if count is None:
             return None
-        why = f"{name} gave {look.starved:.0f} of {attempt.needed_answers} answers, and its bake is about to end"
-        return Action("undo", seen.model, why, attempt.seq)
-    if attempt.followed and (look.still_s < GRACE_S or look.open_s < GRACE_S):
+        reason = f"{name} returned {count:.0f} of {attempt.min_bake_predictions} predictions, and its bake is ending"
+        return Action("roll-back", observed.model, reason, attempt.seq)
+    if attempt.is_followed and (snapshot.unchanged_s < GRACE_S or snapshot.attempt_age_s < GRACE_S):
         return None
-    if seen.live == attempt.release and not seen.split:
-        return Action("finish", seen.model, f"{name} is live, and nobody recorded it", attempt.seq)
-    if attempt.by_rollback or seen.modified_at <= attempt.at:
-        if look.open_s < FORSAKEN_S:
+    if observed.live == attempt.release and not observed.is_multi_variant:
+        return Action("finish", observed.model, f"{name} is live, but its outcome is not recorded", attempt.seq)
+    if attempt.is_rollback or observed.modified_at <= attempt.started_at:
+        if snapshot.attempt_age_s < ORPHANED_AFTER_S:
             return None
-        return Action("close", seen.model, f"the way to {name} was begun, and nothing ever moved", attempt.seq)
-    return Action("finish", seen.model, f"{name} was undone, and nobody recorded it", attempt.seq)
+        return Action("close", observed.model, f"the move to {name} started, but no traffic moved", attempt.seq)
+    return Action("finish", observed.model, f"{name} was rolled back, but its outcome is not recorded", attempt.seq)
 
 
-def _tidying(look: ModelSnapshot) -> tuple[Action, ...]:
-    why = "was left by a command that was killed, and costs money"
-    return tuple(Action("sweep", look.seen.model, f"{name} {why}", endpoint=name) for name in look.copies)
+def _cleanup_actions(snapshot: ModelSnapshot) -> tuple[Action, ...]:
+    reason = "was left by a killed command, and costs money"
+    model, names = snapshot.observed.model, snapshot.orphaned_copies
+    return tuple(Action("delete-copy", model, f"{name} {reason}", endpoint=name) for name in names)
 
 
-def _training(look: ModelSnapshot) -> Action | None:
-    if look.retraining is not None:
-        held = look.retraining
-        return Action("retrain", look.seen.model, f"the retraining of record {held.seq} is open", held.seq)
-    if look.due is None:
-        return None
-    return Action("retrain", look.seen.model, look.due.why, look.due.seq)
+def _retraining_action(snapshot: ModelSnapshot) -> Action | None:
+    model, retraining, signal = snapshot.observed.model, snapshot.open_retraining, snapshot.due_signal
+    if retraining is not None:
+        return Action("retrain", model, f"the retraining of record {retraining.seq} is open", retraining.seq)
+    return Action("retrain", model, signal.reason, signal.seq) if signal is not None else None

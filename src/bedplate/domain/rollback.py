@@ -1,4 +1,4 @@
-"""Decides what a rollback goes back to, whether that is healthy, and how the traffic gets there."""
+"""Decides which release a rollback returns to, whether it is healthy, and how the traffic moves to it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from bedplate.domain.ledger import LIVE_KINDS, Record
-from bedplate.domain.release import fallback_release, spoken, version_told
-from bedplate.domain.rollout import (
+from bedplate.domain.release import display_name, fallback_name, version_of
+from bedplate.domain.rollout.deployment import (
     Abort,
     Attempt,
     Follow,
@@ -20,210 +20,212 @@ from bedplate.domain.rollout import (
     Shift,
     Step,
     Verify,
-    take_up,
+    resume_step,
 )
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 
-# --- where to -------------------------------------------------------------------------------------------------------
+# --- target ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class PastRelease:
-    """A release that was live, with the times of its last turn (None: not known, or not over); the turn ends when the
-    next release begins to take traffic."""
+    """A release that was live.
+
+    `since` and `until` bound its last live period, which ends when the next release begins to take traffic; None when
+    the time is unknown or the period has not ended.
+    """
 
     release: str
     version: int
     since: datetime | None
     until: datetime | None
-    undone_because: str | None = None
-    """Why the platform took it away by itself; None when it did not, or when it was deployed well afterwards."""
+    rollback_reason: str | None = None
+    """Why the platform rolled it back; None when it never did, or when a later deployment of it succeeded."""
 
 
-def standings(records: Sequence[Record], model: str, endpoint: str) -> tuple[PastRelease, ...]:
-    """Releases that a rollback may return to, the one that should be live last; release 0 is the first.
+def list_past_releases(records: Sequence[Record], model: str, endpoint: str) -> tuple[PastRelease, ...]:
+    """Returns the releases that a rollback may return to, from release 0 to the one that should be live.
 
-    A stack: a deployment puts its release on top, a rollback takes off what lies above its target. So a second
-    rollback goes further back, and never returns to what the first one took away.
+    They form a stack: a deployment pushes its release, a rollback pops everything above its target. So a second
+    rollback goes further back, and never returns to the release that the first one removed.
     """
-    stack = [PastRelease(fallback_release(endpoint), 0, None, None)]
-    begun: dict[str, datetime] = {}
-    for r in records:
-        if r.model == model and r.kind == "deploying":
-            begun[str(r.data.get("release"))] = r.at
-        live = str(r.data.get("live") or "")
-        if r.model != model or not live or r.kind not in LIVE_KINDS:
+    releases = [PastRelease(fallback_name(endpoint), 0, None, None)]
+    start_times: dict[str, datetime] = {}
+    for record in records:
+        if record.model == model and record.kind == "deployment-started":
+            start_times[str(record.data.get("release"))] = record.at
+        live = str(record.data.get("live") or "")
+        if record.model != model or not live or record.kind not in LIVE_KINDS:
             continue
-        turn = PastRelease(live, version_told(live) or 0, r.at, None)
-        if r.kind == "deployed" and stack[-1].release != live:
-            stack[-1] = replace(stack[-1], until=begun.get(live, r.at))
-            stack.append(turn)
-        elif r.kind == "rollback":
-            at = next((i for i in reversed(range(len(stack))) if stack[i].release == live), len(stack))
-            below = stack[at] if at < len(stack) else turn
-            stack = [*stack[:at], replace(below, until=None)]
-    undone = _undone(records, model)
-    return tuple(replace(s, undone_because=undone.get(s.release)) for s in stack)
+        release = PastRelease(live, version_of(live) or 0, record.at, None)
+        if record.kind == "deployed" and releases[-1].release != live:
+            releases[-1] = replace(releases[-1], until=start_times.get(live, record.at))
+            releases.append(release)
+        elif record.kind == "rollback":
+            index = _last_index(releases, live)
+            target = releases[index] if index < len(releases) else release
+            releases = [*releases[:index], replace(target, until=None)]
+    reasons = _rollback_reasons(records, model)
+    return tuple(replace(s, rollback_reason=reasons.get(s.release)) for s in releases)
 
 
-def choose_target(seen: ObservedEndpoint, records: Sequence[Record], version: int | None) -> PastRelease:
-    """The release to go back to. Without a version: the one that an update in flight would replace, the champion where
-    two releases share the traffic, else the nearest one below the live one that the platform never had to undo.
+def _last_index(releases: Sequence[PastRelease], release: str) -> int:
+    """The last position of a release in the stack; the stack's length when it is not there."""
+    return next((i for i in reversed(range(len(releases))) if releases[i].release == release), len(releases))
 
-    Raises NotFound when there is none, UsageError when the named one is live already.
+
+def choose_target(observed: ObservedEndpoint, records: Sequence[Record], version: int | None) -> PastRelease:
+    """Returns the release to roll back to.
+
+    Without a version this is the release that an update in flight would replace, the champion when two releases share
+    the traffic, otherwise the nearest release before the live one that the platform never rolled back.
+
+    Raises NotFound when there is none, UsageError when the named version is already live.
     """
-    stack = standings(records, seen.model, seen.endpoint)
+    releases = list_past_releases(records, observed.model, observed.endpoint)
     if version is not None:
-        return _named(seen, records, stack, version)
-    if seen.busy or seen.split:
-        known = [s for s in stack if s.release == seen.live]
-        return known[-1] if known else PastRelease(seen.live, version_told(seen.live) or 0, None, None)
-    top = next((i for i in reversed(range(len(stack))) if stack[i].release == seen.live), len(stack))
-    below = [s for s in stack[:top] if s.release != seen.live and s.undone_because is None]
-    if not below:
-        raise _nothing_below(seen, stack[-1])
-    return below[-1]
+        return _find_version(observed, records, releases, version)
+    index = _last_index(releases, observed.live)
+    if observed.is_busy or observed.is_multi_variant:
+        release = PastRelease(observed.live, version_of(observed.live) or 0, None, None)
+        return releases[index] if index < len(releases) else release
+    earlier = [s for s in releases[:index] if s.release != observed.live and s.rollback_reason is None]
+    if not earlier:
+        raise _no_target_error(observed, releases[-1])
+    return earlier[-1]
 
 
-def _nothing_below(seen: ObservedEndpoint, last: PastRelease) -> NotFound:
-    """Somebody may have moved the traffic past the ledger: then what it last heard is worth a word, not a guess."""
-    told = f"{spoken(seen.live)} is the first release of {seen.model}: there is nothing to go back to"
-    if last.release == seen.live:
-        return NotFound(told, next_step=f"bedplate ledger show --model {seen.model}")
+def _no_target_error(observed: ObservedEndpoint, last: PastRelease) -> NotFound:
+    """Reports the last recorded release too when the traffic was moved without a record, instead of guessing."""
+    message = f"{display_name(observed.live)} is the first release of {observed.model}: there is nothing to go back to"
+    if last.release == observed.live:
+        return NotFound(message, next_step=f"bedplate ledger show --model {observed.model}")
     return NotFound(
-        f"{told}; but the ledger last heard {spoken(last.release)}, and somebody moved the traffic since",
-        next_step=f"bedplate rollback {seen.model} --to {last.version}",
+        f"{message}. The ledger's last live release is {display_name(last.release)}: the traffic was moved since, "
+        "without a record",
+        next_step=f"bedplate rollback {observed.model} --to {last.version}",
     )
 
 
-def _named(
-    seen: ObservedEndpoint, records: Sequence[Record], stack: Sequence[PastRelease], version: int
+def _find_version(
+    observed: ObservedEndpoint, records: Sequence[Record], releases: Sequence[PastRelease], version: int
 ) -> PastRelease:
-    if version_told(seen.live) == version and not seen.busy and not seen.split:
-        raise UsageError(f"{spoken(seen.live)} is live already", next_step=f"bedplate status {seen.model}")
-    undone = _undone(records, seen.model)
+    model = observed.model
+    if version_of(observed.live) == version and not observed.is_busy and not observed.is_multi_variant:
+        raise UsageError(f"{display_name(observed.live)} is already live", next_step=f"bedplate status {model}")
+    reasons = _rollback_reasons(records, model)
     earlier = [
-        PastRelease(live, version_told(live) or 0, r.at, None, undone.get(live))
+        PastRelease(release, version_of(release) or 0, r.at, None, reasons.get(release))
         for r in records
-        if r.model == seen.model and r.kind in ("deployed", "rolled-back")
-        for live in [str(r.data["live"] if r.kind == "deployed" else r.data.get("release"))]
+        if r.model == model and r.kind in ("deployed", "deployment-rolled-back")
+        for release in [str(r.data["live"] if r.kind == "deployed" else r.data.get("release"))]
     ]
-    turns = [s for s in stack if s.version == version] or [s for s in earlier if s.version == version]
-    if not turns:
-        have = ", ".join(f"v{v}" for v in sorted({s.version for s in (*stack, *earlier)}, reverse=True))
+    matches = [s for s in releases if s.version == version] or [s for s in earlier if s.version == version]
+    if not matches:
+        versions = ", ".join(f"v{v}" for v in sorted({s.version for s in (*releases, *earlier)}, reverse=True))
         raise NotFound(
-            f"v{version} of {seen.model} was never live (these were: {have})",
-            next_step=f"bedplate deploy {seen.model}:{version}",
+            f"v{version} of {model} was never live (these versions were: {versions})",
+            next_step=f"bedplate deploy {model}:{version}",
         )
-    return turns[-1]
+    return matches[-1]
 
 
-def _undone(records: Sequence[Record], model: str) -> dict[str, str]:
-    """Why the platform undid a release, by release; a good deployment of it afterwards clears it."""
-    undone: dict[str, str] = {}
-    for r in records:
-        if r.model == model and r.kind == "rolled-back" and r.data.get("release"):
-            undone[str(r.data["release"])] = str(r.data.get("reason") or r.summary)
-        elif r.model == model and r.kind == "deployed":
-            undone.pop(str(r.data.get("live")), None)
-    return undone
+def _rollback_reasons(records: Sequence[Record], model: str) -> dict[str, str]:
+    """Why the platform rolled a release back, by release; a later successful deployment of it removes the reason."""
+    reasons: dict[str, str] = {}
+    for record in records:
+        if record.model == model and record.kind == "deployment-rolled-back" and record.data.get("release"):
+            reasons[str(record.data["release"])] = str(record.data.get("reason") or record.summary)
+        elif record.model == model and record.kind == "deployed":
+            reasons.pop(str(record.data.get("live")), None)
+    return reasons
 
 
-# --- whether --------------------------------------------------------------------------------------------------------
+# --- health ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One thing known about a rollback's target."""
+    """The result of one check of a rollback's target."""
 
-    what: str
+    name: str
     verdict: Literal["PASS", "WARN", "FAIL", "NO_DATA"]
-    """WARN is told and refuses nothing."""
-    told: str
+    """WARN is reported but does not block the rollback."""
+    detail: str
 
 
-def require_health(
+def require_healthy(
     target: PastRelease, checks: Sequence[HealthCheck], *, force: bool, reason: str | None, model: str
 ) -> None:
-    """An unhealthy release gets no traffic unless somebody says so and why.
-
-    Raises ApprovalNeeded with everything that speaks against it.
-    """
-    against = [c for c in checks if c.verdict == "FAIL"]
-    if not against or (force and reason):
+    """Raises ApprovalNeeded with every failed check, unless the rollback is forced with a reason."""
+    failures = [c for c in checks if c.verdict == "FAIL"]
+    if not failures or (force and reason):
         return
-    told = "; ".join(f"{c.what}: {c.told}" for c in against)
+    details = "; ".join(f"{c.name}: {c.detail}" for c in failures)
     raise ApprovalNeeded(
-        f"{spoken(target.release)} is not healthy enough to go back to ({told})",
+        f"{display_name(target.release)} is not healthy enough to roll back to ({details})",
         next_step=f"bedplate rollback {model} --to VERSION, or the same command with --force --reason '...'",
     )
 
 
-# --- how ------------------------------------------------------------------------------------------------------------
+# --- plan -----------------------------------------------------------------------------------------------------------
 
 
-def plan_resume(seen: ObservedEndpoint) -> Plan | None:
-    """What a rollback that was killed has left to do; None when there is no such rollback, or it moved nothing."""
-    left = seen.attempts[-1] if seen.attempts and seen.attempts[-1].by_rollback else None
-    if left is None:
+def plan_resume(observed: ObservedEndpoint) -> Plan | None:
+    """Plans the remaining steps of a killed rollback; None when there is none, or when it has moved no traffic."""
+    attempt = observed.attempts[-1] if observed.attempts and observed.attempts[-1].is_rollback else None
+    if attempt is None:
         return None
-    if not seen.busy and left.release == seen.live:
-        return Plan(
-            f"The rollback to {spoken(left.release)} was made; the ledger does not know it yet",
-            (take_up(left), *_conclude(seen, left)),
-        )
-    if seen.busy and seen.pending == seen.config_of(left.release):
-        follow = Follow(f"Wait until {spoken(left.release)} has the traffic", seen.pending, seen.pending)
-        return Plan(
-            f"The rollback to {spoken(left.release)} is on its way", (take_up(left), follow, *_conclude(seen, left))
-        )
+    name, resume, final = display_name(attempt.release), resume_step(attempt), _final_steps(observed, attempt)
+    if not observed.is_busy and attempt.release == observed.live:
+        return Plan(f"The rollback to {name} is complete, but the ledger has no record of it yet", (resume, *final))
+    if observed.is_busy and observed.pending == observed.config_of(attempt.release):
+        follow = Follow(f"Wait until {name} has the traffic", observed.pending, observed.pending)
+        return Plan(f"The rollback to {name} is in progress", (resume, follow, *final))
     return None
 
 
-def plan_rollback(seen: ObservedEndpoint, target: PastRelease, *, abort_alarm: str | None) -> Plan:
-    """Switch all at once; where an update is in flight, have it undone first, by the alarm that watches it.
+def plan_rollback(observed: ObservedEndpoint, target: PastRelease, *, abort_alarm: str | None) -> Plan:
+    """Plans an all-at-once switch to the target; an update in flight is first rolled back by an alarm that monitors it.
 
-    SageMaker takes no second update while one is in flight, but undoes the first when one of its alarms is raised. No
-    alarm watches the switch itself: those of a broken release are raised, and would undo its removal.
+    SageMaker accepts no second update while one is in flight, but rolls the first one back when one of its alarms goes
+    into ALARM. The switch itself has no alarms: those of a broken release are in ALARM and would roll the switch back.
     """
-    name = spoken(target.release)
-    wanted = Attempt(target.release, target.version, seen.modified_at, 0, True, seen.live)
-    undo: tuple[Step, ...] = ()
-    if seen.busy:
-        undo, replaced = _undo(seen, abort_alarm)
-        wanted = replace(wanted, previous=replaced or seen.live)
-    begin = RecordStart(f"Record that {name} is wanted back", target.release, target.version, "rollback")
-    if seen.busy and target.release == seen.live and not seen.split:
-        return Plan(f"{name} keeps the traffic", (begin, *undo, *_conclude(seen, wanted)))
-    config = seen.config_of(target.release)
+    name = display_name(target.release)
+    attempt = Attempt(target.release, target.version, observed.modified_at, 0, True, observed.live)
+    abort: tuple[Step, ...] = ()
+    if observed.is_busy:
+        abort, replaced = _abort_steps(observed, abort_alarm)
+        attempt = replace(attempt, previous=replaced or observed.live)
+    start = RecordStart(f"Record the start of the rollback to {name}", target.release, target.version, "rollback")
+    final = _final_steps(observed, attempt)
+    if observed.is_busy and target.release == observed.live and not observed.is_multi_variant:
+        return Plan(f"{name} keeps the traffic", (start, *abort, *final))
+    config = observed.config_of(target.release)
     switch = (
         Shift(f"Switch all traffic to {name}", config, "ALL_AT_ONCE", 100, 0, ()),
         Follow(f"Wait until {name} has the traffic", config, config),
     )
-    alone = seen.split and target.release == seen.live
-    return Plan(
-        f"{name} alone answers again" if alone else f"{name} takes the place of {spoken(wanted.previous or seen.live)}",
-        (*undo, begin, *switch, *_conclude(seen, wanted)),
-    )
+    replaced_name = display_name(attempt.previous or observed.live)
+    only = observed.is_multi_variant and target.release == observed.live
+    summary = f"{name} gets all traffic again" if only else f"{name} replaces {replaced_name}"
+    return Plan(summary, (*abort, start, *switch, *final))
 
 
-def _undo(seen: ObservedEndpoint, abort_alarm: str | None) -> tuple[tuple[Step, ...], str | None]:
-    back_to = seen.config if seen.split else seen.config_of(seen.live)
-    replaced = seen.release_of(seen.pending) if seen.pending else None
-    wait = Follow(f"Wait until {spoken(seen.live)} has all traffic again", seen.pending or back_to, back_to)
-    if not (abort_alarm and seen.pending and seen.status == "Updating"):
+def _abort_steps(observed: ObservedEndpoint, abort_alarm: str | None) -> tuple[tuple[Step, ...], str | None]:
+    """The steps that roll an update in flight back, and the release that the update would have made live."""
+    pending = observed.pending
+    back_to = observed.config if observed.is_multi_variant else observed.config_of(observed.live)
+    replaced = observed.release_of(pending) if pending else None
+    wait = Follow(f"Wait until {display_name(observed.live)} has all traffic again", pending or back_to, back_to)
+    if not (abort_alarm and pending and observed.status == "Updating"):
         return (wait,), replaced
-    return (Abort(f"Undo the rollout of {spoken(replaced or seen.pending)}", abort_alarm, seen.pending), wait), replaced
+    return (Abort(f"Abort the rollout of {display_name(replaced or pending)}", abort_alarm, pending), wait), replaced
 
 
-def _conclude(seen: ObservedEndpoint, wanted: Attempt) -> tuple[Step, ...]:
+def _final_steps(observed: ObservedEndpoint, attempt: Attempt) -> tuple[Step, ...]:
+    release, version, name = attempt.release, attempt.version, display_name(attempt.release)
     return (
-        Verify(f"Ask {seen.endpoint} who answers", wanted.release),
-        RecordOutcome(
-            f"Record that {spoken(wanted.release)} is live again",
-            wanted.release,
-            wanted.version,
-            "rollback",
-            wanted.previous,
-        ),
+        Verify(f"Verify which release {observed.endpoint} serves", release),
+        RecordOutcome(f"Record that {name} is live again", release, version, "rollback", attempt.previous),
     )

@@ -1,16 +1,16 @@
-"""Which tags everything carries: who pays, who owns, and which version it was for."""
+"""Builds the tags of AWS resources: project, stack, model, version, owner and cost center."""
 
 from __future__ import annotations
 
 KEYS = ("Project", "Stack", "Model", "ModelVersion", "Owner", "CostCenter", "ManagedBy")
 COST_KEYS = ("Project", "Stack", "Model", "Owner", "CostCenter")
-"""Those that spend is counted by: budgets and Cost Explorer find it once they are cost-allocation tags."""
+"""Tags by which spend is grouped, once they are activated as cost-allocation tags for Budgets and Cost Explorer."""
 
 
-def platform(*, project: str, stack: str, owner: str, cost_center: str) -> dict[str, str]:
-    """Tags of what belongs to the whole platform.
+def for_platform(*, project: str, stack: str, owner: str, cost_center: str) -> dict[str, str]:
+    """Returns the tags of a resource that belongs to the whole platform.
 
-    >>> platform(project="bedplate", stack="prod", owner="a@b.example", cost_center="ml")["ManagedBy"]
+    >>> for_platform(project="bedplate", stack="prod", owner="a@b.example", cost_center="ml")["ManagedBy"]
     'pulumi'
     """
     return {"Project": project, "Stack": stack, "Owner": owner, "CostCenter": cost_center, "ManagedBy": "pulumi"}
@@ -26,7 +26,7 @@ def for_model(
     cost_center: str,
     managed_by: str = "bedplate",
 ) -> dict[str, str]:
-    """Tags of what belongs to one model; `version` None where no version is known yet.
+    """Returns the tags of a resource that belongs to one model; `version` is None when there is no version yet.
 
     >>> for_model(project="p", stack="s", model="m", version=3, owner="a@b.example", cost_center="ml")["ModelVersion"]
     '3'

@@ -1,4 +1,4 @@
-"""Property values: from the wire and back, secrets over plain data, what is unknown, and what a screen may show."""
+"""Converts property values from and to protobuf, and reveals, masks and marks the secrets in them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct, Value
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
-"""The key by which Pulumi marks an object on the wire, and in a checkpoint, as more than an object."""
+"""The key that marks a special object (a secret, an output) in protobuf messages and in checkpoints."""
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 MASK = "[secret]"
-PLAIN = (str, int, float, type(None))
-"""Values that hold no others; most are, so they are asked after first."""
+SCALARS = (str, int, float, type(None))
+"""Types of values that contain no others. Most values are scalars, so the functions below test for them first."""
 
 
 def from_struct(struct: Struct) -> Properties:
-    """A protobuf Struct as plain data: integral floats become int, marked objects `Secret` or what they hold."""
+    """Returns a protobuf Struct as plain data: integral floats become int, secrets `Secret`, outputs their value."""
     return {key: from_value(value) for key, value in struct.fields.items()}
 
 
@@ -36,31 +36,34 @@ def from_value(value: Value) -> Any:
     if kind == "list_value":
         return [from_value(item) for item in value.list_value.values]
     if kind == "struct_value":
-        return _object(from_struct(value.struct_value))
+        return _decode_object(from_struct(value.struct_value))
     return None
 
 
-def _object(fields: Properties) -> Any:
-    mark = fields.get(SIGNATURE)
-    if mark == SECRET_SIGNATURE:
+def _decode_object(fields: Properties) -> Any:
+    signature = fields.get(SIGNATURE)
+    if signature == SECRET_SIGNATURE:
         return Secret(fields.get("value"))
-    if mark == OUTPUT_SIGNATURE:
+    if signature == OUTPUT_SIGNATURE:
         inner = fields.get("value", UNKNOWN)
         return Secret(inner) if fields.get("secret") else inner
     return fields
 
 
 def to_struct(properties: Mapping[str, Any]) -> Struct:
-    """Plain data as a protobuf Struct, secrets marked."""
+    """Returns plain data as a protobuf Struct in which secrets are marked objects.
+
+    Raises TypeError for a value that has no protobuf form.
+    """
     from google.protobuf import struct_pb2
 
     struct = struct_pb2.Struct()
     for key, value in properties.items():
-        _fill(struct.fields[key], value)
+        _set_value(struct.fields[key], value)
     return struct
 
 
-def _fill(target: Value, value: Any) -> None:
+def _set_value(target: Value, value: Any) -> None:
     if value is None:
         target.null_value = 0
     elif isinstance(value, bool):
@@ -70,26 +73,26 @@ def _fill(target: Value, value: Any) -> None:
     elif isinstance(value, str):
         target.string_value = value
     elif isinstance(value, Secret):
-        _fill(target, {SIGNATURE: SECRET_SIGNATURE, "value": value.value})
+        _set_value(target, {SIGNATURE: SECRET_SIGNATURE, "value": value.value})
     elif isinstance(value, Mapping):
         target.struct_value.SetInParent()
         for key, item in value.items():
-            _fill(target.struct_value.fields[key], item)
+            _set_value(target.struct_value.fields[key], item)
     elif isinstance(value, Iterable):
         target.list_value.SetInParent()
         for item in value:
-            _fill(target.list_value.values.add(), item)
+            _set_value(target.list_value.values.add(), item)
     else:
         raise TypeError(f"a property cannot hold a {type(value).__name__}")
 
 
 def reveal(value: Any) -> Any:
-    """The same data without secret marks: what a provider gets.
+    """Returns the same data with plain values in place of `Secret`, as a provider receives it.
 
     >>> reveal({"a": Secret({"b": [Secret(1)]})})
     {'a': {'b': [1]}}
     """
-    if isinstance(value, PLAIN):
+    if isinstance(value, SCALARS):
         return value
     if isinstance(value, Secret):
         return reveal(value.value)
@@ -101,12 +104,12 @@ def reveal(value: Any) -> Any:
 
 
 def mask(value: Any) -> Any:
-    """The same data for a screen: `[secret]` in place of every secret, also of one as it stands in a checkpoint.
+    """Returns the same data with `[secret]` in place of every secret, those in checkpoint format included.
 
     >>> mask({"a": Secret("x"), "b": [1]})
     {'a': '[secret]', 'b': [1]}
     """
-    if isinstance(value, PLAIN):
+    if isinstance(value, SCALARS):
         return value
     if isinstance(value, Secret) or (isinstance(value, dict) and value.get(SIGNATURE) == SECRET_SIGNATURE):
         return MASK
@@ -118,7 +121,7 @@ def mask(value: Any) -> Any:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether a value that is computed stands anywhere in it."""
+    """Whether the value contains `UNKNOWN` anywhere."""
     if isinstance(value, str):
         return value == UNKNOWN
     if isinstance(value, Secret):
@@ -131,6 +134,7 @@ def has_unknown(value: Any) -> bool:
 
 
 def has_secret(value: Any) -> bool:
+    """Whether the value contains a `Secret` anywhere."""
     if isinstance(value, Secret):
         return True
     if isinstance(value, dict):
@@ -141,7 +145,7 @@ def has_secret(value: Any) -> bool:
 
 
 def mark_secrets(value: Any, like: Any) -> Any:
-    """Mark in `value` what is secret at the same place in `like`; marks that `value` has already are kept.
+    """Returns `value` with those parts marked secret that are secret at the same path of `like`; keeps existing marks.
 
     >>> mark_secrets({"a": 1, "b": {"c": 2}, "d": 3}, {"a": Secret(9), "b": {"c": Secret(9)}})
     {'a': Secret(***), 'b': {'c': Secret(***)}, 'd': 3}
@@ -153,11 +157,11 @@ def mark_secrets(value: Any, like: Any) -> Any:
     if isinstance(value, dict) and isinstance(like, dict):
         return {key: mark_secrets(item, like[key]) if key in like else item for key, item in value.items()}
     if isinstance(value, list) and isinstance(like, list) and has_secret(like):
-        return Secret(reveal(value))  # as Pulumi: which element became which cannot be told, so all of it is secret
+        return Secret(reveal(value))  # like Pulumi: elements of lists cannot be matched, so the whole list is secret
     return value
 
 
-def mark_keys(properties: Properties, keys: Iterable[str]) -> Properties:
-    """Mark whole top-level properties as secret (additionalSecretOutputs)."""
-    wanted = set(keys)
-    return {k: Secret(v) if k in wanted and not isinstance(v, Secret) else v for k, v in properties.items()}
+def mark_secret_keys(properties: Properties, keys: Iterable[str]) -> Properties:
+    """Returns `properties` with the top-level properties `keys` marked secret (Pulumi's additionalSecretOutputs)."""
+    secret = set(keys)
+    return {k: Secret(v) if k in secret and not isinstance(v, Secret) else v for k, v in properties.items()}

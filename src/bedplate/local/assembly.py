@@ -1,4 +1,4 @@
-"""Putting one platform together: moto with its mends in place, the runtime attached, the last state restored."""
+"""Builds the local platform: patches moto's services, attaches the runtime and restores the last state."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from bedplate.local.local_platform import LocalPlatform
 from bedplate.local.runtime import attach
-from bedplate.local.wire.callers import identity_of
+from bedplate.local.wire.callers import find_identity
 
-# Services with loops or files of their own are mended at the start, the others before they are first used: importing
-# all of moto's would take longer than the rest of the start.
-_FROM_THE_START = ("s3", "sagemaker", "cloudwatch", "budgets")
-_WHEN_USED = (
+# Services with background loops or files of their own are patched at the start. The others are patched before their
+# first use, because importing all of moto's services takes longer than the rest of the start.
+_EAGER_SERVICES = ("s3", "sagemaker", "cloudwatch", "budgets")
+_LAZY_SERVICES = (
     "events", "sns", "sqs", "iam", "kms", "applicationautoscaling", "ce", "cloudtrail", "servicequotas", "ecr",
     "resourcegroupstaggingapi",
 )  # fmt: skip
@@ -28,42 +28,47 @@ MotoApp = Callable[[dict[str, Any]], Any]
 
 
 def assemble(state_dir: Path, region: str, port: int, since: str) -> tuple[LocalPlatform, MotoApp]:
-    """The platform, not yet begun, and the function that finds moto's application for a request."""
+    """Returns the platform, not yet started, and a function that returns moto's application for a WSGI environment."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION=region,
         AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null",
     )  # fmt: skip
     platform = LocalPlatform(state_dir, region=region, port=port, since=since)
-    _quicken()
-    platform.mend = _mender(platform)
-    for name in _FROM_THE_START:
-        platform.mend(name)
-    platform.trail.person = partial(identity_of, platform)
+    _cache_moto_lookups()
+    platform.install_service = _build_installer(platform)
+    for name in _EAGER_SERVICES:
+        platform.install_service(name)
+    platform.trail.find_identity = partial(find_identity, platform)
     attach(platform.hooks, platform)
     platform.store.load()
-    return platform, _dispatcher(platform)
+    return platform, _build_dispatcher(platform)
 
 
-def _mender(platform: LocalPlatform) -> Callable[[str], None]:
-    left, begun = {*_FROM_THE_START, *_WHEN_USED}, set[str]()
+def _build_installer(platform: LocalPlatform) -> Callable[[str], None]:
+    # A service is pending until its patch is complete, so that other threads wait for the lock; `started` keeps the
+    # patch itself, which may ask for the same service, from installing a second time.
+    pending, started = {*_EAGER_SERVICES, *_LAZY_SERVICES}, set[str]()
     lock = threading.RLock()
 
-    def mend(service: str) -> None:
-        """Lay our operations over a moto service, once; by moto's name of it."""
-        if service not in left:
+    def install_service(service: str) -> None:
+        """Installs Bedplate's patch over a moto service, once. `service` is moto's name of it."""
+        if service not in pending:
             return
         with lock:
-            if service in left and service not in begun:
-                begun.add(service)
+            if service in pending and service not in started:
+                started.add(service)
                 import_module(_MODULES.get(service, f"bedplate.local.services.{service}")).install(platform)
-                left.discard(service)
+                pending.discard(service)
 
-    return mend
+    return install_service
 
 
-def _quicken() -> None:
-    """What moto does for each request and a long-lived server need not: list a directory, look through a class for its
-    methods, and remember every object ever made."""
+def _cache_moto_lookups() -> None:
+    """Removes three costs of moto that a long-lived server does not need.
+
+    For each request moto lists its own directory and inspects the methods of a class; both results are cached. moto
+    also keeps a reference to every model object it creates, which would leak memory.
+    """
     import moto.backends
     import moto.core.responses
     from moto.core.common_models import BaseModel
@@ -74,16 +79,12 @@ def _quicken() -> None:
     BaseModel.__new__ = staticmethod(lambda cls, *_, **__: object.__new__(cls))
 
 
-def _dispatcher(platform: LocalPlatform) -> MotoApp:
+def _build_dispatcher(platform: LocalPlatform) -> MotoApp:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    def create(service: Any) -> Any:
-        platform.mend(str(service).replace("-", ""))
+    def create_app(service: Any) -> Any:
+        platform.install_service(str(service).replace("-", ""))
         return create_backend_app(service)
 
-    dispatcher = DomainDispatcherApplication(create)
-
-    def find(environ: dict[str, Any]) -> Any:
-        return dispatcher.get_application(environ)
-
-    return find
+    app_for: MotoApp = DomainDispatcherApplication(create_app).get_application
+    return app_for

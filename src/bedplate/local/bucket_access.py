@@ -1,4 +1,4 @@
-"""The buckets of this platform from the inside: what the runtime reads and writes without going over the wire."""
+"""Reads and writes the platform's S3 objects directly, for the runtime in the same process."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from bedplate.local.trail.platform_internals import PlatformInternals
 
 
 class BucketAccess:
-    """Every method takes the platform's lock, and raises KeyError with a sentence for what is not there."""
+    """Every method takes the platform's lock, and raises KeyError for a bucket or object that does not exist."""
 
     def __init__(self, platform: PlatformInternals) -> None:
         self._platform = platform
 
     def get(self, bucket: str, key: str) -> bytes:
         with self._platform.lock:
-            return self._find(bucket, key).blob.read()  # type: ignore[no-any-return]
+            return self._object(bucket, key).blob.read()  # type: ignore[no-any-return]
 
     def path(self, bucket: str, key: str) -> Path:
         with self._platform.lock:
-            return Path(self._find(bucket, key).blob.path)
+            return Path(self._object(bucket, key).blob.path)
 
-    def names(self, bucket: str, prefix: str) -> list[str]:
+    def list_keys(self, bucket: str, prefix: str) -> list[str]:
         with self._platform.lock:
             keys = self._bucket(bucket).keys
-            return sorted(name for name in list(keys) if name.startswith(prefix) and _live(keys[name]))
+            return sorted(name for name in list(keys) if name.startswith(prefix) and _current_object(keys[name]))
 
     def put(self, bucket: str, key: str, body: bytes | Path, content_type: str) -> None:
-        data: bytes | Blob = body if isinstance(body, bytes) else _received(body)
+        data: bytes | Blob = body if isinstance(body, bytes) else _receive_file(body)
         with self._platform.lock:
             self._bucket(bucket)
-            stored = self._platform.backend("s3", "aws").put_object(bucket, key, data)
-            stored.set_metadata({"Content-Type": content_type})
+            entry = self._platform.backend("s3", "aws").put_object(bucket, key, data)
+            entry.set_metadata({"Content-Type": content_type})
             self._platform.store.mark("s3", "sqs", "sns", "events")
 
     def _bucket(self, bucket: str) -> Any:
@@ -42,20 +42,20 @@ class BucketAccess:
             raise KeyError(f"there is no bucket {bucket}")
         return buckets[bucket]
 
-    def _find(self, bucket: str, key: str) -> Any:
-        found = _live(self._bucket(bucket).keys.get(key))
-        if found is None:
+    def _object(self, bucket: str, key: str) -> Any:
+        entry = _current_object(self._bucket(bucket).keys.get(key))
+        if entry is None:
             raise KeyError(f"there is no object s3://{bucket}/{key}")
-        return found
+        return entry
 
 
-def _live(found: Any) -> Any | None:
-    """The object of an entry of moto's key store; None for nothing, and for a delete marker."""
+def _current_object(entry: Any) -> Any | None:
+    """Returns an entry of moto's key store if it is an object; None for a delete marker or a missing entry."""
     from moto.s3.models import FakeKey
 
-    return found if isinstance(found, FakeKey) else None
+    return entry if isinstance(entry, FakeKey) else None
 
 
-def _received(path: Path) -> Blob:
+def _receive_file(path: Path) -> Blob:
     with path.open("rb") as file:
         return BlobStore.current.receive(body_chunks(file.read, None))

@@ -1,7 +1,7 @@
-"""Faults that the local platform commits on demand: which call of which operation fails, how, and how often.
+"""Injects faults into the local platform: which calls of an operation fail, how, and how often.
 
-They exist only on a platform that was started with them switched on, in memory, and are set over loopback. So what a
-command does when AWS throttles, breaks or says nothing can be seen without AWS, and without luck.
+Faults make it possible to test a command when AWS throttles, fails or does not respond. They exist only in the memory
+of a platform that was started with faults enabled, and are set over loopback.
 """
 
 from __future__ import annotations
@@ -11,53 +11,57 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from bedplate.errors import PlatformError, UsageError
 
 PATH = "/_bedplate/faults"
-Kind = Literal["throttle", "error", "lost", "hold", "interrupt"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""throttle: refused with ThrottlingException, not done. error: InternalFailure (500), not done. lost: done, but the
-answer is InternalFailure (500). hold: done, and the answer waits until the fault is cleared, so that a caller can be
-killed at exactly that point. interrupt: of `sagemaker:SpotTraining` alone, which is no call: a training on a spot
-instance loses it once it has kept a checkpoint, and starts again from what it kept."""
-SPOT = "sagemaker:SpotTraining"
+FaultKind = Literal["throttle", "error", "lost", "hold", "interrupt"]
+KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+"""throttle: ThrottlingException, the call is not executed. error: InternalFailure (500), the call is not executed.
+lost: the call is executed, but the response is InternalFailure (500). hold: the call is executed, but the response
+waits until the fault is cleared, so that the caller can be killed at that point. interrupt: only for the pseudo
+operation `sagemaker:SpotTraining`: a training loses its spot instance after it saved a checkpoint, and restarts from
+the checkpoint."""
+SPOT_OPERATION = "sagemaker:SpotTraining"
 HOLD_S = 120.0
-SWITCHED_OFF = "This platform was started without faults"
+FAULTS_DISABLED = "This platform was started without faults"
 _OPERATION = re.compile(r"^[a-z0-9-]+:\w+$")
-_S3_KEYED = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
+_S3_OBJECT_OPERATIONS = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Calls of `operation` (`service:Operation`) whose request holds `match` fail by `kind`: after `skip` that pass,
-    `times` of them. `seen` counts those that matched, `struck` those that failed."""
+    """Calls of `operation` (`service:Operation`) whose request contains `match` fail as `kind` says.
+
+    The first `skip` of them succeed, the next `times` fail. `matched` counts the calls that matched, `injected` those
+    that failed.
+    """
 
     operation: str
-    kind: Kind
+    kind: FaultKind
     times: int = 1
     skip: int = 0
     match: str = ""
-    seen: int = 0
-    struck: int = 0
+    matched: int = 0
+    injected: int = 0
 
     @classmethod
-    def parse(cls, told: Mapping[str, Any]) -> Fault:
-        """Raises UsageError for what is no fault."""
-        operation, kind = str(told.get("operation", "")), told.get("kind")
+    def parse(cls, fields: Mapping[str, Any]) -> Fault:
+        """Returns the fault with these fields. Raises UsageError for invalid fields."""
+        operation, kind = str(fields.get("operation", "")), fields.get("kind")
         if not _OPERATION.match(operation):
-            raise UsageError(f"An operation like sagemaker:UpdateEndpoint expected, found {operation!r}")
+            raise UsageError(f"Expected an operation such as sagemaker:UpdateEndpoint, found {operation!r}")
         if kind not in KINDS:
-            raise UsageError(f"One of {', '.join(KINDS)} expected, found {kind!r}")
-        if (kind == "interrupt") is not (operation == SPOT):
-            raise UsageError(f"interrupt and {SPOT} belong together, found {kind!r} of {operation!r}")
-        times, skip = told.get("times", 1), told.get("skip", 0)
+            raise UsageError(f"Expected one of {', '.join(KINDS)}, found {kind!r}")
+        if (kind == "interrupt") is not (operation == SPOT_OPERATION):
+            raise UsageError(f"interrupt and {SPOT_OPERATION} belong together, found {kind!r} of {operation!r}")
+        times, skip = fields.get("times", 1), fields.get("skip", 0)
         if not (isinstance(times, int) and isinstance(skip, int) and times >= 1 and skip >= 0):
-            raise UsageError(f"times of 1 and more, skip of 0 and more expected, found {times!r} and {skip!r}")
-        return cls(operation, kind, times, skip, str(told.get("match", "")))
+            raise UsageError(f"Expected times of at least 1 and skip of at least 0, found {times!r} and {skip!r}")
+        return cls(operation, kind, times, skip, str(fields.get("match", "")))
 
 
 class Faults:
@@ -65,77 +69,78 @@ class Faults:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._held: list[Fault] = []
+        self._faults: list[Fault] = []
         self._serial = 0
 
     def add(self, fault: Fault) -> None:
         with self._changed:
-            self._held.append(fault)
+            self._faults.append(fault)
 
     def list(self) -> list[dict[str, Any]]:
         with self._changed:
-            return [asdict(fault) for fault in self._held]
+            return [asdict(fault) for fault in self._faults]
 
     def clear(self) -> None:
-        """Forget all of them; answers that are held are given."""
+        """Removes every fault, and releases the responses that wait."""
         with self._changed:
-            self._held, self._serial = [], self._serial + 1
+            self._faults, self._serial = [], self._serial + 1
             self._changed.notify_all()
 
-    def strike(self, operation: str, request: bytes) -> Kind | None:
-        """How this call fails, None when it does not. The first fault that matches counts it."""
+    def inject(self, operation: str, request: bytes) -> FaultKind | None:
+        """Returns how this call fails, None if not. Only the first fault that matches counts the call."""
         with self._changed:
-            for place, fault in enumerate(self._held):
+            for index, fault in enumerate(self._faults):
                 if fault.operation != operation or fault.match.encode() not in request:
                     continue
-                struck = fault.skip <= fault.seen < fault.skip + fault.times
-                told = {**asdict(fault), "seen": fault.seen + 1, "struck": fault.struck + struck}
-                self._held[place] = Fault(**told)
-                return fault.kind if struck else None
+                fails = fault.skip <= fault.matched < fault.skip + fault.times
+                self._faults[index] = replace(fault, matched=fault.matched + 1, injected=fault.injected + fails)
+                return fault.kind if fails else None
         return None
 
-    def hold(self) -> None:
-        """Return when the faults are cleared, at the latest after HOLD_S."""
+    def wait_until_cleared(self) -> None:
+        """Returns when the faults are cleared, at the latest after HOLD_S seconds."""
         with self._changed:
             serial = self._serial
             self._changed.wait_for(lambda: self._serial != serial, HOLD_S)
 
 
-def operation_of(service: str, action: str, method: str, path: str) -> str:
-    """What a request is called; REST operations of S3 by method and path, with the key below the bucket.
+def operation_name(service: str, action: str, method: str, path: str) -> str:
+    """Returns `service:Operation` of a request; S3's operations are derived from method and path.
 
-    >>> operation_of("sagemaker", "UpdateEndpoint", "POST", "/")
+    >>> operation_name("sagemaker", "UpdateEndpoint", "POST", "/")
     'sagemaker:UpdateEndpoint'
-    >>> operation_of("s3", "", "PUT", "/bucket/a/key"), operation_of("s3", "", "GET", "/bucket")
+    >>> operation_name("s3", "", "PUT", "/bucket/a/key"), operation_name("s3", "", "GET", "/bucket")
     ('s3:PutObject', 's3:ListObjects')
     """
     if action:
         return f"{service}:{action}"
-    keyed = path.strip("/").count("/") > 0
-    if service == "s3" and keyed and method in _S3_KEYED:
-        return f"s3:{_S3_KEYED[method]}"
+    has_key = "/" in path.strip("/")
+    if service == "s3" and has_key and method in _S3_OBJECT_OPERATIONS:
+        return f"s3:{_S3_OBJECT_OPERATIONS[method]}"
     return "s3:ListObjects" if service == "s3" and method == "GET" else f"{service}:{method}"
 
 
-# --- asked from outside ---------------------------------------------------------------------------------------------
+# --- the client ------------------------------------------------------------------------------------------------------
 
 
-def ask(url: str, method: Literal["GET", "POST", "DELETE"], told: Mapping[str, Any] | None = None) -> list[Fault]:
-    """List, add to, or clear the faults of the platform at `url`; returns those that it has then.
+def request_faults(
+    url: str, method: Literal["GET", "POST", "DELETE"], fault: Mapping[str, Any] | None = None
+) -> list[Fault]:
+    """Lists, adds to (POST) or clears (DELETE) the faults of the platform at `url`; returns its faults afterwards.
 
-    Raises UsageError for a fault that is none, PlatformError where faults are switched off.
+    Raises UsageError for an invalid fault, PlatformError when the platform was started without faults.
     """
     connection = http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=10)
     try:
-        connection.request(method, PATH, json.dumps(dict(told or {})), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        said = json.loads(answer.read())
+        connection.request(method, PATH, json.dumps(dict(fault or {})), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        body = json.loads(response.read())
     except (OSError, ValueError) as exc:
-        raise PlatformError(f"The local platform at {url} does not answer", next_step="bedplate local status") from exc
+        raise PlatformError(f"The local platform at {url} does not respond", next_step="bedplate local status") from exc
     finally:
         connection.close()
-    if answer.status == 403:
-        raise PlatformError(said["message"], next_step="bedplate local stop && bedplate local start --faults")
-    if answer.status != 200:
-        raise UsageError(said["message"], next_step="bedplate local fault add --help")
-    return [Fault(**fault) for fault in said["faults"]]
+    if response.status == 403:
+        raise PlatformError(body["message"], next_step="bedplate local stop && bedplate local start --faults")
+    if response.status != 200:
+        raise UsageError(body["message"], next_step="bedplate local fault add --help")
+    return [Fault(**fields) for fields in body["faults"]]

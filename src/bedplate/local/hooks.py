@@ -1,10 +1,10 @@
-"""The contract between the platform's control plane (records over moto) and its runtime (processes that do the work).
+"""The interface between the platform's control plane (records over moto) and its runtime (processes that run jobs).
 
-The control plane keeps records: plain dicts in the shape of AWS's Describe answers, times as epoch seconds. When one
-changes it calls a hook; the runtime does the work and reports through `Services`. Hooks are called with the platform's
-lock held, so they start threads and return; `invoke` alone is called without it and may take its time.
+The control plane has records: plain dicts with the fields of AWS's Describe responses, times in epoch seconds. It calls
+a hook when a record changes; the runtime does the work and reports through `Services`. Hooks are called with the
+platform's lock held, so they start threads and return; only `invoke` is called without the lock and may block.
 
-The runtime's entry point is `bedplate.local.runtime.attach(hooks, services)`, called once before the server answers.
+The runtime's entry point is `bedplate.local.runtime.attach(hooks, services)`, called once before the first request.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 Record = dict[str, Any]
-UNDER_WAY = "bedplate:UpdateRequest"
-"""Key of an endpoint's record: the update that is under way, as it was asked for; no answer shows it."""
-Kind = Literal[
+PENDING_UPDATE = "bedplate:UpdateRequest"
+"""Key of an endpoint's record: the request of the update in progress; no response contains it."""
+KindName = Literal[
     "training-job",
     "processing-job",
     "model",
@@ -39,19 +39,19 @@ Kind = Literal[
 
 
 class InvocationResponse(NamedTuple):
-    """What an endpoint says: an HTTP status, its headers, its body."""
+    """The response of an endpoint: HTTP status, headers, body."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def _nothing(*_: Any) -> None:
+def _do_nothing(*_: Any) -> None:
     return None
 
 
 def _no_runtime(endpoint_name: str, *_: Any) -> InvocationResponse:
-    body = f'{{"message": "The local platform runs without its runtime: {endpoint_name} cannot answer."}}'
+    body = f'{{"message": "The local platform runs without its runtime: {endpoint_name} cannot be invoked."}}'
     return InvocationResponse(
         503, {"Content-Type": "application/json", "x-amzn-errortype": "ServiceUnavailable"}, body.encode()
     )
@@ -59,55 +59,55 @@ def _no_runtime(endpoint_name: str, *_: Any) -> InvocationResponse:
 
 @dataclass
 class Hooks:
-    """What the runtime is told. Every record is a copy; report changes with `Services.update`.
+    """The runtime's callbacks. Every record is a copy; the runtime reports changes with `Services.update`.
 
-    training_started, processing_started   a job was created, its status is InProgress
-    training_stopped, processing_stopped   a stop was asked for (name), the status is Stopping
-    tuning_started, tuning_stopped         likewise of a tuning job
+    training_started, processing_started   a job was created; its status is InProgress
+    training_stopped, processing_stopped   a stop was requested (name); the status is Stopping
+    tuning_started, tuning_stopped         the same for a tuning job
     endpoint_created                       status Creating
-    endpoint_updated                       status Updating; the request names the new configuration and DeploymentConfig
+    endpoint_updated                       status Updating; the request has the new configuration and DeploymentConfig
     endpoint_weights_changed               status Updating; [{VariantName, DesiredWeight, DesiredInstanceCount}]
-    endpoint_deleted                       the record is gone (name)
+    endpoint_deleted                       the record was deleted (name)
     schedule_changed                       created, updated, started or stopped
-    schedule_deleted                       the record is gone (name)
-    invoke                                 name, body, request headers (lower-case names) -> Answer
-    enqueue                                name, request headers -> Answer: InvokeEndpointAsync; the work is done later
-    tracking_wanted                        a tracking server was created or started: status Creating or Starting
-    tracking_deleted                       it was deleted or stopped (name)
-    flush                                  write what waits to be written: captured requests, metrics. Call it without
-                                           the lock, before a list of objects or a read of metrics; it costs nothing
-                                           when nothing waits (without it, they are there within about 0.2 s)
-    restore                                the server came up again with the records it held; start what should run
-    shutdown                               the server is about to end; stop every process and return
+    schedule_deleted                       the record was deleted (name)
+    invoke                                 name, body, request headers (lower-case names) -> InvocationResponse
+    invoke_async                           name, request headers -> InvocationResponse; the inference runs later
+    tracking_started                       a tracking server was created or started: status Creating or Starting
+    tracking_deleted                       a tracking server was deleted or stopped (name)
+    flush                                  write buffered captured requests and metrics. Call it without the lock,
+                                           before objects are listed or metrics read; it is fast when nothing is
+                                           buffered (without the call, they are written within about 0.2 s)
+    restore                                the server was restarted with its records; start what should be running
+    shutdown                               the server is about to exit; stop every process and return
     """
 
-    training_started: Callable[[Record], None] = _nothing
-    training_stopped: Callable[[str], None] = _nothing
-    processing_started: Callable[[Record], None] = _nothing
-    processing_stopped: Callable[[str], None] = _nothing
-    tuning_started: Callable[[Record], None] = _nothing
-    tuning_stopped: Callable[[str], None] = _nothing
-    endpoint_created: Callable[[Record], None] = _nothing
-    endpoint_updated: Callable[[Record, Record], None] = _nothing
-    endpoint_weights_changed: Callable[[Record, Sequence[Record]], None] = _nothing
-    endpoint_deleted: Callable[[str], None] = _nothing
-    schedule_changed: Callable[[Record], None] = _nothing
-    schedule_deleted: Callable[[str], None] = _nothing
+    training_started: Callable[[Record], None] = _do_nothing
+    training_stopped: Callable[[str], None] = _do_nothing
+    processing_started: Callable[[Record], None] = _do_nothing
+    processing_stopped: Callable[[str], None] = _do_nothing
+    tuning_started: Callable[[Record], None] = _do_nothing
+    tuning_stopped: Callable[[str], None] = _do_nothing
+    endpoint_created: Callable[[Record], None] = _do_nothing
+    endpoint_updated: Callable[[Record, Record], None] = _do_nothing
+    endpoint_weights_changed: Callable[[Record, Sequence[Record]], None] = _do_nothing
+    endpoint_deleted: Callable[[str], None] = _do_nothing
+    schedule_changed: Callable[[Record], None] = _do_nothing
+    schedule_deleted: Callable[[str], None] = _do_nothing
     invoke: Callable[[str, bytes, Mapping[str, str]], InvocationResponse] = _no_runtime
-    enqueue: Callable[[str, Mapping[str, str]], InvocationResponse] = _no_runtime
-    tracking_wanted: Callable[[Record], None] = _nothing
-    tracking_deleted: Callable[[str], None] = _nothing
-    flush: Callable[[], None] = _nothing
-    restore: Callable[[], None] = _nothing
-    shutdown: Callable[[], None] = _nothing
+    invoke_async: Callable[[str, Mapping[str, str]], InvocationResponse] = _no_runtime
+    tracking_started: Callable[[Record], None] = _do_nothing
+    tracking_deleted: Callable[[str], None] = _do_nothing
+    flush: Callable[[], None] = _do_nothing
+    restore: Callable[[], None] = _do_nothing
+    shutdown: Callable[[], None] = _do_nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Something that ran and is to be paid for.
+    """Usage to charge for.
 
-    `seconds` is the time added since the last charge of this resource (charge a running endpoint every few seconds);
-    `instance_type` is empty for storage, where `gb_month` counts instead. `tags` are the cost-allocation tags.
+    `seconds` is the time since the last charge of this resource (charge a running endpoint every few seconds). Storage
+    has `gb_month` and an empty `instance_type`. `tags` are the cost-allocation tags.
     """
 
     resource_arn: str
@@ -121,15 +121,15 @@ class Usage:
 
 
 class Services(Protocol):
-    """What the platform does for the runtime. Every method may be called from any thread; it takes the lock."""
+    """The platform's methods for the runtime. They may be called from any thread, and take the lock."""
 
     @property
     def state_dir(self) -> Path:
-        """Where the platform keeps its things; the runtime owns the folder `runtime` in it."""
+        """The platform's state directory; the runtime owns the folder `runtime` in it."""
 
     @property
     def url(self) -> str:
-        """The platform's own address, for AWS_ENDPOINT_URL of child processes."""
+        """The platform's URL, for AWS_ENDPOINT_URL of child processes."""
 
     @property
     def region(self) -> str: ...
@@ -138,22 +138,22 @@ class Services(Protocol):
     def account_id(self) -> str: ...
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Returns the time in epoch seconds."""
 
-    def record(self, kind: Kind, name: str) -> Record | None:
-        """A copy of a record by its name (model packages: by ARN; executions: by ARN), or None."""
+    def record(self, kind: KindName, name: str) -> Record | None:
+        """Returns a copy of a record, or None; `name` is the ARN for model packages and executions."""
 
-    def records(self, kind: Kind) -> list[Record]:
-        """Copies of every record of a kind, oldest first."""
+    def records(self, kind: KindName) -> list[Record]:
+        """Returns copies of every record of a kind, oldest first."""
 
-    def update(self, kind: Kind, name: str, **changes: Any) -> Record | None:
-        """Merge changes into a record (a value of None removes the key), emit its state-change event, mark it dirty."""
+    def update(self, kind: KindName, name: str, **changes: Any) -> Record | None:
+        """Merges changes into a record (None removes a key), and emits the event of a changed status."""
 
-    def add(self, kind: Kind, name: str, record: Record) -> None:
-        """Add a record that the runtime makes by itself: a monitoring execution, a processing job of a schedule."""
+    def add(self, kind: KindName, name: str, record: Record) -> None:
+        """Adds a record that the runtime creates: a monitoring execution, or a schedule's processing job."""
 
     def tags(self, arn: str) -> dict[str, str]:
-        """The tags of a SageMaker resource."""
+        """Returns the tags of a SageMaker resource."""
 
     def put_metric(
         self,
@@ -166,7 +166,7 @@ class Services(Protocol):
     ) -> None: ...
 
     def put_log(self, group: str, stream: str, line: str, ts: float | None = None) -> None:
-        """Append one line; group and stream come into being with their first line."""
+        """Appends a line; the first line creates group and stream."""
 
     def publish(self, topic_arn: str, subject: str, message: str) -> None: ...
 
@@ -174,25 +174,27 @@ class Services(Protocol):
 
     def charge(self, usage: Usage) -> None: ...
 
-    def spot_reclaimed(self, job: str) -> bool:
-        """Whether a training on a spot instance loses it now; asked after each checkpoint that was kept."""
+    def is_spot_reclaimed(self, job: str) -> bool:
+        """Whether a training loses its spot instance now; called after each saved checkpoint."""
 
-    def alarm_raised(self, name: str, since: float) -> bool:
-        """Whether an alarm (metric or composite) is in ALARM, or was since then (epoch seconds). False without such an
-        alarm."""
+    def has_alarm_fired(self, name: str, since: float) -> bool:
+        """Whether an alarm (metric or composite) is in ALARM, or was after `since`, in epoch seconds.
+
+        Returns False when the alarm does not exist.
+        """
 
     def get_object(self, bucket: str, key: str) -> bytes:
-        """Raises KeyError with a sentence naming what is missing."""
+        """Raises KeyError, with a message, when the bucket or the object does not exist."""
 
     def object_path(self, bucket: str, key: str) -> Path:
-        """The file that holds the object's bytes, to read without copying. Raises KeyError like `get_object`."""
+        """Returns the file with the object's bytes, which is read without a copy. Raises KeyError like `get_object`."""
 
     def list_objects(self, bucket: str, prefix: str) -> list[str]:
-        """Keys in order. Raises KeyError when there is no such bucket."""
+        """Returns the keys in order. Raises KeyError when the bucket does not exist."""
 
     def put_object(
         self, bucket: str, key: str, body: bytes | Path, content_type: str = "binary/octet-stream"
     ) -> None: ...
 
     def save(self) -> None:
-        """Mark everything dirty: the next snapshot, within about a second, holds it."""
+        """Marks every service as changed, so that the next snapshot, within about a second, saves all of them."""

@@ -1,9 +1,9 @@
-"""Starting, finding and stopping the local platform of one project.
+"""Starts, finds and stops the local platform of a project.
 
-The server's state directory is `<project>/.bedplate/local` (`BEDPLATE_STATE_DIR` takes the place of `.bedplate`).
-A running server holds a lock on `server.lock` there for as long as it lives, so a file left behind by a dead one
-proves nothing and disturbs nobody, and two servers never share a state. Only the standard library is imported here:
-every command of the local stack passes through `ensure_running`.
+The server's state directory is `<project>/.bedplate/local` (`BEDPLATE_STATE_DIR` replaces `.bedplate`). A running
+server holds a lock on `server.lock` in it, so that two servers never share a state, and the files of a server that was
+killed do no harm. This module imports only the standard library, because every command on a local stack calls
+`ensure_running`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate import __version__
-from bedplate.errors import PlatformError
+from bedplate.errors import PlatformError, UnsupportedFormat
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
@@ -31,12 +31,16 @@ HEALTH_PATH = "/_bedplate/health"
 _POLL_S = 0.03
 _LOG_BYTES = 10_000_000
 EXIT_PORT_TAKEN = 98
+STATE_FORMAT = 1
+"""Format of the state directory, which its file `format` records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the platform is. `since` is ISO 8601 in UTC; `world` names what it holds, and changes when a kill lost some
-    of it. All but `running` and `state_dir` are None when it is down."""
+    """Whether and where the platform runs. All fields but `running` and `state_dir` are None when it is down.
+
+    `since` is ISO 8601 in UTC. `generation` identifies the platform's state; it changes when a kill loses changes.
+    """
 
     running: bool
     url: str | None
@@ -45,45 +49,45 @@ class Status:
     state_dir: str
     since: str | None
     version: str | None
-    world: str | None = None
+    generation: str | None = None
     faults: bool = False
-    """Whether it commits faults on demand."""
+    """Whether it was started with faults (`local.faults`)."""
     region: str | None = None
 
 
-def state_dir_of(project_dir: str | Path) -> Path:
-    """The platform's directory for this project; it need not exist yet."""
+def local_state_dir(project_dir: str | Path) -> Path:
+    """Returns the platform's state directory for this project, which may not exist yet."""
     base = os.environ.get("BEDPLATE_STATE_DIR")
     return (Path(base) if base else Path(project_dir) / ".bedplate").resolve() / "local"
 
 
 def ensure_running(project_dir: str | Path, *, region: str | None = None) -> str:
-    """The URL of this project's platform, which is started first when it is not running.
+    """Returns the URL of this project's platform, and starts the platform when it is not running.
 
-    Raises PlatformError when what it holds is in another region than the asked one.
+    Raises PlatformError when the platform's state is in another region than `region`.
     """
-    now = status(project_dir)
-    if now.running and now.version != __version__:
-        stop(project_dir)  # another version of Bedplate left it running; what it holds stays
-        now = status(project_dir)
-    if not now.running:
-        now = start(project_dir, region=region)
-    if region and now.region and now.region != region:
+    current = status(project_dir)
+    if current.running and current.version != __version__:
+        stop(project_dir)  # another version of Bedplate started it; its state is kept
+        current = status(project_dir)
+    if not current.running:
+        current = start(project_dir, region=region)
+    if region and current.region and current.region != region:
         raise PlatformError(
-            f"The local platform of {project_dir} is in {now.region}, and the stack asks for {region}",
-            next_step="bedplate local reset, which throws away what it holds, or aws:region in the stack's file",
+            f"The local platform of {project_dir} is in {current.region}, but the stack is in {region}",
+            next_step="bedplate local reset, which deletes its state, or change aws:region in the stack's file",
         )
-    return str(now.url)
+    return str(current.url)
 
 
 def status(project_dir: str | Path) -> Status:
-    """Ask the server that the state directory names; a file left behind by a dead server counts as not running."""
-    state_dir = state_dir_of(project_dir)
-    card = _card(state_dir)
-    health = _health(int(card["port"])) if card else None
-    if not card or not health or health.get("state_dir") != str(state_dir):
+    """Returns the status that the server in the state directory's `server.json` reports; not running without one."""
+    state_dir = local_state_dir(project_dir)
+    server = _read_server_file(state_dir)
+    health = _fetch_health(int(server["port"])) if server else None
+    if not server or not health or health.get("state_dir") != str(state_dir):
         return Status(False, None, None, None, str(state_dir), None, None)
-    port = int(card["port"])
+    port = int(server["port"])
     return Status(
         running=True,
         url=f"http://{HOST}:{port}",
@@ -92,7 +96,7 @@ def status(project_dir: str | Path) -> Status:
         state_dir=str(state_dir),
         since=health["since"],
         version=health["version"],
-        world=health.get("world"),
+        generation=health.get("generation"),
         faults=bool(health.get("faults")),
         region=health.get("region"),
     )
@@ -106,19 +110,19 @@ def start(
     timeout_s: float = 30,
     faults: bool = False,
 ) -> Status:
-    """Start the server, or return the one that is running. With `faults` it commits them on demand (`local.faults`).
+    """Starts the server unless it is running; returns its status. `faults` enables injected faults (`local.faults`).
 
-    A platform is in one region, that of its first start, until it is reset. Without `port` it is 4566 when that is
-    free, else the project's last one, else any free one; 0 asks for any.
-    Raises PlatformError when an asked port is taken, when the platform already runs at another port than the asked
-    one, or without the faults that are asked for, or when the server is not ready within `timeout_s`.
+    The region of the first start stays until `reset`. Without `port` the port is 4566 if free, else the project's last
+    one, else any free one; 0 is any free one.
+    Raises PlatformError when `port` is taken, when the platform already runs at another port, or without `faults`, and
+    when the server is not ready within `timeout_s`.
     """
-    state_dir = state_dir_of(project_dir)
+    state_dir = local_state_dir(project_dir)
     state_dir.mkdir(parents=True, exist_ok=True)
-    with _locked(state_dir / "start.lock", timeout_s):
+    with _start_lock(state_dir / "start.lock", timeout_s):
         running = status(project_dir)
-        if not running.running and _holder(state_dir) is not None:  # busy, or stopping: it answers, or it ends
-            _until(lambda: status(project_dir).running or _holder(state_dir) is None, timeout_s)
+        if not running.running and _server_pid(state_dir) is not None:  # it is starting, busy or stopping
+            _wait_until(lambda: status(project_dir).running or _server_pid(state_dir) is None, timeout_s)
             running = status(project_dir)
         if running.running:
             if port and running.port != port:
@@ -132,21 +136,21 @@ def start(
                     next_step="bedplate local stop && bedplate local start --faults",
                 )
             return running
-        if port and _taken(port):
-            raise _port_taken(port)
+        if port and _is_port_taken(port):
+            raise _port_taken_error(port)
         return _launch(project_dir, state_dir, port, region, timeout_s, faults)
 
 
 def stop(project_dir: str | Path, *, timeout_s: float = 20) -> bool:
-    """Stop the server after it has written what it holds; False when none was running."""
-    state_dir = state_dir_of(project_dir)
-    pid = _holder(state_dir)
+    """Stops the server, which saves its state first; returns False when it was not running."""
+    state_dir = local_state_dir(project_dir)
+    pid = _server_pid(state_dir)
     if pid is None:
         return False
-    _signal(pid, signal.SIGTERM)
-    if not _until(lambda: _holder(state_dir) is None, timeout_s):
-        _signal(pid, signal.SIGKILL)
-        _until(lambda: _holder(state_dir) is None, 5)
+    _send_signal(pid, signal.SIGTERM)
+    if not _wait_until(lambda: _server_pid(state_dir) is None, timeout_s):
+        _send_signal(pid, signal.SIGKILL)
+        _wait_until(lambda: _server_pid(state_dir) is None, 5)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     (state_dir / "server.json").unlink(missing_ok=True)
@@ -154,25 +158,25 @@ def stop(project_dir: str | Path, *, timeout_s: float = 20) -> bool:
 
 
 def reset(project_dir: str | Path, *, region: str | None = None) -> Status:
-    """Throw away everything the platform holds; it runs again afterwards, in `region`, if it ran before."""
-    ran = stop(project_dir)
-    state_dir = state_dir_of(project_dir)
+    """Deletes the platform's state; restarts it, in `region`, if it was running."""
+    was_running = stop(project_dir)
+    state_dir = local_state_dir(project_dir)
     for entry in state_dir.iterdir() if state_dir.is_dir() else ():
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
         elif entry.suffix != ".lock":
             entry.unlink(missing_ok=True)
-    return start(project_dir, region=region) if ran else status(project_dir)
+    return start(project_dir, region=region) if was_running else status(project_dir)
 
 
-def usual_port_is_free() -> bool:
-    """Whether a platform that is started now would get its usual port."""
-    return not _taken(DEFAULT_PORT)
+def is_default_port_free() -> bool:
+    """Whether the default port is free for a platform that is started now."""
+    return not _is_port_taken(DEFAULT_PORT)
 
 
 def logs(project_dir: str | Path, lines: int = 100, follow: bool = False) -> Iterator[str]:
-    """The last `lines` lines of the server's log; with `follow`, then every new one until the caller stops."""
-    path = state_dir_of(project_dir) / "server.log"
+    """Yields the last `lines` lines of the server's log; with `follow`, then every new line."""
+    path = local_state_dir(project_dir) / "server.log"
     if not path.exists():
         return
     with path.open(encoding="utf-8", errors="replace") as log:
@@ -191,6 +195,7 @@ def logs(project_dir: str | Path, lines: int = 100, follow: bool = False) -> Ite
 def _launch(
     project_dir: str | Path, state_dir: Path, port: int | None, region: str | None, timeout_s: float, faults: bool
 ) -> Status:
+    _check_state_format(state_dir)
     command = [sys.executable, "-m", "bedplate.local.server", "--state-dir", str(state_dir)]
     if port is not None:
         command += ["--port", str(port)]
@@ -198,46 +203,63 @@ def _launch(
         command += ["--region", region]
     if faults:
         command.append("--faults")
-    log = str(state_dir / "server.log")
-    if Path(log).exists() and Path(log).stat().st_size > _LOG_BYTES:
-        Path(log).replace(f"{log}.1")
-    into_log = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-    files = [no_input, into_log, (os.POSIX_SPAWN_DUP2, 1, 2)]
-    pid = os.posix_spawn(sys.executable, command, _environment(), file_actions=files)
+    log = state_dir / "server.log"
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(f"{log}.1")
+    file_actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawn(sys.executable, command, _environment(), file_actions=file_actions)
     exit_codes: list[int] = []
 
-    def decided() -> bool:
+    def is_ready_or_exited() -> bool:
         if not status(project_dir).running:
-            ended, code = os.waitpid(pid, os.WNOHANG)
-            if not ended:
+            exited_pid, wait_status = os.waitpid(pid, os.WNOHANG)
+            if not exited_pid:
                 return False
-            exit_codes.append(os.waitstatus_to_exitcode(code))
+            exit_codes.append(os.waitstatus_to_exitcode(wait_status))
         return True
 
-    if _until(decided, timeout_s) and not exit_codes:
+    if _wait_until(is_ready_or_exited, timeout_s) and not exit_codes:
         return status(project_dir)
     if not exit_codes:
-        _signal(pid, signal.SIGTERM)
+        _send_signal(pid, signal.SIGTERM)
     if exit_codes == [EXIT_PORT_TAKEN] and port:
-        raise _port_taken(port)
+        raise _port_taken_error(port)
     tail = "\n".join(f"  {line}" for line in logs(project_dir, lines=5))
     raise PlatformError(f"The local platform did not start:\n{tail}", next_step="bedplate local logs")
 
 
+def _check_state_format(state_dir: Path) -> None:
+    """Records the format of a new state. Raises UnsupportedFormat for an existing state of another format."""
+    path = state_dir / "format"
+    if not (state_dir / "state.db").exists():
+        path.write_text(f"{STATE_FORMAT}\n", encoding="utf-8")
+        return
+    written = path.read_text(encoding="utf-8").strip() if path.exists() else "0"
+    if written != str(STATE_FORMAT):
+        raise UnsupportedFormat(
+            f"{state_dir} has state of format {written}; this version of Bedplate reads format {STATE_FORMAT}",
+            next_step="bedplate local reset, which deletes the local platform's state",
+        )
+
+
 def _environment() -> dict[str, str]:
-    """The server's environment: nothing of the caller's AWS settings may reach it, or the jobs that it starts."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BEDPLATE_", "MOTO_", "PULUMI_"))}
-    return {**kept, "PYTHONUNBUFFERED": "1", "MOTO_DISABLE_GLOBAL_CORS": "true"}
+    """Returns the server's environment without the caller's AWS settings, which must not reach its jobs either."""
+    excluded = ("AWS_", "BEDPLATE_", "MOTO_", "PULUMI_")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(excluded)}
+    return {**inherited, "PYTHONUNBUFFERED": "1", "MOTO_DISABLE_GLOBAL_CORS": "true"}
 
 
-def _port_taken(port: int) -> PlatformError:
+def _port_taken_error(port: int) -> PlatformError:
     return PlatformError(
         f"Port {port} on {HOST} is in use by another program", next_step="bedplate local start --port 0"
     )
 
 
-def _taken(port: int) -> bool:
+def _is_port_taken(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -247,12 +269,12 @@ def _taken(port: int) -> bool:
     return False
 
 
-def _signal(pid: int, number: int) -> None:
+def _send_signal(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
-def _until(condition: Any, timeout_s: float) -> bool:
+def _wait_until(condition: Any, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -261,20 +283,20 @@ def _until(condition: Any, timeout_s: float) -> bool:
     return True
 
 
-# --- what the state directory says ---------------------------------------------------------------------------------
+# --- the state directory -------------------------------------------------------------------------------------------
 
 
-def _card(state_dir: Path) -> dict[str, Any] | None:
-    """What the server wrote about itself, or None when there is nothing legible."""
+def _read_server_file(state_dir: Path) -> dict[str, Any] | None:
+    """Returns the server's `server.json`; None when it is missing or invalid."""
     try:
-        card = json.loads((state_dir / "server.json").read_text())
-        return card if {"port", "pid"} <= card.keys() else None
+        server = json.loads((state_dir / "server.json").read_text())
+        return server if {"port", "pid"} <= server.keys() else None
     except (OSError, ValueError, AttributeError):
         return None
 
 
-def _holder(state_dir: Path) -> int | None:
-    """The pid of the server that holds the state directory, by its lock rather than by hearsay."""
+def _server_pid(state_dir: Path) -> int | None:
+    """Returns the pid of the server that holds the state directory's lock; None when the lock is free."""
     path = state_dir / "server.lock"
     try:
         with path.open("r+") as lock:
@@ -287,14 +309,14 @@ def _holder(state_dir: Path) -> int | None:
     return None
 
 
-def _health(port: int) -> dict[str, Any] | None:
+def _fetch_health(port: int) -> dict[str, Any] | None:
     try:
-        with socket.create_connection((HOST, port), timeout=2) as link:
-            link.sendall(f"GET {HEALTH_PATH} HTTP/1.0\r\nHost: {HOST}:{port}\r\n\r\n".encode())
-            answer = b""
-            while chunk := link.recv(4096):
-                answer += chunk
-        head, _, body = answer.partition(b"\r\n\r\n")
+        with socket.create_connection((HOST, port), timeout=2) as connection:
+            connection.sendall(f"GET {HEALTH_PATH} HTTP/1.0\r\nHost: {HOST}:{port}\r\n\r\n".encode())
+            response = b""
+            while chunk := connection.recv(4096):
+                response += chunk
+        head, _, body = response.partition(b"\r\n\r\n")
         health = json.loads(body) if b" 200 " in head.split(b"\r\n", 1)[0] else None
         return health if isinstance(health, dict) and health.get("service") == "bedplate-local" else None
     except (OSError, ValueError):
@@ -302,17 +324,17 @@ def _health(port: int) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, timeout_s: float) -> Iterator[None]:
+def _start_lock(path: Path, timeout_s: float) -> Iterator[None]:
     with path.open("a") as lock:
 
-        def acquired() -> bool:
+        def try_lock() -> bool:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
             return True
 
-        if not _until(acquired, timeout_s):
+        if not _wait_until(try_lock, timeout_s):
             raise PlatformError(
                 f"Another command has been starting the local platform for {timeout_s:.0f} s",
                 next_step="bedplate local logs",
@@ -320,8 +342,8 @@ def _locked(path: Path, timeout_s: float) -> Iterator[None]:
         yield
 
 
-def health_card(state_dir: Path, region: str, port: int, since: str, world: str, faults: bool) -> dict[str, Any]:
-    """What a server says about itself, at the health path and in `server.json`."""
+def build_health(state_dir: Path, region: str, port: int, since: str, generation: str, faults: bool) -> dict[str, Any]:
+    """Returns what a server reports at the health path and in `server.json`."""
     return {
         "service": "bedplate-local",
         "status": "ok",
@@ -330,7 +352,7 @@ def health_card(state_dir: Path, region: str, port: int, since: str, world: str,
         "pid": os.getpid(),
         "since": since,
         "version": __version__,
-        "world": world,
+        "generation": generation,
         "faults": faults,
         "region": region,
     }

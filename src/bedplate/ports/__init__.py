@@ -1,20 +1,20 @@
-"""What workflows need from the world, as small protocols over plain values; `bedplate.aws` implements them.
+"""Protocols for the cloud services that workflows use, over plain values; `bedplate.aws` implements them.
 
-Every adapter raises `errors.PlatformError` (or a child) when the platform refuses, `errors.NotFound` when the thing
-asked for does not exist. Times are aware datetimes in UTC. URIs are `s3://bucket/key`.
+Every adapter raises `errors.PlatformError` (or a subclass) when AWS rejects a call, and `errors.NotFound` when the
+requested resource does not exist. Times are aware datetimes in UTC. URIs are `s3://bucket/key`.
 """
 
-from bedplate.ports.account import Account, Identity, ServerTime, Tagged, TaggedResource, Trail, TrailEvent
+from bedplate.ports.account import Account, Identity, ServerTime, TaggedResource, Tagging, Trail, TrailEvent
 from bedplate.ports.clock import Clock
 from bedplate.ports.endpoints import (
     AsyncOutput,
     Endpoints,
     EndpointState,
+    MultiVariantDraft,
     Prediction,
     Release,
     ReleaseDraft,
     ServerlessVariant,
-    SplitDraft,
     TrafficRouting,
     VariantDraft,
 )
@@ -29,10 +29,10 @@ from bedplate.ports.jobs import (
     TuningRequest,
     TuningTrial,
 )
-from bedplate.ports.metrics import AlarmState, BoundAlarm, GuardAlarm, Metrics
+from bedplate.ports.metrics import AlarmState, GuardAlarm, Metrics, ThresholdAlarm
 from bedplate.ports.money import BudgetState, Costs, Spend
 from bedplate.ports.objects import ObjectInfo, Objects, Signer
-from bedplate.ports.registry import Approval, Cards, Package, PackageDraft, Registry
+from bedplate.ports.registry import Approval, ModelCards, Package, PackageDraft, Registry
 from bedplate.ports.reporter import Reporter
 from bedplate.ports.schedules import ExistingSchedule, MonitoringExecution, ScheduleDraft, Schedules
 
@@ -41,9 +41,7 @@ __all__ = [
     "AlarmState",
     "Approval",
     "AsyncOutput",
-    "BoundAlarm",
     "BudgetState",
-    "Cards",
     "Clock",
     "Costs",
     "EndpointState",
@@ -57,7 +55,9 @@ __all__ = [
     "JobStatus",
     "Jobs",
     "Metrics",
+    "ModelCards",
     "MonitoringExecution",
+    "MultiVariantDraft",
     "ObjectInfo",
     "Objects",
     "Package",
@@ -76,9 +76,9 @@ __all__ = [
     "ServerlessVariant",
     "Signer",
     "Spend",
-    "SplitDraft",
-    "Tagged",
     "TaggedResource",
+    "Tagging",
+    "ThresholdAlarm",
     "TrafficRouting",
     "Trail",
     "TrailEvent",

@@ -1,4 +1,4 @@
-"""The account: who we are there, what it allows, who changed what, what carries our tags."""
+"""The AWS account: the caller's identity, quotas and permissions, CloudTrail's events, and resources by tag."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from datetime import datetime
 from typing import Protocol
 
 from bedplate.domain.stacks.diagnosis import Quota, Subscription
-from bedplate.domain.stacks.permissions import PermissionRequest
+from bedplate.domain.stacks.permissions import Permission
 
 
 @dataclass(frozen=True, slots=True)
 class TrailEvent:
-    """A call that changed something: when, by whom, and which operation it was."""
+    """One API call that changed a resource, from CloudTrail's event history; `name` is the operation."""
 
-    at: datetime
-    person: str
+    time: datetime
+    username: str
     name: str
     id: str
-    agent: str = ""
 
 
 class Trail(Protocol):
-    def touching(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
-        """Changes of a resource by name or ARN, newest first."""
+    def list_events(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
+        """Returns the changes of a resource, which `resource` identifies by name or ARN, newest first."""
         ...
 
 
@@ -34,73 +33,73 @@ class TaggedResource:
     tags: Mapping[str, str]
 
 
-class Tagged(Protocol):
-    def carrying(self, tags: Mapping[str, str]) -> Sequence[TaggedResource]:
-        """Every resource that carries all these tags, by ARN."""
+class Tagging(Protocol):
+    def list_resources(self, tags: Mapping[str, str]) -> Sequence[TaggedResource]:
+        """Returns every resource that has all of these tags, sorted by ARN."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTime:
-    """A server that answered: its Date header, None without one, and this machine's time at that moment."""
+    """The clock of a server that responded: its Date header (None without one), and this machine's time then."""
 
     url: str
-    there: datetime | None
-    here: datetime
+    server_time: datetime | None
+    local_time: datetime
 
 
 class Account(Protocol):
-    """What an account allows: region, quotas, permissions, keys, subscribers. Everything only looks."""
+    """Region, quotas, permissions, keys and subscriptions of an account. No method changes anything."""
 
-    def addresses(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """URL -> the services that are asked there."""
+    def list_service_urls(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """Returns the services by the URL of their endpoint."""
         ...
 
-    def reach(self, url: str) -> ServerTime:
-        """Any answer counts, through the proxy of the environment. Raises PlatformError without one."""
+    def get_server_time(self, url: str) -> ServerTime:
+        """Sends a request, through the environment's proxy; any response counts. Raises PlatformError without one."""
         ...
 
-    def principal(self) -> str | None:
-        """The ARN of the user or role whose policies decide; None where nothing is decided: the account's root."""
+    def find_principal(self) -> str | None:
+        """Returns the ARN of the user or role whose policies apply; None for the account's root, which has none."""
         ...
 
-    def region_state(self) -> str:
-        """EC2's word: opt-in-not-required, opted-in or not-opted-in; `unknown` for a region that it does not list."""
+    def get_region_state(self) -> str:
+        """Returns EC2's opt-in status (opt-in-not-required, opted-in, not-opted-in), or `unknown` without one."""
         ...
 
     def has_sagemaker(self) -> bool:
-        """Whether the SDK's own table lists SageMaker in the region; True where the table does not know the region."""
+        """Whether the SDK's own table lists SageMaker in the region; True when the table does not list the region."""
         ...
 
-    def quotas(self) -> Mapping[str, Quota]:
-        """SageMaker's, by their names in lower case."""
+    def list_quotas(self) -> Mapping[str, Quota]:
+        """Returns SageMaker's quotas by their names in lower case."""
         ...
 
-    def budget_count(self) -> int: ...
-    def allowed(self, principal: str, ask: PermissionRequest) -> Mapping[str, bool]:
-        """Action -> whether IAM's simulation allows it to the principal."""
+    def count_budgets(self) -> int: ...
+    def simulate_permissions(self, principal: str, request: Permission) -> Mapping[str, bool]:
+        """Returns for each action whether IAM's policy simulation allows it to the principal."""
         ...
 
-    def key_state(self, key: str) -> str:
-        """KMS's word: Enabled, Disabled, PendingDeletion..."""
+    def get_key_state(self, key_arn: str) -> str:
+        """Returns KMS's key state: Enabled, Disabled, PendingDeletion..."""
         ...
 
-    def try_key(self, key: str) -> None:
-        """Make a data key and open it again. Raises Denied, PlatformError."""
+    def check_key(self, key_arn: str) -> None:
+        """Generates a data key and decrypts it. Raises Denied or PlatformError when either call fails."""
         ...
 
-    def subscriptions(self, topic: str) -> Sequence[Subscription]: ...
-    def image_digest(self, image_uri: str) -> str | None:
-        """The image by its digest; None on the local platform. Raises PlatformError where it was never pushed."""
+    def list_subscriptions(self, topic_arn: str) -> Sequence[Subscription]: ...
+    def pin_image(self, image_uri: str) -> str | None:
+        """Returns the image's URI by digest; None on the local platform. Raises PlatformError when ECR lacks it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Where and as whom we are at work. `arn` is STS's; `person` is what the ledger records as the actor."""
+    """The account, region and caller of the current command. `arn` is STS's; the ledger records `actor`."""
 
     account_id: str
     region: str
     arn: str
-    person: str
+    actor: str
     local_url: str | None

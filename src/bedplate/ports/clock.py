@@ -1,4 +1,4 @@
-"""Time, injected."""
+"""The injected clock."""
 
 from __future__ import annotations
 

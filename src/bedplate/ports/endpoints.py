@@ -1,4 +1,4 @@
-"""Endpoints, releases, and the traffic between them."""
+"""SageMaker endpoints, the releases that they serve, and the traffic between releases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bedplate.settings import PlatformNetwork
 
 @dataclass(frozen=True, slots=True)
 class ServerlessVariant:
-    """A serverless variant."""
+    """Size and concurrency of a serverless variant."""
 
     memory_mb: int
     max_concurrency: int
@@ -21,7 +21,7 @@ class ServerlessVariant:
 
 @dataclass(frozen=True, slots=True)
 class AsyncOutput:
-    """Where an asynchronous endpoint puts its answers, and whom it tells."""
+    """Where an asynchronous endpoint writes its predictions, and the SNS topics that it notifies."""
 
     output_uri: str
     failure_uri: str
@@ -32,7 +32,7 @@ class AsyncOutput:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDraft:
-    """Model and EndpointConfig of one release, both called `name`; creating an existing one again is no error."""
+    """The Model and EndpointConfig of one release, both called `name`; creating an existing one again is no error."""
 
     name: str
     image_uri: str
@@ -47,16 +47,16 @@ class ReleaseDraft:
     tags: Mapping[str, str]
     kms_key_arn: str | None = None
     network: PlatformNetwork | None = None
-    """Instances run there; a serverless release cannot."""
-    on_demand: ServerlessVariant | None = None
-    """Serverless: then instances and their number say nothing."""
-    queued: AsyncOutput | None = None
-    """Asynchronous."""
+    """The VPC of the instances; ignored for a serverless release, which cannot have one."""
+    serverless: ServerlessVariant | None = None
+    """Set for a serverless release; `instance_type` and `instance_count` are then ignored."""
+    async_output: AsyncOutput | None = None
+    """Set for an asynchronous release."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release as it exists on the platform."""
+    """One release that exists in SageMaker."""
 
     name: str
     artifact_uri: str | None
@@ -66,8 +66,11 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class VariantDraft:
-    """One variant of a split: the Model of `release`, which exists. `weight` is relative to the other variants'; a
-    shadow's is relative to the sum of the production variants', 1:1 being a copy of every request."""
+    """One variant of a multi-variant configuration; it serves the existing Model of `release`.
+
+    `weight` is relative to the other variants' weights. A shadow's weight is relative to the sum of the production
+    variants' weights: 1:1 copies every request.
+    """
 
     name: str
     release: str
@@ -77,9 +80,11 @@ class VariantDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitDraft:
-    """One EndpointConfig over several releases; the first variant is the champion's. With a shadow there is exactly one
-    variant and one shadow, as SageMaker has it."""
+class MultiVariantDraft:
+    """One EndpointConfig over several releases; the first variant is the champion's.
+
+    SageMaker allows exactly one production variant and one shadow when there is a shadow.
+    """
 
     name: str
     variants: tuple[VariantDraft, ...]
@@ -92,7 +97,10 @@ class SplitDraft:
 
 @dataclass(frozen=True, slots=True)
 class TrafficRouting:
-    """How a deployment moves traffic: `step_pct` of capacity a step, watched `bake_s` seconds, undone by any alarm."""
+    """How a deployment moves traffic: steps of `step_pct` of capacity, `bake_s` seconds of baking after each.
+
+    Any of `rollback_alarms` in state ALARM rolls the deployment back.
+    """
 
     kind: Literal["ALL_AT_ONCE", "CANARY", "LINEAR"]
     step_pct: int
@@ -102,7 +110,7 @@ class TrafficRouting:
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """An endpoint, observed once. `config` is the release that is live, or was before an update in flight."""
+    """An endpoint, observed once. `config` is the live release; during an update it is the one before the update."""
 
     name: str
     arn: str
@@ -114,12 +122,13 @@ class EndpointState:
     failure_reason: str | None
     modified_at: datetime
     pending_share: float | None = None
-    """Share of traffic, 0 to 1, that an update in flight has given its release, where the platform tells."""
+    """Share of traffic, 0 to 1, of the release that an update is rolling out; None when SageMaker reports none."""
     pending_phase: str | None = None
-    """`Creating`, `ActivatingTraffic`, `Baking` ... of the new fleet, and `pending_since` when that began."""
+    """Status of the update's new fleet: `Creating`, `ActivatingTraffic`, `Baking`..."""
     pending_since: datetime | None = None
+    """When `pending_phase` began."""
     shadows: Mapping[str, float] = field(default_factory=dict)
-    """Shadow variant -> the share of requests, 0 to 1, that it gets a copy of."""
+    """Shadow variant -> the share of requests, 0 to 1, that is copied to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,43 +137,48 @@ class Prediction:
     content_type: str
     variant: str | None
     release: str | None
-    """What the container says of itself in X-Amzn-SageMaker-Custom-Attributes."""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    """The container's X-Amzn-SageMaker-Custom-Attributes; `release` is one of them."""
 
 
 class Endpoints(Protocol):
     def observe(self, endpoint: str) -> EndpointState: ...
     def create_release(self, draft: ReleaseDraft) -> Release: ...
-    def release(self, name: str) -> Release: ...
-    def releases(self, endpoint: str) -> Sequence[Release]:
-        """Releases of this endpoint that still exist, newest first."""
+    def get_release(self, name: str) -> Release: ...
+    def list_releases(self, endpoint: str) -> Sequence[Release]:
+        """Returns the releases of this endpoint that still exist, newest first."""
         ...
 
     def delete_release(self, name: str) -> None: ...
     def create_endpoint(self, name: str, release: str, tags: Mapping[str, str]) -> None:
-        """A further endpoint on an EndpointConfig that exists. Raises Conflict when there is one of that name."""
+        """Creates an endpoint on an existing EndpointConfig. Raises Conflict when the endpoint already exists."""
         ...
 
-    def named(self, prefix: str) -> Sequence[str]:
-        """Names of the endpoints that begin so."""
+    def list_endpoints(self, prefix: str) -> Sequence[str]:
+        """Returns the names of the endpoints whose names start with `prefix`."""
         ...
 
     def delete_endpoint(self, name: str) -> None:
-        """Delete an endpoint; one that is gone already is no error."""
+        """Deletes an endpoint; does nothing when it does not exist."""
         ...
 
-    def create_split(self, draft: SplitDraft) -> None:
-        """Create the EndpointConfig; one of that name that exists is left as it is. `update` makes it live,
-        `delete_release` deletes it (its Models stay, they are their releases')."""
+    def create_multi_variant(self, draft: MultiVariantDraft) -> None:
+        """Creates the EndpointConfig, unless one of that name exists.
+
+        `update` makes it live. `delete_release` deletes it and keeps its Models, which belong to their releases.
+        """
         ...
 
     def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
-        """Change the weights of live production variants, without a deployment. Variants not named keep theirs."""
+        """Changes the weights of live production variants without a deployment. Other variants keep theirs."""
         ...
 
     def update(self, endpoint: str, release: str, traffic: TrafficRouting) -> None:
-        """Make a release or a split live. Between configurations of other production variants only ALL_AT_ONCE is
-        possible, and its alarms are not watched by the platform; a shadow does not matter for that."""
+        """Makes a release or a multi-variant configuration live.
+
+        Between configurations with different production variants only ALL_AT_ONCE is possible, and SageMaker does not
+        evaluate the alarms. A shadow makes no difference.
+        """
         ...
 
     def invoke(

@@ -1,4 +1,4 @@
-"""Experiments and their runs."""
+"""Experiments and their runs, in MLflow's terms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 @dataclass(frozen=True, slots=True)
 class RunDraft:
-    """One training as it is kept for comparison. `job` is its identity: a second draft of it replaces the first."""
+    """One training to log. `job` identifies the run: a second draft for the same job replaces the first."""
 
     experiment: str
     job: str
@@ -27,7 +27,7 @@ class RunDraft:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentRun:
-    """A training that was kept; `id` is the tracking server's."""
+    """A logged training; `id` is MLflow's run id."""
 
     id: str
     job: str
@@ -41,25 +41,25 @@ class ExperimentRun:
 
 
 class Experiments(Protocol):
-    """Where trainings are kept side by side: MLflow. Everything raises PlatformError when it does not answer."""
+    """The experiment tracker. Every method but `preload` raises PlatformError when it does not respond."""
 
     @property
-    def where(self) -> str:
-        """For people: the server's address, or the file. Empty when nothing is kept."""
+    def location(self) -> str:
+        """The tracking URI, for people; empty when tracking is off."""
         ...
 
-    def warm(self) -> None:
-        """Begin, in the background, what makes the first `log` slow; returns at once and never raises."""
+    def preload(self) -> None:
+        """Starts loading, in the background, what makes the first `log_run` slow; returns at once and never raises."""
         ...
 
-    def log(self, draft: RunDraft) -> str:
-        """Keep it; the run's id."""
+    def log_run(self, draft: RunDraft) -> str:
+        """Logs a run and returns its id."""
         ...
 
     def add_metrics(self, experiment: str, job: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> bool:
-        """Add figures that became known later to the run of a job; False when there is no such run."""
+        """Adds metrics and tags to the run of a job; returns False when the job has no run."""
         ...
 
-    def runs(self, experiment: str) -> Sequence[ExperimentRun]:
-        """Every run, newest first; empty for an experiment that does not exist."""
+    def list_runs(self, experiment: str) -> Sequence[ExperimentRun]:
+        """Returns every run, newest first; empty for an experiment that does not exist."""
         ...

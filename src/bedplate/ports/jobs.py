@@ -1,4 +1,4 @@
-"""Training, processing and tuning jobs."""
+"""SageMaker's training, processing and tuning jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JobStatus = Literal["InProgress", "Completed", "Failed", "Stopping", "Stopped"]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """A script-mode training: `channels` maps a channel's name to an S3 prefix; `code` holds the model folder."""
+    """A script-mode training job. `channels` maps a channel's name to an S3 prefix; `code` is the model folder."""
 
     name: str
     image_uri: str
@@ -32,14 +32,14 @@ class TrainingRequest:
     kms_key_arn: str | None = None
     network: PlatformNetwork | None = None
     spot_max_wait_s: int | None = None
-    """On spot instances, with so much time for waiting and running together; None: on demand."""
+    """Uses spot instances, with this limit on waiting and running together; None uses on-demand instances."""
     checkpoint_uri: str | None = None
-    """S3 prefix of what the script leaves in its checkpoint folder, and finds there when it is started again."""
+    """S3 prefix that the script's checkpoint folder is saved to, and restored from after an interruption."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessingRequest:
-    """One run of the image: `command` None starts its default entry point (the monitor)."""
+    """A processing job; `command` None starts the image's default entry point, which is the monitor."""
 
     name: str
     image_uri: str
@@ -59,7 +59,7 @@ class ProcessingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training or processing job as the platform reports it."""
+    """A training or processing job as SageMaker reports it."""
 
     name: str
     arn: str
@@ -71,11 +71,11 @@ class Job:
     started_at: datetime | None
     ended_at: datetime | None
     training_s: float | None = None
-    """Of a training: how long it ran; on spot instances less of it is billable."""
+    """How long a training ran; on spot instances `billable_s` is less. None for a processing job."""
 
     @property
-    def saved_pct(self) -> float | None:
-        """What spot instances saved, as SageMaker counts it: 1 - billable / training time; None where nothing was."""
+    def spot_savings_pct(self) -> float | None:
+        """Per cent of the training time that is not billed, as SageMaker computes it; None when all of it is."""
         if not self.training_s or self.billable_s is None or self.billable_s >= self.training_s:
             return None
         return 100 * (1 - self.billable_s / self.training_s)
@@ -83,7 +83,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class TuningRequest:
-    """Many trainings like `training`, with points of `ranges` over its hyper-parameters; its name is a template's."""
+    """Runs `training` repeatedly with values drawn from `ranges`; `training.name` is a name template."""
 
     name: str
     training: TrainingRequest
@@ -91,44 +91,44 @@ class TuningRequest:
     objective: str
     maximize: bool
     strategy: Strategy
-    trials: int
-    parallel: int
+    max_trials: int
+    max_parallel: int
     early_stopping: bool
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class TuningTrial:
-    """One training of a tuning; `value` is the objective's last figure, None where there is none (yet)."""
+    """One training of a tuning job; `objective_value` is the last value of the objective metric, None without one."""
 
     job: str
     status: JobStatus
     params: Mapping[str, str]
-    value: float | None
+    objective_value: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class TuningJob:
-    """A tuning as the platform reports it, its trials in the order of their beginning."""
+    """A tuning job as SageMaker reports it, its trials in the order in which they started."""
 
     name: str
     arn: str
     status: JobStatus
     failure_reason: str | None
-    best: str | None
-    """Name of the best trial's training job."""
+    best_job: str | None
+    """Name of the best trial's training job; None when no trial has an objective value."""
     trials: tuple[TuningTrial, ...]
 
 
 class Jobs(Protocol):
     def submit_tuning(self, request: TuningRequest) -> TuningJob: ...
-    def tuning(self, name: str) -> TuningJob: ...
+    def get_tuning(self, name: str) -> TuningJob: ...
 
     def submit_training(self, request: TrainingRequest) -> Job: ...
-    def training(self, name: str) -> Job: ...
+    def get_training(self, name: str) -> Job: ...
     def submit_processing(self, request: ProcessingRequest) -> Job: ...
-    def processing(self, name: str) -> Job: ...
+    def get_processing(self, name: str) -> Job: ...
     def stop(self, name: str) -> None: ...
-    def log_lines(self, name: str, *, kind: Literal["training", "processing"], after: int = 0) -> Sequence[str]:
-        """Lines of the job's log from line number `after` on; empty when there are none yet."""
+    def list_log_lines(self, name: str, *, kind: Literal["training", "processing"], skip: int = 0) -> Sequence[str]:
+        """Returns the lines of the job's log after the first `skip`; empty when there are none yet."""
         ...

@@ -1,4 +1,4 @@
-"""Metrics and alarms."""
+"""CloudWatch metrics and alarms."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ class AlarmState:
     arn: str
     metric: str | None = None
     threshold: float | None = None
-    figure: float | None = None
-    """The datapoint that the state rests on, in the metric's unit."""
+    datapoint: float | None = None
+    """The latest datapoint that CloudWatch evaluated, in the metric's unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardAlarm:
-    """An alarm on how far `candidate`'s answers are from `champion`'s in the same period, in the champion's `bins`.
+    """An alarm on the shift between the predictions of `candidate` and `champion` within one period.
 
-    The figure is `domain.guard.expressions`'; `period_s` of 10 or 30 is high resolution.
+    `bins` is the number of the champion's bins. The value is that of `domain.guard.expressions`; a `period_s` of 10 or
+    30 is high resolution.
     """
 
     name: str
@@ -33,7 +34,7 @@ class GuardAlarm:
     candidate: str
     champion: str
     bins: int
-    min_answers: int
+    min_predictions: int
     threshold: float
     period_s: int
     topic_arn: str | None
@@ -41,8 +42,8 @@ class GuardAlarm:
 
 
 @dataclass(frozen=True, slots=True)
-class BoundAlarm:
-    """An alarm on one metric above `threshold` within `period_s`; without data it says INSUFFICIENT_DATA, never OK."""
+class ThresholdAlarm:
+    """An alarm that is in ALARM while one metric is above `threshold`; without data it is in INSUFFICIENT_DATA."""
 
     name: str
     description: str
@@ -56,19 +57,19 @@ class BoundAlarm:
 
 
 class Metrics(Protocol):
-    def alarms(self, names: Sequence[str]) -> Mapping[str, AlarmState]: ...
-    def put_alarm(self, alarm: GuardAlarm) -> None: ...
-    def put_bound(self, alarm: BoundAlarm) -> None: ...
+    def get_alarms(self, names: Sequence[str]) -> Mapping[str, AlarmState]: ...
+    def put_guard_alarm(self, alarm: GuardAlarm) -> None: ...
+    def put_threshold_alarm(self, alarm: ThresholdAlarm) -> None: ...
     def delete_alarm(self, name: str) -> None: ...
     def raise_alarm(self, name: str, reason: str) -> None:
-        """Put an alarm into ALARM by hand, until its metric is looked at next; what it watches is undone by that."""
+        """Sets an alarm to ALARM until its next evaluation; this rolls back a deployment that the alarm guards."""
         ...
 
-    def figures(self, alarm: str, *, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
-        """What an alarm looked at in that time, in its own period, oldest first; empty when there is no such alarm."""
+    def list_alarm_datapoints(self, alarm: str, *, start: datetime, end: datetime) -> Sequence[tuple[datetime, float]]:
+        """Returns the datapoints of an alarm's metric, in its own period, oldest first; empty without such an alarm."""
         ...
 
-    def series(
+    def list_datapoints(
         self,
         namespace: str,
         metric: str,

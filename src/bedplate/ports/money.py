@@ -1,4 +1,4 @@
-"""Spend and budgets."""
+"""Spend and budgets, of Cost Explorer and AWS Budgets."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ class BudgetState:
     actual_usd: float
     forecast_usd: float | None
     thresholds: tuple[tuple[Literal["ACTUAL", "FORECASTED"], float, Literal["OK", "ALARM"]], ...]
-    """(kind, percent of the limit, state)."""
-    stopped: bool = False
-    """Whether an action of this budget has been executed: new trainings are denied until it is undone."""
+    """(kind, per cent of the limit, state)."""
+    blocks_training: bool = False
+    """Whether an executed action of this budget denies new trainings; reversing the action allows them again."""
 
 
 class Costs(Protocol):
-    def spend(
+    def list_spend(
         self,
         *,
         start: datetime,
         end: datetime,
         group_by: Literal["Model", "UsageType", "Owner"],
         model: str | None,
-        within: Mapping[str, str] = ...,
+        tags: Mapping[str, str] = ...,
     ) -> Sequence[Spend]:
-        """Daily spend by group, of `model` alone when one is named, of what carries every tag of `within`."""
+        """Returns daily spend by group; `model` and `tags` each restrict it to the resources that have those tags."""
         ...
 
-    def budgets(self) -> Sequence[BudgetState]: ...
-    def resume(self, budget: str) -> int:
-        """Undo every executed action of a budget; returns how many there were."""
+    def list_budgets(self) -> Sequence[BudgetState]: ...
+    def reverse_budget_actions(self, budget: str) -> int:
+        """Reverses every executed action of a budget; returns how many."""
         ...

@@ -1,4 +1,4 @@
-"""Objects, and signatures over them."""
+"""S3 objects, and KMS signatures."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ class ObjectInfo:
     size: int
     modified_at: datetime
     etag: str = ""
-    """Changes whenever the object is written anew."""
+    """Changes whenever the object is overwritten."""
 
 
 class Objects(Protocol):
     def get(self, uri: str) -> bytes: ...
     def get_many(self, uris: Sequence[str]) -> Iterator[bytes]:
-        """Many at once, in order; NotFound when it comes to one that does not exist."""
+        """Yields the objects in order, reading several at once. Raises NotFound on reaching one that does not exist."""
         ...
 
     def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None: ...
     def put_if_absent(self, uri: str, body: bytes) -> bool:
-        """Conditional put: False, and nothing written, when the key exists."""
+        """Writes the object unless its key exists; returns whether it was written."""
         ...
 
     def exists(self, uri: str) -> bool: ...
-    def list(self, prefix_uri: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
-        """Objects below the prefix in key order; `after` is a URI to start behind."""
+    def list(self, prefix_uri: str, *, start_after: str | None = None) -> Iterator[ObjectInfo]:
+        """Yields the objects below the prefix in key order, starting after the URI `start_after`."""
         ...
 
-    def empty(self, bucket: str) -> int:
-        """Delete every version of every object; how many could not be."""
+    def empty_bucket(self, bucket: str) -> int:
+        """Deletes every version of every object; returns how many versions could not be deleted."""
         ...
 
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None: ...
@@ -43,10 +43,10 @@ class Objects(Protocol):
 
 
 class Signer(Protocol):
-    """Signs with a key that nobody can copy, and says later whether a signature is the key's."""
+    """Signs and verifies with a key that cannot be exported."""
 
-    def sign(self, key: str, digest: bytes) -> bytes:
-        """Signature of a SHA-256 digest (32 bytes) by the key with this ARN."""
+    def sign(self, key_arn: str, digest: bytes) -> bytes:
+        """Returns the signature of a SHA-256 digest (32 bytes)."""
         ...
 
-    def verify(self, key: str, digest: bytes, signature: bytes) -> bool: ...
+    def verify(self, key_arn: str, digest: bytes, signature: bytes) -> bool: ...

@@ -1,4 +1,4 @@
-"""Versions of models, and their cards."""
+"""SageMaker's model registry and model cards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Approval = Literal["PendingManualApproval", "Approved", "Rejected"]
 
 @dataclass(frozen=True, slots=True)
 class PackageDraft:
-    """A model package to register; `metadata` is its CustomerMetadataProperties (to 50 keys of 256 characters)."""
+    """A model package to register; `metadata` is its CustomerMetadataProperties: at most 50 keys of 256 characters."""
 
     group: str
     image_uri: str
@@ -25,7 +25,7 @@ class PackageDraft:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A registered version."""
+    """A registered version of a model: a model package."""
 
     group: str
     version: int
@@ -41,23 +41,23 @@ class Package:
 
 class Registry(Protocol):
     def register(self, draft: PackageDraft) -> Package: ...
-    def versions(self, group: str) -> Sequence[Package]:
-        """Every version, newest first; empty for a group without any. A slice reads no more than it holds."""
+    def list_versions(self, group: str) -> Sequence[Package]:
+        """Returns every version, newest first; empty for a group without versions. A slice reads only its versions."""
         ...
 
     def get(self, group: str, version: int) -> Package: ...
     def set_approval(self, package: Package, approval: Approval, note: str) -> Package: ...
-    def annotate(self, package: Package, metadata: Mapping[str, str]) -> Package: ...
+    def update_metadata(self, package: Package, metadata: Mapping[str, str]) -> Package: ...
     def delete(self, package: Package) -> None:
-        """Delete a version; one that is gone already is no error."""
+        """Deletes a version; does nothing when it does not exist."""
         ...
 
 
-class Cards(Protocol):
-    """Model cards of the platform."""
+class ModelCards(Protocol):
+    """SageMaker's model cards."""
 
     def put(self, name: str, content: Mapping[str, Any], status: str) -> tuple[str, int]:
-        """Create a card or bring it up to date; (its ARN, its version). One that says this already is left alone."""
+        """Creates or updates a card, unless it already has this content; returns its ARN and its version."""
         ...
 
     def delete(self, name: str) -> None: ...

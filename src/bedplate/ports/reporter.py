@@ -1,4 +1,4 @@
-"""How workflows report progress."""
+"""The progress channel of workflows."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Reporter = Callable[[str, Mapping[str, Any]], None]
-"""How workflows report progress: an event's name (`step`, `log`, `status`, `progress`) and its fields."""
+"""Called with an event's name (`step`, `log`, `status`, `progress`) and its fields."""

@@ -1,4 +1,4 @@
-"""Monitoring schedules, and what they ran."""
+"""SageMaker's monitoring schedules and their executions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bedplate.settings import PlatformNetwork
 
 @dataclass(frozen=True, slots=True)
 class MonitoringExecution:
-    """One run of a monitoring schedule. `status` is SageMaker's: `Completed`, `Failed` ..."""
+    """One execution of a monitoring schedule. `status` is SageMaker's: `Completed`, `Failed`..."""
 
     scheduled_at: datetime
     status: str
@@ -25,16 +25,16 @@ class MonitoringExecution:
 class ScheduleDraft:
     """A monitoring schedule of one of the three kinds, with its job definition.
 
-    A run looks at requests from the run before minus `start_offset_h` to its own time minus `end_offset_h`, hours.
-    `features` are the names in a request; explainability has no `ground_truth_uri`, model quality no `config_uri`;
-    `isolated` jobs reach no network, also not AWS's.
+    An execution analyzes the requests from the previous execution's time minus `start_offset_h` hours to its own time
+    minus `end_offset_h` hours. `features` are the names in a request. Explainability has no `ground_truth_uri`, model
+    quality no `config_uri`. Jobs with `network_isolation` reach no network, not even AWS's.
     """
 
     kind: ScheduleKind
     name: str
     cron: str
     endpoint: str
-    binary: bool
+    is_binary: bool
     features: tuple[str, ...]
     image_uri: str
     environment: Mapping[str, str]
@@ -47,7 +47,7 @@ class ScheduleDraft:
     role_arn: str
     instance_type: str
     max_runtime_s: int
-    isolated: bool
+    network_isolation: bool
     tags: Mapping[str, str]
     kms_key_arn: str | None = None
     network: PlatformNetwork | None = None
@@ -55,35 +55,34 @@ class ScheduleDraft:
 
 @dataclass(frozen=True, slots=True)
 class ExistingSchedule:
-    """What SageMaker holds: `status` is `Scheduled`, `Stopped`, `Failed` or `Pending`."""
+    """A schedule that exists in SageMaker; `status` is `Scheduled`, `Stopped`, `Failed` or `Pending`."""
 
     kind: ScheduleKind
     name: str
     status: str
     cron: str
-    definition: str
+    job_definition: str
     failure_reason: str | None = None
 
 
 class Schedules(Protocol):
-    def executions(self, schedule: str, *, limit: int = 20) -> Sequence[MonitoringExecution]:
-        """Runs of a schedule, newest first."""
+    def list_executions(self, schedule: str, *, limit: int = 20) -> Sequence[MonitoringExecution]:
+        """Returns the executions of a schedule, newest first."""
         ...
 
-    def definition(self, draft: ScheduleDraft) -> str:
-        """The name of the job definition that a draft would have: it follows from its content."""
+    def definition_name(self, draft: ScheduleDraft) -> str:
+        """Returns the name of the draft's job definition, which is derived from its content."""
         ...
 
     def put(self, draft: ScheduleDraft) -> None:
-        """Make the schedule what the draft says, under a new job definition where its content is another; the one
-        before it goes."""
+        """Creates or updates the schedule. Changed content gets a new job definition, and the old one is deleted."""
         ...
 
-    def standing(self, kind: ScheduleKind, name: str) -> ExistingSchedule | None: ...
-    def remove(self, kind: ScheduleKind, name: str) -> bool:
-        """The schedule and its job definition; False when there was none."""
+    def find(self, kind: ScheduleKind, name: str) -> ExistingSchedule | None: ...
+    def delete(self, kind: ScheduleKind, name: str) -> bool:
+        """Deletes the schedule and its job definition; returns False when there is no such schedule."""
         ...
 
-    def explainer_image(self) -> str:
-        """Amazon's own image for explainability, in the session's region."""
+    def clarify_image(self) -> str:
+        """Returns the URI of SageMaker Clarify's image, for explainability, in the session's region."""
         ...

@@ -1,5 +1,5 @@
-"""Writes a new platform repository: the program, an environment file each, a sample model, tests, a CI workflow."""
+"""Writes a new platform repository: Pulumi program, stack files, a sample model, tests and a CI workflow."""
 
-from bedplate.scaffold.repository import ScaffoldResult, Wanted, write
+from bedplate.scaffold.repository import ScaffoldRequest, ScaffoldResult, write_repository
 
-__all__ = ["ScaffoldResult", "Wanted", "write"]
+__all__ = ["ScaffoldRequest", "ScaffoldResult", "write_repository"]

@@ -1,4 +1,4 @@
-"""What a new platform repository consists of, and putting it on disk whole or not at all."""
+"""Renders the files of a new platform repository and writes them to disk, all or none."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ import shutil
 import string
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bedplate import __version__
-from bedplate.domain.stacks.availability import offers
+from bedplate.domain.stacks.availability import is_offered
 from bedplate.errors import UsageError
 
 HERE = Path(__file__).parent
-TASKS = ("binary", "regression")
-PLACES = {"gitignore": ".gitignore", "github/platform.yml": ".github/workflows/platform.yml"}
-"""Templates that live elsewhere in the repository, under names that tools would act upon in this one."""
+DESTINATIONS = {"gitignore": ".gitignore", "github/platform.yml": ".github/workflows/platform.yml"}
+"""Templates with another path in the new repository, because tools would act on that path in this one."""
 _NAME = re.compile(r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What was asked for. `requirement` is what the repository's requirements say of Bedplate itself."""
+class ScaffoldRequest:
+    """The arguments of `bedplate init`; `requirement` is the line for Bedplate in the repository's requirements."""
 
     name: str
     model: str
@@ -37,105 +35,101 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ScaffoldResult:
-    """The repository's files, relative to it, and whether git keeps them now."""
+    """The files of the new repository, relative to its directory, and whether they are committed to git."""
 
     directory: Path
     files: tuple[str, ...]
     committed: bool
 
 
-def write(directory: Path, wanted: Wanted, *, git: bool = True) -> ScaffoldResult:
-    """Write the repository into a directory that is new or empty; with `git`, as its first commit.
+def write_repository(directory: Path, request: ScaffoldRequest, *, git: bool = True) -> ScaffoldResult:
+    """Write the repository into a new or empty directory; with `git`, commit it.
 
-    Raises UsageError for a name that AWS would not take, and for a directory that holds something.
+    Raises UsageError for names that AWS would reject, and for a directory that is not empty.
     """
-    _check(directory, wanted)
+    _check(directory, request)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as folder:
-        fresh = Path(folder) / directory.name
-        for place, content in contents(wanted).items():
-            path = fresh / place
+        staging = Path(folder) / directory.name
+        for file, content in render_files(request).items():
+            path = staging / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-        committed = git and _commit(fresh)
+        committed = git and _commit(staging)
         files = tuple(
-            sorted(str(p.relative_to(fresh)) for p in fresh.rglob("*") if p.is_file() and ".git" not in p.parts)
+            sorted(str(p.relative_to(staging)) for p in staging.rglob("*") if p.is_file() and ".git" not in p.parts)
         )
         if directory.exists():
             directory.rmdir()
-        shutil.move(fresh, directory)
+        shutil.move(staging, directory)
     return ScaffoldResult(directory, files, committed)
 
 
-def contents(wanted: Wanted) -> dict[str, str]:
-    """Every file of the repository: path -> text."""
+def render_files(request: ScaffoldRequest) -> dict[str, str]:
+    """Return the text of every file of the repository by its path."""
     values = {
-        "name": wanted.name,
-        "model": wanted.model,
-        "owner": wanted.owner,
-        "region": wanted.region,
-        "requirement": wanted.requirement,
-        "training_type": _offered(wanted.region, "ml.m5.large", "ml.m6i.large"),
-        "serving_type": _offered(wanted.region, "ml.t2.medium", "ml.m5.large", "ml.m6i.large"),
+        "name": request.name,
+        "model": request.model,
+        "owner": request.owner,
+        "region": request.region,
+        "requirement": request.requirement,
+        "training_type": _first_offered(request.region, "ml.m5.large", "ml.m6i.large"),
+        "serving_type": _first_offered(request.region, "ml.t2.medium", "ml.m5.large", "ml.m6i.large"),
     }
     templates = HERE / "templates"
-    held = {}
+    files = {}
     for path in sorted(templates.rglob("*")):
-        place = path.relative_to(templates).as_posix()
-        if not path.is_file() or "__pycache__" in place:
+        file = path.relative_to(templates).as_posix()
+        if not path.is_file() or "__pycache__" in file:
             continue
-        if place.startswith("models/"):
-            _, task, file = place.split("/")
-            if task != wanted.task:
+        if file.startswith("models/"):
+            _, task, name = file.split("/")
+            if task != request.task:
                 continue
-            place = f"models/{wanted.model}/{file}"
-        held[PLACES.get(place, place)] = _filled(path.read_text(encoding="utf-8"), values)
-    for path in sorted(program().rglob("*")):
+            file = f"models/{request.model}/{name}"
+        files[DESTINATIONS.get(file, file)] = _Template(path.read_text(encoding="utf-8")).substitute(values)
+    for path in sorted(program_dir().rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
-            held[f"infra/{path.relative_to(program()).as_posix()}"] = path.read_text(encoding="utf-8")
-    return held
+            files[f"infra/{path.relative_to(program_dir()).as_posix()}"] = path.read_text(encoding="utf-8")
+    return files
 
 
-def _offered(region: str, *types: str) -> str:
-    """The first that the region has, the cheapest standing first; what nobody knows of is taken to be there."""
-    return next((each for each in types if offers(region, each) is not False), types[-1])
+def _first_offered(region: str, *instance_types: str) -> str:
+    """Return the first instance type that the region offers or may offer, as far as the table of regions knows."""
+    return next((name for name in instance_types if is_offered(region, name) is not False), instance_types[-1])
 
 
-def program() -> Path:
-    """The platform program: packed beside this module in a wheel, at the top of the repository otherwise."""
-    packed = HERE / "infra"
-    return packed if packed.is_dir() else HERE.parents[2] / "infra"
+def program_dir() -> Path:
+    """Return the folder of the Pulumi program: beside this module in a wheel, else at the top of the repository."""
+    packaged = HERE / "infra"
+    return packaged if packaged.is_dir() else HERE.parents[2] / "infra"
 
 
 class _Template(string.Template):
-    """`~~{name}`: neither YAML, Python, Make nor GitHub's own `${{ }}` use it."""
+    """Placeholders are `~~{name}`, which YAML, Python, Make and GitHub's `${{ }}` do not use."""
 
     delimiter = "~~"
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    return _Template(text).substitute(values)
-
-
-def _check(directory: Path, wanted: Wanted) -> None:
-    for flag, value in (("--name", wanted.name), ("--model", wanted.model)):
+def _check(directory: Path, request: ScaffoldRequest) -> None:
+    for flag, value in (("--name", request.name), ("--model", request.model)):
         if not _NAME.match(value):
             raise UsageError(
                 f"{flag} {value!r}: 3 to 32 lower-case letters, digits and dashes expected, a letter first",
                 next_step="bedplate init --help",
             )
-    if not re.match(r"^[a-z]{2}(-[a-z]+)+-\d$", wanted.region):
-        raise UsageError(f"--region {wanted.region!r}: an AWS region expected, such as eu-west-1")
-    if not re.match(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", wanted.owner):
-        raise UsageError(f"--owner {wanted.owner!r}: an e-mail address expected")
+    if not re.match(r"^[a-z]{2}(-[a-z]+)+-\d$", request.region):
+        raise UsageError(f"--region {request.region!r}: an AWS region expected, such as eu-west-1")
+    if not re.match(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", request.owner):
+        raise UsageError(f"--owner {request.owner!r}: an e-mail address expected")
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
         raise UsageError(
-            f"{directory} is not empty; nothing was written", next_step=f"bedplate init {directory / wanted.name}"
+            f"{directory} is not empty; nothing was written", next_step=f"bedplate init {directory / request.name}"
         )
 
 
 def _commit(folder: Path) -> bool:
-    """The first commit, so that a version trained next says which code it is; False where git is missing or unnamed."""
+    """Commit all files, because versions record their commit; return False if git or its user name is missing."""
     commands = (
         ("init", "--quiet", "--initial-branch", "main"),
         ("add", "--all"),
@@ -144,6 +138,6 @@ def _commit(folder: Path) -> bool:
     if shutil.which("git") is None:
         return False
     return all(
-        subprocess.run(["git", *words], cwd=folder, capture_output=True, check=False).returncode == 0
-        for words in commands
+        subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False).returncode == 0
+        for arguments in commands
     )

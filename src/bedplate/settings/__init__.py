@@ -1,22 +1,23 @@
-"""The files that people write and the outputs that the platform exports, as types; nothing here touches the cloud."""
+"""Types of the stack file, of model.yaml and of the platform's outputs, and the functions that read the files."""
 
 from bedplate.settings.approval import Approval
-from bedplate.settings.automation import Automation, Tracking
-from bedplate.settings.data import PURPOSES, Column, DataContract, Datasheet, Purpose
+from bedplate.settings.automation import Automation
+from bedplate.settings.budget import Budget, CostAnomalies, LifeStage, PlatformBudget
+from bedplate.settings.data import Column, DataContract, Purpose
 from bedplate.settings.files import (
-    known_models,
-    known_stacks,
+    list_model_names,
+    list_stack_names,
     load_model,
     load_models,
+    load_partial_stack,
     load_stack,
     model_positions,
     model_values,
     parse,
+    parse_stack,
     read_yaml,
-    salvage_stack,
     stack_file,
     stack_positions,
-    stack_settings,
 )
 from bedplate.settings.gates import (
     CalibrationGate,
@@ -30,27 +31,23 @@ from bedplate.settings.gates import (
     Metric,
     ResidualGate,
     SegmentGate,
-    Threshold,
     VulnerabilityGate,
 )
 from bedplate.settings.image import LOCK_FILES, image_name, image_tag
-from bedplate.settings.infrastructure import Audit, Network, PrivacyRetention, RegistrySettings, Storage
-from bedplate.settings.model import ModelSpec
-from bedplate.settings.money import Budget, CostAnomalies, LifeStage, PlatformBudget
-from bedplate.settings.monitors import Monitor, Retraining, Schedule, ScheduleSettings
+from bedplate.settings.model import ModelSpec, Retraining
+from bedplate.settings.monitors import Monitor, Schedule
+from bedplate.settings.network import Network
 from bedplate.settings.outputs import PlatformNetwork, PlatformOutputs
-from bedplate.settings.serving import Asynchronous, Experiment, Rollout, ScheduledScaling, Serverless, Serving, Slo
-from bedplate.settings.stack import Alerts, StackSettings
+from bedplate.settings.rollout import Experiment
+from bedplate.settings.serving import Serving, Slo
+from bedplate.settings.stack import Audit, StackSettings, Tracking
+from bedplate.settings.storage import Storage
 from bedplate.settings.training import Training
-from bedplate.settings.tuning import Range, Strategy, Tuning, parse_range
-from bedplate.settings.types import Email, Name, Pct, StrictModel, Usd
+from bedplate.settings.tuning import Range, Strategy, parse_range
 
 __all__ = [
     "LOCK_FILES",
-    "PURPOSES",
-    "Alerts",
     "Approval",
-    "Asynchronous",
     "Audit",
     "Automation",
     "Budget",
@@ -59,8 +56,6 @@ __all__ = [
     "Column",
     "CostAnomalies",
     "DataContract",
-    "Datasheet",
-    "Email",
     "Experiment",
     "ExplanationGate",
     "FairnessGate",
@@ -72,50 +67,38 @@ __all__ = [
     "Metric",
     "ModelSpec",
     "Monitor",
-    "Name",
     "Network",
-    "Pct",
     "PlatformBudget",
     "PlatformNetwork",
     "PlatformOutputs",
-    "PrivacyRetention",
     "Purpose",
     "Range",
-    "RegistrySettings",
     "ResidualGate",
     "Retraining",
-    "Rollout",
     "Schedule",
-    "ScheduleSettings",
-    "ScheduledScaling",
     "SegmentGate",
-    "Serverless",
     "Serving",
     "Slo",
     "StackSettings",
     "Storage",
     "Strategy",
-    "StrictModel",
-    "Threshold",
     "Tracking",
     "Training",
-    "Tuning",
-    "Usd",
     "VulnerabilityGate",
     "image_name",
     "image_tag",
-    "known_models",
-    "known_stacks",
+    "list_model_names",
+    "list_stack_names",
     "load_model",
     "load_models",
+    "load_partial_stack",
     "load_stack",
     "model_positions",
     "model_values",
     "parse",
     "parse_range",
+    "parse_stack",
     "read_yaml",
-    "salvage_stack",
     "stack_file",
     "stack_positions",
-    "stack_settings",
 ]

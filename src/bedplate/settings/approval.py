@@ -1,4 +1,4 @@
-"""`approval:` of model.yaml: how many people must say yes, who may, and whether the trainer is one of them."""
+"""`approval:` of model.yaml: how many people must approve a version, who may, and whether its trainer may."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from bedplate.settings.types import StrictModel
 
 
 class Approval(StrictModel):
-    """Without it one person approves, for `risk: high` two, and anybody whom the platform lets."""
+    """By default one person approves, two when `risk` is high, and everybody with the permission may approve."""
 
     people: int | None = Field(default=None, ge=1, le=5)
-    """How many different people must say yes; None is what the risk class asks for, which is also the least."""
+    """How many different people must approve. None takes the number of the risk class, which is also the minimum."""
     approvers: tuple[str, ...] = ()
-    """Who may say yes, as `bedplate approve` names them; empty for everybody."""
+    """Who may approve, by the names that `bedplate approve` records; empty allows everybody."""
     not_trainer: bool = False
-    """Whoever trained a version may not approve it."""
+    """Whether the person who trained a version is barred from approving it."""

@@ -1,4 +1,4 @@
-"""Every fault of a file's values at once, each with its key: also those that another fault would hide."""
+"""Validates values with a pydantic model and finds all errors at once, including those that other errors hide."""
 
 from __future__ import annotations
 
@@ -11,172 +11,161 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from bedplate.settings.positions import Path
+from bedplate.settings.positions import KeyPath
+from bedplate.settings.types import ConflictingValues
 
 M = TypeVar("M", bound=BaseModel)
-_ROUNDS = 6
+_MAX_ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with the value at `path`; `involved` are all keys that it follows from."""
+    """An error of the value at `path`; `related_paths` are all keys that it follows from, `path` among them."""
 
-    path: Path
+    path: KeyPath
     message: str
-    involved: tuple[Path, ...]
+    related_paths: tuple[KeyPath, ...]
 
     @property
     def key(self) -> str:
         return ".".join(str(part) for part in self.path) or "(the whole file)"
 
 
-def find(
-    kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]
+def validate(
+    schema: type[M], values: Mapping[str, Any], placeholders: Mapping[str, Any]
 ) -> tuple[M | None, tuple[FieldError, ...]]:
-    """Validate; the parsed value, or every fault.
+    """Return (parsed, errors) for values; with errors, `parsed` is built from the valid part of the values.
 
-    Pydantic looks at how values fit together only when each of them is right. So what is wrong is taken out (for a
-    required key `stand_ins` has one that is right) and the rest is looked at again; a finding that follows from what
-    was taken out is not told.
+    Pydantic checks whether values agree with each other only after each of them is valid. So invalid values are removed
+    and the remaining ones are validated again, until no new error appears. A required key gets its valid value from
+    `placeholders`. Errors that follow from a removed value are not reported. `parsed` is None when even the remaining
+    values contradict each other.
     """
-    parsed, faults = _sift(kind, values, stand_ins)
-    return (None if faults else parsed), faults
-
-
-def salvage(kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]) -> M | None:
-    """What is right of faulty values, with stand-ins and defaults in place of the rest, to look at what depends on it;
-    None where even that does not fit together."""
-    return _sift(kind, values, stand_ins)[0]
-
-
-def _sift(
-    kind: type[M], values: Mapping[str, Any], stand_ins: Mapping[str, Any]
-) -> tuple[M | None, tuple[FieldError, ...]]:
     try:
-        return kind.model_validate(values), ()
+        return schema.model_validate(values), ()
     except ValidationError as exc:
-        faults = _faults(kind, values, exc)
-    rest: Any = copy.deepcopy(dict(values))
+        errors = _field_errors(schema, values, exc)
+    remaining: Any = copy.deepcopy(dict(values))
+    removed: list[KeyPath] = []
     parsed: M | None = None
-    out: list[Path] = []
-    fresh = faults
-    for _ in range(_ROUNDS):
-        for fault in fresh:
-            _take_out(rest, fault.path, stand_ins)
-            out += fault.involved
+    latest = errors
+    for _ in range(_MAX_ROUNDS):
+        for error in latest:
+            _remove(remaining, error.path, placeholders)
+            removed += error.related_paths
         try:
-            parsed = kind.model_validate(rest)
+            parsed = schema.model_validate(remaining)
             break
         except ValidationError as exc:
-            found = _faults(kind, rest, exc)
-        hidden = [f for f in found if not any(_related(i, o) for i in f.involved for o in out)]
-        if not found or {f.path for f in found} <= {f.path for f in fresh}:
+            current = _field_errors(schema, remaining, exc)
+        if not current or {error.path for error in current} <= {error.path for error in latest}:
             break
-        faults += hidden
-        fresh = found
-    return parsed, tuple(faults)
+        errors += [e for e in current if not any(_overlap(path, r) for path in e.related_paths for r in removed)]
+        latest = current
+    return parsed, tuple(errors)
 
 
-def _related(one: Path, other: Path) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+def _overlap(a: KeyPath, b: KeyPath) -> bool:
+    shorter = min(len(a), len(b))
+    return a[:shorter] == b[:shorter]
 
 
-def _faults(kind: type[BaseModel], values: Any, exc: ValidationError) -> list[FieldError]:
-    told: dict[Path, list[FieldError]] = {}
-    for error in exc.errors(include_url=False):
-        for fault in _read(kind, values, error):
-            told.setdefault(fault.path, []).append(fault)
-    return [fault for faults in told.values() for fault in _alternatives(faults)]
+def _field_errors(schema: type[BaseModel], values: Any, exc: ValidationError) -> list[FieldError]:
+    by_path: dict[KeyPath, list[FieldError]] = {}
+    for details in exc.errors(include_url=False):
+        for error in _parse_error(schema, values, details):
+            by_path.setdefault(error.path, []).append(error)
+    return [error for errors in by_path.values() for error in _merge_alternatives(errors)]
 
 
-def _alternatives(faults: list[FieldError]) -> list[FieldError]:
-    """Several findings about one value that may be of several kinds (a list or the word 'all') are one fault."""
-    texts = list(dict.fromkeys(f.message for f in faults))
-    if len(texts) < 2 or not all(text.startswith("input should be") for text in texts):
-        return faults
-    found = texts[-1][texts[-1].rfind(" (found") :]
-    return [FieldError(faults[0].path, " or ".join(t[: t.rfind(" (found")] for t in texts) + found, faults[0].involved)]
+def _merge_alternatives(errors: list[FieldError]) -> list[FieldError]:
+    """Merge the errors of one value that has alternative types (a list or the word 'all') into one."""
+    messages = list(dict.fromkeys(error.message for error in errors))
+    if len(messages) < 2 or not all(message.startswith("input should be") for message in messages):
+        return errors
+    expected = " or ".join(message[: message.rfind(" (found")] for message in messages)
+    value = messages[-1][messages[-1].rfind(" (found") :]
+    return [FieldError(errors[0].path, expected + value, errors[0].related_paths)]
 
 
-def _read(kind: type[BaseModel], values: Any, error: Any) -> Iterator[FieldError]:
-    path = _within(values, error["loc"], error["type"])
-    clashes = getattr(error.get("ctx", {}).get("error"), "clashes", None)
-    if clashes is not None:
-        for message, *keys in clashes:
-            paths = tuple((*path, *_split(key)) for key in keys) or (path,)
+def _parse_error(schema: type[BaseModel], values: Any, details: Any) -> Iterator[FieldError]:
+    path = _path_in_file(values, details["loc"], details["type"])
+    exc = details.get("ctx", {}).get("error")
+    if isinstance(exc, ConflictingValues):
+        for message, *keys in exc.errors:
+            paths = tuple((*path, *_parse_key(key)) for key in keys) or (path,)
             yield FieldError(paths[0], message, paths)
         return
-    yield FieldError(path, _message(kind, path, error), (path,))
+    yield FieldError(path, _format_message(schema, path, details), (path,))
 
 
-def _split(key: str) -> Path:
+def _parse_key(key: str) -> KeyPath:
     return tuple(int(part) if part.isdigit() else part for part in key.split("."))
 
 
-def _within(values: Any, loc: tuple[str | int, ...], kind: str) -> Path:
-    """The location as the file spells it: without the names that pydantic gives to the members of a union."""
+def _path_in_file(values: Any, location: tuple[str | int, ...], error_type: str) -> KeyPath:
+    """Return pydantic's location without the names that it adds for the members of a union."""
     path: list[str | int] = []
-    for at, part in enumerate(loc):
-        there = part in values if isinstance(values, Mapping) else isinstance(values, list | tuple) and part != "[key]"
-        if not there:
-            if kind == "missing" and at == len(loc) - 1:
+    for i, part in enumerate(location):
+        is_mapping = isinstance(values, Mapping)
+        if not (part in values if is_mapping else isinstance(values, list | tuple) and part != "[key]"):
+            if error_type == "missing" and i == len(location) - 1:
                 path.append(part)
             break
         path.append(part)
-        values = values[part] if isinstance(values, Mapping) or isinstance(part, int) else None
+        values = values[part] if is_mapping or isinstance(part, int) else None
     return tuple(path)
 
 
-def _message(kind: type[BaseModel], path: Path, error: Any) -> str:
-    if error["type"] == "missing":
+def _format_message(schema: type[BaseModel], path: KeyPath, details: Any) -> str:
+    if details["type"] == "missing":
         return "required, but missing"
-    if error["type"] == "extra_forbidden":
-        return "unknown key" + _did_you_mean(str(path[-1]), _keys_at(kind, path[:-1]))
-    message = error["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        return "unknown key" + _did_you_mean(str(path[-1]), _keys_at(schema, path[:-1]))
+    message = details["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    if error["type"] == "value_error":
+    if details["type"] == "value_error":
         return str(message)
     hint = ""
-    if error["type"] == "literal_error" and isinstance(error["input"], str):
-        hint = _did_you_mean(error["input"], re.findall(r"'([^']*)'", message))
-    return f"{message} (found {error['input']!r:.80}){hint}"
+    if details["type"] == "literal_error" and isinstance(details["input"], str):
+        hint = _did_you_mean(details["input"], re.findall(r"'([^']*)'", message))
+    return f"{message} (found {details['input']!r:.80}){hint}"
 
 
-def _did_you_mean(word: str, known: list[str]) -> str:
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f", did you mean {near[0]}?" if near else ""
+def _did_you_mean(word: str, candidates: list[str]) -> str:
+    matches = get_close_matches(word, candidates, n=1, cutoff=0.6)
+    return f", did you mean {matches[0]}?" if matches else ""
 
 
-def _keys_at(kind: type[BaseModel], path: Path) -> list[str]:
-    """The keys that may stand at a path."""
-    at: Any = kind
+def _keys_at(schema: type[BaseModel], path: KeyPath) -> list[str]:
+    """Return the keys that are allowed at a path."""
+    model: type[BaseModel] | None = schema
     for part in path:
-        if isinstance(at, type) and issubclass(at, BaseModel):
-            field = at.model_fields.get(str(part))
-            at = _model_in(field.annotation) if field else None
-    return list(at.model_fields) if isinstance(at, type) and issubclass(at, BaseModel) else []
+        if model is not None:
+            field = model.model_fields.get(str(part))
+            model = _find_model(field.annotation) if field else None
+    return list(model.model_fields) if model else []
 
 
-def _model_in(annotation: Any) -> Any:
+def _find_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_in(arg)) is not None), None)
+    return next((model for arg in get_args(annotation) if (model := _find_model(arg)) is not None), None)
 
 
-def _take_out(rest: Any, path: Path, stand_ins: Mapping[str, Any]) -> None:
-    """Remove the value at the path; a list goes as a whole, and so does what lacks something required."""
+def _remove(values: Any, path: KeyPath, placeholders: Mapping[str, Any]) -> None:
+    """Remove the value at the path; a list is removed as a whole, and so is a mapping without a required key."""
     if not path:
         return
-    if path[0] in stand_ins:
-        rest[path[0]] = stand_ins[str(path[0])]
+    if path[0] in placeholders:
+        values[path[0]] = placeholders[str(path[0])]
         return
     for part in path[:-2]:
-        if not isinstance(rest[part], dict):
+        if not isinstance(values[part], dict):
             path = (part,)
             break
-        rest = rest[part]
-    if len(path) > 1 and isinstance(rest.get(path[-2]), dict) and path[-1] in rest[path[-2]]:
-        del rest[path[-2]][path[-1]]
+        values = values[part]
+    if len(path) > 1 and isinstance(values.get(path[-2]), dict) and path[-1] in values[path[-2]]:
+        del values[path[-2]][path[-1]]
     else:
-        rest.pop(path[-2] if len(path) > 1 else path[0], None)
+        values.pop(path[-2] if len(path) > 1 else path[0], None)

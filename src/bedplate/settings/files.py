@@ -1,4 +1,4 @@
-"""Reads the files that people write, and tells every fault at once: file, line, key, what was expected and found."""
+"""Reads stack files and model.yaml, and reports all errors of a file at once: line, key, expected and found value."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from bedplate.errors import NotFound, SettingsError, UsageError
-from bedplate.settings import field_errors, positions
-from bedplate.settings.field_errors import FieldError
+from bedplate.settings import field_errors
 from bedplate.settings.model import ModelSpec
-from bedplate.settings.positions import Positions
+from bedplate.settings.positions import KeyPath, KeyPositions, format_place, locate_keys, yaml_loader
 from bedplate.settings.stack import StackSettings
 
 M = TypeVar("M", bound=BaseModel)
 
-# What a required key is thought to say while the rest of a faulty file is looked at.
-_STAND_INS: dict[type, Mapping[str, Any]] = {
+# Valid values for required keys that are missing or invalid, so that the other keys of the file can still be validated.
+_PLACEHOLDERS: dict[type, Mapping[str, Any]] = {
     StackSettings: {
         "target": "aws",
         "region": "us-east-1",
-        "owner": "nobody@example.com",
+        "owner": "owner@example.com",
         "cost_center": "none",
         "models": [],
         "budget": {"monthly_usd": 1},
@@ -31,8 +30,8 @@ _STAND_INS: dict[type, Mapping[str, Any]] = {
     },
     ModelSpec: {
         "name": "nameless",
-        "owner": "nobody@example.com",
-        "on_call": "nobody@example.com",
+        "owner": "owner@example.com",
+        "on_call": "owner@example.com",
         "description": "",
         "intended_use": "",
         "excluded_use": "",
@@ -53,29 +52,30 @@ _STAND_INS: dict[type, Mapping[str, Any]] = {
 def load_stack(project_dir: Path, stack: str) -> StackSettings:
     """Read `stacks/Pulumi.<stack>.yaml`.
 
-    Raises NotFound for a stack without a file, SettingsError with one line per fault.
+    Raises NotFound when the file does not exist, and SettingsError with one line per error.
     """
     path = stack_file(project_dir, stack)
     source = str(path.relative_to(project_dir))
-    return stack_settings(_config(path, source), source=source, where=stack_positions(path, source))
+    return parse_stack(_read_config(path, source), source=source, positions=stack_positions(path, source))
 
 
-def salvage_stack(project_dir: Path, stack: str) -> StackSettings | None:
-    """What is right of a faulty stack file, to judge by it what depends on it. The overrides are as they are written.
+def load_partial_stack(project_dir: Path, stack: str) -> StackSettings | None:
+    """Return the valid part of a stack file with errors, so that its models can still be checked.
 
-    Raises SettingsError for what is not YAML.
+    Overrides are returned unchecked. None when the valid values contradict each other. Raises SettingsError for a file
+    that is not YAML.
     """
     path = stack_file(project_dir, stack)
-    values = _settings_values(_config(path, str(path.relative_to(project_dir))))
-    over = values.pop("overrides", None)
-    right = field_errors.salvage(StackSettings, values, _STAND_INS[StackSettings])
-    if right is None or not isinstance(over, dict):
-        return right
-    named = {str(model): keys for model, keys in over.items() if isinstance(keys, dict)}
-    return right.model_copy(update={"overrides": named})
+    values = _settings_values(_read_config(path, str(path.relative_to(project_dir))))
+    overrides = values.pop("overrides", None)
+    settings, _ = field_errors.validate(StackSettings, values, _PLACEHOLDERS[StackSettings])
+    if settings is None or not isinstance(overrides, dict):
+        return settings
+    by_model = {str(model): keys for model, keys in overrides.items() if isinstance(keys, dict)}
+    return settings.model_copy(update={"overrides": by_model})
 
 
-def _config(path: Path, source: str) -> dict[str, Any]:
+def _read_config(path: Path, source: str) -> dict[str, Any]:
     config = read_yaml(path, source).get("config", {})
     if not isinstance(config, dict):
         raise SettingsError(f"{source}:1:1: 'config' must hold keys and values", next_step=f"$EDITOR {source}")
@@ -83,26 +83,26 @@ def _config(path: Path, source: str) -> dict[str, Any]:
 
 
 def stack_file(project_dir: Path, stack: str) -> Path:
-    """The stack's file; NotFound, with those that there are, when it does not exist."""
+    """Return the path of the stack's file. Raises NotFound, with the existing stacks, when it does not exist."""
     path = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
     if not path.exists():
-        have = known_stacks(project_dir)
+        stacks = list_stack_names(project_dir)
         raise NotFound(
             f"There is no stack {stack!r}: {path.relative_to(project_dir)} does not exist "
-            f"(there are: {', '.join(have) or 'none'})",
-            next_step=f"bedplate up --stack {have[0]}" if have else "bedplate --help",
+            f"(there are: {', '.join(stacks) or 'none'})",
+            next_step=f"bedplate up --stack {stacks[0]}" if stacks else "bedplate --help",
         )
     return path
 
 
-def known_stacks(project_dir: Path) -> tuple[str, ...]:
+def list_stack_names(project_dir: Path) -> tuple[str, ...]:
     files = (project_dir / "stacks").glob("Pulumi.*.yaml")
     return tuple(sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in files))
 
 
-def stack_settings(config: dict[str, Any], *, source: str, where: Positions | None = None) -> StackSettings:
-    """Settings from a Pulumi configuration (`aws:region` and the `bedplate:` keys), from the file or the engine."""
-    return parse(StackSettings, _settings_values(config), source=source, where=(where,) if where else ())
+def parse_stack(config: dict[str, Any], *, source: str, positions: KeyPositions | None = None) -> StackSettings:
+    """Parse a Pulumi configuration (`aws:region` and the `bedplate:` keys), from a stack file or from the engine."""
+    return parse(StackSettings, _settings_values(config), source=source, layers=(positions,) if positions else ())
 
 
 def _settings_values(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,12 +110,12 @@ def _settings_values(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "region": config["aws:region"]} if "aws:region" in config else values
 
 
-def stack_positions(path: Path, source: str) -> Positions:
-    """Where a stack file's keys stand, called as the settings call them."""
-    return positions.positions(path.read_text(encoding="utf-8"), source, _settings_key)
+def stack_positions(path: Path, source: str) -> KeyPositions:
+    """Return the positions of a stack file's keys, by the names that `StackSettings` gives them."""
+    return locate_keys(path.read_text(encoding="utf-8"), source, _settings_key)
 
 
-def _settings_key(path: positions.Path) -> positions.Path | None:
+def _settings_key(path: KeyPath) -> KeyPath | None:
     if len(path) < 2 or path[0] != "config":
         return () if path == ("config",) else None
     key = str(path[1])
@@ -125,52 +125,53 @@ def _settings_key(path: positions.Path) -> positions.Path | None:
 
 
 def load_model(project_dir: Path, model: str, settings: StackSettings | None = None, *, stack: str = "") -> ModelSpec:
-    """Read `models/<model>/model.yaml`, with the stack's overrides laid over it.
+    """Read `models/<model>/model.yaml`, with the overrides of the stack's settings.
 
-    Raises NotFound for a model without a folder, SettingsError with one line per fault.
+    Raises NotFound when the file does not exist, and SettingsError with one line per error.
     """
     path = project_dir / "models" / model / "model.yaml"
     if not path.exists():
-        have = known_models(project_dir)
+        models = list_model_names(project_dir)
         raise NotFound(
             f"There is no model {model!r}: models/{model}/model.yaml does not exist "
-            f"(there are: {', '.join(have) or 'none'})",
+            f"(there are: {', '.join(models) or 'none'})",
             next_step="bedplate models list",
         )
     values, source = model_values(project_dir, model, settings), str(path.relative_to(project_dir))
-    where = model_positions(project_dir, model, settings, stack)
+    layers = model_positions(project_dir, model, settings, stack)
     if settings and settings.overrides.get(model):
         source = f"{source} with stacks/Pulumi.{stack}.yaml overrides.{model}"
-    spec = parse(ModelSpec, values, source=source, where=where)
+    spec = parse(ModelSpec, values, source=source, layers=layers)
     if spec.name != model:
-        told = f"{positions.tell(where, ('name',))}: name: is {spec.name!r}, expected {model!r} as the folder is called"
-        raise SettingsError(f"{source} has one fault", problems=(told,), next_step=f"$EDITOR {path}")
+        expected = f"expected {model!r}, the name of its folder"
+        problem = f"{format_place(layers, ('name',))}: name: found {spec.name!r}, {expected}"
+        raise SettingsError(f"{source} has one error", problems=(problem,), next_step=f"$EDITOR {path}")
     return spec
 
 
 def model_values(project_dir: Path, model: str, settings: StackSettings | None = None) -> dict[str, Any]:
-    """What model.yaml says with the stack's overrides laid over it, unchecked."""
+    """Return the unchecked values of model.yaml with the stack's overrides."""
     path = project_dir / "models" / model / "model.yaml"
     values = read_yaml(path, str(path.relative_to(project_dir)))
-    return _overlay(values, settings.overrides.get(model, {})) if settings else values
+    return _merge(values, settings.overrides.get(model, {})) if settings else values
 
 
 def model_positions(
     project_dir: Path, model: str, settings: StackSettings | None = None, stack: str = ""
-) -> tuple[Positions, ...]:
-    """Where a model's keys stand: in the stack's overrides, and below them in model.yaml."""
+) -> tuple[KeyPositions, ...]:
+    """Return the positions of a model's keys: first in the stack's overrides, if there are any, then in model.yaml."""
     path = project_dir / "models" / model / "model.yaml"
-    own = positions.positions(path.read_text(encoding="utf-8"), str(path.relative_to(project_dir)))
-    over = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
-    if settings is None or model not in settings.overrides or not over.exists():
-        return (own,)
-    above = ("config", "bedplate:overrides", model)
-    text, file = over.read_text(encoding="utf-8"), str(over.relative_to(project_dir))
-    return positions.positions(text, file, lambda at: at[3:] if at[:3] == above else None), own
+    model_keys = locate_keys(path.read_text(encoding="utf-8"), str(path.relative_to(project_dir)))
+    stack_path = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
+    if settings is None or model not in settings.overrides or not stack_path.exists():
+        return (model_keys,)
+    parent = ("config", "bedplate:overrides", model)
+    text, file = stack_path.read_text(encoding="utf-8"), str(stack_path.relative_to(project_dir))
+    return locate_keys(text, file, lambda key: key[3:] if key[:3] == parent else None), model_keys
 
 
 def load_models(project_dir: Path, settings: StackSettings, *, stack: str) -> dict[str, ModelSpec]:
-    """Every model that the stack names. Raises SettingsError with the faults of all of them together."""
+    """Read every model of the stack. Raises SettingsError with the errors of all of them together."""
     specs: dict[str, ModelSpec] = {}
     errors: list[UsageError] = []
     for model in settings.models:
@@ -182,29 +183,32 @@ def load_models(project_dir: Path, settings: StackSettings, *, stack: str) -> di
         raise errors[0]
     if errors:
         problems = tuple(line for e in errors for line in getattr(e, "problems", ()) or (e.message,))
-        raise SettingsError(
-            f"{len(errors)} models of stack {stack!r} are faulty", problems=problems, next_step="bedplate models check"
-        )
+        message = f"{len(errors)} models of stack {stack!r} have errors"
+        raise SettingsError(message, problems=problems, next_step="bedplate models check")
     return specs
 
 
-def known_models(project_dir: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.parent.name for p in (project_dir / "models").glob("*/model.yaml")))
+def list_model_names(project_dir: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.parent.name for path in (project_dir / "models").glob("*/model.yaml")))
 
 
-def read_yaml(path: Path, called: str = "") -> dict[str, Any]:
-    """A YAML file's mapping; SettingsError with file (as `called`), line and column when it is not YAML or not one."""
+def read_yaml(path: Path, display_name: str = "") -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises SettingsError, with `display_name` (default: the path), line and column, when the file is not YAML or not a
+    mapping.
+    """
     import yaml
 
-    file = called or str(path)
+    file = display_name or str(path)
     edit = f"$EDITOR {file}"
     try:
-        values = _copied(_loaded(path.read_text(encoding="utf-8")))
+        values = _copy(_load_yaml(path.read_text(encoding="utf-8")))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
-        at = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        told = " ".join(part for part in (exc.context, exc.problem) if part)
-        raise SettingsError(f"{file}:{at}: not valid YAML: {told}", next_step=edit) from exc
+        place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        reason = " ".join(part for part in (exc.context, exc.problem) if part)
+        raise SettingsError(f"{file}:{place}: not valid YAML: {reason}", next_step=edit) from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{file}:1:1: not valid YAML: {exc}", next_step=edit) from exc
     if not isinstance(values, dict):
@@ -213,42 +217,43 @@ def read_yaml(path: Path, called: str = "") -> dict[str, Any]:
 
 
 @lru_cache(maxsize=512)
-def _loaded(text: str) -> Any:
-    """What a text holds, parsed once: a command and the program that it runs ask after the same files."""
+def _load_yaml(text: str) -> Any:
+    """Parse a YAML text; cached, because a command and the program that it runs read the same files."""
     import yaml
 
-    return yaml.load(text, Loader=positions.fast_loader())
+    return yaml.load(text, Loader=yaml_loader())
 
 
-def _copied(value: Any) -> Any:
-    """Whoever asks gets mappings and lists of their own."""
+def _copy(value: Any) -> Any:
+    """Copy mappings and lists, so that callers may change them without changing the cached value."""
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: _copy(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_copied(item) for item in value]
+        return [_copy(item) for item in value]
     return value
 
 
-def parse(kind: type[M], values: dict[str, Any], *, source: str, where: tuple[Positions, ...] = ()) -> M:
-    """Validate; SettingsError with one line for each fault: file (line and column by `where`), key, expectation."""
-    parsed, found = field_errors.find(kind, values, _STAND_INS.get(kind, {}))
-    problems = [_line(fault, source, where) for fault in found]
-    problems += [
-        f"{layer.tell(path)}: {'.'.join(map(str, path))}: given twice, first in line {first}; YAML keeps only this one"
-        for layer in where
-        for path, first in layer.twice
-    ]
+def parse(schema: type[M], values: dict[str, Any], *, source: str, layers: tuple[KeyPositions, ...] = ()) -> M:
+    """Validate values.
+
+    Raises SettingsError with one line per error: `source`, or file, line and column where `layers` has the positions;
+    then the key, and what was expected and found.
+    """
+    parsed, errors = field_errors.validate(schema, values, _PLACEHOLDERS.get(schema, {}))
+    file = source.split()[0]
+    problems = [f"{format_place(layers, e.path) if layers else file}: {e.key}: {e.message}" for e in errors]
+    for layer in layers:
+        for path, line in layer.duplicates:
+            message = f"duplicate key, first given in line {line}; YAML uses only this one"
+            problems.append(f"{layer.format_place(path)}: {'.'.join(map(str, path))}: {message}")
     if parsed is None or problems:
-        count = "one fault" if len(problems) == 1 else f"{len(problems)} faults"
-        raise SettingsError(f"{source} has {count}", problems=tuple(problems), next_step=f"$EDITOR {source.split()[0]}")
+        count = "one error" if len(problems) == 1 else f"{len(problems)} errors"
+        raise SettingsError(f"{source} has {count}", problems=tuple(problems), next_step=f"$EDITOR {file}")
     return parsed
 
 
-def _line(fault: FieldError, source: str, where: tuple[Positions, ...]) -> str:
-    at = positions.tell(where, fault.path) if where else source.split()[0]
-    return f"{at}: {fault.key}: {fault.message}"
-
-
-def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = {k: _overlay(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
-    return {**base, **over, **both}
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    nested = {
+        k: _merge(base[k], v) for k, v in override.items() if isinstance(v, dict) and isinstance(base.get(k), dict)
+    }
+    return {**base, **override, **nested}

@@ -1,4 +1,4 @@
-"""`gates:` of model.yaml: what a version must show before anybody may approve it."""
+"""`gates:` of model.yaml: the bounds that a version's evaluation must keep before the version can be approved."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FairnessMetric = Literal[
     "mean_residual",
 ]
 MIN_REQUESTS_FOR_P99 = math.ceil(math.log(0.025) / math.log(0.99))
-"""Fewer answers have no upper 97.5 % confidence limit of their 99th percentile: even the slowest may lie below it."""
+"""Fewer predictions have no upper 97.5 % confidence limit of their 99th percentile: all of them may lie below it."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
 class Threshold(StrictModel):
-    """An absolute bound on a metric of the holdout: exactly one of `min` and `max`."""
+    """An absolute bound on a metric of the holdout; exactly one of `min` and `max` is set."""
 
     metric: Metric
     min: float | None = None
@@ -41,9 +41,9 @@ class Threshold(StrictModel):
 
 
 class SegmentGate(StrictModel):
-    """The same bound in every value of a segment column that has `min_rows` rows; fewer is NO_DATA, reported."""
+    """One bound for every value of a segment column; values with fewer than `min_rows` rows are reported as NO_DATA."""
 
-    by: str
+    column: str
     metric: Metric
     min: float | None = None
     max: float | None = None
@@ -51,20 +51,20 @@ class SegmentGate(StrictModel):
 
 
 class ChampionGate(StrictModel):
-    """The candidate may be worse than the live release on the same rows by `tolerance` (in the metric's unit)."""
+    """The candidate may be worse than the live release on the same rows by `tolerance`, in the metric's unit."""
 
     metric: Metric
     tolerance: float = Field(default=0.0, ge=0)
 
 
 class FairnessGate(StrictModel):
-    """How far apart groups with at least `min_rows` rows may be: their largest difference, or smallest ratio.
+    """Bounds the largest difference or the smallest ratio between groups with at least `min_rows` rows.
 
-    Decisions are scores of `threshold` and more. `calibration` and `mean_residual` compare scores with labels and need
-    no threshold; `mean_residual`, in the label's unit, is the one for regression.
+    A score of at least `threshold` is a positive decision. `calibration` and `mean_residual` compare scores with labels
+    and need no threshold; `mean_residual`, in the label's unit, is the metric for regression.
     """
 
-    by: str
+    column: str
     metric: FairnessMetric
     max_difference: Positive | None = None
     min_ratio: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -80,40 +80,41 @@ class FairnessGate(StrictModel):
                 f"max_difference is a difference of shares: at most 1 expected, found {self.max_difference:g}"
             )
         if self.min_ratio is not None and self.metric in ("equalized_odds", "calibration", "mean_residual"):
-            raise ValueError(f"min_ratio is for one share a group; {self.metric} takes max_difference")
+            raise ValueError(f"min_ratio needs one share per group; {self.metric} takes max_difference")
         return self
 
 
 class CalibrationGate(StrictModel):
-    """Whether a probability means what it says (task binary). Only what is given a bound is a gate."""
+    """Calibration of the probabilities (task binary). Only the measures with a bound are gates."""
 
     max_ece: Share | None = None
-    """Expected calibration error over `bins` bins of equal mass, corrected for its bias."""
+    """Expected calibration error over `bins` bins with equal numbers of rows, corrected for its bias."""
     bins: int = Field(default=10, ge=2, le=50)
     min_slope: float | None = None
     max_slope: float | None = None
-    """Cox's slope: 1 is right, below 1 is too sure of itself."""
+    """Cox's calibration slope: 1 is calibrated, below 1 is overconfident."""
     max_intercept: Positive | None = None
-    """Size of the calibration in the large, in logits: 0 is right."""
+    """Largest absolute value of the calibration-in-the-large, in logits: 0 is calibrated."""
     min_p: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Smallest p of Spiegelhalter's test. With very many rows it finds faults that nobody minds."""
+    """Smallest p-value of Spiegelhalter's test. With very many rows it detects deviations that do not matter."""
     min_rows: int = Field(default=500, ge=1)
 
     @model_validator(mode="after")
-    def something_is_bounded(self) -> CalibrationGate:
+    def has_a_bound(self) -> CalibrationGate:
         if all(b is None for b in (self.max_ece, self.min_slope, self.max_slope, self.max_intercept, self.min_p)):
             raise ValueError("at least one of max_ece, min_slope, max_slope, max_intercept and min_p expected")
         return self
 
 
 class ResidualGate(StrictModel):
-    """Errors of a regression, in its unit: their mean (`max_bias`, also `by` a column), or how many are small."""
+    """Bounds the mean error of a regression (`max_bias`, in the label's unit, also per value of `column`), or the share
+    of rows with a small error (`within` and `min_share`)."""
 
     max_bias: Positive | None = None
-    by: str | None = None
+    column: str | None = None
     within: Positive | None = None
     min_share: Share | None = None
-    """Share of the rows whose error is at most `within`."""
+    """Smallest share of rows whose error is at most `within`."""
     min_rows: int = Field(default=200, ge=1)
 
     @model_validator(mode="after")
@@ -124,7 +125,7 @@ class ResidualGate(StrictModel):
 
 
 class LatencyGate(StrictModel):
-    """Milliseconds of answers of the real serving entry point, asked inside the evaluation job after a warm-up."""
+    """Latency in milliseconds of the serving entry point, measured inside the evaluation job after a warm-up."""
 
     single_p50_ms: Positive | None = None
     single_p99_ms: Positive | None = None
@@ -132,9 +133,9 @@ class LatencyGate(StrictModel):
     batch_p99_ms: Positive | None = None
     batch_rows: int = Field(default=100, ge=2, le=10_000)
     requests: int = Field(default=MIN_REQUESTS_FOR_P99, ge=20, le=20_000)
-    """Requests with one row."""
+    """Number of requests with one row."""
     batches: int = Field(default=40, ge=20, le=20_000)
-    """Requests with `batch_rows` rows."""
+    """Number of requests with `batch_rows` rows."""
     warm_up: int = Field(default=20, ge=0)
 
     @model_validator(mode="after")
@@ -152,53 +153,53 @@ class LatencyGate(StrictModel):
 
 
 class InferenceGate(StrictModel):
-    """The serving entry point keeps the data contract: what fits is answered the same way however it is sent, what
-    does not fit is refused with its column."""
+    """The serving entry point keeps the data contract: valid rows get the same prediction in every content type and
+    batch size, and invalid rows are rejected with the name of the column."""
 
     rows: int = Field(default=32, ge=4, le=1000)
-    same_within: float = Field(default=1e-9, ge=0)
-    """How far two answers to the same row may lie apart; a share of the answer where that is above 1."""
+    tolerance: float = Field(default=1e-9, ge=0)
+    """Largest difference between two predictions for the same row; relative where the prediction is above 1."""
 
 
 class ExplanationGate(StrictModel):
-    """How far the candidate's reasons may move away from the live release's: global mean |SHAP| of both."""
+    """Bounds the change of the feature importance (mean |SHAP|) from the live release to the candidate."""
 
-    max_moved: Share | None = None
-    """Share of the whole importance that went to other features."""
+    max_importance_shift: Share | None = None
+    """Largest share of the total importance that may move to other features."""
     min_rank_correlation: Annotated[float, Field(ge=-1, le=1)] | None = None
     rows: int = Field(default=200, ge=30, le=5000)
     background: int = Field(default=100, ge=10, le=5000)
     draws: int = Field(default=10, ge=1, le=200)
-    """Pairs of permutations a row, each against a background row of its own."""
+    """Pairs of permutations per row, each with its own background row."""
     max_seconds: Positive = 60
 
     @model_validator(mode="after")
-    def something_is_bounded(self) -> ExplanationGate:
-        if self.max_moved is None and self.min_rank_correlation is None:
-            raise ValueError("at least one of max_moved and min_rank_correlation expected")
+    def has_a_bound(self) -> ExplanationGate:
+        if self.max_importance_shift is None and self.min_rank_correlation is None:
+            raise ValueError("at least one of max_importance_shift and min_rank_correlation expected")
         return self
 
 
 class LeakageGate(StrictModel):
-    """Signs that the holdout is not as unseen, or a feature not as innocent, as it should be."""
+    """Bounds on signs of leakage: holdout rows that training has too, and features that give away the label."""
 
     max_single_feature: Share = 0.95
-    """Highest AUC (regression: R2) that one feature may reach alone."""
+    """Highest AUC (regression: R2) that a single feature may reach alone."""
     max_shared_keys: int = Field(default=0, ge=0)
-    """Held-out rows whose key is also in the training data."""
+    """Holdout rows whose key is also in the training data."""
     max_same_content_pct: Pct = 1.0
-    """Held-out rows whose features and label are also in the training data, in percent."""
-    order_of_time: bool = True
-    """Every held-out row is later than every row of the training data."""
+    """Holdout rows whose features and label are also in the training data, in percent of the holdout."""
+    time_ordered: bool = True
+    """Whether every holdout row must be later than every row of the training data."""
 
 
 class VulnerabilityGate(StrictModel):
-    """What is published against the packages of the version's image, by its bill of materials and pip-audit."""
+    """Published vulnerabilities of the packages in the version's image, by its bill of materials and pip-audit."""
 
     allow: tuple[str, ...] = ()
-    """Findings that were looked at and do not matter here, by id or alias (CVE, GHSA); packages that no index knows."""
+    """Accepted findings by id or alias (CVE, GHSA), and packages that no index lists."""
     optional: bool = False
-    """When the index cannot be reached: NO_DATA is shown, and does not decide."""
+    """Whether NO_DATA, when the index cannot be reached, is reported without failing the gate."""
 
 
 class Gates(StrictModel):
@@ -216,21 +217,23 @@ class Gates(StrictModel):
     max_artifact_mb: float | None = None
 
     @property
-    def grouped_by(self) -> tuple[tuple[str, str], ...]:
-        """(key, column) for every column whose values are looked at one by one."""
-        found = [(f"gates.segments.{at}.by", gate.by) for at, gate in enumerate(self.segments)]
-        found += [(f"gates.fairness.{at}.by", gate.by) for at, gate in enumerate(self.fairness)]
-        found += [(f"gates.residuals.{at}.by", gate.by) for at, gate in enumerate(self.residuals) if gate.by]
-        return tuple(found)
+    def group_columns(self) -> tuple[tuple[str, str], ...]:
+        """(key, column) of every column whose values a gate compares."""
+        columns = [(f"gates.segments.{i}.column", gate.column) for i, gate in enumerate(self.segments)]
+        columns += [(f"gates.fairness.{i}.column", gate.column) for i, gate in enumerate(self.fairness)]
+        columns += [
+            (f"gates.residuals.{i}.column", gate.column) for i, gate in enumerate(self.residuals) if gate.column
+        ]
+        return tuple(columns)
 
-    def unfit(self, task: str) -> tuple[tuple[str, str], ...]:
-        """(what is wrong, key) for every gate that makes no sense for the task, beside the metrics that are not its."""
-        found = []
+    def task_errors(self, task: str) -> tuple[tuple[str, str], ...]:
+        """Return (message, key) for every gate that does not apply to the task; metrics are checked elsewhere."""
+        errors = []
         if task == "regression" and self.calibration:
-            found.append(("calibration is about probabilities: task 'regression' has residuals", "gates.calibration"))
+            errors.append(("calibration is about probabilities: task 'regression' has residuals", "gates.calibration"))
         if task != "regression" and self.residuals:
-            found.append((f"residuals are for task 'regression': task {task!r} has calibration", "gates.residuals"))
-        for at, gate in enumerate(self.fairness):
+            errors.append((f"residuals are for task 'regression': task {task!r} has calibration", "gates.residuals"))
+        for i, gate in enumerate(self.fairness):
             if (gate.metric == "mean_residual") != (task == "regression"):
-                found.append((f"fairness by {gate.metric} is not for task {task!r}", f"gates.fairness.{at}.metric"))
-        return tuple(found)
+                errors.append((f"fairness by {gate.metric} is not for task {task!r}", f"gates.fairness.{i}.metric"))
+        return tuple(errors)

@@ -1,4 +1,4 @@
-"""`monitors:` and `retraining:` of model.yaml: what is watched, and what happens then."""
+"""`monitors:` of model.yaml: which features Model Monitor checks for drift, how often, and when it alerts."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ MAX_HOURS = 24 * 60
 
 
 class Schedule(StrictModel):
-    """When one kind of monitoring runs, and over which requests: those since the run before, and `look_back_hours`
-    of earlier ones."""
+    """When one kind of monitoring runs. A run reads the requests since the previous run, and those of
+    `look_back_hours` before them."""
 
     cron: str = Field(
         default="cron(0 * ? * * *)",
         pattern=r"^cron\(0 (\*|([01]?\d|2[0-3])(/(0?[1-9]|1\d|2[0-4]))?) \? \* \* \*\)$",
         description="cron(0 * ? * * *) for every hour, cron(0 3 ? * * *) for every day at three, cron(0 3/6 ? * * *)",
     )
-    """SageMaker takes schedules by the hour or by the day."""
+    """SageMaker accepts hourly and daily schedules only."""
     look_back_hours: int = Field(default=0, ge=0, le=MAX_HOURS)
 
 
 class LabelledSchedule(Schedule):
-    """`delay_hours` is how long outcomes take to become known: every bound of the window lies so much earlier."""
+    """A schedule whose window is shifted back by `delay_hours`, the time until labels are available."""
 
     delay_hours: int = Field(default=0, ge=0, le=MAX_HOURS)
 
 
 class ExplanationSchedule(Schedule):
-    max_moved: Share | None = None
-    """Share of the importance that may lie on other features than at the evaluation; `gates.explanation`'s without."""
+    max_importance_shift: Share | None = None
+    """Largest share of the importance that may move to other features since the evaluation; None takes the bound of
+    `gates.explanation`."""
 
 
 class ScheduleSettings(StrictModel):
-    """Beside data quality, which always runs: what SageMaker Model Monitor calls the other three kinds."""
+    """Model Monitor's three optional kinds of monitoring; data quality always runs."""
 
     model_quality: LabelledSchedule | None = None
     bias: LabelledSchedule | None = None
@@ -52,11 +53,5 @@ class Monitor(StrictModel):
     schedule: str = Field(default="cron(0 * ? * * *)", pattern=r"^cron\(.+\)$")
     window: Literal["day", "week", "month"] = "week"
     max_drop: dict[Metric, float] = Field(default_factory=dict)
-    """How much a metric on late labels may fall against the holdout's before it alerts."""
+    """How much worse a metric on late labels may be than on the holdout before it alerts, in the metric's unit."""
     schedules: ScheduleSettings = ScheduleSettings()
-
-
-class Retraining(StrictModel):
-    on_drift: bool = True
-    on_performance_drop: bool = True
-    max_age_days: int | None = Field(default=None, ge=1)

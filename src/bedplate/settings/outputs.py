@@ -1,4 +1,4 @@
-"""What the platform program exports, as one type."""
+"""The outputs of the platform program, as one type."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from bedplate.settings.types import StrictModel
 
 
 class PlatformNetwork(StrictModel):
-    """Where jobs and endpoints run: private subnets, and the security groups around them."""
+    """The private subnets and security groups of jobs and endpoints."""
 
     subnet_ids: tuple[str, ...]
     security_group_ids: tuple[str, ...]
 
 
 class PlatformOutputs(StrictModel):
-    """The program's exports, field by field, also written as JSON to the SSM parameter `names.outputs_parameter`.
+    """The program's exports; the program also writes them as JSON to the SSM parameter `names.outputs_parameter`.
 
-    What can be derived from `project`, `stack` and a model's name is not repeated here: see `domain.names.ModelNames`.
+    Names that follow from `project`, `stack` and a model's name are not repeated here: see `domain.names.ModelNames`.
     """
 
     project: str
@@ -29,39 +29,37 @@ class PlatformOutputs(StrictModel):
     capture_bucket: str
     ledger_bucket: str
     logs_bucket: str = ""
-    """S3's access logs of every other bucket; empty on a platform from before it had them."""
+    """S3 server access logs of every other bucket."""
     trail_bucket: str | None = None
-    """CloudTrail's files; None where the stack keeps no trail."""
+    """CloudTrail's files; None where the stack has no trail."""
     kms_key_arn: str
     signing_key_arn: str = ""
-    """Signs manifests of datasets; empty on a stack that `up` last touched before there was one."""
+    """The key that signs the manifests of datasets."""
     image_uri: str
-    """URI of the one image that trains, serves and monitors."""
-    execution_role_arn: str | None = None
-    """The one role of a platform that `up` last touched before every model had its own: ask `execution_role`."""
+    """URI of the image that trains, serves and monitors."""
     execution_role_prefix: str = ""
-    """With a model's name behind it the ARN of the role that its jobs and its endpoint run as."""
+    """ARN of a model's execution role without the model's name at its end, see `execution_role`."""
     network: PlatformNetwork | None = None
-    """None where the platform has no network of its own."""
+    """None where `network.enabled` is false."""
     persona_role_arns: dict[str, str]
     alerts_topic_arn: str
     platform_budget: str
     fallback_releases: dict[str, str]
-    """Per model: name of the EndpointConfig of release 0."""
+    """By model: name of the EndpointConfig of release 0."""
 
     tracking_server_arn: str = ""
-    """Of the managed MLflow server; empty in an environment without one."""
+    """ARN of the managed MLflow tracking server; empty in an environment without one."""
     tracking_url: str = ""
-    """Where it answers."""
+    """URL of the tracking server; empty without one."""
 
     def execution_role(self, model: str) -> str:
-        """The ARN of the role that a model's jobs and releases run as.
+        """Return the ARN of the role that a model's jobs and endpoint run as.
 
-        Raises NotFound for a model that the platform has no role for.
+        Raises NotFound when the platform has no role for the model.
         """
         if model not in self.models:
             raise NotFound(
                 f"Stack {self.stack!r} has no execution role for model {model!r}",
                 next_step=f"bedplate up --stack {self.stack}",
             )
-        return f"{self.execution_role_prefix}{model}" if self.execution_role_prefix else str(self.execution_role_arn)
+        return f"{self.execution_role_prefix}{model}"

@@ -1,4 +1,4 @@
-"""Where in a YAML file a key stands: line and column of a path of keys, also when files lie over each other."""
+"""Finds the line and column of every key in a YAML file, also for values that one file overrides in another."""
 
 from __future__ import annotations
 
@@ -10,70 +10,74 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
+Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Positions:
-    """The places (line and column, from 1) of every key and list entry of one file."""
+class KeyPositions:
+    """The line and column, both counted from 1, of every key and list entry of one file."""
 
     file: str
-    places: dict[Path, tuple[int, int]]
-    twice: tuple[tuple[Path, int], ...] = ()
-    """Keys that the file gives again, with the line where they stood first: YAML keeps the last one silently."""
+    places: dict[KeyPath, Place]
+    duplicates: tuple[tuple[KeyPath, int], ...] = ()
+    """Keys that the file repeats, with the line of their first occurrence; YAML silently uses the last one."""
 
-    def depth(self, path: Path) -> int:
-        """How many keys of the path the file holds, from the first on."""
+    def matching_depth(self, path: KeyPath) -> int:
+        """Return how many leading keys of `path` are in the file."""
         return next((n for n in range(len(path), 0, -1) if path[:n] in self.places), 0)
 
-    def tell(self, path: Path) -> str:
-        """`file:line:column` of the path, or of the nearest key above it that the file holds.
+    def format_place(self, path: KeyPath) -> str:
+        """Return `file:line:column` of `path`, or of its nearest parent that is in the file.
 
-        >>> Positions("a.yaml", {("x",): (3, 1)}).tell(("x", "missing"))
+        >>> KeyPositions("a.yaml", {("x",): (3, 1)}).format_place(("x", "missing"))
         'a.yaml:3:1'
         """
-        place = self.places.get(path[: self.depth(path)], self.places.get((), (1, 1)))
-        return f"{self.file}:{place[0]}:{place[1]}"
+        line, column = self.places.get(path[: self.matching_depth(path)], self.places.get((), (1, 1)))
+        return f"{self.file}:{line}:{column}"
 
 
-def positions(text: str, file: str, rename: Callable[[Path], Path | None] = lambda path: path) -> Positions:
-    """Compose the text and note where everything stands; `rename` says what a path is called, None leaves it out.
+def locate_keys(text: str, file: str, rename: Callable[[KeyPath], KeyPath | None] = lambda path: path) -> KeyPositions:
+    """Return the positions of all keys of a YAML text; `rename` maps each path, and drops it by returning None.
 
-    Raises yaml.YAMLError for what is not YAML.
+    Raises yaml.YAMLError when the text is not YAML.
     """
-    places: dict[Path, tuple[int, int]] = {}
-    twice: list[tuple[Path, int]] = []
-    for path, place in _composed(text):
-        called = rename(path)
-        if called is None:
+    places: dict[KeyPath, Place] = {}
+    duplicates: list[tuple[KeyPath, int]] = []
+    for path, place in _locate(text):
+        renamed = rename(path)
+        if renamed is None:
             continue
-        if called in places and path:
-            twice.append((called, places[called][0]))
-        places[called] = place
-    return Positions(file, places, tuple(twice))
+        if renamed in places and path:
+            duplicates.append((renamed, places[renamed][0]))
+        places[renamed] = place
+    return KeyPositions(file, places, tuple(duplicates))
 
 
 @lru_cache(maxsize=512)
-def _composed(text: str) -> tuple[tuple[Path, tuple[int, int]], ...]:
-    """Every path of a text with its place, in the text's order; the same files are asked after more than once in a run
-    (by the command, and by the program that it runs), a stack's own once for every model that it overrides."""
+def _locate(text: str) -> tuple[tuple[KeyPath, Place], ...]:
+    """Return every path of a text with its place, in the text's order.
+
+    Cached, because a command and the program that it runs read the same files, and a stack file is read once for every
+    model that it overrides.
+    """
     import yaml
 
-    root = yaml.compose(text, Loader=fast_loader())
+    root = yaml.compose(text, Loader=yaml_loader())
     if root is None:
         return ()
     return tuple((path, (node.start_mark.line + 1, node.start_mark.column + 1)) for path, node in _walk(root, ()))
 
 
-def fast_loader() -> Any:
-    """libyaml's parser where PyYAML was built with it: a tenth of the seconds, the same values and places."""
+def yaml_loader() -> Any:
+    """Return libyaml's loader where PyYAML has it: ten times as fast as PyYAML's own, with equal values and places."""
     import yaml
 
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _walk(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
-    """A mapping's entries stand where their keys stand."""
+def _walk(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Node]]:
+    """Yield every path with its node; for an entry of a mapping this is the node of its key."""
     from yaml.nodes import MappingNode, SequenceNode
 
     if not path:
@@ -83,16 +87,17 @@ def _walk(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
             yield (*path, str(key.value)), key
             yield from _walk(value, (*path, str(key.value)))
     elif isinstance(node, SequenceNode):
-        for at, value in enumerate(node.value):
-            yield (*path, at), value
-            yield from _walk(value, (*path, at))
+        for i, value in enumerate(node.value):
+            yield (*path, i), value
+            yield from _walk(value, (*path, i))
 
 
-def tell(layers: tuple[Positions, ...], path: Path) -> str:
-    """The place of a path in files that lie over each other, the uppermost first: the one that says most about it.
+def format_place(layers: tuple[KeyPositions, ...], path: KeyPath) -> str:
+    """Return the place of `path` in the layer that matches most of it; on a tie in the first, which overrides the rest.
 
-    >>> below, above = Positions("m.yaml", {("a",): (1, 1), ("a", "b"): (2, 3)}), Positions("s.yaml", {("a",): (9, 5)})
-    >>> tell((above, below), ("a", "b")), tell((above, below), ("a",))
+    >>> model = KeyPositions("m.yaml", {("a",): (1, 1), ("a", "b"): (2, 3)})
+    >>> overrides = KeyPositions("s.yaml", {("a",): (9, 5)})
+    >>> format_place((overrides, model), ("a", "b")), format_place((overrides, model), ("a",))
     ('m.yaml:2:3', 's.yaml:9:5')
     """
-    return max(layers, key=lambda layer: layer.depth(path)).tell(path)
+    return max(layers, key=lambda layer: layer.matching_depth(path)).format_place(path)

@@ -1,4 +1,4 @@
-"""`training:` of model.yaml: how a version is made, and what it may cost."""
+"""`training:` of model.yaml: the training job of a version, its instances, time limit and maximum price."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from bedplate.settings.tuning import Tuning
-from bedplate.settings.types import StrictModel, Usd, refuse
+from bedplate.settings.types import StrictModel, Usd, raise_if_any
 
 
 class Spot(StrictModel):
-    """Spare capacity for less: it may be taken away at any time, and the job goes on from its checkpoints."""
+    """Managed spot training: cheaper spare capacity that AWS may reclaim; the job then resumes from its checkpoints."""
 
     max_wait_s: int = Field(ge=1)
-    """For everything: waiting for capacity, and running. At least `training.max_runtime_s`."""
+    """Limit for waiting and running together; at least `training.max_runtime_s`."""
 
 
 class Training(StrictModel):
@@ -25,18 +25,18 @@ class Training(StrictModel):
     hyperparameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
     seed: int = 0
     holdout_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Last part of the data in the order of the `time` column (of the rows, without one); the script never sees it."""
+    """Last part of the rows by the `time` column (in file order without one); the training script never sees it."""
     max_runtime_s: int = Field(default=3600, ge=1)
     max_usd: Usd | None = None
     spot: Spot | None = None
     tuning: Tuning | None = None
 
     @model_validator(mode="after")
-    def waiting_includes_running(self) -> Training:
+    def wait_includes_run_time(self) -> Training:
         if self.spot and self.spot.max_wait_s < self.max_runtime_s:
-            said = (
+            message = (
                 f"spot.max_wait_s {self.spot.max_wait_s} includes the running time, so at least max_runtime_s "
                 f"({self.max_runtime_s}) expected"
             )
-            refuse([(said, "spot.max_wait_s", "max_runtime_s")])
+            raise_if_any([(message, "spot.max_wait_s", "max_runtime_s")])
         return self

@@ -1,4 +1,4 @@
-"""What a workflow is given: one stack, reached, with its adapters (`wiring.Connection`, or a test's fakes)."""
+"""The context that workflows take: one stack with its adapters (`wiring.Connection`, or fakes in tests)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Protocol
 
 from bedplate import ports
 from bedplate.domain.names import ModelNames
+from bedplate.domain.tags import for_model
+from bedplate.errors import NotFound
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 
 
 class StackContext(Protocol):
-    """Everything is read-only; adapters come into being when first asked for."""
+    """One stack: its settings, identity, outputs and adapters. Each adapter is created on first use."""
 
     @property
     def project_dir(self) -> Path: ...
@@ -49,5 +51,27 @@ class StackContext(Protocol):
     def names(self, model: str) -> ModelNames: ...
 
 
+def model_tags(stack: StackContext, spec: ModelSpec, version: int | None) -> dict[str, str]:
+    """Returns the tags of a resource that the CLI creates for a model; `version` is None when there is no version."""
+    return for_model(
+        project=stack.project,
+        stack=stack.name,
+        model=spec.name,
+        version=version,
+        owner=spec.owner,
+        cost_center=stack.settings.cost_center,
+    )
+
+
+def find_package(stack: StackContext, model: str, version: int | None) -> ports.Package | None:
+    """Returns the package of a version; None for the fallback, and when the version is not registered."""
+    if not version:
+        return None
+    try:
+        return stack.registry.get(stack.names(model).package_group, version)
+    except NotFound:
+        return None
+
+
 def null_reporter(event: str, fields: object) -> None:
-    """A `Say` that nobody hears."""
+    """A `Reporter` that ignores every event."""

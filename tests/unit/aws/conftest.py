@@ -1,4 +1,4 @@
-"""AWS in memory: moto answers where boto3 would go to the network."""
+"""An in-memory AWS: moto responds instead of the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Help that cannot rot: the static table, the commands behind it, and docs/cli.md say the same."""
+"""The table of commands, the commands' own help and docs/cli.md agree."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tupl
 
 LEAVES = dict(leaves(root, ("bedplate",)))
 LINES = {("bedplate", "models", "log"), ("bedplate", "ledger", "export")}
-"""These print lines as they are stored: a log, and records that are JSON already."""
+"""Commands that print stored lines: a log, and records that are JSON already."""
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_of_the_table_exists_under_its_name(name: str) -> None:
+def test_every_command_of_the_table_exists(name: str) -> None:
     command = root.get_command(click.Context(root), name)
     assert command is not None
     assert command.help
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
-def test_help_ends_with_an_example_to_paste(path: tuple[str, ...]) -> None:
-    assert " ".join(path) in (LEAVES[path].help or "").split("Example", 1)[-1], "help needs an Example with the command"
+def test_help_contains_an_example_to_paste(path: tuple[str, ...]) -> None:
+    assert " ".join(path) in (LEAVES[path].help or "").split("Example", 1)[-1], (
+        "the help needs an example with the command"
+    )
     assert "Example" in (LEAVES[path].help or "")
 
 
@@ -49,7 +51,7 @@ def test_every_command_has_json_output(path: tuple[str, ...]) -> None:
     assert any("--json" in parameter.opts for parameter in LEAVES[path].params)
 
 
-def test_help_imports_no_command_and_nothing_heavy() -> None:
+def test_the_root_help_imports_no_command_and_nothing_heavy() -> None:
     code = (
         "import sys; from bedplate.cli import main\n"
         "try: main(['--help'])\n"
@@ -57,9 +59,9 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
         "print([m for m in sys.modules if m.startswith('bedplate.cli.')"
         " or m in ('boto3', 'pulumi', 'rich', 'numpy', 'pydantic', 'yaml')], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    assert "The life of a release" in done.stdout
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stderr.strip() == "[]"
+    assert "The life of a release" in process.stdout
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
@@ -71,21 +73,21 @@ def test_help_of_a_command_imports_nothing_heavy(path: tuple[str, ...]) -> None:
         "heavy = 'boto3', 'pulumi', 'numpy', 'pandas', 'pyarrow', 'sagemaker', 'matplotlib', 'rich'\n"
         "print([m for m in heavy if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
-def test_a_mistyped_command_is_answered_with_the_nearest_one() -> None:
-    done = subprocess.run([sys.executable, "-m", "bedplate", "rolback"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "Did you mean 'rollback'?" in done.stderr
+def test_a_mistyped_command_suggests_the_nearest_one() -> None:
+    process = subprocess.run([sys.executable, "-m", "bedplate", "rolback"], capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert "Did you mean 'rollback'?" in process.stderr
 
 
-def test_groups_are_lazy_too() -> None:
+def test_the_root_group_is_lazy() -> None:
     assert isinstance(root, LazyGroup)
 
 
-def test_the_reference_page_is_what_help_says() -> None:
-    from bedplate.cli.reference import page
+def test_the_reference_page_matches_the_help() -> None:
+    from bedplate.cli.reference import build_page
 
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == page(), "run: make docs"
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == build_page(), "run: make docs"

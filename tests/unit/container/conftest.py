@@ -1,4 +1,4 @@
-"""A small model as `train` leaves it: contract, inference script, and a file of weights."""
+"""A small model artifact: contract, inference script and a file of weights."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COLUMNS = {
 
 @pytest.fixture(autouse=True)
 def _imports_end_with_the_test(monkeypatch):
-    """Loading a model puts its folder on the path and its script among the modules: for this test only."""
+    """Undoes what loading a model adds to `sys.path` and `sys.modules`."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "inference", raising=False)
     yield
@@ -59,14 +59,14 @@ def spec():
     return a_spec(
         "churn",
         data={"columns": COLUMNS},
-        gates={"fairness": [{"by": "shop", "metric": "selection_rate", "max_difference": 0.2, "min_rows": 10}]},
+        gates={"fairness": [{"column": "shop", "metric": "selection_rate", "max_difference": 0.2, "min_rows": 10}]},
         monitors={"min_rows": 300, "window": "day"},
     )
 
 
 @pytest.fixture
 def write_model(spec):
-    """Writes an unpacked artifact."""
+    """Returns a function that writes an unpacked artifact."""
 
     def write(folder: Path, *, weight: float = 1.0, inference: str = INFERENCE) -> Path:
         (folder / "code").mkdir(parents=True)
@@ -85,15 +85,15 @@ def model_dir(tmp_path: Path, write_model) -> Path:
 
 @pytest.fixture
 def training_root(tmp_path: Path, spec):
-    """What SageMaker prepares for a training job of the given script."""
+    """Returns a function that writes SageMaker's folders for a training job with the given script."""
 
     def prepare(script: str = TRAIN, parameters: dict[str, str] | None = None, **files: str) -> Path:
         root = tmp_path / "ml"
         for folder in ("input/config", "input/data/code", "input/data/training"):
             (root / folder).mkdir(parents=True)
-        found = {"train.py": script, "inference.py": INFERENCE, "contract.json": spec.model_dump_json(), **files}
+        contents = {"train.py": script, "inference.py": INFERENCE, "contract.json": spec.model_dump_json(), **files}
         with tarfile.open(root / "input/data/code/sourcedir.tar.gz", "w:gz") as tar:
-            for name, text in found.items():
+            for name, text in contents.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(text.encode())
                 tar.addfile(info, io.BytesIO(text.encode()))

@@ -1,4 +1,4 @@
-"""Training in script mode: the script's environment, what is left beside the model, and failures that say why."""
+"""Script mode sets the script's environment, adds files to the model and reports failures with the cause."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(root, monkeypatch) -> int:
     return train.main()
 
 
-def test_training_leaves_model_code_contract_and_record(training_root, monkeypatch, capfd):
+def test_training_adds_code_contract_and_record_to_the_model(training_root, monkeypatch, capfd):
     root = training_root()
     assert run(root, monkeypatch) == 0
     assert json.loads((root / "model/weight.json").read_text()) == 2.5
@@ -34,12 +34,12 @@ def test_training_leaves_model_code_contract_and_record(training_root, monkeypat
     assert "metric: train_auc=0.75" in capfd.readouterr().out
 
 
-def test_script_sees_sagemakers_environment_and_no_private_parameter(training_root, monkeypatch):
+def test_script_gets_sagemakers_environment_without_internal_hyperparameters(training_root, monkeypatch):
     root = training_root(SHOW_ENVIRONMENT, {"sagemaker_job_name": "j", "early-stop": "true"})
     assert run(root, monkeypatch) == 0
-    seen = json.loads((root / "model/seen.json").read_text())
-    assert seen["argv"] == ["--weight", "2.5", "--seed", "7", "--early-stop", "true"]
-    env = seen["env"]
+    content = json.loads((root / "model/seen.json").read_text())
+    assert content["argv"] == ["--weight", "2.5", "--seed", "7", "--early-stop", "true"]
+    env = content["env"]
     assert env["SM_CHANNEL_TRAINING"] == str(root / "input/data/training")
     assert env["SM_HP_EARLY_STOP"] == "true"
     assert json.loads(env["SM_HPS"]) == {"weight": 2.5, "seed": 7, "early-stop": True}
@@ -47,13 +47,13 @@ def test_script_sees_sagemakers_environment_and_no_private_parameter(training_ro
     assert (env["SM_HOSTS"], env["hash"]) == ('["algo-1"]', "7")
 
 
-def test_parameters_that_the_sdk_wrote_as_json_lose_their_quotes(training_root, monkeypatch):
+def test_quotes_of_hyperparameters_from_the_sdk_are_removed(training_root, monkeypatch):
     root = training_root(parameters={"sagemaker_program": '"train.py"', "weight": '"3.5"'})
     assert run(root, monkeypatch) == 0
     assert json.loads((root / "model/weight.json").read_text()) == 3.5
 
 
-def test_scripts_last_exception_is_the_failure(training_root, monkeypatch, capfd):
+def test_last_exception_of_the_script_is_the_failure(training_root, monkeypatch, capfd):
     root = training_root("def f():\n    raise KeyError('no such column')\nf()\n")
     assert run(root, monkeypatch) == 1
     failure = (root / "output/failure").read_text()
@@ -61,7 +61,7 @@ def test_scripts_last_exception_is_the_failure(training_root, monkeypatch, capfd
     assert "no such column" in capfd.readouterr().err
 
 
-def test_failure_is_never_longer_than_sagemaker_takes(training_root, monkeypatch):
+def test_failure_is_cut_to_sagemakers_limit(training_root, monkeypatch):
     root = training_root("raise ValueError('x' * 5000)")
     assert run(root, monkeypatch) == 1
     assert len((root / "output/failure").read_text()) <= 1024
@@ -71,12 +71,12 @@ def test_failure_is_never_longer_than_sagemaker_takes(training_root, monkeypatch
     ("script", "parameters", "reason"),
     [
         ("", {}, "wrote nothing to SM_MODEL_DIR"),
-        ("import sys; sys.exit(3)", {}, "exited with code 3 and said nothing"),
-        ("import os; os.kill(os.getpid(), 9)", {}, "ended by signal 9"),
+        ("import sys; sys.exit(3)", {}, "exited with code 3; stderr is empty"),
+        ("import os; os.kill(os.getpid(), 9)", {}, "killed by signal 9"),
         ("", {"sagemaker_program": "other.py"}, "other.py is not in the model's folder"),
     ],
 )
-def test_each_failure_says_what_is_wrong(training_root, monkeypatch, script, parameters, reason):
+def test_failure_names_the_cause(training_root, monkeypatch, script, parameters, reason):
     root = training_root(script, parameters)
     assert run(root, monkeypatch) == 1
     assert reason in (root / "output/failure").read_text()

@@ -1,4 +1,4 @@
-"""customTimeouts: read as durations, kept in the state, and what a provider's waiting is held to."""
+"""customTimeouts are parsed, stored in the state, and limit the waiting of a provider."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ from typing import Any
 import pytest
 
 from bedplate.engine.protocol import OperationRejected
-from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.timeouts import duration_s, limit_s, limited
+from bedplate.engine.provider.clients import AwsClients
+from bedplate.engine.timeouts import operation_timeout, operation_timeout_s, parse_duration_s
 from bedplate.errors import UsageError
-from golden.oracle.runs import Engine, checkpoint
+from golden.oracle.embedded_engine import EmbeddedEngine, checkpoint_resources
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*step.json")
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 m", "5d", "-1s"])
-def test_what_is_no_duration_is_refused_with_what_was_expected(text: str) -> None:
+def test_an_invalid_duration_is_rejected_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="as in 5m or 1h30m"):
-        duration_s(text)
+        parse_duration_s(text)
 
 
-def test_a_limit_holds_inside_its_body_only() -> None:
-    with limited(2.5):
-        assert limit_s(300) == 2.5
-    with limited(None):
-        assert limit_s(300) == 300
-    assert limit_s(300) == 300
+def test_an_operation_timeout_applies_inside_its_body_only() -> None:
+    with operation_timeout(2.5):
+        assert operation_timeout_s(300) == 2.5
+    with operation_timeout(None):
+        assert operation_timeout_s(300) == 300
+    assert operation_timeout_s(300) == 300
 
 
-def test_each_operation_is_held_to_its_own_timeout(tmp_path: Path) -> None:
-    seen: dict[str, float] = {}
-    engine = Engine(tmp_path, fault=lambda point: seen.setdefault(point, limit_s(300)) and None)
+def test_each_operation_has_its_own_timeout(tmp_path: Path) -> None:
+    limits: dict[str, float] = {}
+    engine = EmbeddedEngine(tmp_path, fault=lambda point: limits.setdefault(point, operation_timeout_s(300)) and None)
 
     def run(**props: Any) -> None:
         timeouts = {"create": "5s", "update": "1m30s"}
-        thing = {"name": "a", "props": props, "opts": {"custom_timeouts": timeouts}}
-        assert engine.run({"op": "up", "resources": [thing]}).ok
+        resource = {"name": "a", "props": props, "opts": {"custom_timeouts": timeouts}}
+        assert engine.run({"op": "up", "resources": [resource]}).ok
 
     run(x=1)
     run(x=2)
-    assert {"create": 5, "update": 90} in [resource.get("customTimeouts") for resource in checkpoint(engine.store)]
+    assert {"create": 5, "update": 90} in [
+        resource.get("customTimeouts") for resource in checkpoint_resources(engine.store)
+    ]
     assert engine.run({"op": "destroy", "resources": []}).ok
-    assert (seen["before create a"], seen["before update a-1"], seen["before delete a-1"]) == (5, 90, 300)
+    assert (limits["before create a"], limits["before update a-1"], limits["before delete a-1"]) == (5, 90, 300)
 
 
-def test_a_provider_that_waits_gives_up_when_the_timeout_is_over() -> None:
+def test_a_waiting_provider_fails_after_the_timeout() -> None:
     now = [0.0]
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    cloud = Cloud("http://127.0.0.1:1", "us-east-1", sleep=sleep, clock=lambda: now[0])
-    with limited(7), pytest.raises(OperationRejected, match="the moon took longer than 7 s"):
-        cloud.wait("the moon", lambda: False)
+    cloud = AwsClients("http://127.0.0.1:1", "us-east-1", sleep=sleep, clock=lambda: now[0])
+    with operation_timeout(7), pytest.raises(OperationRejected, match="the moon took longer than 7 s"):
+        cloud.wait_until("the moon", lambda: False)
     assert 7 <= now[0] < 10

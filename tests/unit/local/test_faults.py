@@ -9,34 +9,34 @@ from bedplate.errors import UsageError
 from bedplate.local.faults import Fault, Faults
 
 
-def test_fault_strikes_as_often_as_it_says_after_those_that_pass() -> None:
-    held = Faults()
-    held.add(Fault("s3:PutObject", "error", times=2, skip=1))
-    assert [held.strike("s3:PutObject", b"") for _ in range(5)] == [None, "error", "error", None, None]
-    assert (held.list()[0]["seen"], held.list()[0]["struck"]) == (5, 2)
+def test_fault_skips_the_first_calls_then_fails_the_next_ones() -> None:
+    faults = Faults()
+    faults.add(Fault("s3:PutObject", "error", times=2, skip=1))
+    assert [faults.inject("s3:PutObject", b"") for _ in range(5)] == [None, "error", "error", None, None]
+    assert (faults.list()[0]["matched"], faults.list()[0]["injected"]) == (5, 2)
 
 
-def test_other_operations_and_requests_without_the_text_pass() -> None:
-    held = Faults()
-    held.add(Fault("s3:PutObject", "lost", match="/ledger/"))
-    assert held.strike("s3:GetObject", b"/ledger/1.json") is None
-    assert held.strike("s3:PutObject", b"/data/1.json") is None
-    assert held.strike("s3:PutObject", b"/ledger/1.json") == "lost"
+def test_other_operations_and_requests_without_the_text_succeed() -> None:
+    faults = Faults()
+    faults.add(Fault("s3:PutObject", "lost", match="/ledger/"))
+    assert faults.inject("s3:GetObject", b"/ledger/1.json") is None
+    assert faults.inject("s3:PutObject", b"/data/1.json") is None
+    assert faults.inject("s3:PutObject", b"/ledger/1.json") == "lost"
 
 
-def test_cleared_faults_strike_no_more_and_let_go_of_what_they_hold() -> None:
-    held = Faults()
-    held.add(Fault("s3:PutObject", "hold"))
-    waiting = threading.Thread(target=held.hold)
+def test_clear_removes_faults_and_releases_waiting_responses() -> None:
+    faults = Faults()
+    faults.add(Fault("s3:PutObject", "hold"))
+    waiting = threading.Thread(target=faults.wait_until_cleared)
     waiting.start()
     while waiting.is_alive():
-        held.clear()
+        faults.clear()
         waiting.join(0.01)
-    assert held.strike("s3:PutObject", b"") is None
+    assert faults.inject("s3:PutObject", b"") is None
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {},
         {"operation": "UpdateEndpoint", "kind": "lost"},
@@ -45,6 +45,6 @@ def test_cleared_faults_strike_no_more_and_let_go_of_what_they_hold() -> None:
         {"operation": "sagemaker:UpdateEndpoint", "kind": "lost", "skip": "1"},
     ],
 )
-def test_what_is_no_fault_is_refused(told: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="expected, found"):
-        Fault.parse(told)
+def test_an_invalid_fault_is_rejected(fields: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"Expected .*, found"):
+        Fault.parse(fields)

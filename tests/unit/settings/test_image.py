@@ -1,4 +1,4 @@
-"""The name of the image: another image has another name."""
+"""Name and tag of the container image."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from bedplate import __version__
 from bedplate.settings import image_name, image_tag
 from builders import settings
+from command_line import run_bedplate
 from repository import ROOT
-from typed import typed
 
 
-def test_the_default_tag_changes_with_what_the_image_is_built_from_and_with_nothing_else(tmp_path: Path) -> None:
+def test_the_default_tag_changes_only_with_dockerfile_and_lock_file(tmp_path: Path) -> None:
     assert image_tag(tmp_path, settings()) == __version__
     tags = []
     for name, text in (
@@ -31,22 +31,23 @@ def test_the_default_tag_changes_with_what_the_image_is_built_from_and_with_noth
     assert all(tag.startswith(f"{__version__}-") for tag in tags)
 
 
-def test_what_the_stacks_file_says_is_the_tag(tmp_path: Path) -> None:
+def test_the_image_tag_of_the_stack_file_is_used(tmp_path: Path) -> None:
     assert image_tag(tmp_path, settings(image_tag="1a2b3c4")) == "1a2b3c4"
     with pytest.raises(ValidationError):
         settings(image_tag="a tag")
 
 
-def test_the_registrys_address_is_there_when_the_account_is_known(tmp_path: Path) -> None:
+def test_the_image_name_has_the_registrys_address_when_the_account_is_set(tmp_path: Path) -> None:
     assert image_name(tmp_path, "acme", "dev", settings()) == f"acme-dev:{__version__}"
-    known = settings(account_id="111111111111", target="aws")
-    assert image_name(tmp_path, "acme", "dev", known).startswith(
+    on_aws = settings(account_id="111111111111", target="aws")
+    assert image_name(tmp_path, "acme", "dev", on_aws).startswith(
         "111111111111.dkr.ecr.us-east-1.amazonaws.com/acme-dev:"
     )
 
 
 def test_the_command_prints_what_to_build_and_push(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEDPLATE_PROJECT", str(ROOT))
-    plain, told = typed("stack", "image", "--stack", "dev"), typed("stack", "image", "--stack", "dev", "--json").json
-    assert plain.out == f"{told['image']}\n"
-    assert (told["image"], told["chosen"]) == (f"bedplate-dev:{told['tag']}", False)
+    plain = run_bedplate("stack", "image", "--stack", "dev")
+    values = run_bedplate("stack", "image", "--stack", "dev", "--json").json
+    assert plain.stdout == f"{values['image']}\n"
+    assert (values["image"], values["pinned"]) == (f"bedplate-dev:{values['tag']}", False)

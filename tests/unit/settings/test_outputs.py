@@ -1,4 +1,4 @@
-"""PlatformOutputs: whose role a model's jobs run as."""
+"""PlatformOutputs: the role that a model's jobs run as."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from builders import outputs
 
 
 def test_a_model_has_a_role_of_its_own() -> None:
-    held = outputs(execution_role_prefix="arn:aws:iam::1:role/shop-prod.")
-    assert held.execution_role("churn") == "arn:aws:iam::1:role/shop-prod.churn"
-
-
-def test_a_platform_from_before_has_one_role_for_all() -> None:
-    assert outputs(execution_role_arn="arn:shared").execution_role("churn") == "arn:shared"
+    platform = outputs(execution_role_prefix="arn:aws:iam::1:role/shop-prod.")
+    assert platform.execution_role("churn") == "arn:aws:iam::1:role/shop-prod.churn"
 
 
 def test_a_model_that_is_not_on_the_platform_has_none() -> None:

@@ -1,1 +1,1 @@
-"""Adapters over what describes an account: identity, quotas, tags, CloudTrail, platform outputs."""
+"""Adapters over the AWS account: identity, quotas, permissions, tags, CloudTrail and the platform's outputs."""

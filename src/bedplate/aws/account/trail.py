@@ -1,4 +1,4 @@
-"""Asks CloudTrail's event history who touched a resource."""
+"""Finds who changed a resource in CloudTrail's event history."""
 
 from __future__ import annotations
 
@@ -7,41 +7,39 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bedplate.aws.errors import translated
+from bedplate.aws.errors import map_client_errors
 from bedplate.aws.session import Session
 from bedplate.ports import TrailEvent
 
-_LATEST = 50
-"""Events of one answer; LookupEvents gives the newest first, and may be asked twice a second."""
+_MAX_EVENTS = 50
+"""LookupEvents returns at most 50 events, newest first; AWS allows two calls a second."""
 
 
 class CloudTrailHistory:
-    """The `Trail` port: 90 days of what changed something in this account and region."""
+    """The `Trail` port: the last 90 days of changes in this account and region."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def touching(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
-        """Changes of what carries this name or ARN, newest first, at most 50."""
+    def list_events(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
+        """Returns at most 50 changes of the resource with this name or ARN, newest first."""
         client: Any = self._session.client("cloudtrail")
         start = {"StartTime": since} if since else {}
-        with translated(f"Cannot ask the event history about {resource}"):
-            found = client.lookup_events(
+        with map_client_errors(f"Cannot look up the events of {resource}"):
+            response = client.lookup_events(
                 LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": resource}],
-                MaxResults=_LATEST,
+                MaxResults=_MAX_EVENTS,
                 **start,
             )
-        return [_event(told) for told in found["Events"] if str(told.get("ReadOnly", "false")).lower() != "true"]
+        return [_parse_event(event) for event in response["Events"] if str(event.get("ReadOnly")).lower() != "true"]
 
 
-def _event(told: dict[str, Any]) -> TrailEvent:
-    body = json.loads(told.get("CloudTrailEvent") or "{}")
-    identity = body.get("userIdentity", {})
-    person = told.get("Username") or identity.get("userName") or identity.get("arn") or identity.get("principalId")
+def _parse_event(event: dict[str, Any]) -> TrailEvent:
+    identity = json.loads(event.get("CloudTrailEvent") or "{}").get("userIdentity", {})
+    username = event.get("Username") or identity.get("userName") or identity.get("arn") or identity.get("principalId")
     return TrailEvent(
-        at=told["EventTime"].astimezone(UTC),
-        person=str(person or "unknown"),
-        name=told["EventName"],
-        id=told["EventId"],
-        agent=str(body.get("userAgent", "")),
+        time=event["EventTime"].astimezone(UTC),
+        username=str(username or "unknown"),
+        name=event["EventName"],
+        id=event["EventId"],
     )

@@ -1,1 +1,1 @@
-"""Adapters over SageMaker: jobs, endpoints, model registry, model cards, monitoring schedules."""
+"""Adapters over SageMaker: jobs, endpoints, model registry, model cards and monitoring schedules."""

@@ -1,16 +1,19 @@
-"""Monitoring schedules, their job definitions and their runs, in SageMaker Model Monitor."""
+"""Creates, updates and deletes SageMaker Model Monitor's schedules and job definitions, and lists executions."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedplate.aws.errors import is_conflict, is_missing, translated
+from bedplate.aws.errors import map_client_errors
 from bedplate.aws.sagemaker.jobs import vpc_config
 from bedplate.aws.session import Session
+from bedplate.aws.tags import tag_list
 from bedplate.domain.names import ScheduleKind
+from bedplate.errors import Conflict, NotFound
 from bedplate.ports import ExistingSchedule, MonitoringExecution, ScheduleDraft
 
 _TYPES = {"model-quality": "ModelQuality", "bias": "ModelBias", "explainability": "ModelExplainability"}
@@ -27,12 +30,12 @@ class MonitoringSchedules:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def executions(self, schedule: str, *, limit: int = 20) -> Sequence[MonitoringExecution]:
+    def list_executions(self, schedule: str, *, limit: int = 20) -> Sequence[MonitoringExecution]:
         """Raises NotFound for a schedule that does not exist."""
-        with translated(f"Cannot list the runs of {schedule}", next_step="bedplate up"):
-            # the list of an unknown schedule is empty
+        with map_client_errors(f"Cannot list the runs of {schedule}", next_step="bedplate up"):
+            # SageMaker returns an empty list for an unknown schedule
             self._sagemaker.describe_monitoring_schedule(MonitoringScheduleName=schedule)
-            told = self._sagemaker.list_monitoring_executions(
+            response = self._sagemaker.list_monitoring_executions(
                 MonitoringScheduleName=schedule, SortBy="ScheduledTime", SortOrder="Descending", MaxResults=limit
             )
         return [
@@ -42,36 +45,32 @@ class MonitoringSchedules:
                 job=(run.get("ProcessingJobArn") or "").rpartition("/")[2] or None,
                 failure_reason=run.get("FailureReason") or None,
             )
-            for run in told["MonitoringExecutionSummaries"]
+            for run in response["MonitoringExecutionSummaries"]
         ]
 
-    def definition(self, draft: ScheduleDraft) -> str:
-        """Job definitions cannot change, so the name is the schedule's with a hash of the content."""
+    def definition_name(self, draft: ScheduleDraft) -> str:
+        """Returns the schedule's name with a hash of the content, because job definitions are immutable."""
         content = json.dumps(definition_request(draft), sort_keys=True).encode()
         digest = hashlib.sha256(content).hexdigest()[:_DIGEST]
         return f"{draft.name[: _NAME_LENGTH - _DIGEST - 1].rstrip('-')}-{digest}"
 
     def put(self, draft: ScheduleDraft) -> None:
-        """A rerun after a break goes on where it broke off: every call may find its work done.
+        """Completes an interrupted earlier call: the job definition may exist already.
 
         Raises PlatformError.
         """
-        name, before = self.definition(draft), self.standing(draft.kind, draft.name)
-        tags = [{"Key": key, "Value": value} for key, value in draft.tags.items()]
-        with translated(f"Cannot create job definition {name}"):
-            self._once(
-                f"create_{_CALLS[draft.kind]}_job_definition",
-                JobDefinitionName=name,
-                **definition_request(draft),
-                Tags=tags,
-            )
+        name, existing = self.definition_name(draft), self.find(draft.kind, draft.name)
+        tags = tag_list(draft.tags)
+        create = getattr(self._sagemaker, f"create_{_CALLS[draft.kind]}_job_definition")
+        with contextlib.suppress(Conflict), map_client_errors(f"Cannot create job definition {name}"):
+            create(JobDefinitionName=name, **definition_request(draft), Tags=tags)
         config = {
             "ScheduleConfig": {"ScheduleExpression": draft.cron},
             "MonitoringJobDefinitionName": name,
             "MonitoringType": _TYPES[draft.kind],
         }
-        with translated(f"Cannot schedule {draft.name}"):
-            if before is None:
+        with map_client_errors(f"Cannot schedule {draft.name}"):
+            if existing is None:
                 self._sagemaker.create_monitoring_schedule(
                     MonitoringScheduleName=draft.name, MonitoringScheduleConfig=config, Tags=tags
                 )
@@ -79,63 +78,43 @@ class MonitoringSchedules:
                 self._sagemaker.update_monitoring_schedule(
                     MonitoringScheduleName=draft.name, MonitoringScheduleConfig=config
                 )
-        if before is not None and before.definition != name:
-            self._delete_definition(draft.kind, before.definition)
+        if existing is not None and existing.job_definition != name:
+            self._delete_definition(draft.kind, existing.job_definition)
 
-    def standing(self, kind: ScheduleKind, name: str) -> ExistingSchedule | None:
-        from botocore.exceptions import ClientError
-
-        with translated(f"Cannot look at schedule {name}"):
-            try:
-                told = self._sagemaker.describe_monitoring_schedule(MonitoringScheduleName=name)
-            except ClientError as exc:
-                if is_missing(exc):
-                    return None
-                raise
-        config = told["MonitoringScheduleConfig"]
+    def find(self, kind: ScheduleKind, name: str) -> ExistingSchedule | None:
+        try:
+            with map_client_errors(f"Cannot describe schedule {name}"):
+                response = self._sagemaker.describe_monitoring_schedule(MonitoringScheduleName=name)
+        except NotFound:
+            return None
+        config = response["MonitoringScheduleConfig"]
         return ExistingSchedule(
             kind,
             name,
-            told["MonitoringScheduleStatus"],
+            response["MonitoringScheduleStatus"],
             config.get("ScheduleConfig", {}).get("ScheduleExpression", ""),
             config.get("MonitoringJobDefinitionName", ""),
-            told.get("FailureReason") or None,
+            response.get("FailureReason") or None,
         )
 
-    def remove(self, kind: ScheduleKind, name: str) -> bool:
-        before = self.standing(kind, name)
-        if before is None:
+    def delete(self, kind: ScheduleKind, name: str) -> bool:
+        existing = self.find(kind, name)
+        if existing is None:
             return False
-        with translated(f"Cannot delete schedule {name}"):
+        with map_client_errors(f"Cannot delete schedule {name}"):
             self._sagemaker.delete_monitoring_schedule(MonitoringScheduleName=name)
-        self._delete_definition(kind, before.definition)
+        self._delete_definition(kind, existing.job_definition)
         return True
 
-    def explainer_image(self) -> str:
-        """SageMaker Clarify's image, whose account and tag the SageMaker SDK knows for each region."""
+    def clarify_image(self) -> str:
+        """Takes the image's account and tag in the region from the SageMaker SDK."""
         from sagemaker.core import image_uris
 
-        found: str = image_uris.retrieve("clarify", self._session.region)
-        return found
+        return str(image_uris.retrieve("clarify", self._session.region))
 
     def _delete_definition(self, kind: ScheduleKind, name: str) -> None:
-        from botocore.exceptions import ClientError
-
-        with translated(f"Cannot delete job definition {name}"):
-            try:
-                getattr(self._sagemaker, f"delete_{_CALLS[kind]}_job_definition")(JobDefinitionName=name)
-            except ClientError as exc:
-                if not is_missing(exc):
-                    raise
-
-    def _once(self, call: str, **request: Any) -> None:
-        from botocore.exceptions import ClientError
-
-        try:
-            getattr(self._sagemaker, call)(**request)
-        except ClientError as exc:
-            if not is_conflict(exc):
-                raise
+        with contextlib.suppress(NotFound), map_client_errors(f"Cannot delete job definition {name}"):
+            getattr(self._sagemaker, f"delete_{_CALLS[kind]}_job_definition")(JobDefinitionName=name)
 
     @property
     def _sagemaker(self) -> Any:
@@ -143,42 +122,45 @@ class MonitoringSchedules:
 
 
 def definition_request(draft: ScheduleDraft) -> Mapping[str, Any]:
-    """What is asked of SageMaker, without name and tags: the content that a definition's name follows from."""
+    """Returns the request that creates a job definition, without name and tags; its name is derived from this."""
     kind = _TYPES[draft.kind]
     app: dict[str, Any] = {"ImageUri": draft.image_uri, "Environment": dict(draft.environment)}
     if draft.config_uri:
         app["ConfigUri"] = draft.config_uri
     else:
-        app["ProblemType"] = "BinaryClassification" if draft.binary else "Regression"
-    watched: dict[str, Any] = {
+        app["ProblemType"] = "BinaryClassification" if draft.is_binary else "Regression"
+    endpoint_input: dict[str, Any] = {
         "EndpointName": draft.endpoint,
         "LocalPath": f"{_PROCESSING}/input/endpoint",
         "S3InputMode": "File",
         "S3DataDistributionType": "FullyReplicated",
         "FeaturesAttribute": f"[{','.join(draft.features)}]",
     }
-    answer = "ProbabilityAttribute" if draft.binary and draft.kind != "explainability" else "InferenceAttribute"
-    watched[answer] = "prediction"
+    is_probability = draft.is_binary and draft.kind != "explainability"
+    endpoint_input["ProbabilityAttribute" if is_probability else "InferenceAttribute"] = "prediction"
     for side, hours in (("Start", draft.start_offset_h), ("End", draft.end_offset_h)):
         if hours:
-            watched[f"{side}TimeOffset"] = f"-PT{hours}H"
-    job_input: dict[str, Any] = {"EndpointInput": watched}
+            endpoint_input[f"{side}TimeOffset"] = f"-PT{hours}H"
+    job_input: dict[str, Any] = {"EndpointInput": endpoint_input}
     if draft.ground_truth_uri:
         job_input["GroundTruthS3Input"] = {"S3Uri": draft.ground_truth_uri}
     output = {"S3Output": {"S3Uri": draft.output_uri, "LocalPath": f"{_PROCESSING}/output", "S3UploadMode": "EndOfJob"}}
-    key = {"KmsKeyId": draft.kms_key_arn} if draft.kms_key_arn else {}
-    cluster = {"InstanceType": draft.instance_type, "InstanceCount": 1, "VolumeSizeInGB": _VOLUME_GB}
-    network: dict[str, Any] = {"EnableNetworkIsolation": draft.isolated}
+    output_key = {"KmsKeyId": draft.kms_key_arn} if draft.kms_key_arn else {}
+    cluster: dict[str, Any] = {
+        "InstanceType": draft.instance_type,
+        "InstanceCount": 1,
+        "VolumeSizeInGB": _VOLUME_GB,
+        **({"VolumeKmsKeyId": draft.kms_key_arn} if draft.kms_key_arn else {}),
+    }
+    network: dict[str, Any] = {"EnableNetworkIsolation": draft.network_isolation}
     if draft.network:
         network["VpcConfig"] = vpc_config(draft.network)
     return {
         f"{kind}AppSpecification": app,
         f"{kind}BaselineConfig": {"ConstraintsResource": {"S3Uri": draft.constraints_uri}},
         f"{kind}JobInput": job_input,
-        f"{kind}JobOutputConfig": {"MonitoringOutputs": [output], **key},
-        "JobResources": {
-            "ClusterConfig": {**cluster, **({"VolumeKmsKeyId": draft.kms_key_arn} if draft.kms_key_arn else {})}
-        },
+        f"{kind}JobOutputConfig": {"MonitoringOutputs": [output], **output_key},
+        "JobResources": {"ClusterConfig": cluster},
         "NetworkConfig": network,
         "RoleArn": draft.role_arn,
         "StoppingCondition": {"MaxRuntimeInSeconds": draft.max_runtime_s},

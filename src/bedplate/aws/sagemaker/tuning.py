@@ -1,89 +1,84 @@
-"""SageMaker's tuning jobs in the words of the `Jobs` port, both ways."""
+"""Builds requests for SageMaker's hyperparameter tuning jobs, and reads their descriptions."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
+from bedplate.aws.sagemaker.jobs import vpc_config
 from bedplate.aws.sagemaker.model_trainer import METRIC_NAMES, metric_regex
+from bedplate.aws.tags import tag_list
 from bedplate.ports import JobStatus, TuningJob, TuningRequest, TuningTrial
-from bedplate.settings import Range
 
 _SCALE = {False: "Linear", True: "Logarithmic"}
 
 
-def create_request(request: TuningRequest) -> dict[str, Any]:
-    """The request in CreateHyperParameterTuningJob's shape."""
-    aim = {"Type": "Maximize" if request.maximize else "Minimize", "MetricName": request.objective}
-    limits = {"MaxNumberOfTrainingJobs": request.trials, "MaxParallelTrainingJobs": request.parallel}
+def tuning_request(request: TuningRequest) -> dict[str, Any]:
+    """Returns the request of CreateHyperParameterTuningJob."""
+    objective = {"Type": "Maximize" if request.maximize else "Minimize", "MetricName": request.objective}
+    limits = {"MaxNumberOfTrainingJobs": request.max_trials, "MaxParallelTrainingJobs": request.max_parallel}
     return {
         "HyperParameterTuningJobName": request.name,
         "HyperParameterTuningJobConfig": {
             "Strategy": request.strategy,
-            "HyperParameterTuningJobObjective": aim,
+            "HyperParameterTuningJobObjective": objective,
             "ResourceLimits": limits,
-            "ParameterRanges": _ranges(request),
+            "ParameterRanges": _parameter_ranges(request),
             "TrainingJobEarlyStoppingType": "Auto" if request.early_stopping else "Off",
             "RandomSeed": request.seed,
         },
-        "TrainingJobDefinition": _definition(request),
-        "Tags": [{"Key": key, "Value": value} for key, value in request.training.tags.items()],
+        "TrainingJobDefinition": _training_definition(request),
+        "Tags": tag_list(request.training.tags),
     }
 
 
-def tuning_job(sagemaker: Any, name: str) -> TuningJob:
-    """One tuning with all its trials."""
-    found = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+def describe_tuning(sagemaker: Any, name: str) -> TuningJob:
+    """Returns a tuning job with all its trials."""
+    response = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     pages = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(
         HyperParameterTuningJobName=name, SortBy="CreationTime", SortOrder="Ascending"
     )
-    told = [each for page in pages for each in page["TrainingJobSummaries"]]
-    best = found.get("BestTrainingJob") or {}
-    status = found["HyperParameterTuningJobStatus"]
+    summaries = [summary for page in pages for summary in page["TrainingJobSummaries"]]
+    best = response.get("BestTrainingJob") or {}
+    status = response["HyperParameterTuningJobStatus"]
     return TuningJob(
         name=name,
-        arn=found["HyperParameterTuningJobArn"],
+        arn=response["HyperParameterTuningJobArn"],
         status=cast("JobStatus", "Stopped" if status in ("Deleting", "DeleteFailed") else status),
-        failure_reason=found.get("FailureReason") or None,
-        best=best.get("TrainingJobName") or None,
+        failure_reason=response.get("FailureReason") or None,
+        best_job=best.get("TrainingJobName") or None,
         trials=tuple(
             TuningTrial(
-                job=each["TrainingJobName"],
-                status=each["TrainingJobStatus"],
-                params=dict(each["TunedHyperParameters"]),
-                value=(each.get("FinalHyperParameterTuningJobObjectiveMetric") or {}).get("Value"),
+                job=summary["TrainingJobName"],
+                status=summary["TrainingJobStatus"],
+                params=dict(summary["TunedHyperParameters"]),
+                objective_value=(summary.get("FinalHyperParameterTuningJobObjectiveMetric") or {}).get("Value"),
             )
-            for each in told
+            for summary in summaries
         ),
     )
 
 
-def _ranges(request: TuningRequest) -> dict[str, list[dict[str, Any]]]:
-    shaped: dict[str, list[dict[str, Any]]] = {}
+def _parameter_ranges(request: TuningRequest) -> dict[str, list[dict[str, Any]]]:
+    ranges: dict[str, list[dict[str, Any]]] = {}
     for name, space in request.ranges.items():
         if space.kind == "categorical":
-            shaped.setdefault("CategoricalParameterRanges", []).append({"Name": name, "Values": list(space.values)})
+            ranges.setdefault("CategoricalParameterRanges", []).append({"Name": name, "Values": list(space.values)})
             continue
-        kind = "IntegerParameterRanges" if space.kind == "integer" else "ContinuousParameterRanges"
-        low, high = _ends(space)
-        shaped.setdefault(kind, []).append(
+        is_integer = space.kind == "integer"
+        low, high = (str(int(bound)) if is_integer else repr(bound) for bound in (space.low, space.high))
+        ranges.setdefault("IntegerParameterRanges" if is_integer else "ContinuousParameterRanges", []).append(
             {"Name": name, "MinValue": low, "MaxValue": high, "ScalingType": _SCALE[space.log]}
         )
-    return shaped
+    return ranges
 
 
-def _ends(space: Range) -> tuple[str, str]:
-    whole = space.kind == "integer"
-    low, high = ((str(int(end)) if whole else repr(end)) for end in (space.low, space.high))
-    return low, high
-
-
-def _definition(request: TuningRequest) -> dict[str, Any]:
+def _training_definition(request: TuningRequest) -> dict[str, Any]:
     training = request.training
     metrics = dict.fromkeys((request.objective, *METRIC_NAMES))
     fixed = {key: value for key, value in training.hyperparameters.items() if key not in request.ranges}
-    spot, network = training.spot_max_wait_s, training.network
-    key = {"KmsKeyId": training.kms_key_arn} if training.kms_key_arn else {}
-    volume = {"VolumeKmsKeyId": training.kms_key_arn} if training.kms_key_arn else {}
+    spot_wait_s = training.spot_max_wait_s
+    output_key = {"KmsKeyId": training.kms_key_arn} if training.kms_key_arn else {}
+    volume_key = {"VolumeKmsKeyId": training.kms_key_arn} if training.kms_key_arn else {}
     return {
         "StaticHyperParameters": {"sagemaker_program": training.entry_point, **fixed},
         "AlgorithmSpecification": {
@@ -105,23 +100,19 @@ def _definition(request: TuningRequest) -> dict[str, Any]:
             }
             for name, uri in training.channels.items()
         ],
-        "OutputDataConfig": {"S3OutputPath": training.output_uri, **key},
+        "OutputDataConfig": {"S3OutputPath": training.output_uri, **output_key},
         "ResourceConfig": {
             "InstanceType": training.instance_type,
             "InstanceCount": training.instance_count,
             "VolumeSizeInGB": training.volume_gb,
-            **volume,
+            **volume_key,
         },
         "StoppingCondition": {
             "MaxRuntimeInSeconds": training.max_runtime_s,
-            **({"MaxWaitTimeInSeconds": spot} if spot else {}),
+            **({"MaxWaitTimeInSeconds": spot_wait_s} if spot_wait_s else {}),
         },
         "Environment": dict(training.environment),
-        **({"EnableManagedSpotTraining": True} if spot else {}),
+        **({"EnableManagedSpotTraining": True} if spot_wait_s else {}),
         **({"CheckpointConfig": {"S3Uri": training.checkpoint_uri}} if training.checkpoint_uri else {}),
-        **(
-            {"VpcConfig": {"Subnets": list(network.subnet_ids), "SecurityGroupIds": list(network.security_group_ids)}}
-            if network
-            else {}
-        ),
+        **({"VpcConfig": vpc_config(training.network)} if training.network else {}),
     }

@@ -1,1 +1,1 @@
-"""Adapters over S3, ECR and KMS: objects, images, signatures."""
+"""Adapters over S3, ECR and KMS: objects, images and signatures."""

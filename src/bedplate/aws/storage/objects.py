@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bedplate.aws.errors import code_of, is_missing, translated
-from bedplate.aws.session import POOL, Session
-from bedplate.errors import Conflict, UsageError
+from bedplate.aws.errors import error_code, map_client_errors
+from bedplate.aws.session import MAX_CONNECTIONS, Session
+from bedplate.errors import Conflict, NotFound, UsageError
 from bedplate.ports import ObjectInfo
 
-READERS = POOL
-"""Objects that are read at once."""
-_BATCH = 16
+MAX_READERS = MAX_CONNECTIONS
+"""Number of objects read at the same time."""
+_BATCH_SIZE = 16
 _CONDITIONAL_TRIES = 5
 
 
@@ -29,76 +29,72 @@ class S3Objects:
 
     def get(self, uri: str) -> bytes:
         """Raises NotFound for a key or bucket that does not exist."""
-        bucket, key = split(uri)
-        with translated(f"Cannot read {uri}"):
+        bucket, key = split_uri(uri)
+        with map_client_errors(f"Cannot read {uri}"):
             return bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def get_many(self, uris: Sequence[str]) -> Iterator[bytes]:
-        """Many at once, in order. Raises NotFound when it comes to one that does not exist."""
+        """Yields the objects in order. Raises NotFound on reaching one that does not exist."""
         from concurrent.futures import ThreadPoolExecutor
 
         from bedplate.aws.storage.bulk_reads import BulkReader
 
-        readers = {bucket: BulkReader(self._session, bucket) for bucket in {split(uri)[0] for uri in uris}}
+        readers = {bucket: BulkReader(self._session, bucket) for bucket in {split_uri(uri)[0] for uri in uris}}
 
         def read(batch: Sequence[str]) -> list[bytes]:
-            found = []
+            bodies = []
             for uri in batch:
-                bucket, key = split(uri)
+                bucket, key = split_uri(uri)
                 body = readers[bucket].get(key)
-                found.append(self.get(uri) if body is None else body)
-            return found
+                bodies.append(self.get(uri) if body is None else body)
+            return bodies
 
-        size = max(1, min(_BATCH, len(uris) // READERS))
+        size = max(1, min(_BATCH_SIZE, len(uris) // MAX_READERS))
         try:
-            with ThreadPoolExecutor(READERS) as pool:
-                for bodies in pool.map(read, [uris[at : at + size] for at in range(0, len(uris), size)]):
+            with ThreadPoolExecutor(MAX_READERS) as pool:
+                for bodies in pool.map(read, [uris[start : start + size] for start in range(0, len(uris), size)]):
                     yield from bodies
         finally:
             for reader in readers.values():
                 reader.close()
 
     def put(self, uri: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
-        bucket, key = split(uri)
-        with translated(f"Cannot write {uri}"):
+        bucket, key = split_uri(uri)
+        with map_client_errors(f"Cannot write {uri}"):
             self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def put_if_absent(self, uri: str, body: bytes) -> bool:
-        """`If-None-Match: *`. S3 answers 409 while another conditional write of the key is under way: tried again."""
+        """Writes with `If-None-Match: *`; retries while S3 returns 409 because of a concurrent conditional write."""
         from botocore.exceptions import ClientError
 
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         for _ in range(_CONDITIONAL_TRIES):
-            with translated(f"Cannot write {uri}"):
+            with map_client_errors(f"Cannot write {uri}"):
                 try:
                     self._s3.put_object(
                         Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*"
                     )
                     return True
                 except ClientError as exc:
-                    if code_of(exc) in ("PreconditionFailed", "412"):
+                    if error_code(exc) in ("PreconditionFailed", "412"):
                         return False
-                    if code_of(exc) not in ("ConditionalRequestConflict", "409"):
+                    if error_code(exc) not in ("ConditionalRequestConflict", "409"):
                         raise
-        raise Conflict(f"Cannot write {uri}: others are writing it at the same time")
+        raise Conflict(f"Cannot write {uri}: other commands are writing it at the same time")
 
     def exists(self, uri: str) -> bool:
-        from botocore.exceptions import ClientError
-
-        bucket, key = split(uri)
-        with translated(f"Cannot look at {uri}"):
-            try:
+        bucket, key = split_uri(uri)
+        try:
+            with map_client_errors(f"Cannot read {uri}"):
                 self._s3.head_object(Bucket=bucket, Key=key)
-            except ClientError as exc:
-                if is_missing(exc):
-                    return False
-                raise
+        except NotFound:
+            return False
         return True
 
-    def list(self, prefix_uri: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
-        bucket, prefix = split(prefix_uri, key_needed=False)
-        start = {"StartAfter": split(after)[1]} if after else {}
-        with translated(f"Cannot list {prefix_uri}"):
+    def list(self, prefix_uri: str, *, start_after: str | None = None) -> Iterator[ObjectInfo]:
+        bucket, prefix = split_uri(prefix_uri, key_needed=False)
+        start = {"StartAfter": split_uri(start_after)[1]} if start_after else {}
+        with map_client_errors(f"Cannot list {prefix_uri}"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
                 for entry in page.get("Contents", ()):
                     yield ObjectInfo(
@@ -108,38 +104,34 @@ class S3Objects:
                         entry["ETag"],
                     )
 
-    def empty(self, bucket: str) -> int:
-        """Delete every version of every object; how many could not be (under a lock, say). A bucket that is gone is
-        empty."""
-        from botocore.exceptions import ClientError
+    def empty_bucket(self, bucket: str) -> int:
+        """Returns how many versions could not be deleted, because of an object lock for example.
 
-        left = 0
-        with translated(f"Cannot empty {bucket}"):
-            try:
-                for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-                    held = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-                    doomed = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in held]
-                    if doomed:
-                        done = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
-                        left += len(done.get("Errors", ()))
-            except ClientError as exc:
-                if not is_missing(exc):
-                    raise
-        return left
+        Returns 0 for a bucket that does not exist.
+        """
+        remaining = 0
+        with contextlib.suppress(NotFound), map_client_errors(f"Cannot empty {bucket}"):
+            for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+                versions = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                identifiers = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
+                if identifiers:
+                    response = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": identifiers, "Quiet": True})
+                    remaining += len(response.get("Errors", ()))
+        return remaining
 
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
-        """Large files in parts, in parallel; `progress` is told the bytes of each step."""
-        bucket, key = split(uri)
-        with translated(f"Cannot write {uri}"):
+        """Uploads large files in parallel parts; calls `progress` with the number of bytes of each step."""
+        bucket, key = split_uri(uri)
+        with map_client_errors(f"Cannot write {uri}"):
             self._s3.upload_file(str(path), bucket, key, Callback=progress)
 
     def download(self, uri: str, path: Path) -> None:
-        """The file appears whole or not at all."""
-        bucket, key = split(uri)
+        """Writes the file atomically."""
+        bucket, key = split_uri(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            with translated(f"Cannot read {uri}"):
+            with map_client_errors(f"Cannot read {uri}"):
                 self._s3.download_file(bucket, key, str(partial))
             partial.replace(path)
         finally:
@@ -151,10 +143,10 @@ class S3Objects:
         return self._session.client("s3")
 
 
-def split(uri: str, *, key_needed: bool = True) -> tuple[str, str]:
-    """Bucket and key of an `s3://` URI.
+def split_uri(uri: str, *, key_needed: bool = True) -> tuple[str, str]:
+    """Returns bucket and key of an `s3://` URI.
 
-    >>> split("s3://bucket/a/b.json")
+    >>> split_uri("s3://bucket/a/b.json")
     ('bucket', 'a/b.json')
 
     Raises UsageError for anything else.
@@ -162,5 +154,5 @@ def split(uri: str, *, key_needed: bool = True) -> tuple[str, str]:
     parts = urlsplit(uri, allow_fragments=False)
     key = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme != "s3" or not parts.netloc or (key_needed and not key):
-        raise UsageError(f"{uri!r} is not the address of an object: s3://bucket/key expected")
+        raise UsageError(f"{uri!r} is not the URI of an object: expected s3://bucket/key")
     return parts.netloc, key

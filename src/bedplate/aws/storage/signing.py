@@ -1,14 +1,14 @@
-"""Signs and verifies with an asymmetric key of KMS, whose private half never leaves it."""
+"""Signs and verifies digests with an asymmetric KMS key, whose private key never leaves KMS."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bedplate.aws.errors import code_of, translated
+from bedplate.aws.errors import error_code, map_client_errors
 from bedplate.aws.session import Session
 
 ALGORITHM = "ECDSA_SHA_256"
-"""What a key of spec ECC_NIST_P256 signs by (infra/storage.py)."""
+"""The signing algorithm of keys with spec ECC_NIST_P256 (infra/storage.py)."""
 
 
 class KmsSigner:
@@ -17,26 +17,26 @@ class KmsSigner:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def sign(self, key: str, digest: bytes) -> bytes:
-        """Raises NotFound for a key that does not exist, PlatformError when it may not be used."""
-        with translated(f"Cannot sign with {key}"):
-            told = self._kms.sign(KeyId=key, Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
-        return bytes(told["Signature"])
+    def sign(self, key_arn: str, digest: bytes) -> bytes:
+        """Raises NotFound for a key that does not exist, PlatformError when the caller may not use it."""
+        with map_client_errors(f"Cannot sign with {key_arn}"):
+            response = self._kms.sign(KeyId=key_arn, Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
+        return bytes(response["Signature"])
 
-    def verify(self, key: str, digest: bytes, signature: bytes) -> bool:
-        """False for a signature that is not the key's over this digest. KMS says so by an error."""
+    def verify(self, key_arn: str, digest: bytes, signature: bytes) -> bool:
+        """Whether the signature is the key's for this digest; KMS raises an error when it is not."""
         from botocore.exceptions import ClientError
 
-        with translated(f"Cannot verify with {key}"):
+        with map_client_errors(f"Cannot verify with {key_arn}"):
             try:
-                told = self._kms.verify(
-                    KeyId=key, Message=digest, MessageType="DIGEST", Signature=signature, SigningAlgorithm=ALGORITHM
+                response = self._kms.verify(
+                    KeyId=key_arn, Message=digest, MessageType="DIGEST", Signature=signature, SigningAlgorithm=ALGORITHM
                 )
             except ClientError as exc:
-                if code_of(exc) == "KMSInvalidSignatureException":
+                if error_code(exc) == "KMSInvalidSignatureException":
                     return False
                 raise
-        return bool(told["SignatureValid"])
+        return bool(response["SignatureValid"])
 
     @property
     def _kms(self) -> Any:

@@ -1,4 +1,4 @@
-"""`bedplate ledger`: show, verify and export the record of every act."""
+"""`bedplate ledger`: show, verify and export the ledger."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, progress, remark, table
-from bedplate.domain.formatting import counted
+from bedplate.cli.views.render import console, emit_json, print_table, progress_bar, warn
+from bedplate.domain.formatting import format_count
 from bedplate.errors import BedplateError, UsageError
 
 if TYPE_CHECKING:
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from bedplate.workflows.record.ledger import Ledger
 
 _HEAD = re.compile(r"^(\d+):([0-9a-f]{64})$")
+MAX_SKEWS_SHOWN = 3
 
 
-SKEWED_SHOWN = 3
-
-
-@click.group(short_help="Show, verify and export the record of every act.")
+@click.group()
 def command() -> None:
-    """The ledger: every training, verdict, approval, release and rollback, chained by hash.
+    """Show, verify and export the ledger: the hash chain of every training, verdict, approval, deployment and rollback.
 
     \b
     Examples:
@@ -35,23 +33,25 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--model", help="Only this model's records.")
-@click.option("--kind", "kinds", multiple=True, help="Only this kind; may be given more than once.")
-@click.option("--last", "-n", type=click.IntRange(1), default=30, show_default=True, help="How many from the end.")
+@click.option("--model", metavar="MODEL", help="Show only this model's records.")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Show only this kind; may be repeated.")
+@click.option("--last", "-n", type=click.IntRange(1), default=30, show_default=True, help="Number of newest records.")
 @options.stack
 @options.as_json
 def show(model: str | None, kinds: tuple[str, ...], last: int, stack: str, as_json: bool) -> None:
-    """Show the latest records, oldest first.
+    """Show the latest records, oldest first: time, kind, model, version, actor and summary.
 
     \b
     Example:
       bedplate ledger show --model flight-delay --kind deployed --kind rollback
     """
-    chosen = [
-        r for r in _ledger(stack).records() if (model is None or r.model == model) and (not kinds or r.kind in kinds)
+    records = [
+        record
+        for record in _open_ledger(stack).records()
+        if (model is None or record.model == model) and (not kinds or record.kind in kinds)
     ][-last:]
     if as_json:
-        emit_json([r.to_json() for r in chosen])
+        emit_json([r.to_json() for r in records])
         return
     rows = [
         (
@@ -63,35 +63,41 @@ def show(model: str | None, kinds: tuple[str, ...], last: int, stack: str, as_js
             r.actor,
             r.summary,
         )
-        for r in chosen
+        for r in records
     ]
-    table(None, ("#", "UTC", "Kind", "Model", "Version", "Actor", "What"), rows, right=("#", "Version"))
+    columns = ("#", "UTC", "Kind", "Model", "Version", "Actor", "Summary")
+    print_table(None, columns, rows, right_aligned=("#", "Version"))
 
 
 @command.command()
-@click.option("--head", metavar="SEQ:SHA256", help="An end of the ledger noted earlier, which must still be in it.")
-@click.option("--full", is_flag=True, help="Read every object anew, also those that are unchanged by their ETag.")
+@click.option("--head", metavar="SEQ:SHA256", help="Head of the ledger noted earlier, which it must still contain.")
+@click.option("--full", is_flag=True, help="Read every object again, also those with an unchanged ETag.")
 @options.stack
 @options.as_json
 def verify(head: str | None, full: bool, stack: str, as_json: bool) -> None:
-    """Prove that nothing is missing, altered or out of order.
+    """Verify that no record is missing, altered or out of order.
 
-    Every object is listed; those that were read before and whose ETag is unchanged are taken from this machine's copy.
-    A chain cannot say by itself that its end was cut off. Note the head that this prints, and give it back next time.
+    Lists every object and reads those that are new or have a changed ETag. A hash chain does not show that its end was
+    cut off: note the head that this command prints, and pass it as --head the next time. Changes nothing.
 
     \b
     Examples:
       bedplate ledger verify --json
       bedplate ledger verify --full --head 812:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+    \b
+    Exit codes:
+      0  the ledger is intact
+      1  a record is missing, altered or out of order
     """
-    known = _known_head(head)
-    with progress() as display:
+    expected_head = _parse_head(head)
+    with progress_bar() as display:
         task = display.add_task("Reading records", total=None, note="")
-        result = _ledger(stack).verify(
-            known,
+        result = _open_ledger(stack).verify(
+            expected_head,
             full=full,
-            progress=lambda done, total: display.update(
-                task, completed=done, total=total, note=f"{done:,} of {total:,}"
+            progress=lambda count, total: display.update(
+                task, completed=count, total=total, note=f"{count:,} of {total:,}"
             ),
         )
     if as_json:
@@ -99,66 +105,62 @@ def verify(head: str | None, full: bool, stack: str, as_json: bool) -> None:
         if not result.ok:
             raise SystemExit(1)
         return
-    _tell(result)
+    _print_verification(result)
 
 
 @command.command()
-@click.option(
-    "--out", "path", type=click.Path(dir_okay=False, path_type=Path), help="A file; standard output otherwise."
-)
+@click.option("--out", "path", type=click.Path(dir_okay=False, path_type=Path), help="File; default: standard output.")
 @options.stack
 def export(path: Path | None, stack: str) -> None:
-    """Write every record as it is stored, one a line (JSON Lines).
+    """Write every record as it is stored, one per line (JSON Lines).
 
     \b
     Example:
       bedplate ledger export --out ledger.jsonl
     """
-    stored = _ledger(stack).stored()
+    objects = _open_ledger(stack).read_objects()
     if path is None:
-        for _, raw in stored:
+        for _, raw in objects:
             click.echo(raw)
         return
     count = 0
     with path.open("wb") as file:
-        for _, raw in stored:
+        for _, raw in objects:
             file.write(raw + b"\n")
             count += 1
-    remark(f"{counted(count, 'record')} written to {path}")
+    warn(f"{format_count(count, 'record')} written to {path}")
 
 
-def _ledger(stack: str) -> Ledger:
-    from bedplate.wiring import connect
+def _open_ledger(stack: str) -> Ledger:
     from bedplate.workflows.record.ledger import Ledger
 
-    at = connect(options.project_dir(), stack)
-    return Ledger.of(at)
+    return Ledger.of(options.connect(stack))
 
 
-def _known_head(head: str | None) -> tuple[int, str] | None:
+def _parse_head(head: str | None) -> tuple[int, str] | None:
     if head is None:
         return None
     match = _HEAD.match(head)
     if not match:
-        raise UsageError(
-            "--head: SEQ:SHA256 expected, as `ledger verify` prints it", next_step="bedplate ledger verify"
-        )
+        raise UsageError("--head: SEQ:SHA256 expected, as printed by its next step", next_step="bedplate ledger verify")
     return int(match[1]), match[2]
 
 
-def _tell(result: Verification) -> None:
-    if result.broken:
+def _print_verification(result: Verification) -> None:
+    count = result.record_count
+    if result.first_break:
         raise BedplateError(
-            f"The ledger does not hold: {result.broken.explanation}. The {result.records} records before it do.",
-            next_step=f"bedplate ledger show --json -n {max(result.records, 1)}",
+            f"The ledger is broken: {result.first_break.explanation}. The {count} records before it are intact.",
+            next_step=f"bedplate ledger show --json -n {max(count, 1)}",
         )
-    count = "one record" if result.records == 1 else f"{result.records:,} records"
-    out().print(f"[green]The ledger holds:[/green] {count}, none missing, none altered.")
-    if result.read is not None and result.read < result.records:
-        remark(f"{result.read:,} read now, {result.records - result.read:,} unchanged since (--full reads them all)")
-    for skewed in result.skewed[:SKEWED_SHOWN]:
-        way = "ahead of" if skewed.ahead_s > 0 else "behind"
-        remark(f"Record {skewed.seq} says a time {abs(skewed.ahead_s):,.0f} s {way} that at which it was stored.")
-    if len(result.skewed) > SKEWED_SHOWN:
-        remark(f"{len(result.skewed) - SKEWED_SHOWN:,} more records do: --json names them.")
-    out().print(f"Head: {result.last_seq}:{result.head}", soft_wrap=True)
+    console().print(
+        f"[green]The ledger is intact:[/green] {format_count(count, 'record')}, none missing, none altered."
+    )
+    if result.objects_read is not None and result.objects_read < count:
+        warn(f"{result.objects_read:,} read, {count - result.objects_read:,} unchanged (--full reads all of them)")
+    for skew in result.clock_skews[:MAX_SKEWS_SHOWN]:
+        relation = "ahead of" if skew.ahead_s > 0 else "behind"
+        warn(f"The time in record {skew.seq} is {abs(skew.ahead_s):,.0f} s {relation} the time at which it was stored.")
+    if len(result.clock_skews) > MAX_SKEWS_SHOWN:
+        warn(f"{len(result.clock_skews) - MAX_SKEWS_SHOWN:,} more records have such a time: --json lists them.")
+    console().print(f"Head: {result.last_seq}:{result.head}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`bedplate scorecard`: one page about a model for auditors and finance."""
+"""`bedplate scorecard`: summarize a model for auditors and finance on one page."""
 
 from __future__ import annotations
 
@@ -8,64 +8,65 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, remark, table
+from bedplate.cli.views.render import console, emit_json, print_table, warn
 
 if TYPE_CHECKING:
     from bedplate.workflows.watch.scorecard import Scorecard
 
-_SHOWN = ("approved by", "age", "drift", "performance on labels", "service", "spend this month", "open alerts")
+_OVERVIEW_TOPICS = (
+    "approved by", "age", "drift", "performance on labels", "service", "spend this month", "open alerts",
+)  # fmt: skip
 
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the page to a file.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the page to this file.")
 @options.stack
 @options.as_json
 def command(model: str | None, html: Path | None, stack: str, as_json: bool) -> None:
-    """Say of MODEL, or of every model, what is live since when and by whom, how it does, and what it costs.
+    """Summarize MODEL, or every model, for auditors and finance: live release, approval, health, performance, cost.
 
-    Each line has a state (OK, WARN, ALARM, or NO_DATA where nothing is known: that is never OK) and the source to check
-    it by. Nothing is changed. For the day-to-day view see `status`, for charts `report`.
+    Each line has a state (OK, WARN, ALARM; NO_DATA, which is never OK, where nothing is known) and the source where it
+    can be checked. Changes nothing. `status` is the view for daily work, `report` has the charts.
 
     \b
     Examples:
       bedplate scorecard
       bedplate scorecard flight-delay --html scorecard.html
     """
-    from bedplate.wiring import connect
-    from bedplate.workflows.watch.scorecard import scorecard
+    from bedplate.workflows.watch.scorecard import build_scorecard
 
-    at = connect(options.project_dir(), stack)
-    cards = [scorecard(at, name) for name in ([model] if model else at.outputs.models)]
+    connection = options.connect(stack)
+    cards = [build_scorecard(connection, name) for name in ([model] if model else connection.outputs.models)]
     if html:
         from bedplate.cli.pages.scorecard import render
 
         html.write_text(render(cards, stack), encoding="utf-8")
-        remark(f"Written: {html}")
+        warn(f"Written: {html}")
     if as_json:
-        told = [_json(card) for card in cards]
-        emit_json(told[0] if model else told)
+        documents = [_card_to_dict(card) for card in cards]
+        emit_json(documents[0] if model else documents)
     elif model:
-        _show(cards[0])
+        _print_card(cards[0])
     else:
-        _overview(cards)
+        _print_overview(cards)
 
 
-def _show(card: Scorecard) -> None:
-    out().print(f"[bold]{card.model}[/bold]  {card.live}  owner {card.owner}, risk {card.risk}")
-    table(
+def _print_card(card: Scorecard) -> None:
+    console().print(f"[bold]{card.model}[/bold]  {card.live}  owner {card.owner}, risk {card.risk}")
+    print_table(
         f"{card.at:%Y-%m-%d %H:%M} UTC",
         ("", "State", "", "Source"),
-        [(line.question, line.state, line.answer, line.source) for line in card.lines],
+        [(line.topic, line.state, line.detail, line.source) for line in card.lines],
     )
 
 
-def _overview(cards: list[Scorecard]) -> None:
-    rows = [(c.model, c.state, c.live, *(c.answer(question).answer for question in _SHOWN)) for c in cards]
-    table(None, ("Model", "State", "Live", *(question.capitalize() for question in _SHOWN)), rows)
+def _print_overview(cards: list[Scorecard]) -> None:
+    rows = [(c.model, c.state, c.live, *(c.line_of(topic).detail for topic in _OVERVIEW_TOPICS)) for c in cards]
+    print_table(None, ("Model", "State", "Live", *(topic.capitalize() for topic in _OVERVIEW_TOPICS)), rows)
 
 
-def _json(card: Scorecard) -> dict[str, Any]:
+def _card_to_dict(card: Scorecard) -> dict[str, Any]:
     return {
         "model": card.model,
         "at": card.at,

@@ -1,13 +1,14 @@
-"""`bedplate who-was-live`: which release was live at a time, and why."""
+"""`bedplate who-was-live`: show which release was live at a given time, and why."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, table
+from bedplate.cli.views.render import console, emit_json, print_table
 
 if TYPE_CHECKING:
     from bedplate.domain.ledger import LiveRelease
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
 @click.command()
 @options.model
 @click.option(
-    "--at", "moment", default="now", show_default=True, help="ISO 8601 (UTC without a zone), '2 hours ago', now."
+    "--at",
+    "time_text",
+    default="now",
+    show_default=True,
+    metavar="TIME",
+    help="ISO 8601 (UTC without a zone), or '2 hours ago'.",
 )
 @options.stack
 @options.as_json
-def command(model: str, moment: str, stack: str, as_json: bool) -> None:
-    """Say which release of MODEL answered at a time, since when, and on whose word.
+def command(model: str, time_text: str, stack: str, as_json: bool) -> None:
+    """Show which release of MODEL was live at a given time, since when, and who approved it.
 
-    The answer comes from the ledger, whose records of releases are written after the endpoint itself was asked.
+    Reads the ledger, in which a release is recorded as live only after the endpoint itself was observed.
 
     \b
     Examples:
@@ -31,52 +37,46 @@ def command(model: str, moment: str, stack: str, as_json: bool) -> None:
       bedplate who-was-live flight-delay --at "2 hours ago"
       bedplate who-was-live flight-delay --at 2026-03-01T09:30 --json
     """
-    from bedplate.domain.ledger import present, tells_who_was_live, who_was_live
-    from bedplate.domain.release import fallback_release
-    from bedplate.domain.timestamps import parse_moment
-    from bedplate.wiring import connect
+    from bedplate.domain.ledger import effective_now, is_conclusive, who_was_live
+    from bedplate.domain.release import fallback_name
+    from bedplate.domain.timestamps import parse_time
     from bedplate.workflows.record.ledger import Ledger
 
-    at = connect(options.project_dir(), stack)
-    at.model(model)
-    now = at.clock.now()
-    asked = None if moment.strip().casefold() == "now" else parse_moment(moment, now)
-    records = Ledger.of(at).latest(lambda tail: tells_who_was_live(tail, model, asked or present(tail, now)))
-    when = asked or present(records, now)
-    fallback = fallback_release(at.names(model).endpoint)
-    live = who_was_live(records, model, when)
+    connection = options.connect(stack)
+    connection.model(model)
+    now = connection.clock.now()
+    requested_time = None if time_text.strip().casefold() == "now" else parse_time(time_text, now)
+    records = Ledger.of(connection).read_latest(
+        lambda tail: is_conclusive(tail, model, requested_time or effective_now(tail, now))
+    )
+    time = requested_time or effective_now(records, now)
+    fallback = fallback_name(connection.names(model).endpoint)
+    live = who_was_live(records, model, time)
     if as_json:
-        emit_json(_json(live, model, when, fallback))
+        emit_json(_live_to_dict(live, model, time, fallback))
         return
     if live is None:
-        out().print(
-            f"No deployment of {model} is on record by then. From its first `bedplate up` on release 0 answers, a "
+        console().print(
+            f"No deployment of {model} is recorded up to then. From the first `bedplate up` on, release 0 is live, a "
             f"constant: {fallback}.",
             soft_wrap=True,
         )
         return
-    _show(live)
+    _print_live(live)
 
 
-def _show(live: LiveRelease) -> None:
-    until = f"until {live.until:%Y-%m-%d %H:%M:%S}" if live.until else "on; nothing later is on record"
-    out().print(f"[bold]{live.release}[/bold] (version {live.version}) at {live.at:%Y-%m-%d %H:%M:%S} UTC")
-    out().print(f"Live since {live.since:%Y-%m-%d %H:%M:%S} {until}.")
+def _print_live(live: LiveRelease) -> None:
+    until = f"until {live.until:%Y-%m-%d %H:%M:%S}" if live.until else "until now, by the ledger"
+    console().print(f"[bold]{live.release}[/bold] (version {live.version}) at {live.at:%Y-%m-%d %H:%M:%S} UTC")
+    console().print(f"Live since {live.since:%Y-%m-%d %H:%M:%S} {until}.")
     rows = [(r.seq, f"{r.at:%Y-%m-%d %H:%M:%S}", r.kind, r.actor, r.summary) for r in (*live.evidence, live.record)]
-    table("Because", ("#", "UTC", "Kind", "Actor", "What"), rows, right=("#",))
+    print_table("Evidence", ("#", "UTC", "Kind", "Actor", "Summary"), rows, right_aligned=("#",))
 
 
-def _json(live: LiveRelease | None, model: str, when: Any, fallback: str) -> dict[str, Any]:
+def _live_to_dict(live: LiveRelease | None, model: str, time: datetime, fallback: str) -> dict[str, Any]:
     if live is None:
-        return {
-            "model": model,
-            "at": when,
-            "release": fallback,
-            "version": 0,
-            "since": None,
-            "until": None,
-            "record": None,
-        }
+        document = {"model": model, "at": time, "release": fallback, "version": 0}
+        return document | dict.fromkeys(("since", "until", "record"))
     return {
         "model": live.model,
         "at": live.at,

@@ -1,76 +1,78 @@
-"""`bedplate baseline`: record what normal looks like."""
+"""`bedplate baseline`: compute the baseline of the live version."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from bedplate.cli import options
+from bedplate.cli.views.render import emit_json
+from bedplate.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bedplate.ports import Reporter
-    from bedplate.wiring import Connection
+    from bedplate.workflows.stack_context import StackContext
     from bedplate.workflows.watch.schedules import ScheduleChange
 
 
 @click.command("baseline")
 @options.model
-@click.argument("version", required=False)
-@click.option("--schedules/--no-schedules", default=True, help="Also what monitors.schedules of model.yaml asks for.")
+@click.argument("version", metavar="[VERSION]", required=False)
+@click.option("--schedules/--no-schedules", default=True, help="Also apply monitors.schedules of model.yaml.")
 @options.stack
 @options.wait
 @options.as_json
 def command(model: str, version: str | None, schedules: bool, stack: str, wait: bool, as_json: bool) -> None:
-    """Record what normal looks like for the live version, or for VERSION: what it learned from, and what it answered on
-    the rows held out. The monitoring schedule compares with it from then on. The schedules of model quality, bias and
-    explainability that model.yaml asks for are made too, always by the live version's evaluation (bedplate monitor
-    schedule makes those alone).
+    """Compute the baseline of the live version, or of VERSION: what monitoring compares captured requests with.
+
+    The baseline describes the training data, and the predictions on the holdout. Also creates or updates the schedules
+    of model quality, bias and explainability that model.yaml declares, always with the evaluation of the live version
+    (`bedplate monitor schedule` does only that).
 
     \b
     Examples:
       bedplate baseline flight-delay
       bedplate baseline flight-delay 3
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.wiring import connect
-    from bedplate.workflows.watch.baseline import baseline
-    from bedplate.workflows.watch.schedules import asked_for, standing_schedules
+    from bedplate.cli.views.progress_lines import progress_reporter
+    from bedplate.workflows.watch.baseline import compute_baseline
+    from bedplate.workflows.watch.schedules import declared_schedules, list_schedules
 
-    number = options.model_and_version(f"{model}:{version}")[1] if version else None
-    platform = connect(options.project_dir(), stack)
-    say = say_silently if as_json else say_progress
-    made = baseline(platform, model, number, say, wait=wait)
-    wanted = schedules and (asked_for(platform.model(model)) or standing_schedules(platform, model))
-    changes, lacking = _scheduled(platform, model, say) if wanted else ((), None)
+    number = options.parse_model_version(f"{model}:{version}")[1] if version else None
+    connection = options.connect(stack)
+    reporter = progress_reporter(quiet=as_json)
+    result = compute_baseline(connection, model, number, reporter, wait=wait)
+    needs_schedules = schedules and (declared_schedules(connection.model(model)) or list_schedules(connection, model))
+    changes, problem = _update_schedules(connection, model, reporter) if needs_schedules else ((), "")
     if as_json:
-        from dataclasses import asdict
-
-        from bedplate.cli.views.render import emit_json
-
-        emit_json({**asdict(made), "schedules": changes, "schedules_lacking": lacking})
+        emit_json({**asdict(result), "schedules": changes, "schedules_error": problem or None})
         return
     if changes:
-        from bedplate.cli.monitoring.monitor import show_schedules
+        from bedplate.cli.monitoring.monitor import print_schedules
 
-        show_schedules(model, changes, planned=False)
-    if lacking:
-        click.echo(f"Schedules are as they were. {lacking}", err=True)
-    if made.job.status != "Completed":
-        click.echo(f"Job {made.job.name} is under way; monitoring finds its result when it is done")
+        print_schedules(model, changes, is_plan=False)
+    if problem:
+        click.echo(f"The schedules were not changed. {problem}", err=True)
+    if result.job.status != "Completed":
+        click.echo(f"Job {result.job.name} is running; monitoring uses its result when it is completed.")
         return
-    rows = f" of {made.rows:,} rows" if made.rows else ""
-    answers = "with the answers on the holdout" if made.has_answers else "without answers: it was never evaluated"
-    click.echo(f"Baseline of v{made.version}: {len(made.features)} columns{rows}, {answers}")
-    click.echo(f"  {made.statistics_uri}")
+    rows = f" of {result.rows:,} rows" if result.rows else ""
+    predictions = (
+        "with predictions on the holdout" if result.has_predictions else "without predictions (never evaluated)"
+    )
+    click.echo(f"Baseline of v{result.version}: {len(result.features)} columns{rows}, {predictions}")
+    click.echo(f"  {result.statistics_uri}")
 
 
-def _scheduled(platform: Connection, model: str, reporter: Reporter) -> tuple[tuple[ScheduleChange, ...], str | None]:
-    """What was done to the schedules, or why nothing could be: a baseline is worth having without them."""
-    from bedplate.errors import NotFound
-    from bedplate.workflows.watch.schedules import schedule
+def _update_schedules(stack: StackContext, model: str, reporter: Reporter) -> tuple[Sequence[ScheduleChange], str]:
+    """Returns the changes of the schedules, or why none could be made: the baseline is useful without them."""
+    from bedplate.workflows.watch.schedules import apply_schedules
 
     try:
-        return schedule(platform, model, None, reporter), None
+        return apply_schedules(stack, model, None, reporter), ""
     except NotFound as exc:
         return (), f"{exc.message}. Next: {exc.next_step}" if exc.next_step else exc.message

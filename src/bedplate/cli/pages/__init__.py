@@ -1,1 +1,1 @@
-"""Pages for people who read in a browser: one self-contained HTML file, readable offline."""
+"""HTML pages: each is one self-contained file that a browser shows offline."""

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file: the verdict first, every gate, and a card with charts for each kind of gate."""
+"""Renders an evaluation as one HTML file: the verdict, every gate, and a card with charts per kind of gate."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate.cli.pages import charts, gate_charts
 from bedplate.cli.pages.charts import Band
-from bedplate.cli.pages.report import Tile
-from bedplate.domain.formatting import short
-from bedplate.domain.gate import GateKind, GateReport, Outcome, Verdict, overall
+from bedplate.cli.pages.templates import Tile, render_template
+from bedplate.domain.formatting import format_short
+from bedplate.domain.gate import GateKind, GateReport, Outcome, Verdict, combine_outcomes
 
 if TYPE_CHECKING:
     from bedplate.domain.evidence.evaluation import Evaluation
     from bedplate.settings import Gates
 
-CHARTS_OF_FAIRNESS = 6
+MAX_FAIRNESS_CHARTS = 6
 TONES = {"PASS": "good", "FAIL": "bad", "NO_DATA": "warn"}
 
 
 @dataclass(frozen=True, slots=True)
 class GateCard:
-    """One kind of gate. `charts` are (title, SVG); `outcome` is None where nothing of it decides."""
+    """One kind of gate. `charts` are (title, SVG); `outcome` is None when no verdict of this kind decides."""
 
     title: str
     outcome: Outcome | None
@@ -35,70 +34,40 @@ class GateCard:
     side_by_side: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GatesPage:
-    ref: str
-    description: str
-    stack: str
-    champion: str
-    outcome: Outcome
-    rows: int
-    made_at: datetime
-    tiles: tuple[Tile, ...]
-    table: tuple[Verdict, ...]
-    cards: tuple[GateCard, ...]
-    source: str
-
-
 def render(
     ref: str,
     gates: Gates,
     evaluation: Evaluation,
-    judgement: GateReport,
+    report: GateReport,
     *,
     description: str,
     stack: str,
     champion: str,
     source: str,
-    made_at: datetime,
+    created_at: datetime,
 ) -> str:
-    """The page of `ref` (MODEL:VERSION). Kinds of gates that were neither asked for nor measured have no card."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(
-        (Path(__file__).parent / "gates.html.j2").read_text(encoding="utf-8")
-    )
-    safe = [
-        GateCard(
-            c.title,
-            c.outcome,
-            c.note,
-            tuple((title, Markup(svg)) for title, svg in c.charts),
-            c.facts,
-            c.side_by_side,
-        )
-        for c in _cards(gates, evaluation, judgement, champion)
-    ]
-    page = GatesPage(
+    """Returns the page of `ref` (MODEL:VERSION). A kind of gate without bounds and without values has no card."""
+    return render_template(
+        "gates.html.j2",
         ref=ref,
         description=description,
         stack=stack,
         champion=champion,
-        outcome=judgement.outcome,
+        outcome=report.outcome,
         rows=evaluation.rows,
-        made_at=made_at,
-        tiles=tuple(_tiles(evaluation, judgement)),
-        table=tuple(v for v in judgement.verdicts if v.decides or v.outcome == "FAIL" or v.kind == "explanation"),
-        cards=tuple(safe),
+        created_at=created_at,
+        tiles=list(_tiles(evaluation, report)),
+        verdicts=[v for v in report.verdicts if v.decides or v.outcome == "FAIL" or v.kind == "explanation"],
+        cards=list(_cards(gates, evaluation, report, champion)),
         source=source,
+        number=_format_value,
+        interval=_format_interval,
     )
-    return template.render(p=page, number=number, interval=interval, Markup=Markup)
 
 
-def number(value: float | None) -> str:
+def _format_value(value: float | None) -> str:
     """
-    >>> number(0.73348), number(12345.6), number(None), number(3.0)
+    >>> _format_value(0.73348), _format_value(12345.6), _format_value(None), _format_value(3.0)
     ('0.7335', '12,346', '', '3')
     """
     if value is None or math.isnan(value):
@@ -106,199 +75,201 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
-def _signed(value: float) -> str:
-    return short(value, signed=True)
+def _format_interval(verdict: Verdict) -> str:
+    """Formats the 95 % interval; an unknown end is shown as an ellipsis.
 
-
-def interval(verdict: Verdict) -> str:
-    """Ends that are not known are left open.
-
-    >>> interval(Verdict("latency", "p99", "NO_DATA", 2.0, 1.5, math.inf, "<= 3", 20, "", ""))
+    >>> _format_interval(Verdict("latency", "p99", "NO_DATA", 2.0, 1.5, math.inf, "<= 3", 20, "", ""))
     '1.5 – …'
     """
-    if verdict.low is None or verdict.high is None:
+    if verdict.ci_low is None or verdict.ci_high is None:
         return ""
-    low, high = (number(end) if math.isfinite(end) else "…" for end in (verdict.low, verdict.high))
+    low, high = (_format_value(end) if math.isfinite(end) else "…" for end in (verdict.ci_low, verdict.ci_high))
     return f"{low} – {high}"
 
 
-def _tiles(evaluation: Evaluation, judgement: GateReport) -> Iterator[Tile]:
-    decided = [v for v in judgement.verdicts if v.decides]
-    passed = sum(v.outcome == "PASS" for v in decided)
-    note = "all of them" if passed == len(decided) else "PASS opens, nothing else"
-    yield Tile("gates passed", f"{passed} of {len(decided)}", note, TONES[judgement.outcome])
-    lead = "auc" if "auc" in evaluation.candidate else next(iter(evaluation.candidate))
-    figure = evaluation.candidate[lead]
-    yield Tile(lead, number(figure.value), f"95 %: {number(figure.low)} to {number(figure.high)}")
+def _tiles(evaluation: Evaluation, report: GateReport) -> Iterator[Tile]:
+    deciding = [v for v in report.verdicts if v.decides]
+    passed = sum(v.outcome == "PASS" for v in deciding)
+    note = "all gates" if passed == len(deciding) else "all gates must pass"
+    yield Tile("gates passed", f"{passed} of {len(deciding)}", note, TONES[report.outcome])
+    metric = "auc" if "auc" in evaluation.candidate else next(iter(evaluation.candidate))
+    estimate = evaluation.candidate[metric]
+    value, low, high = (_format_value(v) for v in (estimate.value, estimate.ci_low, estimate.ci_high))
+    yield Tile(metric, value, f"95 %: {low} to {high}")
     if evaluation.difference is not None:
-        apart = evaluation.difference[lead]
-        yield Tile(
-            f"{lead}, minus the champion's",
-            _signed(apart.value),
-            f"95 %: {_signed(apart.low)} to {_signed(apart.high)}",
-        )
-    if evaluation.trials.latency:
-        single = evaluation.trials.latency.single
-        slow = single.quantile(0.99)
-        yield Tile("answer to one row", f"{single.quantile(0.5).value:.3g} ms", f"p99 {slow.value:.3g} ms")
-    yield Tile("artifact", f"{evaluation.artifact_mb:.3g} MB", "packed")
+        estimate = evaluation.difference[metric]
+        value, low, high = (format_short(v, signed=True) for v in (estimate.value, estimate.ci_low, estimate.ci_high))
+        yield Tile(f"{metric}, difference to the champion", value, f"95 %: {low} to {high}")
+    if evaluation.analyses.latency:
+        p50, p99 = (evaluation.analyses.latency.single.quantile(q).value for q in (0.5, 0.99))
+        yield Tile("latency of one row", f"{p50:.3g} ms", f"p99 {p99:.3g} ms")
+    yield Tile("artifact", f"{evaluation.artifact_mb:.3g} MB", "compressed")
 
 
-def _outcome(judgement: GateReport, *kinds: GateKind) -> Outcome | None:
-    found = [v.outcome for v in judgement.verdicts if v.kind in kinds and v.decides]
-    return overall(found) if found else None
+def _outcome(report: GateReport, *kinds: GateKind) -> Outcome | None:
+    outcomes = [v.outcome for v in report.verdicts if v.kind in kinds and v.decides]
+    return combine_outcomes(outcomes) if outcomes else None
 
 
-def _cards(gates: Gates, evaluation: Evaluation, judgement: GateReport, champion: str) -> Iterator[GateCard]:
-    yield from _performance(evaluation, judgement, champion)
-    yield from _segments(gates, judgement)
-    yield from _calibration(evaluation, judgement)
-    yield from _fairness(evaluation, judgement)
-    yield from _explanation(evaluation, judgement, champion)
-    yield from _leakage(gates, evaluation, judgement)
-    yield from _inference(evaluation, judgement)
-    yield from _latency(gates, evaluation, judgement)
+def _cards(gates: Gates, evaluation: Evaluation, report: GateReport, champion: str) -> Iterator[GateCard]:
+    yield from _performance(evaluation, report, champion)
+    yield from _segments(gates, report)
+    yield from _calibration(evaluation, report)
+    yield from _fairness(evaluation, report)
+    yield from _explanation(evaluation, report, champion)
+    yield from _leakage(gates, evaluation, report)
+    yield from _inference(evaluation, report)
+    yield from _latency(gates, evaluation, report)
 
 
-def _performance(evaluation: Evaluation, judgement: GateReport, champion: str) -> Iterator[GateCard]:
-    drawn = evaluation.trials.curves or {}
+def _performance(evaluation: Evaluation, report: GateReport, champion: str) -> Iterator[GateCard]:
+    curves = evaluation.analyses.curves or {}
     names = {"candidate": "candidate", "champion": champion}
-    roc = {names[who]: c.roc for who, c in drawn.items() if c.roc}
-    precision = {names[who]: c.precision for who, c in drawn.items() if c.precision}
-    fan = drawn["candidate"].residuals if "candidate" in drawn else None
-    shown = []
+    roc = {names[role]: c.roc for role, c in curves.items() if c.roc}
+    precision = {names[role]: c.precision_recall for role, c in curves.items() if c.precision_recall}
+    fan = curves["candidate"].residuals if "candidate" in curves else None
+    titled_charts = []
     if roc:
-        told = {"x_label": "false-positive rate", "y_label": "true-positive rate"}
-        shown.append(("ROC", gate_charts.curves(roc, **told, diagonal=True)))
+        labels = {"x_label": "false-positive rate", "y_label": "true-positive rate"}
+        titled_charts.append(("ROC", gate_charts.curves(roc, **labels, diagonal=True)))
     if precision:
-        shown.append(("Precision and recall", gate_charts.curves(precision, x_label="recall", y_label="precision")))
+        chart = gate_charts.curves(precision, x_label="recall", y_label="precision")
+        titled_charts.append(("Precision and recall", chart))
     if fan:
-        shown.append(("Residuals", gate_charts.residual_fan(fan)))
-    outcome = _outcome(judgement, "threshold", "champion")
-    if shown or outcome:
-        note = "On rows that training never saw, candidate and live release on the same ones."
-        yield GateCard("Performance", outcome, note, tuple(shown), side_by_side=len(shown) > 1)
+        titled_charts.append(("Residuals", gate_charts.residual_fan(fan)))
+    outcome = _outcome(report, "threshold", "champion")
+    if titled_charts or outcome:
+        note = "On rows that training never used; candidate and live release on the same rows."
+        yield GateCard("Performance", outcome, note, tuple(titled_charts), side_by_side=len(titled_charts) > 1)
 
 
-def _segments(gates: Gates, judgement: GateReport) -> Iterator[GateCard]:
-    shown = []
+def _segments(gates: Gates, report: GateReport) -> Iterator[GateCard]:
+    titled_charts = []
     bounds: list[tuple[str, str, str, float | None, float | None]] = [
-        (f"gates.segments[{i}]", g.by, g.metric, g.min, g.max) for i, g in enumerate(gates.segments)
+        (f"gates.segments[{i}]", g.column, g.metric, g.min, g.max) for i, g in enumerate(gates.segments)
     ]
     bounds += [
-        (f"gates.residuals[{i}]", g.by, "mean residual", -g.max_bias, g.max_bias)
+        (f"gates.residuals[{i}]", g.column, "mean residual", -g.max_bias, g.max_bias)
         for i, g in enumerate(gates.residuals)
-        if g.by and g.max_bias
+        if g.column and g.max_bias
     ]
-    for key, by, metric, low, high in bounds:
-        below = [v for v in judgement.verdicts if v.key == key and not v.decides and v.value is not None]
+    for key, column, metric, low, high in bounds:
         rows = [
-            (f"{v.name.partition('=')[2]}  ({v.n:,})", v.value, _end(v.low, v.value), _end(v.high, v.value), v.outcome)
-            for v in below
-            if v.value is not None
+            (f"{v.name.partition('=')[2]}  ({v.n_rows:,})", v.value, *_finite_interval(v, v.value), v.outcome)
+            for v in report.verdicts
+            if v.key == key and not v.decides and v.value is not None
         ]
         bands = [Band(at, f"bound {at:g}", charts.BAD) for at in (low, high) if at is not None]
         if rows:
-            shown.append((f"{metric} by {by}", gate_charts.intervals(rows, x_label=metric, bands=bands)))
-    if shown:
-        note = "Each value of a column with its rows; one with too few has no interval, and decides nothing."
-        yield GateCard("Segments", _outcome(judgement, "segment", "residuals"), note, tuple(shown))
+            titled_charts.append((f"{metric} by {column}", gate_charts.intervals(rows, x_label=metric, bands=bands)))
+    if titled_charts:
+        note = (
+            "Each value of a column with its number of rows. A value with too few rows has no interval and no verdict."
+        )
+        yield GateCard("Segments", _outcome(report, "segment", "residuals"), note, tuple(titled_charts))
 
 
-def _end(end: float | None, value: float) -> float:
-    return value if end is None or not math.isfinite(end) else end
+def _finite_interval(verdict: Verdict, value: float) -> tuple[float, float]:
+    low, high = (value if end is None or not math.isfinite(end) else end for end in (verdict.ci_low, verdict.ci_high))
+    return low, high
 
 
-def _calibration(evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
-    found = evaluation.trials.calibration
-    if found is None or not found.bins:
+def _calibration(evaluation: Evaluation, report: GateReport) -> Iterator[GateCard]:
+    calibration = evaluation.analyses.calibration
+    if calibration is None or not calibration.bins:
         return
+    brier = f"{calibration.reliability:.4f} − {calibration.resolution:.4f} + {calibration.uncertainty:.4f}"
     facts = (
-        ("expected calibration error, corrected for its bias", f"{found.ece.value:.4f}"),
-        ("the same, uncorrected", f"{found.plain_ece:.4f}"),
-        ("slope (1 is right)", f"{found.slope.value:.3f}"),
-        ("intercept in logits (0 is right)", f"{found.intercept.value:+.3f}"),
-        ("Brier score = reliability − resolution + uncertainty + within bins",
-         f"{found.reliability:.4f} − {found.resolution:.4f} + {found.uncertainty:.4f} {found.within:+.4f}"),
-        ("Spiegelhalter's z (p)", f"{found.z:+.2f} ({found.p:.2g})"),
-    )  # fmt: skip
-    drawn = (("", gate_charts.reliability(found.bins)),)
-    note = "How often the label was 1 where the model said p: on the diagonal, scores mean what they say."
-    yield GateCard("Calibration", _outcome(judgement, "calibration"), note, drawn, facts, side_by_side=True)
+        ("expected calibration error, corrected for bias", f"{calibration.ece.value:.4f}"),
+        ("expected calibration error, uncorrected", f"{calibration.uncorrected_ece:.4f}"),
+        ("slope (1 is perfect)", f"{calibration.slope.value:.3f}"),
+        ("intercept in logits (0 is perfect)", f"{calibration.intercept.value:+.3f}"),
+        (
+            "Brier score = reliability − resolution + uncertainty + within bins",
+            f"{brier} {calibration.within_bins:+.4f}",
+        ),
+        ("Spiegelhalter's z (p)", f"{calibration.spiegelhalter_z:+.2f} ({calibration.spiegelhalter_p:.2g})"),
+    )
+    titled_charts = (("", gate_charts.reliability(calibration.bins)),)
+    note = (
+        "How often the label was positive, by predicted probability. Perfectly calibrated scores are on the diagonal."
+    )
+    yield GateCard("Calibration", _outcome(report, "calibration"), note, titled_charts, facts, side_by_side=True)
 
 
-def _fairness(evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
-    shown = []
-    for found in evaluation.fairness[:CHARTS_OF_FAIRNESS]:
-        rows = {name: group for name, group in found.groups.items() if math.isfinite(group[0])}
-        part = f" ({found.part.replace('_', ' ')} decides)" if found.part else ""
-        title = f"{found.metric.replace('_', ' ')}{' ratio' if found.ratio else ''} by {found.by}{part}"
-        compared = [name for name in (found.highest, found.lowest) if name]
+def _fairness(evaluation: Evaluation, report: GateReport) -> Iterator[GateCard]:
+    titled_charts = []
+    for result in evaluation.fairness[:MAX_FAIRNESS_CHARTS]:
+        rows = {name: (g.value, g.n_rows) for name, g in result.groups.items() if math.isfinite(g.value)}
+        component = f" ({result.component.replace('_', ' ')} decides)" if result.component else ""
+        title = f"{result.metric.replace('_', ' ')}{' ratio' if result.is_ratio else ''} by {result.column}{component}"
+        compared = [name for name in (result.highest_group, result.lowest_group) if name]
         if rows:
-            label = (found.part or found.metric).replace("_", " ")
-            shown.append((title, gate_charts.groups(rows, compared, x_label=label)))
-    if shown:
-        note = "The figure of each group; the two whose gap the gate looks at are dark."
-        yield GateCard("Fairness", _outcome(judgement, "fairness"), note, tuple(shown), side_by_side=len(shown) > 1)
+            label = (result.component or result.metric).replace("_", " ")
+            titled_charts.append((title, gate_charts.groups(rows, compared, x_label=label)))
+    if titled_charts:
+        outcome, several = _outcome(report, "fairness"), len(titled_charts) > 1
+        note = "The metric of each group. The two groups whose difference the gate checks are dark."
+        yield GateCard("Fairness", outcome, note, tuple(titled_charts), side_by_side=several)
 
 
-def _explanation(evaluation: Evaluation, judgement: GateReport, champion: str) -> Iterator[GateCard]:
-    found = evaluation.trials.explanation
-    if found is None or not found.importances:
+def _explanation(evaluation: Evaluation, report: GateReport, champion: str) -> Iterator[GateCard]:
+    explanation = evaluation.analyses.explanation
+    if explanation is None or not explanation.importances:
         return
     note = (
-        f"What the answers hang on: global mean |SHAP| on {found.rows} rows, by sampled permutations, "
-        f"in {found.seconds:.1f} s. {found.note}"
+        f"Importance of each feature: global mean |SHAP| on {explanation.rows} rows, by sampled permutations, "
+        f"in {explanation.seconds:.1f} s. {explanation.note}"
     )
-    drawn = gate_charts.importances(found.importances, candidate="candidate", champion=champion)
-    yield GateCard("Explanation", _outcome(judgement, "explanation"), note, (("", drawn),))
+    chart = gate_charts.importances(explanation.importances, candidate="candidate", champion=champion)
+    yield GateCard("Explanation", _outcome(report, "explanation"), note, (("", chart),))
 
 
-def _leakage(gates: Gates, evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
-    found = evaluation.trials.leakage
-    if found is None:
+def _leakage(gates: Gates, evaluation: Evaluation, report: GateReport) -> Iterator[GateCard]:
+    leakage = evaluation.analyses.leakage
+    if leakage is None:
         return
-    seen = "not at hand" if found.training_rows is None else f"{found.training_rows:,} rows"
+    training_data = "unavailable" if leakage.training_rows is None else f"{leakage.training_rows:,} rows"
     counts = [
-        ("held-out rows with a key of training", found.shared_keys),
-        ("held-out rows that training holds too, features and label", found.same_content),
-        ("held-out rows not later than training", found.out_of_order),
+        ("held-out rows with a key of a training row", leakage.shared_keys),
+        ("held-out rows with the features and label of a training row", leakage.same_content),
+        ("held-out rows not later than the training data", leakage.out_of_order),
     ]
-    facts = [("training data", seen), *((name, "unknown" if n is None else f"{n:,}") for name, n in counts)]
-    rows = {a.feature: a.figure for a in found.alone[:20]}
+    facts = [("training data", training_data), *((name, "unknown" if n is None else f"{n:,}") for name, n in counts)]
+    rows = {a.feature: a.score for a in leakage.single_features[:20]}
     bound = gates.leakage.max_single_feature if gates.leakage else None
     bands = [Band(bound, f"bound {bound:g}", charts.BAD)] if bound is not None else []
-    label, start = f"{found.metric.upper()} of one feature alone", 0.0 if found.metric == "r2" else 0.5
-    drawn = (("", gate_charts.strengths(rows, x_label=label, bands=bands, start=start)),) if rows else ()
-    note = "A feature that alone tells the label knows too much; a row that training saw tests nothing."
-    yield GateCard("Leakage", _outcome(judgement, "leakage"), note, drawn, tuple(facts))
+    label, start = f"{leakage.metric.upper()} of one feature alone", 0.0 if leakage.metric == "r2" else 0.5
+    titled_charts = (("", gate_charts.bars_from(rows, x_label=label, bands=bands, start=start)),) if rows else ()
+    note = "A single feature that predicts the label is suspicious. A row that training used tests nothing."
+    yield GateCard("Leakage", _outcome(report, "leakage"), note, titled_charts, tuple(facts))
 
 
-def _inference(evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
-    found = evaluation.trials.inference
-    if not found:
+def _inference(evaluation: Evaluation, report: GateReport) -> Iterator[GateCard]:
+    checks = evaluation.analyses.inference
+    if not checks:
         return
     facts = []
-    for check in found:
-        kept = check.cases - len(check.faults)
-        facts.append((check.kind, f"{kept} of {check.cases}" + (f": {check.faults[0]}" if check.faults else "")))
-    note = "Requests sent to the real serving entry point: what fits the data contract, and what breaks it."
-    yield GateCard("Inference contract", _outcome(judgement, "inference"), note, facts=tuple(facts))
+    for check in checks:
+        passed = check.cases - len(check.faults)
+        facts.append((check.kind, f"{passed} of {check.cases}" + (f": {check.faults[0]}" if check.faults else "")))
+    note = "Requests sent to the model's serving code: some satisfy the data contract, some violate it."
+    yield GateCard("Inference contract", _outcome(report, "inference"), note, facts=tuple(facts))
 
 
-def _latency(gates: Gates, evaluation: Evaluation, judgement: GateReport) -> Iterator[GateCard]:
-    found = evaluation.trials.latency
-    if found is None:
+def _latency(gates: Gates, evaluation: Evaluation, report: GateReport) -> Iterator[GateCard]:
+    latency = evaluation.analyses.latency
+    if latency is None:
         return
     bands: Sequence[Band] = ()
     if gates.latency:
-        wanted = (
+        bounds = (
             ("p50, 1 row", gates.latency.single_p50_ms, charts.WARN),
             ("p99, 1 row", gates.latency.single_p99_ms, charts.BAD),
             ("p50, batch", gates.latency.batch_p50_ms, charts.MUTED),
             ("p99, batch", gates.latency.batch_p99_ms, charts.INK),
         )
-        bands = [Band(at, f"bound of {name}", color) for name, at, color in wanted if at is not None]
-    note = "The real serving entry point, one request after another, on the machine of the evaluation job."
-    drawn = gate_charts.timings((found.single, found.batch), bands)
-    yield GateCard("Latency", _outcome(judgement, "latency"), note, (("", drawn),))
+        bands = [Band(bound, f"bound of {name}", color) for name, bound, color in bounds if bound is not None]
+    note = "The model's serving code, one request after another, on the machine of the evaluation job."
+    chart = gate_charts.latency_histogram((latency.single, latency.batch), bands)
+    yield GateCard("Latency", _outcome(report, "latency"), note, (("", chart),))

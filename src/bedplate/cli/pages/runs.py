@@ -1,4 +1,4 @@
-"""The page of a comparison of trainings: one bar chart a figure, and the parameters in which they differ."""
+"""Renders a comparison of training runs as HTML: one bar chart per metric, and the parameters that differ."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from bedplate.cli.pages.charts import GOOD, GRID, INK, MUTED, PALETTE
-from bedplate.domain.versions.runs import best, more_is_better
+from bedplate.domain.versions.runs import find_best, is_higher_better
 
 if TYPE_CHECKING:
     from bedplate.workflows.training.runs import RunComparison
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 WIDTH, BAR, GAP, LEFT, RIGHT = 640, 18, 8, 150, 90
 
 
-def render(model: str, found: RunComparison, metrics: Sequence[str] = ()) -> str:
-    """One HTML file that loads nothing. `metrics` names the figures; without it every one in which the runs differ."""
-    names = [run.name if run.tags.get("version") else run.id[:8] for run in found.runs]
-    rows = [r for r in found.metrics if (r.name in metrics if metrics else r.differs)]
-    figures = [(r.name, [v if isinstance(v, float) else None for v in r.values]) for r in rows]
-    charts = "".join(f"<h2>{escape(name)}</h2>{bars(name, names, values)}" for name, values in figures)
+def render(model: str, comparison: RunComparison, metrics: Sequence[str] = ()) -> str:
+    """Returns one HTML file that loads nothing, with charts of `metrics`, or of every metric that differs."""
+    names = [run.name if run.tags.get("version") else run.id[:8] for run in comparison.runs]
+    rows = [r for r in comparison.metrics if (r.name in metrics if metrics else r.is_different)]
+    metric_values = [(r.name, [v if isinstance(v, float) else None for v in r.values]) for r in rows]
+    charts = "".join(f"<h2>{escape(name)}</h2>{draw_bars(name, names, values)}" for name, values in metric_values)
     params = "".join(
         f"<tr><th>{escape(row.name)}</th>{''.join(f'<td>{escape(str(v))}</td>' for v in row.values)}</tr>"
-        for row in found.params
-        if row.differs
+        for row in comparison.params
+        if row.is_different
     )
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     return f"""<!doctype html>
@@ -34,32 +34,32 @@ table{{border-collapse:collapse}}th,td{{border-bottom:1px solid {GRID};padding:.
 th:first-child{{text-align:left}}h2{{font-size:1rem;margin:1.5rem 0 .3rem}}</style></head>
 <body><h1>{escape(model)}: {len(names)} runs compared</h1>
 <table><tr><th>parameter</th>{head}</tr>{params}</table>
-{charts or "<p>The runs differ in no figure.</p>"}</body></html>
+{charts or "<p>The runs differ in no metric.</p>"}</body></html>
 """
 
 
-def bars(metric: str, names: Sequence[str], values: Sequence[float | None]) -> str:
-    """A bar a run from 0; the best one says so by its colour and by the word."""
-    known = [v for v in values if v is not None]
-    low, high = min([0.0, *known]), max([0.0, *known]) or 1.0
-    first = best(metric, values)
+def draw_bars(metric: str, names: Sequence[str], values: Sequence[float | None]) -> str:
+    """Draws one bar per run, from 0; the best one has another colour and the word `best`."""
+    present = [v for v in values if v is not None]
+    low, high = min([0.0, *present]), max([0.0, *present]) or 1.0
+    best_index = find_best(metric, values)
     height = len(names) * (BAR + GAP)
     span = WIDTH - LEFT - RIGHT
-    marks = []
-    for place, (name, value) in enumerate(zip(names, values, strict=True)):
-        y = place * (BAR + GAP)
+    shapes = []
+    for index, (name, value) in enumerate(zip(names, values, strict=True)):
+        y = index * (BAR + GAP)
         text = f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end" fill="{INK}">{escape(name)}</text>'
         if value is None:
-            marks.append(f'{text}<text x="{LEFT}" y="{y + 13}" fill="{MUTED}">no figure</text>')
+            shapes.append(f'{text}<text x="{LEFT}" y="{y + 13}" fill="{MUTED}">no value</text>')
             continue
         start = LEFT + span * (min(0.0, value) - low) / (high - low)
         width = max(1.0, span * abs(value) / (high - low))
-        color, said = (GOOD, " best") if place == first else (PALETTE[0], "")
+        color, suffix = (GOOD, " best") if index == best_index else (PALETTE[0], "")
         bar = f'<rect x="{start:.1f}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{color}"/>'
-        figure = f'<text x="{start + width + 6:.1f}" y="{y + 13}" fill="{INK}">{value:.5g}{said}</text>'
-        marks.append(text + bar + figure)
-    label = f"{metric}, {'more' if more_is_better(metric) else 'less'} is better"
+        value_text = f'<text x="{start + width + 6:.1f}" y="{y + 13}" fill="{INK}">{value:.5g}{suffix}</text>'
+        shapes.append(text + bar + value_text)
+    label = f"{metric}, {'more' if is_higher_better(metric) else 'less'} is better"
     return (
         f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH} {height}" width="100%" font-size="12">'
-        f"{''.join(marks)}</svg>"
+        f"{''.join(shapes)}</svg>"
     )

@@ -1,4 +1,4 @@
-"""The scorecards of a stack's models as one HTML page that loads nothing and prints well."""
+"""Renders the scorecards of a stack's models as one HTML page that loads nothing and can be printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLORS = {"OK": GOOD, "WARN": WARN, "ALARM": BAD, "NO_DATA": MUTED}
 
 
 def render(cards: Sequence[Scorecard], stack: str) -> str:
-    """One section a model, the state of each line in words and in colour."""
+    """Returns the page: one section per model, with the state of each line in words and in colour."""
     sections = "".join(_section(card) for card in cards)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Scorecard: {escape(stack)}</title>
@@ -30,8 +30,8 @@ td,th{{border-bottom:1px solid {GRID};padding:.35rem .7rem;text-align:left;verti
 
 def _section(card: Scorecard) -> str:
     rows = "".join(
-        f"<tr><th>{escape(line.question)}</th>{_state(line.state)}"
-        f'<td>{escape(line.answer)}</td><td class="m">{escape(line.source)}</td></tr>'
+        f"<tr><th>{escape(line.topic)}</th>{_state(line.state)}"
+        f'<td>{escape(line.detail)}</td><td class="m">{escape(line.source)}</td></tr>'
         for line in card.lines
     )
     return (

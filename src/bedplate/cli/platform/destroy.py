@@ -1,4 +1,4 @@
-"""`bedplate destroy`: delete everything that a stack holds."""
+"""`bedplate destroy`: delete a stack's resources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bedplate.cli.platform.up import dependents, engine, install, message, targe
 from bedplate.errors import PlatformError, UsageError
 
 if TYPE_CHECKING:
-    from bedplate.domain.stacks.survivors import Survivor
+    from bedplate.domain.stacks.remaining_resources import RemainingResource
     from bedplate.wiring import Connection
 
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @targets
 @dependents
 @message
-@click.option("--including-data", is_flag=True, help="Also what the stack's file protects: versions, ledger, capture.")
-@click.option("--name", help="The stack's name once more: with --yes, for a stack that is not on this machine.")
+@click.option("--including-data", is_flag=True, help="Also delete protected data: versions, ledger, captured requests.")
+@click.option("--name", help="Repeat the stack's name; required with --yes for a stack on AWS.")
 @options.yes
 @options.dry_run
 @options.as_json
@@ -42,12 +42,12 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Delete everything that a stack holds, dependents first. Asks for the stack's name unless --yes is given.
+    """Delete a stack's resources, dependents first. Asks for the stack's name unless --yes is given.
 
-    Versions in the registry, releases, schedules and their alarms go too; jobs and logs stay, as AWS keeps them.
-    Protected resources are not deleted: they are named, and everything they need stays too. Where the stack's file
-    protects its data (storage.force_destroy is false) and there is any, it refuses without --including-data. Afterwards
-    it lists what still carries the stack's tags, and how each is removed.
+    Also deletes versions in the registry, releases, schedules and their alarms; AWS keeps jobs and logs. Protected
+    resources and the resources that they depend on are listed and kept. If the stack's file protects its data
+    (storage.force_destroy is false) and the stack contains data, the command requires --including-data. At the end it
+    lists the resources that still carry the stack's tags, and how to remove each.
 
     \b
     Examples:
@@ -57,111 +57,114 @@ def command(
       bedplate destroy --stack dev --yes --name dev
       bedplate destroy --stack staging --including-data
 
-    Exit codes: 0 all gone, 1 something could not be deleted, 2 no such stack, 7 another run is at work.
+    \b
+    Exit codes:
+      0  everything is deleted
+      1  a resource could not be deleted
+      2  the stack does not exist, or --including-data or --name is missing
+      7  another run is in progress
     """
     from bedplate.cli.views import render, stack_view
-    from bedplate.domain.formatting import counted
-    from bedplate.wiring import connect
-    from bedplate.workflows.stacks.cli_resources import belongings, remove_releases, remove_versions, remove_watches
-    from bedplate.workflows.stacks.data_at_risk import DataAtRisk, held_data, remove_data, require_willing
+    from bedplate.domain.formatting import format_count
+    from bedplate.workflows.stacks.cli_resources import (
+        list_cli_resources,
+        remove_all_schedules,
+        remove_releases,
+        remove_versions,
+    )
+    from bedplate.workflows.stacks.data_at_risk import DataAtRisk, confirm_data_loss, count_data, remove_data
     from bedplate.workflows.stacks.stack import UpdateResult, tear_down, unprotect
 
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        render.where(platform.label)
-    target = platform.deployment(engine, install=install).noting(message)
-    target.limit(targets=targets, dependents=dependents)
+    connection = options.connect_target(stack, as_json=as_json)
+    pulumi_stack = connection.deployment(engine, install=install).set_message(message)
+    pulumi_stack.limit(targets=targets, target_dependents=dependents)
     if dry_run:
-        planned: UpdateResult = target.preview_destroy()
+        planned: UpdateResult = pulumi_stack.preview_destroy()
         if as_json:
-            stack_view.as_json(planned, stack=stack, where=platform.label, verb="destroy --dry-run")
+            stack_view.print_json(planned, stack=stack, target=connection.label, verb="destroy --dry-run")
         else:
             stack_view.show(planned, planned=True)
         return
 
-    held = () if targets else belongings(platform)  # versions and releases go with the whole stack only
     if targets and including_data:
-        raise UsageError("--including-data is for the whole stack, not for --target")
-    data = DataAtRisk(0, {}) if targets else held_data(platform, held)
-    require_willing(platform, data, including_data=including_data)
+        raise UsageError("--including-data applies to the whole stack, not to --target")
+    cli_resources = () if targets else list_cli_resources(connection)  # only a destroy of the whole stack deletes them
+    data = DataAtRisk(0, {}) if targets else count_data(connection, cli_resources)
+    confirm_data_loss(connection, data, including_data=including_data)
 
-    def agree(planned: UpdateResult) -> None:
+    def confirm(planned: UpdateResult) -> None:
         stack_view.show(planned, planned=True)
-        for b in held:
-            watched = f", {counted(len(b.schedules), 'schedule')}" if b.schedules else ""
-            made = f"{counted(len(b.versions), 'version')} and {counted(len(b.releases), 'release')}{watched}"
-            render.remark(f"With {b.model} go {made}")
-        if data.told:
-            render.remark(f"Lost for ever: {data.told}")
-        _ask_for_the_name(stack, platform.label)
+        for r in cli_resources:
+            counts = {"version": len(r.versions), "release": len(r.releases), "schedule": len(r.schedules)}
+            items = ", ".join(format_count(count, noun) for noun, count in counts.items() if count)
+            render.warn(f"Also deletes {items} of {r.model}")
+        if data.summary:
+            render.warn(f"Deletes permanently: {data.summary}")
+        prompt = f"This deletes the resources above from {connection.label}. Type the stack's name to continue"
+        if click.prompt(prompt, default="", err=True).strip() != stack:
+            raise click.Abort
 
     if not yes and (as_json or not sys.stdin.isatty()):
         raise UsageError(
-            f"Everything in stack {stack!r} would be deleted, and there is no terminal to ask on.",
+            f"All resources of stack {stack!r} would be deleted, and there is no terminal to confirm it on.",
             next_step=f"bedplate destroy --stack {stack} --yes",
         )
-    if yes and platform.settings.target != "local" and name != stack:
+    if yes and connection.settings.target != "local" and name != stack:
         raise UsageError(
-            f"{stack!r} is not on this machine: with --yes its name is asked for once more",
+            f"Stack {stack!r} is on AWS: --yes requires its name in --name",
             next_step=f"bedplate destroy --stack {stack} --yes --name {stack}",
         )
 
-    def take_data() -> None:
-        if including_data and not platform.settings.storage.force_destroy:
-            locked = remove_data(platform)
+    def empty_buckets() -> None:
+        if including_data and not connection.settings.storage.force_destroy:
+            locked = remove_data(connection)
             if locked and not as_json:
-                render.remark(f"{locked} objects are under a lock and stay until its time is over")
+                render.warn(f"{format_count(locked, 'object')} cannot be deleted until the object lock expires")
 
     def before() -> None:
         if including_data:
-            unprotect(target)
-        remove_watches(platform, held)
-        remove_versions(platform, held)
-        take_data()
+            unprotect(pulumi_stack)
+        remove_all_schedules(connection, cli_resources)
+        remove_versions(connection, cli_resources)
+        empty_buckets()
 
-    with stack_view.watched(f"destroy {stack}") as watch:
+    with stack_view.show_progress(f"destroy {stack}") as on_progress:
         try:
-            update = tear_down(target, agree=None if yes else agree, before=before, on_progress=watch)
+            update = tear_down(pulumi_stack, confirm=None if yes else confirm, before=before, on_progress=on_progress)
         except PlatformError:
             if not including_data:
                 raise
-            take_data()  # access logs of the first attempt have come in since
-            update = tear_down(target, on_progress=watch)
-    remove_releases(platform, held)
-    left, unknown = ([], None) if targets else _survivors(platform)
+            empty_buckets()  # S3 has delivered access logs of the first attempt since
+            update = tear_down(pulumi_stack, on_progress=on_progress)
+    remove_releases(connection, cli_resources)
+    remaining, error = ([], None) if targets else _list_remaining(connection)
     if as_json:
-        told = stack_view.data(update, stack=stack, where=platform.label, verb="destroy")
-        render.emit_json({**told, "survivors": left, "survivors_unknown": unknown})
+        document = stack_view.to_dict(update, stack=stack, target=connection.label, verb="destroy")
+        render.emit_json({**document, "remaining": remaining, "remaining_error": error})
         return
     stack_view.show(update, planned=False)
     if targets:
         return
-    if unknown:
-        render.remark(f"Whether anything is left is unknown: {unknown}")
+    if error:
+        render.warn(f"The remaining resources could not be listed: {error}")
         return
-    records = Counter(each.record for each in left if each.record)
-    jobs = " and ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in sorted(records.items()))
-    if records:
-        render.out().print(f"Stays as a record, which costs nothing: {jobs} (--json names each)")
-    rest = [(each.arn, each.how) for each in left if not each.record]
-    if rest:
-        render.table("\nStill there, by its tags", ("resource", "how it goes"), rest)
+    job_records = Counter(resource.job_record for resource in remaining if resource.job_record)
+    if job_records:
+        jobs = " and ".join(format_count(count, kind) for kind, count in sorted(job_records.items()))
+        render.console().print(f"Job records remain, which cost nothing: {jobs} (--json lists them)")
+    rows = [(resource.arn, resource.removal) for resource in remaining if not resource.job_record]
+    if rows:
+        render.print_table("\nRemaining resources with the stack's tags", ("resource", "removal"), rows)
     else:
-        render.out().print(f"Nothing {'else ' if records else ''}is left that carries the stack's tags")
+        render.console().print(f"No {'other ' if job_records else ''}resources with the stack's tags remain")
 
 
-def _survivors(platform: Connection) -> tuple[list[Survivor], str | None]:
-    from bedplate.domain.stacks.survivors import survivor
+def _list_remaining(connection: Connection) -> tuple[list[RemainingResource], str | None]:
+    from bedplate.domain.stacks.remaining_resources import describe_remaining
     from bedplate.errors import BedplateError
 
     try:
-        found = platform.tagged.carrying({"Project": platform.project, "Stack": platform.name})
+        resources = connection.tagging.list_resources({"Project": connection.project, "Stack": connection.name})
     except BedplateError as exc:
         return [], exc.message.splitlines()[0]
-    return [survivor(each.arn) for each in found], None
-
-
-def _ask_for_the_name(stack: str, label: str) -> None:
-    answer = click.prompt(f"This deletes all of it from {label}. Type the stack's name to go on", default="", err=True)
-    if answer.strip() != stack:
-        raise click.Abort
+    return [describe_remaining(resource.arn) for resource in resources], None

@@ -1,4 +1,4 @@
-"""`bedplate doctor`: what stands in the way of the other commands, and how to mend it."""
+"""`bedplate doctor`: check this machine, the account and the platform, and show the fix for each problem."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _STYLE = {"OK": "green", "WARN": "yellow", "FAIL": "bold red", "SKIPPED": "dim"}
 
 @click.command("doctor")
 @options.stack
-@click.option("--persona", type=click.Choice(PERSONAS), help="Whose work the credentials must allow.")
+@click.option("--persona", type=click.Choice(PERSONAS), help="Check the credentials' permissions for this persona.")
 @options.as_json
 def command(stack: str, persona: str | None, as_json: bool) -> None:
-    """Check this machine, the account and the platform, and say how to mend each fault.
+    """Check this machine, the account and the platform, and show the fix for each problem.
 
-    Looks at Python and packages, tools, disk, the stack's file and its models; then asks AWS (or the local platform,
-    which it starts) about endpoints, clock, credentials, region, quotas, permissions, key, subscriptions and state. All
-    at once, each for a limited time; nothing is changed.
+    Checks Python, packages, tools, disk, the stack's file and its models. On AWS, or on the local platform (which it
+    starts), checks endpoints, clock, credentials, region, quotas, permissions, key, subscriptions and state. All checks
+    run in parallel with a time limit. Changes nothing.
 
     \b
     Examples:
@@ -38,53 +38,56 @@ def command(stack: str, persona: str | None, as_json: bool) -> None:
       bedplate doctor --stack dev
       bedplate doctor --stack prod --persona data-scientist --json
 
-    Exit codes: 0 nothing FAILs, 1 something does.
+    \b
+    Exit codes:
+      0  no check FAILs
+      1  a check FAILs
     """
     from bedplate.cli.views import render
-    from bedplate.domain.stacks.diagnosis import is_sound
-    from bedplate.workflows.stacks.doctor import diagnose
+    from bedplate.domain.stacks.diagnosis import is_healthy
+    from bedplate.workflows.stacks.doctor import run_checks
 
-    checks = _checks(stack, persona)
-    with render.progress() as bar:
+    checks = _list_checks(stack, persona)
+    with render.progress_bar() as bar:
         task = bar.add_task(f"doctor {stack}", total=len(checks), note="")
-        found = diagnose(checks, done=lambda name: bar.update(task, advance=1, note=name))
+        findings = run_checks(checks, on_check=lambda name: bar.update(task, advance=1, note=name))
     if as_json:
-        render.emit_json({"stack": stack, "sound": is_sound(found), "findings": found})
+        render.emit_json({"stack": stack, "healthy": is_healthy(findings), "findings": findings})
     else:
-        _show(found, stack)
-    if not is_sound(found):
+        _show(findings, stack)
+    if not is_healthy(findings):
         raise SystemExit(1)
 
 
-def _checks(stack: str, persona: str | None) -> tuple[DoctorCheck, ...]:
-    from bedplate.wiring import connect, platform_here, pulumi_cli, state_dir
+def _list_checks(stack: str, persona: str | None) -> tuple[DoctorCheck, ...]:
+    from bedplate.wiring import connect, find_local_platform, find_pulumi_cli, state_dir
     from bedplate.workflows.stacks.doctor_account import account_checks
     from bedplate.workflows.stacks.doctor_machine import machine_checks
 
     project = options.project_dir()
-    settings = _settings(stack)
-    machine = machine_checks(
+    settings = _load_settings(stack)
+    on_machine = machine_checks(
         project,
         stack,
         on_aws=settings is not None and settings.target == "aws",
         state_dir=state_dir(project),
-        find_pulumi=pulumi_cli,
-        local=lambda: platform_here(project),
+        find_pulumi=find_pulumi_cli,
+        local=lambda: find_local_platform(project),
     )
-    if settings is None:  # the check of the files tells why, and where the stack is cannot be known
-        return machine
+    if settings is None:  # one of the machine checks reports the invalid file; without it the target is unknown
+        return on_machine
 
     @cache
-    def connected() -> Connection:
+    def get_connection() -> Connection:
         return connect(project, stack)
 
     if settings.target == "aws":
-        connected()  # once, before the checks ask for it side by side; on the laptop one check starts the platform
-    return (*machine, *account_checks(connected, settings, persona=persona))
+        get_connection()  # fills the cache before the checks run in parallel; locally, a check starts the platform
+    return (*on_machine, *account_checks(get_connection, settings, persona=persona))
 
 
-def _settings(stack: str) -> StackSettings | None:
-    """None for a faulty file; NotFound goes on to the caller: a stack that does not exist has no doctor."""
+def _load_settings(stack: str) -> StackSettings | None:
+    """Returns None for an invalid file. Raises NotFound if the stack has no file."""
     from bedplate.errors import SettingsError
     from bedplate.settings import load_stack
 
@@ -94,26 +97,26 @@ def _settings(stack: str) -> StackSettings | None:
         return None
 
 
-def _show(found: tuple[Finding, ...], stack: str) -> None:
-    """A table for each section; what to do stands below, a line each, so that a command can be pasted."""
+def _show(findings: tuple[Finding, ...], stack: str) -> None:
+    """Prints a table per section, then one fix per line, so that commands can be pasted."""
     from rich.text import Text
 
     from bedplate.cli.views import render
 
-    for section in dict.fromkeys(each.section for each in found):
+    for section in dict.fromkeys(f.section for f in findings):
         rows = [
-            (Text(each.health.value, style=_STYLE[each.health.value]), each.check, each.what)
-            for each in found
-            if each.section == section
+            (Text(f.health.value, style=_STYLE[f.health.value]), f.check, f.detail)
+            for f in findings
+            if f.section == section
         ]
-        render.out().print(f"\n{section[0].upper()}{section[1:]}", style="bold")
-        render.table(None, ("", "check", "what"), rows)
-    mends = [each for health in _URGENT for each in found if each.health.value == health and each.mend]
-    if mends:
-        render.out().print("\nHow to mend it", style="bold")
-    for each in mends:
-        line = Text.assemble((each.health.value, _STYLE[each.health.value]), f" {each.check}: {each.mend}")
-        render.out().print(line, soft_wrap=True)
-    counts = Counter(each.health.value for each in found)
-    told = ", ".join(f"{counts[health]} {health}" for health in _STYLE if counts[health])
-    render.out().print(f"\n{stack}: {told}")
+        render.console().print(f"\n{section[0].upper()}{section[1:]}", style="bold")
+        render.print_table(None, ("", "check", "detail"), rows)
+    fixable = [f for health in _URGENT for f in findings if f.health.value == health and f.fix]
+    if fixable:
+        render.console().print("\nFixes", style="bold")
+    for f in fixable:
+        line = Text.assemble((f.health.value, _STYLE[f.health.value]), f" {f.check}: {f.fix}")
+        render.console().print(line, soft_wrap=True)
+    counts = Counter(f.health.value for f in findings)
+    totals = ", ".join(f"{counts[health]} {health}" for health in _STYLE if counts[health])
+    render.console().print(f"\n{stack}: {totals}")

@@ -1,4 +1,4 @@
-"""`bedplate drift`: where program, state and world disagree about a stack."""
+"""`bedplate drift`: compare a stack's program, state and live resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bedplate.wiring import Connection
     from bedplate.workflows.stacks.attribution import Attribution
 
-_SIGN = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
+_STYLE = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
 
 
 @click.command("drift")
@@ -26,43 +26,44 @@ _SIGN = {"changed": "yellow", "gone": "red", "not applied": "cyan"}
 @install
 @options.as_json
 def command(stack: str, engine: str | None, install: bool, as_json: bool) -> None:
-    """Compare program, state and world, property by property. Changes nothing, the state included.
+    """Compare program, state and live resources, property by property. Changes nothing, not even the state.
 
-    Where the account's event history (CloudTrail) knows, it says who made the last change since the last run, when,
-    and by which call; where it does not, it says unknown.
-
-    Drift is what somebody changed or deleted in the world behind the program's back. What the program says and no
-    `up` has applied yet is shown too, and is no drift; what the program leaves to releases (which one an endpoint
-    serves) is neither. The schedules that `monitor schedule` makes are not the program's; where they differ from
-    model.yaml a remark says so.
+    Drift is a change or deletion of a live resource since the last run. CloudTrail's event history shows who made the
+    last change, when and with which call; without an event, `unknown` is shown. Changes of the program that `up` has
+    not applied yet are listed too, but are not drift. The release that an endpoint serves is not compared. Monitoring
+    schedules that differ from model.yaml are reported as warnings.
 
     \b
     Examples:
       bedplate drift
       bedplate drift --stack prod --json
 
-    Exit codes: 0 no drift, 1 something could not be read, 2 the stack was never brought up, 3 drift found.
+    \b
+    Exit codes:
+      0  no drift
+      1  a resource could not be read
+      2  the stack does not exist yet
+      3  drift
     """
     from bedplate.cli.views import render, stack_view
-    from bedplate.cli.views.differences import apart
-    from bedplate.wiring import connect
+    from bedplate.cli.views.differences import format_values
+    from bedplate.domain.formatting import format_count
     from bedplate.workflows.stacks.attribution import Attribution
     from bedplate.workflows.stacks.stack import find_drift
-    from bedplate.workflows.watch.schedules import all_strayed
+    from bedplate.workflows.watch.schedules import list_all_deviations
 
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        render.where(platform.label)
-    with stack_view.watched(f"drift {stack}") as watch:
-        target = platform.deployment(engine, install=install)
-        drift = find_drift(target, on_progress=watch)
-        blame = _blame(platform, target, drift) if drift.drifted else Attribution({})
-        schedules = all_strayed(platform)
+    connection = options.connect_target(stack, as_json=as_json)
+    with stack_view.show_progress(f"drift {stack}") as on_progress:
+        pulumi_stack = connection.deployment(engine, install=install)
+        drift = find_drift(pulumi_stack, on_progress=on_progress)
+        attribution = _attribute(connection, pulumi_stack, drift) if drift.has_drifted else Attribution({})
+        schedules = list_all_deviations(connection)
     if as_json:
-        head = {"stack": stack, "where": platform.label, "drifted": drift.drifted, "ahead": drift.ahead}
-        changed_by = {"changed_by": dict(blame.by), "trail": blame.unknown or "asked"}
-        render.emit_json({**head, "differences": drift.differences, **changed_by, "schedules": schedules})
-        if drift.drifted:
+        flags = {"drifted": drift.has_drifted, "unapplied_changes": drift.has_unapplied_changes}
+        changed_by = {"changed_by": dict(attribution.events), "trail_error": attribution.error}
+        document = {"differences": drift.differences, **changed_by, "schedules": schedules}
+        render.emit_json({"stack": stack, "target": connection.label, **flags, **document})
+        if drift.has_drifted:
             raise SystemExit(GateFailed.exit_code)
         return
     if drift.differences:
@@ -70,38 +71,38 @@ def command(stack: str, engine: str | None, install: bool, as_json: bool) -> Non
 
         rows = [
             (
-                Text(each.kind, style=_SIGN[each.kind]),
-                f"{stack_view.short_type(each.type)} {each.name}",
-                each.path or "(the whole)",
-                *apart(each.program, each.state, each.world),
-                _who(each.kind, blame.by.get(each.urn)),
+                Text(d.kind, style=_STYLE[d.kind]),
+                f"{stack_view.short_type(d.type)} {d.name}",
+                d.path or "(resource)",
+                *format_values(d.program, d.state, d.live),
+                _format_event(d.kind, attribution.events.get(d.urn)),
             )
-            for each in drift.differences
+            for d in drift.differences
         ]
-        render.table(None, ("", "resource", "property", "program", "state", "world", "changed by"), rows)
-    if blame.unknown:
-        render.remark(f"Who changed it is unknown: {blame.unknown}")
-    for model, told in schedules.items():
-        render.remark(f"{model}: {'; '.join(told)}. Next: bedplate monitor schedule {model} --stack {stack}")
-    if drift.drifted:
-        count = sum(each.kind != "not applied" for each in drift.differences)
+        render.print_table(None, ("", "resource", "property", "program", "state", "live", "changed by"), rows)
+    if attribution.error:
+        render.warn(f"The event history could not be read, so it is unknown who made the changes: {attribution.error}")
+    for model, deviations in schedules.items():
+        render.warn(f"{model}: {'; '.join(deviations)}. Next: bedplate monitor schedule {model} --stack {stack}")
+    if drift.has_drifted:
+        count = sum(d.kind != "not applied" for d in drift.differences)
         raise GateFailed(
-            f"{count} {'difference' if count == 1 else 'differences'} between the world and what the last run left",
-            next_step=f"bedplate up --refresh --stack {stack}, to put the program's values back",
+            f"Drift: {format_count(count, 'difference')} between the live resources and the state of the last run",
+            next_step=f"bedplate up --refresh --stack {stack}, to restore the program's values",
         )
-    ahead = f"; the program is ahead, see: bedplate preview --stack {stack}" if drift.ahead else ""
-    render.out().print(f"No drift: the world is as the last run left it{ahead}")
+    hint = f"; unapplied changes, see: bedplate preview --stack {stack}" if drift.has_unapplied_changes else ""
+    render.console().print(f"No drift: the live resources match the state of the last run{hint}")
 
 
-def _blame(platform: Connection, target: Stack, drift: StackDrift) -> Attribution:
-    from bedplate.workflows.stacks.attribution import who_changed
+def _attribute(connection: Connection, pulumi_stack: Stack, drift: StackDrift) -> Attribution:
+    from bedplate.workflows.stacks.attribution import find_changes
 
-    runs = [run for run in target.history(limit=20) if run.verb in ("up", "refresh")]
+    runs = [run for run in pulumi_stack.history(limit=20) if run.verb in ("up", "refresh")]
     since = runs[0].ended_at or runs[0].started_at if runs else None
-    return who_changed(platform.trail, drift, target.export(), since=since)
+    return find_changes(connection.trail, drift, pulumi_stack.export(), since=since)
 
 
-def _who(kind: str, event: TrailEvent | None) -> str:
+def _format_event(kind: str, event: TrailEvent | None) -> str:
     if kind == "not applied":
         return ""
-    return f"{event.person}, {event.at:%Y-%m-%d %H:%M:%S} UTC, {event.name}" if event else "unknown"
+    return f"{event.username}, {event.time:%Y-%m-%d %H:%M:%S} UTC, {event.name}" if event else "unknown"

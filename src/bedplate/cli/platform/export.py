@@ -1,4 +1,4 @@
-"""`bedplate export`: the platform for other tools."""
+"""`bedplate export`: export a stack for other tools."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from bedplate.cli import options
 from bedplate.cli.platform.up import engine, install
 
 
-@click.group(short_help="Write the platform out for another tool.")
+@click.group()
 def command() -> None:
-    """The platform for teams that standardise on another tool, or want to leave.
+    """Export a stack as Terraform.
 
     \b
     Example:
@@ -25,14 +25,14 @@ def command() -> None:
 @options.stack
 @engine
 @install
-@click.option(
-    "--show-secrets", is_flag=True, help="Also write the secrets' values, to a file that is yours alone (mode 0600)."
-)
+@click.option("--show-secrets", is_flag=True, help="Also write the values of secrets, to a file with mode 0600.")
 @options.as_json
 def terraform(
     directory: Path, stack: str, engine: str | None, install: bool, show_secrets: bool, as_json: bool
 ) -> None:
-    """Write the stack's resources to DIRECTORY as Terraform JSON for the AWS provider, each with an import block.
+    """Write a stack's resources to DIRECTORY as Terraform JSON for the AWS provider, each with an import block.
+
+    Values are resolved; where one resource uses an output of another, the value is a reference. Changes nothing at AWS.
 
     \b
     Examples:
@@ -40,37 +40,33 @@ def terraform(
       bedplate export terraform terraform/prod --stack prod --show-secrets
       terraform -chdir=terraform init && terraform -chdir=terraform plan
 
-    Values are the resolved ones, with references where one resource has them from another. Nothing at AWS is touched.
-
-    Exit codes: 0 written, 1 a resource has no counterpart in Terraform, 2 the stack was never brought up, or the
-    directory holds something else.
+    \b
+    Exit codes:
+      0  the files are written
+      1  a resource has no counterpart in Terraform
+      2  the stack does not exist yet, or DIRECTORY contains other files
     """
     from bedplate.cli.views import render
-    from bedplate.domain.formatting import counted
-    from bedplate.wiring import connect
+    from bedplate.domain.formatting import format_count
 
-    written, names = connect(options.project_dir(), stack).terraform(
+    written, names = options.connect(stack).terraform(
         directory, engine=engine, install=install, show_secrets=show_secrets
     )
     if as_json:
-        told = {"resources": written.resources, "references": written.references, "files": sorted(names)}
-        render.emit_json(
-            {"stack": stack, **told, "secrets": sorted(written.secrets), "left_out": list(written.left_out)}
-        )
+        counts = {"resources": written.resource_count, "references": written.reference_count}
+        lists = {"files": sorted(names), "secrets": sorted(written.secrets), "left_out": list(written.left_out)}
+        render.emit_json({"stack": stack, **counts, **lists})
         return
     rows = [
-        (name, str(sum(len(held) for held in tree.get("resource", {}).values()) or ""), ", ".join(tree))
+        (name, str(sum(len(resources) for resources in tree.get("resource", {}).values()) or ""), ", ".join(tree))
         for name, tree in sorted(written.files.items())
     ]
-    render.table(None, ("file", "resources", "holds"), rows)
-    say = render.out().print
-    say(
-        f"{written.resources} resources, {written.references} references and {written.resources} imports in {directory}"
-    )
+    render.print_table(None, ("file", "resources", "contents"), rows)
+    echo = render.console().print
+    count, references = written.resource_count, format_count(written.reference_count, "reference")
+    echo(f"{format_count(count, 'resource')}, {references}, {format_count(count, 'import')} in {directory}")
     if written.secrets and not show_secrets:
-        say(f"Variables without a value: {counted(len(written.secrets), 'secret')}; --show-secrets writes values")
+        echo(f"Variables without a value: {format_count(len(written.secrets), 'secret')}; --show-secrets writes them")
     if written.left_out:
-        say(
-            f"Left out: {counted(len(written.left_out), 'setting')} only the provider keeps; README.md there lists them"
-        )
-    say(f"Next: terraform -chdir={directory} init && terraform -chdir={directory} plan")
+        echo(f"Not exported: {format_count(len(written.left_out), 'provider setting')}, listed in README.md there")
+    echo(f"Next: terraform -chdir={directory} init && terraform -chdir={directory} plan")

@@ -1,4 +1,4 @@
-"""`bedplate history`: every update of a stack, newest first."""
+"""`bedplate history`: list a stack's updates, newest first."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ _ORDER = ("create", "update", "replace", "delete", "import", "read", "same")
 @engine
 @install
 @click.option(
-    "--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="How many, from the newest."
+    "--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="Number of updates, newest first."
 )
 @options.as_json
 def command(stack: str, engine: str | None, install: bool, limit: int, as_json: bool) -> None:
-    """List a stack's updates: what ran, when, for how long, by whom, how it ended and what it changed.
+    """List a stack's updates, newest first: what ran, when, for how long, by whom, its result and its changes.
 
-    A run that was killed is there too, as interrupted. Previews change nothing and are not kept. Each engine keeps its
-    own history.
+    A run that was killed is listed as interrupted. Previews are not listed. Each engine keeps its own history.
 
     \b
     Examples:
       bedplate history
       bedplate history --stack prod --limit 5 --json
 
-    Exit codes: 0 listed, 2 the stack was never brought up.
+    \b
+    Exit codes:
+      0  the updates are listed
+      2  the stack does not exist yet
     """
     from bedplate.cli.views import render
-    from bedplate.wiring import connect
 
-    runs = connect(options.project_dir(), stack).deployment(engine, install=install).history(limit)
+    runs = options.connect(stack).deployment(engine, install=install).history(limit)
     if as_json:
-        told = [
+        updates = [
             {
                 "version": run.version,
                 "kind": run.verb,
@@ -44,14 +45,14 @@ def command(stack: str, engine: str | None, install: bool, limit: int, as_json: 
                 "started_at": run.started_at,
                 "ended_at": run.ended_at,
                 "duration_s": run.duration_s,
-                "who": run.who,
+                "user": run.user,
                 "engine": run.engine,
                 "counts": dict(run.counts),
                 "message": run.message,
             }
             for run in runs
         ]
-        render.emit_json({"stack": stack, "updates": told})
+        render.emit_json({"stack": stack, "updates": updates})
         return
     rows = [
         (
@@ -59,15 +60,15 @@ def command(stack: str, engine: str | None, install: bool, limit: int, as_json: 
             run.verb,
             run.result,
             f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-            "" if run.duration_s is None else render.seconds(run.duration_s),
-            run.who,
+            "" if run.duration_s is None else render.format_seconds(run.duration_s),
+            run.user,
             ", ".join(f"{run.counts[op]} {op}" for op in _ORDER if run.counts.get(op)),
             run.engine,
             run.message,
         )
         for run in runs
     ]
-    columns = ("", "what", "result", "started (UTC)", "took", "who", "resources", "engine", "message")
-    render.table(None, columns, rows, right=("", "took"))
+    columns = ("", "update", "result", "started (UTC)", "duration", "user", "resources", "engine", "message")
+    render.print_table(None, columns, rows, right_aligned=("", "duration"))
     if not runs:
-        render.remark(f"Nothing has been done to stack {stack!r} yet: bedplate up --stack {stack}")
+        render.warn(f"Stack {stack!r} has no updates yet. Next: bedplate up --stack {stack}")

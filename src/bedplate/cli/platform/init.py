@@ -1,7 +1,9 @@
-"""`bedplate init`: a new platform repository."""
+"""`bedplate init`: create a new platform repository."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,19 +13,19 @@ from bedplate.cli import options
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--name", help="The project's name, the beginning of every name at AWS. [default: the directory's]")
-@click.option("--owner", required=True, metavar="EMAIL", help="Who owns the platform and hears its alerts.")
-@click.option("--region", default="us-east-1", show_default=True, help="The AWS region of every environment.")
-@click.option("--model", default="sample", show_default=True, help="What the sample model is called.")
+@click.option("--name", help="Project name, the prefix of all names at AWS. [default: the directory's name]")
+@click.option("--owner", required=True, metavar="EMAIL", help="Owner of the platform; receives its alerts.")
+@click.option("--region", default="us-east-1", show_default=True, help="AWS region of every environment.")
+@click.option("--model", default="sample", show_default=True, help="Name of the sample model.")
 @click.option(
     "--task",
     type=click.Choice(["binary", "regression"]),
     default="binary",
     show_default=True,
-    help="What the sample model predicts.",
+    help="Task of the sample model.",
 )
-@click.option("--bedplate", "requirement", metavar="SPEC", help="How requirements.in names Bedplate, for pip.")
-@click.option("--no-git", is_flag=True, help="Do not make it a git repository.")
+@click.option("--bedplate", "requirement", metavar="SPEC", help="Requirement of Bedplate in requirements.in.")
+@click.option("--no-git", is_flag=True, help="Do not create a git repository.")
 @options.as_json
 def command(
     directory: Path,
@@ -36,21 +38,24 @@ def command(
     no_git: bool,
     as_json: bool,
 ) -> None:
-    """Write a new platform repository to DIRECTORY: program, environments, a sample model, tests, a CI workflow.
+    """Create a new platform repository in DIRECTORY: program, environments, sample model, tests, CI workflow.
+
+    Its `make test` passes without changes. Changes nothing at AWS.
 
     \b
     Examples:
       bedplate init acme-ml --owner platform@acme.example
       bedplate init acme-ml --owner platform@acme.example --region eu-west-1 --model churn --task binary
 
-    Its `make test` passes as it is. Nothing at AWS is touched.
-
-    Exit codes: 0 written, 2 the directory is not empty, or a name does not fit.
+    \b
+    Exit codes:
+      0  the repository is created
+      2  DIRECTORY is not empty, or a name is invalid
     """
     from bedplate.cli.views import render
-    from bedplate.scaffold import Wanted, write
+    from bedplate.scaffold import ScaffoldRequest, write_repository
 
-    wanted = Wanted(
+    request = ScaffoldRequest(
         name=name or directory.resolve().name,
         model=model,
         owner=owner,
@@ -58,29 +63,22 @@ def command(
         task="regression" if task == "regression" else "binary",
     )
     if requirement:
-        from dataclasses import replace
-
-        wanted = replace(wanted, requirement=requirement)
-    made = write(directory, wanted, git=not no_git)
+        request = replace(request, requirement=requirement)
+    repository = write_repository(directory, request, git=not no_git)
     if as_json:
-        render.emit_json({"directory": str(made.directory), "files": list(made.files), "committed": made.committed})
+        render.emit_json(repository)
         return
-    folders: dict[str, int] = {}
-    for file in made.files:
-        folders[file.split("/")[0] if "/" in file else "."] = (
-            folders.get(file.split("/")[0] if "/" in file else ".", 0) + 1
-        )
-    told = {
-        "infra": "the Pulumi program, one component a file",
-        "stacks": "an environment each: values only",
+    file_counts = Counter(file.partition("/")[0] if "/" in file else "." for file in repository.files)
+    contents = {
+        "infra": "Pulumi program, one component per file",
+        "stacks": "one file of values per environment",
         "models": f"{model}: contract, training, inference, data",
-        "tests": "contracts, training and answers, the platform up and down",
-        ".github": "tests, and a preview of every environment on a pull request",
+        "tests": "tests of contracts, training, predictions, and of the platform from up to destroy",
+        ".github": "CI: tests, and a preview of every environment on a pull request",
         ".": "Pulumi.yaml, README.md, Makefile, Dockerfile, requirements.in",
     }
-    render.table(
-        None, ("in", "files", "what"), [(k, folders[k], v) for k, v in told.items() if k in folders], right=("files",)
-    )
-    if not no_git and not made.committed:
-        render.remark("git is missing or does not know your name: commit by hand before the first training.")
-    render.out().print(f"Next: cd {directory} && make test")
+    rows = [(folder, file_counts[folder], text) for folder, text in contents.items() if folder in file_counts]
+    render.print_table(None, ("folder", "files", "contents"), rows, right_aligned=("files",))
+    if not no_git and not repository.committed:
+        render.warn("git is missing or has no user.name: commit the files yourself before the first training.")
+    render.console().print(f"Next: cd {directory} && make test")

@@ -1,4 +1,4 @@
-"""`bedplate local`: start, stop and look at the local platform."""
+"""`bedplate local`: start, stop and inspect the local platform."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import click
 
 from bedplate.cli import options
 from bedplate.cli.platform.local_fault import fault
-from bedplate.cli.views.render import emit_json, remark
+from bedplate.cli.views.render import emit_json, warn
 from bedplate.local import lifecycle
 
 
-@click.group(short_help="Start, stop and look at the local platform.")
+@click.group()
 def command() -> None:
-    """The local platform: an AWS-compatible server on this machine that belongs to this project.
+    """Start, stop and inspect the local platform: this project's AWS-compatible server on this machine.
 
-    Any command on the local stack starts it when it is not running. What it holds survives `stop` and `start`.
+    Every command on the local stack starts it if it is not running. `stop` keeps all data.
 
     \b
     Examples:
@@ -28,11 +28,11 @@ command.add_command(fault)
 
 
 @command.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Port on 127.0.0.1; 0 takes any free one.")
-@click.option("--faults", is_flag=True, help="Let `bedplate local fault` make calls fail.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port on 127.0.0.1; 0 chooses a free one.")
+@click.option("--faults", is_flag=True, help="Allow `bedplate local fault` to inject faults.")
 @options.as_json
 def start(port: int | None, faults: bool, as_json: bool) -> None:
-    """Start the platform, or say where it already runs.
+    """Start the local platform, and print its address.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def start(port: int | None, faults: bool, as_json: bool) -> None:
 @command.command()
 @options.as_json
 def stop(as_json: bool) -> None:
-    """Stop the platform; everything it holds is kept.
+    """Stop the local platform; its data is kept.
 
     \b
     Example:
@@ -54,14 +54,14 @@ def stop(as_json: bool) -> None:
     if as_json:
         emit_json({"stopped": stopped})
     else:
-        remark("Stopped. Everything it holds is kept." if stopped else "The local platform is not running.")
+        warn("Stopped. Its data is kept." if stopped else "The local platform is not running.")
 
 
 @command.command()
-@click.option("--url", "url_only", is_flag=True, help="Print the address alone; starts the platform when it is down.")
+@click.option("--url", "url_only", is_flag=True, help="Print only the address; starts the platform if needed.")
 @options.as_json
 def status(url_only: bool, as_json: bool) -> None:
-    """Say whether the platform runs, where, and since when.
+    """Show whether the local platform runs, since when and where.
 
     \b
     Examples:
@@ -76,22 +76,22 @@ def status(url_only: bool, as_json: bool) -> None:
 
 @command.command()
 @click.option(
-    "--lines", "-n", type=click.IntRange(0), default=50, show_default=True, help="How many lines from the end."
+    "--lines", "-n", type=click.IntRange(0), default=50, show_default=True, help="Number of lines from the end."
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on with new lines until interrupted.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines until interrupted.")
 @options.as_json
 def logs(lines: int, follow: bool, as_json: bool) -> None:
-    """Print the server's log: every request with its status and time, and what failed.
+    """Print the log of the local platform: requests and errors.
 
     \b
     Example:
       bedplate local logs -n 200 --follow
     """
-    found = lifecycle.logs(options.project_dir(), lines, follow=follow and not as_json)
+    log = lifecycle.logs(options.project_dir(), lines, follow=follow and not as_json)
     if as_json:
-        emit_json({"lines": list(found)})
+        emit_json({"lines": list(log)})
         return
-    for line in found:
+    for line in log:
         click.echo(line)
 
 
@@ -99,23 +99,23 @@ def logs(lines: int, follow: bool, as_json: bool) -> None:
 @options.yes
 @options.as_json
 def reset(yes: bool, as_json: bool) -> None:
-    """Throw away everything the platform holds (buckets, models, endpoints, budgets) and what `up` knows of it.
+    """Delete everything that the local platform stores, and the state that `up` keeps of it.
 
     \b
     Example:
       bedplate local reset --yes
     """
     project = options.project_dir()
-    options.confirm(f"Delete everything the local platform of {project} holds?", assume_yes=yes, as_json=as_json)
-    from bedplate.wiring import forget_local_stacks
+    options.confirm(f"Delete all data of the local platform of {project}?", assume_yes=yes, as_json=as_json)
+    from bedplate.wiring import delete_engine_state
 
-    now = lifecycle.reset(project, region=_region())
-    forget_local_stacks(project)
-    _show(now, as_json=as_json)
+    status = lifecycle.reset(project, region=_region())
+    delete_engine_state(project)
+    _show(status, as_json=as_json)
 
 
 def _region() -> str | None:
-    """The local stack's region, where its file can be read."""
+    """Returns the region of the local stack, None if its file cannot be read."""
     from bedplate.errors import BedplateError
     from bedplate.settings import load_stack
 
@@ -125,11 +125,12 @@ def _region() -> str | None:
         return None
 
 
-def _show(now: lifecycle.Status, *, as_json: bool) -> None:
+def _show(state: lifecycle.Status, *, as_json: bool) -> None:
     if as_json:
-        emit_json(now)
-    elif now.running:
-        click.echo(f"LOCAL {now.url}  pid {now.pid}  since {now.since}  version {now.version}  state {now.state_dir}")
+        emit_json(state)
+    elif state.running:
+        process = f"pid {state.pid}  since {state.since}  version {state.version}"
+        click.echo(f"LOCAL {state.url}  {process}  state {state.state_dir}")
     else:
-        click.echo(f"not running  state {now.state_dir}")
-        remark("Start it with: bedplate local start")
+        click.echo(f"not running  state {state.state_dir}")
+        warn("Next: bedplate local start")

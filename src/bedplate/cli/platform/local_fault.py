@@ -1,19 +1,19 @@
-"""`bedplate local fault`: make calls of the local platform fail, to see what happens then."""
+"""`bedplate local fault`: inject faults into calls of the local platform."""
 
 from __future__ import annotations
 
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, remark
+from bedplate.cli.views.render import emit_json, warn
 from bedplate.local import faults, lifecycle
 
 
-@click.group(short_help="Make calls fail, to see what happens then.")
+@click.group(short_help="Inject faults into calls of the local platform.")
 def fault() -> None:
-    """Make calls of the local platform fail: throttled, broken, done without an answer, or held.
+    """Inject faults into calls of the local platform: throttling, errors, lost responses, delays.
 
-    Needs a platform that was started with `bedplate local start --faults`. Faults are forgotten when it stops.
+    Requires `bedplate local start --faults`. Stopping the platform removes all faults.
 
     \b
     Example:
@@ -23,70 +23,69 @@ def fault() -> None:
 
 @fault.command()
 @click.argument("operation", metavar="SERVICE:OPERATION")
-@click.option("--kind", type=click.Choice(faults.KINDS), default="throttle", show_default=True, help="See above.")
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="How many calls fail.")
-@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="How many pass before.")
-@click.option("--match", default="", help="Only calls whose path or body holds this text.")
+@click.option(
+    "--kind", type=click.Choice(faults.KINDS), default="throttle", show_default=True, help="Fault, see above."
+)
+@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="Number of calls to fail.")
+@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Number of calls to let pass first.")
+@click.option("--match", default="", help="Fail only calls whose path or body contains this text.")
 @options.as_json
 def add(operation: str, kind: str, times: int, skip: int, match: str, as_json: bool) -> None:
-    """Let the next calls of an operation fail.
+    """Make the next calls of an operation fail.
 
     \b
-    throttle   refused with ThrottlingException; nothing is done
-    error      InternalFailure (500); nothing is done
-    lost       it is done, but the answer is InternalFailure (500)
-    hold       it is done, but the answer waits until `fault clear`: time to kill the caller
-    interrupt  of sagemaker:SpotTraining only: a spot training loses its instance once it kept a checkpoint
+    throttle   respond with ThrottlingException without executing the call
+    error      respond with InternalFailure (500) without executing the call
+    lost       execute the call, but respond with InternalFailure (500)
+    hold       execute the call, but delay the response until `fault clear`: time to kill the caller
+    interrupt  only for sagemaker:SpotTraining: interrupt a spot training after its first checkpoint
 
-    \b
-    Note that clients send a refused call again: a fault must strike more often than they try to be seen.
+    AWS clients retry failed calls: set --times higher than their number of attempts.
 
     \b
     Example:
       bedplate local fault add s3:PutObject --kind error --times 20 --match /ledger/
       bedplate local fault add sagemaker:SpotTraining --kind interrupt --times 2
     """
-    told = {"operation": operation, "kind": kind, "times": times, "skip": skip, "match": match}
-    _show(faults.ask(_url(), "POST", told), as_json=as_json)
+    fault = {"operation": operation, "kind": kind, "times": times, "skip": skip, "match": match}
+    _show(faults.request_faults(_url(), "POST", fault), as_json=as_json)
 
 
 @fault.command(name="list")
 @options.as_json
 def list_(as_json: bool) -> None:
-    """Show the faults, and how often each has struck.
+    """List the faults, and how many calls each has matched and failed.
 
     \b
     Example:
       bedplate local fault list --json
     """
-    _show(faults.ask(_url(), "GET"), as_json=as_json)
+    _show(faults.request_faults(_url(), "GET"), as_json=as_json)
 
 
 @fault.command()
 @options.as_json
 def clear(as_json: bool) -> None:
-    """Forget all faults, and give the answers that are held.
+    """Remove all faults, and release the responses that are held.
 
     \b
     Example:
       bedplate local fault clear
     """
-    _show(faults.ask(_url(), "DELETE"), as_json=as_json)
+    _show(faults.request_faults(_url(), "DELETE"), as_json=as_json)
 
 
 def _url() -> str:
     return lifecycle.ensure_running(options.project_dir())
 
 
-def _show(found: list[faults.Fault], *, as_json: bool) -> None:
+def _show(installed: list[faults.Fault], *, as_json: bool) -> None:
     if as_json:
-        emit_json({"faults": found})
+        emit_json({"faults": installed})
         return
-    for each in found:
-        only = f" that hold {each.match!r}" if each.match else ""
-        after = f" after {each.skip}" if each.skip else ""
-        click.echo(
-            f"{each.operation}  {each.kind}  {each.times} calls{after}{only}; {each.seen} seen, {each.struck} struck"
-        )
-    if not found:
-        remark("No faults.")
+    for f in installed:
+        calls = f"{f.times} calls{f' after {f.skip}' if f.skip else ''}"
+        contents = f" that contain {f.match!r}" if f.match else ""
+        click.echo(f"{f.operation}  {f.kind}  {calls}{contents}; {f.matched} matched, {f.injected} failed")
+    if not installed:
+        warn("No faults.")

@@ -1,4 +1,4 @@
-"""`bedplate outputs`: what a stack exports."""
+"""`bedplate outputs`: print a stack's outputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bedplate.errors import UsageError
 @options.stack
 @options.as_json
 def command(name: str | None, stack: str, as_json: bool) -> None:
-    """Print what a stack exports: buckets, roles, topic, image. With NAME only that one's value, for scripts.
+    """Print a stack's outputs: buckets, roles, topic, image. With NAME, print only that output's value.
 
-    Read from the platform's own record (an SSM parameter), so it needs no Pulumi.
+    Reads the SSM parameter that `up` writes, so it does not need Pulumi.
 
     \b
     Examples:
@@ -25,17 +25,19 @@ def command(name: str | None, stack: str, as_json: bool) -> None:
       bedplate outputs data_bucket
       bedplate outputs --stack dev --json
 
-    Exit codes: 0 printed, 2 the stack was never brought up, or there is no such output.
+    \b
+    Exit codes:
+      0  the outputs are printed
+      2  the stack does not exist yet, or has no output NAME
     """
     from bedplate.cli.views import render
-    from bedplate.wiring import connect
 
-    platform = connect(options.project_dir(), stack)
-    values = platform.outputs.model_dump(mode="json")
+    connection = options.connect(stack)
+    values = connection.outputs.model_dump(mode="json")
     if name is not None:
         if name not in values:
             raise UsageError(
-                f"There is no output {name!r} (there are: {', '.join(values)})",
+                f"Stack {stack!r} has no output {name!r}; its outputs: {', '.join(values)}",
                 next_step=f"bedplate outputs --stack {stack}",
             )
         value = values[name]
@@ -46,6 +48,6 @@ def command(name: str | None, stack: str, as_json: bool) -> None:
     elif as_json:
         render.emit_json(values)
     else:
-        render.where(platform.label)
+        render.print_target(connection.label)
         rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items()]
-        render.table(None, ("output", "value"), rows)
+        render.print_table(None, ("output", "value"), rows)

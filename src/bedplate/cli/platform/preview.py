@@ -17,7 +17,7 @@ from bedplate.errors import GateFailed, UsageError
 @targets
 @dependents
 @replace
-@click.option("--markdown", is_flag=True, help="Write Markdown, for a pull request.")
+@click.option("--markdown", is_flag=True, help="Print Markdown for a pull request.")
 @options.as_json
 def command(
     stack: str,
@@ -30,11 +30,10 @@ def command(
     markdown: bool,
     as_json: bool,
 ) -> None:
-    """Show what `up` would create, update, replace and delete, with the properties that change. Changes nothing.
+    """Show what `up` would create, update, replace and delete, property by property. Changes nothing.
 
-    Beside it stand what each change costs a month at list price (what cannot be known beforehand is said as unknown),
-    warnings for what loses data or drops traffic, and which policies (encryption, access, tags, capture, alarms,
-    budgets) it violates.
+    Also shows each change's monthly cost at list price (or that it is unknown before the run), warnings about changes
+    that lose data or drop traffic, and violations of the policies: encryption, access, tags, capture, alarms, budgets.
 
     \b
     Examples:
@@ -43,37 +42,37 @@ def command(
       bedplate preview --replace artifacts
       bedplate preview --stack staging --json
 
-    Exit codes: 0 shown, 1 the program or a resource is wrong, 2 the stack's settings are wrong, 3 shown, and a
-    mandatory policy is violated.
+    \b
+    Exit codes:
+      0  the preview is shown
+      1  the program or a resource is invalid
+      2  the stack's file or a model.yaml is invalid
+      3  the preview is shown, and a mandatory policy is violated
     """
     from bedplate.cli.views import render, stack_view
-    from bedplate.cli.views import review as view
-    from bedplate.wiring import connect
-    from bedplate.workflows.stacks.stack import require_same_modes, review
-    from bedplate.workflows.stacks.validation import require_sound
+    from bedplate.cli.views import review as review_view
+    from bedplate.workflows.stacks.stack import require_same_modes, review_plan
+    from bedplate.workflows.stacks.validation import validate_stack
 
-    sound = require_sound(options.project_dir(), stack)
-    platform = connect(options.project_dir(), stack)
+    validated = validate_stack(options.project_dir(), stack)
     if as_json and markdown:
-        raise UsageError(
-            "--json and --markdown exclude each other", next_step=f"bedplate preview --stack {stack} --json"
-        )
-    if not as_json:
-        render.where(platform.label)
-        for line in sound.unknown:
-            render.remark(line)
-    with stack_view.watched(f"preview {stack}") as watch:
-        target = platform.deployment(engine, install=install)
-        target.limit(targets=targets, dependents=dependents, replace=replace)
-        update = target.preview(on_progress=watch, refresh=refresh)
+        next_step = f"bedplate preview --stack {stack} --json"
+        raise UsageError("--json and --markdown exclude each other", next_step=next_step)
+    connection = options.connect_target(stack, as_json=as_json)
+    for warning in () if as_json else validated.warnings:
+        render.warn(warning)
+    with stack_view.show_progress(f"preview {stack}") as on_progress:
+        pulumi_stack = connection.deployment(engine, install=install)
+        pulumi_stack.limit(targets=targets, target_dependents=dependents, replace=replace)
+        update = pulumi_stack.preview(on_progress=on_progress, refresh=refresh)
     require_same_modes(update, stack=stack)
-    found = review(update)
+    review = review_plan(update)
     if as_json:
-        plan = stack_view.data(update, stack=stack, where=platform.label, verb="preview")
-        render.emit_json({**plan, **view.as_data(found)})
+        plan = stack_view.to_dict(update, stack=stack, target=connection.label, verb="preview")
+        render.emit_json({**plan, **review_view.to_dict(review)})
     elif markdown:
-        click.echo(view.markdown(found, stack=stack, where=platform.label), nl=False)
+        click.echo(review_view.build_markdown(review, stack=stack, target=connection.label), nl=False)
     else:
-        view.show(found)
-    if found.policies.stops:
+        review_view.show(review)
+    if review.policies.is_blocking:
         raise SystemExit(GateFailed.exit_code)

@@ -1,4 +1,4 @@
-"""`bedplate refresh`: take the world's values into the state."""
+"""`bedplate refresh`: update the state from the live resources."""
 
 from __future__ import annotations
 
@@ -19,41 +19,42 @@ from bedplate.cli.platform.up import engine, install, message
 def command(
     stack: str, engine: str | None, install: bool, message: str | None, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Write into the state what the world has become. No resource is touched.
+    """Update the state from the live resources. Changes no resource.
 
-    The next `up` then sees the difference and puts the program's values back, unless the program was changed to match.
-    On the local stack it goes ahead; on any other it shows what it found and asks.
+    The next `up` restores the program's values, unless the program was changed to match. On a stack on AWS, shows the
+    changes and asks first.
 
     \b
     Examples:
       bedplate refresh --dry-run
       bedplate refresh --stack dev --yes --json
 
-    Exit codes: 0 done, 1 something could not be read, 2 the stack was never brought up, 7 another run is at work.
+    \b
+    Exit codes:
+      0  the state matches the live resources
+      1  a resource could not be read
+      2  the stack does not exist yet
+      7  another run is in progress
     """
-    from bedplate.cli.views import render, stack_view
-    from bedplate.wiring import connect
-    from bedplate.workflows.stacks.stack import UpdateResult, take_over
+    from bedplate.cli.views import stack_view
+    from bedplate.workflows.stacks.stack import UpdateResult, refresh_state
 
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        render.where(platform.label)
-    target = platform.deployment(engine, install=install).noting(message)
+    connection = options.connect_target(stack, as_json=as_json)
+    pulumi_stack = connection.deployment(engine, install=install).set_message(message)
 
-    def agree(found: UpdateResult) -> None:
+    def confirm(planned: UpdateResult) -> None:
         if not as_json:
-            stack_view.show_found(found, planned=True)
-        options.confirm(f"Write this into the state of {stack!r}?", assume_yes=False, as_json=as_json)
+            stack_view.show_refresh(planned, planned=True)
+        options.confirm(f"Write these changes into the state of {stack!r}?", assume_yes=False, as_json=as_json)
 
-    ask = not yes and platform.settings.target != "local"
-    with stack_view.watched(f"refresh {stack}") as watch:
+    skip_prompt = yes or connection.settings.target == "local"
+    with stack_view.show_progress(f"refresh {stack}") as on_progress:
         if dry_run:
-            update: UpdateResult = target.preview_refresh(on_progress=watch)
+            update: UpdateResult = pulumi_stack.preview_refresh(on_progress=on_progress)
         else:
-            update = take_over(target, agree=agree if ask else None, on_progress=watch)
+            update = refresh_state(pulumi_stack, confirm=None if skip_prompt else confirm, on_progress=on_progress)
     if as_json:
-        stack_view.as_json(
-            update, stack=stack, where=platform.label, verb="refresh --dry-run" if dry_run else "refresh"
-        )
+        verb = "refresh --dry-run" if dry_run else "refresh"
+        stack_view.print_json(update, stack=stack, target=connection.label, verb=verb)
     else:
-        stack_view.show_found(update, planned=dry_run)
+        stack_view.show_refresh(update, planned=dry_run)

@@ -1,8 +1,8 @@
-"""`bedplate stack`: the environments, a new one, and how two of them differ."""
+"""`bedplate stack`: list, create and compare environments."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from bedplate.workflows.stacks.environments import DeployedState, EnvironmentComparison, EnvironmentRow
 
 
-@click.group(short_help="List environments, make one, and show how two differ.")
+@click.group()
 def command() -> None:
-    """Environments: one file each in stacks/, with values only.
+    """List, create and compare environments; each is a file of values in stacks/.
 
     \b
     Examples:
@@ -30,11 +30,11 @@ def command() -> None:
 @options.stack
 @options.as_json
 def image(stack: str, as_json: bool) -> None:
-    """Print the name of the image that STACK runs, to be built and pushed before the first `up`, and after each change.
+    """Print the name of the stack's container image; build and push it before `up` when it changes.
 
-    Tags are immutable. Without `image_tag` in the stack's file the tag follows from Bedplate's version, the Dockerfile
-    and the lock file: another image has another name. Asks nothing of AWS; the registry's address is there when the
-    file names the account.
+    Tags are immutable. Without `image_tag` in the stack's file, the tag is derived from Bedplate's version, the
+    Dockerfile and the lock file. The name includes the registry's address if the file names the account. Makes no call
+    to AWS.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def image(stack: str, as_json: bool) -> None:
     settings = load_stack(project_dir, stack)
     name = image_name(project_dir, str(read_yaml(project_dir / "Pulumi.yaml")["name"]), stack, settings)
     if as_json:
-        render.emit_json({"image": name, "tag": name.rpartition(":")[2], "chosen": settings.image_tag is not None})
+        render.emit_json({"image": name, "tag": name.rpartition(":")[2], "pinned": settings.image_tag is not None})
         return
     click.echo(name)
 
@@ -56,9 +56,9 @@ def image(stack: str, as_json: bool) -> None:
 @command.command("list")
 @options.as_json
 def list_(as_json: bool) -> None:
-    """List the stacks: target, account, region, models, and of each state the last update and its resources.
+    """List the stacks: target, account, region, models, last update and number of resources.
 
-    Starts nothing: of a stack on AWS the state is asked of Pulumi's backend, and what does not answer is said.
+    Reads the states of stacks on AWS from Pulumi's backend and reports those that cannot be read. Starts nothing.
 
     \b
     Examples:
@@ -66,54 +66,59 @@ def list_(as_json: bool) -> None:
       bedplate stack list --json
     """
     from bedplate.cli.views import render
-    from bedplate.settings import known_stacks
-    from bedplate.wiring import look
+    from bedplate.settings import list_stack_names
+    from bedplate.wiring import connect_offline
     from bedplate.workflows.stacks.environments import list_environments
 
     project = options.project_dir()
-    rows = list_environments(project, known_stacks(project), lambda stack: look(project, stack).deployment())
+    stacks = list_stack_names(project)
+    rows = list_environments(project, stacks, lambda stack: connect_offline(project, stack).deployment())
     if as_json:
         render.emit_json(rows)
         return
     columns = ("stack", "target", "account", "region", "models", "last update (UTC)", "resources")
-    render.table(None, columns, [_row(row) for row in rows], right=("resources",))
-    remarks: dict[str, list[str]] = {}
+    render.print_table(None, columns, [_row(row) for row in rows], right_aligned=("resources",))
+    stacks_by_error: dict[str, list[str]] = {}
     for row in rows:
-        if told := row.faults or (row.state and row.state.unknown):
-            remarks.setdefault(str(told), []).append(row.stack)
-    for told, stacks in remarks.items():
-        render.remark(f"{', '.join(stacks)}: {told}")
+        if error := row.error or (row.state and row.state.error):
+            stacks_by_error.setdefault(error, []).append(row.stack)
+    for error, names in stacks_by_error.items():
+        render.warn(f"{', '.join(names)}: {error}")
 
 
 @command.command()
 @click.argument("name", metavar="NAME")
-@click.option("--from", "source", default="dev", show_default=True, help="The stack whose file is the model.")
-@click.option("--target", type=click.Choice(["local", "aws"]), help="Where it is; the model's, when not given.")
-@click.option("--region", help="An AWS region; the model's, when not given.")
-@click.option("--account", help="The only AWS account (12 digits) that it may be applied to.")
+@click.option("--from", "source", default="dev", show_default=True, help="Stack whose file is copied.")
+@click.option("--target", type=click.Choice(["local", "aws"]), help="Target (default: that of --from).")
+@click.option("--region", help="AWS region (default: that of --from).")
+@click.option("--account", help="The AWS account (12 digits) that `up` requires.")
 @options.as_json
 def new(name: str, source: str, target: str | None, region: str | None, account: str | None, as_json: bool) -> None:
-    """Write stacks/Pulumi.NAME.yaml after the model of another stack, with its comments; an account is never copied.
+    """Write stacks/Pulumi.NAME.yaml from another stack's file, without its account id.
 
-    The file is checked before it is written, and an existing one is not overwritten.
+    Comments are copied too. The new file is validated before it is written; an existing file is not overwritten.
 
     \b
     Examples:
       bedplate stack new qa --from dev --account 123456789012
       bedplate stack new try --from local
 
-    Exit codes: 0 written, 2 the name or a value is wrong, or the file exists.
+    \b
+    Exit codes:
+      0  the file is written
+      2  the name or a value is invalid, or the file exists
     """
     from bedplate.cli.views import render
-    from bedplate.workflows.stacks.new_stack import make_stack
+    from bedplate.workflows.stacks.new_stack import create_stack_file
 
-    path = make_stack(options.project_dir(), name, source=source, target=target, region=region, account_id=account)
-    relative = path.relative_to(options.project_dir())
+    project = options.project_dir()
+    path = create_stack_file(project, name, source=source, target=target, region=region, account_id=account)
+    relative = path.relative_to(project)
     if as_json:
         render.emit_json({"stack": name, "from": source, "file": str(relative)})
         return
-    render.out().print(f"{relative} is written, after {source}")
-    render.remark(f"Next: $EDITOR {relative}, then bedplate preview --stack {name}")
+    render.console().print(f"Wrote {relative}, from {source}")
+    render.warn(f"Next: $EDITOR {relative}, then bedplate preview --stack {name}")
 
 
 @command.command()
@@ -121,113 +126,111 @@ def new(name: str, source: str, target: str | None, region: str | None, account:
 @click.argument("b", metavar="B")
 @options.as_json
 def diff(a: str, b: str, as_json: bool) -> None:
-    """Show how two environments differ: in settings, in each model's contract, and in what is deployed.
+    """Compare two environments: settings, each model's contract, live versions and deployed resources.
 
-    An environment that cannot be reached is said to be so, and the rest is compared.
+    If an environment cannot be reached, the command says so and compares the files.
 
     \b
     Examples:
       bedplate stack diff staging prod
       bedplate stack diff local dev --json
 
-    Exit codes: 0 shown (whether they differ or not), 2 no such stack, or a faulty file.
+    \b
+    Exit codes:
+      0  the comparison is shown, with or without differences
+      2  a stack has no file, or its file is invalid
     """
     from bedplate.cli.views import render
-    from bedplate.workflows.stacks.environments import compare, compare_settings
+    from bedplate.workflows.stacks.environments import compare_environments, compare_settings
 
     project = options.project_dir()
-    compare_settings(project, a, b)  # a wrong name or file is told before anything is reached
-    found = compare(project, a, b, (_reached(a), _reached(b)))
+    compare_settings(project, a, b)  # raises for a wrong name or an invalid file before any connection is made
+    comparison = compare_environments(project, a, b, (_read_deployed(a), _read_deployed(b)))
     if as_json:
-        render.emit_json({"a": a, "b": b, "found": found})
+        render.emit_json({"a": a, "b": b, "differences": comparison})
         return
-    _show(found, a, b)
+    _show(comparison, a, b)
 
 
-def _reached(stack: str) -> DeployedState:
+def _read_deployed(stack: str) -> DeployedState:
     from bedplate.errors import BedplateError
-    from bedplate.wiring import connect
-    from bedplate.workflows.stacks.environments import DeployedState, StateSummary, look_at_deployed, look_at_state
+    from bedplate.workflows.stacks.environments import DeployedState, StateSummary, read_deployed_state, read_state
 
     try:
-        at = connect(options.project_dir(), stack)
+        connection = options.connect(stack)
         try:
-            state = look_at_state(at.deployment())
+            state = read_state(connection.deployment())
         except BedplateError as exc:
-            state = StateSummary(unknown=exc.message.splitlines()[0])
-        return look_at_deployed(at, state)
+            state = StateSummary(error=exc.message.splitlines()[0])
+        return read_deployed_state(connection, state)
     except BedplateError as exc:
         return DeployedState({}, None, exc.message.splitlines()[0])
 
 
 def _row(row: EnvironmentRow) -> tuple[str, ...]:
-    if row.faults:
-        return row.stack, "faulty", "", "", "", "", ""
+    if row.error:
+        return row.stack, "invalid", "", "", "", "", ""
     if row.state is None:
         updated, resources = "never", "0"
-    elif row.state.unknown:
+    elif row.state.error:
         updated = resources = "unknown"
     else:
-        moment = row.state.last_update
-        updated = f"{moment:%Y-%m-%d %H:%M} {row.state.last_result}" if moment else "never"
-        resources = str(row.state.count)
+        last_update = row.state.last_update
+        updated = f"{last_update:%Y-%m-%d %H:%M} {row.state.last_result}" if last_update else "never"
+        resources = str(row.state.resource_count)
     account = row.account_id or ("-" if row.target == "local" else "any")
     return row.stack, str(row.target), account, str(row.region), ", ".join(row.models), updated, resources
 
 
-def _show(found: EnvironmentComparison, a: str, b: str) -> None:
+def _show(comparison: EnvironmentComparison, a: str, b: str) -> None:
     from bedplate.cli.views import render
 
-    if found.settings:
-        render.table("Settings", ("key", a, b), [_cells(each) for each in found.settings])
-    for model, differing in found.models.items():
-        render.table(f"\nModel {model}, as each environment has it", ("key", a, b), [_cells(d) for d in differing])
-    if not found.settings and not found.models:
-        render.out().print("No difference in settings")
-    models = sorted({*found.a.models, *found.b.models})
+    sides = (comparison.a, comparison.b)
+    if comparison.settings:
+        render.print_table("Settings", ("key", a, b), map(_difference_cells, comparison.settings))
+    for model, differences in comparison.models.items():
+        render.print_table(f"\nContract of model {model}", ("key", a, b), map(_difference_cells, differences))
+    if not comparison.settings and not comparison.models:
+        render.console().print("The settings do not differ")
+    models = sorted({*comparison.a.models, *comparison.b.models})
     if models:
-        rows = [(model, _release(found.a, model), _release(found.b, model)) for model in models]
-        render.table("\nWhat answers", ("model", a, b), rows)
-    if found.a.state or found.b.state:
-        rows = [("last update (UTC)", _updated(found.a), _updated(found.b))]
-        render.table("\nState", ("", a, b), [*rows, ("resources", _count(found.a), _count(found.b))])
-    if found.deployed:
-        render.table("\nDeployed differently", ("what", a, b), [_cells(each) for each in found.deployed])
-    for stack, side in ((a, found.a), (b, found.b)):
-        if side.unknown:
-            render.remark(f"{stack} could not be reached, what it has deployed is unknown: {side.unknown}")
-        if side.state and side.state.unknown:
-            render.remark(f"The state of {stack} could not be read: {side.state.unknown}")
+        rows = [(model, *(_format_release(side, model) for side in sides)) for model in models]
+        render.print_table("\nLive releases", ("model", a, b), rows)
+    if comparison.a.state or comparison.b.state:
+        rows = [("last update (UTC)", *map(_format_last_update, sides)), ("resources", *map(_format_count, sides))]
+        render.print_table("\nState", ("", a, b), rows)
+    if comparison.deployed:
+        cells = map(_difference_cells, comparison.deployed)
+        render.print_table("\nDeployed resources that differ", ("resource", a, b), cells)
+    for stack, side in zip((a, b), sides, strict=True):
+        if side.error:
+            render.warn(f"{stack} could not be reached, so its deployed resources are unknown: {side.error}")
+        if side.state and side.state.error:
+            render.warn(f"The state of {stack} could not be read: {side.state.error}")
 
 
-def _cells(each: SettingDifference) -> tuple[str, str, str]:
+def _difference_cells(difference: SettingDifference) -> tuple[str, ...]:
     from bedplate.cli.views import stack_view
+    from bedplate.cli.views.differences import format_value
 
-    key = each.key
+    key = difference.key
     if key.startswith("resources."):
         key = stack_view.short_type(key.removeprefix("resources."))
-    return key, _text(each.a), _text(each.b)
+    return key, *("-" if value is None else format_value(value) for value in (difference.a, difference.b))
 
 
-def _text(value: Any) -> str:
-    from bedplate.cli.views.differences import value_text
-
-    return "-" if value is None else value_text(value)
-
-
-def _release(side: DeployedState, model: str) -> str:
+def _format_release(side: DeployedState, model: str) -> str:
     live = side.models.get(model)
     if live is None:
-        return "unknown" if side.unknown else "nothing"
-    return f"{live.release} ({live.registered} registered)"
+        return "unknown" if side.error else "none"
+    return f"{live.release} ({live.version_count} registered)"
 
 
-def _updated(side: DeployedState) -> str:
+def _format_last_update(side: DeployedState) -> str:
     if side.state is None:
         return "never"
-    moment = side.state.last_update
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"
+    return f"{side.state.last_update:%Y-%m-%d %H:%M}" if side.state.last_update else "unknown"
 
 
-def _count(side: DeployedState) -> str:
-    return "0" if side.state is None else "unknown" if side.state.unknown else str(side.state.count)
+def _format_count(side: DeployedState) -> str:
+    return "0" if side.state is None else "unknown" if side.state.error else str(side.state.resource_count)

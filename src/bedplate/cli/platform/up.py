@@ -10,18 +10,16 @@ from bedplate.errors import GateFailed
 engine = click.option(
     "--engine",
     type=click.Choice(["embedded", "pulumi"]),
-    help="Who applies the program: embedded (local stack only, its default) or the Pulumi CLI.",
+    help="Engine that runs the program (local stack: embedded, else pulumi).",
 )
-install = click.option(
-    "--install", is_flag=True, help="With the Pulumi CLI as engine: download it when there is none on this machine."
-)
+install = click.option("--install", is_flag=True, help="Download the Pulumi CLI if it is needed and missing.")
 targets = click.option(
-    "--target", "-t", "targets", multiple=True, help="Only this resource: its URN, a pattern (**::name) or its name."
+    "--target", "-t", "targets", multiple=True, help="Change only this resource: URN, pattern (**::name) or name."
 )
-dependents = click.option("--target-dependents", "dependents", is_flag=True, help="What depends on a target, too.")
-replace = click.option("--replace", multiple=True, help="Make this resource anew: its URN, a pattern or its name.")
-message = click.option("--message", "-m", help="What this run is for, kept in the stack's history.")
-refresh = click.option("--refresh", is_flag=True, help="Look at the world first, not only at the state.")
+dependents = click.option("--target-dependents", "dependents", is_flag=True, help="Also change a target's dependents.")
+replace = click.option("--replace", multiple=True, help="Replace this resource: URN, pattern or name.")
+message = click.option("--message", "-m", help="Reason for this run, shown by `bedplate history`.")
+refresh = click.option("--refresh", is_flag=True, help="Update the state from the live resources first.")
 
 
 @click.command("up")
@@ -47,10 +45,10 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Create a stack, or bring it to what the program in infra/ says.
+    """Create or update a stack from the program in infra/.
 
-    On the local stack it goes ahead; on any other it shows the changes and asks. What violates a mandatory policy
-    stops it before anything is changed. Interrupted or failed, the same command again goes on from there.
+    On a stack on AWS, shows the changes and asks first. A violation of a mandatory policy stops the run before
+    anything is changed. After an interruption or a failure, the same command resumes the run.
 
     \b
     Examples:
@@ -60,51 +58,54 @@ def command(
       bedplate up --target artifacts --target-dependents
       bedplate up --engine pulumi --install
 
-    Exit codes: 0 done, 1 a step failed, 2 the stack's settings are wrong, 3 a policy is violated, 7 another run
-    is at work.
+    \b
+    Exit codes:
+      0  the stack matches the program
+      1  a step failed
+      2  the stack's file or a model.yaml is invalid
+      3  a mandatory policy is violated
+      7  another run is in progress
     """
     from bedplate.cli.views import policy_view, render, stack_view
-    from bedplate.wiring import connect, state_dir
+    from bedplate.wiring import state_dir
+    from bedplate.workflows.stacks import stack as work
     from bedplate.workflows.stacks.policy_cache import PolicyCache
-    from bedplate.workflows.stacks.stack import UpdateResult, bring_up, judge_update, require_lawful, require_same_modes
-    from bedplate.workflows.stacks.validation import require_sound
+    from bedplate.workflows.stacks.validation import validate_stack
 
-    sound = require_sound(options.project_dir(), stack)
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        render.where(platform.label)
-        for line in sound.unknown:
-            render.remark(line)
+    validated = validate_stack(options.project_dir(), stack)
+    connection = options.connect_target(stack, as_json=as_json)
+    for warning in () if as_json else validated.warnings:
+        render.warn(warning)
 
-    def check(planned: UpdateResult) -> None:
-        require_same_modes(planned, stack=stack)
-        require_lawful(judge_update(planned), stack=stack, applied=False)
+    def check(planned: work.UpdateResult) -> None:
+        work.require_same_modes(planned, stack=stack)
+        work.require_compliant(work.check_policies(planned), stack=stack, applied=False)
 
-    def agree(planned: UpdateResult) -> None:
+    def confirm(planned: work.UpdateResult) -> None:
         if not as_json:
             stack_view.show(planned, planned=True)
-        options.confirm(f"Apply this to {platform.label}?", assume_yes=False, as_json=as_json)
+        options.confirm(f"Apply these changes to {connection.label}?", assume_yes=False, as_json=as_json)
 
-    ask = not yes and platform.settings.target != "local"
-    judged = PolicyCache(options.project_dir(), stack, state_dir(options.project_dir()) / "state")
-    with stack_view.watched(f"up {stack}") as watch:
-        target = platform.deployment(engine, install=install)
-        target.limit(targets=targets, dependents=dependents, replace=replace).noting(message)
-        update = bring_up(
-            target,
-            check=None if judged.already() else check,
-            agree=agree if ask else None,
-            on_progress=watch,
+    skip_prompt = yes or connection.settings.target == "local"
+    policy_cache = PolicyCache(options.project_dir(), stack, state_dir(options.project_dir()) / "state")
+    with stack_view.show_progress(f"up {stack}") as on_progress:
+        pulumi_stack = connection.deployment(engine, install=install)
+        pulumi_stack.limit(targets=targets, target_dependents=dependents, replace=replace).set_message(message)
+        update = work.bring_up(
+            pulumi_stack,
+            check=None if policy_cache.has_passed() else check,
+            confirm=None if skip_prompt else confirm,
+            on_progress=on_progress,
             refresh=refresh,
         )
-    judgement = judge_update(update)
+    report = work.check_policies(update)
     if as_json:
-        data = stack_view.data(update, stack=stack, where=platform.label, verb="up")
-        render.emit_json({**data, "policies": policy_view.as_data(judgement)})
-        if judgement.stops:
+        document = stack_view.to_dict(update, stack=stack, target=connection.label, verb="up")
+        render.emit_json({**document, "policies": policy_view.to_dict(report)})
+        if report.is_blocking:
             raise SystemExit(GateFailed.exit_code)
     else:
         stack_view.show(update, planned=False)
-        policy_view.show(judgement)
-        require_lawful(judgement, stack=stack, applied=True)
-    judged.remember()
+        policy_view.show(report)
+        work.require_compliant(report, stack=stack, applied=True)
+    policy_cache.store()

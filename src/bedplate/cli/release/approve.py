@@ -1,20 +1,24 @@
-"""`bedplate approve`: approve or reject a version, by name and with evidence."""
+"""`bedplate approve`: approve or reject a version."""
 
 from __future__ import annotations
 
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, where
+from bedplate.cli.views.render import console, emit_json
 
 
 @click.command()
 @click.argument("model", metavar="MODEL[:VERSION]")
-@click.option("--reject", is_flag=True, help="Reject instead; needs --reason.")
-@click.option("--force", is_flag=True, help="Approve although a gate is shut or the code is not clean; needs --reason.")
-@click.option("--reason", help="Why; kept with the version and in the ledger.")
-@click.option("--notes", metavar="TEXT", help="Release notes: what is new; they replace those given to train.")
-@click.option("--as", "person", metavar="PERSON", help="Who says so, on the local stack; on AWS it is who STS says.")
+@click.option("--reject", is_flag=True, help="Reject the version; needs --reason.")
+@click.option(
+    "--force", is_flag=True, help="Approve although a gate did not pass or the commit is dirty; needs --reason."
+)
+@click.option("--reason", metavar="TEXT", help="Reason, stored with the version and in the ledger.")
+@click.option("--notes", metavar="TEXT", help="Release notes: what is new. They replace the notes given to train.")
+@click.option(
+    "--as", "person", metavar="PERSON", help="Who approves, on the local stack only; on AWS, STS names the person."
+)
 @options.stack
 @options.as_json
 def command(
@@ -27,49 +31,51 @@ def command(
     stack: str,
     as_json: bool,
 ) -> None:
-    """Approve the newest version that waits, or the one named.
+    """Approve or reject a version: the one named, or the newest version of MODEL that is pending.
 
-    It must have passed its gates and come from a clean commit; a model of high risk needs two people. Exit code 4 says
-    that somebody else, or more evidence, is needed.
+    Changes the version's approval status in the model registry and adds a record to the ledger. A version can be
+    approved when its gates passed and it was trained from a clean commit; a model of high risk needs two people.
 
     \b
     Examples:
       bedplate approve flight-delay
       bedplate approve flight-delay:2 --force --reason "the feed is known to be late in July"
       bedplate approve flight-delay:2 --reject --reason "trained on a broken feed"
+
+    \b
+    Exit codes:
+      0  the version is approved or rejected, or already was
+      4  another person has to approve too, or evidence is missing
     """
-    from bedplate.wiring import connect
     from bedplate.workflows.versions.approve import ApproveRequest, approve
 
-    name, version = options.model_and_version(model)
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
+    name, version = options.parse_model_version(model)
+    connection = options.connect_target(stack, as_json=as_json)
     request = ApproveRequest(name, version, reject, force, reason, person, notes)
-    done = approve(at, request)
-    ref = f"{name}:{done.package.version}"
+    result = approve(connection, request)
+    ref = f"{name}:{result.package.version}"
     if as_json:
         emit_json(
             {
                 "model": name,
-                "version": done.package.version,
-                "status": done.package.approval,
-                "outcome": done.outcome,
-                "person": done.person,
-                "people": done.people,
-                "waived": done.waived,
-                "verdict": done.package.metadata.get("verdict"),
-                "evaluation_uri": done.package.metadata.get("evaluation_uri"),
+                "version": result.package.version,
+                "status": result.package.approval,
+                "outcome": result.outcome,
+                "person": result.person,
+                "people": result.people,
+                "waived": result.waived,
+                "verdict": result.package.metadata.get("verdict"),
+                "evaluation_uri": result.package.metadata.get("evaluation_uri"),
             }
         )
         return
-    if done.outcome == "unchanged":
-        out().print(f"{ref} is {done.package.approval} already.")
-    elif done.outcome == "rejected":
-        out().print(f"[bold red]{ref} rejected[/bold red] by {done.person}: {reason}")
+    if result.outcome == "unchanged":
+        console().print(f"{ref} is already {result.package.approval}.")
+    elif result.outcome == "rejected":
+        console().print(f"[bold red]{ref} rejected[/bold red] by {result.person}: {reason}")
     else:
-        word = "[bold yellow]approved by force[/bold yellow]" if done.waived else "[bold green]approved[/bold green]"
-        out().print(f"{ref} {word} by {', '.join(done.people)}")
-        for waived in done.waived:
-            out().print(f"  although {waived}")
-        out().print(f"Next:  bedplate deploy {ref}")
+        word = "[bold yellow]approved by force[/bold yellow]" if result.waived else "[bold green]approved[/bold green]"
+        console().print(f"{ref} {word} by {', '.join(result.people)}")
+        for waiver in result.waived:
+            console().print(f"  although {waiver}")
+        console().print(f"Next:  bedplate deploy {ref}")

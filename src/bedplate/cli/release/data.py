@@ -1,4 +1,4 @@
-"""`bedplate data`: hold data against its contract, register it as signed versions, and compare versions."""
+"""`bedplate data`: check data against its contract, register it as signed versions, and compare versions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
-from bedplate.domain.formatting import counted, figure, short
-from bedplate.errors import BedplateError, GateFailed
+from bedplate.cli.views.render import console, emit_json, format_seconds, print_table, warn
+from bedplate.domain.formatting import format_count, format_number, format_short
+from bedplate.errors import BedplateError, GateFailed, NotEnoughData, NotFound
 
 if TYPE_CHECKING:
     from bedplate.settings import Purpose
@@ -26,7 +27,7 @@ PURPOSES = ("training", "inference", "monitoring", "debugging")
 
 @click.group("data")
 def command() -> None:
-    """Data that a model learns from: is it what the contract says, where does it come from, is it still the same?
+    """Check data against its contract, register it as signed versions, compare versions.
 
     \b
     Examples:
@@ -40,108 +41,119 @@ def command() -> None:
 @command.command("check")
 @options.model
 @data_file
-@click.option("--purpose", type=click.Choice(PURPOSES), help="Also refuse columns that are not allowed for this.")
-@click.option("--offline", is_flag=True, help="Do not ask the platform for the last version's shares of categories.")
-@click.option("--failed", "only_failed", is_flag=True, help="Show only the rules that are broken.")
+@click.option(
+    "--purpose", type=click.Choice(PURPOSES), help="Also reject columns that must not be used for this purpose."
+)
+@click.option("--offline", is_flag=True, help="Do not connect to the platform to compare shares of categories.")
+@click.option("--failed", "only_failed", is_flag=True, help="Show only the rules that are violated.")
 @options.stack
 @options.as_json
 def check(
     model: str, path: Path, purpose: Purpose | None, offline: bool, only_failed: bool, stack: str, as_json: bool
 ) -> None:
-    """Hold FILE against MODEL's data contract: every rule, the rows that break it, and the first of them.
+    """Check FILE against MODEL's data contract: every rule, and the rows that violate it.
 
-    Memory does not grow with the rows, but for 8 bytes a row for each key. Changes nothing.
+    Shares of categories are compared with the last accepted version. Memory use does not grow with the rows, except by
+    8 bytes per row for each key column. Changes nothing.
 
     \b
     Examples:
       bedplate data check flight-delay --data flights.parquet
       bedplate data check flight-delay --data flights.csv --offline --json
 
-    Exit codes: 0 everything holds, 3 a rule is broken, 6 there is no row.
+    \b
+    Exit codes:
+      0  every rule holds
+      3  a rule is violated
+      6  the file has no rows
     """
-    from bedplate.cli.views.render import emit_json
-    from bedplate.errors import NotEnoughData
-    from bedplate.workflows.data.check import check_file, must_hold_rows
+    from bedplate.workflows.data.check import check_file, require_rows
+    from bedplate.workflows.data.versions import read_profile
 
-    at = _reached(stack, offline=offline)
-    spec = at.model(model)
-    last = None if offline else _last(at, model)
-    from bedplate.workflows.data.versions import profile_of
-
+    connection = _connect(stack, offline=offline)
+    spec = connection.model(model)
+    previous = None if offline else _find_last_accepted(connection, model)
     report = check_file(
-        at,
+        connection,
         spec,
         path,
         purpose=purpose,
-        against=last.short if last else None,
-        profile=profile_of(at, last) if last else None,
+        against=previous.short if previous else None,
+        profile=read_profile(connection, previous) if previous else None,
     )
     if as_json:
-        emit_json({"ok": not report.faults and report.rows > 0, "took_s": report.took_s, **_json(report)})
-        if report.faults or not report.rows:
-            raise SystemExit(GateFailed.exit_code if report.faults else NotEnoughData.exit_code)
+        is_ok = not report.violations and report.rows > 0
+        emit_json({"ok": is_ok, "duration_s": report.duration_s, **_report_to_dict(report)})
+        if report.violations or not report.rows:
+            raise SystemExit(GateFailed.exit_code if report.violations else NotEnoughData.exit_code)
         return
-    show_report(report, only_failed=only_failed)
-    if report.faults:
+    print_report(report, only_failed=only_failed)
+    if report.violations:
         raise GateFailed(
-            f"{path} breaks {_count(len(report.faults), 'rule')} of {model}'s data contract",
-            next_step=f"$EDITOR models/{model}/model.yaml, or mend the data",
+            f"{path} violates {format_count(len(report.violations), 'rule')} of {model}'s data contract",
+            next_step=f"$EDITOR models/{model}/model.yaml, or correct the data",
         )
-    must_hold_rows(report)
+    require_rows(report)
 
 
 @command.command("register")
 @options.model
 @data_file
-@click.option("--accept", metavar="REASON", help="Register in spite of what looks suspicious; the reason is kept.")
-@click.option("--again", is_flag=True, help="Upload and sign anew, whatever is kept of these bytes.")
+@click.option("--accept", metavar="REASON", help="Register although the data looks suspicious; the reason is stored.")
+@click.option("--again", "reupload", is_flag=True, help="Upload and sign again even if these bytes are registered.")
 @options.dry_run
 @options.stack
 @options.as_json
-def register(model: str, path: Path, accept: str | None, again: bool, dry_run: bool, stack: str, as_json: bool) -> None:
-    """Register FILE as a version of MODEL's data, named by the hash of its bytes, with a datasheet and a signature.
+def register(
+    model: str, path: Path, accept: str | None, reupload: bool, dry_run: bool, stack: str, as_json: bool
+) -> None:
+    """Register FILE as a version of MODEL's data, with a datasheet and a signature.
 
-    The file must fit the contract. It is compared with the last accepted version: labels that changed, rates that
-    jumped, floods of duplicates, bursts of outliers. The same bytes again are the same version.
+    The version is named after the SHA-256 of the file's bytes: registering the same bytes again gives the same version.
+    The file must satisfy the contract. It is compared with the last accepted version, and is suspicious when labels
+    changed, rates jumped, or there are many duplicates or outliers.
 
     \b
     Examples:
       bedplate data register flight-delay --data flights.parquet
       bedplate data register flight-delay --data flights.parquet --accept 'carriers were merged in June'
 
-    Exit codes: 0 registered, 3 a rule of the contract is broken, 4 something is suspicious and nobody accepted it.
+    \b
+    Exit codes:
+      0  the version is registered
+      3  a rule of the contract is violated
+      4  the data looks suspicious and --accept is missing
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.cli.views.render import emit_json, out, where
-    from bedplate.wiring import connect
+    from bedplate.cli.views.progress_lines import progress_reporter
     from bedplate.workflows.data import register as work
 
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
-    say = say_silently if as_json else say_progress
-    found = work.plan(at, at.model(model), path, say, again=again)
+    connection = options.connect_target(stack, as_json=as_json)
+    reporter = progress_reporter(quiet=as_json)
+    plan = work.plan(connection, connection.model(model), path, reporter, again=reupload)
     if (accept or dry_run) and not as_json:
-        for suspicion in found.suspicions:
-            say("warning", {"text": str(suspicion)})
+        for anomaly in plan.anomalies:
+            reporter("warning", {"text": str(anomaly)})
     if dry_run:
-        told = {"model": model, "sha256": found.sha256, "rows": found.table.num_rows, "known": found.held is not None}
         if as_json:
-            emit_json({**told, "suspicions": list(found.suspicions)})
+            document = {"model": model, "sha256": plan.sha256, "rows": plan.table.num_rows}
+            emit_json({**document, "registered": plan.existing is not None, "anomalies": list(plan.anomalies)})
         else:
-            out().print(
-                f"{found.sha256[:12]}  {found.table.num_rows:,} rows: "
-                + ("registered already" if found.held else "fits the contract, would be registered")
+            console().print(
+                f"{plan.sha256[:12]}  {plan.table.num_rows:,} rows: "
+                + ("already registered" if plan.existing else "satisfies the contract, would be registered")
             )
         return
-    work.must_be_unsuspicious(found, accept)
-    version = work.register(at, found, say, accept=accept)
+    work.require_accepted(plan, accept)
+    version = work.register(connection, plan, reporter, accept=accept)
+    is_unchanged = plan.existing is not None and plan.existing.raw == version.raw
     if as_json:
-        emit_json({**_version_json(version), "unchanged": found.held is not None and found.held.raw == version.raw})
+        emit_json({**_version_to_dict(version), "unchanged": is_unchanged})
         return
-    verb = "was registered already" if found.held and found.held.raw == version.raw else "registered and signed"
-    out().print(f"[bold green]{version.short}[/bold green] {verb}: {version.manifest.rows:,} rows of {model}'s data")
-    out().print(f"Next:  bedplate train {model} --dataset {version.short}")
+    verb = "was already registered" if is_unchanged else "registered and signed"
+    console().print(
+        f"[bold green]{version.short}[/bold green] {verb}: {version.manifest.rows:,} rows of {model}'s data"
+    )
+    console().print(f"Next:  bedplate train {model} --dataset {version.short}")
 
 
 @command.command("list")
@@ -155,30 +167,28 @@ def list_(model: str, stack: str, as_json: bool) -> None:
     Example:
       bedplate data list flight-delay
     """
-    from bedplate.cli.views.render import emit_json, remark, table
-    from bedplate.wiring import connect
-    from bedplate.workflows.data.versions import versions
+    from bedplate.workflows.data.versions import list_versions
 
-    found = versions(connect(options.project_dir(), stack), model)
+    versions = list_versions(options.connect(stack), model)
     if as_json:
-        emit_json([_version_json(version) for version in found])
+        emit_json([_version_to_dict(version) for version in versions])
         return
-    if not found:
-        remark(f"No version of {model}'s data is registered yet. Next: bedplate data register {model} --data FILE")
+    if not versions:
+        warn(f"No version of {model}'s data is registered yet. Next: bedplate data register {model} --data FILE")
         return
+    columns = ("Version", "Rows", "MB", "Status", "Registered (UTC)", "By")
     rows = [
         (
-            v.short,
-            f"{v.manifest.rows:,}",
-            f"{v.manifest.size / 1e6:,.1f}",
-            v.manifest.status,
-            v.manifest.registered_at[:19].replace("T", " "),
-            v.manifest.registered_by,
+            version.short,
+            f"{version.manifest.rows:,}",
+            f"{version.manifest.size / 1e6:,.1f}",
+            version.manifest.status,
+            version.manifest.registered_at[:19].replace("T", " "),
+            version.manifest.registered_by,
         )
-        for v in found
+        for version in versions
     ]
-    columns = ("Version", "Rows", "MB", "Status", "Registered (UTC)", "By")
-    table(f"Data of {model}", columns, rows, right=("Rows", "MB"))
+    print_table(f"Data of {model}", columns, rows, right_aligned=("Rows", "MB"))
 
 
 @command.command("show")
@@ -187,39 +197,43 @@ def list_(model: str, stack: str, as_json: bool) -> None:
 @options.stack
 @options.as_json
 def show(model: str, version: str, stack: str, as_json: bool) -> None:
-    """Show a version's datasheet and manifest, and whether its signature holds.
+    """Show the datasheet of a version of MODEL's data, and verify its signature.
 
-    VERSION is the beginning of its content hash, or latest. The data itself is not read: train does that.
+    VERSION is the beginning of the version's content hash, or latest. The data itself is not read; train verifies it.
 
     \b
     Examples:
       bedplate data show flight-delay
       bedplate data show flight-delay 3f2a9c01 --json
 
-    Exit codes: 0 the signature holds, 3 it does not.
+    \b
+    Exit codes:
+      0  the signature is valid
+      3  the signature is not valid
     """
-    from bedplate.cli.views.render import emit_json, out, table
-    from bedplate.wiring import connect
-    from bedplate.workflows.data.versions import datasheet, find, must_be_signed
+    from bedplate.workflows.data.versions import find_version, read_datasheet, require_signature
 
-    at = connect(options.project_dir(), stack)
-    found = find(at, model, version)
-    must_be_signed(at, found)
-    sheet = dict(datasheet(at, found))
+    connection = options.connect(stack)
+    data_version = find_version(connection, model, version)
+    require_signature(connection, data_version)
+    sheet = dict(read_datasheet(connection, data_version))
     if as_json:
-        emit_json({**_version_json(found), "signature": "holds", "datasheet": sheet})
+        emit_json({**_version_to_dict(data_version), "signature": "valid", "datasheet": sheet})
         return
     columns = sheet.pop("columns")
-    manifest = found.manifest
-    out().print(f"[bold]{model}[/bold] data {found.short}  {manifest.status}, [green]signature holds[/green]")
-    told = {**sheet, "rows": f"{manifest.rows:,}", "bytes": f"{manifest.size:,}", "sha256": manifest.sha256}
-    told |= {"uri": found.data_uri, "registered_at": manifest.registered_at, "registered_by": manifest.registered_by}
-    told |= {"compared with": manifest.parent or "", "accepted because": manifest.accepted or ""}
-    table(None, ("Key", "Value"), [(key, value) for key, value in told.items() if value])
+    manifest = data_version.manifest
+    console().print(
+        f"[bold]{model}[/bold] data {data_version.short}  {manifest.status}, [green]signature is valid[/green]"
+    )
+    facts = {**sheet, "rows": f"{manifest.rows:,}", "bytes": f"{manifest.size:,}", "sha256": manifest.sha256}
+    facts |= {"uri": data_version.data_uri, "registered_at": manifest.registered_at}
+    facts |= {"registered_by": manifest.registered_by, "compared with": manifest.parent or ""}
+    facts["accepted because"] = manifest.accept_reason or ""
+    print_table(None, ("Key", "Value"), [(key, value) for key, value in facts.items() if value])
     for warning in manifest.warnings:
-        out().print(f"[yellow]warning[/yellow] {warning}", markup=True, soft_wrap=True)
-    rows = [(name, c["role"], c["type"], c["privacy"], _allowed(c["purposes"])) for name, c in columns.items()]
-    table(None, ("Column", "Role", "Type", "Privacy", "Purposes"), rows)
+        console().print(f"[yellow]warning[/yellow] {warning}", markup=True, soft_wrap=True)
+    rows = [(name, c["role"], c["type"], c["privacy"], _format_purposes(c["purposes"])) for name, c in columns.items()]
+    print_table(None, ("Column", "Role", "Type", "Privacy", "Purposes"), rows)
 
 
 @command.command("diff")
@@ -229,77 +243,88 @@ def show(model: str, version: str, stack: str, as_json: bool) -> None:
 @options.stack
 @options.as_json
 def diff(model: str, a: str, b: str, stack: str, as_json: bool) -> None:
-    """Compare two versions of MODEL's data: rows, columns, nulls, PSI, shares of categories, the label's rate.
+    """Compare two versions of MODEL's data: rows, columns, nulls, PSI, categories, label.
 
-    A and B are beginnings of content hashes, latest, or files.
+    A and B are beginnings of content hashes, latest, or files. Changes nothing.
 
     \b
     Examples:
       bedplate data diff flight-delay 3f2a9c01 latest
       bedplate data diff flight-delay latest flights-july.parquet --json
     """
-    from bedplate.cli.views.render import emit_json, out, table
-    from bedplate.wiring import connect
     from bedplate.workflows.data.diff import compare_versions
 
-    done = compare_versions(connect(options.project_dir(), stack), model, a, b)
-    found = done.diff
+    comparison = compare_versions(options.connect(stack), model, a, b)
+    first, second, changes = comparison.first, comparison.second, comparison.diff
     if as_json:
-        from bedplate.domain.drift.report import plain
+        from bedplate.domain.drift.report import to_json_value
 
-        emit_json({"model": model, "a": done.a, "b": done.b, **plain(dataclasses.asdict(found))})
+        emit_json({"model": model, "a": first, "b": second, **to_json_value(dataclasses.asdict(changes))})
         return
-    out().print(f"[bold]{done.a}[/bold] -> [bold]{done.b}[/bold]: {found.rows_a:,} -> {found.rows_b:,} rows")
-    for name in found.columns_added:
-        out().print(f"[green]+[/green] column {name}")
-    for name in found.columns_gone:
-        out().print(f"[red]-[/red] column {name}")
-    for name, (was, now) in found.types_changed.items():
-        out().print(f"[yellow]~[/yellow] column {name}: {was} -> {now}")
-    if found.label_rate_a is not None and found.label_rate_b is not None:
-        p = "" if found.label_p_value is None else f" (p = {found.label_p_value:.2g})"
-        out().print(f"mean of the label: {figure(found.label_rate_a)} -> {figure(found.label_rate_b)}{p}")
+    console().print(f"[bold]{first}[/bold] -> [bold]{second}[/bold]: {changes.rows_a:,} -> {changes.rows_b:,} rows")
+    for name in changes.columns_added:
+        console().print(f"[green]+[/green] column {name}")
+    for name in changes.columns_removed:
+        console().print(f"[red]-[/red] column {name}")
+    for name, (type_a, type_b) in changes.types_changed.items():
+        console().print(f"[yellow]~[/yellow] column {name}: {type_a} -> {type_b}")
+    if changes.label_rate_a is not None and changes.label_rate_b is not None:
+        p_value = "" if changes.label_p_value is None else f" (p = {changes.label_p_value:.2g})"
+        rates = f"{format_number(changes.label_rate_a)} -> {format_number(changes.label_rate_b)}"
+        console().print(f"mean of the label: {rates}{p_value}")
     rows = [
         (
-            c.name,
-            f"{c.drift.psi:.3f}",
-            c.drift.verdict,
-            f"{c.null_share_a:.2%} -> {c.null_share_b:.2%}" if c.null_share_a or c.null_share_b else "",
-            f"{short(c.mean_a)} -> {short(c.mean_b)}" if c.mean_a is not None and c.mean_b is not None else "",
-            "; ".join(f"{name} {was:.1%} -> {now:.1%}" for name, was, now in c.shifts),
+            column.name,
+            f"{column.drift.psi:.3f}",
+            column.drift.verdict,
+            f"{column.null_share_a:.2%} -> {column.null_share_b:.2%}"
+            if column.null_share_a or column.null_share_b
+            else "",
+            f"{format_short(column.mean_a)} -> {format_short(column.mean_b)}"
+            if column.mean_a is not None and column.mean_b is not None
+            else "",
+            "; ".join(f"{name} {share_a:.1%} -> {share_b:.1%}" for name, share_a, share_b in column.shifts),
         )
-        for c in found.columns
+        for column in changes.columns
     ]
-    table(None, ("Column", "PSI", "Verdict", "Nulls", "Mean", "Categories that moved most"), rows, right=("PSI",))
+    columns = ("Column", "PSI", "Verdict", "Nulls", "Mean", "Categories with the largest shifts")
+    print_table(None, columns, rows, right_aligned=("PSI",))
 
 
-def _version_json(version: DataVersion) -> dict[str, object]:
+def _version_to_dict(version: DataVersion) -> dict[str, object]:
     manifest = version.manifest
     return {**dataclasses.asdict(manifest), "status": manifest.status, "uri": version.data_uri}
 
 
-def show_report(report: DataReport, *, only_failed: bool) -> None:
-    """A table of the rules that are broken, or of all, and a line that sums it up."""
-    from bedplate.cli.views.render import out, seconds, table
+def print_report(report: DataReport, *, only_failed: bool) -> None:
+    """Prints a table of all rules, or of the violated ones only, and a summary line."""
 
-    shown = [r for r in report.results if not only_failed or r.outcome == "FAIL"]
-    if shown:
+    results = [result for result in report.results if not only_failed or result.outcome == "FAIL"]
+    if results:
+        columns = ("Column", "Rule", "Expected", "Verdict", "Rows", "First (rows from 0)")
         rows = [
-            (r.column, r.rule, r.expected, r.outcome, f"{r.count:,}" if r.count else "", _examples(r.examples))
-            for r in shown
+            (
+                r.column,
+                r.rule,
+                r.expected,
+                r.outcome,
+                f"{r.count:,}" if r.count else "",
+                "; ".join(map(str, r.examples)),
+            )
+            for r in results
         ]
-        table(None, ("Column", "Rule", "Expected", "Verdict", "Rows", "First (rows from 0)"), rows, right=("Rows",))
+        print_table(None, columns, rows, right_aligned=("Rows",))
     outcomes = [r.outcome for r in report.results]
-    told = ", ".join(f"{outcomes.count(o)} {o}" for o in ("PASS", "FAIL", "NO_DATA") if outcomes.count(o))
-    compared = f", shares against version {report.against}" if report.against else ""
-    looked_at = f"{counted(report.rows, 'row')}, {counted(len(outcomes), 'rule')}"
-    out().print(f"{looked_at}: {told}{compared}; {seconds(report.took_s)}")
+    verdicts = ", ".join(f"{outcomes.count(o)} {o}" for o in ("PASS", "FAIL", "NO_DATA") if outcomes.count(o))
+    reference = f", category shares compared with version {report.against}" if report.against else ""
+    size = f"{format_count(report.rows, 'row')}, {format_count(len(outcomes), 'rule')}"
+    console().print(f"{size}: {verdicts}{reference}; {format_seconds(report.duration_s)}")
     if report.undeclared:
-        out().print(f"[yellow]not in the contract[/yellow], and held against nothing: {', '.join(report.undeclared)}")
+        console().print(f"[yellow]not in the contract[/yellow] and not checked: {', '.join(report.undeclared)}")
 
 
-def _reached(stack: str, *, offline: bool) -> Connection:
-    """The stack; offline nothing is started and nobody asked."""
+def _connect(stack: str, *, offline: bool) -> Connection:
+    """Returns the connection to the stack; with `offline`, one that starts no platform and is never called."""
     from bedplate.settings import load_stack, read_yaml
     from bedplate.wiring import Connection, connect
 
@@ -309,26 +334,20 @@ def _reached(stack: str, *, offline: bool) -> Connection:
     return Connection(project, str(read_yaml(project / "Pulumi.yaml")["name"]), stack, load_stack(project, stack), None)
 
 
-def _last(at: Connection, model: str) -> DataVersion | None:
-    """The last accepted version, None where there is none or no platform yet."""
-    from bedplate.cli.views.render import remark
-    from bedplate.errors import NotFound
+def _find_last_accepted(connection: Connection, model: str) -> DataVersion | None:
+    """Returns the last accepted version; None when there is none, or when the platform cannot be reached."""
     from bedplate.workflows.data.versions import last_accepted
 
     try:
-        return last_accepted(at, model)
+        return last_accepted(connection, model)
     except NotFound:
         return None
     except BedplateError as exc:
-        remark(f"[yellow]Warning:[/yellow] no earlier version is compared with: {exc.message}")
+        warn(f"[yellow]Warning:[/yellow] not compared with an earlier version: {exc.message}")
         return None
 
 
-def _examples(examples: tuple[object, ...]) -> str:
-    return "; ".join(map(str, examples))
-
-
-def _json(report: DataReport) -> dict[str, object]:
+def _report_to_dict(report: DataReport) -> dict[str, object]:
     return {
         "model": report.model,
         "data": str(report.path),
@@ -340,9 +359,5 @@ def _json(report: DataReport) -> dict[str, object]:
     }
 
 
-def _allowed(purposes: list[str]) -> str:
-    return "all" if len(purposes) == len(PURPOSES) else ", ".join(purposes) or "nothing"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"one {noun}" if number == 1 else f"{number} {noun}s"
+def _format_purposes(purposes: list[str]) -> str:
+    return "all" if len(purposes) == len(PURPOSES) else ", ".join(purposes) or "none"

@@ -1,4 +1,4 @@
-"""`bedplate deploy`: release an approved version behind a guarded rollout."""
+"""`bedplate deploy`: deploy an approved version behind a guarded rollout."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.domain.formatting import figure
+from bedplate.cli.views.render import emit_json
+from bedplate.domain.formatting import format_number
 
 if TYPE_CHECKING:
     from bedplate.workflows.release.deploy import DeployRequest
 
-COMPARING = ("shadow", "ab", "bandit", "champion-challenger")
-STRATEGIES = ("all-at-once", "canary", "linear", *COMPARING)
+COMPARISON_STRATEGIES = ("shadow", "ab", "bandit", "champion-challenger")
+STRATEGIES = ("all-at-once", "canary", "linear", *COMPARISON_STRATEGIES)
 
 
 @click.command("deploy")
 @click.argument("target", metavar="MODEL[:VERSION]")
 @options.stack
-@click.option("--strategy", type=click.Choice(STRATEGIES), help="How traffic moves; see docs/strategies.")
-@click.option("--canary-pct", type=click.IntRange(1, 50), help="Share of the canary, or of a linear step.")
 @click.option(
-    "--bake", "bake_s", type=click.IntRange(0, 3600), metavar="SECONDS", help="How long each step is watched."
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    help="How traffic is shifted; default: model.yaml. See docs/strategies.",
 )
-@click.option("--force", is_flag=True, help="Go ahead although an alarm is raised; needs --reason.")
-@click.option("--reason", help="Why; goes into the ledger.")
+@click.option(
+    "--canary-pct", type=click.IntRange(1, 50), help="Traffic of the canary, or of one linear step, in per cent."
+)
+@click.option(
+    "--bake", "bake_s", type=click.IntRange(0, 3600), metavar="SECONDS", help="How long each step is observed."
+)
+@click.option("--force", is_flag=True, help="Deploy although an alarm is raised; needs --reason.")
+@click.option("--reason", metavar="TEXT", help="Reason, stored in the ledger.")
 @options.wait
 @options.yes
 @options.dry_run
@@ -43,11 +50,14 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Release an approved version (the newest one, unless you name another) behind a guarded rollout.
+    """Deploy an approved version (the newest one without VERSION) behind a guarded rollout.
 
-    Part of the traffic goes to the new release first. While it is watched, any of its alarms puts the old one back:
-    errors, latency, and the new answers' distribution against the champion's. Afterwards the endpoint itself is asked
-    which release answers. Run again after an interruption, it goes on where it was.
+    Changes the model's endpoint. Part of the traffic goes to the new release first. During the bake, any of its alarms
+    rolls the endpoint back: errors, latency, or predictions distributed differently from the champion's. At the end the
+    endpoint is invoked to verify which release answers. After an interruption, the same command resumes the deployment.
+
+    With shadow, ab, bandit or champion-challenger, two releases run side by side until there is a verdict. The command
+    follows the rollout (--no-wait leaves that to `bedplate reconcile`); `bedplate rollout` controls it.
 
     \b
     Examples:
@@ -56,40 +66,40 @@ def command(
       bedplate deploy flight-delay:3 --strategy shadow --no-wait
       bedplate deploy flight-delay:3 --dry-run
 
-    With shadow, ab, bandit or champion-challenger two releases run side by side until one is the better one: the
-    command follows it (or leaves it to `bedplate reconcile`), and `bedplate rollout` steers it.
-
-    Exit codes: 0 live (or passed, and waiting for `rollout promote`), 3 the challenger is not the better one, 4 not
-    approved, 5 rolled back by the platform, 6 not enough traffic or labels to judge it, 7 something else is moving.
+    \b
+    Exit codes:
+      0  the release is live, or the challenger passed and `rollout promote` is next
+      3  the challenger is not better
+      4  the version is not approved
+      5  the deployment was rolled back
+      6  too little traffic or too few labels for a verdict
+      7  another deployment or rollout is in progress
     """
-    from bedplate.cli.views.render import emit_json
-    from bedplate.cli.views.rollout_view import RolloutView, plan_json, show_plan
-    from bedplate.domain.release import spoken
-    from bedplate.wiring import connect
+    from bedplate.cli.views.rollout_view import RolloutView, plan_to_dict, print_plan
+    from bedplate.domain.release import display_name
     from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
 
-    model, version = options.model_and_version(target)
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        click.echo(platform.label, err=True)
+    model, version = options.parse_model_version(target)
+    connection = options.connect_target(stack, as_json=as_json)
     request = DeployRequest(model, version, strategy, canary_pct, bake_s, force, reason, wait)
-    comparing = strategy or platform.model(model).rollout.strategy
-    if comparing in COMPARING:
-        _side_by_side(platform, request, comparing, yes=yes, dry_run=dry_run, as_json=as_json)
+    effective_strategy = strategy or connection.model(model).rollout.strategy
+    if effective_strategy in COMPARISON_STRATEGIES:
+        _start_comparison(connection, request, effective_strategy, yes=yes, dry_run=dry_run, as_json=as_json)
         return
-    prepared = prepare(platform, request)
+    prepared = prepare(connection, request)
     if dry_run:
         if as_json:
-            emit_json({"release": prepared.release, "plan": plan_json(prepared.plan)})
+            emit_json({"release": prepared.release, "plan": plan_to_dict(prepared.plan)})
         else:
-            show_plan(prepared.plan)
+            print_plan(prepared.plan)
         return
     if not as_json:
         click.echo(prepared.plan.summary, err=True)
-        for remark in prepared.plan.remarks:
-            click.echo(f"  {remark}", err=True)
+        for notice in prepared.plan.notices:
+            click.echo(f"  {notice}", err=True)
     if prepared.plan.moves_traffic:
-        options.confirm(f"Move traffic of {model}?", assume_yes=yes or platform.local_url is not None, as_json=as_json)
+        is_local = connection.local_url is not None
+        options.confirm(f"Move traffic of {model}?", assume_yes=yes or is_local, as_json=as_json)
     with RolloutView(quiet=as_json) as view:
         outcome = deploy(prepared, view)
     if as_json:
@@ -101,55 +111,55 @@ def command(
                 "live": outcome.live,
                 "changed": prepared.plan.moves_traffic,
                 "seconds": round(outcome.seconds, 3),
-                "proof": outcome.proof,
-                "plan": plan_json(prepared.plan),
+                "probe": outcome.probe_result,
+                "plan": plan_to_dict(prepared.plan),
             }
         )
-    elif outcome.live and outcome.proof:
+    elif outcome.live and (probe := outcome.probe_result):
         click.echo(
-            f"{spoken(outcome.live)} is live: it answered {outcome.proof.rows} rows from {outcome.proof.rows_from} "
-            f"(mean {figure(outcome.proof.mean_answer, 3)}), {outcome.seconds:.1f} s in all"
+            f"{display_name(outcome.live)} is live: it answered {probe.rows} rows from {probe.rows_source} "
+            f"(mean prediction {format_number(probe.mean_prediction, 3)}), {outcome.seconds:.1f} s in total"
         )
     elif not wait and prepared.plan.steps:
-        click.echo(f"{spoken(prepared.release)} is on its way. Next: the same command follows it and records the end.")
+        release = display_name(prepared.release)
+        click.echo(f"{release} is being deployed. Next: the same command follows it and records the outcome.")
 
 
-def _side_by_side(
-    platform: Any, request: DeployRequest, strategy: Any, *, yes: bool, dry_run: bool, as_json: bool
+def _start_comparison(
+    connection: Any, request: DeployRequest, strategy: Any, *, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
     from dataclasses import asdict
 
-    from bedplate.cli.views.experiment_view import ExperimentView, told_end
-    from bedplate.cli.views.render import emit_json
-    from bedplate.workflows.release.rollout import follow, outcome_error, state_json, tick
-    from bedplate.workflows.release.rollout_start import begin, propose
+    from bedplate.cli.views.experiment_view import ExperimentView, format_outcome
+    from bedplate.workflows.release.rollout import follow_rollout, format_state, outcome_error, tick
+    from bedplate.workflows.release.rollout_start import propose_rollout, start_rollout
 
-    beginning = propose(platform, request, strategy)
+    proposal = propose_rollout(connection, request, strategy)
     if as_json and dry_run:
-        emit_json({"summary": beginning.summary, "remarks": beginning.remarks, "terms": asdict(beginning.terms)})
+        emit_json({"summary": proposal.summary, "notices": proposal.notices, "terms": asdict(proposal.terms)})
         return
     if not as_json:
-        click.echo(beginning.summary, err=True)
-        for remark in beginning.remarks:
-            click.echo(f"  {remark}", err=True)
+        click.echo(proposal.summary, err=True)
+        for notice in proposal.notices:
+            click.echo(f"  {notice}", err=True)
     if dry_run:
         return
-    question = f"Put v{beginning.terms.version} behind {request.model}'s endpoint?"
-    options.confirm(question, assume_yes=yes or platform.local_url is not None, as_json=as_json)
-    state = begin(platform, beginning, request.model, reason=request.reason)
+    question = f"Start a {strategy} rollout of v{proposal.terms.version} on {request.model}'s endpoint?"
+    options.confirm(question, assume_yes=yes or connection.local_url is not None, as_json=as_json)
+    state = start_rollout(connection, proposal, request.model, reason=request.reason)
     with ExperimentView(quiet=as_json) as view:
         if request.wait:
-            state = follow(platform, request.model, view)
+            state = follow_rollout(connection, request.model, view)
         else:
-            ticked = tick(platform, request.model, view)
-            state = ticked.state if ticked else state
+            result = tick(connection, request.model, view)
+            state = result.state if result else state
     error = outcome_error(state)
     if error:
         raise error
     if as_json:
-        emit_json(state_json(state))
+        emit_json(format_state(state))
     elif request.wait:
-        click.echo(told_end(state))
+        click.echo(format_outcome(state))
     else:
         click.echo(
             f"The rollout is {state.phase}. Next: bedplate reconcile --loop; bedplate rollout status {request.model}"

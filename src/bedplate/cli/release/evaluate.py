@@ -1,4 +1,4 @@
-"""`bedplate evaluate`: put a version through its gates."""
+"""`bedplate evaluate`: evaluate a version against its gates."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, table, where
-from bedplate.domain.formatting import figure
+from bedplate.cli.views.render import console, emit_json, print_table
+from bedplate.domain.formatting import format_number
 from bedplate.errors import GateFailed, NotEnoughData
 
 if TYPE_CHECKING:
@@ -21,124 +21,126 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", metavar="MODEL[:VERSION]")
-@click.option("--all", "everything", is_flag=True, help="Show every segment, not only those that speak.")
+@click.option("--all", "show_all", is_flag=True, help="Show every segment, not only those that decide or fail.")
 @click.option(
-    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the page of verdicts and charts here too."
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write the page of verdicts and charts here."
 )
-@click.option(
-    "--again", is_flag=True, help="Measure anew, also what was measured already; latency differs from time to time."
-)
+@click.option("--again", "rerun", is_flag=True, help="Run a new evaluation job even if one exists (latency varies).")
 @options.dry_run
 @options.wait
 @options.stack
 @options.as_json
 def command(
     model: str,
-    everything: bool,
+    show_all: bool,
     html: Path | None,
-    again: bool,
+    rerun: bool,
     dry_run: bool,
     wait: bool,
     stack: str,
     as_json: bool,
 ) -> None:
-    """Score the newest version, or the one named, and the live one on the same held-out rows, and judge it.
+    """Evaluate a version against its gates: the one named, or the newest version of MODEL.
 
-    A gate says PASS when the whole 95 % interval of its figure keeps the bound, FAIL when all of it breaks the bound,
-    NO_DATA when these rows cannot tell. Exit code 3 says that a gate failed, 6 that there was too little data.
-    A page with every verdict and its charts is kept beside the evaluation; --html writes it to a file as well.
+    The version and the live release score the same held-out rows in a processing job. A gate's verdict is PASS when its
+    whole 95 % interval is within the bound, FAIL when the whole interval is outside, and NO_DATA otherwise. Stores a
+    page with every verdict and its charts beside the evaluation; --html also writes it to a file.
 
     \b
     Examples:
       bedplate evaluate flight-delay
       bedplate evaluate flight-delay:3 --html gates.html
       bedplate evaluate flight-delay:3 --json
+
+    \b
+    Exit codes:
+      0  every gate passed
+      3  a gate failed
+      6  too little data for a verdict
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.wiring import connect
+    from bedplate.cli.views.progress_lines import progress_reporter
     from bedplate.workflows.versions import evaluate as work
 
-    name, version = options.model_and_version(model)
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
-    plan = work.plan(at, name, version, again=again)
+    name, version = options.parse_model_version(model)
+    connection = options.connect_target(stack, as_json=as_json)
+    plan = work.plan_evaluation(connection, name, version, rerun=rerun)
     if dry_run:
-        _show_plan(plan, as_json=as_json)
+        _print_plan(plan, as_json=as_json)
         return
-    done = work.evaluate(at, plan, say_silently if as_json else say_progress, wait=wait)
-    _page(at, done, html)
+    result = work.evaluate(connection, plan, progress_reporter(quiet=as_json), wait=wait)
+    _write_page(connection, result, html)
     if as_json:
-        emit_json(_json(done))
-        if done.judgement and done.judgement.outcome != "PASS":
-            raise SystemExit(GateFailed.exit_code if done.judgement.outcome == "FAIL" else NotEnoughData.exit_code)
+        emit_json(_result_to_dict(result))
+        if result.gate_report and result.gate_report.outcome != "PASS":
+            raise SystemExit(GateFailed.exit_code if result.gate_report.outcome == "FAIL" else NotEnoughData.exit_code)
         return
-    if done.judgement is None:
-        out().print(f"Evaluation job {done.job.name} runs. The same command follows it and judges.")
+    if result.gate_report is None:
+        console().print(f"Evaluation job {result.job.name} is running. The same command follows it to the verdicts.")
         return
-    _show(done, done.judgement, everything=everything)
+    _print_result(result, result.gate_report, show_all=show_all)
 
 
-def _page(stack: StackContext, done: EvaluationResult, html: Path | None) -> None:
-    """Keep the page beside the evaluation, and write it where --html says."""
-    if done.evaluation is None or done.judgement is None:
+def _write_page(stack: StackContext, result: EvaluationResult, html: Path | None) -> None:
+    """Stores the page beside the evaluation, and writes it to `html`."""
+    if result.evaluation is None or result.gate_report is None:
         return
     from bedplate.cli.pages.gates import render
-    from bedplate.workflows.versions.evaluate import keep_page
+    from bedplate.workflows.versions.evaluate import store_page
 
-    plan = done.plan
+    plan = result.plan
     page = render(
         f"{plan.model}:{plan.package.version}",
         plan.spec.gates,
-        done.evaluation,
-        done.judgement,
+        result.evaluation,
+        result.gate_report,
         description=plan.spec.description,
         stack=stack.name,
-        champion=plan.champion.called if plan.champion else "nobody",
+        champion=plan.champion.display_name if plan.champion else "none",
         source=plan.evaluation_uri,
-        made_at=stack.clock.now(),
+        created_at=stack.clock.now(),
     )
-    keep_page(stack, plan, page)
+    store_page(stack, plan, page)
     if html:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(page, encoding="utf-8")
 
 
-def _show(done: EvaluationResult, judgement: GateReport, *, everything: bool) -> None:
-    ref = f"{done.plan.model}:{done.plan.package.version}"
-    shown = [v for v in judgement.verdicts if everything or v.decides or v.outcome == "FAIL" or v.kind == "explanation"]
+def _print_result(result: EvaluationResult, report: GateReport, *, show_all: bool) -> None:
+    ref = f"{result.plan.model}:{result.plan.package.version}"
+    verdicts = [v for v in report.verdicts if show_all or v.decides or v.outcome == "FAIL" or v.kind == "explanation"]
     rows = [
         (
             v.outcome,
             v.kind,
             v.name if v.decides else f"  {v.name}",
-            f"{_number(v)} {_interval(v)}".strip(),
+            f"{_format_value(v)} {_format_interval(v)}".strip(),
             v.bound,
-            f"{v.n:,}" if v.n else "",
+            f"{v.n_rows:,}" if v.n_rows else "",
             v.key,
         )
-        for v in shown
+        for v in verdicts
     ]
-    columns = ("Verdict", "Gate", "Of", "Figure, 95 % interval", "Bound", "Rows", "Set by, in model.yaml")
-    table(f"{ref}: {judgement.outcome}", columns, rows, right=("Rows",), spare=columns[-1:])
-    for v in shown:
+    columns = ("Verdict", "Gate", "Of", "Value, 95 % interval", "Bound", "Rows", "Key in model.yaml")
+    print_table(f"{ref}: {report.outcome}", columns, rows, right_aligned=("Rows",), droppable=columns[-1:])
+    for v in verdicts:
         if v.outcome != "PASS":
-            out().print(f"{v.outcome} {v.name}: {v.reason}", soft_wrap=True)
-    out().print(f"Evidence: {done.plan.evaluation_uri} and .html", soft_wrap=True)
-    if judgement.outcome == "PASS":
-        out().print(f"Next:  bedplate approve {ref}")
+            console().print(f"{v.outcome} {v.name}: {v.reason}", soft_wrap=True)
+    console().print(f"Evidence: {result.plan.evaluation_uri} and .html", soft_wrap=True)
+    if report.outcome == "PASS":
+        console().print(f"Next:  bedplate approve {ref}")
         return
-    stopped = judgement.of(judgement.outcome)
-    told = "; ".join(f"{v.name} {v.reason}" for v in stopped) or "model.yaml declares no gates"
-    if judgement.outcome == "FAIL":
-        raise GateFailed(f"{ref} did not pass its gates: {told}", next_step=f"bedplate models list {done.plan.model}")
-    slow = {v.kind for v in stopped} == {"latency"}
-    step = f"bedplate evaluate {ref} --again" if slow else f"bedplate train {done.plan.model} --data <more rows>"
-    raise NotEnoughData(f"{ref} could not be judged: {told}", next_step=step)
+    blocking = report.with_outcome(report.outcome)
+    reasons = "; ".join(f"{v.name} {v.reason}" for v in blocking) or "model.yaml declares no gates"
+    model = result.plan.model
+    if report.outcome == "FAIL":
+        raise GateFailed(f"{ref} did not pass its gates: {reasons}", next_step=f"bedplate models list {model}")
+    only_latency = {v.kind for v in blocking} == {"latency"}
+    next_step = f"evaluate {ref} --again" if only_latency else f"train {model} --data <more rows>"
+    raise NotEnoughData(f"{ref} has no verdict yet: {reasons}", next_step=f"bedplate {next_step}")
 
 
-def _show_plan(plan: EvaluationPlan, *, as_json: bool) -> None:
-    champion = plan.champion.called if plan.champion else None
+def _print_plan(plan: EvaluationPlan, *, as_json: bool) -> None:
+    champion = plan.champion.display_name if plan.champion else None
     if as_json:
         emit_json(
             {
@@ -147,43 +149,42 @@ def _show_plan(plan: EvaluationPlan, *, as_json: bool) -> None:
                 "champion": champion,
                 "holdout_uri": plan.holdout_uri,
                 "job": plan.job_name,
-                "adopts": plan.job is not None,
+                "reuses_job": plan.job is not None,
             }
         )
         return
-    verb = "judge what" if plan.job else "run"
-    done = "scored already" if plan.job else "on the rows held out"
-    out().print(f"{verb} {plan.job_name} {done}: {plan.model}:{plan.package.version} against {champion or 'nobody'}")
+    action = f"use the scores of {plan.job_name}" if plan.job else f"run {plan.job_name} on the held-out rows"
+    console().print(f"{action}: {plan.model}:{plan.package.version} against {champion or 'no champion'}")
 
 
-def _number(verdict: Verdict) -> str:
+def _format_value(verdict: Verdict) -> str:
     if verdict.value is None:
         return "-"
-    counted = verdict.low is None and verdict.value == int(verdict.value)
-    return f"{verdict.value:,.0f}" if counted else figure(verdict.value)
+    is_count = verdict.ci_low is None and verdict.value == int(verdict.value)
+    return f"{verdict.value:,.0f}" if is_count else format_number(verdict.value)
 
 
-def _interval(verdict: Verdict) -> str:
-    """Ends that these rows cannot give are left open."""
-    if verdict.low is None or verdict.high is None:
+def _format_interval(verdict: Verdict) -> str:
+    """Formats the 95 % interval; an end that the rows do not determine is shown as `...`."""
+    if verdict.ci_low is None or verdict.ci_high is None:
         return ""
-    low, high = (figure(end) if math.isfinite(end) else "..." for end in (verdict.low, verdict.high))
+    low, high = (format_number(end) if math.isfinite(end) else "..." for end in (verdict.ci_low, verdict.ci_high))
     return f"[{low}, {high}]"
 
 
-def _json(done: EvaluationResult) -> dict[str, Any]:
+def _result_to_dict(result: EvaluationResult) -> dict[str, Any]:
     from bedplate.workflows.versions.evaluate import verdict_json
 
-    plan = done.plan
+    plan = result.plan
     return {
         "model": plan.model,
         "version": plan.package.version,
-        "job": done.job.name,
-        "status": done.job.status,
+        "job": result.job.name,
+        "status": result.job.status,
         "champion": plan.champion.release if plan.champion else None,
-        "verdict": done.judgement.outcome if done.judgement else None,
-        "gates": [verdict_json(v) for v in done.judgement.verdicts] if done.judgement else [],
+        "verdict": result.gate_report.outcome if result.gate_report else None,
+        "gates": [verdict_json(v) for v in result.gate_report.verdicts] if result.gate_report else [],
         "evaluation_uri": plan.evaluation_uri,
         "page_uri": plan.page_uri,
-        "evaluation": done.evaluation.to_json() if done.evaluation else None,
+        "evaluation": result.evaluation.to_json() if result.evaluation else None,
     }

@@ -1,4 +1,4 @@
-"""`bedplate models`: list, show and check models and their versions."""
+"""`bedplate models`: list, show, check, compare, promote and retire models and versions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bedplate.cli.release.models_compare import compare
 from bedplate.cli.release.models_retire import retire
 from bedplate.cli.release.models_sbom import sbom
 from bedplate.cli.release.models_show import show
-from bedplate.cli.views.render import emit_json, out, remark, table
-from bedplate.domain.formatting import figure
+from bedplate.cli.views.render import console, emit_json, print_table, print_target, warn
+from bedplate.domain.formatting import format_count, format_number
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from bedplate.workflows.versions.promote import PromotionResult
 
 
-@click.group(short_help="List, show, compare, check, promote and retire models and their versions.")
+@click.group()
 def command() -> None:
-    """Models and their versions.
+    """List, show, check, compare, promote and retire models and versions.
 
     \b
     Examples:
@@ -36,32 +36,31 @@ def command() -> None:
     """
 
 
-for _part in (show, compare, card, sbom, retire):
-    command.add_command(_part)
+for _subcommand in (show, compare, card, sbom, retire):
+    command.add_command(_subcommand)
 
 
 @command.command("list")
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--last", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many, from the newest.")
-@click.option("--all", "everything", is_flag=True, help="Every version.")
+@click.option("--last", "-n", type=click.IntRange(1), default=20, show_default=True, help="Number of newest versions.")
+@click.option("--all", "show_all", is_flag=True, help="Show every version.")
 @options.stack
 @options.as_json
-def list_(model: str | None, last: int, everything: bool, stack: str, as_json: bool) -> None:
-    """List versions, newest first: status, verdict, metric, which one is live, and who trained it when.
+def list_(model: str | None, last: int, show_all: bool, stack: str, as_json: bool) -> None:
+    """List versions, newest first, with status, verdict, metric and the live one.
 
     \b
     Examples:
       bedplate models list
       bedplate models list flight-delay --all --json
     """
-    from bedplate.wiring import connect
     from bedplate.workflows.versions.models import list_models
 
-    rows = list_models(connect(options.project_dir(), stack), model, newest=None if everything else last)
+    models = list_models(options.connect(stack), model, newest=None if show_all else last)
     if as_json:
-        emit_json(rows)
+        emit_json(models)
         return
-    _table(rows)
+    _print_versions(models)
 
 
 @command.command()
@@ -69,107 +68,122 @@ def list_(model: str | None, last: int, everything: bool, stack: str, as_json: b
 @options.stack
 @options.as_json
 def check(models: tuple[str, ...], stack: str, as_json: bool) -> None:
-    """Check models' folders: model.yaml, train.py, inference.py. Says every fault; needs no platform.
+    """Check the folders of models and print every fault.
+
+    Checks model.yaml, train.py and inference.py. Without MODEL every folder in models/ is checked. Needs no platform
+    and changes nothing.
 
     \b
     Examples:
       bedplate models check
       bedplate models check flight-delay --stack prod
+
+    \b
+    Exit codes:
+      0  no faults
+      2  a folder has faults
     """
     from bedplate.settings import load_stack
     from bedplate.workflows.versions.models import check_models
 
     project = options.project_dir()
-    checked = check_models(project, models, load_stack(project, stack), stack)
-    faults = sum(len(c.faults) for c in checked)
+    results = check_models(project, models, load_stack(project, stack), stack)
+    faulty = [result for result in results if result.errors]
     if as_json:
-        emit_json([{"model": c.model, "ok": not c.faults, "faults": list(c.faults)} for c in checked])
-        if faults:
+        emit_json(
+            [{"model": result.model, "ok": not result.errors, "faults": list(result.errors)} for result in results]
+        )
+        if faulty:
             raise SystemExit(UsageError.exit_code)
         return
-    for c in checked:
-        if not c.faults:
-            told = f"  (stacks/Pulumi.{stack}.yaml does not name it)" if c.elsewhere else ""
-            out().print(f"[green]ok[/green]     {c.model}{told}")
+    for result in results:
+        if not result.errors:
+            note = f"  (not listed in stacks/Pulumi.{stack}.yaml)" if result.is_unlisted else ""
+            console().print(f"[green]ok[/green]     {result.model}{note}")
             continue
-        out().print(f"[bold red]faulty[/bold red] {c.model}")
-        for fault in c.faults:
-            out().print(f"       {fault}", markup=False, soft_wrap=True)
-    if not checked:
-        remark("There is no model yet: no models/<name>/model.yaml.")
-    if faults:
-        file = next(c for c in checked if c.faults).faults[0].split(":")[0]
-        count = "One fault" if faults == 1 else f"{faults} faults"
-        raise UsageError(
-            f"{count} in {sum(bool(c.faults) for c in checked)} of {len(checked)} models",
-            next_step=f"$EDITOR {file}",
-        )
+        console().print(f"[bold red]faulty[/bold red] {result.model}")
+        for fault in result.errors:
+            console().print(f"       {fault}", markup=False, soft_wrap=True)
+    if not results:
+        warn("There are no models yet: no models/<name>/model.yaml exists.")
+    if faulty:
+        file = faulty[0].errors[0].split(":")[0]
+        count = format_count(sum(len(result.errors) for result in faulty), "fault")
+        raise UsageError(f"{count} in {len(faulty)} of {len(results)} models", next_step=f"$EDITOR {file}")
 
 
 @command.command()
 @click.argument("model", metavar="MODEL[:VERSION]")
-@click.option("--from", "source", required=True, help="The stack that it comes from.")
-@click.option("--to", "stack", required=True, help="The stack that it goes to.")
-@click.option("--from-profile", help="AWS profile for the stack that it comes from, when that is another account.")
-@click.option("--without-data", is_flag=True, help="Leave training data and holdout where they are.")
+@click.option("--from", "source", required=True, metavar="STACK", help="Stack to copy from.")
+@click.option("--to", "stack", required=True, metavar="STACK", help="Stack to copy to.")
+@click.option("--from-profile", metavar="PROFILE", help="AWS profile for --from, when it is in another account.")
+@click.option("--without-data", is_flag=True, help="Do not copy the training data and the holdout.")
 @options.yes
 @options.as_json
 def promote(
     model: str, source: str, stack: str, from_profile: str | None, without_data: bool, yes: bool, as_json: bool
 ) -> None:
-    """Take an approved version (the newest without VERSION) into another environment, by registry and digest.
+    """Copy an approved version from one stack's registry into another's.
 
-    The artifact's bytes are hashed before and after, the image is named by its digest, lineage and evaluation go
-    along, both ledgers record it; nothing is built again. Unless the target's promotion.approval is `carried`, somebody
-    has to approve it there too. The same command again changes nothing.
+    Without VERSION the newest approved one. Nothing is rebuilt: the artifact's bytes are hashed before and after the
+    copy, the image is named by its digest, and lineage and evaluation are copied along. Both ledgers get a record. The
+    version has to be approved again in the target stack unless its promotion.approval is `inherited`. Running the same
+    command again changes nothing.
 
     \b
     Examples:
       bedplate models promote flight-delay:3 --from staging --to prod
       bedplate models promote flight-delay --from staging --to prod --from-profile staging-admin --json
 
-    Exit codes: 0 promoted or there already, 1 bytes differ or AWS refused, 2 no such version or stack, 4 not approved.
+    \b
+    Exit codes:
+      0  the version is promoted, or already was
+      1  bytes differ, or an AWS call failed
+      2  the version or the stack does not exist
+      4  the version is not approved
     """
-    from bedplate.cli.views import render
-    from bedplate.wiring import connect, connect_origin
+    from bedplate.cli.views.progress_lines import progress_reporter
+    from bedplate.wiring import connect_origin
     from bedplate.workflows.versions.promote import PromoteRequest
-    from bedplate.workflows.versions.promote import promote as carry
+    from bedplate.workflows.versions.promote import promote as promote_version
 
-    name, version = options.model_and_version(model)
-    target = connect(options.project_dir(), stack)
+    name, version = options.parse_model_version(model)
+    target = options.connect(stack)
     origin = connect_origin(options.project_dir(), source, target=target, profile=from_profile)
     if not as_json:
-        render.where(target.label)
-    if target.settings.target != "local":
-        options.confirm(f"Promote {model} from {source} to {target.label}?", assume_yes=yes, as_json=as_json)
+        print_target(target.label)
+    is_local = target.settings.target == "local"
+    options.confirm(f"Promote {model} from {source} to {target.label}?", assume_yes=yes or is_local, as_json=as_json)
     request = PromoteRequest(name, version, with_data=not without_data)
-    done = carry(origin, target, request, lambda _, told: None if as_json else remark(str(told.get("text", ""))))
+    reporter = progress_reporter(quiet=as_json)
+    result = promote_version(origin, target, request, reporter)
     if as_json:
-        emit_json({"model": name, "from": source, "to": stack, **_promoted(done)})
+        emit_json({"model": name, "from": source, "to": stack, **_promotion_to_dict(result)})
         return
-    ref = f"{name}:{done.package.version}"
-    verb = "is there already as" if done.outcome == "unchanged" else "is now"
-    out().print(f"{name}:{done.origin.version} of {source} {verb} [bold]{ref}[/bold] of {stack}")
-    rows = [("origin", done.origin.arn), ("artifact sha256", done.artifact_sha256), ("image", done.image_uri)]
-    table(None, ("", ""), [*rows, *(("carried", uri) for uri in done.copied), *(("left", text) for text in done.left)])
-    if not done.recorded_at_origin:
-        remark(f"The ledger of {source} cannot be written with these credentials: name a profile by --from-profile.")
-    remark(f"Next: bedplate {'deploy' if done.approved else 'approve'} {ref} --stack {stack}")
+    ref = f"{name}:{result.package.version}"
+    verb = "is already" if result.outcome == "unchanged" else "is now"
+    console().print(f"{name}:{result.origin.version} of {source} {verb} [bold]{ref}[/bold] of {stack}")
+    rows = [("origin", result.origin.arn), ("artifact sha256", result.artifact_sha256), ("image", result.image_uri)]
+    rows += [("copied", uri) for uri in result.copied] + [("not copied", text) for text in result.not_copied]
+    print_table(None, ("", ""), rows)
+    if not result.is_recorded_at_origin:
+        warn(f"These credentials cannot write the ledger of {source}. Next: the same command with --from-profile")
+    warn(f"Next: bedplate {'deploy' if result.is_approved else 'approve'} {ref} --stack {stack}")
 
 
-def _promoted(done: PromotionResult) -> dict[str, object]:
+def _promotion_to_dict(result: PromotionResult) -> dict[str, object]:
     return {
-        "outcome": done.outcome,
-        "version": done.package.version,
-        "arn": done.package.arn,
-        "status": done.package.approval,
-        "origin_version": done.origin.version,
-        "origin_arn": done.origin.arn,
-        "artifact_sha256": done.artifact_sha256,
-        "image_uri": done.image_uri,
-        "carried": list(done.copied),
-        "left": list(done.left),
-        "recorded_at_origin": done.recorded_at_origin,
+        "outcome": result.outcome,
+        "version": result.package.version,
+        "arn": result.package.arn,
+        "status": result.package.approval,
+        "origin_version": result.origin.version,
+        "origin_arn": result.origin.arn,
+        "artifact_sha256": result.artifact_sha256,
+        "image_uri": result.image_uri,
+        "copied": list(result.copied),
+        "not_copied": list(result.not_copied),
+        "recorded_at_origin": result.is_recorded_at_origin,
     }
 
 
@@ -178,42 +192,41 @@ def _promoted(done: PromotionResult) -> dict[str, object]:
 @click.option("--kind", type=click.Choice(["training", "processing"]), default="training", show_default=True)
 @options.stack
 def log(job: str, kind: str, stack: str) -> None:
-    """Print the log of a training or processing job.
+    """Print the log of a training or processing job, as CloudWatch stores it.
 
     \b
     Example:
       bedplate models log bedplate-local-flight-delay-0a1b2c3d4e5f-1
     """
-    from bedplate.wiring import connect
 
-    at = connect(options.project_dir(), stack)
-    lines = at.jobs.log_lines(job, kind="training" if kind == "training" else "processing")
+    connection = options.connect(stack)
+    lines = connection.jobs.list_log_lines(job, kind="training" if kind == "training" else "processing")
     if not lines:
-        (at.jobs.training if kind == "training" else at.jobs.processing)(job)
-        remark(f"{job} has said nothing yet.")
+        (connection.jobs.get_training if kind == "training" else connection.jobs.get_processing)(job)
+        warn(f"{job} has not logged anything yet.")
     for line in lines:
         click.echo(line)
 
 
-def _table(rows: tuple[ModelRow, ...]) -> None:
-    for row in rows:
+def _print_versions(models: tuple[ModelRow, ...]) -> None:
+    for row in models:
         live = "no endpoint" if row.live_release is None else f"live: {row.live_release}"
         if not row.versions:
-            out().print(f"[bold]{row.model}[/bold]  no version yet ({live})")
+            console().print(f"[bold]{row.model}[/bold]  no versions yet ({live})")
             continue
         cells = [
             (
                 v.version,
-                v.approval + (" (forced)" if v.forced else "") + (f", retires {v.retire_on}" if v.retire_on else ""),
+                v.approval + (" (forced)" if v.is_forced else "") + (f", retires {v.retire_on}" if v.retire_on else ""),
                 v.verdict or "-",
-                f"{v.metric} {figure(v.value)}" if v.value is not None else "-",
-                "LIVE" if v.live else "",
+                f"{v.metric} {format_number(v.value)}" if v.value is not None else "-",
+                "LIVE" if v.is_live else "",
                 v.trained_at[:19].replace("T", " "),
                 v.trained_by,
             )
             for v in row.versions
         ]
         columns = ("Version", "Status", "Verdict", "Metric", "Live", "Trained (UTC)", "By")
-        table(f"{row.model}  ({live})", columns, cells, right=("Version",))
-        if len(row.versions) < row.count:
-            remark(f"{row.count - len(row.versions)} older ones: bedplate models list {row.model} --all")
+        print_table(f"{row.model}  ({live})", columns, cells, right_aligned=("Version",))
+        if len(row.versions) < row.version_count:
+            warn(f"{row.version_count - len(row.versions)} older versions: bedplate models list {row.model} --all")

@@ -1,4 +1,4 @@
-"""`bedplate models retire`: no new release of a version, or of a model, from a day on."""
+"""`bedplate models retire`: retire a version, or a whole model, on a date."""
 
 from __future__ import annotations
 
@@ -7,51 +7,53 @@ from datetime import date, datetime
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, remark, where
+from bedplate.cli.views.render import console, emit_json, warn
 
 
 @click.command()
 @click.argument("model", metavar="MODEL[:VERSION]")
-@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="From this day (UTC) on. Default: today.")
-@click.option("--reason", required=True, help="Why; kept in the ledger.")
-@click.option("--force", is_flag=True, help="Although it is live, a rollback's target, or was asked in the last days.")
-@click.option("--cancel", is_flag=True, help="Take it back.")
+@click.option(
+    "--on",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="First day (UTC) without deployments. Default: today.",
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Reason, stored in the ledger.")
+@click.option("--force", is_flag=True, help="Retire today although it is live, pending, a rollback target or in use.")
+@click.option("--cancel", is_flag=True, help="Cancel the retirement.")
 @options.stack
 @options.as_json
 def retire(model: str, on: datetime | None, reason: str, force: bool, cancel: bool, stack: str, as_json: bool) -> None:
-    """Retire a version, or without VERSION the model with all its versions.
+    """Retire a version or a whole model: from DATE on it cannot be deployed.
 
-    From that day on `deploy` and `rollout` refuse it; `status` speaks of it 30 days before, as of model.yaml's
-    retire_on. A day to come is announced whatever is live now; today is refused (exit code 4) while it is live, on its
-    way, what a rollback goes back to, or gave answers in the last 7 days. What serves now goes on serving: moving
-    traffic is `deploy`'s and `rollback`'s. A rollback may still go back to it.
+    Without VERSION the model is retired with all its versions. `status` announces the date 30 days ahead, as it does
+    for retire_on in model.yaml. A future date is always accepted; today is rejected while a release of it is live,
+    pending, or the rollback target, or was invoked in the last 7 days. A release that is live stays live, and
+    `rollback` can still return to it.
 
     \b
     Examples:
       bedplate models retire flight-delay:3 --on 2027-03-31 --reason "replaced by v5"
-      bedplate models retire flight-delay:3 --cancel --reason "v5 was taken back"
-    """
-    from bedplate.wiring import connect
-    from bedplate.workflows.versions.retire import RetireRequest
-    from bedplate.workflows.versions.retire import retire as work
+      bedplate models retire flight-delay:3 --cancel --reason "v5 was withdrawn"
 
-    name, version = options.model_and_version(model)
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
+    \b
+    Exit codes:
+      0  the date is set or canceled
+      4  it is still in use; --force overrides this
+    """
+    from bedplate.workflows.versions.retire import RetireRequest
+    from bedplate.workflows.versions.retire import retire as retire_model
+
+    name, version = options.parse_model_version(model)
+    connection = options.connect_target(stack, as_json=as_json)
     day: date | None = on.date() if on else None
-    done = work(at, RetireRequest(name, version, reason, day, force, cancel))
+    result = retire_model(connection, RetireRequest(name, version, reason, day, force, cancel))
     if as_json:
-        emit_json(
-            {
-                "what": done.what,
-                "on": str(done.on) if done.on else None,
-                "objections": done.objections,
-                "changed": done.changed,
-            }
-        )
+        document = {"subject": result.target, "on": str(result.on) if result.on else None}
+        emit_json({**document, "warnings": result.warnings, "changed": result.is_changed})
         return
-    again = "" if done.changed else " already"
-    out().print(f"{done.what} retires on {done.on}{again}." if done.on else f"{done.what} is not to be retired{again}.")
-    for text in done.objections:
-        remark(f"Until then: {text}" if not force else f"Although {text}")
+    already = "" if result.is_changed else " already"
+    state = f"retires on {result.on}" if result.on else "is not scheduled for retirement"
+    console().print(f"{result.target} {state}{already}.")
+    for text in result.warnings:
+        warn(f"Although {text}" if force else f"Until then: {text}")

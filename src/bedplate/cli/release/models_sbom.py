@@ -1,4 +1,4 @@
-"""`bedplate models sbom`: the packages of a version's image, and what is known against them."""
+"""`bedplate models sbom`: list the packages of a version's image, and check them for known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -7,71 +7,83 @@ from pathlib import Path
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, remark, table
+from bedplate.cli.views.render import console, emit_json, print_table, warn
 from bedplate.errors import GateFailed, NotEnoughData
 
 
 @click.command()
 @click.argument("model", metavar="MODEL[:VERSION]")
-@click.option("--out", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the CycloneDX file here.")
-@click.option("--check", is_flag=True, help="Ask the index of published vulnerabilities, by pip-audit.")
+@click.option("--out", "path", type=click.Path(dir_okay=False, path_type=Path), help="Write the CycloneDX file here.")
+@click.option(
+    "--check", is_flag=True, help="Look the packages up in the index of published vulnerabilities (pip-audit)."
+)
 @options.stack
 @options.as_json
-def sbom(model: str, file: Path | None, check: bool, stack: str, as_json: bool) -> None:
-    """List the packages of the image that a version was trained in: its bill of materials, checked by its hash.
+def sbom(model: str, path: Path | None, check: bool, stack: str, as_json: bool) -> None:
+    """List the packages of a version's image: its software bill of materials.
 
-    --json prints the bill itself (CycloneDX 1.6), with --check what was found. Exit codes of --check: 0 nothing is
-    known against them beside what gates.vulnerabilities.allow names, 3 something is, 6 the index could not be asked.
+    The image is the one that the version was trained in; the document is verified by its hash. --json prints the
+    document itself (CycloneDX 1.6), with --check the findings. Changes nothing.
 
     \b
     Examples:
       bedplate models sbom flight-delay:3
       bedplate models sbom flight-delay:3 --out sbom.cdx.json
       bedplate models sbom flight-delay:3 --check
+
+    \b
+    Exit codes:
+      0  no findings, or --check was not given
+      3  vulnerabilities that gates.vulnerabilities.allow does not list
+      6  the index could not be reached
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.domain.versions.sbom import packages_in
-    from bedplate.wiring import connect
-    from bedplate.workflows.training.sbom import sbom_of, scan
+    from bedplate.cli.views.progress_lines import progress_reporter
+    from bedplate.domain.versions.sbom import parse_cyclonedx
+    from bedplate.workflows.training.sbom import read_sbom, scan_version
     from bedplate.workflows.versions.models import find_version
 
-    name, version = options.model_and_version(model)
-    at = connect(options.project_dir(), stack)
-    package = find_version(at, name, version)
-    bill = sbom_of(at, package)
-    if file:
-        file.write_bytes(bill)
-        remark(f"CycloneDX: {file}")
+    name, version = options.parse_model_version(model)
+    connection = options.connect(stack)
+    package = find_version(connection, name, version)
+    document = read_sbom(connection, package)
+    if path:
+        path.write_bytes(document)
+        warn(f"CycloneDX: {path}")
     if not check:
         if as_json:
-            click.echo(bill.decode())
-        elif not file:
-            table(f"{name}:{package.version}", ("Package", "Version"), [(p.name, p.version) for p in packages_in(bill)])
+            click.echo(document.decode())
+        elif not path:
+            packages = [(p.name, p.version) for p in parse_cyclonedx(document)]
+            print_table(f"{name}:{package.version}", ("Package", "Version"), packages)
         return
-    found = scan(at, package, say_silently if as_json else say_progress)
-    gate = at.model(name).gates.vulnerabilities
+    scan = scan_version(connection, package, progress_reporter(quiet=as_json))
+    gate = connection.model(name).gates.vulnerabilities
     allowed = gate.allow if gate else ()
-    open_ones = [f for f in found.findings if not f.named(allowed)]
+    open_findings = [finding for finding in scan.findings if not finding.is_listed(allowed)]
     if as_json:
-        emit_json({"model": name, "version": package.version, "trouble": found.trouble, "checked": found.checked,
-                   "skipped": found.skipped, "findings": found.findings, "open": len(open_ones)})  # fmt: skip
+        emit_json({"model": name, "version": package.version, "error": scan.error, "checked": scan.packages_checked,
+                   "skipped": scan.skipped, "findings": scan.findings, "open": len(open_findings)})  # fmt: skip
     else:
+        columns = ("Package", "Version", "Id", "Aliases", "Fixed in", "Open")
         rows = [
-            (f.package, f.version, f.id, ", ".join(f.aliases), ", ".join(f.fixed_in) or "-", _word(f.named(allowed)))
-            for f in found.findings
+            (
+                f.package,
+                f.version,
+                f.id,
+                ", ".join(f.aliases),
+                ", ".join(f.fixed_in) or "-",
+                "yes" if f in open_findings else "",
+            )
+            for f in scan.findings
         ]
         if rows:
-            table(None, ("Package", "Version", "Id", "Also", "Fixed in", ""), rows)
-        out().print(f"{found.checked} packages asked about, {len(open_ones)} findings that nobody allowed")
-    if found.trouble:
-        raise NotEnoughData(f"The index could not be asked: {found.trouble}", next_step="the same command, connected")
-    if open_ones:
-        first = open_ones[0]
+            print_table(None, columns, rows)
+        console().print(f"{scan.packages_checked} packages checked, {len(open_findings)} findings that are not allowed")
+    if scan.error:
+        raise NotEnoughData(f"The index could not be reached: {scan.error}", next_step="the same command, online")
+    if open_findings:
+        first = open_findings[0]
         raise GateFailed(
-            f"{len(open_ones)} known vulnerabilities, the first is {first.id} of {first.package} {first.version}",
-            next_step="newer packages in the image, or gates.vulnerabilities.allow in model.yaml",
+            f"{len(open_findings)} known vulnerabilities, the first is {first.id} of {first.package} {first.version}",
+            next_step="install newer packages in the image, or list it in gates.vulnerabilities.allow of model.yaml",
         )
-
-
-def _word(allowed: bool) -> str:
-    return "allowed" if allowed else ""

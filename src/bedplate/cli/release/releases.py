@@ -1,15 +1,20 @@
-"""`bedplate releases`: releases that exist on the platform, and those that nobody needs any more."""
+"""`bedplate releases`: list releases, and delete those that are no longer needed."""
 
 from __future__ import annotations
 
 import click
 
 from bedplate.cli import options
+from bedplate.cli.views.render import emit_json, print_table
+from bedplate.domain.formatting import format_count
 
 
 @click.group("releases")
 def command() -> None:
-    """List and prune releases: the deployed forms of a version (a Model and an EndpointConfig in SageMaker)."""
+    """List releases, and delete those that are no longer needed.
+
+    A release is the deployed form of a version: a Model and an EndpointConfig in SageMaker.
+    """
 
 
 @command.command("list")
@@ -17,27 +22,25 @@ def command() -> None:
 @options.stack
 @options.as_json
 def list_(model: str, stack: str, as_json: bool) -> None:
-    """List the releases of a model that exist, and why each one stays.
+    """List the releases of MODEL that exist, and why each one is kept.
 
     \b
     Example:
       bedplate releases list flight-delay
     """
-    from bedplate.cli.views.render import emit_json, table
-    from bedplate.wiring import connect
-    from bedplate.workflows.release.releases import releases
+    from bedplate.workflows.release.releases import list_releases
 
-    found = releases(connect(options.project_dir(), stack), model)
+    releases = list_releases(options.connect(stack), model)
     if as_json:
-        emit_json(found)
-    elif not found:
+        emit_json(releases)
+    elif not releases:
         click.echo(f"Nothing was deployed yet. Next: bedplate deploy {model}")
     else:
         rows = [
-            (r.release, f"v{r.version}", f"{r.created_at:%Y-%m-%d %H:%M}", r.why or "nobody needs it: prune removes it")
-            for r in found
+            (r.release, f"v{r.version}", f"{r.created_at:%Y-%m-%d %H:%M}", r.reason or "not needed: prune deletes it")
+            for r in releases
         ]
-        table(None, ("release", "version", "made (UTC)", "stays because"), rows)
+        print_table(None, ("release", "version", "created (UTC)", "kept because"), rows)
 
 
 @command.command("prune")
@@ -47,30 +50,25 @@ def list_(model: str, stack: str, as_json: bool) -> None:
 @options.dry_run
 @options.as_json
 def prune(model: str, stack: str, yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Delete releases that are neither live, nor on their way, nor among the last `rollout.keep_releases`.
+    """Delete releases that are neither live nor pending nor among the last `rollout.keep_releases`.
 
-    Versions and artifacts stay: deploying a version makes its release anew.
+    Versions and artifacts are kept: deploying a version creates its release again.
 
     \b
     Example:
       bedplate releases prune flight-delay --dry-run
     """
-    from bedplate.cli.views.render import emit_json
-    from bedplate.domain.formatting import counted
-    from bedplate.wiring import connect
     from bedplate.workflows.release import releases as work
 
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        click.echo(platform.label, err=True)
-    going = [r.release for r in work.releases(platform, model) if not r.why]
-    if going and not dry_run:
-        options.confirm(f"Delete {counted(len(going), 'release')} of {model}?", assume_yes=yes, as_json=as_json)
-        going = list(work.prune(platform, model))
+    connection = options.connect_target(stack, as_json=as_json)
+    unneeded = [r.release for r in work.list_releases(connection, model) if not r.reason]
+    if unneeded and not dry_run:
+        options.confirm(f"Delete {format_count(len(unneeded), 'release')} of {model}?", assume_yes=yes, as_json=as_json)
+        unneeded = list(work.prune_releases(connection, model))
     if as_json:
-        emit_json({"deleted" if not dry_run else "would_delete": going})
+        emit_json({"deleted" if not dry_run else "would_delete": unneeded})
         return
-    for release in going:
+    for release in unneeded:
         click.echo(f"{'would delete' if dry_run else 'deleted'} {release}")
-    if not going:
-        click.echo("There is nothing to prune.")
+    if not unneeded:
+        click.echo("Nothing to delete.")

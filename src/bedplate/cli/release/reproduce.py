@@ -1,4 +1,4 @@
-"""`bedplate reproduce`: train a version again from its record, and say whether the same model comes out."""
+"""`bedplate reproduce`: retrain a version from its record and compare the two models."""
 
 from __future__ import annotations
 
@@ -7,101 +7,112 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, table, where
+from bedplate.cli.views.render import console, emit_json, print_table
 from bedplate.errors import GateFailed
 
 if TYPE_CHECKING:
-    from bedplate.domain.versions.reproduction import Predictions, Reproduction
+    from bedplate.domain.versions.reproduction import PredictionComparison, ReproductionResult
     from bedplate.workflows.versions.reproduce import ReproductionPlan
 
 
 @click.command()
 @click.argument("version", metavar="MODEL:VERSION")
-@click.option("--anyway", is_flag=True, help="Also when the code or the lock file is not what the record says.")
+@click.option("--anyway", is_flag=True, help="Continue although the code or the lock file differs from the record.")
 @options.stack
 @options.as_json
 def command(version: str, anyway: bool, stack: str, as_json: bool) -> None:
-    """Train MODEL:VERSION again from its record, and compare the two models on the same held-out rows.
+    """Retrain MODEL:VERSION from its record, and compare the two models on the same held-out rows.
 
-    Data, code archive, hyper-parameters, seed, image and instance are those of the record; hashes of data and code are
-    checked first. Exit code 0: every metric and every prediction is the same. Exit code 3: they differ, or this
-    project's lock file or the code is not what the record says (--anyway goes on). Nothing is registered.
+    Data, code archive, hyperparameters, seed, image and instance type are those of the record; the hashes of data and
+    code are verified first. Runs a training job and a scoring job; registers nothing.
 
     \b
     Examples:
       bedplate reproduce flight-delay:3
       bedplate reproduce flight-delay:3 --anyway --json
+
+    \b
+    Exit codes:
+      0  every metric and every prediction is the same
+      3  they differ, or the code or this project's lock file differs from the record
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.wiring import connect
+    from bedplate.cli.views.progress_lines import progress_reporter
     from bedplate.workflows.versions import reproduce as work
 
-    name, number = options.model_and_version(version)
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
-    plan = work.plan(at, name, number)
-    found = work.reproduce(at, plan, say_silently if as_json else say_progress, anyway=anyway)
+    name, number = options.parse_model_version(version)
+    connection = options.connect_target(stack, as_json=as_json)
+    plan = work.plan_reproduction(connection, name, number)
+    reproduction = work.reproduce(connection, plan, progress_reporter(quiet=as_json), allow_changes=anyway)
     if as_json:
-        emit_json(_json(plan, found))
-        if not found.identical:
+        emit_json(_reproduction_to_dict(plan, reproduction))
+        if not reproduction.is_identical:
             raise SystemExit(GateFailed.exit_code)
         return
-    _show(plan, found)
+    _print_reproduction(plan, reproduction)
 
 
-def _show(plan: ReproductionPlan, found: Reproduction) -> None:
-    rows = [
-        (m.name, m.recorded or "-", repr(m.registered), repr(m.reproduced), "same" if m.same else "DIFFERS")
-        for m in found.metrics
+def _print_reproduction(plan: ReproductionPlan, reproduction: ReproductionResult) -> None:
+    rows: list[tuple[str, ...]] = [
+        (m.name, m.recorded or "-", repr(m.registered), repr(m.reproduced), "same" if m.is_same else "DIFFERS")
+        for m in reproduction.metrics
     ]
-    table(plan.ref, ("Metric", "Recorded", "Registered model", "Trained again", ""), rows)
-    told = [("scored now", found.predictions), ("as its evaluation kept them", found.evaluated)]
-    lines = [(what, f"{p.rows:,}", f"{p.differing:,}", f"{p.max_difference:.3g}") for what, p in told if p is not None]
-    columns = ("Predictions against the registered model's", "Rows", "Differ", "Largest difference")
-    table(None, columns, lines, right=columns[1:])
-    if found.identical:
-        out().print(f"[bold green]Identical:[/bold green] {plan.ref} trained again gives the same model.")
+    print_table(plan.ref, ("Metric", "Recorded", "Registered model", "Retrained model", ""), rows)
+    comparisons = {
+        "scored now": reproduction.predictions,
+        "stored with its evaluation": reproduction.evaluated_predictions,
+    }
+    columns = ("Compared with the registered model's predictions", "Rows", "Differ", "Largest difference")
+    rows = [
+        (label, f"{p.rows:,}", f"{p.differing:,}", f"{p.max_difference:.3g}") for label, p in comparisons.items() if p
+    ]
+    print_table(None, columns, rows, right_aligned=columns[1:])
+    if reproduction.is_identical:
+        console().print(f"[bold green]Identical:[/bold green] retraining {plan.ref} gives the same model.")
         return
-    apart = [s.what for s in plan.surroundings if not s.same]
-    because = f" (its {' and '.join(apart)} had changed)" if apart else ""
+    changed = [s.name for s in plan.dependencies if not s.is_same]
+    reason = f" (the {' and the '.join(changed)} changed)" if changed else ""
+    predictions = reproduction.predictions
     raise GateFailed(
-        f"{plan.ref} trained again is another model: {found.predictions.differing:,} of {found.predictions.rows:,} "
-        f"predictions differ{because}",
+        f"Retraining {plan.ref} gives another model: {predictions.differing:,} of {predictions.rows:,} predictions "
+        f"differ{reason}",
         next_step=f"bedplate models log {plan.job_name}",
     )
 
 
-def _json(plan: ReproductionPlan, found: Reproduction) -> dict[str, Any]:
+def _reproduction_to_dict(plan: ReproductionPlan, reproduction: ReproductionResult) -> dict[str, Any]:
     return {
         "model": plan.model,
         "version": plan.package.version,
-        "identical": found.identical,
+        "identical": reproduction.is_identical,
         "training_job": plan.job_name,
         "metrics": [
             {
                 "name": m.name,
                 "recorded": m.recorded,
-                "registered": _finite(m.registered),
-                "reproduced": _finite(m.reproduced),
-                "same": m.same,
+                "registered": _finite_or_none(m.registered),
+                "reproduced": _finite_or_none(m.reproduced),
+                "same": m.is_same,
             }
-            for m in found.metrics
+            for m in reproduction.metrics
         ],
-        "predictions": _predictions(found.predictions),
-        "evaluated_predictions": _predictions(found.evaluated),
-        "surroundings": [
-            {"what": s.what, "recorded": s.recorded, "now": s.now, "same": s.same} for s in plan.surroundings
+        "predictions": _predictions_to_dict(reproduction.predictions),
+        "evaluated_predictions": _predictions_to_dict(reproduction.evaluated_predictions),
+        "dependencies": [
+            {"name": s.name, "recorded": s.recorded, "now": s.current, "same": s.is_same} for s in plan.dependencies
         ],
         "evaluation_uri": f"{plan.prefix_uri}evaluation.json",
     }
 
 
-def _predictions(told: Predictions | None) -> dict[str, Any] | None:
-    if told is None:
+def _predictions_to_dict(predictions: PredictionComparison | None) -> dict[str, Any] | None:
+    if predictions is None:
         return None
-    return {"rows": told.rows, "differing": told.differing, "max_difference": _finite(told.max_difference)}
+    return {
+        "rows": predictions.rows,
+        "differing": predictions.differing,
+        "max_difference": _finite_or_none(predictions.max_difference),
+    }
 
 
-def _finite(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if abs(value) < float("inf") else None

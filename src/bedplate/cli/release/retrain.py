@@ -1,4 +1,4 @@
-"""`bedplate retrain`: train a model again because something asks for it."""
+"""`bedplate retrain`: retrain a model on its newest registered data."""
 
 from __future__ import annotations
 
@@ -7,64 +7,67 @@ from typing import Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, where
+from bedplate.cli.views.render import console, emit_json
 from bedplate.errors import GateFailed
 
 
 @click.command()
 @options.model
-@click.option(
-    "--signal", type=click.Choice(["drift", "performance", "age"]), help="Only when this asks for it (default: any)."
-)
-@click.option("--reason", help="A person asks: also when nothing else does. It is kept.")
+@click.option("--signal", type=click.Choice(["drift", "performance", "age"]), help="Retrain only on this signal.")
+@click.option("--reason", metavar="TEXT", help="Retrain without a signal, for this reason; stored in the ledger.")
 @options.wait
 @options.stack
 @options.as_json
 def command(model: str, signal: Any, reason: str | None, wait: bool, stack: str, as_json: bool) -> None:
-    """Train MODEL again on its newest registered data, and put the result through its gates.
+    """Retrain MODEL on its newest registered data, and evaluate the new version against its gates.
 
-    The same pipeline as `train` and `evaluate`; what comes out waits for a person like every version. The ledger says
-    what asked for it: drift or worse answers (the monitoring's record), age (retraining.max_age_days), or a reason.
-    There is at most one open retraining of a model: the same command takes it up. `reconcile` begins it by itself.
+    Runs the same pipeline as `train` and `evaluate`; the new version then waits for approval. The ledger records the
+    signal: drift or lower performance (from monitoring), age (retraining.max_age_days), or the given reason. A model
+    has at most one open retraining: the same command resumes it, and `reconcile` starts and resumes it by itself.
 
     \b
     Examples:
       bedplate retrain flight-delay
       bedplate retrain flight-delay --reason "new timetable"
 
-    Exit codes: 0 the gates passed; 3 they did not; 6 nothing asks for it, or there is no newer data; 8 over budget.
+    \b
+    Exit codes:
+      0  the new version passed its gates
+      3  it did not pass its gates
+      6  no signal requests a retraining, or there is no newer data
+      8  over budget
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.wiring import connect
+    from bedplate.cli.views.progress_lines import progress_reporter
     from bedplate.workflows.versions import retrain as work
 
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
-    say = say_silently if as_json else say_progress
-    held, done = work.retrain(at, work.RetrainRequest(model, signal, reason), say, wait=wait)
+    connection = options.connect_target(stack, as_json=as_json)
+    reporter = progress_reporter(quiet=as_json)
+    retraining, result = work.retrain(connection, work.RetrainRequest(model, signal, reason), reporter, wait=wait)
     if as_json:
         emit_json(
             {
                 "model": model,
-                "begun": held.seq,
-                "signal": held.signal,
-                "why": held.why,
-                "dataset_sha256": held.dataset,
-                "training_job": held.job,
-                "version": done.version if done else None,
-                "verdict": done.verdict if done else None,
+                "started_seq": retraining.seq,
+                "signal": retraining.signal,
+                "reason": retraining.reason,
+                "dataset_sha256": retraining.dataset,
+                "training_job": retraining.job,
+                "version": result.version if result else None,
+                "verdict": result.verdict if result else None,
             }
         )
-    elif done is None:
-        out().print(f"Training job {held.job} runs. The same command, or `bedplate reconcile`, goes on with it.")
-    elif done.verdict == "PASS":
-        out().print(f"[bold green]{model}:{done.version}[/bold green] passed its gates ({held.signal}: {held.why})")
-        out().print(f"Next:  bedplate approve {model}:{done.version}")
-    if done is not None and done.verdict != "PASS":
+    elif result is None:
+        console().print(
+            f"Training job {retraining.job} is running. The same command or `bedplate reconcile` resumes it."
+        )
+    elif result.verdict == "PASS":
+        reason = f"{retraining.signal}: {retraining.reason}"
+        console().print(f"[bold green]{model}:{result.version}[/bold green] passed its gates ({reason})")
+        console().print(f"Next:  bedplate approve {model}:{result.version}")
+    if result is not None and result.verdict != "PASS":
         if as_json:
             raise SystemExit(GateFailed.exit_code)
         raise GateFailed(
-            f"{model}:{done.version} did not pass its gates: {done.verdict}",
-            next_step=f"bedplate evaluate {model}:{done.version}",
+            f"{model}:{result.version} did not pass its gates: {result.verdict}",
+            next_step=f"bedplate evaluate {model}:{result.version}",
         )

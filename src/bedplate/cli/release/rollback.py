@@ -1,4 +1,4 @@
-"""`bedplate rollback`: put an earlier release back, and prove that it answers."""
+"""`bedplate rollback`: roll back to an earlier release, and verify that it answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
-from bedplate.domain.formatting import figure
+from bedplate.cli.views.render import emit_json, print_table
+from bedplate.domain.formatting import format_number
+from bedplate.errors import GateFailed, UsageError
 
 if TYPE_CHECKING:
     from bedplate.domain.rollback import HealthCheck
@@ -17,15 +19,17 @@ if TYPE_CHECKING:
 @click.command("rollback")
 @options.model
 @options.stack
-@click.option("--to", "to", metavar="VERSION", help="The version to go back to, 0 for the fallback.")
+@click.option("--to", "to", metavar="VERSION", help="Version to roll back to; 0 is the fallback.")
 @click.option(
-    "--now", is_flag=True, help="Leave out the look at how the target did, and its re-scoring: seconds count."
+    "--now", is_flag=True, help="Skip the checks of the target's history and the re-scoring, to save seconds."
 )
-@click.option("--drill", is_flag=True, help="Rehearse on a copy of the target, time it, record it; nothing moves.")
-@click.option("--live", is_flag=True, help="With --drill: on the live endpoint, there and back.")
-@click.option("--force", is_flag=True, help="Go back to a release that is not healthy; needs --reason.")
-@click.option("--reason", help="Why; goes into the ledger.")
-@click.option("--yes", "-y", is_flag=True, expose_value=False, help="Accepted and without effect: it never asks.")
+@click.option(
+    "--drill", is_flag=True, help="Rehearse on a copy of the endpoint, measure and record it; moves no traffic."
+)
+@click.option("--live", is_flag=True, help="With --drill: rehearse on the live endpoint, to the target and back.")
+@click.option("--force", is_flag=True, help="Roll back to a release that is not healthy; needs --reason.")
+@click.option("--reason", metavar="TEXT", help="Reason, stored in the ledger.")
+@click.option("--yes", "-y", is_flag=True, expose_value=False, help="Has no effect: this command never asks.")
 @options.dry_run
 @options.as_json
 def command(
@@ -40,13 +44,13 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Put the previous healthy release back, or the one named by --to, and prove that it answers.
+    """Roll back to the previous healthy release, or to the one named by --to, and verify that it answers.
 
-    Before the switch, what is known of the target is looked at: that its model and artifact exist, that the platform
-    never had to undo it, and the errors, latency and answers of the end of its last turn. It also answers the last
-    1,000 captured requests on a copy of its own: a wrong answer refuses, a different one is told. Then all traffic
-    moves at once. A rollout in flight is undone by the alarm that watches it, and two releases that share the traffic
-    end with the champion alone. On AWS a copy takes minutes to come up: --now skips it.
+    Checks the target first: its Model and artifact exist, no deployment of it was rolled back, and its errors, latency
+    and predictions were in order at the end of its last live period. A copy of the target also answers the last 1,000
+    captured requests: a wrong answer rejects it, a changed one is reported. On AWS the copy takes minutes to start;
+    --now skips it. Then all traffic moves at once. A deployment in progress is rolled back through its own alarm; two
+    releases that share the traffic end with the champion alone.
 
     \b
     Examples:
@@ -54,94 +58,85 @@ def command(
       bedplate rollback flight-delay --to 1 --now
       bedplate rollback flight-delay --drill
 
-    Exit codes: 0 the target answers, 2 nothing to go back to, 3 a drill found it unfit, 4 the target is not healthy.
+    \b
+    Exit codes:
+      0  the target answers
+      2  there is no release to roll back to
+      3  the drill found that the target is not healthy
+      4  the target is not healthy; --force overrides this
     """
-    from bedplate.cli.views.rollout_view import RolloutView, plan_json, show_plan
-    from bedplate.domain.release import spoken
-    from bedplate.errors import UsageError
-    from bedplate.wiring import connect
+    from bedplate.cli.views.rollout_view import RolloutView, plan_to_dict, print_plan
+    from bedplate.domain.release import display_name
     from bedplate.workflows.release.rollback import RollbackRequest, prepare, rollback
 
-    version = options.model_and_version(f"{model}:{to}")[1] if to is not None else None
+    version = options.parse_model_version(f"{model}:{to}")[1] if to is not None else None
     if live and not drill:
-        raise UsageError("--live belongs to --drill", next_step=f"bedplate rollback {model} --drill --live")
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        click.echo(platform.label, err=True)
+        raise UsageError("--live needs --drill", next_step=f"bedplate rollback {model} --drill --live")
+    connection = options.connect_target(stack, as_json=as_json)
     if drill:
-        _rehearse(platform, model, version, live=live, reason=reason, as_json=as_json)
+        _run_drill(connection, model, version, live=live, reason=reason, as_json=as_json)
         return
     with RolloutView(quiet=as_json) as view:
-        ready = prepare(platform, RollbackRequest(model, version, now, force, reason), view)
-    plan = ready.prepared.plan
+        prepared = prepare(connection, RollbackRequest(model, version, now, force, reason), view)
+    plan = prepared.deployment.plan
     if not as_json:
-        _show_checks(ready.checks)
+        _print_checks(prepared.checks)
     if dry_run:
         if as_json:
-            from bedplate.cli.views.render import emit_json
-
-            emit_json({"release": ready.prepared.release, "checks": ready.checks, "plan": plan_json(plan)})
+            emit_json({"release": prepared.deployment.release, "checks": prepared.checks, "plan": plan_to_dict(plan)})
         else:
-            show_plan(plan)
+            print_plan(plan)
         return
     if not as_json:
         click.echo(plan.summary, err=True)
     with RolloutView(quiet=as_json) as view:
-        outcome = rollback(ready, view)
+        outcome = rollback(prepared, view)
     if as_json:
-        from bedplate.cli.views.render import emit_json
-
         emit_json(
             {
                 "model": model,
-                "version": ready.prepared.version,
+                "version": prepared.deployment.version,
                 "live": outcome.live,
                 "seconds": round(outcome.seconds, 3),
-                "switched_s": outcome.switched_s,
-                "proof": outcome.proof,
-                "checks": ready.checks,
-                "plan": plan_json(plan),
+                "switch_s": outcome.switch_s,
+                "probe": outcome.probe_result,
+                "checks": prepared.checks,
+                "plan": plan_to_dict(plan),
             }
         )
-    elif outcome.live and outcome.proof:
+    elif outcome.live and (probe := outcome.probe_result):
         click.echo(
-            f"{spoken(outcome.live)} answers again: {outcome.proof.rows} rows from {outcome.proof.rows_from}, "
-            f"mean {figure(outcome.proof.mean_answer, 3)}, {outcome.seconds:.2f} s after the plan"
+            f"{display_name(outcome.live)} is live again: it answered {probe.rows} rows from {probe.rows_source} "
+            f"(mean prediction {format_number(probe.mean_prediction, 3)}), {outcome.seconds:.2f} s after the plan"
         )
 
 
-def _show_checks(checks: tuple[HealthCheck, ...]) -> None:
+def _print_checks(checks: tuple[HealthCheck, ...]) -> None:
     for check in checks:
         style = {"PASS": "green", "FAIL": "red"}.get(check.verdict, "yellow")
-        click.echo(f"  {click.style(check.verdict, fg=style)} {check.what}: {check.told}", err=True)
+        click.echo(f"  {click.style(check.verdict, fg=style)} {check.name}: {check.detail}", err=True)
 
 
-def _rehearse(
+def _run_drill(
     stack: StackContext, model: str, version: int | None, *, live: bool, reason: str | None, as_json: bool
 ) -> None:
-    from bedplate.cli.views.render import emit_json, table
     from bedplate.cli.views.rollout_view import RolloutView
-    from bedplate.domain.release import spoken
-    from bedplate.errors import GateFailed
+    from bedplate.domain.release import display_name
     from bedplate.workflows.release.drill import drill
 
     with RolloutView(quiet=as_json) as view:
-        done = drill(stack, model, version, view, live=live, reason=reason)
+        result = drill(stack, model, version, view, live=live, reason=reason)
     if as_json:
-        emit_json(done)
+        emit_json(result)
     else:
-        _show_checks(done.checks)
-        where = "the live endpoint, there and back" if live else "a copy; nothing moved"
-        click.echo(f"Rollback of {model} to {spoken(done.target)}, rehearsed on {where}")
-        table(
-            None,
-            ("part", "seconds"),
-            [*((name, f"{value:.2f}") for name, value in done.parts.items())],
-            right=("seconds",),
-        )
-        click.echo(f"The target answered {done.answered_s:.2f} s after the beginning.")
-    if not done.ok:
+        _print_checks(result.checks)
+        place = "the live endpoint, to the target and back" if live else "a copy; no traffic moved"
+        click.echo(f"Rollback of {model} to {display_name(result.target)}, rehearsed on {place}")
+        rows = [(name, f"{value:.2f}") for name, value in result.durations_s.items()]
+        print_table(None, ("part", "seconds"), rows, right_aligned=("seconds",))
+        click.echo(f"The target answered {result.first_prediction_s:.2f} s after the start.")
+    if not result.ok:
         raise GateFailed(
-            f"{spoken(done.target)} is not fit to go back to",
+            f"{display_name(result.target)} is not healthy enough to roll back to",
             next_step=f"bedplate rollback {model} --drill --to VERSION",
         )

@@ -1,4 +1,4 @@
-"""`bedplate rollout`: where a rollout stands, what became of earlier ones, and what a person wants of it."""
+"""`bedplate rollout`: show, promote, pause, resume or abort a rollout."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from bedplate.cli import options
+from bedplate.cli.views.render import emit_json, format_seconds, print_table
+from bedplate.errors import NotFound
 
 if TYPE_CHECKING:
     from bedplate.domain.rollout.history import RolloutSummary
+    from bedplate.workflows.release.rollout_status import RolloutStatus
+
+RolloutCommand = Literal["promote", "pause", "resume", "abort"]
 
 
 @click.group("rollout")
 def command() -> None:
-    """Look at rollouts and steer them: canary and linear while they bake, and those that compare two releases for hours
-    or days (shadow, A/B, bandit, champion-challenger).
+    """Show, promote, pause, resume or abort a rollout.
 
-    A rollout is a state machine whose state is in the ledger. Each tick looks at the world once, decides, records and
-    acts; `bedplate deploy` ticks while it waits, `bedplate reconcile` for all models, and `rollout tick` once by hand.
+    A rollout is a canary or linear deployment during its bake, or a comparison of two releases over hours or days
+    (shadow, A/B, bandit, champion-challenger). It is a state machine whose state is in the ledger. Each tick observes
+    the endpoint once, decides, records and acts: `bedplate deploy` ticks while it waits, `bedplate reconcile` ticks
+    all models, and `rollout tick` ticks once.
 
     \b
     Examples:
@@ -33,151 +39,142 @@ def command() -> None:
 @options.stack
 @options.as_json
 def status(model: str | None, stack: str, as_json: bool) -> None:
-    """Show what is under way, with its weights, figures and verdict; of every model when none is named.
+    """Show the open rollout of MODEL, or of every model.
 
     \b
     Examples:
       bedplate rollout status
       bedplate rollout status flight-delay --json
     """
-    from bedplate.cli.views.render import emit_json
-    from bedplate.wiring import connect
-    from bedplate.workflows.release.rollout_status import standing
+    from bedplate.workflows.release.rollout_status import read_rollout_status
 
-    platform = connect(options.project_dir(), stack)
-    told = [standing(platform, name) for name in ([model] if model else platform.settings.models)]
+    connection = options.connect(stack)
+    statuses = [read_rollout_status(connection, name) for name in ([model] if model else connection.settings.models)]
     if as_json:
-        emit_json([_standing_json(one) for one in told])
+        emit_json([_status_to_dict(rollout_status) for rollout_status in statuses])
         return
-    click.echo(platform.label, err=True)
-    for one in told:
-        _show_standing(one)
+    click.echo(connection.label, err=True)
+    for rollout_status in statuses:
+        _print_status(rollout_status)
 
 
 @command.command("history")
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Number of newest entries.")
 @options.stack
 @options.as_json
 def history(model: str | None, limit: int, stack: str, as_json: bool) -> None:
-    """List how traffic moved, newest first: every deployment, rollout and rollback with its verdict and why it ended.
+    """List deployments, rollouts and rollbacks, newest first, with verdict and reason.
 
     \b
     Examples:
       bedplate rollout history flight-delay
       bedplate rollout history --limit 5 --json
     """
-    from bedplate.cli.views.render import emit_json, table
-    from bedplate.domain.release import spoken
-    from bedplate.wiring import connect
-    from bedplate.workflows.release.rollout_status import past
+    from bedplate.domain.release import display_name
+    from bedplate.workflows.release.rollout_status import read_rollout_history
 
-    platform = connect(options.project_dir(), stack)
-    found = [(name, m) for name in ([model] if model else platform.settings.models) for m in past(platform, name)]
-    found = sorted(found, key=lambda pair: pair[1].begun_at, reverse=True)[:limit]
+    connection = options.connect(stack)
+    rollouts = [
+        (name, rollout)
+        for name in ([model] if model else connection.settings.models)
+        for rollout in read_rollout_history(connection, name)
+    ]
+    rollouts = sorted(rollouts, key=lambda pair: pair[1].started_at, reverse=True)[:limit]
     if as_json:
-        emit_json([{"model": name, **movement_json(m)} for name, m in found])
+        emit_json([{"model": name, **_rollout_to_dict(rollout)} for name, rollout in rollouts])
         return
-    table(
-        None,
-        ("model", "begun", "strategy", "release", "instead of", "phase", "verdict", "lasted", "by", "why"),
-        [
-            (
-                name,
-                f"{m.begun_at:%Y-%m-%d %H:%M:%S}",
-                m.strategy,
-                spoken(m.release),
-                spoken(m.champion) if m.champion else "",
-                m.phase,
-                m.verdict or "",
-                _lasted(m),
-                m.actor,
-                (m.reason or "")[:60],
-            )
-            for name, m in found
-        ],
-        right=("lasted",),
-    )
+    columns = ("model", "started", "strategy", "release", "champion", "phase", "verdict", "duration", "by", "reason")
+    rows = [
+        (
+            name,
+            f"{rollout.started_at:%Y-%m-%d %H:%M:%S}",
+            rollout.strategy,
+            display_name(rollout.release),
+            display_name(rollout.champion) if rollout.champion else "",
+            rollout.phase,
+            rollout.verdict or "",
+            _format_duration(rollout),
+            rollout.actor,
+            (rollout.reason or "")[:60],
+        )
+        for name, rollout in rollouts
+    ]
+    print_table(None, columns, rows, right_aligned=("duration",))
 
 
-def _order(name: Literal["promote", "pause", "resume", "abort"], help_text: str) -> None:
+def _add_command(name: RolloutCommand, help_text: str) -> None:
     @command.command(name, help=help_text)
     @options.model
-    @click.option("--reason", help="Why; goes into the ledger.")
+    @click.option("--reason", metavar="TEXT", help="Reason, stored in the ledger.")
     @options.stack
     @options.yes
     @options.wait
     @options.as_json
-    def ordered(model: str, reason: str | None, stack: str, yes: bool, wait: bool, as_json: bool) -> None:
-        _give(name, model, reason, stack, yes, wait, as_json)
+    def run(model: str, reason: str | None, stack: str, yes: bool, wait: bool, as_json: bool) -> None:
+        _run_command(name, model, reason, stack, yes, wait, as_json)
 
 
-def _give(
-    name: Literal["promote", "pause", "resume", "abort"],
-    model: str,
-    reason: str | None,
-    stack: str,
-    yes: bool,
-    wait: bool,
-    as_json: bool,
+def _run_command(
+    name: RolloutCommand, model: str, reason: str | None, stack: str, yes: bool, wait: bool, as_json: bool
 ) -> None:
-    from bedplate.cli.views.experiment_view import ExperimentView, told_end
-    from bedplate.cli.views.render import emit_json
-    from bedplate.wiring import connect
-    from bedplate.workflows.release.rollout import follow, order, outcome_error, state_json
+    from bedplate.cli.views.experiment_view import ExperimentView, format_outcome
+    from bedplate.workflows.release.rollout import apply_command, follow_rollout, format_state, outcome_error
 
-    platform = connect(options.project_dir(), stack)
-    if not as_json:
-        click.echo(platform.label, err=True)
-    options.confirm(
-        f"{name.capitalize()} the rollout of {model}?",
-        assume_yes=yes or platform.local_url is not None,
-        as_json=as_json,
-    )
+    connection = options.connect_target(stack, as_json=as_json)
+    question = f"{name.capitalize()} the rollout of {model}?"
+    options.confirm(question, assume_yes=yes or connection.local_url is not None, as_json=as_json)
     with ExperimentView(quiet=as_json) as view:
-        state = order(platform, model, name, reason=reason, reporter=view)
-        if wait and state.phase in ("promoting", "undoing"):
-            state = follow(platform, model, view)
+        state = apply_command(connection, model, name, reason=reason, reporter=view)
+        if wait and state.phase in ("promoting", "rolling-back"):
+            state = follow_rollout(connection, model, view)
     error = outcome_error(state) if name == "promote" else None
     if error:
         raise error
     if as_json:
-        emit_json(state_json(state))
+        emit_json(format_state(state))
     else:
-        click.echo(told_end(state))
+        click.echo(format_outcome(state))
 
 
-_order(
+_add_command(
     "promote",
-    """Give the challenger all traffic: guarded, proved and recorded like any deployment. Without a PASS it takes
---reason.
+    """Promote the challenger: give it all traffic.
+
+It is guarded, verified and recorded like a deployment. Without a PASS verdict it needs --reason.
 
 \b
 Example:
   bedplate rollout promote flight-delay
+
+\b
+Exit codes:
+  0  the challenger is live
+  2  no rollout is open, or its verdict is not PASS and --reason is missing
+  5  the promotion was rolled back
 """,
 )
-_order(
+_add_command(
     "pause",
-    """Let it rest: the challenger gets no traffic of an A/B test or bandit, and nothing is judged until `resume`.
+    """Pause the rollout: the challenger gets no traffic and nothing is evaluated until `resume`.
 
 \b
 Example:
   bedplate rollout pause flight-delay --reason "holiday"
 """,
 )
-_order(
+_add_command(
     "resume",
-    """Go on after a pause, with the weights there were.
+    """Resume a paused rollout with the weights that it had.
 
 \b
 Example:
   bedplate rollout resume flight-delay
 """,
 )
-_order(
+_add_command(
     "abort",
-    """Give it up: all traffic back to the champion, also out of a promotion in flight.
+    """Abort the rollout: return all traffic to the champion, even during a promotion.
 
 \b
 Example:
@@ -191,105 +188,94 @@ Example:
 @options.stack
 @options.as_json
 def tick(model: str, stack: str, as_json: bool) -> None:
-    """Do one tick by hand: look, decide, record, act. Two at once do nothing twice.
+    """Run one tick of MODEL's rollout: observe, decide, record, act.
+
+    It is safe to run two at the same time.
 
     \b
     Example:
       bedplate rollout tick flight-delay
     """
-    from bedplate.cli.views.experiment_view import ExperimentView, line
-    from bedplate.cli.views.render import emit_json
-    from bedplate.errors import NotFound
-    from bedplate.wiring import connect
-    from bedplate.workflows.release.rollout import state_json
-    from bedplate.workflows.release.rollout import tick as tick_once
-    from bedplate.workflows.release.rollout import view as seen
+    from bedplate.cli.views.experiment_view import ExperimentView, format_tick
+    from bedplate.workflows.release import rollout as work
 
-    platform = connect(options.project_dir(), stack)
+    connection = options.connect(stack)
     with ExperimentView(quiet=as_json) as view:
-        ticked = tick_once(platform, model, view)
-    if ticked is None:
+        result = work.tick(connection, model, view)
+    if result is None:
         raise NotFound(f"No rollout of {model} is open", next_step=f"bedplate rollout history {model}")
     if as_json:
-        emit_json({**state_json(ticked.state), "told": ticked.decision.told})
+        emit_json({**work.format_state(result.state), "message": result.decision.message})
     else:
-        click.echo(line(seen(ticked)))
+        click.echo(format_tick(work.format_tick(result)))
 
 
-def movement_json(m: RolloutSummary) -> dict[str, Any]:
-    """A movement as data."""
+def _rollout_to_dict(rollout: RolloutSummary) -> dict[str, Any]:
     return {
-        "id": m.id,
-        "strategy": m.strategy,
-        "release": m.release,
-        "version": m.version,
-        "champion": m.champion,
-        "phase": m.phase,
-        "verdict": m.verdict,
-        "begun_at": m.begun_at,
-        "ended_at": m.ended_at,
-        "actor": m.actor,
-        "reason": m.reason,
-        "took_s": m.took_s,
-        "facts": dict(m.state.facts) if m.state else None,
+        "id": rollout.id,
+        "strategy": rollout.strategy,
+        "release": rollout.release,
+        "version": rollout.version,
+        "champion": rollout.champion,
+        "phase": rollout.phase,
+        "verdict": rollout.verdict,
+        "started_at": rollout.started_at,
+        "ended_at": rollout.ended_at,
+        "actor": rollout.actor,
+        "reason": rollout.reason,
+        "switch_s": rollout.switch_s,
+        "measurements": dict(rollout.state.measurements) if rollout.state else None,
     }
 
 
-def _standing_json(one: Any) -> dict[str, Any]:
+def _status_to_dict(status: RolloutStatus) -> dict[str, Any]:
     return {
-        "model": one.model,
-        "endpoint": one.endpoint,
-        "status": one.status,
-        "live": one.live,
-        "weights": dict(one.weights),
-        "shadows": dict(one.shadows),
-        "open": movement_json(one.open) if one.open else None,
-        "judged": one.judged,
-        "answers": one.answers,
-        "bake_left_s": one.bake_left_s,
-        "last": movement_json(one.last) if one.last else None,
+        "model": status.model,
+        "endpoint": status.endpoint,
+        "status": status.status,
+        "live": status.live,
+        "weights": dict(status.weights),
+        "shadows": dict(status.shadows),
+        "open_rollout": _rollout_to_dict(status.open_rollout) if status.open_rollout else None,
+        "verdict_message": status.verdict_message,
+        "predictions": status.predictions,
+        "bake_left_s": status.bake_left_s,
+        "last_rollout": _rollout_to_dict(status.last_rollout) if status.last_rollout else None,
     }
 
 
-def _show_standing(one: Any) -> None:
-    from bedplate.cli.views.experiment_view import facts_rows
-    from bedplate.cli.views.render import table
-    from bedplate.domain.release import spoken
-    from bedplate.domain.rollout.ticking import spoken_weights
+def _print_status(status: RolloutStatus) -> None:
+    from bedplate.cli.views.experiment_view import measurement_rows
+    from bedplate.domain.release import display_name
+    from bedplate.domain.rollout.tick import format_weights
 
-    if one.open is None:
-        last = (
-            f"; the last one ({one.last.strategy} of {spoken(one.last.release)}) is {one.last.phase}"
-            if one.last
-            else ""
-        )
-        click.echo(f"{one.model}: {spoken(one.live)} is live, no rollout is open{last}")
+    model, rollout, last = status.model, status.open_rollout, status.last_rollout
+    if rollout is None:
+        note = f"; the last one ({last.strategy} of {display_name(last.release)}) is {last.phase}" if last else ""
+        click.echo(f"{model}: {display_name(status.live)} is live, no rollout is open{note}")
         return
-    m = one.open
+    since = rollout.state.phase_since if rollout.state else rollout.started_at
+    copies = f"; copies: {format_weights(status.shadows)}" if status.shadows else ""
     rows = [
-        ("phase", f"{m.phase} since {(m.state.since if m.state else m.begun_at):%Y-%m-%d %H:%M:%S} UTC"),
-        ("champion", spoken(m.champion) if m.champion else "?"),
-        ("challenger", spoken(m.release)),
-        ("traffic", spoken_weights(one.weights) + (f"; copies: {spoken_weights(one.shadows)}" if one.shadows else "")),
-        ("endpoint", one.status),
-        ("verdict", m.verdict or "none yet"),
+        ("phase", f"{rollout.phase} since {since:%Y-%m-%d %H:%M:%S} UTC"),
+        ("champion", display_name(rollout.champion) if rollout.champion else "?"),
+        ("challenger", display_name(rollout.release)),
+        ("traffic", format_weights(status.weights) + copies),
+        ("endpoint", status.status),
+        ("verdict", rollout.verdict or "none yet"),
     ]
-    if one.answers is not None:
-        left = f", {one.bake_left_s:.0f} s of the bake left" if one.bake_left_s is not None else ""
-        rows.append(("answers", f"{one.answers:.0f} of {m.needed_answers} needed{left}"))
-    if one.judged:
-        rows.append(("figures", one.judged))
-    rows += facts_rows(m.state.facts) if m.state else []
-    table(f"{one.model}: {m.strategy} rollout {m.id}", ("", ""), rows)
-    next_step = {
-        "passed": f"bedplate rollout promote {one.model}",
-        "paused": f"bedplate rollout resume {one.model}",
-    }.get(m.phase)
-    if next_step:
-        click.echo(f"Next:  {next_step}", err=True)
+    if status.predictions is not None:
+        left = f", {status.bake_left_s:.0f} s of the bake left" if status.bake_left_s is not None else ""
+        rows.append(("predictions", f"{status.predictions:.0f} of {rollout.min_bake_predictions} required{left}"))
+    if status.verdict_message:
+        rows.append(("measurements", status.verdict_message))
+    rows += measurement_rows(rollout.state.measurements) if rollout.state else []
+    print_table(f"{model}: {rollout.strategy} rollout {rollout.id}", ("", ""), rows)
+    next_steps = {"passed": f"bedplate rollout promote {model}", "paused": f"bedplate rollout resume {model}"}
+    if rollout.phase in next_steps:
+        click.echo(f"Next:  {next_steps[rollout.phase]}", err=True)
 
 
-def _lasted(m: RolloutSummary) -> str:
-    from bedplate.cli.views.render import seconds
+def _format_duration(rollout: RolloutSummary) -> str:
 
-    return seconds((m.ended_at - m.begun_at).total_seconds()) if m.ended_at else "open"
+    return format_seconds((rollout.ended_at - rollout.started_at).total_seconds()) if rollout.ended_at else "open"

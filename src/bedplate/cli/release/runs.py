@@ -1,4 +1,4 @@
-"""`bedplate runs`: every training side by side, as MLflow keeps them."""
+"""`bedplate runs`: list, show and compare training runs, as MLflow stores them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, out, remark, seconds, table
+from bedplate.cli.views.render import console, emit_json, format_seconds, print_table, warn
+from bedplate.errors import NotFound
 
 if TYPE_CHECKING:
     from bedplate.ports import ExperimentRun
     from bedplate.workflows.stack_context import StackContext
     from bedplate.workflows.training.runs import RunComparison
 
-SHOWN_PARAMS = 4
+MAX_PARAMS_SHOWN = 4
 
 
-@click.group("runs", short_help="List, show and compare trainings, as MLflow keeps them.")
+@click.group("runs")
 def command() -> None:
-    """Look at trainings side by side: parameters, figures, data, code and where the artifacts are.
+    """List, show and compare training runs.
 
-    Every training and every trial of a tuning is kept in MLflow: on the stack's tracking server where it has one
-    (tracking.enabled), else in a file of this project. BEDPLATE_TRACKING names another tracking URI, or `off`.
+    Every training job and every trial of a tuning job is stored in MLflow: on the stack's tracking server if it has one
+    (tracking.enabled), otherwise in a file of this project. BEDPLATE_TRACKING sets another tracking URI, or `off`.
 
     \b
     Example:
@@ -34,12 +35,12 @@ def command() -> None:
 
 @command.command("list")
 @options.model
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Figures to show (default: all, to four).")
-@click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metrics to show (default: the first four).")
+@click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="Number of newest runs.")
 @options.stack
 @options.as_json
 def list_(model: str, metrics: tuple[str, ...], count: int, stack: str, as_json: bool) -> None:
-    """List the trainings of MODEL, newest first, failed ones too.
+    """List the training runs of MODEL, newest first, including failed ones.
 
     \b
     Example:
@@ -47,156 +48,153 @@ def list_(model: str, metrics: tuple[str, ...], count: int, stack: str, as_json:
     """
     from bedplate.workflows.training.runs import list_runs
 
-    at = _connected(stack)
-    runs = list(list_runs(at, model))[:count]
+    connection = _connect(stack)
+    runs = list(list_runs(connection, model))[:count]
     if as_json:
         emit_json(runs)
         return
     if not runs:
-        remark(f"No run of {model} is kept {_place(at)}.")
+        warn(f"No run of {model} is stored {_format_location(connection)}.")
         return
     names = metrics or tuple(dict.fromkeys(m for run in runs for m in run.metrics))[:4]
-    varied = _varied(runs)[:SHOWN_PARAMS]
-    table(
-        None,
-        ("Run", "Version", "Status", "Started", "Took", *varied, *names),
-        [
-            (
-                run.id[:8],
-                run.tags.get("version", "-"),
-                run.status,
-                f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else "-",
-                seconds((run.ended_at - run.started_at).total_seconds()) if run.started_at and run.ended_at else "-",
-                *(run.params.get(name, "-") for name in varied),
-                *(_figure(run.metrics.get(name)) for name in names),
-            )
-            for run in runs
-        ],
-        right=("Took", *varied, *names),
-    )
-    remark(f"kept {_place(at)}")
+    varying = _varying_params(runs)[:MAX_PARAMS_SHOWN]
+    columns = ("Run", "Version", "Status", "Started", "Duration", *varying, *names)
+    rows = [
+        (
+            run.id[:8],
+            run.tags.get("version", "-"),
+            run.status,
+            f"{run.started_at:%Y-%m-%d %H:%M}" if run.started_at else "-",
+            format_seconds((run.ended_at - run.started_at).total_seconds()) if run.started_at and run.ended_at else "-",
+            *(run.params.get(name, "-") for name in varying),
+            *(_format_value(run.metrics.get(name)) for name in names),
+        )
+        for run in runs
+    ]
+    print_table(None, columns, rows, right_aligned=("Duration", *varying, *names))
+    warn(f"stored {_format_location(connection)}")
 
 
 @command.command("show")
 @options.model
-@click.argument("run", metavar="RUN")
+@click.argument("run_ref", metavar="RUN")
 @options.stack
 @options.as_json
-def show(model: str, run: str, stack: str, as_json: bool) -> None:
-    """Show one training of MODEL: by version, by the beginning of its id, or by its job's name.
+def show(model: str, run_ref: str, stack: str, as_json: bool) -> None:
+    """Show the parameters, metrics and tags of one training run of MODEL.
+
+    RUN is a version, the beginning of a run id, or the name of the run's job.
 
     \b
     Example:
       bedplate runs show flight-delay 3
     """
-    from bedplate.workflows.training.runs import find
+    from bedplate.workflows.training.runs import find_run
 
-    found = find(_connected(stack), model, run)
+    run = find_run(_connect(stack), model, run_ref)
     if as_json:
-        emit_json(found)
+        emit_json(run)
         return
-    out().print(f"[bold]{found.name}[/bold]  {found.status}  run {found.id}")
-    for title, told in (("parameters", found.params), ("figures", found.metrics), ("tags", found.tags)):
-        table(title, ("", ""), [(key, _figure(value)) for key, value in sorted(told.items())])
+    console().print(f"[bold]{run.name}[/bold]  {run.status}  run {run.id}")
+    for title, values in (("parameters", run.params), ("metrics", run.metrics), ("tags", run.tags)):
+        print_table(title, ("", ""), [(key, _format_value(value)) for key, value in sorted(values.items())])
 
 
 @command.command("compare")
 @options.model
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these figures; may be repeated.")
-@click.option("--all", "everything", is_flag=True, help="Also what is the same in all of them.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with a chart a figure.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Compare only this metric; may be repeated.")
+@click.option("--all", "show_all", is_flag=True, help="Also show what is the same in all runs.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with a chart per metric.")
 @options.stack
 @options.as_json
 def compare(
     model: str,
     runs: tuple[str, ...],
     metrics: tuple[str, ...],
-    everything: bool,
+    show_all: bool,
     html: Path | None,
     stack: str,
     as_json: bool,
 ) -> None:
-    """Set trainings of MODEL side by side: the parameters and figures in which they differ, the best in bold.
+    """Compare training runs of MODEL: the parameters and metrics that differ.
 
-    Without a RUN the newest two. Figures without a prefix (auc) are of the rows held out, from `evaluate`; those with
-    one (train_auc) are what the script printed.
+    Without RUN the newest two. The best value of a metric is bold. Metrics without a prefix (auc) are of the held-out
+    rows, from `evaluate`; metrics with a prefix (train_auc) were printed by the training script.
 
     \b
     Examples:
       bedplate runs compare flight-delay 1 2 --metric auc
       bedplate runs compare flight-delay 1 2 3 --html compared.html
     """
-    from bedplate.workflows.training.runs import compare as work
+    from bedplate.workflows.training.runs import compare_runs
 
-    found = work(_connected(stack), model, runs)
+    comparison = compare_runs(_connect(stack), model, runs)
     if metrics:
-        missing = [m for m in metrics if m not in {row.name for row in found.metrics}]
+        missing = [m for m in metrics if m not in {row.name for row in comparison.metrics}]
         if missing:
-            from bedplate.errors import NotFound
-
-            known = ", ".join(row.name for row in found.metrics) or "none"
+            names = ", ".join(row.name for row in comparison.metrics) or "none"
             raise NotFound(
-                f"No run has a figure {missing[0]!r} (there are: {known})", next_step=f"bedplate evaluate {model}"
+                f"No run has a metric {missing[0]!r} (metrics: {names})", next_step=f"bedplate evaluate {model}"
             )
     if html:
         from bedplate.cli.pages.runs import render
 
-        html.write_text(render(model, found, metrics), encoding="utf-8")
-        remark(f"Written: {html}")
+        html.write_text(render(model, comparison, metrics), encoding="utf-8")
+        warn(f"Written: {html}")
     if as_json:
-        emit_json(_json(found, metrics))
+        emit_json(_comparison_to_dict(comparison, metrics))
     else:
-        _show(found, metrics, everything=everything)
+        _print_comparison(comparison, metrics, show_all=show_all)
 
 
-def _show(found: RunComparison, metrics: tuple[str, ...], *, everything: bool) -> None:
+def _print_comparison(comparison: RunComparison, metrics: tuple[str, ...], *, show_all: bool) -> None:
     from rich.text import Text
 
-    from bedplate.domain.versions.runs import best
+    from bedplate.domain.versions.runs import find_best
 
-    lines: list[Sequence[object]] = []
-    for row in found.params:
-        if row.differs or everything:
-            lines.append((row.name, *(v if v is not None else "-" for v in row.values)))
-    for figure in found.metrics:
-        if (metrics and figure.name not in metrics) or not (figure.differs or everything or metrics):
+    rows: list[Sequence[object]] = [
+        (param.name, *("-" if value is None else value for value in param.values))
+        for param in comparison.params
+        if param.is_different or show_all
+    ]
+    for metric in comparison.metrics:
+        if (metrics and metric.name not in metrics) or not (metric.is_different or show_all or metrics):
             continue
-        values = [v if isinstance(v, float) else None for v in figure.values]
-        first = best(figure.name, values) if figure.differs else None
-        cells = [Text(_figure(v), style="bold green" if i == first else "") for i, v in enumerate(values)]
-        lines.append((figure.name, *cells))
-    if not lines:
-        out().print("They are the same in every parameter and every figure.")
+        values = [v if isinstance(v, float) else None for v in metric.values]
+        best_index = find_best(metric.name, values) if metric.is_different else None
+        cells = [Text(_format_value(v), style="bold green" if i == best_index else "") for i, v in enumerate(values)]
+        rows.append((metric.name, *cells))
+    if not rows:
+        console().print("They are the same in every parameter and every metric.")
         return
-    names = [run.name if run.tags.get("version") else run.id[:8] for run in found.runs]
-    table(None, ("", *names), lines, right=names)
+    names = [run.name if run.tags.get("version") else run.id[:8] for run in comparison.runs]
+    print_table(None, ("", *names), rows, right_aligned=names)
 
 
-def _json(found: RunComparison, metrics: tuple[str, ...]) -> dict[str, Any]:
-    shown = [row for row in found.metrics if not metrics or row.name in metrics]
+def _comparison_to_dict(comparison: RunComparison, metrics: tuple[str, ...]) -> dict[str, Any]:
+    metric_rows = [row for row in comparison.metrics if not metrics or row.name in metrics]
     return {
-        "runs": [{"id": run.id, "job": run.job, "version": run.tags.get("version")} for run in found.runs],
-        "params": [{"name": r.name, "values": r.values, "differs": r.differs} for r in found.params],
-        "metrics": [{"name": r.name, "values": r.values, "differs": r.differs} for r in shown],
+        "runs": [{"id": run.id, "job": run.job, "version": run.tags.get("version")} for run in comparison.runs],
+        "params": [{"name": r.name, "values": r.values, "differs": r.is_different} for r in comparison.params],
+        "metrics": [{"name": r.name, "values": r.values, "differs": r.is_different} for r in metric_rows],
     }
 
 
-def _connected(stack: str) -> StackContext:
-    from bedplate.wiring import connect
+def _connect(stack: str) -> StackContext:
 
-    return connect(options.project_dir(), stack)
-
-
-def _place(stack: StackContext) -> str:
-    return f"at {stack.experiments.where}" if stack.experiments.where else "(BEDPLATE_TRACKING is off)"
+    return options.connect(stack)
 
 
-def _varied(runs: Sequence[ExperimentRun]) -> list[str]:
-    from bedplate.domain.versions.runs import rows
-
-    return [row.name for row in rows([run.params for run in runs]) if row.differs]
+def _format_location(stack: StackContext) -> str:
+    return f"at {stack.experiments.location}" if stack.experiments.location else "(BEDPLATE_TRACKING is off)"
 
 
-def _figure(value: object) -> str:
+def _varying_params(runs: Sequence[ExperimentRun]) -> list[str]:
+    from bedplate.domain.versions.runs import build_rows
+
+    return [row.name for row in build_rows([run.params for run in runs]) if row.is_different]
+
+
+def _format_value(value: object) -> str:
     return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)

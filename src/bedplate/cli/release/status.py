@@ -1,4 +1,4 @@
-"""`bedplate status`: who is live, how it does and what it costs, on one screen."""
+"""`bedplate status`: show the live release, its health and its cost on one screen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedplate.cli import options
+from bedplate.cli.views.render import emit_json, format_usd, print_table
 
 if TYPE_CHECKING:
     from bedplate.workflows.watch.status import ModelStatus
@@ -17,86 +18,88 @@ if TYPE_CHECKING:
 @options.stack
 @options.as_json
 def command(model: str, stack: str, as_json: bool) -> None:
-    """Show who is live (the endpoint itself is asked), its traffic, alarms, verdicts, drift and money, on one screen.
+    """Show the live release of MODEL, its health and its cost on one screen.
+
+    The endpoint itself is invoked to see which release answers. Shows traffic, alarms, evaluation, drift, schedules,
+    spend of this month and the rollback target. Changes nothing.
 
     \b
     Examples:
       bedplate status flight-delay
       bedplate status flight-delay --json
     """
-    from bedplate.wiring import connect
-    from bedplate.workflows.watch.status import status, to_json
+    from bedplate.workflows.watch.status import read_status, to_json
 
-    platform = connect(options.project_dir(), stack)
-    told = status(platform, model)
+    connection = options.connect(stack)
+    status = read_status(connection, model)
     if as_json:
-        from bedplate.cli.views.render import emit_json
-
-        emit_json(to_json(told))
+        emit_json(to_json(status))
         return
-    click.echo(platform.label, err=True)
-    _show(told)
+    click.echo(connection.label, err=True)
+    _print_status(status)
 
 
-def _show(told: ModelStatus) -> None:
-    from bedplate.cli.views.render import table
+def _print_status(status: ModelStatus) -> None:
 
-    table(f"{told.model} at {told.at:%Y-%m-%d %H:%M:%S} UTC", ("", ""), [("live", _live(told)), *_rows(told)])
-
-
-def _live(told: ModelStatus) -> str:
-    from bedplate.domain.release import spoken
-
-    since = f", since {told.since:%Y-%m-%d %H:%M} UTC" if told.since else ""
-    if told.trouble:
-        return f"nobody answers: {told.trouble}"
-    asked = spoken(told.answers or "?")
-    if told.pending:
-        return f"{asked} answered just now; {spoken(told.live)} hands over to {spoken(told.pending)} ({told.status})"
-    odd = "" if told.answers == told.live or told.rollout else f" although {spoken(told.live)} is configured"
-    return f"{asked}{odd}, asked just now{since}; endpoint {told.status}"
+    rows = [("live", _format_live(status)), *_format_rows(status)]
+    print_table(f"{status.model} at {status.at:%Y-%m-%d %H:%M:%S} UTC", ("", ""), rows)
 
 
-def _rows(told: ModelStatus) -> list[tuple[str, str]]:
-    from bedplate.cli.views.render import usd
-    from bedplate.domain.release import spoken
+def _format_live(status: ModelStatus) -> str:
+    from bedplate.domain.release import display_name
+
+    since = f", since {status.since:%Y-%m-%d %H:%M} UTC" if status.since else ""
+    if status.probe_error:
+        return f"no release answers: {status.probe_error}"
+    responding, live = display_name(status.probed_release or "?"), display_name(status.live)
+    if status.pending:
+        pending = display_name(status.pending)
+        return f"{responding} answered just now; {pending} is replacing {live} ({status.status})"
+    is_expected = status.probed_release == status.live or status.rollout
+    mismatch = "" if is_expected else f" although {live} is configured"
+    return f"{responding} answered just now{mismatch}{since}; endpoint {status.status}"
+
+
+def _format_rows(status: ModelStatus) -> list[tuple[str, str]]:
+    from bedplate.domain.release import display_name
 
     rows = []
-    if told.rollout:
-        rows.append(("rollout", f"{told.rollout} (bedplate rollout status {told.model})"))
-    if told.open_attempt and not told.pending:
-        rows.append(("unfinished", "a deploy or rollback was interrupted: run the same command again"))
-    elif told.recorded_live and told.recorded_live != told.live and not told.pending:
+    if status.rollout:
+        rows.append(("rollout", f"{status.rollout} (bedplate rollout status {status.model})"))
+    if status.open_attempt and not status.pending:
+        rows.append(("interrupted", "a deployment or rollback did not finish: run the same command again"))
+    elif status.recorded_live and status.recorded_live != status.live and not status.pending:
+        recorded = display_name(status.recorded_live)
         rows.append(
-            ("unfinished", f"the ledger last heard {spoken(told.recorded_live)}: someone else moved the traffic")
+            ("not in the ledger", f"the ledger's live release is {recorded}: traffic was moved outside Bedplate")
         )
-    if told.retires:
-        rows.append(("retirement", told.retires))
-    t = told.traffic
-    latency = f", p50 {t.p50_ms:.1f} ms, p99 {t.p99_ms:.1f} ms" if t.p50_ms is not None and t.p99_ms is not None else ""
-    failed = f", {t.failed:,.0f} failed ({t.failed_pct:.2g} %)" if t.failed_pct is not None else ""
-    rows.append(("last hour", f"{t.requests:,.0f} requests{failed}{latency}"))
-    raised = [a for a in told.alarms if a.state == "ALARM"]
-    quiet = f"{len(told.alarms)} alarms, none raised" if told.alarms else "no alarms"
-    rows.append(("alarms", "; ".join(f"ALARM {a.name}: {a.reason}" for a in raised) or quiet))
-    figures = ", ".join(
-        f"{k.removeprefix('metric.')} {v}" for k, v in told.evaluation.items() if k.startswith("metric.")
-    )
-    verdict = told.evaluation.get("verdict", "never evaluated")
-    rows.append(("evaluation", f"{verdict}{f': {figures}' if figures else ''}"))
-    if told.evaluation.get("forced_by"):
-        rows.append(("forced", f"by {told.evaluation['forced_by']}: {told.evaluation.get('force_reason', '')}"))
-    m = told.monitored
-    rows.append(("drift", f"{m.summary} ({m.at:%Y-%m-%d %H:%M} UTC)" if m else "never looked at: bedplate monitor run"))
-    if told.schedules or told.schedules_strayed:
-        wrong = "; ".join(told.schedules_strayed)
-        mend = f" (bedplate monitor schedule {told.model})" if wrong else ""
-        rows.append(("schedules", f"{wrong}{mend}" if wrong else f"data-quality, {', '.join(told.schedules)}"))
-    if told.budget:
-        b = told.budget.budget
-        forecast = f", forecast {usd(b.forecast_usd)}" if b.forecast_usd is not None else ""
-        rows.append(
-            ("this month", f"{usd(b.actual_usd)} of {usd(b.limit_usd)} ({told.budget.used_pct:.0f} %){forecast}")
-        )
-    rows.append(("rollback to", spoken(told.rollback_to) if told.rollback_to else "nothing to go back to"))
+    if status.retirement:
+        rows.append(("retirement", status.retirement))
+    traffic = status.traffic
+    has_latency = traffic.p50_ms is not None and traffic.p99_ms is not None
+    latency = f", p50 {traffic.p50_ms:.1f} ms, p99 {traffic.p99_ms:.1f} ms" if has_latency else ""
+    failed = f", {traffic.failed:,.0f} failed ({traffic.failed_pct:.2g} %)" if traffic.failed_pct is not None else ""
+    rows.append(("last hour", f"{traffic.requests:,.0f} requests{failed}{latency}"))
+    raised = [a for a in status.alarms if a.state == "ALARM"]
+    no_alarm = f"{len(status.alarms)} alarms, none raised" if status.alarms else "no alarms"
+    rows.append(("alarms", "; ".join(f"ALARM {a.name}: {a.reason}" for a in raised) or no_alarm))
+    values = {k.removeprefix("metric."): v for k, v in status.evaluation.items() if k.startswith("metric.")}
+    metrics = f": {', '.join(f'{name} {value}' for name, value in values.items())}" if values else ""
+    rows.append(("evaluation", f"{status.evaluation.get('verdict', 'never evaluated')}{metrics}"))
+    if status.evaluation.get("forced_by"):
+        rows.append(("forced", f"by {status.evaluation['forced_by']}: {status.evaluation.get('force_reason', '')}"))
+    run = status.last_monitoring
+    drift = f"{run.summary} ({run.at:%Y-%m-%d %H:%M} UTC)" if run else "never checked: bedplate monitor run"
+    rows.append(("drift", drift))
+    if status.schedule_deviations:
+        deviations = "; ".join(status.schedule_deviations)
+        rows.append(("schedules", f"{deviations} (bedplate monitor schedule {status.model})"))
+    elif status.schedules:
+        rows.append(("schedules", f"data-quality, {', '.join(status.schedules)}"))
+    if status.budget:
+        budget = status.budget.budget
+        spent = f"{format_usd(budget.actual_usd)} of {format_usd(budget.limit_usd)} ({status.budget.used_pct:.0f} %)"
+        forecast = f", forecast {format_usd(budget.forecast_usd)}" if budget.forecast_usd is not None else ""
+        rows.append(("this month", spent + forecast))
+    rows.append(("rollback to", display_name(status.rollback_to) if status.rollback_to else "no earlier release"))
     return rows

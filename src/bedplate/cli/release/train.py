@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.views.render import emit_json, objections, out, seconds, usd, where
-from bedplate.domain.formatting import figure
+from bedplate.cli.views.render import console, emit_json, format_seconds, format_usd, print_cost_warnings
+from bedplate.domain.formatting import format_number
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,31 +20,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--data", multiple=True, metavar="[MODEL=]FILE", help="Parquet or CSV file; it is registered first.")
+@click.option("--dataset", metavar="VERSION", help="Registered data version: the first digits of its hash, or latest.")
 @click.option(
-    "--data",
-    multiple=True,
-    metavar="[MODEL=]FILE",
-    help="Parquet or CSV file that fits the model's data contract; it is registered on the way.",
-)
+    "--set", "settings", multiple=True, metavar="KEY=VALUE[,VALUE]",
+    help="Value of a hyperparameter; with several values, one training for each.",
+)  # fmt: skip
+@click.option("--notes", default="", metavar="TEXT", help="Release notes: what is new.")
+@click.option("--seed", type=int, help="Random seed (default: model.yaml).")
+@click.option("--spot/--no-spot", default=None, help="Train on spot instances with checkpoints (default: model.yaml).")
 @click.option(
-    "--dataset", metavar="VERSION", help="Registered version instead: its hash's first digits, or latest (accepted)."
+    "--parallel", type=click.IntRange(1, 64), default=2, show_default=True, help="Trainings at the same time."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE[,VALUE]",
-    help="A hyper-parameter; several values: each of them.",
-)
-@click.option("--notes", default="", metavar="TEXT", help="Release notes: what is new, for those who rely on it.")
-@click.option("--seed", type=int, help="Seed instead of model.yaml's.")
-@click.option(
-    "--spot/--no-spot", default=None, help="On spot instances, going on from checkpoints (model.yaml: training.spot)."
-)
-@click.option(
-    "--parallel", type=click.IntRange(1, 64), default=2, show_default=True, help="Of several, how many at once."
-)
-@click.option("--max-usd", type=click.FloatRange(0), metavar="USD", help="Of several: what they may cost together.")
+@click.option("--max-usd", type=click.FloatRange(0), metavar="USD", help="Maximum cost of all trainings together.")
 @options.dry_run
 @options.wait
 @options.stack
@@ -64,11 +52,12 @@ def command(
     stack: str,
     as_json: bool,
 ) -> None:
-    """Train MODEL and register the result, which then waits for its gates and for approval.
+    """Train MODEL and register a new version, which then waits for its evaluation.
 
-    The last part of the data, in order of time, is held out: training never sees it, evaluation judges by it. The same
-    data, code and settings find the training that was done already: a command that was interrupted is completed by
-    typing it again. Data whose signature does not hold, or with columns that must not be trained on, is refused.
+    The last part of the data, in order of time, is the holdout: training never reads it, `evaluate` does. Data that has
+    no valid signature, or columns that must not be used for training, is rejected. The same data, code and settings
+    find an existing training: run the same command again to resume an interrupted one. Several models, or several
+    values of a --set, are trained in parallel in every combination; a failure does not stop the others.
 
     \b
     Examples:
@@ -78,139 +67,137 @@ def command(
       bedplate train flight-delay --dataset latest --set learning_rate=0.03,0.1 --set max_iter=100,200 --parallel 2
       bedplate train flight-delay churn --dataset latest
 
-    Several models, or several values of a --set, are trained at once, every combination; one that fails keeps no other
-    one waiting. Exit code of several: 0 when all are registered, else that of the first failure.
+    \b
+    Exit codes:
+      0  every version is registered
+      1  the training job failed
+      3  the data violates its contract, or its signature is not valid
+      8  over budget or above --max-usd
+    Of several trainings that fail, the first determines the exit code.
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.wiring import connect
+    from bedplate.cli.views.progress_lines import progress_reporter
     from bedplate.workflows.training.train import train
-    from bedplate.workflows.training.train_many import grid, plan_all
+    from bedplate.workflows.training.train_many import expand_grid, plan_all
     from bedplate.workflows.training.training_plan import TrainRequest
-    from bedplate.workflows.training.training_plan import plan as planned
+    from bedplate.workflows.training.training_plan import plan as plan_training
 
-    sources, combinations = sources_of(models, data, dataset), grid(_values(settings))
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
-    say = say_silently if as_json else say_progress
+    sources, combinations = parse_sources(models, data, dataset), expand_grid(_parse_grid(settings))
+    connection = options.connect_target(stack, as_json=as_json)
+    reporter = progress_reporter(quiet=as_json)
     if len(sources) * len(combinations) > 1 or max_usd is not None:
-        from bedplate.cli.views.training_table import run
+        from bedplate.cli.views.training_table import run_batch
 
-        several = plan_all(at, models, sources, combinations, say, seed=seed, notes=notes, spot=spot, limit_usd=max_usd)
-        raise SystemExit(run(at, several, parallel=parallel, dry_run=dry_run, wait=wait, as_json=as_json))
+        plans = plan_all(
+            connection, models, sources, combinations, reporter, seed=seed, notes=notes, spot=spot, limit_usd=max_usd
+        )
+        raise SystemExit(run_batch(connection, plans, parallel=parallel, dry_run=dry_run, wait=wait, as_json=as_json))
     (model,) = models
-    plan = planned(at, TrainRequest(model, sources[model], combinations[0], seed, spot, notes), say)
+    request = TrainRequest(model, sources[model], combinations[0], seed, spot, notes)
+    plan = plan_training(connection, request, reporter)
     if dry_run:
-        _show_plan(plan, as_json=as_json)
+        _print_plan(plan, as_json=as_json)
         return
-    done = train(at, plan, say, wait=wait)
+    result = train(connection, plan, reporter, wait=wait)
     if as_json:
-        emit_json(_json(plan, done))
+        emit_json(_result_to_dict(plan, result))
     else:
-        _show(plan, done)
+        _print_result(plan, result)
 
 
-def sources_of(models: tuple[str, ...], data: tuple[str, ...], dataset: str | None) -> dict[str, Path | str]:
-    """Which data each model is trained on.
+def parse_sources(models: tuple[str, ...], data: tuple[str, ...], dataset: str | None) -> dict[str, Path | str]:
+    """Returns the file or the registered data version that each model is trained on.
 
-    >>> sources_of(("a", "b"), (), "latest"), sources_of(("a",), ("x=1.csv",), None)
+    >>> parse_sources(("a", "b"), (), "latest"), parse_sources(("a",), ("x=1.csv",), None)
     ({'a': 'latest', 'b': 'latest'}, {'a': PosixPath('x=1.csv')})
 
-    Raises UsageError when a model has none, or several.
+    Raises UsageError when a model has no data, or several files.
     """
-    wanted = tuple(dict.fromkeys(models))
+    names = tuple(dict.fromkeys(models))
     if bool(data) == (dataset is not None):
-        raise UsageError(
-            "Data to train on: either --data FILE or --dataset VERSION", next_step=f"bedplate data list {models[0]}"
-        )
+        next_step = f"bedplate data list {models[0]}"
+        raise UsageError("Either --data FILE or --dataset VERSION expected", next_step=next_step)
     if dataset is not None:
-        return dict.fromkeys(wanted, dataset)
-    found: dict[str, Path | str] = {}
-    for each in data:
-        name, equals, file = each.partition("=")
-        named = equals and name in wanted
-        if not named and len(wanted) > 1:
-            raise UsageError(f"--data {each}: with several models MODEL=FILE expected, as in --data {wanted[0]}={each}")
-        model, path = (name, file) if named else (wanted[0], each)
-        if model in found:
-            raise UsageError(f"--data {each}: there is a file for {model} already, {found[model]}")
-        found[model] = Path(path)
-    missing = [model for model in wanted if model not in found]
+        return dict.fromkeys(names, dataset)
+    sources: dict[str, Path | str] = {}
+    for option in data:
+        name, equals, file = option.partition("=")
+        has_name = equals and name in names
+        if not has_name and len(names) > 1:
+            raise UsageError(f"--data {option}: with several models, MODEL=FILE expected: --data {names[0]}={option}")
+        model, path = (name, file) if has_name else (names[0], option)
+        if model in sources:
+            raise UsageError(f"--data {option}: {model} already has a file, {sources[model]}")
+        sources[model] = Path(path)
+    missing = [model for model in names if model not in sources]
     if missing:
-        raise UsageError(
-            f"There is no data for {missing[0]}", next_step=f"the same command with --data {missing[0]}=FILE"
-        )
-    return found
+        next_step = f"the same command with --data {missing[0]}=FILE"
+        raise UsageError(f"No --data for {missing[0]}", next_step=next_step)
+    return sources
 
 
-def pairs(settings: tuple[str, ...]) -> dict[str, str]:
-    """`--set` where each has one value, commas and all. Raises UsageError."""
-    found = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
+def parse_pairs(option: str, texts: tuple[str, ...], *, example: str) -> dict[str, str]:
+    """Parses the KEY=VALUE texts of a repeated option; a value keeps its commas. Raises UsageError."""
+    values = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set {setting}: KEY=VALUE expected, as in --set max_iter=200")
-        found[key] = value
-    return found
-
-
-def _values(settings: tuple[str, ...]) -> Mapping[str, list[str]]:
-    values: dict[str, list[str]] = {}
-    for setting in settings:
-        key, found, value = setting.partition("=")
-        if not found or not key:
-            raise UsageError(f"--set {setting}: KEY=VALUE expected, as in --set max_iter=200")
-        values[key] = list(dict.fromkeys(value.split(",")))
+            raise UsageError(f"{option} {text}: KEY=VALUE expected, as in {option} {example}")
+        values[key] = value
     return values
 
 
-def _show_plan(plan: TrainPlan, *, as_json: bool) -> None:
+def _parse_grid(settings: tuple[str, ...]) -> Mapping[str, list[str]]:
+    pairs = parse_pairs("--set", settings, example="max_iter=200")
+    return {key: list(dict.fromkeys(value.split(","))) for key, value in pairs.items()}
+
+
+def _print_plan(plan: TrainPlan, *, as_json: bool) -> None:
     if as_json:
-        emit_json({**_json(plan, None), "steps": plan.steps, "objections": plan.objections})
+        emit_json({**_result_to_dict(plan, None), "steps": plan.steps, "warnings": plan.warnings})
         return
     lineage = plan.lineage
-    out().print(
+    console().print(
         f"[bold]{plan.spec.name}[/bold]  data {lineage.data_sha256[:12]}  code {lineage.source.code_sha256[:12]}"
     )
-    if plan.parts.cut:
-        out().print(f"trains on {plan.parts.first} to {plan.parts.cut}, is judged by what follows to {plan.parts.last}")
-    price = "price unknown" if plan.cost.max_usd is None else f"at most {usd(plan.cost.max_usd)}"
-    out().print(f"{plan.cost.instance_count} x {plan.cost.instance_type}, {price}")
+    if plan.split.cut:
+        console().print(f"training: {plan.split.first} to {plan.split.cut}, holdout: from then to {plan.split.last}")
+    price = "price unknown" if plan.cost.max_usd is None else f"at most {format_usd(plan.cost.max_usd)}"
+    console().print(f"{plan.cost.instance_count} x {plan.cost.instance_type}, {price}")
     for number, step in enumerate(plan.steps, 1):
-        out().print(f"{number}. {step}")
-    objections(plan.objections)
+        console().print(f"{number}. {step}")
+    print_cost_warnings(plan.warnings)
 
 
-def _show(plan: TrainPlan, done: TrainResult) -> None:
-    if done.package is None:
-        out().print(f"Training job {done.job.name} runs. The same command follows it and registers the result.")
+def _print_result(plan: TrainPlan, result: TrainResult) -> None:
+    if result.package is None:
+        console().print(f"Training job {result.job.name} is running. The same command registers its result.")
         return
-    ref = f"{plan.spec.name}:{done.package.version}"
+    ref = f"{plan.spec.name}:{result.package.version}"
     if plan.package:
-        out().print(f"[bold]{ref}[/bold] was trained from exactly this already; nothing was done.")
+        console().print(f"[bold]{ref}[/bold] was already trained from the same data, code and settings.")
     else:
-        took = f" in {seconds(done.job.billable_s)} of billable time" if done.job.billable_s else ""
-        out().print(
-            f"[bold green]{ref}[/bold green] trained on {plan.parts.train_rows:,} rows{took}, waits for its gates"
-        )
-        if done.job.saved_pct is not None and done.job.training_s is not None:
-            out().print(f"  ran {seconds(done.job.training_s)} on spot instances, saved {done.job.saved_pct:.0f} %")
-        for name, value in done.metrics.items():
-            out().print(f"  {name} = {figure(value)}")
-    out().print(f"Next:  bedplate evaluate {ref}")
+        job = result.job
+        duration = f" in {format_seconds(job.billable_s)} of billable time" if job.billable_s else ""
+        console().print(f"[bold green]{ref}[/bold green] trained on {plan.split.train_rows:,} rows{duration}")
+        if job.spot_savings_pct is not None and job.training_s is not None:
+            seconds, savings = format_seconds(job.training_s), f"{job.spot_savings_pct:.0f} %"
+            console().print(f"  ran {seconds} on spot instances, saved {savings}")
+        for name, value in result.metrics.items():
+            console().print(f"  {name} = {format_number(value)}")
+    console().print(f"Next:  bedplate evaluate {ref}")
 
 
-def _json(plan: TrainPlan, done: TrainResult | None) -> dict[str, Any]:
+def _result_to_dict(plan: TrainPlan, result: TrainResult | None) -> dict[str, Any]:
     lineage = plan.lineage
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "model": plan.spec.name,
         "training_job": plan.job_name,
         "dataset_sha256": lineage.dataset_sha256,
         "data_sha256": lineage.data_sha256,
         "data_uri": lineage.data_uri,
         "holdout_uri": lineage.holdout_uri,
-        "train_rows": plan.parts.train_rows,
-        "holdout_rows": plan.parts.holdout_rows,
+        "train_rows": plan.split.train_rows,
+        "holdout_rows": plan.split.holdout_rows,
         "code_sha256": lineage.source.code_sha256,
         "code_commit": lineage.source.commit,
         "code_dirty": lineage.source.dirty,
@@ -218,15 +205,15 @@ def _json(plan: TrainPlan, done: TrainResult | None) -> dict[str, Any]:
         "max_usd": plan.cost.max_usd,
         "version": plan.package.version if plan.package else None,
     }
-    if done:
-        told |= {
-            "version": done.package.version if done.package else None,
-            "status": done.job.status,
-            "billable_s": done.job.billable_s,
-            "training_s": done.job.training_s,
-            "saved_pct": done.job.saved_pct,
-            "metrics": dict(done.metrics),
-            "data_warnings": [str(s) for s in plan.dataset.suspicions],
+    if result:
+        document |= {
+            "version": result.package.version if result.package else None,
+            "status": result.job.status,
+            "billable_s": result.job.billable_s,
+            "training_s": result.job.training_s,
+            "spot_savings_pct": result.job.spot_savings_pct,
+            "metrics": dict(result.metrics),
+            "data_warnings": [str(s) for s in plan.dataset.anomalies],
             "unchanged": plan.package is not None,
         }
-    return told
+    return document

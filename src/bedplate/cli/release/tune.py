@@ -1,4 +1,4 @@
-"""`bedplate tune`: look for good hyper-parameters, and register the best trial."""
+"""`bedplate tune`: search hyperparameters and register the best trial."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bedplate.cli import options
-from bedplate.cli.release.train import pairs, sources_of
-from bedplate.cli.views.render import emit_json, objections, out, remark, table, usd, where
+from bedplate.cli.release.train import parse_pairs, parse_sources
+from bedplate.cli.views.render import (
+    console,
+    emit_json,
+    format_usd,
+    print_cost_warnings,
+    print_table,
+    warn,
+)
 from bedplate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,24 +27,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.model
-@click.option("--data", metavar="FILE", help="Parquet or CSV file that fits the model's data contract.")
-@click.option("--dataset", metavar="VERSION", help="Registered version instead, or latest.")
+@click.option("--data", metavar="FILE", help="Parquet or CSV file; it is registered first.")
+@click.option("--dataset", metavar="VERSION", help="Registered data version: the first digits of its hash, or latest.")
 @click.option(
-    "--range", "ranges", multiple=True, metavar="KEY=MIN:MAX[:log]", help="Where to look; KEY=A,B for given values."
+    "--range", "ranges", multiple=True, metavar="KEY=MIN:MAX[:log]", help="Range to search, or values KEY=A,B."
 )
-@click.option("--objective", metavar="METRIC", help="Figure that the script prints, of rows it did not learn from.")
-@click.option("--trials", type=click.IntRange(1, 500), help="How many trainings (default: 8; a grid: all points).")
-@click.option("--parallel", type=click.IntRange(1, 100), help="How many at once (default: 2).")
+@click.option("--objective", metavar="METRIC", help="Metric that the script prints, of rows that it did not train on.")
+@click.option(
+    "--trials", type=click.IntRange(1, 500), help="Number of trials (default: 8; with Grid all combinations)."
+)
+@click.option("--parallel", type=click.IntRange(1, 100), help="Trials at the same time (default: 2).")
 @click.option(
     "--strategy",
     type=click.Choice(["Random", "Bayesian", "Grid"], case_sensitive=False),
-    help="Bayesian by default; Grid takes given values only.",
+    help="Search strategy (default: Bayesian); Grid takes values only, no ranges.",
 )
-@click.option("--early-stopping/--no-early-stopping", default=None, help="Stop trials that do worse than the median.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter of every trial.")
-@click.option("--seed", type=int, help="Seed instead of model.yaml's.")
-@click.option("--spot/--no-spot", default=None, help="On spot instances.")
-@click.option("--max-usd", type=click.FloatRange(0), metavar="USD", help="What all trials may cost together.")
+@click.option("--early-stopping/--no-early-stopping", default=None, help="Stop trials that are worse than the median.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Value of a hyperparameter in every trial.")
+@click.option("--seed", type=int, help="Random seed (default: model.yaml).")
+@click.option("--spot/--no-spot", default=None, help="Train on spot instances (default: model.yaml).")
+@click.option("--max-usd", type=click.FloatRange(0), metavar="USD", help="Maximum cost of all trials together.")
 @options.dry_run
 @options.wait
 @options.stack
@@ -61,39 +70,43 @@ def command(
     stack: str,
     as_json: bool,
 ) -> None:
-    """Train MODEL many times between the given values, and register the best trial, which then waits for its gates.
+    """Search MODEL's hyperparameters with a SageMaker tuning job, and register the best trial as a new version.
 
-    SageMaker's tuning job chooses the points. What is not given is taken from training.tuning of model.yaml. Whether
-    more or less is better follows from the objective's name. Every trial is kept in `bedplate runs`. The most that all
-    trials can cost is checked first (exit code 8). The same command takes up a tuning that was interrupted.
+    Options that are not given are taken from training.tuning in model.yaml. Whether more or less is better follows from
+    the objective's name. `bedplate runs` shows every trial. The maximum cost of all trials is checked before the start.
+    The same command resumes a tuning job that was interrupted. The new version then waits for its evaluation.
 
     \b
     Examples:
       bedplate tune flight-delay --dataset latest
       bedplate tune flight-delay --data flights.parquet --range learning_rate=0.01:0.3:log --trials 8 --parallel 2
+
+    \b
+    Exit codes:
+      0  the best trial is registered
+      8  over budget or above --max-usd
     """
-    from bedplate.cli.views.progress_lines import say_progress, say_silently
-    from bedplate.wiring import connect
+    from bedplate.cli.views.progress_lines import print_progress
+    from bedplate.workflows.stack_context import null_reporter
     from bedplate.workflows.training import tune as work
 
-    at = connect(options.project_dir(), stack)
-    if not as_json:
-        where(at.label)
+    connection = options.connect_target(stack, as_json=as_json)
 
-    def say(event: str, fields: Mapping[str, Any]) -> None:
+    def report(event: str, fields: Mapping[str, Any]) -> None:
         if event == "trial":
-            told = f": {fields['value']:.5g}" if fields["value"] is not None else ""
-            remark(f"[cyan]·[/cyan] {_short(fields['job'])} {_spoken(fields['params'])} {fields['status']}{told}")
+            value = f": {fields['value']:.5g}" if fields["value"] is not None else ""
+            params = " ".join(f"{key}={value}" for key, value in fields["params"].items())
+            warn(f"[cyan]·[/cyan] {_trial_number(fields['job'])} {params} {fields['status']}{value}")
         else:
-            say_progress(event, fields)
+            print_progress(event, fields)
 
-    listener = say_silently if as_json else say
-    source = sources_of((model,), (data,) if data else (), dataset)[model]
+    reporter = null_reporter if as_json else report
+    source = parse_sources((model,), (data,) if data else (), dataset)[model]
     request = work.TuneRequest(
         model=model,
         data=source,
-        ranges=_ranges(ranges),
-        settings=pairs(settings),
+        ranges=_parse_ranges(ranges),
+        settings=parse_pairs("--set", settings, example="max_iter=200"),
         objective=objective,
         trials=trials,
         parallel=parallel,
@@ -103,93 +116,86 @@ def command(
         spot=spot,
         max_usd=max_usd,
     )
-    plan = work.plan(at, request, listener)
+    plan = work.plan(connection, request, reporter)
     if dry_run:
-        _show_plan(plan, as_json=as_json)
+        _print_plan(plan, as_json=as_json)
         return
-    done = work.tune(at, plan, listener, wait=wait)
+    result = work.tune(connection, plan, reporter, wait=wait)
     if as_json:
-        emit_json(_json(plan, done))
+        emit_json(_result_to_dict(plan, result))
     else:
-        _show(plan, done)
+        _print_result(plan, result)
 
 
-def _ranges(texts: tuple[str, ...]) -> dict[str, Range]:
+def _parse_ranges(texts: tuple[str, ...]) -> dict[str, Range]:
     from bedplate.settings import parse_range
 
-    found: dict[str, Range] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--range {text}: KEY=MIN:MAX expected, as in --range learning_rate=0.01:0.3:log")
+    ranges: dict[str, Range] = {}
+    for key, value in parse_pairs("--range", texts, example="learning_rate=0.01:0.3:log").items():
         try:
-            found[key] = parse_range(value)
+            ranges[key] = parse_range(value)
         except ValueError as exc:
             raise UsageError(f"--range {key}: {exc}") from exc
-    return found
+    return ranges
 
 
-def _show_plan(plan: TunePlan, *, as_json: bool) -> None:
+def _print_plan(plan: TunePlan, *, as_json: bool) -> None:
     if as_json:
-        emit_json({**_json(plan, None), "objections": plan.objections})
+        emit_json({**_result_to_dict(plan, None), "warnings": plan.warnings})
         return
-    price = "price unknown" if plan.max_usd is None else f"at most {usd(plan.max_usd)}"
-    aim = "more" if plan.maximize else "less"
-    out().print(f"{plan.trials} trials, {plan.parallel} at a time, {plan.strategy}; {plan.objective}, {aim} is better")
-    table(None, ("Hyper-parameter", "Between"), [(name, str(space)) for name, space in plan.ranges.items()])
-    cost = plan.training.cost
-    out().print(f"each on {cost.instance_count} x {cost.instance_type}; together {price}")
-    if plan.job:
-        out().print(f"tuning job {plan.name} exists already ({plan.job.status}) and is taken up")
-    objections(plan.objections)
-
-
-def _show(plan: TunePlan, done: TuneResult) -> None:
-    if done.registered is None:
-        out().print(f"Tuning job {done.job.name} runs. The same command follows it and registers the best trial.")
-        return
-    ranked = sorted(done.job.trials, key=lambda t: _rank(t, maximize=plan.maximize))
-    names = tuple(plan.ranges)
-    table(
-        None,
-        ("Trial", *names, plan.objective, ""),
-        [
-            (
-                _short(trial.job),
-                *(trial.params.get(name, "-") for name in names),
-                "-" if trial.value is None else f"{trial.value:.5g}",
-                "best" if trial == done.best else "" if trial.status == "Completed" else trial.status,
-            )
-            for trial in ranked
-        ],
-        right=(*names, plan.objective),
+    price = "price unknown" if plan.max_usd is None else f"at most {format_usd(plan.max_usd)}"
+    direction = "more" if plan.maximize else "less"
+    console().print(
+        f"{plan.trials} trials, {plan.parallel} at a time, {plan.strategy}; {plan.objective}: {direction} is better"
     )
-    package = done.registered.package
+    print_table(None, ("Hyperparameter", "Range"), [(name, str(space)) for name, space in plan.ranges.items()])
+    cost = plan.training.cost
+    console().print(f"each trial on {cost.instance_count} x {cost.instance_type}; all trials: {price}")
+    if plan.job:
+        console().print(f"tuning job {plan.name} already exists ({plan.job.status}) and is resumed")
+    print_cost_warnings(plan.warnings)
+
+
+def _print_result(plan: TunePlan, result: TuneResult) -> None:
+    if result.best_result is None:
+        console().print(f"Tuning job {result.job.name} is running. The same command registers the best trial.")
+        return
+    ranked = sorted(result.job.trials, key=lambda t: _rank(t, maximize=plan.maximize))
+    names = tuple(plan.ranges)
+    rows = [
+        (
+            _trial_number(trial.job),
+            *(trial.params.get(name, "-") for name in names),
+            "-" if trial.objective_value is None else f"{trial.objective_value:.5g}",
+            "best" if trial == result.best else "" if trial.status == "Completed" else trial.status,
+        )
+        for trial in ranked
+    ]
+    columns = ("Trial", *names, plan.objective, "")
+    print_table(None, columns, rows, right_aligned=(*names, plan.objective))
+    package = result.best_result.package
     if package is not None:
         ref = f"{plan.training.spec.name}:{package.version}"
-        out().print(f"[bold green]{ref}[/bold green] is the best trial's model, waits for its gates")
-        out().print(f"Next:  bedplate evaluate {ref}")
+        console().print(f"[bold green]{ref}[/bold green] is the model of the best trial")
+        console().print(f"Next:  bedplate evaluate {ref}")
 
 
 def _rank(trial: TuningTrial, *, maximize: bool) -> tuple[bool, float]:
-    return trial.value is None, 0.0 if trial.value is None else -trial.value if maximize else trial.value
+    value = trial.objective_value
+    return value is None, 0.0 if value is None else -value if maximize else value
 
 
-def _short(job: str) -> str:
-    """The number of a trial, out of its job's name.
+def _trial_number(job: str) -> str:
+    """Returns the trial's number, from the name of its job.
 
-    >>> _short("bedplate-local-0a1b2c3d-1-003-89abcdef")
+    >>> _trial_number("bedplate-local-0a1b2c3d-1-003-89abcdef")
     '003'
     """
     return job.split("-")[-2] if job.count("-") > 1 else job
 
 
-def _spoken(params: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in params.items())
-
-
-def _json(plan: TunePlan, done: TuneResult | None) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _result_to_dict(plan: TunePlan, result: TuneResult | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "model": plan.training.spec.name,
         "tuning_job": plan.name,
         "objective": plan.objective,
@@ -200,12 +206,12 @@ def _json(plan: TunePlan, done: TuneResult | None) -> dict[str, Any]:
         "parallel": plan.parallel,
         "max_usd": plan.max_usd,
     }
-    if done:
-        package = done.registered.package if done.registered else None
-        told |= {
-            "status": done.job.status,
-            "results": done.job.trials,
-            "best": done.best,
+    if result:
+        package = result.best_result.package if result.best_result else None
+        document |= {
+            "status": result.job.status,
+            "results": result.job.trials,
+            "best": result.best,
             "version": package.version if package else None,
         }
-    return told
+    return document

@@ -1,4 +1,4 @@
-"""What differs between two values of a property, so short that a reviewer sees it: also inside of a policy document."""
+"""Lists the differences between two values of a resource property, down to single statements of a policy document."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from bedplate.domain.stacks.plan import UNKNOWN
 
 WIDTH = 40
-MOST = 8
+MAX_DIFFERENCES = 8
 _CONTEXT = 12
-_Found = tuple[str, str, str]
+_Difference = tuple[str, str, str]
 
 
-def differences(old: Any, new: Any) -> list[_Found]:
-    """Where below the property the two differ (nothing: it is the property itself), and both values there as text.
+def differences(old: Any, new: Any) -> list[_Difference]:
+    """Returns each path below the property at which the values differ, with both values there as text.
 
-    JSON in a text is looked into; statements of a policy are held against each other by their Sid, and of two lists of
-    words it is told what goes and what comes.
+    An empty path means the property itself. Texts that contain JSON are parsed, policy statements are matched by their
+    Sid, and for two lists of strings the result shows the removed and the added items.
 
     >>> differences("a", "b")
     [('', 'a', 'b')]
@@ -27,41 +27,39 @@ def differences(old: Any, new: Any) -> list[_Found]:
     >>> differences(policy % '["x", "y"]', policy % '["y"]')
     [('.Statement[A].Action', 'x', '(none)')]
     """
-    before, after = _structure(old), _structure(new)
+    before, after = _parse_structure(old), _parse_structure(new)
     if before is None or after is None:
-        return [_found("", old, new)]
-    return [_found(*each) for each in _walk(before, after, "")] or [_found("", old, new)]
+        return [_difference("", old, new)]
+    return [_difference(*parts) for parts in _compare(before, after, "")] or [_difference("", old, new)]
 
 
-def value_text(value: Any) -> str:
-    """A value as people say it, cut to WIDTH."""
-    text = _text(value)
+def format_value(value: Any) -> str:
+    """Returns a value as text of at most WIDTH characters."""
+    text = _to_text(value)
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
 
-def _found(at: str, old: Any, new: Any) -> _Found:
-    before, after = apart(old, new)
-    return at, before, after
+def _difference(path: str, old: Any, new: Any) -> _Difference:
+    before, after = format_values(old, new)
+    return path, before, after
 
 
-def apart(*values: Any) -> tuple[str, ...]:
-    """Each as text, the long ones from shortly before where they part.
+def format_values(*values: Any) -> tuple[str, ...]:
+    """Returns each value as text; long texts start shortly before the first character in which they differ.
 
-    >>> apart("registry.example/images:" + "x" * 30 + "1", "registry.example/images:" + "x" * 30 + "2", None)
+    >>> format_values("registry.example/images:" + "x" * 30 + "1", "registry.example/images:" + "x" * 30 + "2", None)
     ('…xxxxxxxxxxxx1', '…xxxxxxxxxxxx2', '(none)')
     """
-    told = [_text(value) for value in values if value is not None and value != UNKNOWN]
-    if len(set(told)) < 2:
-        return tuple(value_text(value) for value in values)
-    start = next((i for i, chars in enumerate(zip_longest(*told)) if len(set(chars)) > 1), 0) - _CONTEXT
-    if start <= 1 or max(map(len, told)) <= WIDTH:
-        return tuple(value_text(value) for value in values)
+    texts = [_to_text(value) for value in values if value is not None and value != UNKNOWN]
+    start = next((i for i, chars in enumerate(zip_longest(*texts)) if len(set(chars)) > 1), 0) - _CONTEXT
+    if start <= 1 or max(map(len, texts)) <= WIDTH:
+        return tuple(format_value(value) for value in values)
     return tuple(
-        value_text(value if value is None or value == UNKNOWN else "…" + _text(value)[start:]) for value in values
+        format_value(value if value is None or value == UNKNOWN else "…" + _to_text(value)[start:]) for value in values
     )
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if value == UNKNOWN:
         return "(known after apply)"
     if value is None:
@@ -69,8 +67,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _structure(value: Any) -> Any:
-    """A mapping or a list, also one that stands in a text as JSON; None for anything else."""
+def _parse_structure(value: Any) -> Any:
+    """Returns a mapping or a list, parsed if the value is a JSON text; None for anything else."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             value = json.loads(value)
@@ -79,29 +77,29 @@ def _structure(value: Any) -> Any:
     return value if isinstance(value, dict | list) else None
 
 
-def _walk(old: Any, new: Any, at: str) -> Iterator[tuple[str, Any, Any]]:
+def _compare(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys((*old, *new)):
-            yield from _walk(old.get(key), new.get(key), f"{at}.{key}")
+            yield from _compare(old.get(key), new.get(key), f"{path}.{key}")
     elif isinstance(old, list) and isinstance(new, list):
-        yield from _walk_lists(old, new, at)
+        yield from _compare_lists(old, new, path)
     elif old != new:
-        yield at, old, new
+        yield path, old, new
 
 
-def _walk_lists(old: list[Any], new: list[Any], at: str) -> Iterator[tuple[str, Any, Any]]:
-    if _by_sid(old) is not None and _by_sid(new) is not None:
-        before, after = _by_sid(old) or {}, _by_sid(new) or {}
+def _compare_lists(old: list[Any], new: list[Any], path: str) -> Iterator[tuple[str, Any, Any]]:
+    before, after = _statements_by_sid(old), _statements_by_sid(new)
+    if before is not None and after is not None:
         for sid in dict.fromkeys((*before, *after)):
-            yield from _walk(before.get(sid), after.get(sid), f"{at}[{sid}]")
-    elif all(isinstance(each, str) for each in (*old, *new)) and set(old) != set(new):
-        gone, come = [x for x in old if x not in new], [x for x in new if x not in old]
-        yield at, ", ".join(gone) or None, ", ".join(come) or None
+            yield from _compare(before.get(sid), after.get(sid), f"{path}[{sid}]")
+    elif all(isinstance(item, str) for item in (*old, *new)) and set(old) != set(new):
+        removed, added = [x for x in old if x not in new], [x for x in new if x not in old]
+        yield path, ", ".join(removed) or None, ", ".join(added) or None
     else:
-        for number, (was, will) in enumerate(zip_longest(old, new)):
-            yield from _walk(was, will, f"{at}[{number}]")
+        for i, (old_item, new_item) in enumerate(zip_longest(old, new)):
+            yield from _compare(old_item, new_item, f"{path}[{i}]")
 
 
-def _by_sid(statements: list[Any]) -> dict[str, Any] | None:
-    named = {each["Sid"]: each for each in statements if isinstance(each, Mapping) and isinstance(each.get("Sid"), str)}
-    return named if statements and len(named) == len(statements) else None
+def _statements_by_sid(statements: list[Any]) -> dict[str, Any] | None:
+    by_sid = {s["Sid"]: s for s in statements if isinstance(s, Mapping) and isinstance(s.get("Sid"), str)}
+    return by_sid if statements and len(by_sid) == len(statements) else None

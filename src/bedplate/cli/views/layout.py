@@ -1,4 +1,4 @@
-"""How wide each column of a table is: no word is broken as long as there is room for whole ones."""
+"""Computes the widths of a table's columns, so that words are broken only when they cannot fit."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from collections.abc import Sequence
 GAP = 2
 
 
-def fits(columns: Sequence[Sequence[str]], room: int) -> bool:
-    """Whether the longest words of all columns have room beside each other.
+def fits(columns: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether the longest words of all columns fit beside each other into `width` characters.
 
     >>> columns = [["Of", "auc by origin"], ["Key", "gates.max"]]
     >>> fits(columns, 17), fits(columns, 16)
     (True, False)
     """
-    return sum(_longest_words(columns)) + GAP * (len(columns) - 1) <= room
+    return sum(_longest_words(columns)) + GAP * (len(columns) - 1) <= width
 
 
-def widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Characters for each column (its heading among its cells) so that all fit into `room`, GAP between two.
+def column_widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Returns the width of each column in characters; with GAP between two columns they fit into `width`.
 
-    What there is beyond the longest word of each goes to the narrow columns first, so only wide ones are wrapped; where
-    not even those words fit, the longest are broken, and no others.
+    Each column's cells include its heading. Space beyond the longest words goes to the narrow columns first, so that
+    only wide columns wrap. Where the longest words do not fit, only the longest of them are broken.
 
-    >>> widths([["Of", "auc by origin"], ["Key", "gates.max"]], 40)
+    >>> column_widths([["Of", "auc by origin"], ["Key", "gates.max"]], 40)
     [13, 9]
-    >>> widths([["Of", "auc by origin"], ["Key", "gates.max"]], 19)
+    >>> column_widths([["Of", "auc by origin"], ["Key", "gates.max"]], 19)
     [8, 9]
-    >>> widths([["Of", "auc by origin"], ["Key", "gates.max"]], 14)
+    >>> column_widths([["Of", "auc by origin"], ["Key", "gates.max"]], 14)
     [6, 6]
     """
     from rich.cells import cell_len
 
     natural = [max(cell_len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
-    given = _longest_words(columns)
-    left = room - GAP * (len(columns) - 1) - sum(given)
-    for _ in range(-left):
-        widest = max(range(len(given)), key=lambda i: given[i])
-        given[widest] = max(1, given[widest] - 1)
-    for _ in range(left):
-        wanting = [i for i, width in enumerate(given) if width < natural[i]]
-        if not wanting:
+    widths = _longest_words(columns)
+    spare = width - GAP * (len(columns) - 1) - sum(widths)
+    for _ in range(-spare):
+        widest = max(range(len(widths)), key=lambda i: widths[i])
+        widths[widest] = max(1, widths[widest] - 1)
+    for _ in range(spare):
+        wrapped = [i for i, current in enumerate(widths) if current < natural[i]]
+        if not wrapped:
             break
-        given[min(wanting, key=lambda i: given[i])] += 1
-    return given
+        widths[min(wrapped, key=lambda i: widths[i])] += 1
+    return widths
 
 
 def _longest_words(columns: Sequence[Sequence[str]]) -> list[int]:

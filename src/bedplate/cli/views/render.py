@@ -1,4 +1,4 @@
-"""How things look: data on standard output, progress on standard error, colour only on a terminal."""
+"""Prints data on standard output and progress on standard error; colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bedplate.cli.views.layout import fits, widths
-from bedplate.domain.formatting import usd as usd
+from bedplate.cli.views.layout import column_widths, fits
+from bedplate.domain.formatting import format_usd as format_usd
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,78 +26,78 @@ VERDICT_STYLE = {"PASS": "green", "FAIL": "bold red", "NO_DATA": "yellow", "OK":
 
 
 @cache
-def out() -> Console:
-    """The console of data: tables are never wrapped to fit a pipe."""
+def console() -> Console:
+    """Returns the console for data on standard output; in a pipe it is 140 characters wide."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 140, highlight=False, soft_wrap=False)
 
 
 @cache
-def err() -> Console:
-    """The console of progress and remarks."""
+def stderr_console() -> Console:
+    """Returns the console for progress and warnings on standard error."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document on standard output; dataclasses, times, enums and paths are understood, also as keys.
+    """Prints one JSON document on standard output.
 
-    JSON has no word for NaN and infinity: they are null.
+    Dataclasses, times, enums and paths are converted, as keys too. NaN and infinity become null.
     """
     sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def table(
+def print_table(
     title: str | None,
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
-    right: Sequence[str] = (),
-    spare: Sequence[str] = (),
+    right_aligned: Sequence[str] = (),
+    droppable: Sequence[str] = (),
 ) -> None:
-    """Print a table; `right` names the columns of figures. A cell that is a key of VERDICT_STYLE is coloured.
+    """Prints a table. A cell that is a key of VERDICT_STYLE is coloured.
 
-    Where whole words do not fit, the columns named by `spare` are left out.
+    Where whole words do not fit, the `droppable` columns are left out.
     """
     from rich.table import Table
     from rich.text import Text
 
     cells = [[c if isinstance(c, Text) else Text(str(c), style=VERDICT_STYLE.get(str(c), "")) for c in r] for r in rows]
-    kept = list(range(len(columns)))
-    by_column = [[columns[i], *(row[i].plain for row in cells)] for i in kept]
-    if not fits(by_column, out().width):
-        kept = [i for i in kept if columns[i] not in spare]
-    given = widths([by_column[i] for i in kept], out().width)
+    visible = list(range(len(columns)))
+    by_column = [[columns[i], *(row[i].plain for row in cells)] for i in visible]
+    if not fits(by_column, console().width):
+        visible = [i for i in visible if columns[i] not in droppable]
+    column_width = column_widths([by_column[i] for i in visible], console().width)
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for at, i in enumerate(kept):
-        side: Literal["left", "right"] = "right" if columns[i] in right else "left"
-        grid.add_column(columns[i], justify=side, overflow="fold", width=given[at])
+    for i, width in zip(visible, column_width, strict=True):
+        side: Literal["left", "right"] = "right" if columns[i] in right_aligned else "left"
+        grid.add_column(columns[i], justify=side, overflow="fold", width=width)
     for row in cells:
-        grid.add_row(*(row[i] for i in kept))
-    out().print(grid)
+        grid.add_row(*(row[i] for i in visible))
+    console().print(grid)
 
 
-def remark(text: str) -> None:
-    """A line about what is going on, on standard error."""
-    err().print(text)
+def warn(text: str) -> None:
+    """Prints one line on standard error."""
+    stderr_console().print(text)
 
 
-def objections(found: Iterable[CostWarning]) -> None:
-    """What speaks against a job, among the lines of its plan."""
-    for objection in found:
-        word = "[red]refused[/red]" if objection.refused else "[yellow]warning[/yellow]"
-        out().print(f"{word}: {objection.reason}")
+def print_cost_warnings(warnings: Iterable[CostWarning]) -> None:
+    """Prints why a job must not start, or what to consider before it starts, below its plan."""
+    for warning in warnings:
+        word = "[red]refused[/red]" if warning.is_blocking else "[yellow]warning[/yellow]"
+        console().print(f"{word}: {warning.reason}")
 
 
-def where(label: str) -> None:
-    """Say where a command is at work before it changes anything: LOCAL and its address, or account and region."""
-    err().print(f"[bold]{label}[/bold]")
+def print_target(label: str) -> None:
+    """Prints the target before a command changes it: LOCAL and its address, or account and region."""
+    stderr_console().print(f"[bold]{label}[/bold]")
 
 
-def progress(*, transient: bool = True) -> Progress:
-    """A progress display on standard error, silent when that is not a terminal."""
+def progress_bar(*, transient: bool = True) -> Progress:
+    """Returns a progress display on standard error; it shows nothing when that is not a terminal."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
@@ -106,18 +106,18 @@ def progress(*, transient: bool = True) -> Progress:
         BarColumn(bar_width=30),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        console=err(),
+        console=stderr_console(),
         transient=transient,
-        disable=not err().is_terminal,
-        redirect_stdout=False,  # the platform program runs in this process with a standard output of its own:
-        redirect_stderr=False,  # whoever puts streams back last must not put back somebody else's
+        disable=not stderr_console().is_terminal,
+        redirect_stdout=False,  # the Pulumi program runs in this process and replaces sys.stdout itself:
+        redirect_stderr=False,  # two owners would restore each other's streams
     )
 
 
-def seconds(duration_s: float) -> str:
-    """A duration as people say it.
+def format_seconds(duration_s: float) -> str:
+    """Formats a duration for people.
 
-    >>> seconds(0.42), seconds(12.3), seconds(75), seconds(7300)
+    >>> format_seconds(0.42), format_seconds(12.3), format_seconds(75), format_seconds(7300)
     ('0.4 s', '12 s', '1 min 15 s', '2 h 1 min')
     """
     if duration_s < 10:
@@ -139,11 +139,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        return {_key(key): _plain(held) for key, held in value.items()}
+        return {_key(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
+        return [_plain(item) for item in value]
     if isinstance(value, set | frozenset):
-        return [_plain(held) for held in sorted(value)]
+        return [_plain(item) for item in sorted(value)]
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, date):
@@ -152,7 +152,7 @@ def _plain(value: Any) -> Any:
         return str(value)
     if hasattr(value, "model_dump"):
         return _plain(value.model_dump(mode="json"))
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    raise TypeError(f"{type(value).__name__} cannot be converted to JSON")
 
 
 def _key(key: Any) -> str:

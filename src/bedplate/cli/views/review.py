@@ -1,4 +1,4 @@
-"""How a plan looks to those who approve it: changes, what they cost a month, what they put at risk."""
+"""Shows a plan for review: its changes, their monthly cost, the risks and the policy violations."""
 
 from __future__ import annotations
 
@@ -6,37 +6,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from bedplate.cli.views import policy_view, stack_view
-from bedplate.cli.views.render import out, table, usd
+from bedplate.cli.views.render import console, format_usd, print_table
 from bedplate.domain.stacks.plan_cost import CostLine, PlanCost, Price
 from bedplate.domain.stacks.plan_risk import Risk
-from bedplate.workflows.stacks.stack import Review
+from bedplate.workflows.stacks.stack import PlanReview
 
-_AT_STAKE = {"data": "LOSES DATA", "traffic": "DROPS TRAFFIC"}
+_RISK_LABELS = {"data": "LOSES DATA", "traffic": "DROPS TRAFFIC"}
+_COST_COLUMNS = ("step", "resource", "before", "after", "difference", "note")
 
 
-def show(review: Review) -> None:
-    """Print the plan, then its warnings and its costs."""
+def show(review: PlanReview) -> None:
+    """Prints the plan, its warnings, its costs and its policy violations."""
     from rich.text import Text
 
     stack_view.show(review.update, planned=True)
     if review.risks:
-        rows = [
-            (Text(_AT_STAKE[risk.kind], style="bold red"), risk.op, f"{_named(risk)}", risk.why)
-            for risk in review.risks
-        ]
-        table("\nWarnings", ("", "step", "resource", "why"), rows)
+        style = "bold red"
+        rows = [(Text(_RISK_LABELS[r.kind], style=style), r.op, _label(r), r.reason) for r in review.risks]
+        print_table("\nWarnings", ("", "step", "resource", "reason"), rows)
     if review.cost.lines:
-        costs = [(line.op, _named(line), *_figures(line), _why(line)) for line in review.cost.lines]
-        columns = ("step", "resource", "now", "then", "difference", "how")
-        table("\nUSD a month", columns, costs, right=columns[2:5])
-        out().print(total(review.cost))
-        out().print(f"Prices: {review.cost.basis}", soft_wrap=True)
+        print_table("\nUSD a month", _COST_COLUMNS, _cost_rows(review.cost), right_aligned=_COST_COLUMNS[2:5])
+        console().print(format_total(review.cost))
+        console().print(f"Prices: {review.cost.price_source}", soft_wrap=True)
     policy_view.show(review.policies)
-    out().print(policy_view.summary(review.policies))
+    console().print(policy_view.format_summary(review.policies))
 
 
-def as_data(review: Review) -> dict[str, Any]:
-    """What `--json` adds to the steps."""
+def to_dict(review: PlanReview) -> dict[str, Any]:
+    """Returns what `--json` adds to the steps: monthly cost, warnings and policies."""
     lines = [
         {
             "op": line.op,
@@ -46,80 +43,81 @@ def as_data(review: Review) -> dict[str, Any]:
             "before_usd": line.before.usd,
             "after_usd": line.after.usd,
             "difference_usd": line.difference_usd,
-            "why": _why(line),
+            "note": _cost_note(line),
         }
         for line in review.cost.lines
     ]
     cost = {
         "difference_usd": round(review.cost.difference_usd, 2),
-        "unknown": review.cost.unknown,
-        "prices": review.cost.basis,
+        "unknown": review.cost.unknown_count,
+        "prices": review.cost.price_source,
         "lines": lines,
     }
-    return {"monthly_cost": cost, "warnings": review.risks, "policies": policy_view.as_data(review.policies)}
+    return {"monthly_cost": cost, "warnings": review.risks, "policies": policy_view.to_dict(review.policies)}
 
 
-def markdown(review: Review, *, stack: str, where: str) -> str:
-    """The same for a pull request: the verdict first, what is long folded away."""
-    parts = [f"## Preview of `{stack}`", f"{where}: {stack_view.summary(review.update, planned=True)}."]
+def build_markdown(review: PlanReview, *, stack: str, target: str) -> str:
+    """Returns the review as Markdown for a pull request: the verdict first, long tables collapsed."""
+    parts = [f"## Preview of `{stack}`", f"{target}: {stack_view.format_summary(review.update, planned=True)}."]
     if review.risks:
-        parts.append("\n".join(f"- **{_AT_STAKE[r.kind]}** {r.op} {_named(r)}: {r.why}" for r in review.risks))
-    parts.append(policy_view.summary(review.policies) + ".")
+        parts.append("\n".join(f"- **{_RISK_LABELS[r.kind]}** {r.op} {_label(r)}: {r.reason}" for r in review.risks))
+    parts.append(policy_view.format_summary(review.policies) + ".")
     if review.policies.violations:
-        found = [policy_view.cells(violation) for violation in review.policies.violations]
-        parts.append(_markdown_table(policy_view.COLUMNS, found))
+        rows = [policy_view.violation_cells(violation) for violation in review.policies.violations]
+        parts.append(_markdown_table(policy_view.COLUMNS, rows))
     if review.cost.lines:
-        rows = [(line.op, _named(line), *_figures(line), _why(line)) for line in review.cost.lines]
-        columns = ("step", "resource", "now", "then", "difference", "how")
-        parts += [
-            f"**{total(review.cost)}** ({review.cost.basis})",
-            _folded("USD a month", _markdown_table(columns, rows, figures=(2, 3, 4))),
-        ]
+        table = _markdown_table(_COST_COLUMNS, _cost_rows(review.cost), numeric=(2, 3, 4))
+        parts.append(f"**{format_total(review.cost)}** ({review.cost.price_source})")
+        parts.append(_collapsible("USD a month", table))
     if review.update.steps:
         steps = [
-            (step.op, stack_view.short_type(step.type), step.name, "\n".join(map(stack_view.change_text, step.changes)))
+            (step.op, stack_view.short_type(step.type), step.name, stack_view.format_changes(step))
             for step in review.update.steps
         ]
         title = f"{len(steps)} changed resources"
-        parts.append(_folded(title, _markdown_table(("step", "resource", "name", "what changes"), steps)))
+        parts.append(_collapsible(title, _markdown_table(("step", "resource", "name", "what changes"), steps)))
     return "\n\n".join(parts) + "\n"
 
 
-def total(cost: PlanCost) -> str:
-    """The sum in a sentence that says what is not in it."""
-    text = f"Difference a month: {_signed(cost.difference_usd)}"
-    return f"{text}, and {cost.unknown} unknown" if cost.unknown else text
+def format_total(cost: PlanCost) -> str:
+    """Returns the monthly difference in USD, with the number of resources whose cost is unknown."""
+    text = f"Difference a month: {_format_signed_usd(cost.difference_usd)}"
+    return f"{text}, and {cost.unknown_count} unknown" if cost.unknown_count else text
 
 
-def _named(line: CostLine | Risk) -> str:
+def _cost_rows(cost: PlanCost) -> list[tuple[str, ...]]:
+    return [(line.op, _label(line), *_usd_cells(line), _cost_note(line)) for line in cost.lines]
+
+
+def _label(line: CostLine | Risk) -> str:
     return f"{stack_view.short_type(line.type)} {line.name}"
 
 
-def _figures(line: CostLine) -> tuple[str, str, str]:
-    difference = "unknown" if line.difference_usd is None else _signed(line.difference_usd)
-    return _usd(line.before), _usd(line.after), difference
+def _usd_cells(line: CostLine) -> tuple[str, str, str]:
+    difference = "unknown" if line.difference_usd is None else _format_signed_usd(line.difference_usd)
+    return _format_price(line.before), _format_price(line.after), difference
 
 
-def _usd(price: Price) -> str:
-    return "unknown" if price.usd is None else usd(price.usd)
+def _format_price(price: Price) -> str:
+    return "unknown" if price.usd is None else format_usd(price.usd)
 
 
-def _signed(amount: float) -> str:
+def _format_signed_usd(amount: float) -> str:
     cents = round(amount, 2)
     sign = "+" if cents > 0 else "-" if cents < 0 else ""
-    return sign + usd(abs(cents))
+    return sign + format_usd(abs(cents))
 
 
-def _why(line: CostLine) -> str:
-    return line.after.why or line.before.why
+def _cost_note(line: CostLine) -> str:
+    return line.after.note or line.before.note
 
 
-def _folded(title: str, body: str) -> str:
+def _collapsible(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 
-def _markdown_table(columns: tuple[str, ...], rows: Sequence[Sequence[str]], figures: tuple[int, ...] = ()) -> str:
-    rule = ["---:" if at in figures else "---" for at in range(len(columns))]
+def _markdown_table(columns: tuple[str, ...], rows: Sequence[Sequence[str]], numeric: tuple[int, ...] = ()) -> str:
+    rule = ["---:" if i in numeric else "---" for i in range(len(columns))]
     return "\n".join(_markdown_row(cells) for cells in (columns, rule, *rows))
 
 

@@ -1,4 +1,4 @@
-"""How a stack's changes look: a table of steps with the properties that change, a summary line, progress."""
+"""Prints the changes of a stack: a table of steps and changed properties, a summary line, and progress."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bedplate.cli.views.differences import MOST, differences
-from bedplate.cli.views.render import emit_json, out, progress, remark, seconds
+from bedplate.cli.views.differences import MAX_DIFFERENCES, differences
+from bedplate.cli.views.render import console, emit_json, format_seconds, progress_bar, warn
 from bedplate.domain.stacks.plan import PlanStep, PropertyDiff
-from bedplate.workflows.stacks.stack import UpdateProgress, UpdateResult, Watch
+from bedplate.workflows.stacks.stack import OnProgress, UpdateProgress, UpdateResult
 
 _STYLE = {
     "create": ("+", "green"),
@@ -20,7 +20,7 @@ _STYLE = {
     "import": ("=", "cyan"),
     "read": (">", "cyan"),
 }
-_DONE = {
+_PAST_TENSE = {
     "create": "created",
     "update": "updated",
     "replace": "replaced",
@@ -32,27 +32,26 @@ _DONE = {
 
 
 def show(update: UpdateResult, *, planned: bool) -> None:
-    """Print the steps and the summary line."""
-    _grid(update)
-    out().print(summary(update, planned=planned))
+    """Prints the steps, the summary line and the messages."""
+    _print_steps(update)
+    console().print(format_summary(update, planned=planned))
     for message in update.messages:
-        remark(message)
+        warn(message)
 
 
-def show_found(update: UpdateResult, *, planned: bool) -> None:
-    """Print what a refresh found in the world, and what becomes of it."""
-    _grid(update)
+def show_refresh(update: UpdateResult, *, planned: bool) -> None:
+    """Prints the changes that a refresh writes into the state, or would write when `planned`."""
+    _print_steps(update)
     if not update.steps:
-        out().print(f"The state is as the world is, in {seconds(update.duration_s)}")
+        console().print(f"The state matches the live resources, in {format_seconds(update.duration_s)}")
         return
-    gone = sum(step.op == "delete" for step in update.steps)
-    verb = "to take" if planned else "taken"
-    out().print(
-        f"{len(update.steps) - gone} changed and {gone} gone, {verb} into the state, in {seconds(update.duration_s)}"
-    )
+    deleted = sum(step.op == "delete" for step in update.steps)
+    verb = "to write" if planned else "written"
+    counts = f"{len(update.steps) - deleted} changed and {deleted} deleted resources"
+    console().print(f"{counts} {verb} into the state, in {format_seconds(update.duration_s)}")
 
 
-def _grid(update: UpdateResult) -> None:
+def _print_steps(update: UpdateResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -62,35 +61,34 @@ def _grid(update: UpdateResult) -> None:
             grid.add_column(column, overflow="fold")
         for step in update.steps:
             sign, style = _STYLE.get(step.op, ("·", ""))
-            grid.add_row(
-                Text(f"{sign} {step.op}", style=style), short_type(step.type), Text(step.name), Text(_changes(step))
-            )
-        out().print(grid)
+            label = Text(f"{sign} {step.op}", style=style)
+            grid.add_row(label, short_type(step.type), Text(step.name), Text(format_changes(step)))
+        console().print(grid)
 
 
-def summary(update: UpdateResult, *, planned: bool) -> str:
-    """One line: what was done (or would be), and in which time."""
-    parts = []
-    for op, done in _DONE.items():
-        count = update.counts.get(op, 0)
-        if count:
-            parts.append(f"{count} {f'to {op}' if planned and op != 'same' else done}")
-    if not update.changed:
+def format_summary(update: UpdateResult, *, planned: bool) -> str:
+    """Returns one line: how many resources were changed, or would be when `planned`, and how long the run took."""
+    parts = [
+        f"{update.counts[op]} {f'to {op}' if planned and op != 'same' else past_tense}"
+        for op, past_tense in _PAST_TENSE.items()
+        if update.counts.get(op)
+    ]
+    if not update.has_changes:
         parts = ["No changes", *parts]
-    return f"{', '.join(parts)}, in {seconds(update.duration_s)}"
+    return f"{', '.join(parts)}, in {format_seconds(update.duration_s)}"
 
 
-def as_json(update: UpdateResult, *, stack: str, where: str, verb: str) -> None:
-    """The same as data."""
-    emit_json(data(update, stack=stack, where=where, verb=verb))
+def print_json(update: UpdateResult, *, stack: str, target: str, verb: str) -> None:
+    """Prints the update as JSON."""
+    emit_json(to_dict(update, stack=stack, target=target, verb=verb))
 
 
-def data(update: UpdateResult, *, stack: str, where: str, verb: str) -> dict[str, Any]:
+def to_dict(update: UpdateResult, *, stack: str, target: str, verb: str) -> dict[str, Any]:
     return {
         "stack": stack,
-        "where": where,
+        "target": target,
         "verb": verb,
-        "changed": update.changed,
+        "changed": update.has_changes,
         "counts": dict(update.counts),
         "steps": [
             {
@@ -110,30 +108,32 @@ def data(update: UpdateResult, *, stack: str, where: str, verb: str) -> dict[str
 
 
 @contextmanager
-def watched(verb: str) -> Iterator[Watch]:
-    """A progress display on standard error while a run works; silent when that is not a terminal."""
-    bar = progress()
+def show_progress(verb: str) -> Iterator[OnProgress]:
+    """Shows the progress of a run on standard error, if that is a terminal; yields the callback for the run."""
+    bar = progress_bar()
     task = bar.add_task(verb, total=None, note="")
-    under_way: dict[str, None] = {}
+    running: dict[str, None] = {}
 
-    def watch(at: UpdateProgress) -> None:
-        bar.start()  # only now: what is asked before the run begins has the terminal for itself
-        label = f"{short_type(at.type)} {at.name}"
-        if at.state == "begin":
-            under_way[label] = None
+    def on_progress(update: UpdateProgress) -> None:
+        bar.start()  # not earlier: a prompt before the run needs the terminal for itself
+        label = f"{short_type(update.type)} {update.name}"
+        if update.state == "begin":
+            running[label] = None
         else:
-            under_way.pop(label, None)
-        now = ", ".join(under_way) if under_way else label
-        bar.update(task, description=f"{verb} {at.done}", note=now if len(now) < 70 else now[:69] + "…")
+            running.pop(label, None)
+        note = ", ".join(running) or label
+        bar.update(
+            task, description=f"{verb} {update.completed_count}", note=note if len(note) < 70 else note[:69] + "…"
+        )
 
     try:
-        yield watch
+        yield on_progress
     finally:
         bar.stop()
 
 
 def short_type(type: str) -> str:
-    """A resource type as people say it.
+    """Returns a Pulumi resource type in words.
 
     >>> short_type("aws:s3/bucket:Bucket"), short_type("pulumi:pulumi:Stack"), short_type("bedplate:platform:Storage")
     ('aws s3 Bucket', 'Stack', 'bedplate platform Storage')
@@ -144,13 +144,16 @@ def short_type(type: str) -> str:
     return f"{package} {module.split('/')[0]} {name}".replace(" index ", " ")
 
 
-def _changes(step: PlanStep) -> str:
-    return "\n".join(change_text(change) for change in step.changes)
+def format_changes(step: PlanStep) -> str:
+    """Returns the lines of all changed properties of a step."""
+    return "\n".join(format_change(change) for change in step.changes)
 
 
-def change_text(change: PropertyDiff) -> str:
-    """A line for each place where the property's two values differ, the first ones when they are many."""
-    mark = " (forces replacement)" if change.replaces else ""
-    found = differences(change.old, change.new)
-    lines = [f"{change.path}{at}: {old} → {new}{mark}" for at, old, new in found[:MOST]]
-    return "\n".join([*lines, *([f"{change.path}: and {len(found) - MOST} more"] if len(found) > MOST else [])])
+def format_change(change: PropertyDiff) -> str:
+    """Returns a line for each path at which the property's values differ, at most MAX_DIFFERENCES, then a count."""
+    suffix = " (forces replacement)" if change.replaces else ""
+    parts = differences(change.old, change.new)
+    lines = [f"{change.path}{path}: {old} → {new}{suffix}" for path, old, new in parts[:MAX_DIFFERENCES]]
+    if len(parts) > MAX_DIFFERENCES:
+        lines.append(f"{change.path}: and {len(parts) - MAX_DIFFERENCES} more")
+    return "\n".join(lines)

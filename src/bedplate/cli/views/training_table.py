@@ -1,4 +1,4 @@
-"""Several trainings at once on the terminal: one table that lives while they run, and one line an end elsewhere."""
+"""Shows parallel trainings: one table that is updated on a terminal, one line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from bedplate.cli.views.render import emit_json, err, out, remark, seconds, table, usd
+from bedplate.cli import print_error
+from bedplate.cli.views import render
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,20 +17,22 @@ if TYPE_CHECKING:
     from bedplate.workflows.training.train_many import BatchResult, TrainingBatch
     from bedplate.workflows.training.training_plan import TrainPlan
 
-_REASON = 80
+_MAX_NOTE = 80
 
 
 class TrainingTable:
-    """What each training does now, by its job. Lines when standard error is no terminal, nothing when `quiet`."""
+    """The phase and the last log line of each training, by job; prints nothing when `quiet`."""
 
-    def __init__(self, several: TrainingBatch, *, quiet: bool) -> None:
+    def __init__(self, batch: TrainingBatch, *, quiet: bool) -> None:
         from rich.live import Live
 
         self._lock = threading.Lock()
         self._quiet = quiet
-        self._rows = {p.job_name: [*_named(p, several), "waiting", ""] for p in several.plans}
-        live = not quiet and err().is_terminal
-        self._live = Live(self._table(), console=err(), transient=True, refresh_per_second=8) if live else None
+        self._rows = {p.job_name: [*_label_cells(p, batch), "waiting", ""] for p in batch.plans}
+        live = not quiet and render.stderr_console().is_terminal
+        self._live = (
+            Live(self._table(), console=render.stderr_console(), transient=True, refresh_per_second=8) if live else None
+        )
 
     def __enter__(self) -> TrainingTable:
         if self._live:
@@ -42,38 +43,38 @@ class TrainingTable:
         if self._live:
             self._live.stop()
 
-    def say_for(self, plan: TrainPlan) -> Reporter:
-        """A `Say` of one training."""
+    def reporter_for(self, plan: TrainPlan) -> Reporter:
+        """Returns the Reporter of one training."""
 
-        def say(event: str, fields: Mapping[str, Any]) -> None:
+        def report(event: str, fields: Mapping[str, Any]) -> None:
             if event == "status":
                 self._set(plan.job_name, phase=str(fields["phase"]))
             elif event == "log":
                 self._set(plan.job_name, note=str(fields["line"]))
             elif event == "warning" and not self._quiet:
-                remark(f"[yellow]Warning:[/yellow] {self._rows[plan.job_name][0]}: {fields['text']}")
+                render.warn(f"[yellow]Warning:[/yellow] {self._rows[plan.job_name][0]}: {fields['text']}")
 
-        return say
+        return report
 
-    def ended(self, one: BatchResult) -> None:
-        """The training is over."""
-        if one.done is None:
-            note = one.error.message if one.error else ""
-            self._set(one.plan.job_name, phase="failed", note=note)
+    def show_result(self, result: BatchResult) -> None:
+        """Shows the version of a finished training, or the error of a failed one."""
+        if result.result is None:
+            note = result.error.message if result.error else ""
+            self._set(result.plan.job_name, phase="failed", note=note)
             return
-        version = f"version {one.done.package.version}" if one.done.package else "runs"
-        self._set(one.plan.job_name, phase=version, note="")
+        version = f"version {result.result.package.version}" if result.result.package else "runs"
+        self._set(result.plan.job_name, phase=version, note="")
 
     def _set(self, job: str, *, phase: str | None = None, note: str | None = None) -> None:
         with self._lock:
             row = self._rows[job]
             changed = phase is not None and phase != row[2]
             row[2] = row[2] if phase is None else phase
-            row[3] = row[3] if note is None else note[:_REASON]
+            row[3] = row[3] if note is None else note[:_MAX_NOTE]
             if self._live:
                 self._live.update(self._table())
             elif changed and not self._quiet:
-                remark(f"[cyan]·[/cyan] {row[0]} {row[1]}: {row[2]}{f' ({row[3]})' if phase == 'failed' else ''}")
+                render.warn(f"[cyan]·[/cyan] {row[0]} {row[1]}: {row[2]}{f' ({row[3]})' if phase == 'failed' else ''}")
 
     def _table(self) -> Table:
         from rich.table import Table
@@ -87,88 +88,86 @@ class TrainingTable:
         return grid
 
 
-def run(stack: StackContext, several: TrainingBatch, *, parallel: int, dry_run: bool, wait: bool, as_json: bool) -> int:
-    """Train them, show what came of each; the exit code: 0, or that of the first one that failed."""
+def run_batch(
+    stack: StackContext, batch: TrainingBatch, *, parallel: int, dry_run: bool, wait: bool, as_json: bool
+) -> int:
+    """Runs the batch, prints the result of each training, and returns the exit code of the first failure, else 0."""
     from bedplate.workflows.training.train_many import train_all
 
     if dry_run:
-        _show_plan(several, as_json=as_json)
+        _show_plan(batch, as_json=as_json)
         return 0
     if not as_json:
-        for objection in several.objections:
-            if not objection.refused:
-                remark(f"[yellow]Warning:[/yellow] {objection.reason}")
-    with TrainingTable(several, quiet=as_json) as board:
-        ended = train_all(stack, several, board.say_for, parallel=parallel, wait=wait, ended=board.ended)
+        for warning in batch.warnings:
+            if not warning.is_blocking:
+                render.warn(f"[yellow]Warning:[/yellow] {warning.reason}")
+    with TrainingTable(batch, quiet=as_json) as table:
+        results = train_all(stack, batch, table.reporter_for, parallel=parallel, wait=wait, on_result=table.show_result)
     if as_json:
-        emit_json([_json(one) for one in ended])
+        render.emit_json([_to_dict(result) for result in results])
     else:
-        _show(ended, several)
-    return next((one.error.exit_code for one in ended if one.error), 0)
+        _show_results(results, batch)
+    return next((result.error.exit_code for result in results if result.error), 0)
 
 
-def _named(plan: TrainPlan, several: TrainingBatch) -> tuple[str, str]:
-    """The model, and the settings in which its trainings differ."""
-    mine = [p.lineage.hyperparameters for p in several.plans if p.spec.name == plan.spec.name]
-    varied = [k for k in plan.lineage.hyperparameters if len({each[k] for each in mine}) > 1]
-    return plan.spec.name, " ".join(f"{key}={plan.lineage.hyperparameters[key]}" for key in varied) or "-"
+def _label_cells(plan: TrainPlan, batch: TrainingBatch) -> tuple[str, str]:
+    """Returns the model's name, and the hyperparameters in which its trainings differ."""
+    settings = [p.lineage.hyperparameters for p in batch.plans if p.spec.name == plan.spec.name]
+    varied = {k: v for k, v in plan.lineage.hyperparameters.items() if len({values[k] for values in settings}) > 1}
+    return plan.spec.name, " ".join(f"{key}={value}" for key, value in varied.items()) or "-"
 
 
-def _show_plan(several: TrainingBatch, *, as_json: bool) -> None:
-    price = "price unknown" if several.max_usd is None else f"at most {usd(several.max_usd)}"
+def _show_plan(batch: TrainingBatch, *, as_json: bool) -> None:
+    price = "price unknown" if batch.max_usd is None else f"at most {render.format_usd(batch.max_usd)}"
     if as_json:
         plans = [
             {"model": p.spec.name, "training_job": p.job_name, "hyperparameters": p.lineage.hyperparameters,
              "max_usd": p.cost.max_usd, "version": p.package.version if p.package else None}
-            for p in several.plans
+            for p in batch.plans
         ]  # fmt: skip
-        emit_json({"plans": plans, "max_usd": several.max_usd, "objections": several.objections})
+        render.emit_json({"plans": plans, "max_usd": batch.max_usd, "warnings": batch.warnings})
         return
-    table(
-        f"{len(several.plans)} trainings, {price}",
+    render.print_table(
+        f"{len(batch.plans)} trainings, {price}",
         ("Model", "Settings", "What"),
-        [(*_named(p, several), p.steps[-2 if len(p.steps) > 1 else 0]) for p in several.plans],
+        [(*_label_cells(p, batch), p.steps[-2 if len(p.steps) > 1 else 0]) for p in batch.plans],
     )
-    for objection in several.objections:
-        word = "[red]refused[/red]" if objection.refused else "[yellow]warning[/yellow]"
-        out().print(f"{word}: {objection.reason}")
+    render.print_cost_warnings(batch.warnings)
 
 
-def _show(ended: tuple[BatchResult, ...], several: TrainingBatch) -> None:
-    metrics = tuple(dict.fromkeys(name for one in ended if one.done for name in one.done.metrics))[:4]
+def _show_results(results: tuple[BatchResult, ...], batch: TrainingBatch) -> None:
+    metrics = tuple(dict.fromkeys(name for r in results if r.result for name in r.result.metrics))[:4]
     rows = []
-    for one in ended:
-        done = one.done
-        version = str(done.package.version) if done and done.package else "-"
-        took = seconds(done.job.billable_s) if done and done.job.billable_s else "-"
-        figures = [f"{done.metrics[m]:.4f}" if done and m in done.metrics else "-" for m in metrics]
-        told = "failed" if one.error else "runs" if version == "-" else "registered"
-        rows.append((*_named(one.plan, several), version, took, *figures, told))
-    table(
-        None, ("Model", "Settings", "Version", "Billable", *metrics, ""), rows, right=("Version", "Billable", *metrics)
+    for result in results:
+        trained = result.result
+        version = str(trained.package.version) if trained and trained.package else "-"
+        billable = render.format_seconds(trained.job.billable_s) if trained and trained.job.billable_s else "-"
+        values = [f"{trained.metrics[m]:.4f}" if trained and m in trained.metrics else "-" for m in metrics]
+        status = "failed" if result.error else "runs" if version == "-" else "registered"
+        rows.append((*_label_cells(result.plan, batch), version, billable, *values, status))
+    render.print_table(
+        None,
+        ("Model", "Settings", "Version", "Billable", *metrics, ""),
+        rows,
+        right_aligned=("Version", "Billable", *metrics),
     )
-    failed = [one for one in ended if one.error]
-    for one in failed:
-        if one.error:
-            click.echo(f"{click.style('Error:', fg='red', bold=True)} {one.error.message}", err=True)
-            if one.error.next_step:
-                click.echo(f"{click.style('Next:', bold=True)}  {one.error.next_step}", err=True)
-    models = dict.fromkeys(one.plan.spec.name for one in ended)
-    if len(failed) < len(ended):
-        out().print("Next:  " + "; ".join(f"bedplate runs list {model}" for model in models))
+    errors = [result.error for result in results if result.error]
+    for error in errors:
+        print_error(error, as_json=False)
+    if len(errors) < len(results):
+        models = dict.fromkeys(result.plan.spec.name for result in results)
+        render.console().print("Next:  " + "; ".join(f"bedplate runs list {model}" for model in models))
 
 
-def _json(one: BatchResult) -> dict[str, Any]:
-    done, error = one.done, one.error
+def _to_dict(result: BatchResult) -> dict[str, Any]:
+    trained, error = result.result, result.error
     return {
-        "model": one.plan.spec.name,
-        "training_job": one.plan.job_name,
-        "hyperparameters": dict(one.plan.lineage.hyperparameters),
-        "version": done.package.version if done and done.package else None,
-        "status": done.job.status if done else "Failed",
-        "billable_s": done.job.billable_s if done else None,
-        "metrics": dict(done.metrics) if done else {},
-        "error": {"message": error.message, "next_step": error.next_step, "exit_code": error.exit_code}
-        if error
-        else None,
+        "model": result.plan.spec.name,
+        "training_job": result.plan.job_name,
+        "hyperparameters": dict(result.plan.lineage.hyperparameters),
+        "version": trained.package.version if trained and trained.package else None,
+        "status": trained.job.status if trained else "Failed",
+        "billable_s": trained.job.billable_s if trained else None,
+        "metrics": dict(trained.metrics) if trained else {},
+        "error": error and {"message": error.message, "next_step": error.next_step, "exit_code": error.exit_code},
     }

@@ -1,1 +1,1 @@
-"""Data contracts, versions of data, and signs that something is wrong with a table."""
+"""Data contracts, splits, registered versions of data, captured requests, and anomalies in tables."""

@@ -1,4 +1,4 @@
-"""Reads data capture: which rows were asked, what was answered, by which release, and when."""
+"""Reads SageMaker's data capture: requests with their rows, predictions, release and time."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class CapturedRequest:
-    """One request and its answer. `rows` are JSON objects (none for CSV), `answers` one float a row."""
+    """A captured request and its response. `rows` are JSON objects (none for CSV), `predictions` one float per row."""
 
-    at: datetime
+    inference_time: datetime
     release: str | None
     rows: tuple[dict[str, Any], ...]
-    answers: tuple[float, ...]
+    predictions: tuple[float, ...]
     inference_id: str | None = None
     event_id: str | None = None
     took_us: int | None = None
-    """Microseconds that the container worked on it, where the container says so."""
+    """Microseconds that the container took, where it reports them."""
 
 
-def read(body: bytes) -> Iterator[CapturedRequest]:
-    """Records of one capture file, in its order. A record that cannot be read is passed over: capture is evidence, and
-    evidence that is illegible proves nothing.
+def read_capture(body: bytes) -> Iterator[CapturedRequest]:
+    """Yields the requests of one capture file, in order. Records that cannot be parsed are skipped.
 
     >>> def side(data):
     ...     return {"data": data, "encoding": "JSON"}
@@ -34,7 +33,7 @@ def read(body: bytes) -> Iterator[CapturedRequest]:
     ...     "captureData": {"endpointInput": side('{"a": 1}'), "endpointOutput": side('{"prediction": 0.5}')},
     ...     "eventMetadata": {"customAttributes": ["release=r;version=1"], "inferenceTime": "2013-07-01T12:00:00Z"},
     ... }
-    >>> [(c.release, c.rows, c.answers) for c in read(json.dumps(record).encode())]
+    >>> [(c.release, c.rows, c.predictions) for c in read_capture(json.dumps(record).encode())]
     [('r', ({'a': 1},), (0.5,))]
     """
     for line in body.splitlines():
@@ -42,37 +41,37 @@ def read(body: bytes) -> Iterator[CapturedRequest]:
             continue
         try:
             record = json.loads(line)
-            data, meta = record["captureData"], record["eventMetadata"]
+            data, metadata = record["captureData"], record["eventMetadata"]
             yield CapturedRequest(
-                at=moment(meta["inferenceTime"]),
-                release=release_in(meta.get("customAttributes")),
-                rows=tuple(_objects(_text(data.get("endpointInput")))),
-                answers=tuple(_answers(_text(data.get("endpointOutput")))),
-                inference_id=meta.get("inferenceId"),
-                event_id=meta.get("eventId"),
-                took_us=took_us_in(meta.get("customAttributes")),
+                inference_time=parse_time(metadata["inferenceTime"]),
+                release=parse_release(metadata.get("customAttributes")),
+                rows=tuple(_parse_rows(_decode(data.get("endpointInput")))),
+                predictions=tuple(_parse_predictions(_decode(data.get("endpointOutput")))),
+                inference_id=metadata.get("inferenceId"),
+                event_id=metadata.get("eventId"),
+                took_us=parse_took_us(metadata.get("customAttributes")),
             )
         except (ValueError, KeyError, TypeError):
             continue
 
 
-def release_in(attributes: object) -> str | None:
-    """The release in `customAttributes`, which SageMaker writes as a list of strings.
+def parse_release(attributes: object) -> str | None:
+    """Returns the release in `customAttributes`, which SageMaker writes as a list of strings.
 
-    >>> release_in(["release=r;version=1"]), release_in("release=r"), release_in(None)
+    >>> parse_release(["release=r;version=1"]), parse_release("release=r"), parse_release(None)
     ('r', 'r', None)
     """
     return _attribute(attributes, "release")
 
 
-def took_us_in(attributes: object) -> int | None:
-    """How long the container worked on it, in microseconds.
+def parse_took_us(attributes: object) -> int | None:
+    """Returns the container's processing time in `customAttributes`, in microseconds.
 
-    >>> took_us_in(["release=r;took_us=1250"]), took_us_in(["release=r"]), took_us_in(["took_us=?"])
+    >>> parse_took_us(["release=r;took_us=1250"]), parse_took_us(["release=r"]), parse_took_us(["took_us=?"])
     (1250, None, None)
     """
-    told = _attribute(attributes, "took_us")
-    return int(told) if told is not None and told.isdecimal() else None
+    took_us = _attribute(attributes, "took_us")
+    return int(took_us) if took_us is not None and took_us.isdecimal() else None
 
 
 def _attribute(attributes: object, name: str) -> str | None:
@@ -85,46 +84,48 @@ def _attribute(attributes: object, name: str) -> str | None:
     return None
 
 
-def moment(text: str) -> datetime:
-    """A time of the capture, in UTC.
+def parse_time(text: str) -> datetime:
+    """Returns a time of the capture as a datetime in UTC.
 
-    >>> moment("2013-07-01T12:00:00Z").isoformat()
+    >>> parse_time("2013-07-01T12:00:00Z").isoformat()
     '2013-07-01T12:00:00+00:00'
     """
-    at = datetime.fromisoformat(text)
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _text(side: Any) -> str:
+def _decode(side: Any) -> str:
     if not side:
         return ""
     data = str(side["data"])
     return base64.b64decode(data).decode() if side.get("encoding") == "BASE64" else data
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    for value in _values(text):
+def _parse_rows(text: str) -> Iterator[dict[str, Any]]:
+    for value in _parse_values(text):
         if isinstance(value, dict):
             yield value
 
 
-def _answers(text: str) -> Iterator[float]:
-    for value in _values(text):
+def _parse_predictions(text: str) -> Iterator[float]:
+    for value in _parse_values(text):
         if isinstance(value, dict):
-            told = value.get("predictions", value.get("prediction"))
-            yield from (float(v) for v in (told if isinstance(told, list) else [told]) if v is not None)
+            predictions = value.get("predictions", value.get("prediction"))
+            yield from (
+                float(v) for v in (predictions if isinstance(predictions, list) else [predictions]) if v is not None
+            )
         else:
             yield float(value)
 
 
-def _values(text: str) -> Iterator[Any]:
-    """JSON Lines, one JSON document, or a number a line; CSV with a header line holds no answers."""
+def _parse_values(text: str) -> Iterator[Any]:
+    """Yields the values of JSON Lines, of one JSON document, or of one number per line."""
     stripped = text.strip()
     if not stripped:
         return
     try:
-        whole = json.loads(stripped)
-        yield from whole if isinstance(whole, list) else [whole]
+        document = json.loads(stripped)
+        yield from document if isinstance(document, list) else [document]
     except ValueError:
         for line in stripped.splitlines():
             yield json.loads(line)

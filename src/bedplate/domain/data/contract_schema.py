@@ -1,7 +1,7 @@
-"""The data contract as a pandera schema: which values of a column fit, whether they come from a file or a request.
+"""Builds a pandera schema from the data contract, for files and for captured requests.
 
-Requests are not held to it (a validation takes milliseconds however few the rows): `container.requests` generates a
-check of the same meaning, and a property test holds the two together.
+Requests are not validated by it, because a validation takes milliseconds even for one row. `container.requests`
+generates an equivalent check, and a property test compares the two.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _KINDS = {
 }
 
 
-def schema_of(columns: Iterable[tuple[str, Column]]) -> pandera.DataFrameSchema:
-    """One pandera column for each column of the contract, with a check for each rule, named by it.
+def build_schema(columns: Iterable[tuple[str, Column]]) -> pandera.DataFrameSchema:
+    """Returns a schema with one pandera column per column of the contract and one check per rule, named after it.
 
-    Other columns are allowed. NaN counts as null; a value of another type is no further rule's business.
+    Other columns are allowed. NaN counts as null. A value of a wrong type violates only the rule `type`.
     """
     import pandera.pandas as pandera
 
@@ -42,7 +42,7 @@ def schema_of(columns: Iterable[tuple[str, Column]]) -> pandera.DataFrameSchema:
             name: pandera.Column(
                 None,
                 checks=[
-                    pandera.Check(rule, name=what, error=what, ignore_na=True) for what, rule in _rules(column).items()
+                    pandera.Check(rule, name=name, error=name, ignore_na=True) for name, rule in _rules(column).items()
                 ],
                 nullable=column.nullable and column.role != "key",
             )
@@ -52,33 +52,35 @@ def schema_of(columns: Iterable[tuple[str, Column]]) -> pandera.DataFrameSchema:
 
 
 def expectations(column: Column) -> dict[str, str]:
-    """Rule -> what it expects, in the words of a table.
+    """Returns rule -> what it expects, as text for a table.
 
     >>> expectations(Column(type="integer", min=1, max=7))
     {'nulls': 'none', 'type': 'a whole number', 'range': '1 to 7'}
     >>> expectations(Column(type="string", nullable=True, max_null_pct=5, categories=("a", "b")))
     {'nulls': 'at most 5 %', 'type': 'text', 'categories': 'one of a, b'}
     """
-    told: dict[str, str] = {}
+    expected: dict[str, str] = {}
     if column.max_null_pct is not None:
-        told[NULLS] = f"at most {column.max_null_pct:g} %"
+        expected[NULLS] = f"at most {column.max_null_pct:g} %"
     elif not column.nullable or column.role == "key":
-        told[NULLS] = "none"
-    told[TYPE] = _KINDS[column.type]
+        expected[NULLS] = "none"
+    expected[TYPE] = _KINDS[column.type]
     if column.min is not None and column.max is not None:
-        told[RANGE] = f"{column.min:g} to {column.max:g}"
+        expected[RANGE] = f"{column.min:g} to {column.max:g}"
     elif column.min is not None or column.max is not None:
-        told[RANGE] = f"at least {column.min:g}" if column.max is None else f"at most {column.max:g}"
+        expected[RANGE] = f"at least {column.min:g}" if column.max is None else f"at most {column.max:g}"
     if column.categories is not None:
-        told[CATEGORIES] = f"one of {', '.join(column.categories)}"
-    return told
+        expected[CATEGORIES] = f"one of {', '.join(column.categories)}"
+    return expected
 
 
-def fits(value: object, kind: str) -> bool:
-    """Whether one value is of the contract's type.
+def has_type(value: object, kind: str) -> bool:
+    """Whether one value has the contract's type.
 
-    >>> fits(1.0, "integer"), fits(1.5, "integer"), fits(True, "number"), fits("2013-01-01", "timestamp")
-    (True, False, False, True)
+    >>> has_type(1.0, "integer"), has_type(1.5, "integer"), has_type(True, "number")
+    (True, False, False)
+    >>> has_type("2013-01-01", "timestamp")
+    True
     """
     match kind:
         case "number" | "integer":
@@ -95,11 +97,13 @@ def fits(value: object, kind: str) -> bool:
             return isinstance(value, str)
 
 
-def read_text(text: Any, kind: str) -> Any:
-    """A field of CSV as the contract's type; as it is where it does not fit, for the check to find.
+def parse_text(text: Any, kind: str) -> Any:
+    """Returns a CSV field as the contract's type; a field that does not fit stays text, so that the type check fails.
 
-    >>> read_text("7", "integer"), read_text("7.5", "number"), read_text("x", "number"), read_text("TRUE", "boolean")
-    (7, 7.5, 'x', True)
+    >>> parse_text("7", "integer"), parse_text("7.5", "number"), parse_text("TRUE", "boolean")
+    (7, 7.5, True)
+    >>> parse_text("x", "number")
+    'x'
     """
     if text is None or kind in ("string", "timestamp"):
         return text
@@ -113,16 +117,16 @@ def read_text(text: Any, kind: str) -> Any:
 
 
 def _rules(column: Column) -> dict[str, Any]:
-    rules: dict[str, Any] = {TYPE: partial(_of_type, kind=column.type)}
+    rules: dict[str, Any] = {TYPE: partial(_matches_type, kind=column.type)}
     if column.min is not None or column.max is not None:
-        rules[RANGE] = partial(_within, low=column.min, high=column.max)
+        rules[RANGE] = partial(_is_in_range, low=column.min, high=column.max)
     if column.categories is not None:
-        rules[CATEGORIES] = partial(_among, categories=list(column.categories))
+        rules[CATEGORIES] = partial(_is_in_categories, categories=list(column.categories))
     return rules
 
 
-def _of_type(values: pd.Series[Any], *, kind: str) -> pd.Series[bool]:
-    """By the column's own type where it has one, else value by value."""
+def _matches_type(values: pd.Series[Any], *, kind: str) -> pd.Series[bool]:
+    """Checks the type by the column's dtype where it decides, else value by value."""
     import numpy as np
     import pandas as pd
 
@@ -141,25 +145,25 @@ def _of_type(values: pd.Series[Any], *, kind: str) -> pd.Series[bool]:
         if kind == "timestamp":
             return values.str.fullmatch(ISO_8601).astype(bool)
         return pd.Series(kind == "string", index=values.index)
-    return pd.Series([fits(value, kind) for value in values], index=values.index, dtype=bool)
+    return pd.Series([has_type(value, kind) for value in values], index=values.index, dtype=bool)
 
 
-def _within(values: pd.Series[Any], *, low: float | None, high: float | None) -> pd.Series[bool]:
+def _is_in_range(values: pd.Series[Any], *, low: float | None, high: float | None) -> pd.Series[bool]:
     import pandas as pd
 
     numbers = values
     if values.dtype.kind not in "iuf":
-        shaped = [float(v) if fits(v, "number") else None for v in values]
-        numbers = pd.Series(shaped, index=values.index, dtype="float64")
-    outside = pd.Series(False, index=values.index)
+        converted = [float(v) if has_type(v, "number") else None for v in values]
+        numbers = pd.Series(converted, index=values.index, dtype="float64")
+    is_outside = pd.Series(False, index=values.index)
     if low is not None:
-        outside |= numbers < low
+        is_outside |= numbers < low
     if high is not None:
-        outside |= numbers > high
-    return ~outside
+        is_outside |= numbers > high
+    return ~is_outside
 
 
-def _among(values: pd.Series[Any], *, categories: list[str]) -> pd.Series[bool]:
+def _is_in_categories(values: pd.Series[Any], *, categories: list[str]) -> pd.Series[bool]:
     import pandas as pd
 
     if isinstance(values.dtype, pd.StringDtype):

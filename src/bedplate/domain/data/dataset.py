@@ -1,4 +1,4 @@
-"""Cuts a table, in order of time, into what the training script sees and what it never sees."""
+"""Splits a table, in order of time, into training data and holdout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MIN_ROWS = 50
-"""Fewer rows than this in either part are no basis for anything."""
+"""Fewest rows of each part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Both parts as Parquet bytes. `data_sha256` is the hash of both; times are None without a time column."""
+    """Both parts as Parquet bytes. `data_sha256` is the hash of both; times are None without a time column.
+
+    `first` and `last` are the times of the first and the last row.
+    """
 
     train: bytes
     holdout: bytes
@@ -29,27 +32,28 @@ class Split:
     holdout_rows: int
     first: datetime | None
     cut: datetime | None
-    """Time of the holdout's first row: everything before it is training."""
+    """Time of the holdout's first row; every training row is earlier."""
     last: datetime | None
     dropped_columns: tuple[str, ...]
     """Columns of the table that the contract does not know: in neither part."""
 
 
-def split(table: pa.Table, contract: DataContract, holdout_fraction: float) -> Split:
-    """The last `holdout_fraction` of the rows, in order of the time column and then the keys, is the holdout.
+def split_dataset(table: pa.Table, contract: DataContract, holdout_fraction: float) -> Split:
+    """Splits off the last `holdout_fraction` of the rows, in order of the time column and then of the keys.
 
-    Rows of the same moment are never parted: the cut moves back to the moment's first row (unless that would leave no
-    training at all). Without a time column the order of the rows counts. Raises NotEnoughData below `MIN_ROWS` each.
+    Rows with the same time are not separated: the cut moves back to the first of them, unless that would leave no
+    training rows. Without a time column the order of the rows is used. Raises NotEnoughData when a part has fewer than
+    `MIN_ROWS` rows.
     """
-    known = [name for name in contract.columns if name in table.column_names]
-    ordered = table.select(known)
+    columns = [name for name in contract.columns if name in table.column_names]
+    ordered = table.select(columns)
     if contract.time:
         ordered = ordered.sort_by([(name, "ascending") for name in (contract.time, *contract.keys)])
-    cut = _cut(ordered, contract.time, holdout_fraction)
+    cut = _cut_index(ordered, contract.time, holdout_fraction)
     rows = ordered.num_rows
     if cut < MIN_ROWS or rows - cut < MIN_ROWS:
         raise NotEnoughData(
-            f"{rows} rows give {cut} to train on and {rows - cut} to judge by; at least {MIN_ROWS} each are needed",
+            f"{rows} rows give {cut} for training and {rows - cut} for the holdout; each needs at least {MIN_ROWS}",
             next_step="bedplate train <model> --data <more rows>",
         )
     train, holdout = to_parquet(ordered.slice(0, cut)), to_parquet(ordered.slice(cut))
@@ -59,36 +63,38 @@ def split(table: pa.Table, contract: DataContract, holdout_fraction: float) -> S
         data_sha256=sha256(f"{sha256(train)}{sha256(holdout)}".encode()),
         train_rows=cut,
         holdout_rows=rows - cut,
-        first=_moment(ordered, contract.time, 0),
-        cut=_moment(ordered, contract.time, cut),
-        last=_moment(ordered, contract.time, rows - 1),
+        first=_time_of_row(ordered, contract.time, 0),
+        cut=_time_of_row(ordered, contract.time, cut),
+        last=_time_of_row(ordered, contract.time, rows - 1),
         dropped_columns=tuple(name for name in table.column_names if name not in contract.columns),
     )
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """The same table gives the same bytes (with the same version of Arrow): no pandas metadata, fixed settings."""
+    """Returns the table as Parquet; the same table gives the same bytes with the same version of Arrow.
+
+    Therefore there is no pandas metadata, and all settings are fixed.
+    """
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata(None).combine_chunks(), buffer, compression="zstd", row_group_size=65536
-    )
+    plain = table.replace_schema_metadata(None).combine_chunks()
+    pq.write_table(plain, buffer, compression="zstd", row_group_size=65536)
     return buffer.getvalue()
 
 
-def _cut(ordered: pa.Table, time: str | None, holdout_fraction: float) -> int:
+def _cut_index(ordered: pa.Table, time: str | None, holdout_fraction: float) -> int:
     rows = int(ordered.num_rows)
     cut = rows - round(rows * holdout_fraction)
     if time is None or not 0 < cut < rows:
         return cut
     import numpy as np
 
-    moments = ordered.column(time).to_numpy()
-    return int(np.searchsorted(moments, moments[cut], side="left")) or cut
+    times = ordered.column(time).to_numpy()
+    return int(np.searchsorted(times, times[cut], side="left")) or cut
 
 
-def _moment(ordered: pa.Table, time: str | None, row: int) -> datetime | None:
+def _time_of_row(ordered: pa.Table, time: str | None, row: int) -> datetime | None:
     if time is None:
         return None
     value = ordered.column(time)[row].as_py()

@@ -1,4 +1,4 @@
-"""How long a model's data may stay: what its contract says, and what the privacy class of its columns allows."""
+"""Determines how many days a model's data is kept: by its contract and by the privacy classes of its columns."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from bedplate.settings import DataContract
 
 
-def contract_days(contract: DataContract, most_days: Mapping[str, int | None]) -> int:
-    """The contract's days, or fewer where a column is of a class that `most_days` limits (None: no limit).
+def retention_days(contract: DataContract, max_days: Mapping[str, int | None]) -> int:
+    """Returns the contract's days, or fewer when `max_days` (privacy class -> days, None: no limit) limits a column.
 
     >>> from bedplate.settings import Column
     >>> columns = {
@@ -16,9 +16,9 @@ def contract_days(contract: DataContract, most_days: Mapping[str, int | None]) -
     ...     "age": Column(type="integer", privacy="personal"),
     ... }
     >>> contract = DataContract(columns=columns, retention_days=365)
-    >>> contract_days(contract, {"personal": 30, "sensitive": 7}), contract_days(contract, {})
+    >>> retention_days(contract, {"personal": 30, "sensitive": 7}), retention_days(contract, {})
     (30, 365)
     """
     classes = {column.privacy for column in contract.columns.values()}
-    limits = [days for of, days in most_days.items() if of in classes and days is not None]
+    limits = [days for privacy_class, days in max_days.items() if privacy_class in classes and days is not None]
     return min([contract.retention_days, *limits])

@@ -1,4 +1,4 @@
-"""What is kept of a registered dataset: its manifest, which is signed, its datasheet, and where each of them lies."""
+"""The documents of a registered version of data: the signed manifest, the datasheet, and their file names."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bedplate.domain.documents import FORMAT, check_format
 from bedplate.settings import ModelSpec
 
-FORMAT = 1
 MANIFEST, SIGNATURE, DATASHEET, PROFILE = "manifest.json", "signature.json", "datasheet.json", "profile.json"
 MIN_PREFIX = 6
-"""Digits of a content hash that people may name a version by."""
+"""Fewest digits of a content hash that identify a version on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the signature vouches for. `sha256` is the file's own, byte by byte, and the version's name.
+    """The signed description of a version. `sha256` is the hash of the file's bytes and the name of the version.
 
-    `warnings` are what the poisoning checks said; `accepted` is why they were overruled. A version with warnings that
-    nobody overruled is kept, and is nobody's standard. `parent` is the accepted version that it was compared with.
+    `warnings` are anomalies that were found; `accept_reason` is why a person accepted the version in spite of them. A
+    version with warnings that nobody accepted is stored, but later versions are not compared with it. `parent` is the
+    accepted version that this one was compared with.
     """
 
     model: str
@@ -37,9 +38,9 @@ class Manifest:
     registered_at: str
     registered_by: str
     warnings: tuple[str, ...]
-    accepted: str | None
+    accept_reason: str | None
     accepted_at: str
-    """When it became a standard for others: at registration, or when somebody overruled the warnings; else empty."""
+    """When the version was accepted: at registration without warnings, or when a person accepted it; else empty."""
     format: int = FORMAT
 
     @property
@@ -50,25 +51,27 @@ class Manifest:
     def status(self) -> str:
         if not self.warnings:
             return "accepted"
-        return "accepted in spite of warnings" if self.accepted else "with warnings"
+        return "accepted in spite of warnings" if self.accept_reason else "with warnings"
 
     def encode(self) -> bytes:
         """The bytes that are stored and signed: canonical JSON."""
-        return canonical(asdict(self))
+        return canonical_json(asdict(self))
 
     @classmethod
     def decode(cls, raw: bytes) -> Manifest:
-        """Raises ValueError for anything that `encode` did not write."""
+        """Raises UnsupportedFormat for another format, ValueError for anything that `encode` did not write."""
         try:
-            found = json.loads(raw)
-            return cls(**{**found, "warnings": tuple(found["warnings"])})
+            document = json.loads(raw)
+            check_format(document, MANIFEST)
+            return cls(**{**document, "warnings": tuple(document["warnings"])})
         except (TypeError, KeyError) as exc:
-            raise ValueError(f"no manifest of a dataset: {exc}") from exc
+            raise ValueError(f"not a manifest of a dataset: {exc}") from exc
 
 
-def datasheet_of(spec: ModelSpec, *, columns: tuple[str, ...]) -> bytes:
-    """The datasheet as JSON: what model.yaml says of the data, and what follows from its contract."""
+def build_datasheet(spec: ModelSpec, *, columns: tuple[str, ...]) -> bytes:
+    """Returns the datasheet as JSON: the entries of model.yaml on the data, and what follows from its contract."""
     sheet = {
+        "format": FORMAT,
         "model": spec.name,
         "owner": spec.owner,
         **spec.data.datasheet.model_dump(),
@@ -84,12 +87,15 @@ def datasheet_of(spec: ModelSpec, *, columns: tuple[str, ...]) -> bytes:
 
 
 def contract_sha256(spec: ModelSpec) -> str:
+    """Returns the hash of the spec's data contract."""
     return digest(spec.data.model_dump_json().encode())
 
 
-def canonical(value: Mapping[str, Any]) -> bytes:
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """Returns JSON with sorted keys and without white space: equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest(body: bytes) -> str:
+    """Returns the SHA-256 of the bytes as 64 hexadecimal digits."""
     return hashlib.sha256(body).hexdigest()

@@ -1,54 +1,55 @@
-"""Turns captured rows, their answers and late labels into a drift report, against a baseline."""
+"""Analyzes captured rows, their predictions and late labels against a baseline, and returns a drift report."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bedplate.domain.drift.alerts import outcome_of, ranked, summary_of
-from bedplate.domain.drift.compare import ColumnDrift, compare, judged, psi_of
+from bedplate.domain.documents import finite_or_none
+from bedplate.domain.drift.alerts import rank_alerts, report_outcome, summarize
+from bedplate.domain.drift.column_drift import ColumnDrift, compare_profiles, profile_psi, with_verdicts
 from bedplate.domain.drift.profile import CategoryProfile, ColumnProfile, NumericProfile
 from bedplate.domain.drift.report import ColumnQuality, ContractViolation, DriftReport, DriftWindow, Performance
-from bedplate.domain.drift.windows import Span, moment, spans
-from bedplate.domain.evidence.metrics import measure, metric_names
+from bedplate.domain.drift.windows import TimeWindow, split_windows, to_datetime
+from bedplate.domain.evidence.metrics import compute_metric, metric_names
 from bedplate.settings import ModelSpec
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Categories:
-    """A column of text as indices of `names`; -1 is null."""
+class CategoryColumn:
+    """A text column: `codes` are (rows,) indices of `names`; -1 is null."""
 
     names: tuple[str, ...]
     codes: NDArray[Any]
 
 
-Values = Floats | Categories
-"""A column: numbers with NaN for null, or text."""
+ColumnValues = Floats | CategoryColumn
+"""The values of a column: numbers with NaN for null, or text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Captured rows in order of time. All arrays are (rows,).
 
-    `predictions` and `labels` are NaN where unknown, `type_errors` counts values of another type by column (which are
-    null in `columns`), `releases` rows by the release that answered.
+    `predictions` and `labels` are NaN where unknown. `type_errors` is column -> values of a wrong type, which are null
+    in `columns`. `releases` is release -> rows that it predicted.
     """
 
-    columns: Mapping[str, Values]
+    columns: Mapping[str, ColumnValues]
     times: NDArray[Any]
     predictions: Floats
     labels: Floats
     type_errors: Mapping[str, int] = field(default_factory=dict)
     releases: Mapping[str, int] = field(default_factory=dict)
     contract: tuple[ContractViolation, ...] = ()
-    """Rules of the data contract that rows break."""
+    """Rules of the data contract that rows violate."""
 
     @property
     def rows(self) -> int:
@@ -57,43 +58,49 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class DriftBaseline:
-    """What `baseline` wrote: profiles of the features, of the answers, and the metrics of the holdout."""
+    """The baseline of a version: profiles of its features and predictions, and its metrics on the holdout."""
 
     features: Mapping[str, ColumnProfile]
     prediction: NumericProfile | None
     metrics: Mapping[str, float | None]
 
 
-def analyse(spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample, *, endpoint: str) -> DriftReport:
-    """Every figure of the report. Without a baseline, everything that needs one is NO_DATA or absent.
+def analyze_drift(spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample, *, endpoint: str) -> DriftReport:
+    """Compares features and predictions with the baseline, over all rows and per window, and computes metrics.
 
-    Features are compared over all rows and by window; the prediction by the same rules; metrics are computed on rows
-    with a label, where there are at least `monitors.min_rows` of them.
+    Metrics need at least `monitors.min_rows` rows with a label. Without a baseline, whatever needs one is NO_DATA or
+    missing.
     """
     monitor = spec.monitors
-    watched = spec.data.features if monitor.features == "all" else tuple(monitor.features)
+    monitored_features = spec.data.features if monitor.features == "all" else tuple(monitor.features)
     reference = baseline.features if baseline else {}
-    current = {n: counted(reference[n], sample.columns[n]) for n in watched if n in reference and n in sample.columns}
-    bands = {"min_rows": monitor.min_rows, "warn": monitor.psi_warn, "alert": monitor.psi_alert}
-    features = judged({name: compare(reference[name], profile) for name, profile in current.items()}, **bands)  # type: ignore[arg-type]
-    prediction = _prediction(baseline, sample.predictions, bands)
+    compared = [name for name in monitored_features if name in reference and name in sample.columns]
+    current = {name: profile_column(reference[name], sample.columns[name]) for name in compared}
+    drifts = {name: compare_profiles(reference[name], profile) for name, profile in current.items()}
+    features = _with_verdicts(spec, drifts)
+    prediction = None
+    predictions = sample.predictions[~np.isnan(sample.predictions)]
+    if baseline and baseline.prediction is not None and len(predictions):
+        drift = compare_profiles(baseline.prediction, baseline.prediction.count_values(predictions))
+        prediction = _with_verdicts(spec, {"prediction": drift})["prediction"]
     performance = _performance(spec, baseline, sample)
     quality = {name: _quality(spec, name, sample, baseline, current.get(name)) for name in sample.columns}
-    alerts = ranked(spec, features, prediction, performance, quality)
-    outcome = outcome_of(features, prediction, performance, alerts)
+    alerts = rank_alerts(spec, features, prediction, performance, quality)
+    outcome = report_outcome(features, prediction, performance, alerts)
     return DriftReport(
         model=spec.name,
         endpoint=endpoint,
         rows=sample.rows,
-        start=moment(sample.times[0]) if sample.rows else None,
-        end=moment(sample.times[-1]) if sample.rows else None,
+        start=to_datetime(sample.times[0]) if sample.rows else None,
+        end=to_datetime(sample.times[-1]) if sample.rows else None,
         releases=dict(sample.releases),
         outcome=outcome,
-        summary=summary_of(outcome, sample.rows, alerts, has_baseline=baseline is not None, min_rows=monitor.min_rows),
-        features=dict(sorted(features.items(), key=lambda item: -item[1].psi if item[1].psi == item[1].psi else 0.0)),
+        summary=summarize(outcome, sample.rows, alerts, has_baseline=baseline is not None, min_rows=monitor.min_rows),
+        features=dict(sorted(features.items(), key=lambda item: -(finite_or_none(item[1].psi) or 0.0))),
         prediction=prediction,
         windows=tuple(
-            _window(spec, baseline, sample, span, tuple(current)) for span in spans(sample.times, monitor.window)
+            _analyze_window(spec, baseline, sample, window, compared)
+            for window in split_windows(sample.times, monitor.window)
         ),
         performance=performance,
         quality=quality,
@@ -104,111 +111,112 @@ def analyse(spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample, *, 
     )
 
 
-def counted(reference: ColumnProfile, values: Values, rows: slice = slice(None)) -> ColumnProfile:
-    """The profile of a column, or of a part of it, over the reference's edges. Raises ValueError for another kind."""
-    if isinstance(reference, CategoryProfile) and isinstance(values, Categories):
-        return reference.count(values.names, values.codes[rows])
-    if isinstance(reference, NumericProfile) and not isinstance(values, Categories):
-        return reference.count(values[rows])
+def profile_column(reference: ColumnProfile, values: ColumnValues, rows: slice = slice(None)) -> ColumnProfile:
+    """Returns the profile of a column, or of some of its rows, over the edges of the reference.
+
+    Raises ValueError when one is numeric and the other one text.
+    """
+    if isinstance(reference, CategoryProfile) and isinstance(values, CategoryColumn):
+        return reference.count_values(values.names, values.codes[rows])
+    if isinstance(reference, NumericProfile) and not isinstance(values, CategoryColumn):
+        return reference.count_values(values[rows])
     raise ValueError("the baseline is of another data contract: a column changed between numbers and text")
 
 
-def _prediction(baseline: DriftBaseline | None, predictions: Floats, bands: Mapping[str, Any]) -> ColumnDrift | None:
-    known = predictions[~np.isnan(predictions)]
-    if baseline is None or baseline.prediction is None or not len(known):
-        return None
-    found = {"prediction": compare(baseline.prediction, baseline.prediction.count(known))}
-    return judged(found, **bands)["prediction"]
+def _with_verdicts(spec: ModelSpec, drifts: dict[str, ColumnDrift]) -> dict[str, ColumnDrift]:
+    monitor = spec.monitors
+    return with_verdicts(drifts, min_rows=monitor.min_rows, warn=monitor.psi_warn, alert=monitor.psi_alert)
 
 
-def _window(
-    spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample, span: Span, watched: tuple[str, ...]
+def _analyze_window(
+    spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample, window: TimeWindow, features: Sequence[str]
 ) -> DriftWindow:
-    rows = slice(span.first, span.last)
-    enough = spec.monitors.min_rows
-    shifts: dict[str, float | None] = {}
-    for name in watched if baseline else ():
-        assert baseline is not None
-        profile = counted(baseline.features[name], sample.columns[name], rows)
-        shifts[name] = _figure(psi_of(baseline.features[name], profile)) if profile.n >= enough else None
-    answers = sample.predictions[rows]
-    answers = answers[~np.isnan(answers)]
-    of_answers = None
-    if baseline and baseline.prediction is not None and len(answers) >= enough:
-        of_answers = _figure(psi_of(baseline.prediction, baseline.prediction.count(answers)))
-    labels, scores = _labelled(sample, rows)
-    metrics = {
-        name: _figure(measure(name, labels, scores)) if len(labels) >= enough else None
-        for name in metric_names(spec.task)
-    }
-    return DriftWindow(span.start, span.end, span.last - span.first, shifts, of_answers, len(labels), metrics)
+    rows = slice(window.first, window.last)
+    feature_psi: dict[str, float | None] = {}
+    prediction_psi = None
+    if baseline:
+        for name in features:
+            profile = profile_column(baseline.features[name], sample.columns[name], rows)
+            feature_psi[name] = _psi_if_enough_rows(spec, baseline.features[name], profile)
+        if baseline.prediction is not None:
+            predictions = sample.predictions[rows]
+            profile = baseline.prediction.count_values(predictions[~np.isnan(predictions)])
+            prediction_psi = _psi_if_enough_rows(spec, baseline.prediction, profile)
+    labels, scores = _labelled_rows(sample, rows)
+    metrics = _metrics_if_enough_rows(spec, labels, scores)
+    n_rows = window.last - window.first
+    return DriftWindow(window.start, window.end, n_rows, feature_psi, prediction_psi, len(labels), metrics)
+
+
+def _psi_if_enough_rows(spec: ModelSpec, reference: ColumnProfile, current: ColumnProfile) -> float | None:
+    return finite_or_none(profile_psi(reference, current)) if current.n_values >= spec.monitors.min_rows else None
+
+
+def _metrics_if_enough_rows(spec: ModelSpec, labels: Floats, scores: Floats) -> dict[str, float | None]:
+    """Returns metric -> value; every value is None with fewer than `monitors.min_rows` rows."""
+    names = metric_names(spec.task)
+    if len(labels) < spec.monitors.min_rows:
+        return dict.fromkeys(names)
+    return {name: finite_or_none(compute_metric(name, labels, scores)) for name in names}
 
 
 def _performance(spec: ModelSpec, baseline: DriftBaseline | None, sample: Sample) -> Performance | None:
-    labels, scores = _labelled(sample, slice(None))
+    labels, scores = _labelled_rows(sample, slice(None))
     if not len(labels):
         return None
-    names = metric_names(spec.task)
-    enough = len(labels) >= spec.monitors.min_rows
     return Performance(
         n_labelled=len(labels),
-        metrics={name: _figure(measure(name, labels, scores)) if enough else None for name in names},
+        metrics=_metrics_if_enough_rows(spec, labels, scores),
         reference=dict(baseline.metrics) if baseline else {},
         segments={
-            column: _by_segment(spec, sample, values)
+            column: _metrics_per_segment(spec, sample, values)
             for column in spec.data.segments
-            if isinstance(values := sample.columns.get(column), Categories)
+            if isinstance(values := sample.columns.get(column), CategoryColumn)
         },
     )
 
 
-def _by_segment(spec: ModelSpec, sample: Sample, values: Categories) -> dict[str, dict[str, float | None]]:
-    known = ~np.isnan(sample.labels) & ~np.isnan(sample.predictions)
-    found: dict[str, dict[str, float | None]] = {}
+def _metrics_per_segment(spec: ModelSpec, sample: Sample, values: CategoryColumn) -> dict[str, dict[str, float | None]]:
+    is_labelled = ~np.isnan(sample.labels) & ~np.isnan(sample.predictions)
+    per_segment: dict[str, dict[str, float | None]] = {}
     for code, name in sorted(enumerate(values.names), key=lambda item: item[1]):
-        inside = known & (values.codes == code)
-        n = int(inside.sum())
-        if n:
-            enough = n >= spec.monitors.min_rows
-            labels, scores = sample.labels[inside], sample.predictions[inside]
-            metrics = {m: _figure(measure(m, labels, scores)) if enough else None for m in metric_names(spec.task)}
-            found[name] = {"n": float(n), **metrics}
-    return found
+        in_segment = is_labelled & (values.codes == code)
+        if n_rows := int(in_segment.sum()):
+            metrics = _metrics_if_enough_rows(spec, sample.labels[in_segment], sample.predictions[in_segment])
+            per_segment[name] = {"n_rows": float(n_rows), **metrics}
+    return per_segment
 
 
 def _quality(
     spec: ModelSpec, name: str, sample: Sample, baseline: DriftBaseline | None, current: ColumnProfile | None
 ) -> ColumnQuality:
     values, column = sample.columns[name], spec.data.columns[name]
-    outside = 0
-    if isinstance(values, Categories):
+    out_of_range = 0
+    if isinstance(values, CategoryColumn):
         nulls = int((values.codes < 0).sum())
         if column.categories is not None:
-            wrong = [i for i, text in enumerate(values.names) if text not in column.categories]
-            outside = int(np.isin(values.codes, wrong).sum())
+            unknown_codes = [i for i, text in enumerate(values.names) if text not in column.categories]
+            out_of_range = int(np.isin(values.codes, unknown_codes).sum())
     else:
         nulls = int(np.isnan(values).sum())
         low = -math.inf if column.min is None else column.min
         high = math.inf if column.max is None else column.max
-        outside = int(((values < low) | (values > high)).sum())
-    errors = sample.type_errors.get(name, 0)
-    before = baseline.features.get(name) if baseline else None
-    whole = before.n + before.nulls if before else 0
+        out_of_range = int(((values < low) | (values > high)).sum())
+    type_errors = sample.type_errors.get(name, 0)
+    reference = baseline.features.get(name) if baseline else None
+    n_reference = reference.n_values + reference.nulls if reference else 0
     return ColumnQuality(
-        n=sample.rows,
-        nulls=nulls - errors,
-        reference_null_share=before.nulls / whole if before and whole else 0.0,
-        type_errors=errors,
-        out_of_range=outside,
+        n_rows=sample.rows,
+        nulls=nulls - type_errors,
+        reference_null_share=reference.nulls / n_reference if reference and n_reference else 0.0,
+        type_errors=type_errors,
+        out_of_range=out_of_range,
         unseen=dict(current.unseen) if isinstance(current, CategoryProfile) else {},
     )
 
 
-def _labelled(sample: Sample, rows: slice) -> tuple[Floats, Floats]:
+def _labelled_rows(sample: Sample, rows: slice) -> tuple[Floats, Floats]:
+    """Returns labels and scores of the rows that have both."""
     labels, scores = sample.labels[rows], sample.predictions[rows]
-    known = ~np.isnan(labels) & ~np.isnan(scores)
-    return labels[known], scores[known]
-
-
-def _figure(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    is_labelled = ~np.isnan(labels) & ~np.isnan(scores)
+    return labels[is_labelled], scores[is_labelled]

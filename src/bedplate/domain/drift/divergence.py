@@ -1,4 +1,4 @@
-"""How far apart two distributions are: PSI, Kolmogorov-Smirnov, Jensen-Shannon, chi-square, from binned counts."""
+"""Measures the distance between two binned distributions: PSI, Kolmogorov-Smirnov, Jensen-Shannon, chi-square."""
 
 from __future__ import annotations
 
@@ -11,61 +11,64 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Band = Literal["stable", "moderate", "significant"]
-EPSILON = 1e-4
-"""Least share of a bin in PSI, so that an empty bin counts without being infinite. The value is Evidently's."""
+MIN_SHARE = 1e-4
+"""Smallest share of a bin in PSI, so that an empty bin does not make it infinite. The value is Evidently's."""
 PSI_BINS = 10
-WARN, ALERT = 0.1, 0.25
-"""Bands of the population stability index. Source: Siddiqi, Credit Risk Scorecards (2006): below 0.1 no significant
-change, 0.1 to 0.25 worth a look, above 0.25 a significant shift."""
+PSI_WARN, PSI_ALERT = 0.1, 0.25
+"""Bands of the population stability index: below 0.1 no significant change, 0.1 to 0.25 a moderate change, above 0.25
+a significant shift. Source: Siddiqi, Credit Risk Scorecards (2006)."""
 
 
-def psi(reference: ArrayLike, current: ArrayLike, *, epsilon: float = EPSILON) -> float:
-    """Population stability index of two vectors of counts over the same bins: sum of (q - p) ln(q / p), 0 and more.
+def psi(reference: ArrayLike, current: ArrayLike, *, min_share: float = MIN_SHARE) -> float:
+    """Returns the population stability index, sum of (q - p) ln(q / p), of two vectors of counts over the same bins.
 
-    Shares are raised to `epsilon` at least. NaN when either side is empty.
+    It is 0 or more. Shares below `min_share` are raised to it. NaN when either side is empty.
 
     >>> round(psi([50, 50], [50, 50]), 6), round(psi([50, 50], [25, 75]), 4)
     (0.0, 0.2747)
     """
-    p, q = shares(reference), shares(current)
-    p, q = np.maximum(p, epsilon), np.maximum(q, epsilon)
+    p, q = to_shares(reference), to_shares(current)
+    p, q = np.maximum(p, min_share), np.maximum(q, min_share)
     return float(np.sum((q - p) * np.log(q / p)))
 
 
-def band(value: float, *, warn: float = WARN, alert: float = ALERT) -> Band:
-    """
-    >>> band(0.05), band(0.1), band(0.3)
+def psi_band(value: float, *, warn: float = PSI_WARN, alert: float = PSI_ALERT) -> Band:
+    """Returns the name of the band of a PSI.
+
+    >>> psi_band(0.05), psi_band(0.1), psi_band(0.3)
     ('stable', 'moderate', 'significant')
     """
     return "significant" if value >= alert else "moderate" if value >= warn else "stable"
 
 
 def jensen_shannon(reference: ArrayLike, current: ArrayLike) -> float:
-    """Jensen-Shannon distance (base 2, 0 to 1) of two vectors of counts; NaN when either is empty.
+    """Returns the Jensen-Shannon distance (base 2, 0 to 1) of two vectors of counts; NaN when either is empty.
 
-    Source: Lin (1991); the square root of the divergence, as scipy.spatial.distance.jensenshannon gives it.
+    It is the square root of the divergence, as in scipy.spatial.distance.jensenshannon. Source: Lin (1991).
 
     >>> jensen_shannon([1, 0], [0, 1]), jensen_shannon([1, 1], [2, 2])
     (1.0, 0.0)
     """
-    p, q = shares(reference), shares(current)
+    p, q = to_shares(reference), to_shares(current)
     m = (p + q) / 2
     return math.sqrt(max(0.0, (_relative_entropy(p, m) + _relative_entropy(q, m)) / 2))
 
 
 def kolmogorov_smirnov(reference: ArrayLike, current: ArrayLike) -> float:
-    """Largest distance of the two cumulative shares over the bins' edges; at most the exact statistic of the samples.
+    """Returns the largest distance of both cumulative shares at the edges of the bins.
+
+    It is at most the exact statistic of the samples.
 
     >>> kolmogorov_smirnov([1, 1, 2], [2, 1, 1])
     0.25
     """
-    return float(np.max(np.abs(np.cumsum(shares(reference)) - np.cumsum(shares(current)))))
+    return float(np.max(np.abs(np.cumsum(to_shares(reference)) - np.cumsum(to_shares(current)))))
 
 
 def ks_p_value(statistic: float, n: int, m: int) -> float:
-    """Two-sided p-value of a two-sample KS statistic by Kolmogorov's limit, which is close for some hundred values.
+    """Returns the two-sided p-value of a two-sample KS statistic by Kolmogorov's limit, for hundreds of values.
 
-    Its lightest form is taken (scipy.special): scipy.stats takes longer to import than a monitor to compute.
+    It uses scipy.special because importing scipy.stats takes longer than a monitor takes to compute.
     """
     from scipy.special import kolmogorov
 
@@ -73,13 +76,13 @@ def ks_p_value(statistic: float, n: int, m: int) -> float:
 
 
 def chi_square(reference: ArrayLike, current: ArrayLike) -> tuple[float, float]:
-    """Statistic and p-value of Pearson's test of homogeneity; bins that are empty on both sides do not count.
+    """Returns statistic and p-value of Pearson's test of homogeneity, without bins that are empty on both sides.
 
-    (0, 1) when fewer than two bins are left.
+    (0, 1) with fewer than two other bins.
     """
     from scipy.special import chdtrc
 
-    table = np.vstack([counts(reference), counts(current)])
+    table = np.vstack([_to_floats(reference), _to_floats(current)])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2 or np.any(table.sum(axis=1) == 0):
         return 0.0, 1.0
@@ -89,7 +92,7 @@ def chi_square(reference: ArrayLike, current: ArrayLike) -> tuple[float, float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Adjusted p-values that keep the false discovery rate over several tests; NaN stays NaN and counts as no test.
+    """Returns p-values adjusted to control the false discovery rate of several tests; NaN is not counted as a test.
 
     Source: Benjamini and Hochberg (1995).
 
@@ -105,18 +108,19 @@ def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(p) for p in adjusted)
 
 
-def counts(values: ArrayLike) -> Floats:
+def _to_floats(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
-def shares(values: ArrayLike) -> Floats:
-    found = counts(values)
-    total = float(found.sum())
-    return found / total if total > 0 else np.full(len(found), math.nan)
+def to_shares(values: ArrayLike) -> Floats:
+    """Returns the counts divided by their sum; NaN when it is 0."""
+    counts = _to_floats(values)
+    total = float(counts.sum())
+    return counts / total if total > 0 else np.full(len(counts), math.nan)
 
 
 def _relative_entropy(p: Floats, q: Floats) -> float:
-    held = p > 0
+    is_positive = p > 0
     if np.any(np.isnan(p)):
         return math.nan
-    return float(np.sum(p[held] * np.log2(p[held] / q[held])))
+    return float(np.sum(p[is_positive] * np.log2(p[is_positive] / q[is_positive])))

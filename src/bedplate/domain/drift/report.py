@@ -1,4 +1,4 @@
-"""What a monitor found, as one value and as `drift.json`: by column, by window, on late labels, and the few alerts."""
+"""The report of a drift monitor: drift per column and per window, metrics on labels, alerts; `drift.json` as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from bedplate.domain.drift.compare import ColumnDrift
+from pydantic import TypeAdapter
+
+from bedplate.domain.documents import FORMAT, JsonFloat, check_format
+from bedplate.domain.drift.column_drift import ColumnDrift
 
 Severity = Literal["alert", "warn"]
 Outcome = Literal["DRIFT", "WARN", "OK", "NO_DATA"]
@@ -17,21 +20,22 @@ Outcome = Literal["DRIFT", "WARN", "OK", "NO_DATA"]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing worth a person's time: `figure` crossed `bound`. `subject` is a column, `prediction`, or a metric."""
+    """A `value` that is beyond its `bound`. `subject` is a column, `prediction`, or a metric."""
 
     severity: Severity
     kind: Literal["feature", "prediction", "performance", "quality"]
     subject: str
-    figure: float
+    value: JsonFloat
     bound: float
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnQuality:
-    """How a column broke its contract in `n` rows. `unseen` counts categories that the reference does not know."""
+    """Violations of a column's contract in `n_rows` rows. `unseen` is category -> rows, for categories not in the
+    baseline."""
 
-    n: int
+    n_rows: int
     nulls: int
     reference_null_share: float
     type_errors: int
@@ -41,7 +45,7 @@ class ColumnQuality:
 
 @dataclass(frozen=True, slots=True)
 class ContractViolation:
-    """A rule of the data contract that `count` captured rows break; the first values, each with its request's event."""
+    """A rule of the data contract that `count` captured rows violate; `examples` are values with their event id."""
 
     column: str
     rule: str
@@ -52,14 +56,14 @@ class ContractViolation:
 
 @dataclass(frozen=True, slots=True)
 class DriftWindow:
-    """One window of time, `start` included, `end` not. PSI is None where the window held too few rows.
+    """One time window, including `start` and excluding `end`. PSI is None where the window has too few rows.
 
-    `performance` is metric -> value on the window's labelled rows, None where these are too few.
+    `performance` is metric -> value on the window's labelled rows, None where there are too few.
     """
 
     start: datetime
     end: datetime
-    n: int
+    n_rows: int
     psi: Mapping[str, float | None]
     prediction_psi: float | None
     n_labelled: int
@@ -68,9 +72,9 @@ class DriftWindow:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """On all rows whose label is known. `reference` is the holdout's metric, of the version that the baseline is of.
+    """Metrics on all labelled rows. `reference` is metric -> value on the holdout of the baseline's version.
 
-    `segments` is column -> value -> metric -> value, with the rows under `n`.
+    `segments` is column -> segment -> metric -> value; the key `n_rows` is the number of labelled rows.
     """
 
     n_labelled: int
@@ -81,9 +85,9 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """`start` and `end` are the first and last moment of the rows, None without any; `releases` counts rows by release.
+    """`start` and `end` are the times of the first and the last row, None without rows.
 
-    `alerts` are ranked: the first is the most urgent.
+    `releases` is release -> rows; `alerts` are ranked, the most urgent first.
     """
 
     model: str
@@ -106,63 +110,32 @@ class DriftReport:
 
     @property
     def max_psi(self) -> float:
-        """Largest PSI of the features that were judged; NaN when none was."""
-        known = [d.psi for d in self.features.values() if d.verdict != "NO_DATA"]
-        return max(known, default=math.nan)
+        """Largest PSI of the features that have a verdict; NaN when none has one."""
+        values = [d.psi for d in self.features.values() if d.verdict != "NO_DATA"]
+        return max(values, default=math.nan)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: times as ISO 8601, NaN as null."""
-        found = plain(dataclasses.asdict(self))
-        assert isinstance(found, dict)
-        return found
+        """The document `drift.json`: times as ISO 8601, NaN as None."""
+        return {"format": FORMAT, **to_json_value(dataclasses.asdict(self))}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> DriftReport:
-        """Raises KeyError or TypeError for anything that `to_json` did not write."""
-        performance, prediction = found["performance"], found["prediction"]
-        return cls(
-            **{
-                **found,
-                "start": _moment(found["start"]),
-                "end": _moment(found["end"]),
-                "features": {name: _drift(value) for name, value in found["features"].items()},
-                "prediction": None if prediction is None else _drift(prediction),
-                "windows": tuple(
-                    DriftWindow(**{**w, "start": _moment(w["start"]), "end": _moment(w["end"])})
-                    for w in found["windows"]
-                ),
-                "performance": None if performance is None else Performance(**performance),
-                "quality": {name: ColumnQuality(**value) for name, value in found["quality"].items()},
-                "contract": tuple(
-                    ContractViolation(**{**v, "examples": tuple(v["examples"])}) for v in found.get("contract", ())
-                ),
-                "alerts": tuple(Alert(**{**a, "figure": _number(a["figure"])}) for a in found["alerts"]),
-            }
-        )
+    def from_json(cls, document: Mapping[str, Any]) -> DriftReport:
+        """Raises UnsupportedFormat for another format, ValueError for a document that `to_json` did not write."""
+        check_format(document, "drift.json", next_step="bedplate monitor run <model>")
+        return _REPORT.validate_python(document)
 
 
-def _drift(found: Mapping[str, Any]) -> ColumnDrift:
-    figures = {name: _number(found[name]) for name in ("psi", "js", "statistic", "p_value", "p_adjusted")}
-    shares = {name: tuple(map(_number, found[name])) for name in ("reference", "current")}
-    return ColumnDrift(**{**found, **figures, **shares, "bins": tuple(found["bins"])})
+_REPORT: TypeAdapter[DriftReport] = TypeAdapter(DriftReport)
 
 
-def plain(value: Any) -> Any:
-    """As JSON has it: times as ISO 8601, NaN and infinity as null."""
+def to_json_value(value: Any) -> Any:
+    """Converts a value to what JSON can hold: times to ISO 8601, NaN and infinity to None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_json_value(item) for item in value]
     return value
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _moment(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)

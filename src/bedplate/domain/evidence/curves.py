@@ -1,4 +1,4 @@
-"""The lines that pages draw of a model's answers, thinned to what an eye can tell apart."""
+"""Computes the points of ROC, precision-recall and residual curves, thinned to what a chart can show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POINTS = 101
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points from left to right."""
+    """Points of a line, from left to right."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -21,42 +21,44 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """`roc`: false-positive against true-positive rate; `precision`: recall against precision (both task binary).
+    """Curves of one model's predictions, each as x against y.
 
-    `residuals`: predicted value against the residual's 5th, 50th and 95th percentile there (task regression).
+    Task binary: `roc` is the false-positive rate against the true-positive rate, `precision_recall` recall against
+    precision. Task regression: `residuals` are the 5th, 50th and 95th percentile of the residuals by predicted value.
     """
 
     roc: Curve | None = None
-    precision: Curve | None = None
+    precision_recall: Curve | None = None
     residuals: tuple[Curve, Curve, Curve] | None = None
 
 
 def curves(task: str, labels: Floats, scores: Floats) -> Curves:
-    """Nothing where the rows hold one class only, or fewer than two rows."""
+    """Returns the curves of the task; every curve is None with fewer than two rows or only one class."""
     if len(labels) < 2:
         return Curves()
     if task == "regression":
-        return Curves(residuals=_residuals(labels, scores))
+        return Curves(residuals=_residual_bands(labels, scores))
     order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    hits = np.cumsum(labels[order])[last]
-    seen = last + 1.0
-    ones, zeros = hits[-1], len(labels) - hits[-1]
-    if not ones or not zeros:
+    tie_ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    true_positives = np.cumsum(labels[order])[tie_ends]
+    predicted_positive = tie_ends + 1.0
+    n_positive, n_negative = true_positives[-1], len(labels) - true_positives[-1]
+    if not n_positive or not n_negative:
         return Curves()
-    recall, false_rate = np.append(0, hits / ones), np.append(0, (seen - hits) / zeros)
-    at = np.linspace(0, 1, POINTS)
-    precision = np.interp(at[1:], recall[1:], hits / seen)
-    return Curves(_line(at, np.interp(at, false_rate, recall)), _line(at[1:], precision))
+    recall = np.append(0, true_positives / n_positive)
+    false_positive_rate = np.append(0, (predicted_positive - true_positives) / n_negative)
+    grid = np.linspace(0, 1, POINTS)
+    precision = np.interp(grid[1:], recall[1:], true_positives / predicted_positive)
+    return Curves(_curve(grid, np.interp(grid, false_positive_rate, recall)), _curve(grid[1:], precision))
 
 
-def _residuals(labels: Floats, scores: Floats) -> tuple[Curve, Curve, Curve]:
+def _residual_bands(labels: Floats, scores: Floats) -> tuple[Curve, Curve, Curve]:
     order = np.argsort(scores, kind="stable")
     parts = np.array_split(order, min(20, max(1, len(order) // 20)))
     x = np.array([scores[part].mean() for part in parts])
-    ends = np.array([np.quantile((scores - labels)[part], [0.05, 0.5, 0.95]) for part in parts])
-    return _line(x, ends[:, 0]), _line(x, ends[:, 1]), _line(x, ends[:, 2])
+    bands = np.array([np.quantile((scores - labels)[part], [0.05, 0.5, 0.95]) for part in parts])
+    return _curve(x, bands[:, 0]), _curve(x, bands[:, 1]), _curve(x, bands[:, 2])
 
 
-def _line(x: Floats, y: Floats) -> Curve:
+def _curve(x: Floats, y: Floats) -> Curve:
     return Curve(tuple(round(float(v), 6) for v in x), tuple(round(float(v), 6) for v in y))

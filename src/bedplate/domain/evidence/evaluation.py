@@ -1,4 +1,4 @@
-"""What a candidate is worth on rows it never saw, beside the champion on the same rows: what gates judge by."""
+"""Evaluates a candidate and the champion on the same held-out rows and reads and writes `evaluation.json`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from bedplate.domain.documents import FORMAT, JsonFloat, check_format
 from bedplate.domain.evidence.calibration import Calibration, calibration
 from bedplate.domain.evidence.curves import Curves, curves
 from bedplate.domain.evidence.explanation import Explanation
@@ -18,20 +19,20 @@ from bedplate.domain.evidence.fairness import Fairness, fairness
 from bedplate.domain.evidence.inference_contract import CaseCheck
 from bedplate.domain.evidence.latency import Latency
 from bedplate.domain.evidence.leakage import Leakage
-from bedplate.domain.evidence.metrics import Estimate, compare, estimates
+from bedplate.domain.evidence.metrics import Estimate, compare_models, estimate_metrics
 from bedplate.domain.evidence.residuals import Residuals, residuals
 from bedplate.settings import Gates, ModelSpec
 
 MAX_SEGMENTS = 60
-"""Values of a segment column that are looked at: the most frequent ones."""
+"""Most frequent values of a segment column that are measured; others are left out."""
 CALIBRATION_BINS = 10
 Metrics = dict[str, Estimate]
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
-    """What was tried out beside scoring; None where it was not. `curves` holds `candidate` and `champion`."""
+class Analyses:
+    """Further measurements; None where a gate does not ask for one. Keys of `curves`: `candidate`, `champion`."""
 
     calibration: Calibration | None = None
     residuals: Residuals | None = None
@@ -42,21 +43,19 @@ class Trials:
     leakage: Leakage | None = None
 
 
-_TRIALS: TypeAdapter[Trials] = TypeAdapter(Trials)
-
-
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`champion` and `difference` (candidate minus champion) are None without a champion that has a model.
+    """The content of `evaluation.json`: metrics on `rows` held-out rows, and further analyses.
 
-    `segments` is column -> value -> metric -> figure of the candidate; `artifact_mb` is the packed artifact's size in
-    10^6 bytes, `seconds` how long the candidate took for all rows.
+    `champion` and `difference` (candidate minus champion) are None without a champion's model. `segments` is
+    column -> value -> metric -> the candidate's estimate; `artifact_mb` is the size of the packed artifact in
+    10^6 bytes, `seconds` the time that the candidate took to score all rows.
     """
 
     model: str
     task: str
     rows: int
-    label_mean: float
+    label_mean: JsonFloat
     candidate: Metrics
     champion: Metrics | None
     difference: Metrics | None
@@ -64,51 +63,23 @@ class Evaluation:
     fairness: tuple[Fairness, ...]
     artifact_mb: float
     seconds: float
-    trials: Trials = Trials()
+    analyses: Analyses = Analyses()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `evaluation.json`; NaN is null."""
-        return {
-            "model": self.model,
-            "task": self.task,
-            "rows": self.rows,
-            "label_mean": self.label_mean if np.isfinite(self.label_mean) else None,
-            "candidate": _json(self.candidate),
-            "champion": _json(self.champion),
-            "difference": _json(self.difference),
-            "segments": {
-                column: {value: _json(metrics) for value, metrics in values.items()}
-                for column, values in self.segments.items()
-            },
-            "fairness": [f.to_json() for f in self.fairness],
-            "artifact_mb": self.artifact_mb,
-            "seconds": self.seconds,
-            "trials": json.loads(_TRIALS.dump_json(self.trials)),
-        }
+        """The document `evaluation.json`; NaN is None."""
+        return {"format": FORMAT, **json.loads(_EVALUATION.dump_json(self))}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Evaluation:
-        """Raises KeyError or TypeError for anything that `to_json` did not write."""
-        return cls(
-            model=found["model"],
-            task=found["task"],
-            rows=int(found["rows"]),
-            label_mean=float("nan") if found["label_mean"] is None else float(found["label_mean"]),
-            candidate=_metrics(found["candidate"]),
-            champion=None if found["champion"] is None else _metrics(found["champion"]),
-            difference=None if found["difference"] is None else _metrics(found["difference"]),
-            segments={
-                column: {value: _metrics(metrics) for value, metrics in values.items()}
-                for column, values in found["segments"].items()
-            },
-            fairness=tuple(Fairness.from_json(f) for f in found["fairness"]),
-            artifact_mb=float(found["artifact_mb"]),
-            seconds=float(found["seconds"]),
-            trials=_TRIALS.validate_python(found.get("trials", {})),
-        )
+    def from_json(cls, document: Mapping[str, Any]) -> Evaluation:
+        """Raises UnsupportedFormat for another format, ValueError for a document that `to_json` did not write."""
+        check_format(document, "evaluation.json", next_step="bedplate evaluate <model>:<version> --again")
+        return _EVALUATION.validate_python(document)
 
 
-def evaluate(
+_EVALUATION: TypeAdapter[Evaluation] = TypeAdapter(Evaluation)
+
+
+def evaluate_models(
     spec: ModelSpec,
     labels: Floats,
     candidate: Floats,
@@ -118,58 +89,56 @@ def evaluate(
     artifact_mb: float,
     seconds: float,
     seed: int = 0,
-    trials: Trials | None = None,
+    analyses: Analyses | None = None,
 ) -> Evaluation:
-    """Every metric of the spec's task, overall, by segment and between groups. All arrays are (rows,).
+    """Computes every metric of the spec's task, overall, per segment and between groups. All arrays are (rows,).
 
-    `groups` holds, for each column of `grouping_columns(spec)`, a text a row. `seed` decides the resamples. With
-    `trials`, what was tried out elsewhere, calibration or residuals and curves are added to them.
+    `groups` is column -> text of each row, for each of `grouping_columns(spec)`. `seed` determines the resamples.
+    With `analyses`, which were measured elsewhere, curves and calibration or residuals are added to them.
     """
-    if champion is None:
-        alone, of_champion, apart = estimates(spec.task, labels, candidate, seed=seed), None, None
-    else:
-        both = compare(spec.task, labels, candidate, champion, seed=seed)
-        alone, of_champion, apart = both.candidate, both.champion, both.difference
+    comparison = None if champion is None else compare_models(spec.task, labels, candidate, champion, seed=seed)
     values = {column: np.asarray(groups[column], dtype=object) for column in grouping_columns(spec)}
+    if analyses is not None:
+        analyses = _add_curves(analyses, spec, labels, candidate, champion, values, seed)
     return Evaluation(
         model=spec.name,
         task=spec.task,
         rows=len(labels),
         label_mean=float(labels.mean()) if len(labels) else float("nan"),
-        candidate=alone,
-        champion=of_champion,
-        difference=apart,
-        segments={c: _by_segment(spec, values[c], labels, candidate, seed) for c in segment_columns(spec)},
-        fairness=tuple(fairness(g, values[g.by], labels, candidate) for g in spec.gates.fairness),
+        candidate=comparison.candidate if comparison else estimate_metrics(spec.task, labels, candidate, seed=seed),
+        champion=comparison.champion if comparison else None,
+        difference=comparison.difference if comparison else None,
+        segments={c: _estimate_per_segment(spec, values[c], labels, candidate, seed) for c in segment_columns(spec)},
+        fairness=tuple(fairness(g, values[g.column], labels, candidate) for g in spec.gates.fairness),
         artifact_mb=artifact_mb,
         seconds=seconds,
-        trials=Trials() if trials is None else _with_shape(trials, spec, labels, candidate, champion, values, seed),
+        analyses=analyses or Analyses(),
     )
 
 
 def segment_columns(spec: ModelSpec) -> tuple[str, ...]:
-    """The contract's segments, and any other column that a segment gate names."""
-    return tuple(dict.fromkeys((*spec.data.segments, *(g.by for g in spec.gates.segments))))
+    """Returns the contract's segment columns and any other column that a segment gate names."""
+    return tuple(dict.fromkeys((*spec.data.segments, *(g.column for g in spec.gates.segments))))
 
 
 def grouping_columns(spec: ModelSpec) -> tuple[str, ...]:
-    """The columns by whose values figures are taken apart: segments, and what gates name."""
-    return tuple(dict.fromkeys((*segment_columns(spec), *(column for _, column in spec.gates.grouped_by))))
+    """Returns the columns whose values form groups: segment columns and the columns that gates name."""
+    return tuple(dict.fromkeys((*segment_columns(spec), *(column for _, column in spec.gates.group_columns))))
 
 
-def measured(gates: Gates) -> dict[str, Any]:
-    """What the gates want measured, whatever the bounds are that it will be held against.
+def measurement_settings(gates: Gates) -> dict[str, Any]:
+    """Returns the settings of the gates that determine what is measured, without the bounds.
 
-    >>> few, many = ({"calibration": {"max_ece": e, "bins": b}} for e, b in ((0.1, 5), (0.2, 9)))
-    >>> measured(Gates.model_validate(few))["bins"], measured(Gates.model_validate(many))["bins"]
-    (5, 9)
+    >>> gates = Gates.model_validate({"calibration": {"max_ece": 0.1, "bins": 5}})
+    >>> measurement_settings(gates)["bins"]
+    5
     """
     latency, explanation = gates.latency, gates.explanation
     return {
-        "segments": [g.by for g in gates.segments],
-        "fairness": [[g.by, g.metric, g.threshold, g.min_rows, g.min_ratio is not None] for g in gates.fairness],
+        "segments": [g.column for g in gates.segments],
+        "fairness": [[g.column, g.metric, g.threshold, g.min_rows, g.min_ratio is not None] for g in gates.fairness],
         "bins": gates.calibration.bins if gates.calibration else CALIBRATION_BINS,
-        "residuals": [[g.by, g.within] for g in gates.residuals],
+        "residuals": [[g.column, g.within] for g in gates.residuals],
         "latency": latency and [latency.batch_rows, latency.requests, latency.batches, latency.warm_up],
         "inference": gates.inference and gates.inference.model_dump(),
         "explanation": explanation
@@ -178,35 +147,34 @@ def measured(gates: Gates) -> dict[str, Any]:
     }
 
 
-def _with_shape(
-    trials: Trials,
+def _add_curves(
+    analyses: Analyses,
     spec: ModelSpec,
     labels: Floats,
     candidate: Floats,
     champion: Floats | None,
     values: Mapping[str, NDArray[Any]],
     seed: int,
-) -> Trials:
-    drawn = {"candidate": curves(spec.task, labels, candidate)}
+) -> Analyses:
+    """Returns `analyses` with curves and, by task, calibration or residuals."""
+    model_curves = {"candidate": curves(spec.task, labels, candidate)}
     if champion is not None:
-        drawn["champion"] = curves(spec.task, labels, champion)
+        model_curves["champion"] = curves(spec.task, labels, champion)
     if spec.task == "regression":
-        of = {g.by: values[g.by] for g in spec.gates.residuals if g.by}
-        widths = [g.within for g in spec.gates.residuals if g.within is not None]
-        return replace(trials, curves=drawn, residuals=residuals(labels, candidate, of, widths, most=MAX_SEGMENTS))
+        residual_groups = {g.column: values[g.column] for g in spec.gates.residuals if g.column}
+        max_errors = [g.within for g in spec.gates.residuals if g.within is not None]
+        measured = residuals(labels, candidate, residual_groups, max_errors, max_values=MAX_SEGMENTS)
+        return replace(analyses, curves=model_curves, residuals=measured)
     bins = spec.gates.calibration.bins if spec.gates.calibration else CALIBRATION_BINS
-    return replace(trials, curves=drawn, calibration=calibration(labels, candidate, bins=bins, seed=seed))
+    return replace(analyses, curves=model_curves, calibration=calibration(labels, candidate, bins=bins, seed=seed))
 
 
-def _by_segment(spec: ModelSpec, values: NDArray[Any], labels: Floats, scores: Floats, seed: int) -> dict[str, Metrics]:
-    names, of_row, counts = np.unique(values, return_inverse=True, return_counts=True)
-    most = sorted(np.argsort(-counts, kind="stable")[:MAX_SEGMENTS])
-    return {str(names[i]): estimates(spec.task, labels[of_row == i], scores[of_row == i], seed=seed) for i in most}
-
-
-def _json(metrics: Metrics | None) -> dict[str, Any] | None:
-    return None if metrics is None else {name: found.to_json() for name, found in metrics.items()}
-
-
-def _metrics(found: Mapping[str, Any]) -> Metrics:
-    return {name: Estimate.from_json(value) for name, value in found.items()}
+def _estimate_per_segment(
+    spec: ModelSpec, values: NDArray[Any], labels: Floats, scores: Floats, seed: int
+) -> dict[str, Metrics]:
+    names, value_of_row, counts = np.unique(values, return_inverse=True, return_counts=True)
+    frequent = sorted(np.argsort(-counts, kind="stable")[:MAX_SEGMENTS])
+    return {
+        str(names[i]): estimate_metrics(spec.task, labels[value_of_row == i], scores[value_of_row == i], seed=seed)
+        for i in frequent
+    }

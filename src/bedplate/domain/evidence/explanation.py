@@ -1,4 +1,4 @@
-"""Which features a model's answers hang on (global mean |SHAP|), and how far that moved between two models."""
+"""Computes feature importances (global mean |SHAP|) and how far they differ between two models."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bedplate.domain.evidence.metrics import Estimate
+from bedplate.domain.evidence.metrics import Estimate, midranks, percentile_interval
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 RESAMPLES = 500
 MIN_ROWS = 30
-"""Fewer explained rows are no basis for a comparison."""
-CHUNK = 20
+"""Fewest explained rows for which importances are compared."""
+CHUNK_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Mean |SHAP| of one feature, in the answer's unit; None where that model does not have the feature."""
+    """Mean |SHAP| of one feature, in the prediction's unit; None for a model that does not have the feature."""
 
     feature: str
     candidate: float | None
@@ -29,50 +29,51 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`moved` and `rank_correlation` are None without a champion's model, and `note` says why."""
+    """Importances on `rows` rows; `importance_shift` and `rank_correlation` are None where `note` says why."""
 
     rows: int
     seconds: float
     importances: tuple[Importance, ...]
-    moved: Estimate | None
+    importance_shift: Estimate | None
     rank_correlation: Estimate | None
     note: str
 
 
-def shapley(
-    answer: Callable[[Indices], Floats],
-    rows: int,
-    background: int,
-    features: int,
+def shapley_values(
+    predict: Callable[[Indices], Floats],
+    n_rows: int,
+    n_background: int,
+    n_features: int,
     *,
     draws: int,
     seed: int,
-    go_on: Callable[[], bool] = lambda: True,
+    should_continue: Callable[[], bool] = lambda: True,
 ) -> Floats:
-    """SHAP values by sampled permutations: (rows explained, features).
+    """Returns SHAP values by sampled permutations, (rows explained, features).
 
-    `answer` is given indices into a pool of `rows` rows and after them `background` rows, one for every cell of the
-    (n, features) table that it is to answer, and returns (n,) answers. Each row is explained `draws` times, each time
-    against one background row and by one permutation and its reverse, so the values of a row sum up to its answer
-    minus the mean answer of the background rows drawn. Rows are taken CHUNK at a time while `go_on()`.
+    `predict` receives (n, features) indices and returns (n,) predictions. An index refers to a pool of `n_rows` rows
+    followed by `n_background` rows: the row from which that cell takes its feature's value. Each row is explained
+    `draws` times, each time against one background row and by one permutation and its reverse, so the values of a row
+    add up to its prediction minus the mean prediction of the drawn background rows. Rows are explained CHUNK_ROWS at
+    a time while `should_continue()` is true.
 
     Source: E. Strumbelj and I. Kononenko (2014); antithetic pairs as in R. Mitchell and others (2022), which is what
-    the package shap's PermutationExplainer does; held against that package in the tests.
+    PermutationExplainer of the package shap does. The tests compare both.
     """
     rng = np.random.default_rng(seed)
-    found = [np.empty((0, features))]
-    for start in range(0, rows, CHUNK):
-        if not go_on():
+    chunks = [np.empty((0, n_features))]
+    for start in range(0, n_rows, CHUNK_ROWS):
+        if not should_continue():
             break
-        explained = np.repeat(np.arange(start, min(start + CHUNK, rows)), draws)
-        against = rows + rng.integers(0, background, len(explained))
-        ranks = np.argsort(rng.random((len(explained), features)), axis=1)
-        values = _along(answer, explained, against, ranks)
-        found.append(values.reshape(-1, draws, features).mean(axis=1))
-    return np.concatenate(found)
+        explained = np.repeat(np.arange(start, min(start + CHUNK_ROWS, n_rows)), draws)
+        background_rows = n_rows + rng.integers(0, n_background, len(explained))
+        ranks = np.argsort(rng.random((len(explained), n_features)), axis=1)
+        contributions = _marginal_contributions(predict, explained, background_rows, ranks)
+        chunks.append(contributions.reshape(-1, draws, n_features).mean(axis=1))
+    return np.concatenate(chunks)
 
 
-def stability(
+def compare_importances(
     candidate: Floats,
     features: Sequence[str],
     champion: Floats | None,
@@ -82,102 +83,106 @@ def stability(
     note: str = "",
     seed: int = 0,
 ) -> Explanation:
-    """Both models' importances and how far apart they lie, on the rows that both explained (the first ones).
+    """Compares the importances of two models on the rows that both explained (the first rows of each array).
 
-    Each importance is divided by the sum of its model's. `moved` is half the sum of the absolute differences over all
-    features of either: the share of importance that is elsewhere, 0 to 1. `rank_correlation` is Spearman's, over the
-    features that both have. Intervals: bootstrap percentiles over rows, both models' the same.
+    `candidate` and `champion` are SHAP values, (rows, features). Each importance is divided by the sum of its model's
+    importances. `importance_shift` is half the sum of the absolute differences over the features of either model: the
+    share of importance, 0 to 1, that moved to other features. `rank_correlation` is Spearman's, over the features of
+    both models. Intervals are bootstrap percentiles over rows, with the same resamples for both models.
     """
-    n = len(candidate) if champion is None else min(len(candidate), len(champion))
-    sizes = np.abs(candidate[:n])
-    own = dict(zip(features, sizes.mean(axis=0).tolist() if n else [float("nan")] * len(features), strict=True))
-    if champion is None or n < MIN_ROWS:
-        told = note or f"{n} rows explained, fewer than {MIN_ROWS}"
-        alone = sorted((Importance(name, value, None) for name, value in own.items()), key=_by_size)
-        return Explanation(n, seconds, tuple(alone), None, None, told)
-    theirs = np.abs(champion[:n])
+    n_rows = len(candidate) if champion is None else min(len(candidate), len(champion))
+    candidate_sizes = np.abs(candidate[:n_rows])
+    means = candidate_sizes.mean(axis=0).tolist() if n_rows else [float("nan")] * len(features)
+    candidate_means = dict(zip(features, means, strict=True))
+    if champion is None or n_rows < MIN_ROWS:
+        reason = note or f"{n_rows} rows explained, fewer than {MIN_ROWS}"
+        importances = sorted((Importance(name, value, None) for name, value in candidate_means.items()), key=_sort_key)
+        return Explanation(n_rows, seconds, tuple(importances), None, None, reason)
+    champion_sizes = np.abs(champion[:n_rows])
+    champion_means = dict(zip(champion_features, champion_sizes.mean(axis=0).tolist(), strict=True))
     names = list(dict.fromkeys((*features, *champion_features)))
-    first, second = _aligned(sizes, features, names), _aligned(theirs, champion_features, names)
-    both = np.array([name in features and name in champion_features for name in names])
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-    weights = np.vstack([np.full(n, 1 / n), weights])
-    a, b = weights @ first, weights @ second
-    moved = np.abs(_shares(a) - _shares(b)).sum(axis=1) / 2
-    ranked = np.array([_spearman(x[both], y[both]) for x, y in zip(a, b, strict=True)])
-    other = dict(zip(champion_features, theirs.mean(axis=0).tolist(), strict=True))
-    importances = sorted((Importance(name, own.get(name), other.get(name)) for name in names), key=_by_size)
-    return Explanation(n, seconds, tuple(importances), _estimate(moved, n), _estimate(ranked, n), note)
+    in_both = np.array([name in features and name in champion_features for name in names])
+    weights = np.random.default_rng(seed).multinomial(n_rows, np.full(n_rows, 1 / n_rows), RESAMPLES) / n_rows
+    weights = np.vstack([np.full(n_rows, 1 / n_rows), weights])
+    candidate_draws = weights @ _align(candidate_sizes, features, names)
+    champion_draws = weights @ _align(champion_sizes, champion_features, names)
+    shifts = np.abs(_normalize(candidate_draws) - _normalize(champion_draws)).sum(axis=1) / 2
+    pairs = zip(candidate_draws[:, in_both], champion_draws[:, in_both], strict=True)
+    correlations = np.array([_spearman(a, b) for a, b in pairs])
+    importances = sorted((Importance(n, candidate_means.get(n), champion_means.get(n)) for n in names), key=_sort_key)
+    shift, correlation = (_bootstrap_estimate(values, n_rows) for values in (shifts, correlations))
+    return Explanation(n_rows, seconds, tuple(importances), shift, correlation, note)
 
 
-def moved_from(
+def compare_to_reference(
     values: Floats, features: Sequence[str], reference: Mapping[str, float]
 ) -> tuple[float, float, dict[str, tuple[float, float]]]:
-    """(share of importance moved, rank correlation, feature -> (share now, share then)), largest share first.
+    """Returns importance shift, rank correlation, and feature -> (current share, reference share), largest first.
 
-    `values` is (rows explained, features), `reference` another time's mean |SHAP| by feature; both figures are those of
-    `stability`, without an interval, as of the other time only the means are known.
+    `values` are SHAP values, (rows, features), `reference` the mean |SHAP| of each feature at another time. Shift and
+    correlation are those of `compare_importances`, without intervals, because only the means are known of the
+    reference.
 
-    >>> round(moved_from(np.array([[0.3, -0.1], [0.3, 0.1]]), ["a", "b"], {"a": 0.25, "b": 0.75})[0], 3)
+    >>> round(compare_to_reference(np.array([[0.3, -0.1], [0.3, 0.1]]), ["a", "b"], {"a": 0.25, "b": 0.75})[0], 3)
     0.5
     """
     names = list(dict.fromkeys((*features, *reference)))
-    sizes = np.abs(values).mean(axis=0)
-    now = _shares(_aligned(sizes[None, :], features, names))[0]
-    then = _shares(_aligned(np.array([list(reference.values())]), list(reference), names))[0]
-    both = np.array([name in features and name in reference for name in names])
-    shares = {name: (float(a), float(b)) for name, a, b in zip(names, now, then, strict=True)}
-    ordered = dict(sorted(shares.items(), key=lambda item: -max(item[1])))
-    return float(np.abs(now - then).sum() / 2), _spearman(now[both], then[both]), ordered
+    mean_sizes = np.abs(values).mean(axis=0)
+    current_shares = _normalize(_align(mean_sizes[None, :], features, names))[0]
+    reference_shares = _normalize(_align(np.array([list(reference.values())]), list(reference), names))[0]
+    in_both = np.array([name in features and name in reference for name in names])
+    shares = {name: (float(a), float(b)) for name, a, b in zip(names, current_shares, reference_shares, strict=True)}
+    sorted_shares = dict(sorted(shares.items(), key=lambda item: -max(item[1])))
+    shift = float(np.abs(current_shares - reference_shares).sum() / 2)
+    return shift, _spearman(current_shares[in_both], reference_shares[in_both]), sorted_shares
 
 
-def _along(answer: Callable[[Indices], Floats], explained: Indices, against: Indices, ranks: Indices) -> Floats:
-    """(pairs, features): what each feature adds when it joins, mean of the permutation and its reverse."""
-    pairs, features = ranks.shape
-    sizes = np.arange(features + 1)
+def _marginal_contributions(
+    predict: Callable[[Indices], Floats], explained: Indices, background_rows: Indices, ranks: Indices
+) -> Floats:
+    """Returns each feature's marginal contribution, (pairs, features): the mean of a permutation and its reverse."""
+    n_pairs, n_features = ranks.shape
+    sizes = np.arange(n_features + 1)
     forward = ranks[:, None, :] < sizes[None, :, None]
-    backward = ranks[:, None, :] >= features - sizes[None, 1:-1, None]
-    taken = np.concatenate([forward, backward], axis=1)
-    indices = np.where(taken, explained[:, None, None], against[:, None, None])
-    answers = answer(indices.reshape(-1, features)).reshape(pairs, -1)
-    ahead = answers[:, : features + 1]
-    back = np.column_stack([ahead[:, :1], answers[:, features + 1 :], ahead[:, -1:]])
-    rises, falls = np.diff(ahead, axis=1), np.diff(back, axis=1)
-    joined = np.take_along_axis(rises, ranks, axis=1) + np.take_along_axis(falls, features - 1 - ranks, axis=1)
-    return np.asarray(joined / 2)
+    backward = ranks[:, None, :] >= n_features - sizes[None, 1:-1, None]
+    from_explained = np.concatenate([forward, backward], axis=1)
+    indices = np.where(from_explained, explained[:, None, None], background_rows[:, None, None])
+    predictions = predict(indices.reshape(-1, n_features)).reshape(n_pairs, -1)
+    along = predictions[:, : n_features + 1]
+    reverse = np.column_stack([along[:, :1], predictions[:, n_features + 1 :], along[:, -1:]])
+    along_steps = np.take_along_axis(np.diff(along, axis=1), ranks, axis=1)
+    reverse_steps = np.take_along_axis(np.diff(reverse, axis=1), n_features - 1 - ranks, axis=1)
+    return np.asarray((along_steps + reverse_steps) / 2)
 
 
-def _aligned(sizes: Floats, features: Sequence[str], names: Sequence[str]) -> Floats:
+def _align(sizes: Floats, features: Sequence[str], names: Sequence[str]) -> Floats:
+    """Returns (rows, names): the columns of `sizes` (rows, features) in the order of `names`, 0 for other names."""
     table = np.zeros((len(sizes), len(names)))
     for i, name in enumerate(features):
         table[:, names.index(name)] = sizes[:, i]
     return table
 
 
-def _shares(importances: Floats) -> Floats:
+def _normalize(importances: Floats) -> Floats:
     totals = importances.sum(axis=1, keepdims=True)
     return np.where(totals > 0, importances / np.where(totals > 0, totals, 1), 0.0)
 
 
 def _spearman(a: Floats, b: Floats) -> float:
-    """Pearson's correlation of the ranks; NaN below two features, or when one side is all ties."""
-    if len(a) < 2:
+    """Returns Spearman's rank correlation; NaN with fewer than two features or when all values of a side are equal."""
+    ranks_a, ranks_b = midranks(a), midranks(b)
+    if len(a) < 2 or ranks_a.std() == 0 or ranks_b.std() == 0:
         return float("nan")
-    from bedplate.domain.evidence.metrics import midranks
-
-    x, y = midranks(a), midranks(b)
-    if x.std() == 0 or y.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+    return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
 
 
-def _estimate(values: Floats, n: int) -> Estimate:
-    """The first figure is the one of all rows, the others are resampled ones."""
-    known = values[1:][np.isfinite(values[1:])]
-    if not np.isfinite(values[0]) or not len(known):
-        return Estimate(float("nan"), float("nan"), float("nan"), n)
-    low, high = np.quantile(known, [0.025, 0.975])
-    return Estimate(float(values[0]), min(float(low), float(values[0])), max(float(high), float(values[0])), n)
+def _bootstrap_estimate(values: Floats, n_rows: int) -> Estimate:
+    """Returns the estimate whose value is the first of `values` and whose interval is the percentiles of the others."""
+    value, (ci_low, ci_high) = float(values[0]), percentile_interval(values[1:])
+    if not np.isfinite(value) or np.isnan(ci_low):
+        return Estimate.nan(n_rows)
+    return Estimate(value, min(ci_low, value), max(ci_high, value), n_rows)
 
 
-def _by_size(importance: Importance) -> float:
+def _sort_key(importance: Importance) -> float:
     return -max(importance.candidate or 0.0, importance.champion or 0.0)

@@ -1,4 +1,7 @@
-"""What callers rely on, as requests and their due answers: fitting rows answered, others refused by column."""
+"""Builds requests that test a serving entry point against the data contract, and checks the responses.
+
+Rows that fit the contract must be predicted; other rows must be rejected with status 400 and the column's name.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,23 @@ from typing import Any
 from bedplate.settings import Column, DataContract
 
 JSON_LINES, JSON, CSV = "application/jsonlines", "application/json", "text/csv"
-SINGLES = 8
-_WRONG: Mapping[str, Any] = {"number": "much", "integer": "many", "boolean": "maybe", "string": 7, "timestamp": 7}
+SINGLE_ROW_CASES = 8
+_WRONG_TYPE_VALUES: Mapping[str, Any] = {
+    "number": "much",
+    "integer": "many",
+    "boolean": "maybe",
+    "string": 7,
+    "timestamp": 7,
+}
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One request. `same_as` are rows of the first case whose answers it must repeat; `refused_for` is a column.
+class ContractCase:
+    """One request and the response that the contract requires.
 
-    `refused` without a column is a request that is wrong as a whole.
+    The predictions must equal those of the rows `same_rows` of the first case. With `is_rejected` the status must be
+    400 and the body must name `rejected_column`, which is None for a request that is wrong as a whole.
     """
 
     kind: str
@@ -30,13 +40,15 @@ class Case:
     body: bytes
     content_type: str
     rows: int
-    same_as: tuple[int, ...] | None = None
-    refused: bool = False
-    refused_for: str | None = None
+    same_rows: tuple[int, ...] | None = None
+    is_rejected: bool = False
+    rejected_column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResponse:
+    """The HTTP response to one case."""
+
     status: int
     content_type: str
     body: bytes
@@ -44,141 +56,152 @@ class CaseResponse:
 
 @dataclass(frozen=True, slots=True)
 class CaseCheck:
-    """All cases of one kind; a fault says which case, and what was answered."""
+    """The result for all cases of one kind; each fault names a case and says how its response is wrong."""
 
     kind: str
     cases: int
     faults: tuple[str, ...]
 
 
-def cases(contract: DataContract, rows: Sequence[Row]) -> list[Case]:
-    """The requests to send, first all rows as JSON Lines. `rows`, two or more, hold the features."""
-    features = {name: contract.columns[name] for name in contract.features}
-    every = tuple(range(len(rows)))
-    found = [Case("schema", "all rows as JSON Lines", jsonlines(rows), JSON_LINES, len(rows), every)]
-    found += [
-        Case("content types", kind, body, kind, len(rows), every)
-        for kind, body in ((JSON, json.dumps(list(rows)).encode()), (CSV, _csv(rows)))
+def build_cases(contract: DataContract, rows: Sequence[Row]) -> list[ContractCase]:
+    """Returns the requests to send; the first one sends all rows as JSON Lines.
+
+    `rows` are two or more rows with the contract's features.
+    """
+    order = tuple(range(len(rows)))
+    body = encode_jsonlines(rows)
+    cases = [
+        ContractCase(kind, name, request_body, content_type, len(rows), same_rows)
+        for kind, name, request_body, content_type, same_rows in (
+            ("schema", "all rows as JSON Lines", body, JSON_LINES, order),
+            ("content types", JSON, json.dumps(list(rows)).encode(), JSON, order),
+            ("content types", CSV, _encode_csv(rows), CSV, order),
+            ("same prediction twice", "all rows again", body, JSON_LINES, order),
+            ("row order", "all rows reversed", encode_jsonlines(rows[::-1]), JSON_LINES, order[::-1]),
+        )
     ]
-    found.append(Case("same answer twice", "all rows again", jsonlines(rows), JSON_LINES, len(rows), every))
-    found.append(Case("order kept", "all rows reversed", jsonlines(rows[::-1]), JSON_LINES, len(rows), every[::-1]))
-    found += [
-        Case("alone as in a batch", f"row {i + 1}", jsonlines([rows[i]]), JSON_LINES, 1, (i,)) for i in every[:SINGLES]
+    cases += [
+        ContractCase("single row as in a batch", f"row {i + 1}", encode_jsonlines([rows[i]]), JSON_LINES, 1, (i,))
+        for i in order[:SINGLE_ROW_CASES]
     ]
-    more = [{"bedplate_unknown": "x", **row} for row in rows]
-    found.append(Case("extra columns", "an unknown column", jsonlines(more), JSON_LINES, len(rows), every))
-    for name, column in features.items():
-        found += _of_column(name, column, rows[0])
-    for name, body, kind in (
+    wider = encode_jsonlines([{"bedplate_unknown": "x", **row} for row in rows])
+    cases.append(ContractCase("extra columns", "an unknown column", wider, JSON_LINES, len(rows), order))
+    for name in contract.features:
+        cases += _column_cases(name, contract.columns[name], rows[0])
+    for name, bad_body, content_type in (
         ("no row", b"", JSON_LINES),
         ("no JSON", b"{", JSON_LINES),
-        ("an unknown content type", jsonlines(rows[:1]), "application/x-unknown"),
+        ("an unknown content type", encode_jsonlines(rows[:1]), "application/x-unknown"),
     ):
-        found.append(Case("bad requests", name, body, kind, 0, refused=True))
-    return found
+        cases.append(ContractCase("bad requests", name, bad_body, content_type, 0, is_rejected=True))
+    return cases
 
 
-def _of_column(name: str, column: Column, row: Row) -> list[Case]:
-    """What each column's declaration promises about requests."""
+def _column_cases(name: str, column: Column, row: Row) -> list[ContractCase]:
+    """Returns the requests that test one column's declaration: column missing, of a wrong type, null."""
 
-    def one(kind: str, changed: Row, *, refused: bool) -> Case:
-        return Case(
-            kind, name, jsonlines([changed]), JSON_LINES, 1, refused=refused, refused_for=name if refused else None
-        )
+    def build_case(kind: str, request_row: Row, *, is_rejected: bool) -> ContractCase:
+        body, rejected_column = encode_jsonlines([request_row]), name if is_rejected else None
+        return ContractCase(kind, name, body, JSON_LINES, 1, None, is_rejected, rejected_column)
 
-    without = {key: value for key, value in row.items() if key != name}
-    null = "null accepted" if column.nullable else "null refused"
+    row_without_column = {key: value for key, value in row.items() if key != name}
+    null_kind = "null accepted" if column.nullable else "null rejected"
     return [
-        one("missing column", without, refused=True),
-        one("wrong type", {**row, name: _WRONG[column.type]}, refused=True),
-        one(null, {**row, name: None}, refused=not column.nullable),
+        build_case("missing column", row_without_column, is_rejected=True),
+        build_case("wrong type", {**row, name: _WRONG_TYPE_VALUES[column.type]}, is_rejected=True),
+        build_case(null_kind, {**row, name: None}, is_rejected=not column.nullable),
     ]
 
 
-def checks(
-    asked: Sequence[Case], answers: Sequence[CaseResponse], *, probability: bool, tolerance: float = 1e-9
+def check_responses(
+    cases: Sequence[ContractCase], responses: Sequence[CaseResponse], *, probability: bool, tolerance: float = 1e-9
 ) -> tuple[CaseCheck, ...]:
-    """One check a kind, in order of first appearance. `probability` says that answers lie between 0 and 1."""
-    first = predictions(answers[0]) if answers[0].status == 200 else None
-    if first is not None and len(first) != asked[0].rows:
-        first = None
+    """Returns one check per kind of case, in order of first appearance.
+
+    `cases` and `responses` have the same order. With `probability`, predictions must be between 0 and 1; `tolerance`
+    is the largest difference, relative or absolute, of predictions that must be equal.
+    """
+    expected = parse_predictions(responses[0]) if responses[0].status == 200 else None
+    if expected is not None and len(expected) != cases[0].rows:
+        expected = None
     faults: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
-    for case, answer in zip(asked, answers, strict=True):
+    for case, response in zip(cases, responses, strict=True):
         counts[case.kind] = counts.get(case.kind, 0) + 1
-        fault = _fault(case, answer, first, probability, tolerance)
+        fault = _fault(case, response, expected, probability, tolerance)
         faults.setdefault(case.kind, []).extend([f"{case.name}: {fault}"] if fault else [])
     return tuple(CaseCheck(kind, count, tuple(faults[kind])) for kind, count in counts.items())
 
 
-def predictions(answer: CaseResponse) -> list[float] | None:
-    """The answers in a body of any of the three content types; None when it cannot be read.
+def parse_predictions(response: CaseResponse) -> list[float] | None:
+    """Returns the predictions in a response of any of the three content types; None when it cannot be parsed.
 
-    >>> predictions(CaseResponse(200, "application/jsonlines", b'{"prediction":0.5}'))
+    >>> parse_predictions(CaseResponse(200, "application/jsonlines", b'{"prediction":0.5}'))
     [0.5]
     """
     try:
-        if answer.content_type == JSON:
-            return [float(v) for v in json.loads(answer.body)["predictions"]]
-        if answer.content_type == CSV:
-            return [float(line) for line in answer.body.decode().split()]
-        return [float(json.loads(line)["prediction"]) for line in answer.body.splitlines()]
+        if response.content_type == JSON:
+            return [float(v) for v in json.loads(response.body)["predictions"]]
+        if response.content_type == CSV:
+            return [float(line) for line in response.body.decode().split()]
+        return [float(json.loads(line)["prediction"]) for line in response.body.splitlines()]
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def jsonlines(rows: Sequence[Row]) -> bytes:
+def encode_jsonlines(rows: Sequence[Row]) -> bytes:
+    """Returns the rows as JSON Lines."""
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def _fault(
-    case: Case, answer: CaseResponse, first: Sequence[float] | None, probability: bool, tolerance: float
+    case: ContractCase, response: CaseResponse, expected: Sequence[float] | None, probability: bool, tolerance: float
 ) -> str | None:
-    if case.refused:
-        return _unrefused(case, answer)
-    if answer.status != 200:
-        return f"answered {answer.status}: {answer.body[:160].decode('utf-8', 'replace').strip()}"
-    if answer.content_type != case.content_type:
-        return f"asked as {case.content_type}, answered as {answer.content_type or 'nothing'}"
-    found = predictions(answer)
-    if found is None:
-        return f"an answer that cannot be read: {answer.body[:80]!r}"
-    if len(found) != case.rows:
-        return f"{case.rows} rows asked, {len(found)} answers"
-    if not all(math.isfinite(value) for value in found):
-        return "an answer is no finite number"
-    if probability and not all(0 <= value <= 1 for value in found):
-        return "an answer is no probability"
-    if case.same_as is None or first is None:
+    if case.is_rejected:
+        return _rejection_fault(case, response)
+    if response.status != 200:
+        return f"status {response.status}: {response.body[:160].decode('utf-8', 'replace').strip()}"
+    if response.content_type != case.content_type:
+        return f"requested as {case.content_type}, response is {response.content_type or 'without a content type'}"
+    predictions = parse_predictions(response)
+    if predictions is None:
+        return f"the response cannot be parsed: {response.body[:80]!r}"
+    if len(predictions) != case.rows:
+        return f"{case.rows} rows sent, {len(predictions)} predictions returned"
+    if not all(math.isfinite(value) for value in predictions):
+        return "a prediction is not a finite number"
+    if probability and not all(0 <= value <= 1 for value in predictions):
+        return "a prediction is not a probability"
+    if case.same_rows is None or expected is None:
         return None
-    pairs = [(value, first[i]) for value, i in zip(found, case.same_as, strict=True)]
+    pairs = [(value, expected[i]) for value, i in zip(predictions, case.same_rows, strict=True)]
     if all(math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance) for a, b in pairs):
         return None
-    return f"answers differ by up to {max(abs(a - b) for a, b in pairs):.3g}"
+    return f"predictions differ by up to {max(abs(a - b) for a, b in pairs):.3g}"
 
 
-def _unrefused(case: Case, answer: CaseResponse) -> str | None:
-    if answer.status != 400:
-        return f"400 expected, answered {answer.status}"
-    if case.refused_for is None:
+def _rejection_fault(case: ContractCase, response: CaseResponse) -> str | None:
+    if response.status != 400:
+        return f"status 400 expected, got {response.status}"
+    if case.rejected_column is None:
         return None
     try:
-        named = json.loads(answer.body).get("column")
+        column = json.loads(response.body).get("column")
     except (ValueError, AttributeError):
-        return "400 without a JSON body"
-    return None if named == case.refused_for else f"400 names column {named!r}"
+        return "status 400 without a JSON body"
+    return None if column == case.rejected_column else f"status 400 names column {column!r}"
 
 
-def _csv(rows: Sequence[Row]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+def _encode_csv(rows: Sequence[Row]) -> bytes:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(list(rows[0]))
     for row in rows:
-        writer.writerow([_field(value) for value in row.values()])
-    return text.getvalue().encode()
+        writer.writerow([_format_csv_field(value) for value in row.values()])
+    return buffer.getvalue().encode()
 
 
-def _field(value: Any) -> str:
+def _format_csv_field(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, float) else str(value)

@@ -1,33 +1,32 @@
-"""How long answers take: milliseconds of single requests, and quantiles of them that say how sure they are."""
+"""Latencies of requests to the serving entry point, in milliseconds, and their quantiles with confidence intervals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.evidence.proportions import quantile
+from bedplate.domain.evidence.proportions import quantile_interval
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Milliseconds of requests of `rows` rows each, sorted."""
+    """Latencies in milliseconds, sorted, of requests of `rows_per_request` rows each."""
 
-    rows: int
-    ms: tuple[float, ...]
+    rows_per_request: int
+    latencies_ms: tuple[float, ...]
 
     def quantile(self, share: float) -> Estimate:
-        """The quantile with its distribution-free 95 % interval; an end that so few requests cannot give is infinite.
+        """Returns a quantile with its distribution-free 95 % interval; an end that too few requests reach is infinite.
 
         >>> Timings(1, (1.0, 2.0)).quantile(0.99)
-        Estimate(value=2.0, low=2.0, high=inf, n=2)
+        Estimate(value=2.0, ci_low=2.0, ci_high=inf, n_rows=2)
         """
-        value, low, high = quantile(self.ms, share)
-        return Estimate(value, low, high, len(self.ms))
+        return Estimate(*quantile_interval(self.latencies_ms, share), len(self.latencies_ms))
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """What the serving entry point needed on the machine of the evaluation job, after a warm-up."""
+    """Latencies of single-row and of batch requests, on the evaluation job's instance, after a warm-up."""
 
     single: Timings
     batch: Timings

@@ -1,4 +1,4 @@
-"""What a scheduled run finds in live answers: metrics on labels, differences between groups, and the reasons."""
+"""Checks live predictions in a scheduled run: metrics on labels, fairness between groups, and feature importances."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from bedplate.domain.evidence.explanation import MIN_ROWS, moved_from
+from bedplate.domain.documents import FORMAT, check_format, finite_or_none
+from bedplate.domain.evidence.explanation import MIN_ROWS, compare_to_reference
 from bedplate.domain.evidence.fairness import Fairness, fairness
-from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, measure, metric_names
-from bedplate.domain.formatting import figure as written
-from bedplate.domain.formatting import short
+from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, compute_metric, metric_names
+from bedplate.domain.formatting import format_number, format_short
 from bedplate.domain.names import ScheduleKind
-from bedplate.settings import FairnessGate, ModelSpec
+from bedplate.settings import ModelSpec
 
 Floats = NDArray[np.float64]
 Verdict = Literal["PASS", "FAIL", "NO_DATA", "MEASURED"]
@@ -26,27 +27,25 @@ Outcome = Literal["OK", "VIOLATION", "NO_DATA"]
 
 @dataclass(frozen=True, slots=True)
 class LiveFinding:
-    """One figure of `n` rows, beside the evaluation's (`reference`) and its `bound`, both in the figure's unit.
+    """A metric's value on `n_rows` live rows, with the evaluation's value (`reference`) and the bound of model.yaml.
 
-    MEASURED is a figure that model.yaml sets no bound for; NO_DATA one that too few rows were there for.
+    The verdict is MEASURED for a value without a bound in model.yaml, NO_DATA when there were too few rows.
     """
 
     metric: str
     subject: str
-    figure: float | None
+    value: float | None
     reference: float | None
     bound: float | None
-    n: int
+    n_rows: int
     verdict: Verdict
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class LiveReport:
-    """`labelled` counts the rows of `version`'s answers whose outcome is known; `explained` those with reasons.
-
-    OK only where every bound could be judged and held.
-    """
+    """The report of one scheduled run. `labelled_rows` counts the rows that `version` predicted and that have a label,
+    `explained_rows` the rows with SHAP values. The outcome is OK only when every bound was checked and met."""
 
     kind: ScheduleKind
     model: str
@@ -55,8 +54,8 @@ class LiveReport:
     outcome: Outcome
     summary: str
     rows: int
-    labelled: int
-    explained: int
+    labelled_rows: int
+    explained_rows: int
     findings: tuple[LiveFinding, ...]
 
     @property
@@ -64,39 +63,44 @@ class LiveReport:
         return tuple(f for f in self.findings if f.verdict == "FAIL")
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The document `report.json`."""
+        return {"format": FORMAT, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> LiveReport:
-        return cls(**{**found, "findings": tuple(LiveFinding(**finding) for finding in found["findings"])})
+    def from_json(cls, document: Mapping[str, Any]) -> LiveReport:
+        """Raises UnsupportedFormat for another format, ValueError for a document that `to_json` did not write."""
+        check_format(document, "report.json", next_step="bedplate monitor schedule <model>")
+        return _REPORT.validate_python(document)
+
+
+_REPORT: TypeAdapter[LiveReport] = TypeAdapter(LiveReport)
 
 
 def quality_findings(
     spec: ModelSpec, reference: Mapping[str, float | None], labels: Floats, scores: Floats
 ) -> tuple[LiveFinding, ...]:
-    """Every metric of the task on labelled answers, (rows,) each; those in `monitors.max_drop` are bounded.
+    """Returns every metric of the task on rows with a label; metrics in `monitors.max_drop` have a bound.
 
-    A bound is the metric's value from which on it is too bad. Fewer rows than `monitors.min_rows` are NO_DATA.
+    `labels` and `scores` are (rows,). The bound is the reference value minus the allowed drop (plus, where lower is
+    better). Fewer rows than `monitors.min_rows` are NO_DATA.
     """
-    n, enough = len(labels), len(labels) >= spec.monitors.min_rows
-    bounds: Mapping[str, float] = {str(metric): allowed for metric, allowed in spec.monitors.max_drop.items()}
-    found = []
+    n_rows, has_enough_rows = len(labels), len(labels) >= spec.monitors.min_rows
+    max_drop: Mapping[str, float] = {str(metric): drop for metric, drop in spec.monitors.max_drop.items()}
+    findings = []
     for metric in metric_names(spec.task):
-        before, allowed = reference.get(metric), bounds.get(metric)
-        figure = _figure(measure(metric, labels, scores)) if enough else None
-        better = metric in HIGHER_IS_BETTER
-        bound = None if allowed is None or before is None else before - allowed if better else before + allowed
-        broken = figure is not None and bound is not None and (figure < bound if better else figure > bound)
-        verdict = _verdict(figure, bounded=allowed is not None, judged=bound is not None, broken=broken)
-        told = (
-            _too_few(n, spec.monitors.min_rows)
-            if figure is None
-            else f"{metric} is {written(figure, 3)} on {n:,} labels"
-        )
-        found.append(
-            LiveFinding(metric, spec.data.label, figure, before, bound, n, verdict, told + _beside(before, bound))
-        )
-    return tuple(found)
+        reference_value, drop = reference.get(metric), max_drop.get(metric)
+        value = finite_or_none(compute_metric(metric, labels, scores)) if has_enough_rows else None
+        is_minimum, bound = metric in HIGHER_IS_BETTER, None
+        if drop is not None and reference_value is not None:
+            bound = reference_value - drop if is_minimum else reference_value + drop
+        verdict = _verdict(value, bound, is_minimum=is_minimum, is_bounded=drop is not None)
+        if value is None:
+            message = _format_too_few(n_rows, spec.monitors.min_rows)
+        else:
+            message = f"{metric} is {format_number(value, 3)} on {n_rows:,} labels"
+        message += _format_reference(reference_value, bound)
+        findings.append(LiveFinding(metric, spec.data.label, value, reference_value, bound, n_rows, verdict, message))
+    return tuple(findings)
 
 
 def bias_findings(
@@ -106,99 +110,106 @@ def bias_findings(
     labels: Floats,
     scores: Floats,
 ) -> tuple[LiveFinding, ...]:
-    """Every gate of `gates.fairness` on labelled answers. `groups` holds, per column, each row's group, (rows,).
+    """Returns the value of every gate of `gates.fairness` on rows with a label.
 
-    A gate's own `min_rows` says how large a group must be; below two such groups it is NO_DATA.
+    `groups` is column -> group of each row, (rows,). Fewer than two groups with the gate's `min_rows` are NO_DATA.
     """
-    found = []
+    findings = []
     for gate in spec.gates.fairness:
-        now = fairness(gate, groups[gate.by], labels, scores) if gate.by in groups else None
-        figure = _figure(now.difference.value) if now else None
-        before = next((_figure(f.difference.value) for f in reference if _same(gate, f)), None)
+        current = fairness(gate, groups[gate.column], labels, scores) if gate.column in groups else None
+        value = finite_or_none(current.difference.value) if current else None
+        same = (gate.column, gate.metric, gate.min_ratio is not None)
+        evaluated = (f.difference.value for f in reference if (f.column, f.metric, f.is_ratio) == same)
+        reference_value = finite_or_none(next(evaluated, math.nan))
         bound = gate.max_difference if gate.min_ratio is None else gate.min_ratio
-        assert bound is not None
-        broken = figure is not None and (figure > bound if gate.min_ratio is None else figure < bound)
-        n = now.difference.n if now else 0
-        if now is None or figure is None:
-            told = f"no two values of {gate.by} have {gate.min_rows:,} labelled rows each"
+        n_rows = current.difference.n_rows if current else 0
+        if current is None or value is None:
+            message = f"no two values of {gate.column} have {gate.min_rows:,} labelled rows each"
         else:
-            what = "ratio" if now.ratio else "difference"
-            told = f"{gate.metric} by {gate.by}: {what} {written(figure, 3)} between {now.highest} and {now.lowest}"
-        verdict = _verdict(figure, bounded=True, judged=True, broken=broken)
-        found.append(
-            LiveFinding(gate.metric, gate.by, figure, before, bound, n, verdict, told + _beside(before, bound))
-        )
-    return tuple(found)
+            label = "ratio" if current.is_ratio else "difference"
+            between = f"between {current.highest_group} and {current.lowest_group}"
+            message = f"{gate.metric} by {gate.column}: {label} {format_number(value, 3)} {between}"
+        message += _format_reference(reference_value, bound)
+        verdict = _verdict(value, bound, is_minimum=gate.min_ratio is not None)
+        findings.append(LiveFinding(gate.metric, gate.column, value, reference_value, bound, n_rows, verdict, message))
+    return tuple(findings)
 
 
 def explanation_findings(
     spec: ModelSpec, reference: Mapping[str, float], values: Floats, features: Sequence[str]
 ) -> tuple[LiveFinding, ...]:
-    """How far the importances of the rows explained, (rows, features), lie from the evaluation's.
+    """Returns how far the importances of explained live rows differ from the evaluation's.
 
-    Fewer than `domain.evidence.explanation.MIN_ROWS` rows are NO_DATA. The features' own shares are measured, not
-    bounded.
+    `values` are SHAP values, (rows, features); `reference` is feature -> mean |SHAP| of the evaluation. Fewer than
+    `domain.evidence.explanation.MIN_ROWS` rows are NO_DATA. The shares of single features have no bound.
     """
-    gate, asked = spec.gates.explanation, spec.monitors.schedules.explainability
+    gate, schedule = spec.gates.explanation, spec.monitors.schedules.explainability
     assert gate is not None
-    n, enough = len(values), len(values) >= MIN_ROWS and bool(reference)
-    moved, ranked, shares = moved_from(values, features, reference) if enough else (math.nan, math.nan, {})
-    most = asked.max_moved if asked and asked.max_moved is not None else gate.max_moved
-    least, found = gate.min_rank_correlation, []
-    told = _too_few(n, MIN_ROWS, "explained") if reference else "the evaluation holds no importances"
-    for metric, value, bound in (("importance_moved", moved, most), ("rank_correlation", ranked, least)):
-        figure = _figure(value)
-        broken = figure is not None and bound is not None and (figure > bound if bound is most else figure < bound)
-        verdict = _verdict(figure, bounded=bound is not None, judged=True, broken=broken)
-        said = told if figure is None else f"{metric.replace('_', ' ')} is {written(figure, 3)} on {n:,} rows explained"
-        found.append(LiveFinding(metric, "importances", figure, None, bound, n, verdict, said + _beside(None, bound)))
-    for feature, (now, before) in shares.items():
-        said = f"{feature} has {now:.1%} of the importance, {before:.1%} at the evaluation"
-        found.append(LiveFinding("importance", feature, now, before, None, n, "MEASURED", said))
-    return tuple(found)
+    n_rows, has_enough_rows = len(values), len(values) >= MIN_ROWS and bool(reference)
+    shift, correlation, shares = (
+        compare_to_reference(values, features, reference) if has_enough_rows else (math.nan, math.nan, {})
+    )
+    max_shift = schedule.max_importance_shift if schedule else None
+    max_shift = gate.max_importance_shift if max_shift is None else max_shift
+    findings = []
+    for metric, value, bound, is_minimum in (
+        ("importance_shift", finite_or_none(shift), max_shift, False),
+        ("rank_correlation", finite_or_none(correlation), gate.min_rank_correlation, True),
+    ):
+        if value is None:
+            message = (
+                _format_too_few(n_rows, MIN_ROWS, "explained") if reference else "the evaluation has no importances"
+            )
+        else:
+            message = f"{metric.replace('_', ' ')} is {format_number(value, 3)} on {n_rows:,} explained rows"
+        verdict = _verdict(value, bound, is_minimum=is_minimum, is_bounded=bound is not None)
+        message += _format_reference(None, bound)
+        findings.append(LiveFinding(metric, "importances", value, None, bound, n_rows, verdict, message))
+    for feature, (current_share, reference_share) in shares.items():
+        message = f"{feature} has {current_share:.1%} of the importance, {reference_share:.1%} at the evaluation"
+        findings.append(
+            LiveFinding("importance", feature, current_share, reference_share, None, n_rows, "MEASURED", message)
+        )
+    return tuple(findings)
 
 
-def judged(findings: Sequence[LiveFinding]) -> tuple[Outcome, str]:
-    """The outcome and a sentence for an exit message: one broken bound is a violation, one unjudged bound NO_DATA.
+def summarize_findings(findings: Sequence[LiveFinding]) -> tuple[Outcome, str]:
+    """Returns the outcome and one sentence for an exit message.
 
-    >>> judged([])
+    One broken bound is a VIOLATION; otherwise one bound that could not be checked is NO_DATA.
+
+    >>> summarize_findings([])
     ('NO_DATA', 'nothing was measured')
     """
     for verdict, outcome in (("FAIL", "VIOLATION"), ("NO_DATA", "NO_DATA")):
-        hits = [f.message for f in findings if f.verdict == verdict]
-        if hits:
-            more = f" (and {len(hits) - 1} more)" if len(hits) > 1 else ""
-            return outcome, f"{hits[0]}{more}"  # type: ignore[return-value]
-    if not any(f.figure is not None for f in findings):
+        messages = [f.message for f in findings if f.verdict == verdict]
+        if messages:
+            more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+            return outcome, f"{messages[0]}{more}"  # type: ignore[return-value]
+    if not any(f.value is not None for f in findings):
         return "NO_DATA", findings[0].message if findings else "nothing was measured"
     bounded = sum(1 for f in findings if f.verdict == "PASS")
-    return "OK", f"{bounded} bounds hold" if bounded else f"{len(findings)} figures measured, none bounded"
+    return "OK", f"{bounded} bounds are met" if bounded else f"{len(findings)} values measured, none has a bound"
 
 
-def _verdict(figure: float | None, *, bounded: bool, judged: bool, broken: bool) -> Verdict:
-    if figure is None or (bounded and not judged):
-        return "NO_DATA" if bounded else "MEASURED"
-    return "MEASURED" if not bounded else "FAIL" if broken else "PASS"
+def _verdict(value: float | None, bound: float | None, *, is_minimum: bool, is_bounded: bool = True) -> Verdict:
+    """Returns the verdict on a value; NO_DATA where model.yaml sets a bound but the value or the bound is unknown."""
+    if not is_bounded:
+        return "MEASURED"
+    if value is None or bound is None:
+        return "NO_DATA"
+    return "FAIL" if (value < bound if is_minimum else value > bound) else "PASS"
 
 
-def _same(gate: FairnessGate, found: Fairness) -> bool:
-    ratio = gate.min_ratio is not None
-    return (found.by, found.metric, found.ratio) == (gate.by, gate.metric, ratio)
+def _format_too_few(n_rows: int, min_rows: int, label: str = "labelled") -> str:
+    return f"{n_rows:,} rows are {label}, {min_rows:,} are needed"
 
 
-def _too_few(n: int, wanted: int, what: str = "labelled") -> str:
-    return f"{n:,} rows are {what}, {wanted:,} are needed"
-
-
-def _beside(reference: float | None, bound: float | None) -> str:
+def _format_reference(reference: float | None, bound: float | None) -> str:
     """
-    >>> _beside(0.7, 0.65), _beside(None, None)
+    >>> _format_reference(0.7, 0.65), _format_reference(None, None)
     (' (evaluation 0.700, bound 0.65)', '')
     """
-    told = [f"evaluation {written(reference, 3)}"] if reference is not None else []
-    told += [f"bound {short(bound)}"] if bound is not None else []
-    return f" ({', '.join(told)})" if told else ""
-
-
-def _figure(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    parts = [f"evaluation {format_number(reference, 3)}"] if reference is not None else []
+    parts += [f"bound {format_short(bound)}"] if bound is not None else []
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,22 +1,23 @@
-"""The metrics that gates look at, each with an interval that says how far chance alone would move it.
+"""Computes classification and regression metrics, each with its 95 % confidence interval.
 
 Scores are probabilities of the label 1 (task binary) or predictions (regression); labels are 0 and 1, or numbers.
-Arrays are 1-d and of one length. A metric that the rows cannot give (no row, one class only) is NaN.
+All arrays are 1-d and have the same length. A metric that the rows do not define (no row, only one class) is NaN.
 
-Every metric but the two of ranking is a function of sums over rows. So one product of resampling weights (resamples x
-rows) and columns (rows x sums) gives its whole bootstrap; what is computed once is computed by the same code.
+Every metric except the two ranking metrics is a function of sums over rows. One matrix product of resampling weights
+(resamples x rows) and row terms (rows x sums) therefore gives all bootstrap values, and the point value comes from the
+same code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BeforeValidator
 
+from bedplate.domain.documents import JsonFloat, finite_or_none
 from bedplate.domain.evidence.proportions import Z
 
 Floats = NDArray[np.float64]
@@ -24,36 +25,30 @@ RESAMPLES = 200
 ECE_BINS = 10
 HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
 _CLIP = float(np.finfo(np.float64).eps)
-_CHUNK = 1_000_000  # weights held at a time, so that memory does not grow with the rows
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-Figure = Annotated[float, BeforeValidator(_or_nan)]
-"""A float that JSON writes as null where it is NaN or infinite."""
+_CHUNK = 1_000_000  # weights in memory at a time, so that memory use does not grow with the rows
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure on n rows with its 95 % interval; NaN is None in JSON."""
+    """A value computed on `n_rows` rows (requests, for latency) with its 95 % confidence interval."""
 
-    value: Figure
-    low: Figure
-    high: Figure
-    n: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {"value": _or_none(self.value), "low": _or_none(self.low), "high": _or_none(self.high), "n": self.n}
+    value: JsonFloat
+    ci_low: JsonFloat
+    ci_high: JsonFloat
+    n_rows: int
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Estimate:
-        return cls(_or_nan(found["value"]), _or_nan(found["low"]), _or_nan(found["high"]), int(found["n"]))
+    def nan(cls, n_rows: int) -> Estimate:
+        """An estimate whose value and interval are NaN."""
+        return cls(float("nan"), float("nan"), float("nan"), n_rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a dict; NaN and infinity are None."""
+        return {name: finite_or_none(value) for name, value in asdict(self).items()} | {"n_rows": self.n_rows}
 
 
 def metric_names(task: str) -> tuple[str, ...]:
-    """The metrics of `settings.ModelSpec.task`.
+    """Returns the names of the metrics of a task (`settings.ModelSpec.task`).
 
     >>> metric_names("regression")
     ('rmse', 'mae', 'r2')
@@ -61,230 +56,253 @@ def metric_names(task: str) -> tuple[str, ...]:
     return ("rmse", "mae", "r2") if task == "regression" else ("auc", "average_precision", *_BINARY)
 
 
-def measure(metric: str, labels: ArrayLike, scores: ArrayLike) -> float:
-    """One metric without an interval. Raises KeyError for an unknown one.
+def compute_metric(metric: str, labels: ArrayLike, scores: ArrayLike) -> float:
+    """Returns one metric without an interval. Raises KeyError for an unknown metric.
 
-    `auc`: chance that a 1 scores above a 0, ties counting half. `average_precision`: sum over thresholds of precision
-    times the rise of recall, ties taken together. `brier`: mean squared difference of probability and label.
-    `log_loss`: mean negative log-likelihood in nats, probabilities kept 2e-16 away from 0 and 1.
-    `accuracy`: share of rows on the label's side of 0.5, which itself counts as 1.
-    `ece`: calibration error over 10 bins of equal width, the mean of |mean label - mean probability| by rows (Naeini et
-    al., 2015). `rmse`, `mae`: in the label's unit. `r2`: share of the labels' variance explained.
+    `auc`: probability that a 1 scores above a 0; ties count half. `average_precision`: sum over thresholds of
+    precision times the increase of recall; tied scores share one threshold. `brier`: mean squared difference of
+    probability and label. `log_loss`: mean negative log-likelihood in nats; probabilities are clipped to stay 2e-16
+    away from 0 and 1. `accuracy`: share of rows whose score is on the label's side of 0.5; 0.5 itself predicts 1.
+    `ece`: expected calibration error over 10 bins of equal width, the row-weighted mean of |mean label - mean
+    probability| (Naeini et al., 2015). `rmse`, `mae`: in the label's unit. `r2`: share of the labels' variance that
+    the predictions explain.
 
-    >>> measure("auc", [0, 1, 1], [0.1, 0.4, 0.1]), measure("ece", [0, 1], [0.25, 0.75])
+    >>> compute_metric("auc", [0, 1, 1], [0.1, 0.4, 0.1]), compute_metric("ece", [0, 1], [0.25, 0.75])
     (0.75, 0.25)
     """
-    y, s = _floats(labels), _floats(scores)
-    if len(y) == 0:
+    y_true, y_score = _floats(labels), _floats(scores)
+    if len(y_true) == 0:
         return float("nan")
     if metric == "auc":
-        return _auc(y, s)
+        return _auc(y_true, y_score)
     if metric == "average_precision":
-        return _Ranking.of(y, s).average_precision(np.ones(len(y)))
-    columns, finish = _BINARY[metric] if metric in _BINARY else _REGRESSION[metric]
-    return float(finish(columns(y, s).sum(axis=0)[None, :], np.array([float(len(y))]))[0])
+        return _Ranking.build(y_true, y_score).average_precision(np.ones(len(y_true)))
+    row_terms, aggregate = _BINARY[metric] if metric in _BINARY else _REGRESSION[metric]
+    return float(aggregate(row_terms(y_true, y_score).sum(axis=0)[None, :], np.array([float(len(y_true))]))[0])
 
 
-def estimates(
-    task: str, labels: ArrayLike, scores: ArrayLike, *, seed: int = 0, only: str | None = None
+def estimate_metrics(
+    task: str, labels: ArrayLike, scores: ArrayLike, *, seed: int = 0, metric: str | None = None
 ) -> dict[str, Estimate]:
-    """Every metric of the task with its 95 % interval: DeLong's for AUC, percentiles of 200 resamples for the others.
+    """Returns every metric of the task, or only `metric`, with its 95 % confidence interval.
 
-    `only` names a single one to be computed. Sources: DeLong, DeLong and Clarke-Pearson (1988); Efron's percentile
-    bootstrap. The same seed, the same figures.
+    The interval is DeLong's for AUC and the percentile bootstrap's (200 resamples) for the other metrics. The same
+    seed gives the same intervals. Sources: DeLong, DeLong and Clarke-Pearson (1988); Efron's percentile bootstrap.
     """
-    y, s = _floats(labels), _floats(scores)
-    if only == "auc":  # nothing is resampled for it
-        return _with_intervals(y, s, {"auc": np.empty(0)})
-    if only:
-        return _with_intervals(y, s, {only: _resampled(task, y, s, seed)[only]})
-    return _with_intervals(y, s, _resampled(task, y, s, seed))
+    y_true, y_score = _floats(labels), _floats(scores)
+    if metric == "auc":  # DeLong's interval needs no resamples
+        return _with_intervals(y_true, y_score, {"auc": np.empty(0)})
+    resamples = _bootstrap(task, y_true, y_score, seed)
+    return _with_intervals(y_true, y_score, {metric: resamples[metric]} if metric else resamples)
 
 
 @dataclass(frozen=True, slots=True)
 class PairedComparison:
-    """Two models on the same rows; `difference` is candidate minus champion."""
+    """Metrics of two models on the same rows; `difference` is candidate minus champion."""
 
     candidate: dict[str, Estimate]
     champion: dict[str, Estimate]
     difference: dict[str, Estimate]
 
 
-def compare(
+def compare_models(
     task: str, labels: ArrayLike, candidate: ArrayLike, champion: ArrayLike, *, seed: int = 0
 ) -> PairedComparison:
-    """`estimates` of both and of the difference; paired intervals: DeLong's for AUC, the bootstrap's for the rest."""
-    y, a, b = _floats(labels), _floats(candidate), _floats(champion)
-    drawn_a, drawn_b = _resampled(task, y, a, seed), _resampled(task, y, b, seed)
-    first, second = _with_intervals(y, a, drawn_a), _with_intervals(y, b, drawn_b)
-    apart = {}
-    for name in first:
-        value = first[name].value - second[name].value
-        low, high = _delong(y, a, b) if name == "auc" else percentiles(drawn_a[name] - drawn_b[name])
-        apart[name] = Estimate(value, low, high, len(y)) if np.isfinite(value) else _nothing(len(y))
-    return PairedComparison(first, second, apart)
+    """Returns the metrics of both models and of their difference, each with its 95 % confidence interval.
+
+    The interval of a difference is paired row by row: DeLong's for AUC, the bootstrap's for the other metrics.
+    """
+    y_true, y_candidate, y_champion = _floats(labels), _floats(candidate), _floats(champion)
+    candidate_resamples = _bootstrap(task, y_true, y_candidate, seed)
+    champion_resamples = _bootstrap(task, y_true, y_champion, seed)
+    candidate_estimates = _with_intervals(y_true, y_candidate, candidate_resamples)
+    champion_estimates = _with_intervals(y_true, y_champion, champion_resamples)
+    differences = {}
+    for name, estimate in candidate_estimates.items():
+        interval = percentile_interval(candidate_resamples[name] - champion_resamples[name])
+        if name == "auc":
+            interval = _delong_interval(y_true, y_candidate, y_champion)
+        differences[name] = _build_estimate(estimate.value - champion_estimates[name].value, interval, len(y_true))
+    return PairedComparison(candidate_estimates, champion_estimates, differences)
 
 
-def _with_intervals(y: Floats, s: Floats, drawn: Mapping[str, Floats]) -> dict[str, Estimate]:
-    found = {}
-    for name, values in drawn.items():
-        value = measure(name, y, s)
-        low, high = _delong(y, s) if name == "auc" else percentiles(values)
-        found[name] = Estimate(value, low, high, len(y)) if np.isfinite(value) else _nothing(len(y))
-    return found
+def _with_intervals(y_true: Floats, y_score: Floats, resamples: Mapping[str, Floats]) -> dict[str, Estimate]:
+    estimates = {}
+    for name, values in resamples.items():
+        interval = _delong_interval(y_true, y_score) if name == "auc" else percentile_interval(values)
+        estimates[name] = _build_estimate(compute_metric(name, y_true, y_score), interval, len(y_true))
+    return estimates
 
 
-# --- metrics of sums ------------------------------------------------------------------------------------------------
+def _build_estimate(value: float, interval: tuple[float, float], n_rows: int) -> Estimate:
+    return Estimate(value, *interval, n_rows) if np.isfinite(value) else Estimate.nan(n_rows)
 
-Columns = Callable[[Floats, Floats], Floats]
-Finish = Callable[[Floats, Floats], Floats]
+
+# --- metrics that are functions of sums over rows -------------------------------------------------------------------
+
+RowTerms = Callable[[Floats, Floats], Floats]
+"""(labels, scores) -> (rows, sums)."""
+Aggregate = Callable[[Floats, Floats], Floats]
+"""(sums (resamples, sums), total weights (resamples,)) -> values (resamples,)."""
 
 
 def _mean(sums: Floats, totals: Floats) -> Floats:
     return np.asarray(sums[:, 0] / totals)
 
 
-def _log_losses(y: Floats, s: Floats) -> Floats:
-    p = np.clip(s, _CLIP, 1 - _CLIP)
-    return np.asarray(-(y * np.log(p) + (1 - y) * np.log1p(-p))[:, None])
+def _log_losses(y_true: Floats, y_score: Floats) -> Floats:
+    p = np.clip(y_score, _CLIP, 1 - _CLIP)
+    return np.asarray(-(y_true * np.log(p) + (1 - y_true) * np.log1p(-p))[:, None])
 
 
-def _gaps(y: Floats, s: Floats) -> Floats:
-    gaps = np.zeros((len(y), ECE_BINS))
-    gaps[np.arange(len(y)), np.clip((s * ECE_BINS).astype(np.int64), 0, ECE_BINS - 1)] = s - y
+def _calibration_gaps(y_true: Floats, y_score: Floats) -> Floats:
+    gaps = np.zeros((len(y_true), ECE_BINS))
+    gaps[np.arange(len(y_true)), np.clip((y_score * ECE_BINS).astype(np.int64), 0, ECE_BINS - 1)] = y_score - y_true
     return gaps
 
 
-def _moments(y: Floats, s: Floats) -> Floats:
-    centred = y - y.mean() if len(y) else y  # around the mean, so that large labels lose no digits
-    return np.column_stack([centred, centred**2, (y - s) ** 2])
+def _squared_error_terms(y_true: Floats, y_score: Floats) -> Floats:
+    centred = y_true - y_true.mean() if len(y_true) else y_true  # around the mean, so that large labels lose no digits
+    return np.column_stack([centred, centred**2, (y_true - y_score) ** 2])
 
 
-def _explained(sums: Floats, totals: Floats) -> Floats:
-    spread = sums[:, 1] - sums[:, 0] ** 2 / totals
-    return np.where(spread > 0, 1 - sums[:, 2] / np.where(spread > 0, spread, 1), np.nan)
+def _explained_variance(sums: Floats, totals: Floats) -> Floats:
+    total_squares = sums[:, 1] - sums[:, 0] ** 2 / totals
+    return np.where(total_squares > 0, 1 - sums[:, 2] / np.where(total_squares > 0, total_squares, 1), np.nan)
 
 
-_BINARY: Mapping[str, tuple[Columns, Finish]] = {
+_BINARY: Mapping[str, tuple[RowTerms, Aggregate]] = {
     "brier": (lambda y, s: ((s - y) ** 2)[:, None], _mean),
     "log_loss": (_log_losses, _mean),
     "accuracy": (lambda y, s: ((s >= 0.5) == (y == 1)).astype(np.float64)[:, None], _mean),
-    "ece": (_gaps, lambda sums, totals: np.asarray(np.abs(sums).sum(axis=1) / totals)),
+    "ece": (_calibration_gaps, lambda sums, totals: np.asarray(np.abs(sums).sum(axis=1) / totals)),
 }
-_REGRESSION: Mapping[str, tuple[Columns, Finish]] = {
+_REGRESSION: Mapping[str, tuple[RowTerms, Aggregate]] = {
     "rmse": (lambda y, s: ((s - y) ** 2)[:, None], lambda sums, totals: np.sqrt(_mean(sums, totals))),
     "mae": (lambda y, s: np.abs(s - y)[:, None], _mean),
-    "r2": (_moments, _explained),
+    "r2": (_squared_error_terms, _explained_variance),
 }
 
 
-def _resampled(task: str, y: Floats, s: Floats, seed: int) -> dict[str, Floats]:
-    """(RESAMPLES,) values of every metric of the task; none of AUC, whose interval is DeLong's."""
-    if len(y) == 0:
+def _bootstrap(task: str, y_true: Floats, y_score: Floats, seed: int) -> dict[str, Floats]:
+    """Returns (RESAMPLES,) values of every metric of the task; an empty array for AUC, which has DeLong's interval."""
+    if len(y_true) == 0:
         return {name: np.empty(0) for name in metric_names(task)}
-    of_sums = _REGRESSION if task == "regression" else _BINARY
-    parts = {name: columns(y, s) for name, (columns, _) in of_sums.items()}
-    table, ranking = np.hstack(list(parts.values())), _Ranking.of(y, s)
+    metrics = _REGRESSION if task == "regression" else _BINARY
+    terms = {name: row_terms(y_true, y_score) for name, (row_terms, _) in metrics.items()}
+    term_table, ranking = np.hstack(list(terms.values())), _Ranking.build(y_true, y_score)
     sums, totals, precisions = [], [], []
-    for weights in resampling_weights(len(y), seed):
-        sums.append(weights @ table)
+    for weights in resampling_weights(len(y_true), seed):
+        sums.append(weights @ term_table)
         totals.append(weights.sum(axis=1))
         if task != "regression":
-            precisions += [ranking.average_precision(drawn) for drawn in weights]
-    found = {} if task == "regression" else {"auc": np.empty(0), "average_precision": np.array(precisions)}
-    every, total, start = np.vstack(sums), np.concatenate(totals), 0
-    for name, (_, finish) in of_sums.items():
-        width = parts[name].shape[1]
-        found[name] = finish(every[:, start : start + width], total)
+            precisions += [ranking.average_precision(row_weights) for row_weights in weights]
+    resamples = {} if task == "regression" else {"auc": np.empty(0), "average_precision": np.array(precisions)}
+    all_sums, all_totals, start = np.vstack(sums), np.concatenate(totals), 0
+    for name, (_, aggregate) in metrics.items():
+        width = terms[name].shape[1]
+        resamples[name] = aggregate(all_sums[:, start : start + width], all_totals)
         start += width
-    return found
+    return resamples
 
 
-def resampling_weights(n: int, seed: int) -> Iterator[Floats]:
-    """How often each row is drawn, RESAMPLES times: the same for every metric and both models, which pairs them."""
+def resampling_weights(n_rows: int, seed: int) -> Iterator[Floats]:
+    """Yields chunks (resamples, rows) of how often each row is drawn, RESAMPLES resamples in all.
+
+    The same seed gives the same draws, which pairs metrics and models.
+    """
     rng = np.random.default_rng(seed)
-    step = max(1, min(RESAMPLES, _CHUNK // n))
+    step = max(1, min(RESAMPLES, _CHUNK // n_rows))
     for start in range(0, RESAMPLES, step):
-        drawn = min(step, RESAMPLES - start)
+        count = min(step, RESAMPLES - start)
         yield np.array(
-            [np.bincount(rng.integers(0, n, n), minlength=n) if n else () for _ in range(drawn)], dtype=float
+            [np.bincount(rng.integers(0, n_rows, n_rows), minlength=n_rows) if n_rows else () for _ in range(count)],
+            dtype=float,
         )
 
 
-def percentiles(drawn: Floats) -> tuple[float, float]:
-    known = drawn[np.isfinite(drawn)]
-    if len(known) == 0:
+def percentile_interval(resamples: Floats) -> tuple[float, float]:
+    """Returns the 2.5th and the 97.5th percentile of the finite values; NaN without one."""
+    finite = resamples[np.isfinite(resamples)]
+    if len(finite) == 0:
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
+    low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)
 
 
-# --- metrics of ranking ---------------------------------------------------------------------------------------------
+# --- ranking metrics ------------------------------------------------------------------------------------------------
 
 
-def _auc(y: Floats, s: Floats) -> float:
-    ones = int((y == 1).sum())
-    zeros = len(y) - ones
-    if ones == 0 or zeros == 0:
+def _auc(y_true: Floats, y_score: Floats) -> float:
+    n_positive = int((y_true == 1).sum())
+    n_negative = len(y_true) - n_positive
+    if n_positive == 0 or n_negative == 0:
         return float("nan")
-    return float((midranks(s)[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    return float((midranks(y_score)[y_true == 1].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """Rows by falling score, sorted once for all resamples. Of each run of equal scores that holds a 1, `last` is its
-    last 1 among the 1s, and `ends` its end among all rows: elsewhere recall does not rise."""
+    """Rows in order of falling score, sorted once for all resamples.
+
+    For each run of equal scores that contains a 1, `last_positives` is the index of its last 1 among all 1s and
+    `tie_ends` the index of its last row among all rows. Recall increases only there.
+    """
 
     order: NDArray[np.int64]
-    ones: NDArray[np.int64]
-    last: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    positives: NDArray[np.int64]
+    last_positives: NDArray[np.int64]
+    tie_ends: NDArray[np.int64]
 
     @classmethod
-    def of(cls, y: Floats, s: Floats) -> _Ranking:
-        order = np.argsort(-s, kind="stable")
-        ends = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
-        ones = np.flatnonzero(y[order] == 1)
-        runs = np.searchsorted(ends, ones)
-        last = np.flatnonzero(np.append(np.diff(runs) != 0, True)) if len(ones) else ones
-        return cls(order, order[ones], last, ends[runs[last]])
+    def build(cls, y_true: Floats, y_score: Floats) -> _Ranking:
+        order = np.argsort(-y_score, kind="stable")
+        tie_ends = np.flatnonzero(np.append(np.diff(y_score[order]) != 0, True))
+        positives = np.flatnonzero(y_true[order] == 1)
+        tie_of_positive = np.searchsorted(tie_ends, positives)
+        last_positives = np.flatnonzero(np.append(np.diff(tie_of_positive) != 0, True)) if len(positives) else positives
+        return cls(order, order[positives], last_positives, tie_ends[tie_of_positive[last_positives]])
 
     def average_precision(self, weights: Floats) -> float:
-        hits = np.cumsum(weights[self.ones])[self.last]
-        seen = np.cumsum(weights[self.order])[self.ends]
-        total = hits[-1] if len(hits) else 0.0
+        true_positives = np.cumsum(weights[self.positives])[self.last_positives]
+        predicted_positive = np.cumsum(weights[self.order])[self.tie_ends]
+        total = true_positives[-1] if len(true_positives) else 0.0
         if total == 0:
             return float("nan")
-        rises = np.diff(hits, prepend=0.0)
-        return float((hits / np.maximum(seen, _CLIP) * rises).sum() / total)  # a dot wakes BLAS's threads for nothing
+        precision = true_positives / np.maximum(predicted_positive, _CLIP)
+        # not a dot product: it would start BLAS's threads for a few numbers
+        return float((precision * np.diff(true_positives, prepend=0.0)).sum() / total)
 
 
-def _delong(y: Floats, s: Floats, other: Floats | None = None) -> tuple[float, float]:
-    """Interval of an AUC, or of its difference to another's on the same rows; the widest below two of a class."""
-    ones = int((y == 1).sum())
-    zeros = len(y) - ones
-    if min(ones, zeros) < 2:
-        return (0.0, 1.0) if other is None else (-1.0, 1.0)
-    of_ones, of_zeros = _placements(y, s)
-    value, least = float(of_ones.mean()), 0.0
-    if other is not None:
-        other_ones, other_zeros = _placements(y, other)
-        of_ones, of_zeros, least = of_ones - other_ones, of_zeros - other_zeros, -1.0
-        value = float(of_ones.mean())
-    error = float(np.sqrt(of_ones.var(ddof=1) / ones + of_zeros.var(ddof=1) / zeros))
-    return max(least, value - Z * error), min(1.0, value + Z * error)
+def _delong_interval(y_true: Floats, y_score: Floats, other_score: Floats | None = None) -> tuple[float, float]:
+    """Returns DeLong's 95 % interval of an AUC, or of its difference to the AUC of `other_score` on the same rows.
+
+    With fewer than two rows of a class it is the widest possible interval.
+    """
+    n_positive = int((y_true == 1).sum())
+    n_negative = len(y_true) - n_positive
+    if min(n_positive, n_negative) < 2:
+        return (0.0, 1.0) if other_score is None else (-1.0, 1.0)
+    of_positives, of_negatives = _placements(y_true, y_score)
+    value, lower_limit = float(of_positives.mean()), 0.0
+    if other_score is not None:
+        other_positives, other_negatives = _placements(y_true, other_score)
+        of_positives, of_negatives, lower_limit = of_positives - other_positives, of_negatives - other_negatives, -1.0
+        value = float(of_positives.mean())
+    error = float(np.sqrt(of_positives.var(ddof=1) / n_positive + of_negatives.var(ddof=1) / n_negative))
+    return max(lower_limit, value - Z * error), min(1.0, value + Z * error)
 
 
-def _placements(y: Floats, s: Floats) -> tuple[Floats, Floats]:
-    """For each 1 the share of 0s below it, for each 0 the share of 1s above it; both have the AUC as their mean."""
-    one = y == 1
-    ranks = midranks(s)
-    ones, zeros = int(one.sum()), int((~one).sum())
-    return (ranks[one] - midranks(s[one])) / zeros, 1 - (ranks[~one] - midranks(s[~one])) / ones
+def _placements(y_true: Floats, y_score: Floats) -> tuple[Floats, Floats]:
+    """Returns for each 1 the share of 0s below it and for each 0 the share of 1s above it; each has the AUC as mean."""
+    is_positive = y_true == 1
+    ranks = midranks(y_score)
+    of_positives = (ranks[is_positive] - midranks(y_score[is_positive])) / int((~is_positive).sum())
+    return of_positives, 1 - (ranks[~is_positive] - midranks(y_score[~is_positive])) / int(is_positive.sum())
 
 
 def midranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values share the mean of theirs."""
+    """Returns the ranks of the values, from 1; equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[inverse])
@@ -292,11 +310,3 @@ def midranks(values: Floats) -> Floats:
 
 def _floats(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64)
-
-
-def _nothing(n: int) -> Estimate:
-    return Estimate(float("nan"), float("nan"), float("nan"), n)
-
-
-def _or_none(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -1,56 +1,61 @@
-"""Tests of shares: is a difference of two proportions, or a burst of rare rows, more than chance?"""
+"""Significance tests: two proportions, a binomial count, and two means (Welch)."""
 
 from __future__ import annotations
 
 import math
 
 
-def two_proportions(hits: int, n: int, before_hits: int, before_n: int) -> float:
-    """P-value (two-sided) of both shares being one: z-test with the pooled share (Agresti, Categorical Data Analysis).
+def two_proportions_p_value(successes: int, n: int, other_successes: int, other_n: int) -> float:
+    """Returns the two-sided p-value of two proportions being equal: z-test with the pooled proportion.
 
-    NaN without rows on either side; 1 where the pooled share is 0 or 1.
+    NaN when a sample is empty; 1 when the pooled proportion is 0 or 1. Source: Agresti, Categorical Data Analysis.
 
-    >>> round(two_proportions(60, 100, 45, 100), 4)
+    >>> round(two_proportions_p_value(60, 100, 45, 100), 4)
     0.0337
     """
-    if not n or not before_n:
+    if not n or not other_n:
         return math.nan
-    pooled = (hits + before_hits) / (n + before_n)
-    spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / before_n))
-    if spread == 0:
+    pooled = (successes + other_successes) / (n + other_n)
+    standard_error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / other_n))
+    if standard_error == 0:
         return 1.0
-    return math.erfc(abs(hits / n - before_hits / before_n) / spread / math.sqrt(2))
+    return math.erfc(abs(successes / n - other_successes / other_n) / standard_error / math.sqrt(2))
 
 
-def at_least(hits: int, n: int, share: float) -> float:
-    """Probability of `hits` or more among `n` rows when each is one with probability `share`: the binomial tail.
+def binomial_tail(successes: int, n: int, share: float) -> float:
+    """Returns the probability of `successes` or more in `n` trials that each succeed with probability `share`.
 
-    >>> round(at_least(8, 10, 0.5), 4), at_least(0, 10, 0.5)
+    >>> round(binomial_tail(8, 10, 0.5), 4), binomial_tail(0, 10, 0.5)
     (0.0547, 1.0)
     """
-    if hits <= 0:
+    if successes <= 0:
         return 1.0
-    if share <= 0 or hits > n:
+    if share <= 0 or successes > n:
         return 0.0
     if share >= 1:
         return 1.0
-    whole, total, log_odds = math.lgamma(n + 1), 0.0, (math.log(share), math.log1p(-share))
-    for k in range(hits, n + 1):
-        term = math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_odds[0] + (n - k) * log_odds[1])
+    log_n_factorial, total, log_shares = math.lgamma(n + 1), 0.0, (math.log(share), math.log1p(-share))
+    for k in range(successes, n + 1):
+        term = math.exp(
+            log_n_factorial - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_shares[0] + (n - k) * log_shares[1]
+        )
         total += term
         if k > n * share and term < total * 1e-17:
             break
     return min(1.0, total)
 
 
-def welch(mean: float, variance: float, n: int, before_mean: float, before_variance: float, before_n: int) -> float:
-    """Two-sided p-value that both means are one, by Welch's statistic and the normal law: for hundreds of rows.
+def welch_p_value(
+    mean: float, variance: float, n: int, other_mean: float, other_variance: float, other_n: int
+) -> float:
+    """Returns the two-sided p-value of two means being equal: Welch's statistic, normal approximation.
 
-    Variances are the sample's (n - 1). NaN below two rows on either side.
+    The approximation needs hundreds of rows. Variances are sample variances (n - 1). NaN when a sample has fewer than
+    two rows.
     """
-    if n < 2 or before_n < 2:
+    if n < 2 or other_n < 2:
         return math.nan
-    spread = math.sqrt(variance / n + before_variance / before_n)
-    if spread == 0:
-        return 1.0 if mean == before_mean else 0.0
-    return math.erfc(abs(mean - before_mean) / spread / math.sqrt(2))
+    standard_error = math.sqrt(variance / n + other_variance / other_n)
+    if standard_error == 0:
+        return 1.0 if mean == other_mean else 0.0
+    return math.erfc(abs(mean - other_mean) / standard_error / math.sqrt(2))

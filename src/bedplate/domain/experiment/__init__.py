@@ -1,1 +1,1 @@
-"""Statistics of two or more releases side by side: agreement, A/B tests, bandits, paired comparison on late labels."""
+"""Statistics of experiments with two or more releases: agreement of a shadow, A/B tests, bandits, paired bootstrap."""

@@ -1,4 +1,4 @@
-"""A bandit by Thompson sampling: how much traffic each variant gets, and when one is good enough to stop."""
+"""Allocates traffic to the variants of a bandit by Thompson sampling, and finds the winner."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from bedplate.domain.experiment.arm import Arm, Reward
 Floats = NDArray[np.float64]
 DRAWS = 20_000
 MIN_PER_ARM = 30
-"""Rewards of each arm before its weight moves: with fewer, luck steers."""
+"""Rewards that each arm needs before any weight changes: fewer rewards are mostly noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class BanditLimits:
-    """`floor` and `ceiling` bound every arm's share of traffic; `step` is how far, of the way, weights move at once."""
+    """`floor` and `ceiling` bound each arm's share of traffic, 0 to 1.
+
+    `step` is the fraction of the way to the new weights that one allocation moves. `confidence` is the probability
+    of being the best arm that makes an arm the winner.
+    """
 
     floor: float = 0.05
     ceiling: float = 0.95
@@ -29,14 +33,14 @@ class BanditLimits:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Shares by variant, that sum to 1. `best` is a probability for each of being the one with the highest mean.
+    """Weights by variant, which sum to 1, and each variant's probability of having the highest mean reward.
 
-    `winner` is the arm that is best with the confidence asked for, None while none is.
+    `winner` is the arm that is best with the required confidence, or None.
     """
 
     weights: dict[str, float]
-    best: dict[str, float]
-    expected: dict[str, float]
+    best_probability: dict[str, float]
+    expected_reward: dict[str, float]
     """Posterior mean of each arm's reward."""
     winner: str | None
     reason: str
@@ -47,71 +51,73 @@ def allocate(
     arms: Mapping[str, Arm],
     *,
     seed: int,
-    before: Mapping[str, float] | None = None,
+    current: Mapping[str, float] | None = None,
     limits: BanditLimits | None = None,
 ) -> Allocation:
-    """Shares in proportion to each arm's chance of being the best, smoothed towards `before`, within `limits`.
+    """Returns weights in proportion to each arm's probability of being the best, smoothed towards `current`.
 
-    Source: Thompson (1933); sharing traffic by the probability of being best rather than drawing for every request is
-    the batched form of Scott, A modern Bayesian look at the multi-armed bandit (2010). Binary rewards have a Beta(1, 1)
-    prior. Continuous ones have the posterior of a normal mean with unknown variance and the prior 1 / variance: a
-    t-distribution. Until every arm has MIN_PER_ARM rewards the shares stay as they are (equal at first).
+    The weights stay within `limits`. Until every arm has MIN_PER_ARM rewards they do not change (equal at first).
+    Binary rewards have a Beta(1, 1) prior. Continuous rewards have the posterior of a normal mean with unknown
+    variance and the prior 1 / variance: a t-distribution. Source: Thompson (1933); weights by the probability of being
+    best, instead of one draw per request, are the batched form of Scott, A modern Bayesian look at the multi-armed
+    bandit (2010).
 
-    Raises ValueError without arms, or for limits that no shares meet.
+    Raises ValueError without arms, and for limits that no weights meet.
 
-    >>> arms = {"live": Arm.of_counts(50, 500), "challenger": Arm.of_counts(90, 500)}
-    >>> found = allocate("binary", arms, seed=1)
-    >>> found.winner, {name: round(weight, 2) for name, weight in found.weights.items()}
+    >>> rewards = {"live": [1] * 50 + [0] * 450, "challenger": [1] * 90 + [0] * 410}
+    >>> allocation = allocate("binary", {name: Arm.from_rewards(r) for name, r in rewards.items()}, seed=1)
+    >>> allocation.winner, {name: round(weight, 2) for name, weight in allocation.weights.items()}
     ('challenger', {'live': 0.25, 'challenger': 0.75})
     """
     limits = limits or BanditLimits()
     names = list(arms)
     if not names or limits.floor * len(names) > 1 or limits.ceiling * len(names) < 1:
         raise ValueError(f"{len(names)} arms cannot each have between {limits.floor:g} and {limits.ceiling:g}")
-    old = np.array([(before or {}).get(name, 1 / len(names)) for name in names], dtype=np.float64)
-    old = old / old.sum() if old.sum() > 0 else np.full(len(names), 1 / len(names))
-    expected = {name: posterior_mean(kind, arm) for name, arm in arms.items()}
-    short = {name: arm.n for name, arm in arms.items() if arm.n < MIN_PER_ARM}
-    if short:
-        told = ", ".join(f"{name} has {n}" for name, n in short.items())
-        equal = {name: 1 / len(names) for name in names}
-        return Allocation(dict(zip(names, map(float, old), strict=True)), equal, expected, None, _few(told))
-    best = chances(kind, [arms[name] for name in names], seed=seed)
-    moved = within(old + limits.step * (best - old), limits.floor, limits.ceiling)
-    top = int(np.argmax(best))
-    winner = names[top] if best[top] >= limits.confidence else None
-    reason = f"{names[top]} is the best with {100 * best[top]:.1f} %, {100 * limits.confidence:g} % end the search"
+    equal = 1 / len(names)
+    old_weights = np.array([(current or {}).get(name, equal) for name in names], dtype=np.float64)
+    old_weights = old_weights / old_weights.sum() if old_weights.sum() > 0 else np.full(len(names), equal)
+    expected_reward = {name: posterior_mean(kind, arm) for name, arm in arms.items()}
+    small_arms = [f"{name} has {arm.n}" for name, arm in arms.items() if arm.n < MIN_PER_ARM]
+    if small_arms:
+        weights = dict(zip(names, map(float, old_weights), strict=True))
+        reason = f"{', '.join(small_arms)} rewards, each variant needs {MIN_PER_ARM} before weights change"
+        return Allocation(weights, dict.fromkeys(names, equal), expected_reward, None, reason)
+    probabilities = best_probabilities(kind, [arms[name] for name in names], seed=seed)
+    moved_weights = old_weights + limits.step * (probabilities - old_weights)
+    new_weights = project_to_bounds(moved_weights, limits.floor, limits.ceiling)
+    best, probability = names[int(np.argmax(probabilities))], float(probabilities.max())
     return Allocation(
-        {name: round(float(w), 6) for name, w in zip(names, moved, strict=True)},
-        {name: float(b) for name, b in zip(names, best, strict=True)},
-        expected,
-        winner,
-        reason,
+        weights={name: round(float(weight), 6) for name, weight in zip(names, new_weights, strict=True)},
+        best_probability=dict(zip(names, map(float, probabilities), strict=True)),
+        expected_reward=expected_reward,
+        winner=best if probability >= limits.confidence else None,
+        reason=f"{best} is the best with {100 * probability:.1f} %; {100 * limits.confidence:g} % make a winner",
     )
 
 
-def chances(kind: Reward, arms: Sequence[Arm], *, seed: int, draws: int = DRAWS) -> Floats:
-    """For each arm the probability that its mean is the highest, by draws from the posteriors; they sum to 1."""
+def best_probabilities(kind: Reward, arms: Sequence[Arm], *, seed: int, draws: int = DRAWS) -> Floats:
+    """Returns each arm's probability of having the highest mean, by draws from the posteriors; they sum to 1."""
     rng = np.random.default_rng(seed)
-    drawn = np.stack([_draws(kind, arm, rng, draws) for arm in arms])
-    wins = np.bincount(np.argmax(drawn, axis=0), minlength=len(arms))
+    sampled_means = np.stack([_sample_means(kind, arm, rng, draws) for arm in arms])
+    wins = np.bincount(np.argmax(sampled_means, axis=0), minlength=len(arms))
     return np.asarray(wins / draws, dtype=np.float64)
 
 
 def posterior_mean(kind: Reward, arm: Arm) -> float:
-    """
-    >>> posterior_mean("binary", Arm.of_counts(0, 8)), posterior_mean("continuous", Arm(8, 2.5, 1.0))
+    """Returns the posterior mean of an arm's reward.
+
+    >>> posterior_mean("binary", Arm(8, 0.0, 0.0)), posterior_mean("continuous", Arm(8, 2.5, 1.0))
     (0.1, 2.5)
     """
     return (1 + arm.successes) / (2 + arm.n) if kind == "binary" else arm.mean
 
 
-def within(shares: Floats, floor: float, ceiling: float) -> Floats:
-    """The shares nearest to the given ones that sum to 1 and keep the bounds: what one gives up the others get.
+def project_to_bounds(shares: Floats, floor: float, ceiling: float) -> Floats:
+    """Returns the nearest shares that sum to 1 and are between `floor` and `ceiling` (Euclidean projection).
 
-    Euclidean projection, all shares moved by one amount and cut at the bounds; the amount is found by bisection.
+    All shares are shifted by the same amount and clipped to the bounds; bisection finds the amount.
 
-    >>> [round(float(w), 6) for w in within(np.array([0.99, 0.005, 0.005]), 0.05, 0.95)]
+    >>> [round(float(w), 6) for w in project_to_bounds(np.array([0.99, 0.005, 0.005]), 0.05, 0.95)]
     [0.9, 0.05, 0.05]
     """
     low, high = floor - float(shares.max()), ceiling - float(shares.min())
@@ -122,13 +128,9 @@ def within(shares: Floats, floor: float, ceiling: float) -> Floats:
     return np.asarray(np.clip(shares + (low + high) / 2, floor, ceiling))
 
 
-def _draws(kind: Reward, arm: Arm, rng: np.random.Generator, draws: int) -> Floats:
+def _sample_means(kind: Reward, arm: Arm, rng: np.random.Generator, draws: int) -> Floats:
     if kind == "binary":
         return rng.beta(1 + arm.successes, 1 + arm.n - arm.successes, draws)
     if arm.n < 2:
         raise ValueError("an arm of continuous rewards needs two of them")
-    return arm.mean + math.sqrt(arm.squared_error) * rng.standard_t(arm.n - 1, draws)
-
-
-def _few(told: str) -> str:
-    return f"{told} rewards, each needs {MIN_PER_ARM} before weights move"
+    return arm.mean + math.sqrt(arm.mean_variance) * rng.standard_t(arm.n - 1, draws)

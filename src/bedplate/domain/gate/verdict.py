@@ -1,14 +1,14 @@
-"""One figure held against one bound, and what a list of verdicts comes to."""
+"""Compares a metric's value with the bounds of a gate, and combines the outcomes of several gates."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.formatting import short
+from bedplate.domain.formatting import format_short
 
 Outcome = Literal["PASS", "FAIL", "NO_DATA"]
 GateKind = Literal[
@@ -29,36 +29,42 @@ GateKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One gate's, or one segment's, answer. `bound` is in words (`>= 0.7`); figures are None where there are none."""
+    """The result of one gate or of one segment of a gate.
+
+    `bound` is text (`>= 0.7`); value, interval and `n_rows` are None where nothing was measured.
+    """
 
     kind: GateKind
     name: str
     outcome: Outcome
     value: float | None
-    low: float | None
-    high: float | None
+    ci_low: float | None
+    ci_high: float | None
     bound: str
-    n: int | None
+    n_rows: int | None
     source: str
     reason: str
     decides: bool = True
-    """False for a segment that is only reported: its gate's own verdict counts."""
+    """False for a verdict that is only reported, such as that of a single segment."""
     key: str = ""
-    """Where in model.yaml the bound stands."""
+    """Key in model.yaml that sets the bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
+    """All verdicts on a candidate, and the outcome of those that decide."""
+
     verdicts: tuple[Verdict, ...]
     outcome: Outcome
 
-    def of(self, outcome: Outcome) -> tuple[Verdict, ...]:
+    def with_outcome(self, outcome: Outcome) -> tuple[Verdict, ...]:
+        """The deciding verdicts with this outcome."""
         return tuple(v for v in self.verdicts if v.outcome == outcome and v.decides)
 
 
 @dataclass(frozen=True, slots=True)
 class GateSpec:
-    """What a verdict is about: its kind, its name, where its figure and its bound come from."""
+    """What a verdict is about: kind and name of the gate, key of its bound in model.yaml, source of its value."""
 
     kind: GateKind
     name: str
@@ -66,78 +72,99 @@ class GateSpec:
     source: str
     decides: bool = True
 
+    def verdict(self, outcome: Outcome, bound: str, reason: str, estimate: Estimate | None = None) -> Verdict:
+        """Builds the verdict of this gate; an estimate that is not finite has no value and no interval."""
+        value = ci_low = ci_high = None
+        if estimate is not None and math.isfinite(estimate.value):
+            value, ci_low, ci_high = estimate.value, estimate.ci_low, estimate.ci_high
+        return Verdict(
+            kind=self.kind,
+            name=self.name,
+            outcome=outcome,
+            value=value,
+            ci_low=ci_low,
+            ci_high=ci_high,
+            bound=bound,
+            n_rows=None if estimate is None else estimate.n_rows,
+            source=self.source,
+            reason=reason,
+            decides=self.decides,
+            key=self.key,
+        )
 
-def overall(outcomes: Iterable[Outcome]) -> Outcome:
-    """The worst decides, and nothing at all is no data.
 
-    >>> overall(["PASS", "NO_DATA", "FAIL"]), overall(["PASS", "NO_DATA"]), overall(["PASS"]), overall([])
-    ('FAIL', 'NO_DATA', 'PASS', 'NO_DATA')
+def combine_outcomes(outcomes: Iterable[Outcome]) -> Outcome:
+    """Returns FAIL when any outcome is FAIL, PASS when there are outcomes and all are PASS, else NO_DATA.
+
+    >>> combine_outcomes(["PASS", "NO_DATA", "FAIL"]), combine_outcomes(["PASS", "NO_DATA"])
+    ('FAIL', 'NO_DATA')
+    >>> combine_outcomes(["PASS"]), combine_outcomes([])
+    ('PASS', 'NO_DATA')
     """
-    found = list(outcomes)
-    if "FAIL" in found:
+    distinct = set(outcomes)
+    if "FAIL" in distinct:
         return "FAIL"
-    return "PASS" if found and "NO_DATA" not in found else "NO_DATA"
+    return "PASS" if distinct == {"PASS"} else "NO_DATA"
 
 
-def compared(asked: GateSpec, figure: Estimate | None, low_bound: float | None, high_bound: float | None) -> Verdict:
-    """The figure's interval against the bounds."""
-    bound = bound_text(low_bound, high_bound)
-    if figure is None or not math.isfinite(figure.value):
-        return undecided(asked, figure, bound, "it could not be computed")
-    low = -math.inf if math.isnan(figure.low) else figure.low  # a missing end: then nothing is ever clear
-    high = math.inf if math.isnan(figure.high) else figure.high
-    outcome, reason = held(figure.value, low, high, low_bound, high_bound)
-    return Verdict(
-        asked.kind, asked.name, outcome, figure.value, low, high, bound, figure.n,
-        asked.source, reason, asked.decides, asked.key,
-    )  # fmt: skip
+def compare_to_bounds(
+    gate_spec: GateSpec, estimate: Estimate | None, low_bound: float | None, high_bound: float | None
+) -> Verdict:
+    """Compares the estimate's confidence interval with the bounds."""
+    bound = format_bound(low_bound, high_bound)
+    if estimate is None or not math.isfinite(estimate.value):
+        return no_data(gate_spec, estimate, bound, "it could not be computed")
+    ci_low = -math.inf if math.isnan(estimate.ci_low) else estimate.ci_low  # without an end nothing is significant
+    ci_high = math.inf if math.isnan(estimate.ci_high) else estimate.ci_high
+    outcome, reason = decide(estimate.value, ci_low, ci_high, low_bound, high_bound)
+    return gate_spec.verdict(outcome, bound, reason, replace(estimate, ci_low=ci_low, ci_high=ci_high))
 
 
-def counted(asked: GateSpec, value: float, n: int | None, bound: str, *, fits: bool, reason: str) -> Verdict:
-    """A figure that is counted, not estimated, and has no interval."""
-    outcome: Outcome = "PASS" if fits else "FAIL"
-    return Verdict(
-        asked.kind, asked.name, outcome, value, None, None, bound, n, asked.source, reason, asked.decides, asked.key
-    )
+def exact_verdict(
+    gate_spec: GateSpec, value: float, n_rows: int | None, bound: str, *, is_met: bool, reason: str
+) -> Verdict:
+    """Returns the verdict on a value that is counted, not estimated, and therefore has no confidence interval."""
+    return replace(gate_spec.verdict("PASS" if is_met else "FAIL", bound, reason), value=value, n_rows=n_rows)
 
 
-def undecided(asked: GateSpec, figure: Estimate | None, bound: str, reason: str) -> Verdict:
-    value = figure.value if figure is not None and math.isfinite(figure.value) else None
-    n = None if figure is None else figure.n
-    return Verdict(
-        asked.kind, asked.name, "NO_DATA", value, None, None, bound, n, asked.source, reason, asked.decides, asked.key
-    )
+def no_data(gate_spec: GateSpec, estimate: Estimate | None, bound: str, reason: str) -> Verdict:
+    """Returns a NO_DATA verdict with the estimate's value, if it is finite, and without an interval."""
+    return replace(gate_spec.verdict("NO_DATA", bound, reason, estimate), ci_low=None, ci_high=None)
 
 
-def held(
-    value: float, low: float, high: float, low_bound: float | None, high_bound: float | None
+def decide(
+    value: float, ci_low: float, ci_high: float, low_bound: float | None, high_bound: float | None
 ) -> tuple[Outcome, str]:
+    """Returns the outcome and the reason for a value whose confidence interval is compared with the bounds.
+
+    >>> decide(0.73, 0.72, 0.74, 0.7, None)
+    ('PASS', '0.73 [0.72, 0.74] is within the bound')
+    >>> decide(0.73, 0.69, 0.77, 0.7, None)[0], decide(0.6, 0.58, 0.62, 0.7, None)[0]
+    ('NO_DATA', 'FAIL')
     """
-    >>> held(0.73, 0.72, 0.74, 0.7, None), held(0.73, 0.69, 0.77, 0.7, None)[0], held(0.6, 0.58, 0.62, 0.7, None)[0]
-    (('PASS', '0.73 [0.72, 0.74] is inside'), 'NO_DATA', 'FAIL')
-    """
-    figure = f"{short(value)} [{short(low)}, {short(high)}]"
-    inside = (low_bound is None or low >= low_bound) and (high_bound is None or high <= high_bound)
-    outside = (low_bound is not None and high < low_bound) or (high_bound is not None and low > high_bound)
-    if inside:
-        return "PASS", f"{figure} is inside"
-    if outside:
-        return "FAIL", f"{figure} is outside"
-    return "NO_DATA", f"{figure} holds the bound: these rows cannot tell"
+    text = f"{format_short(value)} [{format_short(ci_low)}, {format_short(ci_high)}]"
+    is_inside = (low_bound is None or ci_low >= low_bound) and (high_bound is None or ci_high <= high_bound)
+    is_outside = (low_bound is not None and ci_high < low_bound) or (high_bound is not None and ci_low > high_bound)
+    if is_inside:
+        return "PASS", f"{text} is within the bound"
+    if is_outside:
+        return "FAIL", f"{text} is outside the bound"
+    return "NO_DATA", f"{text} contains the bound: too few rows to decide"
 
 
 def margin(value: float | None, low_bound: float | None, high_bound: float | None) -> float:
-    """How far a figure is on the right side; negative on the wrong one."""
+    """Returns the distance of a value to the nearer bound; negative outside the bounds, -inf without a value."""
     if value is None:
         return -math.inf
-    below = math.inf if low_bound is None else value - low_bound
-    above = math.inf if high_bound is None else high_bound - value
-    return min(below, above)
+    above_low = math.inf if low_bound is None else value - low_bound
+    below_high = math.inf if high_bound is None else high_bound - value
+    return min(above_low, below_high)
 
 
-def bound_text(low: float | None, high: float | None) -> str:
-    """
-    >>> bound_text(0.7, None), bound_text(0.8, 1.2)
+def format_bound(low: float | None, high: float | None) -> str:
+    """Formats the bounds of a gate.
+
+    >>> format_bound(0.7, None), format_bound(0.8, 1.2)
     ('>= 0.7', '>= 0.8 and <= 1.2')
     """
     parts = [None if low is None else f">= {low:g}", None if high is None else f"<= {high:g}"]

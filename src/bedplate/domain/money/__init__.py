@@ -1,1 +1,1 @@
-"""Prices, estimates, and what was spent."""
+"""Prices, cost estimates and spending."""

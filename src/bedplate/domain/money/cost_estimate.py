@@ -1,17 +1,17 @@
-"""What a job may cost at most, and whether that is allowed."""
+"""Estimates the maximum cost of a job, and checks it against limits and budgets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bedplate.domain.formatting import usd
-from bedplate.domain.money.prices import Component, run_usd
+from bedplate.domain.formatting import format_usd
+from bedplate.domain.money.prices import InstanceUse, run_usd
 
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """`max_usd` is the price of running until the time limit; None when the instance's price is not known."""
+    """`max_usd` is the price of running until the time limit; None if the instance's price is not known."""
 
     instance_type: str
     instance_count: int
@@ -19,10 +19,12 @@ class CostEstimate:
     max_usd: float | None
 
 
-def estimate(component: Component, *, instance_type: str, instance_count: int, max_runtime_s: int) -> CostEstimate:
-    """The most that a job can cost: every instance until the time limit, at list price.
+def estimate_cost(
+    component: InstanceUse, *, instance_type: str, instance_count: int, max_runtime_s: int
+) -> CostEstimate:
+    """Returns the maximum cost of a job: every instance until the time limit, at list price.
 
-    >>> estimate("training", instance_type="ml.m5.xlarge", instance_count=2, max_runtime_s=3600).max_usd
+    >>> estimate_cost("training", instance_type="ml.m5.xlarge", instance_count=2, max_runtime_s=3600).max_usd
     0.46
     """
     usd = run_usd(instance_type, component, seconds=max_runtime_s, count=instance_count)
@@ -31,60 +33,53 @@ def estimate(component: Component, *, instance_type: str, instance_count: int, m
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """A budget and what is gone of it."""
+    """A budget and the amount spent."""
 
     name: str
     limit_usd: float
     actual_usd: float
-    stopped: bool = False
-    """Its action has been executed: AWS denies new trainings."""
+    has_stopped_training: bool = False
+    """Its action was executed, so AWS denies new trainings."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostWarning:
-    """Why a job must not start; `refused` False is a warning only."""
+    """A reason against a job's cost; the job must not start if it `is_blocking`."""
 
-    refused: bool
+    is_blocking: bool
     reason: str
 
 
-def objections(
+def cost_warnings(
     cost: CostEstimate, *, limit_usd: float | None, budgets: Sequence[BudgetStatus]
 ) -> tuple[CostWarning, ...]:
-    """What speaks against a job of this cost, refusals first.
+    """Returns the reasons against a job of this cost, blocking ones first.
 
-    Refused: it could cost more than `limit_usd` (model.yaml's training.max_usd), or its price is not known while there
-    is such a limit (a limit that cannot be checked does not hold), or a budget is used up, or has stopped trainings.
-    Warned: it could use up what is left of a budget.
+    Blocking: it could cost more than `limit_usd` (model.yaml's training.max_usd); its price is not known, so that the
+    limit cannot be checked; a budget is used up or has stopped trainings. Not blocking: it could use up the rest of a
+    budget.
     """
-    found: list[CostWarning] = []
+    warnings: list[CostWarning] = []
+    max_text = "an unknown amount" if cost.max_usd is None else format_usd(cost.max_usd)
     if limit_usd is not None and cost.max_usd is None:
-        found.append(
-            CostWarning(
-                True,
-                f"the price of {cost.instance_type} is not known, so training.max_usd {usd(limit_usd)} cannot be kept",
-            )
+        reason = (
+            f"the price of {cost.instance_type} is not known, so training.max_usd {format_usd(limit_usd)} cannot hold"
         )
+        warnings.append(CostWarning(True, reason))
     elif limit_usd is not None and cost.max_usd is not None and cost.max_usd > limit_usd:
-        found.append(
-            CostWarning(
-                True,
-                f"it may cost {usd(cost.max_usd)} ({cost.instance_count} x {cost.instance_type}, "
-                f"{cost.max_runtime_s} s), and training.max_usd is {usd(limit_usd)}",
-            )
-        )
+        instances = f"{cost.instance_count} x {cost.instance_type}, {cost.max_runtime_s} s"
+        reason = f"it may cost {max_text} ({instances}), and training.max_usd is {format_usd(limit_usd)}"
+        warnings.append(CostWarning(True, reason))
     for budget in budgets:
-        left = budget.limit_usd - budget.actual_usd
-        if budget.stopped:
-            text = (
-                f"budget {budget.name} has stopped new trainings ({usd(budget.actual_usd)} of {usd(budget.limit_usd)} "
-                f"spent); until next month, or: bedplate budgets --resume {budget.name}"
-            )
-            found.append(CostWarning(True, text))
-        elif left <= 0:
-            text = f"budget {budget.name} is used up: {usd(budget.actual_usd)} of {usd(budget.limit_usd)}"
-            found.append(CostWarning(True, text))
-        elif cost.max_usd is not None and cost.max_usd > left:
-            text = f"budget {budget.name} has {usd(left)} left, and this may cost {usd(cost.max_usd)}"
-            found.append(CostWarning(False, text))
-    return tuple(sorted(found, key=lambda o: not o.refused))
+        remaining_usd = budget.limit_usd - budget.actual_usd
+        spent = f"{format_usd(budget.actual_usd)} of {format_usd(budget.limit_usd)}"
+        if budget.has_stopped_training:
+            resume = f"until next month, or: bedplate budgets --resume {budget.name}"
+            reason = f"budget {budget.name} has stopped new trainings ({spent} spent); {resume}"
+            warnings.append(CostWarning(True, reason))
+        elif remaining_usd <= 0:
+            warnings.append(CostWarning(True, f"budget {budget.name} is used up: {spent}"))
+        elif cost.max_usd is not None and cost.max_usd > remaining_usd:
+            reason = f"budget {budget.name} has {format_usd(remaining_usd)} left, and this may cost {max_text}"
+            warnings.append(CostWarning(False, reason))
+    return tuple(sorted(warnings, key=lambda warning: not warning.is_blocking))

@@ -1,8 +1,8 @@
-"""What has to be known of an instance type before it is asked for."""
+"""Properties of instance types that decide what a request may contain."""
 
 from __future__ import annotations
 
-# Families with disks of their own: encrypted in hardware, and SageMaker refuses a KMS key for them.
+# Families with local disks: they are encrypted in hardware, and SageMaker refuses a KMS key for them.
 # Source: SageMaker API reference, CreateEndpointConfig, KmsKeyId.
 _LOCAL_DISK_FAMILIES = frozenset(
     ("m5d", "c5d", "r5d", "m6gd", "c6gd", "r6gd", "m6id", "c6id", "r6id", "g4dn", "g5", "g6", "p4d", "p5")
@@ -10,7 +10,8 @@ _LOCAL_DISK_FAMILIES = frozenset(
 
 
 def has_local_disk(instance_type: str) -> bool:
-    """Whether a KMS key must be left out of the endpoint configuration.
+    """Returns whether the instance encrypts local disks in hardware, so that the endpoint configuration must not have a
+    KMS key.
 
     >>> has_local_disk("ml.g5.xlarge"), has_local_disk("ml.m5.large")
     (True, False)

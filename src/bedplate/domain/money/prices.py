@@ -1,23 +1,23 @@
-"""What an hour of an instance costs: SageMaker's on-demand list prices, as plain data.
+"""Lists SageMaker's on-demand prices per instance hour.
 
-Source: AWS's price page (https://aws.amazon.com/sagemaker/pricing/), US East (N. Virginia), as the authors remembered
-it in 2025. It was not read off that page when this table was made: check a figure there before money depends on it.
-Discounts, free tiers, savings plans and other regions are not in it. Training, processing and real-time hosting of one
-instance type cost the same, but for the burstable types: t2 is offered for hosting, t3 for the two kinds of jobs.
+Source: AWS's price page (https://aws.amazon.com/sagemaker/pricing/), US East (N. Virginia), from the authors' memory in
+2025. The table was not copied from that page: verify a price there before relying on it. Discounts, free tiers, savings
+plans and other regions are not included. Training, processing and real-time hosting of one instance type cost the same,
+except for the burstable types: t2 is offered for hosting, t3 for training and processing.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-Component = Literal["training", "processing", "endpoint"]
+InstanceUse = Literal["training", "processing", "endpoint"]
 
 REGION = "us-east-1"
-NOTED = "2025"
+AS_OF = "2025"
 S3_USD_PER_GB_MONTH = 0.023
-"""S3 Standard, first 50 TB a month."""
+"""S3 Standard, the first 50 TB a month."""
 
-_EVERYWHERE = {
+_ALL_USES = {
     "ml.m4.xlarge": 0.24,
     "ml.m4.2xlarge": 0.48,
     "ml.m4.4xlarge": 0.96,
@@ -65,7 +65,7 @@ _EVERYWHERE = {
     "ml.p3.8xlarge": 14.688,
     "ml.p3.16xlarge": 28.152,
 }
-_ONLY: dict[Component, dict[str, float]] = {
+_SINGLE_USE: dict[InstanceUse, dict[str, float]] = {
     "endpoint": {"ml.t2.medium": 0.056, "ml.t2.large": 0.111, "ml.t2.xlarge": 0.223, "ml.t2.2xlarge": 0.445},
     "processing": {"ml.t3.medium": 0.05, "ml.t3.large": 0.10, "ml.t3.xlarge": 0.20, "ml.t3.2xlarge": 0.399},
     "training": {"ml.t3.medium": 0.05, "ml.t3.large": 0.10, "ml.t3.xlarge": 0.20, "ml.t3.2xlarge": 0.399},
@@ -73,12 +73,12 @@ _ONLY: dict[Component, dict[str, float]] = {
 
 
 SERVERLESS_USD_PER_GB_S = 0.00002
-"""Serverless inference on demand, for each second that an answer takes and gigabyte that it has."""
+"""On-demand serverless inference, per second of inference and gigabyte of memory."""
 _SERVERLESS = "serverless."
 
 
 def serverless_type(memory_mb: int) -> str:
-    """What stands where an instance's type stands elsewhere.
+    """Returns the instance type that stands for serverless inference with this memory.
 
     >>> serverless_type(2048), hourly_usd(serverless_type(2048), "endpoint")
     ('serverless.2048', 0.144)
@@ -86,8 +86,8 @@ def serverless_type(memory_mb: int) -> str:
     return f"{_SERVERLESS}{memory_mb}"
 
 
-def hourly_usd(instance_type: str, component: Component) -> float | None:
-    """On-demand USD for an hour of one instance; None for a type that this table does not know.
+def hourly_usd(instance_type: str, use: InstanceUse) -> float | None:
+    """Returns the on-demand price in USD of one instance hour; None for a type that is not in the table.
 
     >>> hourly_usd("ml.m5.large", "training"), hourly_usd("ml.t2.medium", "endpoint")
     (0.115, 0.056)
@@ -96,24 +96,24 @@ def hourly_usd(instance_type: str, component: Component) -> float | None:
     >>> hourly_usd("ml.t2.medium", "training") is None
     True
     """
-    if component == "endpoint" and instance_type.startswith(_SERVERLESS):
+    if use == "endpoint" and instance_type.startswith(_SERVERLESS):
         memory_gb = int(instance_type.removeprefix(_SERVERLESS)) / 1024
         return round(memory_gb * SERVERLESS_USD_PER_GB_S * 3600, 6)
-    return _EVERYWHERE.get(instance_type, _ONLY[component].get(instance_type))
+    return _ALL_USES.get(instance_type, _SINGLE_USE[use].get(instance_type))
 
 
-def run_usd(instance_type: str, component: Component, *, seconds: float, count: int = 1) -> float | None:
-    """USD for `count` instances that ran for `seconds`; None for an unknown type.
+def run_usd(instance_type: str, use: InstanceUse, *, seconds: float, count: int = 1) -> float | None:
+    """Returns USD for `count` instances that run for `seconds`; None for an unknown type.
 
     >>> run_usd("ml.m5.large", "training", seconds=1800, count=2)
     0.115
     """
-    hourly = hourly_usd(instance_type, component)
+    hourly = hourly_usd(instance_type, use)
     return None if hourly is None else hourly * count * seconds / 3600
 
 
 def storage_usd(gb_month: float) -> float:
-    """USD for S3 Standard storage in gigabyte-months.
+    """Returns USD for S3 Standard storage in gigabyte-months.
 
     >>> storage_usd(100)
     2.3
@@ -121,11 +121,11 @@ def storage_usd(gb_month: float) -> float:
     return round(gb_month * S3_USD_PER_GB_MONTH, 12)
 
 
-def known_instance_types(component: Component) -> tuple[str, ...]:
-    """The instance types with a price for a component, cheapest first.
+def list_instance_types(use: InstanceUse) -> tuple[str, ...]:
+    """Returns the instance types with a price for a use, cheapest first.
 
-    >>> known_instance_types("endpoint")[0]
+    >>> list_instance_types("endpoint")[0]
     'ml.t2.medium'
     """
-    priced = {**_EVERYWHERE, **_ONLY[component]}
-    return tuple(sorted(priced, key=lambda name: (priced[name], name)))
+    prices = {**_ALL_USES, **_SINGLE_USE[use]}
+    return tuple(sorted(prices, key=lambda instance_type: (prices[instance_type], instance_type)))

@@ -1,6 +1,6 @@
-"""Policy as code: what every resource of every environment must be; written once, run wherever a plan is seen."""
+"""Policy as code: rules for every resource of every environment, evaluated wherever a plan is made."""
 
 from bedplate.domain.policy.pack import POLICIES
-from bedplate.domain.policy.rules import PlannedResource, PlannedStack, Policy, PolicyReport, PolicyViolation, judge
+from bedplate.domain.policy.rules import PlannedResource, Policy, PolicyReport, PolicyViolation, evaluate
 
-__all__ = ["POLICIES", "PlannedResource", "PlannedStack", "Policy", "PolicyReport", "PolicyViolation", "judge"]
+__all__ = ["POLICIES", "PlannedResource", "Policy", "PolicyReport", "PolicyViolation", "evaluate"]

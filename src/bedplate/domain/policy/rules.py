@@ -1,4 +1,4 @@
-"""What a policy is, what it looks at, and how a plan is judged by many of them."""
+"""Defines policies, and evaluates them over the resources of a plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Scope = Literal["resource", "stack"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedResource:
-    """One resource as the program wants it; `inputs` in pulumi-aws's spelling, `UNKNOWN` where they are computed."""
+    """A resource as the program declares it; `inputs` have pulumi-aws's names, and `UNKNOWN` where they are
+    computed."""
 
     type: str
     name: str
@@ -23,70 +24,70 @@ class PlannedResource:
     urn: str = ""
 
     def __getitem__(self, path: str) -> Any:
-        """The input at a dotted path (list entries by number), None where there is none.
+        """Returns the input at a dotted path (list items by index); None if it is absent.
 
-        Raises Undecided when it, or what it is in, is not known before the run.
+        Raises UnknownInput if it, or what contains it, is not known before the update.
 
         >>> PlannedResource("t", "n", {"rules": [{"days": 3}]})["rules.0.days"]
         3
         """
-        at: Any = self.inputs
+        value: Any = self.inputs
         for part in path.split("."):
-            if isinstance(at, Mapping):
-                at = at.get(part)
-            elif isinstance(at, list | tuple) and part.isdigit():
-                at = at[int(part)] if int(part) < len(at) else None
+            if isinstance(value, Mapping):
+                value = value.get(part)
+            elif isinstance(value, list | tuple) and part.isdigit():
+                value = value[int(part)] if int(part) < len(value) else None
             else:
                 return None
-            if at == UNKNOWN:
-                raise Undecided(path)
-        return at
+            if value == UNKNOWN:
+                raise UnknownInput(path)
+        return value
 
     def has(self, path: str) -> bool:
-        """Whether something stands there, known or not."""
+        """Returns whether the input is set, even if its value is not known yet."""
         try:
             return self[path] not in (None, "", [], {})
-        except Undecided:
+        except UnknownInput:
             return True
 
     def statements(self, path: str = "policy") -> list[dict[str, Any]]:
-        """The statements of a policy document, each with `Action`, `NotAction` and `PlannedResource` as lists."""
+        """Returns the statements of a policy document, with `Action`, `NotAction` and `Resource` as lists."""
         text = self[path]
         document = json.loads(text) if isinstance(text, str) else text or {}
-        found = document.get("Statement", [])
+        keys = ("Action", "NotAction", "Resource")
         return [
-            {**s, **{key: listed(s[key]) for key in ("Action", "NotAction", "Resource") if key in s}}
-            for s in listed(found)
+            {**statement, **{key: as_list(statement[key]) for key in keys if key in statement}}
+            for statement in as_list(document.get("Statement", []))
         ]
 
 
-class Undecided(Exception):
-    """The answer depends on what is not known before the run."""
+class UnknownInput(Exception):
+    """A policy depends on an input that is not known before the update."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStack:
-    """Everything that one stack holds after the run."""
+    """All resources of a stack after the update."""
 
     resources: tuple[PlannedResource, ...]
 
-    def of(self, *types: str) -> Iterator[PlannedResource]:
-        """All resources whose type is one of these, e.g. `s3/bucket:Bucket`."""
-        wanted = {f"aws:{type}" for type in types}
-        return (resource for resource in self.resources if resource.type in wanted)
+    def of_type(self, *types: str) -> Iterator[PlannedResource]:
+        """Yields the resources of the given types, e.g. `s3/bucket:Bucket`."""
+        full_types = {f"aws:{type}" for type in types}
+        return (resource for resource in self.resources if resource.type in full_types)
 
 
-Finding = tuple[PlannedResource, str]
-Check = Callable[[PlannedStack], Iterator[Finding]]
+PolicyFinding = tuple[PlannedResource, str]
+Check = Callable[[PlannedStack], Iterator[PolicyFinding]]
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One rule. `check` yields what violates it; scope `resource`: it looks at each resource by itself."""
+    """A rule. `check` yields violations; with scope `resource` it sees one resource at a time."""
 
     name: str
     description: str
-    mend: str
+    fix: str
     check: Check
     level: Level = "mandatory"
     scope: Scope = "resource"
@@ -99,46 +100,47 @@ class PolicyViolation:
     urn: str
     type: str
     name: str
-    what: str
-    mend: str
+    detail: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """`violations`, mandatory ones first; `undecided`: pairs of policy and resource that only the run can tell."""
+    """`violations` has mandatory ones first; `undecided` are pairs of policy and resource that depend on unknown
+    inputs."""
 
     violations: tuple[PolicyViolation, ...]
     undecided: tuple[tuple[str, str], ...]
     policies: int
 
     @property
-    def stops(self) -> bool:
+    def is_blocking(self) -> bool:
         return any(v.level == "mandatory" for v in self.violations)
 
 
-def judge(resources: Iterable[PlannedResource], policies: Sequence[Policy]) -> PolicyReport:
-    """Put every resource through every policy."""
+def evaluate(resources: Iterable[PlannedResource], policies: Sequence[Policy]) -> PolicyReport:
+    """Evaluates every policy over the resources."""
     program = PlannedStack(tuple(r for r in resources if r.type.startswith("aws:")))
     violations: list[PolicyViolation] = []
     undecided: list[tuple[str, str]] = []
     for policy in policies:
-        parts = (program,) if policy.scope == "stack" else tuple(PlannedStack((r,)) for r in program.resources)
-        for part in parts:
+        scopes = (program,) if policy.scope == "stack" else tuple(PlannedStack((r,)) for r in program.resources)
+        for scope in scopes:
             try:
-                for resource, what in policy.check(part):
-                    at = (resource.urn, resource.type, resource.name)
-                    violations.append(PolicyViolation(policy.name, policy.level, *at, what, policy.mend))
-            except Undecided as exc:
-                name = part.resources[0].name if policy.scope == "resource" else str(exc)
+                for resource, detail in policy.check(scope):
+                    identity = (resource.urn, resource.type, resource.name)
+                    violations.append(PolicyViolation(policy.name, policy.level, *identity, detail, policy.fix))
+            except UnknownInput as exc:
+                name = scope.resources[0].name if policy.scope == "resource" else str(exc)
                 undecided.append((policy.name, name))
     violations.sort(key=lambda v: (v.level != "mandatory", v.policy, v.type, v.name))
     return PolicyReport(tuple(violations), tuple(undecided), len(policies))
 
 
-def planned(resources: Iterable[ResourceChange]) -> Iterator[PlannedResource]:
-    """What a plan leaves in the stack, as resources to judge."""
+def list_planned_resources(resources: Iterable[ResourceChange]) -> Iterator[PlannedResource]:
+    """Yields the resources that exist after a plan."""
     return (PlannedResource(r.type, r.name, r.after, r.urn) for r in resources if r.after is not None)
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]

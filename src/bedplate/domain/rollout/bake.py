@@ -1,37 +1,38 @@
-"""Whether a release that bakes has answered enough to be judged: without traffic, quiet alarms prove nothing."""
+"""Decides whether a baking release has returned enough predictions: without traffic, quiet alarms prove nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from bedplate.domain.release import spoken
+from bedplate.domain.release import display_name
 
 Verdict = Literal["PASS", "FAIL", "NO_DATA"]
 
 
 @dataclass(frozen=True, slots=True)
 class BakeStatus:
-    """One look at a bake: `left_s` None while nothing bakes, `answers` those of the candidate since it got traffic."""
+    """A bake at one time. `left_s` is None while nothing bakes; `predictions` counts the candidate's since the update
+    started."""
 
     left_s: float | None
-    answers: float
-    needed: int
+    predictions: float
+    min_predictions: int
     margin_s: float
-    """How long before its end a bake is judged: time to count, and to have it undone."""
+    """How long before its end a bake is judged, in seconds: time to count predictions and to roll the update back."""
 
 
 def judge_bake(bake: BakeStatus) -> Verdict | None:
-    """PASS as soon as enough was answered, NO_DATA when the bake is about to end with less, None: wait.
+    """Returns PASS once there are enough predictions, NO_DATA when the bake is about to end with fewer, None to wait.
 
-    An alarm in ALARM is the platform's FAIL and not looked at here.
+    Alarms are not considered here: the platform itself rolls an update back when one goes into ALARM.
 
     >>> judge_bake(BakeStatus(9, 50, 50, 2)), judge_bake(BakeStatus(9, 3, 50, 2)), judge_bake(BakeStatus(2, 3, 50, 2))
     ('PASS', None, 'NO_DATA')
     >>> judge_bake(BakeStatus(None, 0, 50, 2)) is None, judge_bake(BakeStatus(0, 0, 0, 2))
     (True, 'PASS')
     """
-    if bake.answers >= bake.needed:
+    if bake.predictions >= bake.min_predictions:
         return "PASS"
     if bake.left_s is None or bake.left_s > bake.margin_s:
         return None
@@ -39,7 +40,7 @@ def judge_bake(bake: BakeStatus) -> Verdict | None:
 
 
 def margin_s(bake_s: float, *, poll_s: float) -> float:
-    """Three looks, or a twentieth of the bake where that is more, but never more than half of it.
+    """Returns three poll intervals, or a twentieth of the bake if that is longer, but at most half of the bake.
 
     >>> margin_s(600, poll_s=5), margin_s(6, poll_s=0.2), round(margin_s(1, poll_s=0.2), 3)
     (30.0, 0.6000000000000001, 0.5)
@@ -47,13 +48,13 @@ def margin_s(bake_s: float, *, poll_s: float) -> float:
     return min(max(3 * poll_s, bake_s / 20), bake_s / 2)
 
 
-def starved(release: str, answers: float, needed: int, bake_s: float) -> str:
-    """Why a bake promoted nothing.
+def insufficient_traffic_message(release: str, predictions: float, min_predictions: int, bake_s: float) -> str:
+    """Explains why a release was not promoted after its bake.
 
-    >>> starved("e-v2-0a1b2c3d", 3, 50, 6)
-    'v2 gave 3 answers in a bake of 6 s, and 50 are needed to judge it: no data is not a pass'
+    >>> insufficient_traffic_message("e-v2-0a1b2c3d", 3, 50, 6)
+    'v2 returned 3 predictions in a bake of 6 s, but at least 50 are required'
     """
     return (
-        f"{spoken(release)} gave {answers:.0f} answer{'' if answers == 1 else 's'} in a bake of {bake_s:g} s, and "
-        f"{needed} are needed to judge it: no data is not a pass"
+        f"{display_name(release)} returned {predictions:.0f} prediction{'' if predictions == 1 else 's'} in a bake of "
+        f"{bake_s:g} s, but at least {min_predictions} are required"
     )

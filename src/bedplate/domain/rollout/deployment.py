@@ -1,4 +1,4 @@
-"""Decides how traffic moves: from one look at the endpoint and the ledger to a plan of steps."""
+"""Plans deployments: turns one observation of the endpoint and the ledger into a plan of steps."""
 
 from __future__ import annotations
 
@@ -7,40 +7,42 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from bedplate.domain.ledger import Record
-from bedplate.domain.release import fallback_release, spoken, version_told
+from bedplate.domain.ledger import LIVE_KINDS, Record
+from bedplate.domain.release import display_name, fallback_name, version_of
 from bedplate.errors import Locked, PlatformError
 
 TrafficKind = Literal["ALL_AT_ONCE", "CANARY", "LINEAR"]
 KINDS: dict[str, TrafficKind] = {"all-at-once": "ALL_AT_ONCE", "canary": "CANARY", "linear": "LINEAR"}
+Operation = Literal["deploy", "rollback"]
 
 
-# --- what is seen ---------------------------------------------------------------------------------------------------
+# --- observation ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A `deploying` record whose outcome the ledger does not tell yet."""
+    """A deployment or rollback from its `deployment-started` record, while the ledger has no outcome of it."""
 
     release: str
     version: int
-    at: datetime
+    started_at: datetime
     seq: int
-    by_rollback: bool = False
+    is_rollback: bool = False
     previous: str | None = None
     reason: str | None = None
     strategy: str | None = None
     bake_s: int = 0
-    needed_answers: int = 0
-    followed: bool = True
-    """Somebody waits for its end, or did: False after `--no-wait`, until it is taken up."""
-    told: Mapping[str, Any] = field(default_factory=dict)
-    """What its record says, for the record of its end."""
+    min_bake_predictions: int = 0
+    is_followed: bool = True
+    """Whether a command follows it to its end; False after `--no-wait`, until a command resumes it."""
+    start_data: Mapping[str, Any] = field(default_factory=dict)
+    """Data of the start record that the record of the outcome repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedEndpoint:
-    """One look. Releases go by what they call themselves; `fallback_config` is release 0's name on the platform."""
+    """An endpoint at one time. Releases have the names that they report; `fallback_config` is the EndpointConfig of
+    release 0."""
 
     model: str
     endpoint: str
@@ -54,73 +56,78 @@ class ObservedEndpoint:
     recorded_live: str | None = None
     alarms_raised: tuple[str, ...] = ()
     config: str = ""
-    """EndpointConfig that is live: that of `live`, or a split in which `live` is the champion."""
-    splits: Mapping[str, str] = field(default_factory=dict)
-    """EndpointConfig of every split that the ledger knows -> its champion."""
+    """The live EndpointConfig: that of `live`, or a multi-variant one in which `live` is the champion."""
+    multi_variant_champions: Mapping[str, str] = field(default_factory=dict)
+    """The champion of every multi-variant EndpointConfig in the ledger."""
 
     @property
-    def split(self) -> bool:
-        return self.config in self.splits
+    def is_multi_variant(self) -> bool:
+        return self.config in self.multi_variant_champions
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         return self.status in ("Creating", "Updating", "SystemUpdating", "RollingBack")
 
     def config_of(self, release: str) -> str:
-        return self.fallback_config if release == fallback_release(self.endpoint) else release
+        return self.fallback_config if release == fallback_name(self.endpoint) else release
 
     def release_of(self, config: str) -> str:
-        """What answers behind an EndpointConfig; the champion where it is a split."""
-        return fallback_release(self.endpoint) if config == self.fallback_config else self.splits.get(config, config)
+        """Returns the release that an EndpointConfig serves; the champion of a multi-variant one."""
+        if config == self.fallback_config:
+            return fallback_name(self.endpoint)
+        return self.multi_variant_champions.get(config, config)
 
 
-_OF_THE_BEGINNING = ("act", "release", "from", "reason", "followed")
+_START_ONLY_KEYS = ("action", "release", "previous", "reason", "followed")
 
 
-def attempts_in(records: Sequence[Record], model: str) -> tuple[Attempt, ...]:
-    """Acts begun after the last record that says who is live, without those that the platform refused."""
-    begun: list[Attempt] = []
-    for r in records:
-        if r.model != model:
+def list_open_attempts(records: Sequence[Record], model: str) -> tuple[Attempt, ...]:
+    """Returns the attempts after the last record of a live release, without those whose update AWS rejected."""
+    attempts: list[Attempt] = []
+    for record in records:
+        if record.model != model:
             continue
-        if r.kind == "deploying":
-            begun.append(
-                Attempt(
-                    str(r.data["release"]),
-                    r.version or 0,
-                    r.at,
-                    r.seq,
-                    r.data.get("act") == "rollback",
-                    r.data.get("from"),
-                    r.data.get("reason"),
-                    r.data.get("strategy"),
-                    int(r.data.get("bake_s") or 0),
-                    int(r.data.get("needed_answers") or 0),
-                    r.data.get("followed", True),
-                    {key: value for key, value in r.data.items() if key not in _OF_THE_BEGINNING},
-                )
-            )
-        elif r.kind == "resumed":
-            begun = [replace(a, followed=True) if a.seq == r.data.get("resumes") else a for a in begun]
-        elif r.kind in ("deployed", "rolled-back", "rollback"):
-            begun.clear()
-        elif r.kind == "alert" and "refused" in r.data:
-            begun = [a for a in begun if a.seq != r.data["refused"]]
-    return tuple(begun)
+        if record.kind == "deployment-started":
+            attempts.append(_parse_attempt(record))
+        elif record.kind == "resumed":
+            attempts = [replace(a, is_followed=True) if a.seq == record.data.get("resumes") else a for a in attempts]
+        elif record.kind in LIVE_KINDS:
+            attempts.clear()
+        elif record.kind == "alert" and "rejected_update" in record.data:
+            attempts = [a for a in attempts if a.seq != record.data["rejected_update"]]
+    return tuple(attempts)
 
 
-def recorded_live(records: Sequence[Record], model: str) -> str | None:
-    """The release that the ledger last heard answer."""
-    told = (r for r in reversed(records) if r.model == model and r.kind in ("deployed", "rolled-back", "rollback"))
-    return next((str(r.data["live"]) for r in told if r.data.get("live")), None)
+def _parse_attempt(record: Record) -> Attempt:
+    data = record.data
+    return Attempt(
+        release=str(data["release"]),
+        version=record.version or 0,
+        started_at=record.at,
+        seq=record.seq,
+        is_rollback=data.get("action") == "rollback",
+        previous=data.get("previous"),
+        reason=data.get("reason"),
+        strategy=data.get("strategy"),
+        bake_s=int(data.get("bake_s") or 0),
+        min_bake_predictions=int(data.get("min_bake_predictions") or 0),
+        is_followed=data.get("followed", True),
+        start_data={key: value for key, value in data.items() if key not in _START_ONLY_KEYS},
+    )
 
 
-# --- what is to be done ---------------------------------------------------------------------------------------------
+def find_recorded_live(records: Sequence[Record], model: str) -> str | None:
+    """Returns the release that the ledger last recorded as live."""
+    live_records = (r for r in reversed(records) if r.model == model and r.kind in LIVE_KINDS)
+    return next((str(r.data["live"]) for r in live_records if r.data.get("live")), None)
+
+
+# --- steps ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRelease:
-    """Model and EndpointConfig of the release come into being."""
+    """Creates the release's Model and EndpointConfig."""
 
     message: str
     release: str
@@ -128,7 +135,7 @@ class CreateRelease:
 
 @dataclass(frozen=True, slots=True)
 class CreateGuard:
-    """The release's alarm on its own answers comes into being."""
+    """Creates the release's alarm on its own predictions."""
 
     message: str
     release: str
@@ -136,28 +143,28 @@ class CreateGuard:
 
 @dataclass(frozen=True, slots=True)
 class RecordStart:
-    """The ledger learns what is about to move."""
+    """Records in the ledger which release is about to get traffic."""
 
     message: str
     release: str
     version: int
-    act: Literal["deploy", "rollback"]
+    action: Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """The ledger learns who goes on with what an earlier command began in record `seq`."""
+    """Records in the ledger who resumes the attempt of record `seq`."""
 
     message: str
     release: str
     version: int
-    act: Literal["deploy", "rollback"]
+    action: Operation
     seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Traffic starts to move to the EndpointConfig `config`."""
+    """Starts to move traffic to the EndpointConfig `config`."""
 
     message: str
     config: str
@@ -169,7 +176,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """An update in flight is undone, by raising one of the alarms that watch it."""
+    """Rolls an update in flight back by putting one of its alarms into ALARM."""
 
     message: str
     alarm: str
@@ -178,16 +185,16 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Wait until the update to `config` has settled, and check that `wanted` is what the endpoint settled on."""
+    """Waits until the update to `config` has ended, and checks that `expected_config` is live then."""
 
     message: str
     config: str
-    wanted: str
+    expected_config: str
 
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Ask the endpoint itself which release answers."""
+    """Invokes the endpoint to verify which release it serves."""
 
     message: str
     release: str
@@ -195,12 +202,12 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
-    """The ledger learns who is live."""
+    """Records in the ledger which release is live."""
 
     message: str
     release: str
     version: int
-    kind: Literal["deployed", "rollback", "rolled-back"]
+    kind: Literal["deployed", "rollback", "deployment-rolled-back"]
     previous: str | None = None
 
 
@@ -209,13 +216,13 @@ Step = CreateRelease | CreateGuard | RecordStart | Resume | Shift | Abort | Foll
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps in order, and what is said of the situation before them. No steps: nothing is to be done."""
+    """Steps in order, with a summary and notices for people. A plan without steps has nothing to do."""
 
     summary: str
     steps: tuple[Step, ...] = ()
-    remarks: tuple[str, ...] = ()
-    undone: Attempt | None = None
-    """An earlier attempt that the platform undid while nobody watched; the plan records it and goes no further."""
+    notices: tuple[str, ...] = ()
+    rolled_back: Attempt | None = None
+    """An earlier attempt that the platform rolled back unattended; the plan records it and does nothing else."""
 
     @property
     def moves_traffic(self) -> bool:
@@ -227,17 +234,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseTarget:
-    """The release asked for. `live_is_it`: the live one serves the same content, whatever its name."""
+    """The release to deploy. `is_live` means that the live release serves the same content, whatever its name."""
 
     release: str
     version: int
-    live_is_it: bool
-    guarded: bool
+    is_live: bool
+    is_guarded: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftPolicy:
-    """How traffic is to move there. `alarms` undo it; those raised already would undo it at once."""
+    """How traffic moves to the release. An alarm of `alarms` rolls it back when it goes into ALARM."""
 
     strategy: str
     step_pct: int
@@ -245,105 +252,110 @@ class ShiftPolicy:
     alarms: tuple[str, ...]
 
 
-def plan_deploy(seen: ObservedEndpoint, target: ReleaseTarget, way: ShiftPolicy, *, force: bool = False) -> Plan:
-    """What `deploy` does about what it sees: start, go on with an update in flight, finish what a killed one left, or
-    nothing.
+def plan_deploy(observed: ObservedEndpoint, target: ReleaseTarget, policy: ShiftPolicy, *, force: bool = False) -> Plan:
+    """Plans to start a deployment, to follow one in flight, to finish one that a killed command left, or nothing.
 
-    Raises Locked while another version is on its way, PlatformError when the endpoint is broken or an alarm is raised
-    that would undo the rollout at once (with `force`, such alarms do not watch it).
+    Raises Locked while another version is being deployed, PlatformError when the endpoint is out of service or an alarm
+    is in ALARM that would roll the deployment back at once (with `force` such alarms do not monitor it).
     """
-    name = spoken(target.release)
-    if seen.busy:
-        return _join(seen, target)
-    if seen.status == "OutOfService":
-        raise PlatformError(f"Endpoint {seen.endpoint} is {seen.status}", next_step="bedplate up")
-    left = _left_over(seen)
-    if target.live_is_it:
-        if left is None:
-            return Plan(f"{name} is live already: nothing to do")
-        return replace(plan_settle(seen, left), undone=None)  # asked for is what is live
-    if left and left.release != seen.live and left.version == target.version:
-        return plan_settle(seen, left)
-    before = plan_settle(seen, left).steps[1:] if left else ()
-    return Plan(f"{name} takes the place of {spoken(seen.live)}", before + _rollout(seen, target, way, force))
+    name = display_name(target.release)
+    if observed.is_busy:
+        return _plan_join(observed, target)
+    if observed.status == "OutOfService":
+        raise PlatformError(f"Endpoint {observed.endpoint} is {observed.status}", next_step="bedplate up")
+    attempt = _find_unrecorded(observed)
+    if target.is_live:
+        if attempt is None:
+            return Plan(f"{name} is already live: nothing to do")
+        return replace(plan_finalize(observed, attempt), rolled_back=None)  # the requested release is live
+    if attempt and attempt.release != observed.live and attempt.version == target.version:
+        return plan_finalize(observed, attempt)
+    before = plan_finalize(observed, attempt).steps[1:] if attempt else ()
+    steps = before + _rollout_steps(observed, target, policy, force)
+    return Plan(f"{name} replaces {display_name(observed.live)}", steps)
 
 
-def plan_settle(seen: ObservedEndpoint, left: Attempt) -> Plan:
-    """Record the end of an act that settled while nobody watched, whatever may be thought of its version by now."""
-    name = spoken(left.release)
-    ask = Verify(f"Ask {seen.endpoint} who answers", seen.live)
-    if left.release == seen.live:
-        kind: Literal["deployed", "rollback"] = "rollback" if left.by_rollback else "deployed"
-        end = RecordOutcome(f"Record that {name} is live", left.release, left.version, kind, left.previous)
-        return Plan(f"{name} is live, the ledger does not know it yet", (take_up(left), ask, end))
-    undone = RecordOutcome(f"Record that {name} was undone", left.release, left.version, "rolled-back", seen.live)
-    return Plan(f"{name} was undone while nobody watched", (take_up(left), ask, undone), undone=left)
+def plan_finalize(observed: ObservedEndpoint, attempt: Attempt) -> Plan:
+    """Plans to record the outcome of an attempt that ended unattended, whatever its version's approval is by now."""
+    name, release, version = display_name(attempt.release), attempt.release, attempt.version
+    first = (resume_step(attempt), _verify_step(observed, observed.live))
+    if release == observed.live:
+        kind: Literal["deployed", "rollback"] = "rollback" if attempt.is_rollback else "deployed"
+        outcome = RecordOutcome(f"Record that {name} is live", release, version, kind, attempt.previous)
+        return Plan(f"{name} is live, but the ledger has no record of it yet", (*first, outcome))
+    outcome = RecordOutcome(
+        f"Record that {name} was rolled back", release, version, "deployment-rolled-back", observed.live
+    )
+    return Plan(f"{name} was rolled back unattended", (*first, outcome), rolled_back=attempt)
 
 
-def take_up(left: Attempt) -> Resume:
-    """The step that says who goes on with what was begun."""
-    act: Literal["deploy", "rollback"] = "rollback" if left.by_rollback else "deploy"
-    what = "rollback to" if left.by_rollback else "deploy of"
-    message = f"Record that the {what} {spoken(left.release)}, begun in record {left.seq}, is taken up"
-    return Resume(message, left.release, left.version, act, left.seq)
+def resume_step(attempt: Attempt) -> Resume:
+    """Returns the step that records who resumes an attempt."""
+    action: Operation = "rollback" if attempt.is_rollback else "deploy"
+    operation = "rollback to" if attempt.is_rollback else "deployment of"
+    message = f"Record that the {operation} {display_name(attempt.release)} (record {attempt.seq}) is resumed"
+    return Resume(message, attempt.release, attempt.version, action, attempt.seq)
 
 
-def _rollout(seen: ObservedEndpoint, target: ReleaseTarget, way: ShiftPolicy, force: bool) -> tuple[Step, ...]:
-    name, kind = spoken(target.release), KINDS[way.strategy]
-    raised = [alarm for alarm in way.alarms if alarm in seen.alarms_raised]
+def _verify_step(observed: ObservedEndpoint, release: str) -> Verify:
+    return Verify(f"Verify which release {observed.endpoint} serves", release)
+
+
+def _rollout_steps(
+    observed: ObservedEndpoint, target: ReleaseTarget, policy: ShiftPolicy, force: bool
+) -> tuple[Step, ...]:
+    name, live, kind = display_name(target.release), display_name(observed.live), KINDS[policy.strategy]
+    raised = [alarm for alarm in policy.alarms if alarm in observed.alarms_raised]
     if raised and not force:
         raise PlatformError(
-            f"{', '.join(raised)} is in ALARM now and would undo the rollout at once",
-            next_step=f"bedplate status {seen.model}, or deploy with --force --reason '...' to leave it out",
+            f"{', '.join(raised)} is in ALARM and would roll the deployment back at once",
+            next_step=f"bedplate status {observed.model}, or deploy with --force --reason '...' to ignore the alarm",
         )
-    alarms = tuple(alarm for alarm in way.alarms if alarm not in seen.alarms_raised)
-    guard: tuple[Step, ...] = (
-        (CreateGuard(f"Guard {name}'s answers against those of {spoken(seen.live)}", target.release),)
-        if target.guarded
-        else ()
-    )
-    how = {
+    alarms = tuple(alarm for alarm in policy.alarms if alarm not in observed.alarms_raised)
+    guard = CreateGuard(f"Create the alarm that compares {name}'s predictions with {live}'s", target.release)
+    shift = {
         "ALL_AT_ONCE": "all at once",
-        "CANARY": f"{way.step_pct} % first, watched {way.bake_s} s",
-        "LINEAR": f"in steps of {way.step_pct} %, each watched {way.bake_s} s",
+        "CANARY": f"{policy.step_pct} % first, monitored for {policy.bake_s} s",
+        "LINEAR": f"in steps of {policy.step_pct} %, each monitored for {policy.bake_s} s",
     }[kind]
     return (
         CreateRelease(f"Create release {target.release}", target.release),
-        *guard,
-        RecordStart(f"Record that {name} is on its way", target.release, target.version, "deploy"),
-        Shift(f"Shift traffic to {name}: {how}", target.release, kind, way.step_pct, way.bake_s, alarms),
-        Follow(f"Follow the rollout of {name}", target.release, target.release),
-        Verify(f"Ask {seen.endpoint} who answers", target.release),
-        RecordOutcome(f"Record that {name} is live", target.release, target.version, "deployed", seen.live),
+        *((guard,) if target.is_guarded else ()),
+        RecordStart(f"Record the start of the deployment of {name}", target.release, target.version, "deploy"),
+        Shift(f"Shift traffic to {name}: {shift}", target.release, kind, policy.step_pct, policy.bake_s, alarms),
+        *_follow_steps(observed, target.release, target.version),
     )
 
 
-def _join(seen: ObservedEndpoint, target: ReleaseTarget) -> Plan:
-    """An update is in flight: ours to follow when it is to the same version, somebody else's otherwise."""
-    in_flight = seen.pending or (seen.attempts[-1].release if seen.attempts else None)
-    version = version_told(in_flight) if in_flight else None
-    if in_flight is None or version != target.version or any(a.by_rollback for a in seen.attempts[-1:]):
-        what = spoken(in_flight) if in_flight else "an update that Bedplate did not start"
+def _follow_steps(observed: ObservedEndpoint, release: str, version: int) -> tuple[Step, ...]:
+    name = display_name(release)
+    return (
+        Follow(f"Follow the deployment of {name}", release, release),
+        _verify_step(observed, release),
+        RecordOutcome(f"Record that {name} is live", release, version, "deployed", observed.live),
+    )
+
+
+def _plan_join(observed: ObservedEndpoint, target: ReleaseTarget) -> Plan:
+    """An update in flight is followed when it deploys the same version; otherwise the endpoint is locked."""
+    in_flight = observed.pending or (observed.attempts[-1].release if observed.attempts else None)
+    version = version_of(in_flight) if in_flight else None
+    if in_flight is None or version != target.version or any(a.is_rollback for a in observed.attempts[-1:]):
+        update = f"an update to {display_name(in_flight)}" if in_flight else "an update that Bedplate did not start"
         raise Locked(
-            f"Endpoint {seen.endpoint} is {seen.status}: {what} is on its way",
-            next_step=f"bedplate status {seen.model}, then the same command again",
+            f"Endpoint {observed.endpoint} is {observed.status}: {update} is in progress",
+            next_step=f"bedplate status {observed.model}, then the same command again",
         )
-    begun = next((a for a in reversed(seen.attempts) if a.release == in_flight), None)
-    return Plan(
-        f"{spoken(in_flight)} is on its way already: its rollout is followed to its end",
-        (
-            *((take_up(begun),) if begun else ()),
-            Follow(f"Follow the rollout of {spoken(in_flight)}", in_flight, in_flight),
-            Verify(f"Ask {seen.endpoint} who answers", in_flight),
-            RecordOutcome(f"Record that {spoken(in_flight)} is live", in_flight, version, "deployed", seen.live),
-        ),
-    )
+    attempt = next((a for a in reversed(observed.attempts) if a.release == in_flight), None)
+    resume = (resume_step(attempt),) if attempt else ()
+    summary = f"The deployment of {display_name(in_flight)} is already in progress and is followed to its end"
+    return Plan(summary, (*resume, *_follow_steps(observed, in_flight, version)))
 
 
-def _left_over(seen: ObservedEndpoint) -> Attempt | None:
-    """The attempt that moved something and was never recorded to its end; one that moved nothing is no matter."""
-    for attempt in reversed(seen.attempts):
-        if attempt.release == seen.live and seen.recorded_live != seen.live:
+def _find_unrecorded(observed: ObservedEndpoint) -> Attempt | None:
+    """The attempt that moved traffic but has no recorded outcome; one that moved no traffic does not count."""
+    for attempt in reversed(observed.attempts):
+        if attempt.release == observed.live and observed.recorded_live != observed.live:
             return attempt
-    last = seen.attempts[-1] if seen.attempts else None
-    return last if last and last.release != seen.live and seen.modified_at > last.at else None
+    last = observed.attempts[-1] if observed.attempts else None
+    return last if last and last.release != observed.live and observed.modified_at > last.started_at else None

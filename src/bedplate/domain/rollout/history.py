@@ -1,4 +1,4 @@
-"""Every way in which traffic ever moved, in one list: what `rollout status` and `rollout history` show."""
+"""Lists every deployment, rollout and rollback of a model, as `rollout status` and `rollout history` show them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from bedplate.domain.ledger import LIVE_KINDS, Record
-from bedplate.domain.rollout.machine import RolloutState, rollouts_in
+from bedplate.domain.rollout.state_machine import RolloutState, list_rollouts
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutSummary:
-    """One rollout, of whatever strategy. `phase` is a rollout's own; that of a deployment, which the platform carries
-    out by itself, is `rolling`, `promoted`, `rolled-back`, `no-data` or `refused`; a rollback's is `switching`, and
-    `back` in the end."""
+    """One deployment, rollout or rollback.
+
+    `phase` of a rollout is the phase of its state machine. A deployment's is `in-progress`, `promoted`, `rolled-back`,
+    `no-data` or `rejected`; a rollback's is `switching`, and `completed` at the end.
+    """
 
     id: str
     strategy: str
@@ -24,94 +26,92 @@ class RolloutSummary:
     champion: str | None
     phase: str
     verdict: str | None
-    begun_at: datetime
+    started_at: datetime
     ended_at: datetime | None
     actor: str
     reason: str | None
     state: RolloutState | None = None
-    took_s: float | None = None
+    switch_s: float | None = None
     bake_s: int = 0
-    needed_answers: int = 0
+    min_bake_predictions: int = 0
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         return self.ended_at is None
 
 
-def movements(records: Sequence[Record], model: str) -> tuple[RolloutSummary, ...]:
-    """Oldest first. A promotion out of a rollout is part of it, and not told twice."""
-    found = [_told(state) for state in rollouts_in(records, model)]
-    for r in (r for r in records if r.model == model):
-        if r.kind == "deploying":
-            if not str(r.data.get("reason") or "").startswith("rollout "):
-                found.append(_begun(r))
-        elif r.kind in LIVE_KINDS or "refused" in r.data:
-            found = [_after(m, r) if m.open and m.state is None else m for m in found]
-    return tuple(sorted(found, key=lambda m: m.begun_at))
+def list_movements(records: Sequence[Record], model: str) -> tuple[RolloutSummary, ...]:
+    """Returns every movement of a model's traffic, oldest first; a rollout's promotion is part of the rollout."""
+    movements = [_summarize_rollout(state) for state in list_rollouts(records, model)]
+    for record in (r for r in records if r.model == model):
+        if record.kind == "deployment-started":
+            if not str(record.data.get("reason") or "").startswith("rollout "):
+                movements.append(_summarize_start(record))
+        elif record.kind in LIVE_KINDS or "rejected_update" in record.data:
+            movements = [_apply_record(m, record) if m.is_open and m.state is None else m for m in movements]
+    return tuple(sorted(movements, key=lambda m: m.started_at))
 
 
-def _told(state: RolloutState) -> RolloutSummary:
+def _summarize_rollout(state: RolloutState) -> RolloutSummary:
     terms = state.terms
     return RolloutSummary(
-        state.id,
-        terms.strategy,
-        terms.challenger,
-        terms.version,
-        terms.champion,
-        state.phase,
-        state.verdict,
-        state.begun_at,
-        state.since if state.over else None,
-        state.actor,
-        state.reason,
-        state,
+        id=state.id,
+        strategy=terms.strategy,
+        release=terms.challenger,
+        version=terms.version,
+        champion=terms.champion,
+        phase=state.phase,
+        verdict=state.verdict,
+        started_at=state.started_at,
+        ended_at=state.phase_since if state.is_over else None,
+        actor=state.actor,
+        reason=state.reason,
+        state=state,
     )
 
 
-def _begun(r: Record) -> RolloutSummary:
-    back = r.data.get("act") == "rollback"
+def _summarize_start(record: Record) -> RolloutSummary:
+    data, is_rollback = record.data, record.data.get("action") == "rollback"
     return RolloutSummary(
-        f"#{r.seq}",
-        "rollback" if back else str(r.data.get("strategy") or "all-at-once"),
-        str(r.data["release"]),
-        r.version or 0,
-        r.data.get("from"),
-        "switching" if back else "rolling",
-        None,
-        r.at,
-        None,
-        r.actor,
-        r.data.get("reason"),
-        bake_s=int(r.data.get("bake_s") or 0),
-        needed_answers=int(r.data.get("needed_answers") or 0),
+        id=f"#{record.seq}",
+        strategy="rollback" if is_rollback else str(data.get("strategy") or "all-at-once"),
+        release=str(data["release"]),
+        version=record.version or 0,
+        champion=data.get("previous"),
+        phase="switching" if is_rollback else "in-progress",
+        verdict=None,
+        started_at=record.at,
+        ended_at=None,
+        actor=record.actor,
+        reason=data.get("reason"),
+        bake_s=int(data.get("bake_s") or 0),
+        min_bake_predictions=int(data.get("min_bake_predictions") or 0),
     )
 
 
-def _after(movement: RolloutSummary, r: Record) -> RolloutSummary:
-    """A record ends the movement that it names, and every other one that it put an end to."""
-    if "refused" in r.data:
-        return _ended(movement, r) if movement.id == f"#{r.data['refused']}" else movement
-    if movement.release == str(r.data.get("release") or r.data.get("live")):
-        return _ended(movement, r)
-    if r.kind == "rolled-back":
+def _apply_record(movement: RolloutSummary, record: Record) -> RolloutSummary:
+    """A record ends the movement that it names and, unless it reports a roll-back, every other open one."""
+    data = record.data
+    if "rejected_update" in data:
+        return _close(movement, record) if movement.id == f"#{data['rejected_update']}" else movement
+    if movement.release == str(data.get("release") or data.get("live")):
+        return _close(movement, record)
+    if record.kind == "deployment-rolled-back":
         return movement
-    return replace(movement, phase="rolled-back", ended_at=r.at, reason=r.data.get("reason") or movement.reason)
+    return replace(movement, phase="rolled-back", ended_at=record.at, reason=data.get("reason") or movement.reason)
 
 
-def _ended(movement: RolloutSummary, r: Record) -> RolloutSummary:
-    told: dict[str, Any] = {"ended_at": r.at, "reason": r.data.get("reason") or movement.reason}
-    if "refused" in r.data:
-        return replace(movement, phase="refused", **told)
-    if r.kind == "rolled-back":
-        starved = r.data.get("verdict") == "NO_DATA"
-        return replace(
-            movement,
-            phase="no-data" if starved else "rolled-back",
-            verdict="NO_DATA" if starved else "FAIL",
-            **told,
-        )
-    if r.kind == "rollback" and movement.strategy != "rollback":
-        return replace(movement, phase="rolled-back", verdict=None, **told)
-    phase = "back" if r.kind == "rollback" else "promoted"
-    verdict = r.data.get("verdict") or ("PASS" if movement.bake_s and r.kind == "deployed" else None)
-    return replace(movement, phase=phase, verdict=verdict, took_s=r.data.get("took_s"), **told)
+def _close(movement: RolloutSummary, record: Record) -> RolloutSummary:
+    data = record.data
+    end: dict[str, Any] = {"ended_at": record.at, "reason": data.get("reason") or movement.reason}
+    if "rejected_update" in data:
+        return replace(movement, phase="rejected", **end)
+    if record.kind == "deployment-rolled-back":
+        no_data = data.get("verdict") == "NO_DATA"
+        end["verdict"] = "NO_DATA" if no_data else "FAIL"
+        return replace(movement, phase="no-data" if no_data else "rolled-back", **end)
+    if record.kind == "rollback" and movement.strategy != "rollback":
+        return replace(movement, phase="rolled-back", verdict=None, **end)
+    phase = "completed" if record.kind == "rollback" else "promoted"
+    verdict = data.get("verdict") or ("PASS" if movement.bake_s and record.kind == "deployed" else None)
+    return replace(movement, phase=phase, verdict=verdict, switch_s=data.get("switch_s"), **end)

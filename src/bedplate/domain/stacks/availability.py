@@ -1,14 +1,14 @@
-"""Which instance families a region has: asked before AWS would refuse them half-way through an update.
+"""Says which instance families a region offers, so that an update does not fail half-way.
 
-Source: what EC2's DescribeInstanceTypeOfferings answered in each region, as moto 5.2.5 (November 2026) records it, for
-the families that SageMaker's API names (botocore's TrainingInstanceType and ProductionVariantInstanceType). SageMaker
-cannot offer what EC2 does not have there, so "no" is a no of that date; it may offer less than EC2 does, so "yes" is
-no promise. A stack whose region has gained a type since says so by `available_instance_types`.
+Source: EC2's DescribeInstanceTypeOfferings in each region, as recorded in moto 5.2.5 (November 2026), for the families
+in SageMaker's API (botocore's TrainingInstanceType and ProductionVariantInstanceType). SageMaker cannot offer a type
+that EC2 lacks in a region, so False is reliable as of that date; it may offer fewer than EC2, so True is not a
+guarantee. `available_instance_types` of a stack lists types that its region has gained since.
 """
 
 from __future__ import annotations
 
-NOTED = "2026-11"
+AS_OF = "2026-11"
 
 _REGION_NAMES = (
     "af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 "
@@ -18,8 +18,8 @@ _REGION_NAMES = (
 )
 _REGIONS = frozenset(_REGION_NAMES.split())
 
-# Families with the regions of the above that lack them.
-_LACKING = {
+# Regions without the family, for families that most regions have.
+_MISSING_IN = {
     "c4": (
         "af-south-1 ap-east-1 ap-south-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ca-west-1 "
         "eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-3 il-central-1 me-central-1 me-south-1"
@@ -100,7 +100,7 @@ _LACKING = {
     ),
     "t3": "me-central-1",
 }
-# Families that fewer than half of the regions have.
+# Regions with the family, for families that fewer than half of the regions have.
 _ONLY_IN = {
     "g6e": (
         "ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 eu-central-1 eu-north-1 "
@@ -138,24 +138,24 @@ _ONLY_IN = {
 }
 
 
-def offers(region: str, instance_type: str) -> bool | None:
-    """Whether the region has the type's family; None when the table knows the region or the family not.
+def is_offered(region: str, instance_type: str) -> bool | None:
+    """Returns whether the region has the type's family; None if the table lacks the region or the family.
 
-    >>> [offers(region, "ml.g5.xlarge") for region in ("us-east-1", "eu-south-1", "us-gov-west-1")]
+    >>> [is_offered(region, "ml.g5.xlarge") for region in ("us-east-1", "eu-south-1", "us-gov-west-1")]
     [True, False, None]
     """
     family = instance_type.split(".")[1] if instance_type.count(".") == 2 else ""
     if region not in _REGIONS:
         return None
-    if family in _LACKING:
-        return region not in _LACKING[family].split()
+    if family in _MISSING_IN:
+        return region not in _MISSING_IN[family].split()
     return region in _ONLY_IN[family].split() if family in _ONLY_IN else None
 
 
-def regions_with(instance_type: str) -> tuple[str, ...]:
-    """The regions that the table knows to have the type's family.
+def list_regions_with(instance_type: str) -> tuple[str, ...]:
+    """Returns the regions of the table that have the type's family.
 
-    >>> regions_with("ml.trn2.48xlarge")
+    >>> list_regions_with("ml.trn2.48xlarge")
     ('ap-south-2', 'ap-southeast-4', 'sa-east-1', 'us-east-2')
     """
-    return tuple(region for region in sorted(_REGIONS) if offers(region, instance_type))
+    return tuple(region for region in sorted(_REGIONS) if is_offered(region, instance_type))

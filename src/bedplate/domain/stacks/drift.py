@@ -1,4 +1,4 @@
-"""Where program, state and world disagree about a stack, property by property."""
+"""Finds where a stack's program, state and live resources differ, property by property."""
 
 from __future__ import annotations
 
@@ -8,74 +8,78 @@ from typing import Any, Literal
 
 from bedplate.domain.stacks.plan import PlanStep
 
-Kind = Literal["changed", "gone", "not applied"]
-"""`changed`: the world is not what the last run left. `gone`: it is no longer in the world. `not applied`: the program
-says something else than the last run did."""
+DriftKind = Literal["changed", "gone", "not applied"]
+"""`changed`: the live resource differs from the state. `gone`: it no longer exists. `not applied`: the program differs
+from the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class PropertyDrift:
-    """One property of one resource by its three tellers; `path` is empty when the resource as a whole is meant.
+    """A property of a resource in program, state and live resource; `path` is empty if it is about the whole
+    resource.
 
-    Secrets are `[secret]`, what is absent is None.
+    Secrets are `[secret]`, absent values are None.
     """
 
-    kind: Kind
+    kind: DriftKind
     urn: str
     type: str
     name: str
     path: str
     program: Any
     state: Any
-    world: Any
+    live: Any
 
 
 @dataclass(frozen=True, slots=True)
 class StackDrift:
-    """Every difference: first those of the world, by type and name, then those of the program alone."""
+    """All differences: first those of live resources, by type and name, then those of the program alone."""
 
     differences: tuple[PropertyDrift, ...]
 
     @property
-    def drifted(self) -> bool:
-        """The world is not what the state says. That the program is ahead of the state is no drift."""
-        return any(each.kind != "not applied" for each in self.differences)
+    def has_drifted(self) -> bool:
+        """Whether a live resource differs from the state. Changes of the program that were not applied yet do not
+        count."""
+        return any(difference.kind != "not applied" for difference in self.differences)
 
     @property
-    def ahead(self) -> bool:
-        """The program says something that no run has applied."""
-        return any(each.program != each.state for each in self.differences)
+    def has_unapplied_changes(self) -> bool:
+        """Whether the program contains changes that no update has applied."""
+        return any(difference.program != difference.state for difference in self.differences)
 
 
-def compare(found: Iterable[PlanStep], pending: Iterable[PlanStep]) -> StackDrift:
-    """Join what a refresh would take over (`found`: state against world) with what `up` would do (`pending`: state
-    against program). A property that only one of them names is told by the other's teller as the state has it.
+def compare_steps(refreshed: Iterable[PlanStep], pending: Iterable[PlanStep]) -> StackDrift:
+    """Joins what a refresh would change (`refreshed`: state against live) with what `up` would change (`pending`: state
+    against program).
 
-    What the program leaves to others (`ignoreChanges`) is in neither, and so it is never drift.
+    For a property that only one of them contains, the other side has the state's value. Properties in `ignoreChanges`
+    are in neither, so they never drift.
     """
-    found, pending = list(found), list(pending)
+    refreshed, pending = list(refreshed), list(pending)
     programs = {(step.urn, change.path): change.new for step in pending for change in step.changes}
-    leaving = {step.urn for step in pending if step.op == "delete"}
-    world: list[PropertyDrift] = []
-    told: set[tuple[str, str]] = set()
+    deleted = {step.urn for step in pending if step.op == "delete"}
+    live_drift: list[PropertyDrift] = []
+    reported: set[tuple[str, str]] = set()
     gone: set[str] = set()
-    for step in found:
+    for step in refreshed:
         if step.op == "delete":
             gone.add(step.urn)
-            wanted = None if step.urn in leaving else "exists"
-            world.append(PropertyDrift("gone", step.urn, step.type, step.name, "", wanted, "exists", None))
+            program = None if step.urn in deleted else "exists"
+            live_drift.append(PropertyDrift("gone", step.urn, step.type, step.name, "", program, "exists", None))
             continue
         for change in step.changes:
             key = (step.urn, change.path)
-            told.add(key)
-            program = None if step.urn in leaving else programs.get(key, change.old)
-            at = (step.urn, step.type, step.name, change.path)
-            world.append(PropertyDrift("changed", *at, program, change.old, change.new))
-    world.sort(key=lambda each: (each.kind, each.type, each.name, each.path))
-    return StackDrift((*world, *(d for step in pending if step.urn not in gone for d in _ahead(step, told))))
+            reported.add(key)
+            program = None if step.urn in deleted else programs.get(key, change.old)
+            resource = (step.urn, step.type, step.name, change.path)
+            live_drift.append(PropertyDrift("changed", *resource, program, change.old, change.new))
+    live_drift.sort(key=lambda drift: (drift.kind, drift.type, drift.name, drift.path))
+    unapplied = (d for step in pending if step.urn not in gone for d in _unapplied_changes(step, reported))
+    return StackDrift((*live_drift, *unapplied))
 
 
-def _ahead(step: PlanStep, told: set[tuple[str, str]]) -> list[PropertyDrift]:
+def _unapplied_changes(step: PlanStep, reported: set[tuple[str, str]]) -> list[PropertyDrift]:
     whole = {"create": ("exists", None), "import": ("exists", None), "delete": (None, "exists")}
     if step.op in whole:
         program, state = whole[step.op]
@@ -83,5 +87,5 @@ def _ahead(step: PlanStep, told: set[tuple[str, str]]) -> list[PropertyDrift]:
     return [
         PropertyDrift("not applied", step.urn, step.type, step.name, change.path, change.new, change.old, change.old)
         for change in step.changes
-        if (step.urn, change.path) not in told
+        if (step.urn, change.path) not in reported
     ]

@@ -1,4 +1,4 @@
-"""How two environments differ, and which names of environments would meet in one account."""
+"""Compares the settings of two environments, and finds environment names whose resource names would conflict."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SettingDifference:
-    """One key by both environments; None where one has no such key."""
+    """One key in both environments; None where it is missing."""
 
     key: str
     a: Any
     b: Any
 
 
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[SettingDifference, ...]:
-    """Every leaf that differs, by dotted key, sorted; a list is one value, an empty mapping none.
+def list_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[SettingDifference, ...]:
+    """Returns every leaf that differs, by dotted key, sorted. A list counts as one value; an empty mapping has no
+    leaves.
 
-    >>> differences({"x": {"y": 1, "z": 2}}, {"x": {"y": 1, "z": 3}, "w": 4})
+    >>> list_differences({"x": {"y": 1, "z": 2}}, {"x": {"y": 1, "z": 3}, "w": 4})
     (SettingDifference(key='w', a=None, b=4), SettingDifference(key='x.z', a=2, b=3))
     """
     left, right = dict(_leaves(a, "")), dict(_leaves(b, ""))
@@ -29,19 +30,21 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[SettingDiff
 
 def _leaves(value: Any, key: str) -> Iterable[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        for inner, held in value.items():
-            yield from _leaves(held, f"{key}.{inner}" if key else str(inner))
+        for name, item in value.items():
+            yield from _leaves(item, f"{key}.{name}" if key else str(name))
     else:
         yield key, list(value) if isinstance(value, tuple) else value
 
 
-def meets(name: str, others: Iterable[str]) -> str | None:
-    """Another environment whose resources this name's would be taken for, None when there is none.
+def find_name_conflict(name: str, others: Iterable[str]) -> str | None:
+    """Returns another environment whose resources could be mistaken for this name's; None without one.
 
-    Everything is named `<project>-<stack>-...`, and roles reach what begins like that: `dev` would reach what is
-    `dev-eu`'s, and model `eu-churn` of `dev` would be called like model `churn` of `dev-eu`.
+    Resources are named `<project>-<stack>-...`, and roles reach names with that prefix: the roles of `dev` would reach
+    the resources of `dev-eu`, and model `eu-churn` of `dev` would have the names of model `churn` of `dev-eu`.
 
-    >>> meets("dev-eu", ["dev", "prod"]), meets("dev", ["dev-eu"]), meets("dev2", ["dev", "prod"])
-    ('dev', 'dev-eu', None)
+    >>> find_name_conflict("dev-eu", ["dev", "prod"]), find_name_conflict("dev", ["dev-eu"])
+    ('dev', 'dev-eu')
+    >>> find_name_conflict("dev2", ["dev", "prod"]) is None
+    True
     """
     return next((o for o in others if o != name and (name.startswith(f"{o}-") or o.startswith(f"{name}-"))), None)

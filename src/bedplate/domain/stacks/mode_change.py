@@ -1,4 +1,4 @@
-"""Which endpoints a plan would leave in another mode than model.yaml says: SageMaker turns no mode into another."""
+"""Finds endpoints whose serving mode would change, which SageMaker does not support for an existing endpoint."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from typing import Any
 
 from bedplate.domain.stacks.plan import ResourceChange
 
-_CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+_ENDPOINT_CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 _ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
-_RELEASE_ZERO = "-v0"
+_FIRST_RELEASE_SUFFIX = "-v0"
 
 
 @dataclass(frozen=True, slots=True)
 class ModeChange:
-    """`endpoint` is up in mode `before`; model.yaml asks for `after`."""
+    """`endpoint` exists in mode `before`; model.yaml declares `after`."""
 
     endpoint: str
     before: str
     after: str
 
 
-def mode_changes(resources: Iterable[ResourceChange]) -> tuple[ModeChange, ...]:
-    """Endpoints that stay while the mode of their release 0 changes: their configuration is the command line's, so the
-    plan would not touch them."""
-    planned = tuple(resources)
-    up = {r.name for r in planned if r.type == _ENDPOINT and r.before is not None and r.after is not None}
-    found: dict[str, ModeChange] = {}
-    for each in planned:
-        if each.type != _CONFIG or each.before is None or each.after is None:
+def find_mode_changes(resources: Iterable[ResourceChange]) -> tuple[ModeChange, ...]:
+    """Returns the endpoints that stay while the mode of their first release changes. The CLI manages their
+    configuration, so the plan itself would not change them."""
+    changes = tuple(resources)
+    endpoints = {r.name for r in changes if r.type == _ENDPOINT and r.before is not None and r.after is not None}
+    mode_changes: dict[str, ModeChange] = {}
+    for change in changes:
+        if change.type != _ENDPOINT_CONFIG or change.before is None or change.after is None:
             continue
-        endpoint, before, after = each.name.removesuffix(_RELEASE_ZERO), mode_of(each.before), mode_of(each.after)
-        if endpoint in up and before != after:
-            found[endpoint] = ModeChange(endpoint, before, after)
-    return tuple(found.values())
+        endpoint = change.name.removesuffix(_FIRST_RELEASE_SUFFIX)
+        before, after = serving_mode(change.before), serving_mode(change.after)
+        if endpoint in endpoints and before != after:
+            mode_changes[endpoint] = ModeChange(endpoint, before, after)
+    return tuple(mode_changes.values())
 
 
-def mode_of(config: Mapping[str, Any]) -> str:
-    """The `serving.mode` that an EndpointConfiguration's inputs come from.
+def serving_mode(config: Mapping[str, Any]) -> str:
+    """Returns the `serving.mode` that an EndpointConfiguration's inputs correspond to.
 
-    >>> mode_of({"productionVariants": [{"serverlessConfig": {"maxConcurrency": 5}}]}), mode_of({})
+    >>> serving_mode({"productionVariants": [{"serverlessConfig": {"maxConcurrency": 5}}]}), serving_mode({})
     ('serverless', 'instance')
     """
     variants = config.get("productionVariants")

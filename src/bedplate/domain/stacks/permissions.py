@@ -1,4 +1,4 @@
-"""What each persona's commands ask of AWS, as IAM actions on resources: what `doctor` has IAM simulate."""
+"""Lists what each persona's commands need of AWS as IAM actions on resources, for `doctor` to simulate with IAM."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 from bedplate.domain.names import BUCKET_PURPOSES, BucketPurpose, ModelNames, bucket, outputs_parameter, trail_arn
 
-Context = tuple[tuple[str, str], ...]
-_TO_SAGEMAKER: Context = (("iam:PassedToService", "sagemaker.amazonaws.com"),)
-_APPROVED: Context = (("sagemaker:ModelApprovalStatus", "Approved"),)
+ConditionKeys = tuple[tuple[str, str], ...]
+_TO_SAGEMAKER: ConditionKeys = (("iam:PassedToService", "sagemaker.amazonaws.com"),)
+_APPROVED: ConditionKeys = (("sagemaker:ModelApprovalStatus", "Approved"),)
 
 
 @dataclass(frozen=True, slots=True)
-class PermissionRequest:
-    """Actions on one resource, with the condition keys that such a call carries."""
+class Permission:
+    """Actions on one resource, with the IAM condition keys that such a call has."""
 
     actions: tuple[str, ...]
     resource: str
-    context: Context = ()
-    allowed: bool = True
-    """False: the persona must not be able to, and a role that can is a hole."""
+    condition_keys: ConditionKeys = ()
+    is_allowed: bool = True
+    """False means that the persona must be denied these actions; a role that allows them is too wide."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What an environment's ARNs are made of; the keys' are known once it is up."""
+class StackArns:
+    """Builds the ARNs of a stack's resources. The keys' ARNs are known once the stack is up."""
 
     project: str
     stack: str
@@ -51,229 +51,217 @@ class Place:
     def arn(self, service: str, resource: str, *, region: bool = True) -> str:
         return f"arn:{self.partition}:{service}:{self.region if region else ''}:{self.account_id}:{resource}"
 
-    def bucket(self, purpose: BucketPurpose, below: str = "") -> str:
+    def sagemaker(self, resource: str) -> str:
+        return self.arn("sagemaker", resource)
+
+    def endpoint(self, model: str) -> str:
+        return self.sagemaker(f"endpoint/{self.names(model).endpoint}")
+
+    def bucket(self, purpose: BucketPurpose, suffix: str = "") -> str:
         name = bucket(self.project, self.stack, purpose, self.account_id)
-        return f"arn:{self.partition}:s3:::{name}{below}"
+        return f"arn:{self.partition}:s3:::{name}{suffix}"
 
     def names(self, model: str) -> ModelNames:
         return ModelNames(self.project, self.stack, model)
 
 
-def asks(persona: str, at: Place) -> tuple[PermissionRequest, ...]:
-    """What the commands of a persona need, and what it must not be able to do.
+def list_permissions(persona: str, arns: StackArns) -> tuple[Permission, ...]:
+    """Returns what the commands of a persona need, and what the persona must be denied.
 
-    The table holds what each command calls most, with one resource of each kind and for each model: a role that is
-    allowed all of it can do the persona's work, short of what a policy of the organisation (SCP) takes away.
+    The table lists the main calls of each command, with one resource of each kind and for each model. A role that is
+    allowed all of them can do the persona's work, unless a service control policy (SCP) of the organisation denies it.
     Raises KeyError for an unknown persona.
     """
-    return _TABLE[persona](at)
+    return _BY_PERSONA[persona](arns)
 
 
-def _looking(at: Place) -> tuple[PermissionRequest, ...]:
-    """`status`, `models`, `costs`: the commands that only show."""
-    listed = ("ListEndpoints", "ListModelPackageGroups", "ListTrainingJobs", "ListMonitoringExecutions")
-    shown = ("sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig")
+def _read_permissions(arns: StackArns) -> tuple[Permission, ...]:
+    """Of `status`, `models`, `costs`: the commands that only read."""
+    list_actions = ("ListEndpoints", "ListModelPackageGroups", "ListTrainingJobs", "ListMonitoringExecutions")
+    describe_actions = ("sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig")
     return (
-        *_outputs(at),
-        PermissionRequest(tuple(f"sagemaker:{verb}" for verb in listed), "*"),
-        PermissionRequest(("cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"), "*"),
-        PermissionRequest(("ce:GetCostAndUsage",), "*"),
-        PermissionRequest(("logs:FilterLogEvents",), at.arn("logs", "log-group:/aws/sagemaker/TrainingJobs:*")),
-        *(PermissionRequest(shown, at.arn("sagemaker", f"endpoint/{at.names(model).endpoint}")) for model in at.models),
-        *(PermissionRequest(("budgets:ViewBudget",), _budget(at, at.names(model).budget)) for model in at.models),
+        _outputs_permission(arns),
+        Permission(tuple(f"sagemaker:{verb}" for verb in list_actions), "*"),
+        Permission(("cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"), "*"),
+        Permission(("ce:GetCostAndUsage",), "*"),
+        Permission(("logs:FilterLogEvents",), arns.arn("logs", "log-group:/aws/sagemaker/TrainingJobs:*")),
+        *(Permission(describe_actions, arns.endpoint(model)) for model in arns.models),
+        *(Permission(("budgets:ViewBudget",), _budget_arn(arns, arns.names(model).budget)) for model in arns.models),
     )
 
 
-def _outputs(at: Place) -> tuple[PermissionRequest, ...]:
+def _outputs_permission(arns: StackArns, verb: str = "Get") -> Permission:
+    parameter = arns.arn("ssm", f"parameter{outputs_parameter(arns.project, arns.stack)}")
+    return Permission((f"ssm:{verb}Parameter",), parameter)
+
+
+def _budget_arn(arns: StackArns, name: str) -> str:
+    return arns.arn("budgets", f"budget/{name}", region=False)
+
+
+def _pass_role(arns: StackArns, names: ModelNames) -> Permission:
+    role = arns.arn("iam", f"role/{names.execution_role}", region=False)
+    return Permission(("iam:PassRole",), role, _TO_SAGEMAKER)
+
+
+def _ledger_permissions(arns: StackArns) -> tuple[Permission, ...]:
+    record = arns.bucket("ledger", "/ledger/0000000001.json")
     return (
-        PermissionRequest(("ssm:GetParameter",), at.arn("ssm", f"parameter{outputs_parameter(at.project, at.stack)}")),
+        Permission(("s3:ListBucket",), arns.bucket("ledger")),
+        Permission(("s3:GetObject", "s3:PutObject"), record),
+        Permission(("s3:DeleteObject", "s3:DeleteObjectVersion"), record, is_allowed=False),
     )
 
 
-def _budget(at: Place, name: str) -> str:
-    return at.arn("budgets", f"budget/{name}", region=False)
-
-
-def _ledger(at: Place) -> tuple[PermissionRequest, ...]:
-    record = at.bucket("ledger", "/ledger/0000000001.json")
-    return (
-        PermissionRequest(("s3:ListBucket",), at.bucket("ledger")),
-        PermissionRequest(("s3:GetObject", "s3:PutObject"), record),
-        PermissionRequest(("s3:DeleteObject", "s3:DeleteObjectVersion"), record, allowed=False),
-    )
-
-
-def _running(at: Place) -> tuple[PermissionRequest, ...]:
-    """`train`, `evaluate`, `deploy`, `rollback`, `monitor`, `labels`."""
-    found: list[PermissionRequest] = [*_looking(at), *_ledger(at)]
-    read: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture")
-    for purpose in read:
-        found += [
-            PermissionRequest(("s3:ListBucket",), at.bucket(purpose)),
-            PermissionRequest(("s3:GetObject",), at.bucket(purpose, "/any")),
-        ]
-    found += [PermissionRequest(("s3:PutObject",), at.bucket(purpose, "/any")) for purpose in read[:2]]
-    found += [
-        PermissionRequest(("kms:Decrypt", "kms:GenerateDataKey"), at.key),
-        PermissionRequest(("kms:Sign", "kms:Verify"), at.signing_key),
+def _data_scientist(arns: StackArns) -> tuple[Permission, ...]:
+    """Of `train`, `evaluate`, `deploy`, `rollback`, `monitor`, `labels`."""
+    permissions: list[Permission] = [*_read_permissions(arns), *_ledger_permissions(arns)]
+    readable: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture")
+    permissions += [Permission(("s3:ListBucket",), arns.bucket(purpose)) for purpose in readable]
+    permissions += [Permission(("s3:GetObject",), arns.bucket(purpose, "/any")) for purpose in readable]
+    permissions += [Permission(("s3:PutObject",), arns.bucket(purpose, "/any")) for purpose in readable[:2]]
+    permissions += [
+        Permission(("kms:Decrypt", "kms:GenerateDataKey"), arns.key),
+        Permission(("kms:Sign", "kms:Verify"), arns.signing_key),
     ]
-    for model in at.models:
-        names = at.names(model)
+    for model in arns.models:
+        names = arns.names(model)
         release = names.release(1, "0" * 8)
-        package = at.arn("sagemaker", f"model-package/{names.package_group}/1")
-        found += [
-            PermissionRequest(("sagemaker:CreateTrainingJob",), at.arn("sagemaker", f"training-job/{names.base}-1")),
-            PermissionRequest(
-                ("sagemaker:CreateProcessingJob",), at.arn("sagemaker", f"processing-job/{names.base}-1")
-            ),
-            PermissionRequest(("sagemaker:UpdateModelPackage", "sagemaker:DescribeModelPackage"), package),
-            PermissionRequest(("sagemaker:UpdateModelPackage",), package, _APPROVED, allowed=False),
-            PermissionRequest(
-                ("sagemaker:CreateModel", "sagemaker:DeleteModel"), at.arn("sagemaker", f"model/{release}")
-            ),
-            PermissionRequest(("sagemaker:CreateEndpointConfig",), at.arn("sagemaker", f"endpoint-config/{release}")),
-            PermissionRequest(
-                ("sagemaker:UpdateEndpoint", "sagemaker:InvokeEndpoint"),
-                at.arn("sagemaker", f"endpoint/{names.endpoint}"),
-            ),
-            PermissionRequest(("sagemaker:CreateEndpoint",), at.arn("sagemaker", f"endpoint/{names.copy(1)}")),
-            PermissionRequest(
-                ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"),
-                at.arn("cloudwatch", f"alarm:{names.guard_alarm(release)}"),
-            ),
-            PermissionRequest(
-                ("iam:PassRole",), at.arn("iam", f"role/{names.execution_role}", region=False), _TO_SAGEMAKER
-            ),
+        alarm = arns.arn("cloudwatch", f"alarm:{names.guard_alarm(release)}")
+        package = arns.sagemaker(f"model-package/{names.package_group}/1")
+        permissions += [
+            Permission(("sagemaker:CreateTrainingJob",), arns.sagemaker(f"training-job/{names.base}-1")),
+            Permission(("sagemaker:CreateProcessingJob",), arns.sagemaker(f"processing-job/{names.base}-1")),
+            Permission(("sagemaker:UpdateModelPackage", "sagemaker:DescribeModelPackage"), package),
+            Permission(("sagemaker:UpdateModelPackage",), package, _APPROVED, is_allowed=False),
+            Permission(("sagemaker:CreateModel", "sagemaker:DeleteModel"), arns.sagemaker(f"model/{release}")),
+            Permission(("sagemaker:CreateEndpointConfig",), arns.sagemaker(f"endpoint-config/{release}")),
+            Permission(("sagemaker:UpdateEndpoint", "sagemaker:InvokeEndpoint"), arns.endpoint(model)),
+            Permission(("sagemaker:CreateEndpoint",), arns.sagemaker(f"endpoint/{names.copy_endpoint(1)}")),
+            Permission(("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"), alarm),
+            _pass_role(arns, names),
         ]
-    return tuple(found)
+    return tuple(permissions)
 
 
-def _engineer(at: Place) -> tuple[PermissionRequest, ...]:
-    """`up`, `preview`, `drift`, `destroy`."""
-    boundary = at.arn("iam", f"policy/{at.prefix}-boundary", region=False)
-    role = at.arn("iam", f"role/{at.prefix}-data-scientist", region=False)
-    under: Context = (("iam:PermissionsBoundary", boundary),)
-    found: list[PermissionRequest] = [*_outputs(at)]
+def _platform_engineer(arns: StackArns) -> tuple[Permission, ...]:
+    """Of `up`, `preview`, `drift`, `destroy`."""
+    boundary = arns.arn("iam", f"policy/{arns.prefix}-boundary", region=False)
+    role = arns.arn("iam", f"role/{arns.prefix}-data-scientist", region=False)
+    with_boundary: ConditionKeys = (("iam:PermissionsBoundary", boundary),)
+    permissions: list[Permission] = [_outputs_permission(arns)]
     for purpose in BUCKET_PURPOSES:
-        on_bucket = ("CreateBucket", "PutBucketPolicy", "PutBucketVersioning", "PutEncryptionConfiguration")
-        found.append(PermissionRequest(tuple(f"s3:{verb}" for verb in on_bucket), at.bucket(purpose)))
-    found += [
-        PermissionRequest(
-            ("kms:CreateKey", "kms:ListAliases", "logs:DescribeLogGroups", "ecr:GetAuthorizationToken"), "*"
-        ),
-        PermissionRequest(("kms:PutKeyPolicy", "kms:EnableKeyRotation", "kms:DescribeKey"), at.key),
-        PermissionRequest(("kms:CreateAlias",), at.arn("kms", f"alias/{at.prefix}")),
-        PermissionRequest(("ecr:CreateRepository", "ecr:PutImage"), at.arn("ecr", f"repository/{at.prefix}")),
-        PermissionRequest(("sns:CreateTopic", "sns:Subscribe"), at.arn("sns", f"{at.prefix}-alerts")),
-        PermissionRequest(("events:PutRule", "events:PutTargets"), at.arn("events", f"rule/{at.prefix}-approved")),
-        PermissionRequest(("cloudtrail:CreateTrail",), trail_arn(at.project, at.stack, at.region, at.account_id)),
-        PermissionRequest(("budgets:ModifyBudget", "budgets:ViewBudget"), _budget(at, at.prefix)),
-        PermissionRequest(("ssm:PutParameter",), at.arn("ssm", f"parameter{outputs_parameter(at.project, at.stack)}")),
-        PermissionRequest(("iam:GetRole", "iam:DeleteRole", "iam:TagRole", "iam:SimulatePrincipalPolicy"), role),
-        PermissionRequest(("servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"), "*"),
-        PermissionRequest(("iam:CreateRole", "iam:PutRolePolicy"), role, under),
-        PermissionRequest(("iam:DeleteRolePermissionsBoundary",), role, allowed=False),
-        PermissionRequest(("s3:DeleteObjectVersion",), at.bucket("ledger", "/ledger/0000000001.json"), allowed=False),
+        bucket_actions = ("CreateBucket", "PutBucketPolicy", "PutBucketVersioning", "PutEncryptionConfiguration")
+        permissions.append(Permission(tuple(f"s3:{verb}" for verb in bucket_actions), arns.bucket(purpose)))
+    permissions += [
+        Permission(("kms:CreateKey", "kms:ListAliases", "logs:DescribeLogGroups", "ecr:GetAuthorizationToken"), "*"),
+        Permission(("kms:PutKeyPolicy", "kms:EnableKeyRotation", "kms:DescribeKey"), arns.key),
+        Permission(("kms:CreateAlias",), arns.arn("kms", f"alias/{arns.prefix}")),
+        Permission(("ecr:CreateRepository", "ecr:PutImage"), arns.arn("ecr", f"repository/{arns.prefix}")),
+        Permission(("sns:CreateTopic", "sns:Subscribe"), arns.arn("sns", f"{arns.prefix}-alerts")),
+        Permission(("events:PutRule", "events:PutTargets"), arns.arn("events", f"rule/{arns.prefix}-approved")),
+        Permission(("cloudtrail:CreateTrail",), trail_arn(arns.project, arns.stack, arns.region, arns.account_id)),
+        Permission(("budgets:ModifyBudget", "budgets:ViewBudget"), _budget_arn(arns, arns.prefix)),
+        _outputs_permission(arns, "Put"),
+        Permission(("iam:GetRole", "iam:DeleteRole", "iam:TagRole", "iam:SimulatePrincipalPolicy"), role),
+        Permission(("servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"), "*"),
+        Permission(("iam:CreateRole", "iam:PutRolePolicy"), role, with_boundary),
+        Permission(("iam:DeleteRolePermissionsBoundary",), role, is_allowed=False),
+        Permission(("s3:DeleteObjectVersion",), arns.bucket("ledger", "/ledger/0000000001.json"), is_allowed=False),
     ]
-    for model in at.models:
-        names = at.names(model)
+    for model in arns.models:
+        names = arns.names(model)
         verbs = ("CreateEndpoint", "UpdateEndpoint", "DeleteEndpoint")
-        found += [
-            PermissionRequest(
-                tuple(f"sagemaker:{verb}" for verb in verbs), at.arn("sagemaker", f"endpoint/{names.endpoint}")
-            ),
-            PermissionRequest(
-                ("sagemaker:CreateModelPackageGroup",),
-                at.arn("sagemaker", f"model-package-group/{names.package_group}"),
-            ),
-            PermissionRequest(
-                ("sagemaker:CreateMonitoringSchedule",),
-                at.arn("sagemaker", f"monitoring-schedule/{names.monitoring_schedule}"),
-            ),
-            PermissionRequest(("cloudwatch:PutMetricAlarm",), at.arn("cloudwatch", f"alarm:{names.errors_alarm}")),
-            PermissionRequest(
-                ("iam:PassRole",), at.arn("iam", f"role/{names.execution_role}", region=False), _TO_SAGEMAKER
-            ),
+        group = arns.sagemaker(f"model-package-group/{names.package_group}")
+        schedule = arns.sagemaker(f"monitoring-schedule/{names.monitoring_schedule}")
+        permissions += [
+            Permission(tuple(f"sagemaker:{verb}" for verb in verbs), arns.endpoint(model)),
+            Permission(("sagemaker:CreateModelPackageGroup",), group),
+            Permission(("sagemaker:CreateMonitoringSchedule",), schedule),
+            Permission(("cloudwatch:PutMetricAlarm",), arns.arn("cloudwatch", f"alarm:{names.errors_alarm}")),
+            _pass_role(arns, names),
         ]
-    return tuple(found)
+    return tuple(permissions)
 
 
-def _approver(at: Place) -> tuple[PermissionRequest, ...]:
-    found: list[PermissionRequest] = [
-        *_looking(at),
-        *_ledger(at),
-        PermissionRequest(("s3:GetObject",), at.bucket("artifacts", "/any")),
+def _approver(arns: StackArns) -> tuple[Permission, ...]:
+    permissions: list[Permission] = [
+        *_read_permissions(arns),
+        *_ledger_permissions(arns),
+        Permission(("s3:GetObject",), arns.bucket("artifacts", "/any")),
     ]
-    for model in at.models:
-        names = at.names(model)
-        package = at.arn("sagemaker", f"model-package/{names.package_group}/1")
-        found += [
-            PermissionRequest(("sagemaker:UpdateModelPackage",), package, _APPROVED),
-            PermissionRequest(
-                ("sagemaker:UpdateEndpoint",), at.arn("sagemaker", f"endpoint/{names.endpoint}"), allowed=False
-            ),
+    for model in arns.models:
+        package = arns.sagemaker(f"model-package/{arns.names(model).package_group}/1")
+        permissions += [
+            Permission(("sagemaker:UpdateModelPackage",), package, _APPROVED),
+            Permission(("sagemaker:UpdateEndpoint",), arns.endpoint(model), is_allowed=False),
         ]
-    return tuple(found)
+    return tuple(permissions)
 
 
-def _finance(at: Place) -> tuple[PermissionRequest, ...]:
-    data = PermissionRequest(("s3:GetObject",), at.bucket("data", "/any"), allowed=False)
+def _finance(arns: StackArns) -> tuple[Permission, ...]:
     return (
-        *_outputs(at),
-        PermissionRequest(("ce:GetCostAndUsage",), "*"),
-        PermissionRequest(("budgets:ViewBudget",), _budget(at, at.prefix)),
-        data,
+        _outputs_permission(arns),
+        Permission(("ce:GetCostAndUsage",), "*"),
+        Permission(("budgets:ViewBudget",), _budget_arn(arns, arns.prefix)),
+        Permission(("s3:GetObject",), arns.bucket("data", "/any"), is_allowed=False),
     )
 
 
-def _auditor(at: Place) -> tuple[PermissionRequest, ...]:
+def _auditor(arns: StackArns) -> tuple[Permission, ...]:
     return (
-        *_looking(at),
-        PermissionRequest(("s3:ListBucket",), at.bucket("ledger")),
-        PermissionRequest(("s3:GetObject",), at.bucket("ledger", "/ledger/0000000001.json")),
-        PermissionRequest(("cloudtrail:LookupEvents",), "*"),
-        PermissionRequest(("kms:Decrypt",), at.key),
-        PermissionRequest(("s3:PutObject",), at.bucket("ledger", "/ledger/0000000001.json"), allowed=False),
-        PermissionRequest(("s3:GetObject",), at.bucket("data", "/any"), allowed=False),
+        *_read_permissions(arns),
+        Permission(("s3:ListBucket",), arns.bucket("ledger")),
+        Permission(("s3:GetObject",), arns.bucket("ledger", "/ledger/0000000001.json")),
+        Permission(("cloudtrail:LookupEvents",), "*"),
+        Permission(("kms:Decrypt",), arns.key),
+        Permission(("s3:PutObject",), arns.bucket("ledger", "/ledger/0000000001.json"), is_allowed=False),
+        Permission(("s3:GetObject",), arns.bucket("data", "/any"), is_allowed=False),
     )
 
 
-_TABLE = {
-    "platform-engineer": _engineer,
-    "data-scientist": _running,
+_BY_PERSONA = {
+    "platform-engineer": _platform_engineer,
+    "data-scientist": _data_scientist,
     "approver": _approver,
     "finance": _finance,
     "auditor": _auditor,
-    "reconciler": _running,
+    "reconciler": _data_scientist,
 }
 
 
-def persona_of(arn: str, project: str, stack: str) -> str | None:
-    """The persona whose role an ARN of STS names; None for anybody else.
+def find_persona(arn: str, project: str, stack: str) -> str | None:
+    """Returns the persona whose role the ARN of an STS identity names; None for any other identity.
 
-    >>> persona_of("arn:aws:sts::123456789012:assumed-role/bedplate-dev-approver/ada", "bedplate", "dev")
+    >>> find_persona("arn:aws:sts::123456789012:assumed-role/bedplate-dev-approver/ada", "bedplate", "dev")
     'approver'
     """
-    kind, _, rest = arn.rpartition(":")[2].partition("/")
-    persona = rest.partition("/")[0].removeprefix(f"{project}-{stack}-")
-    return persona if kind == "assumed-role" and persona in _TABLE and rest.startswith(f"{project}-{stack}-") else None
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    persona = name.partition("/")[0].removeprefix(f"{project}-{stack}-")
+    return (
+        persona
+        if kind == "assumed-role" and persona in _BY_PERSONA and name.startswith(f"{project}-{stack}-")
+        else None
+    )
 
 
-def wrong(
-    asked: Sequence[PermissionRequest], allowed: Mapping[tuple[str, str, Context], bool]
+def find_mismatches(
+    expected: Sequence[Permission], decisions: Mapping[tuple[str, str, ConditionKeys], bool]
 ) -> tuple[list[str], list[str]]:
-    """(actions that lack, actions that ought to be shut), each as `action on resource`.
+    """Returns the actions that are denied but needed, and those that are allowed but must be denied, as `action on
+    resource`.
 
-    >>> read = PermissionRequest(("s3:GetObject",), "arn:b/k")
-    >>> delete = PermissionRequest(("s3:DeleteObject",), "arn:b/k", allowed=False)
-    >>> wrong([read, delete], {("s3:GetObject", "arn:b/k", ()): False, ("s3:DeleteObject", "arn:b/k", ()): True})
+    >>> read = Permission(("s3:GetObject",), "arn:b/k")
+    >>> delete = Permission(("s3:DeleteObject",), "arn:b/k", is_allowed=False)
+    >>> decisions = {("s3:GetObject", "arn:b/k", ()): False, ("s3:DeleteObject", "arn:b/k", ()): True}
+    >>> find_mismatches([read, delete], decisions)
     (['s3:GetObject on arn:b/k'], ['s3:DeleteObject on arn:b/k'])
     """
-    lacking: list[str] = []
-    open_: list[str] = []
-    for ask in asked:
-        for action in ask.actions:
-            is_allowed = allowed[(action, ask.resource, ask.context)]
-            if is_allowed is not ask.allowed:
-                (lacking if ask.allowed else open_).append(f"{action} on {ask.resource}")
-    return lacking, open_
+    missing: list[str] = []
+    excess: list[str] = []
+    for permission in expected:
+        for action in permission.actions:
+            is_allowed = decisions[(action, permission.resource, permission.condition_keys)]
+            if is_allowed is not permission.is_allowed:
+                (missing if permission.is_allowed else excess).append(f"{action} on {permission.resource}")
+    return missing, excess

@@ -1,4 +1,4 @@
-"""What a run does, or would do, to a stack's resources: the shapes that rules about it are written against."""
+"""Defines the shapes of an update's steps and resources, for the rules that check a plan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""Pulumi's own sign for a value that is computed, and not known before the run."""
+"""Pulumi's placeholder for a value that is computed and not known before the update."""
 
 
 class PropertyDiff(Protocol):
@@ -21,7 +21,7 @@ class PropertyDiff(Protocol):
 
 
 class PlanStep(Protocol):
-    """What happens, or would happen, to one resource."""
+    """The operation on one resource, planned or performed."""
 
     @property
     def op(self) -> str: ...
@@ -38,7 +38,7 @@ class PlanStep(Protocol):
 
 
 class ResourceChange(Protocol):
-    """One resource as it is and as it will be, whether anything happens to it or not."""
+    """One resource before and after the update, whether it changes or not."""
 
     @property
     def op(self) -> str: ...
@@ -52,8 +52,8 @@ class ResourceChange(Protocol):
     def parent(self) -> str: ...
     @property
     def before(self) -> Mapping[str, Any] | None:
-        """Its inputs in the state; None for what is not there yet."""
+        """Its inputs in the state; None if it does not exist yet."""
 
     @property
     def after(self) -> Mapping[str, Any] | None:
-        """Its inputs as the program wants them, `UNKNOWN` where they are computed; None for what goes."""
+        """Its inputs in the program, `UNKNOWN` where they are computed; None if it is deleted."""

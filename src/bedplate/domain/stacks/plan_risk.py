@@ -1,4 +1,4 @@
-"""What in a plan loses data or drops traffic: said before anybody agrees to it."""
+"""Finds the changes of a plan that lose data or interrupt traffic, so that they are shown before it is confirmed."""
 
 from __future__ import annotations
 
@@ -8,66 +8,67 @@ from typing import Any, Literal
 
 from bedplate.domain.stacks.plan import ResourceChange
 
-Kind = Literal["data", "traffic"]
+RiskKind = Literal["data", "traffic"]
 
-_HOLDS = {
-    "aws:s3/bucket:Bucket": "every object in it, old versions included, goes with it",
-    "aws:kms/key:Key": "what was encrypted with it can never be read again once the key is gone",
-    "aws:ecr/repository:Repository": "every image in it goes with it, and a release cannot start without its image",
-    "aws:sagemaker/modelPackageGroup:ModelPackageGroup": "the record of its versions and approvals goes with it",
-    "aws:cloudwatch/logGroup:LogGroup": "what was logged goes with it",
+_DATA_LOSS = {
+    "aws:s3/bucket:Bucket": "all its objects are deleted, old versions included",
+    "aws:kms/key:Key": "data encrypted with it can never be read again once the key is deleted",
+    "aws:ecr/repository:Repository": "all its images are deleted, and a release cannot start without its image",
+    "aws:sagemaker/modelPackageGroup:ModelPackageGroup": "the records of its versions and approvals are deleted",
+    "aws:cloudwatch/logGroup:LogGroup": "its log lines are deleted",
 }
-_SERVES = "aws:sagemaker/endpoint:Endpoint"
+_ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 _VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """`kind` is what is at stake; `why` a clause about it."""
+    """A risky change. `kind` is what is at risk; `reason` is a clause."""
 
-    kind: Kind
+    kind: RiskKind
     op: str
     urn: str
     type: str
     name: str
-    why: str
+    reason: str
 
 
-def risks(resources: Iterable[ResourceChange]) -> tuple[Risk, ...]:
-    """Replacements and deletions of what holds data or serves, and the end of a bucket's protections."""
-    found = []
-    for resource in resources:
-        kind, why = _risk(resource)
+def find_risks(resources: Iterable[ResourceChange]) -> tuple[Risk, ...]:
+    """Returns replacements and deletions of resources that hold data or serve traffic, and removals of a bucket's
+    protection."""
+    risks = []
+    for change in resources:
+        kind, why = _find_risk(change)
         if why:
-            found.append(Risk(kind, resource.op, resource.urn, resource.type, resource.name, why))
-    return tuple(found)
+            risks.append(Risk(kind, change.op, change.urn, change.type, change.name, why))
+    return tuple(risks)
 
 
-def _risk(resource: ResourceChange) -> tuple[Kind, str]:
-    goes = resource.op in ("delete", "replace", "delete-replaced")
-    if resource.type == _SERVES and resource.op == "replace":
-        return "traffic", "nobody answers between the old endpoint and the new one, which is born with the fallback"
-    if resource.type == _SERVES and goes:
+def _find_risk(change: ResourceChange) -> tuple[RiskKind, str]:
+    is_deleted = change.op in ("delete", "replace", "delete-replaced")
+    if change.type == _ENDPOINT and change.op == "replace":
+        return "traffic", "requests fail between the old endpoint and the new one, which starts with the fallback"
+    if change.type == _ENDPOINT and is_deleted:
         return "traffic", "requests to it fail from then on"
-    if resource.type in _HOLDS and goes:
-        return "data", _HOLDS[resource.type]
-    if resource.type == _VERSIONING and (goes or _turned_off(resource)):
-        return "data", "what is overwritten or deleted from then on cannot be brought back"
-    if _now_forced(resource):
-        return "data", "force_destroy: from then on `destroy` deletes it with all it holds"
+    if change.type in _DATA_LOSS and is_deleted:
+        return "data", _DATA_LOSS[change.type]
+    if change.type == _VERSIONING and (is_deleted or _suspends_versioning(change)):
+        return "data", "objects overwritten or deleted from then on cannot be restored"
+    if _enables_force_destroy(change):
+        return "data", "force_destroy: from then on `destroy` deletes it with all its contents"
     return "data", ""
 
 
-def _turned_off(resource: ResourceChange) -> bool:
-    return (_status(resource.before), _status(resource.after)) == ("Enabled", "Suspended")
+def _suspends_versioning(change: ResourceChange) -> bool:
+    return (_status(change.before), _status(change.after)) == ("Enabled", "Suspended")
 
 
 def _status(inputs: Any) -> Any:
     return ((inputs or {}).get("versioningConfiguration") or {}).get("status")
 
 
-def _now_forced(resource: ResourceChange) -> bool:
-    before, after = resource.before, resource.after
-    if resource.op != "update" or before is None or after is None:
+def _enables_force_destroy(change: ResourceChange) -> bool:
+    before, after = change.before, change.after
+    if change.op != "update" or before is None or after is None:
         return False
     return bool(after.get("forceDestroy")) and not before.get("forceDestroy")

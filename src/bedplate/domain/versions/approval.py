@@ -1,4 +1,4 @@
-"""Whether a version may be approved, by whom, and on what evidence; and what the ledger's last word on it is."""
+"""Decides whether a person may approve a version, and checks its evidence against the ledger."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Literal
 from bedplate.domain.ledger import Kind, Record
 from bedplate.settings import Approval
 
-YES: tuple[Kind, ...] = ("approved", "forced")
-EVALUATION = "evaluation_sha256"
-"""Key of an `evaluated` record's data, and of a `promoted` one's: the SHA-256 of evaluation.json."""
+APPROVAL_KINDS: tuple[Kind, ...] = ("approved", "forced")
+EVALUATION_SHA256 = "evaluation_sha256"
+"""Key in the payload of `evaluated` and `promoted` records: the SHA-256 of evaluation.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalEvidence:
-    """What is known of a version: its gates' verdict, its code's state and its trainer, as its metadata has them."""
+    """The metadata that an approval rests on: the gates' verdict, the state of the code, and the trainer."""
 
     verdict: str | None
     evaluation_uri: str | None
@@ -24,7 +24,8 @@ class ApprovalEvidence:
     trained_by: str | None = None
 
     @classmethod
-    def of(cls, metadata: Mapping[str, str]) -> ApprovalEvidence:
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ApprovalEvidence:
+        """Reads the evidence from a model package's metadata."""
         return cls(
             metadata.get("verdict"),
             metadata.get("evaluation_uri"),
@@ -35,123 +36,122 @@ class ApprovalEvidence:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalDecision:
-    """`approved` and `one-more` are recorded; `refused` names what is missing. `waived` is what --force set aside.
+    """The outcome of one person's approval. `refused` lists what is `missing`; `waived` is what --force overrode.
 
-    `barred` is why this person's yes does not count, whatever the evidence; `forcible` says whether --force could have
-    set all of `missing` aside.
+    `exclusion` is why this person may not approve, whatever the evidence; `can_force` says whether --force would have
+    waived all of `missing`.
     """
 
-    outcome: Literal["approved", "one-more", "refused"]
+    outcome: Literal["approved", "needs-another", "refused"]
     people: tuple[str, ...]
     waived: tuple[str, ...]
     missing: tuple[str, ...]
-    barred: str | None = None
-    forcible: bool = True
+    exclusion: str | None = None
+    can_force: bool = True
 
 
-def decide(
+def decide_approval(
     evidence: ApprovalEvidence,
     *,
-    people_needed: int,
+    required_approvals: int,
     person: str,
-    approved_before: Sequence[str],
-    forced: bool,
+    earlier_approvers: Sequence[str],
+    force: bool,
     rules: Approval | None = None,
-    commit_needed: bool = True,
+    requires_commit: bool = True,
 ) -> ApprovalDecision:
-    """Judge one person's yes.
+    """Decides one person's approval.
 
-    The gates must have said PASS, and the code must come from a clean commit. `--force` waives the gates; a tree that
-    is not clean only on a laptop (`commit_needed` False, where code that no git looks after passes too); never the
-    number of people nor who they are. `approved_before` are the people who said yes on the same evidence. Names are
-    compared without regard to case.
+    The gates must have passed, and the code must come from a clean commit. `force` waives the gates. It waives
+    uncommitted code only where `requires_commit` is False (the local stack, where code without git is accepted too). It
+    never waives the number of people or who they are. `earlier_approvers` approved the same evidence before. Names are
+    compared ignoring case.
     """
     rules = rules or Approval()
-    barred = _barred(rules, evidence, person)
-    if barred:
-        return ApprovalDecision("refused", (), (), (barred,), barred, forcible=False)
-    gates, source = _of_gates(evidence), _of_source(evidence, commit_needed)
-    if (gates and not forced) or (source and (commit_needed or not forced)):
-        return ApprovalDecision("refused", (), (), (*gates, *source), forcible=not (source and commit_needed))
-    people = distinct([*(p for p in approved_before if not _barred(rules, evidence, p)), person])
-    outcome: Literal["approved", "one-more"] = "approved" if len(people) >= people_needed else "one-more"
+    exclusion = _exclusion(rules, evidence, person)
+    if exclusion:
+        return ApprovalDecision("refused", (), (), (exclusion,), exclusion, can_force=False)
+    gates, source = _gate_problems(evidence), _source_problems(evidence, requires_commit)
+    if (gates and not force) or (source and (requires_commit or not force)):
+        return ApprovalDecision("refused", (), (), (*gates, *source), can_force=not (source and requires_commit))
+    people = unique_people([*(p for p in earlier_approvers if not _exclusion(rules, evidence, p)), person])
+    outcome: Literal["approved", "needs-another"] = "approved" if len(people) >= required_approvals else "needs-another"
     return ApprovalDecision(outcome, people, (*gates, *source), ())
 
 
-def last_word(records: Iterable[Record], model: str, version: int) -> Record | None:
-    """The record that decides whether a version is approved: the last rejection or final approval; None without one."""
-    word = None
-    for r in records:
-        if r.model == model and r.version == version and (r.kind == "rejected" or (r.kind in YES and _final(r))):
-            word = r
-    return word
+def find_decision(records: Iterable[Record], model: str, version: int) -> Record | None:
+    """Returns the record that decides whether a version is approved: its last rejection or final approval; None without
+    one."""
+    decision = None
+    for record in records:
+        is_final = record.kind == "rejected" or (record.kind in APPROVAL_KINDS and bool(record.data.get("final")))
+        if record.model == model and record.version == version and is_final:
+            decision = record
+    return decision
 
 
-def witness(history: Sequence[Record], package_arn: str) -> Record | None:
-    """The record that a version's evidence rests on: its last evaluation, or the promotion that brought one along.
+def find_evidence_record(history: Sequence[Record], package_arn: str) -> Record | None:
+    """Returns the record that a version's evidence rests on: its last evaluation, or the promotion that copied one.
 
-    `history` are the records of the version, in order.
+    `history` are the version's records in order.
     """
-    for r in reversed(history):
-        if r.kind == "evaluated" or (r.kind == "promoted" and r.data.get("to") == package_arn):
-            return r
+    for record in reversed(history):
+        if record.kind == "evaluated" or (record.kind == "promoted" and record.data.get("to") == package_arn):
+            return record
     return None
 
 
-def contradiction(evidence: ApprovalEvidence, record: Record | None, evaluation_sha256: str | None) -> str | None:
-    """What the registry says that the ledger's `witness` does not; None where they agree.
+def find_contradiction(evidence: ApprovalEvidence, record: Record | None, evaluation_sha256: str | None) -> str | None:
+    """Returns how the registry contradicts the ledger's `record`; None if they agree.
 
-    A registry can be edited, the ledger cannot. `evaluation_sha256` is that of the stored evaluation as it is now; it
-    counts where the record holds one. A killed evaluation also shows so: it writes the ledger last.
+    The registry can be edited, the ledger cannot. `evaluation_sha256` is the hash of the stored evaluation now; it is
+    compared if the record has one. An evaluation that was killed also contradicts, because it writes the ledger last.
     """
     if record is None:
         return f"it says {evidence.verdict}, and the ledger holds no evaluation" if evidence.verdict else None
-    told = record.data.get("verdict")
-    if evidence.verdict != told:
-        own = f"it says {evidence.verdict}" if evidence.verdict else "it knows no verdict"
-        return f"{own}, and record {record.seq} of the ledger {told or 'none'}"
+    verdict = record.data.get("verdict")
+    if evidence.verdict != verdict:
+        registry_verdict = f"it says {evidence.verdict}" if evidence.verdict else "it has no verdict"
+        return f"{registry_verdict}, and record {record.seq} of the ledger says {verdict or 'none'}"
     if evidence.evaluation_uri != record.data.get("evaluation_uri"):
-        return f"it names {evidence.evaluation_uri}, and record {record.seq} {record.data.get('evaluation_uri')}"
-    recorded = record.data.get(EVALUATION)
+        return f"it names {evidence.evaluation_uri}, and record {record.seq} names {record.data.get('evaluation_uri')}"
+    recorded = record.data.get(EVALUATION_SHA256)
     if recorded and recorded != evaluation_sha256:
-        found = f"hashes to {evaluation_sha256[:12]}" if evaluation_sha256 else "is gone"
-        return f"{evidence.evaluation_uri} {found}, and record {record.seq} was made of {str(recorded)[:12]}"
+        state = f"hashes to {evaluation_sha256[:12]}" if evaluation_sha256 else "is gone"
+        return f"{evidence.evaluation_uri} {state}, and record {record.seq} says {str(recorded)[:12]}"
     return None
 
 
-def distinct(people: Iterable[str]) -> tuple[str, ...]:
-    """
-    >>> distinct(["ada@x.org", "grace@x.org", "Ada@X.org"])
+def unique_people(people: Iterable[str]) -> tuple[str, ...]:
+    """Returns the people without duplicates, ignoring case, in order of first appearance.
+
+    >>> unique_people(["ada@x.org", "grace@x.org", "Ada@X.org"])
     ('ada@x.org', 'grace@x.org')
     """
-    found: dict[str, str] = {}
+    people_by_key: dict[str, str] = {}
     for person in people:
-        found.setdefault(person.strip().casefold(), person)
-    return tuple(found.values())
+        people_by_key.setdefault(person.strip().casefold(), person)
+    return tuple(people_by_key.values())
 
 
-def _final(record: Record) -> bool:
-    return bool(record.data.get("final"))
-
-
-def _barred(rules: Approval, evidence: ApprovalEvidence, person: str) -> str | None:
-    named = {p.casefold() for p in rules.approvers}
-    if named and person.strip().casefold() not in named:
+def _exclusion(rules: Approval, evidence: ApprovalEvidence, person: str) -> str | None:
+    approvers = {approver.casefold() for approver in rules.approvers}
+    if approvers and person.strip().casefold() not in approvers:
         return f"{person} is not among approval.approvers of model.yaml ({', '.join(rules.approvers)})"
     if rules.not_trainer and evidence.trained_by is None:
-        return "who trained it is not recorded, and approval.not_trainer keeps the trainer out"
+        return "its trainer is not recorded, and approval.not_trainer excludes the trainer"
     if rules.not_trainer and person.strip().casefold() == (evidence.trained_by or "").strip().casefold():
-        return f"{person} trained it, and approval.not_trainer keeps the trainer out"
+        return f"{person} trained it, and approval.not_trainer excludes the trainer"
     return None
 
 
-def _of_gates(evidence: ApprovalEvidence) -> tuple[str, ...]:
+def _gate_problems(evidence: ApprovalEvidence) -> tuple[str, ...]:
     if evidence.verdict is None:
         return ("it was never evaluated",)
-    return () if evidence.verdict == "PASS" else (f"its gates said {evidence.verdict}, and only PASS opens them",)
+    return () if evidence.verdict == "PASS" else (f"its gates' verdict is {evidence.verdict}, and PASS is needed",)
 
 
-def _of_source(evidence: ApprovalEvidence, commit_needed: bool) -> tuple[str, ...]:
+def _source_problems(evidence: ApprovalEvidence, requires_commit: bool) -> tuple[str, ...]:
     if evidence.code_dirty == "true":
-        return ("its code was changed after the commit it names",)
-    return ("no commit is known for its code",) if evidence.code_dirty != "false" and commit_needed else ()
+        return ("its code was changed after the recorded commit",)
+    return ("no commit is recorded for its code",) if evidence.code_dirty != "false" and requires_commit else ()

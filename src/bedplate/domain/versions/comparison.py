@@ -1,4 +1,4 @@
-"""Two versions side by side: what they were made of, their figures on the same rows, and the differences."""
+"""Compares two versions: their provenance, their metrics on the same rows, and the differences."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, Estimate, compare
+from bedplate.domain.evidence.metrics import HIGHER_IS_BETTER, Estimate, compare_models
 from bedplate.settings import ModelSpec
 
 Verdict = Literal["better", "worse", "cannot tell"]
 MIN_SEGMENT_ROWS = 50
-"""Values of a segment with fewer rows are left out: their intervals say nothing."""
+"""Segment values with fewer rows are left out, because their intervals are too wide to be useful."""
 MAX_SEGMENTS = 30
-_UNTOLD = "-"
+_MISSING = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceRow:
-    """One thing that two versions were made of, as text; `same` when it is equal."""
+    """One input of the two versions' trainings, as text."""
 
     topic: str
     name: str
@@ -30,13 +30,13 @@ class ProvenanceRow:
     second: str
 
     @property
-    def same(self) -> bool:
+    def is_same(self) -> bool:
         return self.first == self.second
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A metric of both on the same rows; `difference` is second minus first with its paired 95 % interval."""
+    """A metric of both versions on the same rows; `difference` is second minus first with its paired 95 % interval."""
 
     metric: str
     first: Estimate
@@ -45,8 +45,8 @@ class MetricRow:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the second against the first: the whole interval lies on one side of nought, or these rows cannot tell."""
-        low, high = self.difference.low, self.difference.high
+        """The second version against the first: `cannot tell` if the interval contains 0 or is not finite."""
+        low, high = self.difference.ci_low, self.difference.ci_high
         if not (np.isfinite(low) and np.isfinite(high)) or low <= 0 <= high:
             return "cannot tell"
         return "better" if (low > 0) == (self.metric in HIGHER_IS_BETTER) else "worse"
@@ -62,99 +62,96 @@ class MetricRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """What one version answered to held-out rows, in their order. `groups` is segment column -> a text a row."""
+class VersionScores:
+    """Labels and one version's predictions of held-out rows, in the same order. `groups` is segment column -> value of
+    each row."""
 
     labels: NDArray[np.float64]
     predictions: NDArray[np.float64]
     groups: Mapping[str, Sequence[str]]
     first_time: datetime | None = None
 
-    def on_same_rows(self, other: Scores) -> bool:
-        return len(self.labels) == len(other.labels) and bool(np.array_equal(self.labels, other.labels))
+    def has_same_rows(self, other: VersionScores) -> bool:
+        return bool(np.array_equal(self.labels, other.labels))
+
+    def select(self, rows: NDArray[np.bool_]) -> VersionScores:
+        return VersionScores(self.labels[rows], self.predictions[rows], {})
 
 
-def figures(task: str, first: Scores, second: Scores, *, seed: int = 0) -> tuple[MetricRow, ...]:
-    """Every metric of the task for both and the difference, paired row by row.
+def compare_metrics(task: str, first: VersionScores, second: VersionScores, *, seed: int = 0) -> tuple[MetricRow, ...]:
+    """Returns every metric of the task for both versions and their difference, paired row by row.
 
-    DeLong's interval for AUC, 200 paired bootstrap resamples for the others (see `domain.evidence.metrics.compare`).
-    The rows of both must be the same, in the same order. Raises ValueError otherwise.
+    Intervals are DeLong's for AUC and from 200 paired bootstrap resamples for the others (see
+    `domain.evidence.metrics`). Raises ValueError unless both were scored on the same rows in the same order.
     """
-    if not first.on_same_rows(second):
+    if not first.has_same_rows(second):
         raise ValueError("the two versions were not scored on the same rows")
-    found = compare(task, first.labels, second.predictions, first.predictions, seed=seed)
-    return tuple(MetricRow(m, found.champion[m], found.candidate[m], found.difference[m]) for m in found.candidate)
+    both = compare_models(task, first.labels, second.predictions, first.predictions, seed=seed)
+    return tuple(MetricRow(m, both.champion[m], both.candidate[m], both.difference[m]) for m in both.candidate)
 
 
-def by_segment(
-    task: str, metric: str, first: Scores, second: Scores, *, seed: int = 0
+def compare_segments(
+    task: str, metric: str, first: VersionScores, second: VersionScores, *, seed: int = 0
 ) -> dict[str, dict[str, MetricRow]]:
-    """Column -> value -> the metric's figure, for the most frequent values that have `MIN_SEGMENT_ROWS` rows."""
-    told: dict[str, dict[str, MetricRow]] = {}
-    for column, texts in first.groups.items():
-        values = np.asarray(texts, dtype=object)
+    """Returns column -> value -> the metric's row, for frequent values with at least `MIN_SEGMENT_ROWS` rows."""
+    segments: dict[str, dict[str, MetricRow]] = {}
+    for column, labels in first.groups.items():
+        values = np.asarray(labels, dtype=object)
         names, counts = np.unique(values, return_counts=True)
-        often = [str(names[i]) for i in np.argsort(-counts, kind="stable") if counts[i] >= MIN_SEGMENT_ROWS]
-        told[column] = {
-            name: _one(task, metric, first, second, values == name, seed) for name in sorted(often[:MAX_SEGMENTS])
-        }
-    return told
+        frequent = [str(names[i]) for i in np.argsort(-counts, kind="stable") if counts[i] >= MIN_SEGMENT_ROWS]
+        segments[column] = {}
+        for name in sorted(frequent[:MAX_SEGMENTS]):
+            parts = (side.select(values == name) for side in (first, second))
+            rows = compare_metrics(task, *parts, seed=seed)
+            segments[column][name] = next(row for row in rows if row.metric == metric)
+    return segments
 
 
-def _one(task: str, metric: str, first: Scores, second: Scores, rows: NDArray[np.bool_], seed: int) -> MetricRow:
-    a, b = (Scores(s.labels[rows], s.predictions[rows], {}) for s in (first, second))
-    return next(f for f in figures(task, a, b, seed=seed) if f.metric == metric)
-
-
-def made_of(first: Provenance, second: Provenance) -> tuple[ProvenanceRow, ...]:
-    """Everything that decides a training, row by row: code, data, hyper-parameters, features, contract."""
-    rows = [ProvenanceRow("origin", key, first.told(key), second.told(key)) for key in ("trained_by", "trained_at")]
-    rows += [ProvenanceRow("code", key, first.told(key), second.told(key)) for key in _CODE]
-    rows += [ProvenanceRow("data", key, first.told(key), second.told(key)) for key in _DATA]
-    names = sorted({*first.hyperparameters, *second.hyperparameters})
-    rows += [
-        ProvenanceRow(
-            "hyperparameter", n, first.hyperparameters.get(n, _UNTOLD), second.hyperparameters.get(n, _UNTOLD)
-        )
-        for n in names
+def compare_provenance(first: Provenance, second: Provenance) -> tuple[ProvenanceRow, ...]:
+    """Returns one row for everything that determines a training: code, data, hyperparameters, features, contract."""
+    rows = [
+        ProvenanceRow(topic, key, *(side.metadata.get(key) or _MISSING for side in (first, second)))
+        for topic, keys in _KEYS.items()
+        for key in keys
     ]
+    names = sorted({*first.hyperparameters, *second.hyperparameters})
+    sides = (first.hyperparameters, second.hyperparameters)
+    rows += [ProvenanceRow("hyperparameter", name, *(side.get(name, _MISSING) for side in sides)) for name in names]
     rows.append(ProvenanceRow("features", "count", str(len(first.features)), str(len(second.features))))
     for name in sorted({*first.features} ^ {*second.features}):
-        rows.append(ProvenanceRow("features", name, _has(name in first.features), _has(name in second.features)))
+        presence = ("yes" if name in side.features else "no" for side in (first, second))
+        rows.append(ProvenanceRow("features", name, *presence))
     for name in sorted({*first.features} & {*second.features}):
         if first.features[name] != second.features[name]:
             rows.append(ProvenanceRow("features", name, first.features[name], second.features[name]))
     return tuple(rows)
 
 
-_CODE = ("code_commit", "code_dirty", "code_sha256", "lock_sha256", "image_uri", "instance_type", "seed")
-_DATA = ("dataset_sha256", "data_sha256", "data_rows", "data_from", "data_to", "holdout_uri")
+_KEYS = {
+    "origin": ("trained_by", "trained_at"),
+    "code": ("code_commit", "code_dirty", "code_sha256", "lock_sha256", "image_uri", "instance_type", "seed"),
+    "data": ("dataset_sha256", "data_sha256", "data_rows", "data_from", "data_to", "holdout_uri"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a version was made of. `features` is name -> its type and bounds, empty where its contract is gone."""
+    """The inputs of a version's training. `features` is name -> type and bounds, empty if its contract no longer
+    exists."""
 
     metadata: Mapping[str, str]
     hyperparameters: Mapping[str, str]
     features: Mapping[str, str]
 
-    def told(self, key: str) -> str:
-        return self.metadata.get(key) or _UNTOLD
 
-
-def features_of(spec: ModelSpec) -> dict[str, str]:
-    """Each feature of a contract with all that the contract says of its values, as one text."""
-    told = {}
+def describe_features(spec: ModelSpec) -> dict[str, str]:
+    """Returns feature -> what its contract says of its values, as one text."""
+    descriptions = {}
     for name in spec.data.features:
         column = spec.data.columns[name].model_dump(exclude_defaults=True, exclude={"description", "role"})
-        told[name] = ", ".join(f"{key} {_text(value)}" for key, value in column.items())
-    return told
+        descriptions[name] = ", ".join(f"{key} {_format_value(value)}" for key, value in column.items())
+    return descriptions
 
 
-def _text(value: object) -> str:
+def _format_value(value: object) -> str:
     return "/".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-
-
-def _has(there: bool) -> str:
-    return "yes" if there else "no"

@@ -1,4 +1,4 @@
-"""What a model package says about where it comes from, and what makes two trainings the same one."""
+"""Builds a model package's metadata, its code archive, and the digest that identifies equal trainings."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from bedplate.domain.ledger import sha256
 from bedplate.errors import UsageError
 from bedplate.settings import ModelSpec
 
-MAX_VALUE = 256
+MAX_METADATA_VALUE = 256
 MAX_JOB_NAME = 63
 CONTRACT_FILE = "contract.json"
-"""The resolved `ModelSpec`, with the stack's overrides, packed beside the folder's own files."""
+"""The resolved `ModelSpec`, with the stack's overrides, stored in the code archive beside the model's files."""
 Dirty = Literal["true", "false", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where the code comes from. Without git the commit is `none` and whether it is dirty is `unknown`."""
+class CodeSource:
+    """The origin of the code. Without git, `commit` is `none` and `dirty` is `unknown`."""
 
     code_sha256: str
     lock_sha256: str
@@ -36,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Everything a training was made of; `same_training` of two equal ones is equal."""
+    """All inputs of a training; two equal lineages have the same `training_digest`."""
 
     model: str
     data_sha256: str
@@ -45,7 +45,7 @@ class Lineage:
     data_rows: int
     data_from: str
     data_to: str
-    source: Source
+    source: CodeSource
     hyperparameters: Mapping[str, str]
     seed: int
     instance_type: str
@@ -53,24 +53,25 @@ class Lineage:
     image_uri: str
     spec_sha256: str
     dataset_sha256: str = ""
-    """Registered version of the data that both parts were cut from."""
+    """The registered data version that both parts were split from."""
 
 
-def same_training(lineage: Lineage) -> str:
-    """12 hex digits of all that decides the result: data, code, contract, lock, hyper-parameters, image, instance.
+def training_digest(lineage: Lineage) -> str:
+    """Returns 12 hex digits of everything that determines the result: data, code, contract, lock file, hyperparameters,
+    image, instance.
 
-    Commit and dirty flag are left out: they say who is to be asked, not what was computed.
+    Commit and dirty flag are left out, because they do not change what is computed.
     """
-    deciding = asdict(lineage)
-    source = deciding.pop("source")
-    for place in ("data_uri", "holdout_uri", "dataset_sha256"):
-        deciding.pop(place)
-    decided = {**deciding, "code": source["code_sha256"], "lock": source["lock_sha256"]}
-    return sha256(json.dumps(decided, sort_keys=True).encode())[:12]
+    inputs = asdict(lineage)
+    source = inputs.pop("source")
+    for key in ("data_uri", "holdout_uri", "dataset_sha256"):
+        inputs.pop(key)
+    values = {**inputs, "code": source["code_sha256"], "lock": source["lock_sha256"]}
+    return sha256(json.dumps(values, sort_keys=True).encode())[:12]
 
 
 def job_name(base: str, digest: str, attempt: int) -> str:
-    """Name of a job: the same work finds the same job again; a failed one is followed by the next attempt.
+    """Returns a job's name: equal work has an equal name, and each retry of a failed job has the next attempt number.
 
     >>> job_name("bedplate-local-churn", "0a1b2c3d4e5f", 1)
     'bedplate-local-churn-0a1b2c3d4e5f-1'
@@ -81,10 +82,12 @@ def job_name(base: str, digest: str, attempt: int) -> str:
     return base[: MAX_JOB_NAME - len(tail)].rstrip("-") + tail
 
 
-def metadata(lineage: Lineage, *, training_job: str, trained_by: str, trained_at: str, code_uri: str) -> dict[str, str]:
-    """CustomerMetadataProperties of a fresh model package, by docs/contracts.md.
+def build_metadata(
+    lineage: Lineage, *, training_job: str, trained_by: str, trained_at: str, code_uri: str
+) -> dict[str, str]:
+    """Returns CustomerMetadataProperties of a new model package (docs/contracts.md).
 
-    Hyper-parameters that do not fit into 256 characters are replaced by their hash; the ledger keeps them whole.
+    Hyperparameters longer than 256 characters are replaced by their hash; the ledger stores them in full.
     """
     values = {
         "model": lineage.model,
@@ -106,56 +109,57 @@ def metadata(lineage: Lineage, *, training_job: str, trained_by: str, trained_at
         "seed": str(lineage.seed),
         "instance_type": lineage.instance_type,
         "image_uri": lineage.image_uri,
-        "hyperparameters": _fitting(lineage.hyperparameters),
+        "hyperparameters": _format_hyperparameters(lineage.hyperparameters),
     }
-    return {key: value[:MAX_VALUE] for key, value in values.items()}
+    return {key: value[:MAX_METADATA_VALUE] for key, value in values.items()}
 
 
-def carried(spec: ModelSpec, notes: str) -> dict[str, str]:
-    """What a package says of its contract; the whole of it is in the code archive, and beside the evaluation.
+def build_contract_metadata(spec: ModelSpec, notes: str) -> dict[str, str]:
+    """Returns the metadata that a package takes from its contract; the whole contract is in the code archive and beside
+    the evaluation.
 
-    Release notes that are longer than 256 characters are whole in the ledger only.
+    Release notes are cut to 256 characters; the ledger stores them in full.
     """
-    told = {"owner": spec.owner, "risk": spec.risk, "notes": notes}
-    return {key: value[:MAX_VALUE] for key, value in told.items() if value}
+    values = {"owner": spec.owner, "risk": spec.risk, "notes": notes}
+    return {key: value[:MAX_METADATA_VALUE] for key, value in values.items() if value}
 
 
-def hyperparameters(
+def resolve_hyperparameters(
     declared: Mapping[str, str | int | float | bool], overrides: Mapping[str, str], seed: int
 ) -> dict[str, str]:
-    """What the script is given: model.yaml's values, `--set` over them, and the seed, all as text.
+    """Returns the hyperparameters as text: model.yaml's values, overridden by `--set`, and the seed.
 
-    >>> hyperparameters({"max_iter": 100, "early": True}, {"max_iter": "50"}, 7)
+    Raises UsageError for a `--set` that model.yaml does not declare, or whose text does not have the declared type.
+
+    >>> resolve_hyperparameters({"max_iter": 100, "early": True}, {"max_iter": "50"}, 7)
     {'max_iter': '50', 'early': 'true', 'seed': '7'}
-
-    Raises UsageError for a `--set` of something that model.yaml does not declare, or of a text where it has a number.
     """
     unknown = sorted(set(overrides) - set(declared) - {"seed"})
     if unknown:
-        known = ", ".join(declared) or "none"
+        names = ", ".join(declared) or "none"
         raise UsageError(
-            f"--set {unknown[0]}=...: training.hyperparameters declares no {unknown[0]!r} (it declares: {known})"
+            f"--set {unknown[0]}=...: training.hyperparameters declares no {unknown[0]!r} (it declares: {names})"
         )
-    for key, given in overrides.items():
-        _must_be_alike(key, given, declared.get(key, seed))
-    text = {key: json.dumps(value) if isinstance(value, bool) else str(value) for key, value in declared.items()}
-    return {**text, **overrides, "seed": overrides.get("seed", str(seed))}
+    for key, text in overrides.items():
+        _require_same_type(key, text, declared.get(key, seed))
+    texts = {key: json.dumps(value) if isinstance(value, bool) else str(value) for key, value in declared.items()}
+    return {**texts, **overrides, "seed": overrides.get("seed", str(seed))}
 
 
-def _must_be_alike(key: str, given: str, declared: str | int | float | bool) -> None:
-    """A number may be whole or not: only the script knows which it wants."""
+def _require_same_type(key: str, text: str, declared: str | int | float | bool) -> None:
+    """Accepts any number for a number, because only the script knows whether it needs a whole one."""
     if isinstance(declared, bool):
-        wanted, fits = "true or false", given in ("true", "false")
+        expected, is_valid = "true or false", text in ("true", "false")
     elif isinstance(declared, int | float):
-        wanted, fits = "a number", re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", given) is not None
+        expected, is_valid = "a number", re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text) is not None
     else:
         return
-    if not fits:
-        raise UsageError(f"--set {key}={given}: {wanted} expected, as in training.hyperparameters ({declared})")
+    if not is_valid:
+        raise UsageError(f"--set {key}={text}: {expected} expected, as in training.hyperparameters ({declared})")
 
 
 def code_sha256(files: Mapping[str, bytes]) -> str:
-    """One hash over names and contents, whatever the order and the file system.
+    """Returns a hash of file names and contents that does not depend on their order or the file system.
 
     >>> code_sha256({"a": b"1", "b": b"2"}) == code_sha256({"b": b"2", "a": b"1"})
     True
@@ -166,10 +170,10 @@ def code_sha256(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """`sourcedir.tar.gz`: the same files give the same bytes, with no time and no owner in them."""
+def build_archive(files: Mapping[str, bytes]) -> bytes:
+    """Returns `sourcedir.tar.gz`; it has no timestamps and no owners, so the same files give the same bytes."""
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for name in sorted(files):
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(files[name]), 0o644
@@ -177,21 +181,21 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def unarchive(body: bytes) -> dict[str, bytes]:
-    """Files of an `archive` by name.
+def read_archive(content: bytes) -> dict[str, bytes]:
+    """Returns the files of a `build_archive` archive by name.
 
-    >>> unarchive(archive({"train.py": b"pass", "lib/a.py": b""})) == {"train.py": b"pass", "lib/a.py": b""}
+    Raises ValueError for content that is not such an archive.
+
+    >>> read_archive(build_archive({"train.py": b"pass", "lib/a.py": b""})) == {"train.py": b"pass", "lib/a.py": b""}
     True
-
-    Raises ValueError for bytes that are no such archive.
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
-            return {m.name: held.read() for m in tar if m.isfile() and (held := tar.extractfile(m)) is not None}
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as tar:
+            return {m.name: file.read() for m in tar if m.isfile() and (file := tar.extractfile(m)) is not None}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as exc:
         raise ValueError(f"the code archive cannot be unpacked: {exc}") from exc
 
 
-def _fitting(values: Mapping[str, Any]) -> str:
+def _format_hyperparameters(values: Mapping[str, Any]) -> str:
     text = json.dumps(values, sort_keys=True)
-    return text if len(text) <= MAX_VALUE else json.dumps({"sha256": sha256(text.encode())})
+    return text if len(text) <= MAX_METADATA_VALUE else json.dumps({"sha256": sha256(text.encode())})

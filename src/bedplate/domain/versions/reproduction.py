@@ -1,4 +1,4 @@
-"""Says whether a training that was done again gave the same model, by metrics and predictions on held-out rows."""
+"""Compares a reproduced model with the registered one by metrics and predictions on held-out rows."""
 
 from __future__ import annotations
 
@@ -14,59 +14,62 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DependencyCheck:
-    """Something that a training depends on: what the record says, and what there is now."""
+    """Something that a training depends on: its recorded value and its current one."""
 
-    what: str
+    name: str
     recorded: str
-    now: str
+    current: str
 
     @property
-    def same(self) -> bool:
-        return self.recorded == self.now
+    def is_same(self) -> bool:
+        return self.recorded == self.current
 
 
-def data_hash(train: bytes, holdout: bytes) -> str:
-    """The hash that `domain.data.dataset.split` gives these two parts.
+def hash_data(train: bytes, holdout: bytes) -> str:
+    """Returns the hash that `domain.data.dataset.split` gives these two parts.
 
-    >>> data_hash(b"a", b"b") == data_hash(b"a", b"b"), data_hash(b"a", b"b") == data_hash(b"b", b"a")
+    >>> hash_data(b"a", b"b") == hash_data(b"a", b"b"), hash_data(b"a", b"b") == hash_data(b"b", b"a")
     (True, False)
     """
     return sha256(f"{sha256(train)}{sha256(holdout)}".encode())
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions:
-    """Two sets of predictions of the same rows, in the same order: how many are not the very same float."""
+class PredictionComparison:
+    """Two sets of predictions of the same rows in the same order; `differing` counts rows with unequal floats."""
 
     rows: int
     differing: int
     max_difference: float
-    """Largest absolute difference, in the prediction's unit; infinite where one side has no number."""
+    """The largest absolute difference, in the prediction's unit; infinite if one side is NaN."""
 
 
-def compare_predictions(first: ArrayLike, second: ArrayLike) -> Predictions:
-    """Compare bit by bit: no tolerance, because the same training on the same machine needs none. NaN equals NaN.
+def compare_predictions(first: ArrayLike, second: ArrayLike) -> PredictionComparison:
+    """Compares predictions for exact equality, because the same training on the same machine needs no tolerance. NaN
+    equals NaN.
+
+    Raises ValueError if their lengths differ.
 
     >>> compare_predictions([0.1, 0.2], [0.1, 0.25]).differing
     1
     >>> compare_predictions([], [])
-    Predictions(rows=0, differing=0, max_difference=0.0)
-
-    Raises ValueError when they are not of one length.
+    PredictionComparison(rows=0, differing=0, max_difference=0.0)
     """
     import numpy as np
 
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if a.shape != b.shape:
-        raise ValueError(f"{len(a)} predictions cannot be compared with {len(b)}")
-    apart = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-    gaps = np.abs(a[apart] - b[apart])
-    return Predictions(len(a), int(apart.sum()), float(np.nan_to_num(gaps, nan=np.inf).max(initial=0.0)))
+    first_values, second_values = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if first_values.shape != second_values.shape:
+        raise ValueError(f"{len(first_values)} predictions cannot be compared with {len(second_values)}")
+    is_different = ~((first_values == second_values) | (np.isnan(first_values) & np.isnan(second_values)))
+    differences = np.abs(first_values[is_different] - second_values[is_different])
+    return PredictionComparison(
+        len(first_values), int(is_different.sum()), float(np.nan_to_num(differences, nan=np.inf).max(initial=0.0))
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """One metric three times: as the registry keeps it (6 digits), the registered model scored now, the new model."""
+    """A metric as recorded in the registry (6 digits), of the registered model now, and of the reproduced model."""
 
     name: str
     recorded: str | None
@@ -74,33 +77,38 @@ class MetricComparison:
     reproduced: float
 
     @property
-    def same(self) -> bool:
+    def is_same(self) -> bool:
         both_nan = self.registered != self.registered and self.reproduced != self.reproduced
-        kept = self.recorded is None or self.recorded == f"{self.registered:.6g}"
-        return kept and (both_nan or self.registered == self.reproduced)
+        matches_record = self.recorded is None or self.recorded == f"{self.registered:.6g}"
+        return matches_record and (both_nan or self.registered == self.reproduced)
 
 
 @dataclass(frozen=True, slots=True)
-class Reproduction:
-    """What came of it. `evaluated` is against the predictions kept by the version's evaluation, None without one."""
+class ReproductionResult:
+    """The outcome of a reproduction. `evaluated_predictions` compares with the predictions stored by the version's
+    evaluation; None without one."""
 
     metrics: tuple[MetricComparison, ...]
-    predictions: Predictions
-    evaluated: Predictions | None
+    predictions: PredictionComparison
+    evaluated_predictions: PredictionComparison | None
 
     @property
-    def identical(self) -> bool:
-        sets = [p for p in (self.predictions, self.evaluated) if p is not None]
-        return all(m.same for m in self.metrics) and all(p.differing == 0 for p in sets)
+    def is_identical(self) -> bool:
+        comparisons = [
+            comparison for comparison in (self.predictions, self.evaluated_predictions) if comparison is not None
+        ]
+        return all(metric.is_same for metric in self.metrics) and all(
+            comparison.differing == 0 for comparison in comparisons
+        )
 
 
-def metrics_told(
+def compare_reproduced_metrics(
     metadata: Mapping[str, str], registered: Mapping[str, float], reproduced: Mapping[str, float]
 ) -> tuple[MetricComparison, ...]:
-    """Every metric of either model, beside what the model package's metadata says of it.
+    """Returns every metric of either model with the value that the model package's metadata records.
 
-    >>> [m] = metrics_told({"metric.auc": "0.7"}, {"auc": 0.7}, {"auc": 0.7})
-    >>> m.same, metrics_told({"metric.auc": "0.71"}, {"auc": 0.7}, {"auc": 0.7})[0].same
+    >>> [metric] = compare_reproduced_metrics({"metric.auc": "0.7"}, {"auc": 0.7}, {"auc": 0.7})
+    >>> metric.is_same, compare_reproduced_metrics({"metric.auc": "0.71"}, {"auc": 0.7}, {"auc": 0.7})[0].is_same
     (True, False)
     """
     nan = float("nan")

@@ -1,4 +1,4 @@
-"""When a version, or a whole model, is retired, by the ledger's records or model.yaml's date; and whether it may be."""
+"""Finds when a version or a model is retired, from the ledger or model.yaml, and what speaks against it."""
 
 from __future__ import annotations
 
@@ -9,70 +9,74 @@ from datetime import date
 from bedplate.domain.ledger import Record
 
 WARN_DAYS = 30
-"""How long before its date `status` speaks of a retirement."""
+"""`status` warns of a retirement this many days before its date."""
 QUIET_DAYS = 7
-"""For how long nobody may have asked what is retired today."""
+"""Retiring today requires that no predictions were made for this many days."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """What is retired from a day on (that day included), and who says so: a record of the ledger, or model.yaml."""
+    """A version or model that is retired from the date `on` (inclusive). `declared_by` is the ledger record's actor, or
+    `model.yaml`."""
 
-    what: str
+    target: str
     on: date
     reason: str
-    said_by: str
+    declared_by: str
 
-    def due(self, today: date) -> bool:
+    def is_due(self, today: date) -> bool:
+        """Returns whether the date has come."""
         return self.on <= today
 
-    def spoken(self, today: date) -> str:
-        """
-        >>> Retirement("churn:3", date(2030, 1, 31), "old", "ada").spoken(date(2030, 1, 30))
+    def describe(self, today: date) -> str:
+        """Returns the retirement as a sentence without a full stop.
+
+        >>> Retirement("churn:3", date(2030, 1, 31), "old", "ada").describe(date(2030, 1, 30))
         'churn:3 retires in 1 day, on 2030-01-31: old (ada)'
         """
         days = (self.on - today).days
-        when = f"retires in {days} day{'' if days == 1 else 's'}, on" if days > 0 else "is retired since"
-        return f"{self.what} {when} {self.on}: {self.reason} ({self.said_by})"
+        when = f"retires in {days} day{'' if days == 1 else 's'}, on" if days > 0 else "has been retired since"
+        return f"{self.target} {when} {self.on}: {self.reason} ({self.declared_by})"
 
 
-def retirement_of(
+def find_retirement(
     records: Iterable[Record], model: str, version: int, contract_date: str | None = None
 ) -> Retirement | None:
-    """The earliest date that stands for a version: its own, its model's, or that of model.yaml's `retire_on`.
+    """Returns the earliest retirement of a version: its own, its model's, or model.yaml's `retire_on`; None without
+    one.
 
-    Of each the last record counts, and one that takes it back leaves none.
+    The last record of the version and the last record of the model count; a cancellation removes its retirement.
     """
-    standing: dict[int | None, Retirement] = {}
-    for r in records:
-        if r.kind != "retired" or r.model != model or r.version not in (None, version):
+    active: dict[int | None, Retirement] = {}
+    for record in records:
+        if record.kind != "retired" or record.model != model or record.version not in (None, version):
             continue
-        standing.pop(r.version, None)
-        if r.data.get("on"):
-            what = model if r.version is None else f"{model}:{version}"
-            on = date.fromisoformat(str(r.data["on"]))
-            standing[r.version] = Retirement(what, on, str(r.data.get("reason") or ""), r.actor)
-    found = list(standing.values())
+        active.pop(record.version, None)
+        if record.data.get("retire_on"):
+            target = model if record.version is None else f"{model}:{version}"
+            retire_date = date.fromisoformat(str(record.data["retire_on"]))
+            active[record.version] = Retirement(target, retire_date, str(record.data.get("reason") or ""), record.actor)
+    retirements = list(active.values())
     if contract_date:
-        found.append(Retirement(model, date.fromisoformat(contract_date), "retire_on", "model.yaml"))
-    return min(found, key=lambda r: r.on, default=None)
+        retirements.append(Retirement(model, date.fromisoformat(contract_date), "retire_on", "model.yaml"))
+    return min(retirements, key=lambda retirement: retirement.on, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSummary:
-    """How what is to be retired is used now. `answers` were given in the last `QUIET_DAYS` days."""
+    """The current use of a version or model. `predictions` counts those of the last `QUIET_DAYS` days."""
 
     roles: Sequence[str]
-    answers: float
+    predictions: float
 
 
-def objections(use: UsageSummary) -> tuple[str, ...]:
-    """Why it should not be retired today; empty when nobody would miss it.
+def retirement_warnings(usage: UsageSummary) -> tuple[str, ...]:
+    """Returns the reasons not to retire it today; empty if it is unused.
 
-    >>> [objections(UsageSummary(live, n)) for live, n in ((["live on churn"], 0), ([], 12), ([], 0))]
-    [('it is live on churn',), ('it gave 12 answers in the last 7 days',), ()]
+    >>> [retirement_warnings(UsageSummary(live, n)) for live, n in ((["live on churn"], 0), ([], 12), ([], 0))]
+    [('it is live on churn',), ('it made 12 predictions in the last 7 days',), ()]
     """
-    found = [f"it is {role}" for role in use.roles]
-    if use.answers:
-        found.append(f"it gave {use.answers:,.0f} answers in the last {QUIET_DAYS} days")
-    return tuple(found)
+    warnings = [f"it is {role}" for role in usage.roles]
+    if usage.predictions:
+        warnings.append(f"it made {usage.predictions:,.0f} predictions in the last {QUIET_DAYS} days")
+    return tuple(warnings)

@@ -1,4 +1,4 @@
-"""What asks for a retraining, which one is open, and whether its result still waits for a person."""
+"""Finds what triggers a retraining, which retraining is open, and which retrained version awaits a decision."""
 
 from __future__ import annotations
 
@@ -15,93 +15,95 @@ Signal = Literal["drift", "performance", "age", "person"]
 
 @dataclass(frozen=True, slots=True)
 class RetrainingSignal:
-    """Why a model is to be trained again; `seq` is the record that says so, 0 where none does (age, a person)."""
+    """A reason to retrain a model; `seq` is the ledger record behind it, 0 for signals without a record (age, a
+    person)."""
 
     signal: Signal
     seq: int
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRetraining:
-    """A retraining that was begun by record `seq` and has not ended."""
+    """A retraining that ledger record `seq` opened and that has not ended."""
 
     seq: int
     signal: str
-    why: str
+    reason: str
     dataset: str
     job: str
 
 
-def due(
+def list_due_signals(
     records: Sequence[Record],
     model: str,
     version: int | None,
-    wanted: Retraining,
+    rules: Retraining,
     *,
     trained_at: datetime | None,
     now: datetime,
 ) -> tuple[RetrainingSignal, ...]:
-    """Every signal that model.yaml listens to and that nobody answered yet; worse answers first, then drift, then age.
+    """Returns the signals that model.yaml enables and that no training has followed yet: the alert first, then age.
 
-    `version` is the live one and `trained_at` its time; both None while the fallback answers, which no training ages.
+    `version` is the live version and `trained_at` its training time; both are None while the fallback is live, which
+    does not age.
     """
-    found: list[RetrainingSignal] = []
-    alert = unanswered(records, model, version)
+    signals: list[RetrainingSignal] = []
+    alert = find_open_alert(records, model, version)
     if alert is not None:
-        hears = wanted.on_performance_drop if alert.signal == "performance" else wanted.on_drift
-        found += [alert] if hears else []
-    if wanted.max_age_days is not None and trained_at is not None:
+        is_enabled = rules.on_performance_drop if alert.signal == "performance" else rules.on_drift
+        signals += [alert] if is_enabled else []
+    if rules.max_age_days is not None and trained_at is not None:
         age = (now - trained_at).days
-        if age >= wanted.max_age_days:
-            found.append(
-                RetrainingSignal(
-                    "age", 0, f"version {version} was trained {age} days ago, {wanted.max_age_days} allowed"
-                )
-            )
-    return tuple(found)
+        if age >= rules.max_age_days:
+            reason = f"version {version} was trained {age} days ago; the limit is {rules.max_age_days}"
+            signals.append(RetrainingSignal("age", 0, reason))
+    return tuple(signals)
 
 
-def unanswered(records: Sequence[Record], model: str, version: int | None) -> RetrainingSignal | None:
-    """The last monitoring of this version when it raised an alert, and neither a training nor a wish came after it.
+def find_open_alert(records: Sequence[Record], model: str, version: int | None) -> RetrainingSignal | None:
+    """Returns the alert of the version's last monitoring run, unless a training or a retraining followed it.
 
-    An alert that an earlier release met is answered by its successor.
+    Alerts of earlier versions do not count, because their successor has replaced them.
     """
-    found: RetrainingSignal | None = None
-    for r in records:
-        if r.model != model:
+    open_alert: RetrainingSignal | None = None
+    for record in records:
+        if record.model != model:
             continue
-        if r.kind == "monitored":
-            alerted = r.data.get("outcome") == "DRIFT" and r.version in (version, None)
-            signal: Signal = "performance" if "performance" in r.data.get("signals", ()) else "drift"
-            found = RetrainingSignal(signal, r.seq, r.summary) if alerted else None
-        elif r.kind in ("trained", "retraining") or (r.kind == "alert" and "retrain" in r.data):
-            found = None
-    return found
+        if record.kind == "monitored":
+            alerted = record.data.get("outcome") == "DRIFT" and record.version in (version, None)
+            signal: Signal = "performance" if "performance" in record.data.get("signals", ()) else "drift"
+            open_alert = RetrainingSignal(signal, record.seq, record.summary) if alerted else None
+        elif record.kind in ("trained", "retraining") or (record.kind == "alert" and "retraining_due" in record.data):
+            open_alert = None
+    return open_alert
 
 
-def open_retraining(records: Sequence[Record], model: str) -> OpenRetraining | None:
-    """The one that was begun and has not ended; there is at most one of a model."""
-    found: OpenRetraining | None = None
-    for r in records:
-        if r.kind != "retraining" or r.model != model:
+def find_open_retraining(records: Sequence[Record], model: str) -> OpenRetraining | None:
+    """Returns the retraining that was started and has not ended; a model has at most one."""
+    retraining: OpenRetraining | None = None
+    for record in records:
+        if record.kind != "retraining" or record.model != model:
             continue
-        told = r.data
-        if told.get("phase") == "begun":
-            found = OpenRetraining(r.seq, told["signal"], told["why"], told["dataset"], told["training_job"])
-        elif found is not None and told.get("begun") == found.seq:
-            found = None
-    return found
+        payload = record.data
+        if payload.get("phase") == "open":
+            retraining = OpenRetraining(
+                record.seq, payload["signal"], payload["reason"], payload["dataset"], payload["training_job"]
+            )
+        elif retraining is not None and payload.get("opened_by") == retraining.seq:
+            retraining = None
+    return retraining
 
 
-def waits_for_a_person(records: Sequence[Record], model: str) -> int | None:
-    """The version that the last retraining brought through its gates and nobody decided about; None without one."""
+def find_version_awaiting_decision(records: Sequence[Record], model: str) -> int | None:
+    """Returns the version that passed its gates after the last retraining and is neither approved nor rejected; None
+    without one."""
     version: int | None = None
-    for r in records:
-        if r.model != model:
+    for record in records:
+        if record.model != model:
             continue
-        if r.kind == "retraining" and r.data.get("phase") == "ended":
-            version = r.version if r.data.get("verdict") == "PASS" else None
-        elif r.kind in ("approved", "rejected", "forced") and r.version == version:
+        if record.kind == "retraining" and record.data.get("phase") == "closed":
+            version = record.version if record.data.get("verdict") == "PASS" else None
+        elif record.kind in ("approved", "rejected", "forced") and record.version == version:
             version = None
     return version

@@ -1,58 +1,58 @@
-"""Checks that a model's scripts define what they must, by reading them, without running a line of them."""
+"""Checks that a model's training and inference scripts define what SageMaker calls, without running them."""
 
 from __future__ import annotations
 
 import ast
 
 REQUIRED_IN_INFERENCE = ("model_fn", "predict_fn")
-_WAYS_TO_SAY_MODEL_DIR = ("SM_MODEL_DIR", "model_dir", "model-dir", "/opt/ml/model")
+_MODEL_DIR_NAMES = ("SM_MODEL_DIR", "model_dir", "model-dir", "/opt/ml/model")
 
 
-def training_problems(source: str) -> tuple[str, ...]:
-    """Faults of a training script: it must be Python, and must know where its model goes.
+def check_training_script(source: str) -> tuple[str, ...]:
+    """Returns the problems of a training script: it must be valid Python and must mention its model directory.
 
-    >>> training_problems("import os\\nprint(os.environ['SM_MODEL_DIR'])")
+    >>> check_training_script("import os\\nprint(os.environ['SM_MODEL_DIR'])")
     ()
-    >>> training_problems("def f(:")
+    >>> check_training_script("def f(:")
     ('line 1: invalid syntax',)
-    >>> training_problems("print(1)")
+    >>> check_training_script("print(1)")
     ('never mentions SM_MODEL_DIR, the folder that the model must be written to',)
     """
-    tree, fault = _parse(source)
+    tree, error = _parse(source)
     if tree is None:
-        return (fault,)
-    if not any(way in source for way in _WAYS_TO_SAY_MODEL_DIR):
+        return (error,)
+    if not any(name in source for name in _MODEL_DIR_NAMES):
         return ("never mentions SM_MODEL_DIR, the folder that the model must be written to",)
     return ()
 
 
-def inference_problems(source: str) -> tuple[str, ...]:
-    """Faults of an inference script: it must be Python and define, or import, the functions that serving calls.
+def check_inference_script(source: str) -> tuple[str, ...]:
+    """Returns the problems of an inference script: it must be valid Python and define or import what serving calls.
 
-    >>> inference_problems("from other import model_fn\\ndef predict_fn(rows, model): return rows")
+    >>> check_inference_script("from other import model_fn\\ndef predict_fn(rows, model): return rows")
     ()
-    >>> inference_problems("def model_fn(d): ...")
+    >>> check_inference_script("def model_fn(d): ...")
     ('does not define predict_fn',)
     """
-    tree, fault = _parse(source)
+    tree, error = _parse(source)
     if tree is None:
-        return (fault,)
-    defined = _defined(tree)
-    if "*" in defined:
+        return (error,)
+    names = _top_level_names(tree)
+    if "*" in names:
         return ()
-    return tuple(f"does not define {name}" for name in REQUIRED_IN_INFERENCE if name not in defined)
+    return tuple(f"does not define {name}" for name in REQUIRED_IN_INFERENCE if name not in names)
 
 
 def _parse(source: str) -> tuple[ast.Module | None, str]:
     try:
         return ast.parse(source), ""
     except (SyntaxError, ValueError) as exc:
-        line = getattr(exc, "lineno", None) or 1
-        return None, f"line {line}: {getattr(exc, 'msg', None) or exc}"
+        line_number = getattr(exc, "lineno", None) or 1
+        return None, f"line {line_number}: {getattr(exc, 'msg', None) or exc}"
 
 
-def _defined(tree: ast.Module) -> set[str]:
-    """Names at the top level, also inside `if` and `try`; `*` when something is star-imported."""
+def _top_level_names(tree: ast.Module) -> set[str]:
+    """Returns the names defined at top level, also inside `if` and `try`; contains `*` for a star import."""
     names: set[str] = set()
     open_nodes: list[ast.stmt] = list(tree.body)
     while open_nodes:
@@ -66,5 +66,5 @@ def _defined(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.If | ast.Try):
             open_nodes += [*node.body, *node.orelse]
             if isinstance(node, ast.Try):
-                open_nodes += [*node.finalbody, *(s for handler in node.handlers for s in handler.body)]
+                open_nodes += [*node.finalbody, *(statement for handler in node.handlers for statement in handler.body)]
     return names

@@ -1,4 +1,4 @@
-"""Which engine keeps a local stack's state: the one that was asked last takes it over from the other."""
+"""Moves a local stack's state between the embedded engine and the Pulumi CLI when the other engine is used."""
 
 from __future__ import annotations
 
@@ -6,67 +6,65 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from bedplate.engine.automation.plugin import intent_of
+from bedplate.engine.atomic_file import write_atomically
+from bedplate.engine.automation.plugin import derive_intent
 from bedplate.engine.automation.pulumi_cli import EngineDirectories
-from bedplate.engine.state.store import INTENT_KEY, StateFiles, document
+from bedplate.engine.state.store import INTENT_KEY, StateFiles, read_checkpoint
 
 Engine = Literal["embedded", "pulumi"]
 
 
 class EngineMigration:
-    """One local stack's two states, of which one is current: `<stack>.engine` says whose."""
+    """One local stack's two states; `<stack>.active-engine` names the engine whose state is current."""
 
     def __init__(self, state_dir: Path, project: str, stack: str) -> None:
-        self._marker = state_dir / f"{stack}.engine"
+        self._marker_file = state_dir / f"{stack}.active-engine"
         self._paths = StateFiles.of(state_dir, stack)
         self._files: dict[Engine, Path] = {
             "embedded": self._paths.checkpoint,
             "pulumi": EngineDirectories(state_dir.resolve()).checkpoint(project, stack),
         }
 
-    def keeper(self) -> Engine:
+    def active_engine(self) -> Engine:
+        """Returns the engine whose state is current, the embedded one by default."""
         try:
-            return "pulumi" if self._marker.read_text(encoding="utf-8").strip() == "pulumi" else "embedded"
+            return "pulumi" if self._marker_file.read_text(encoding="utf-8").strip() == "pulumi" else "embedded"
         except FileNotFoundError:
             return "embedded"
 
-    def due(self, engine: Engine) -> dict[str, Any] | None:
-        """The other engine's state, as `stack import` takes it, when it is the other that keeps the stack."""
-        keeper = self.keeper()
-        if keeper == engine or not self._files[keeper].exists():
+    def state_to_migrate(self, engine: Engine) -> dict[str, Any] | None:
+        """Returns the other engine's state for `stack import`; None if `engine` is active or there is no state."""
+        active = self.active_engine()
+        if active == engine or not self._files[active].exists():
             return None
-        if keeper == "embedded":
-            held = document(self._paths)
-            return {"version": held["version"], "deployment": held["deployment"]}
-        version, deployment = self._pulumis()
-        return {"version": version, "deployment": _with_intents(deployment)}
+        if active == "embedded":
+            checkpoint = read_checkpoint(self._paths)
+            return {"version": checkpoint["version"], "deployment": checkpoint["deployment"]}
+        version, deployment = self._read_pulumi_state()
+        return {"version": version, "deployment": _add_intents(deployment)}
 
-    def interrupted(self) -> tuple[str, ...]:
-        """URNs of what the CLI was at when it was killed, while it kept the state."""
-        if self.keeper() != "pulumi" or not self._files["pulumi"].exists():
+    def interrupted_urns(self) -> tuple[str, ...]:
+        """Returns the URNs of the pending operations that a killed Pulumi CLI left; empty if it is not active."""
+        if self.active_engine() != "pulumi" or not self._files["pulumi"].exists():
             return ()
-        pending = self._pulumis()[1].get("pending_operations") or ()
+        pending = self._read_pulumi_state()[1].get("pending_operations") or ()
         return tuple(operation["resource"]["urn"] for operation in pending)
 
-    def _pulumis(self) -> tuple[int, dict[str, Any]]:
+    def _read_pulumi_state(self) -> tuple[int, dict[str, Any]]:
         document = json.loads(self._files["pulumi"].read_bytes())
         return document["version"], document["checkpoint"].get("latest") or {}
 
-    def taken(self, engine: Engine) -> None:
-        """From now on the state is this engine's."""
-        if self.keeper() == engine:
-            return
-        self._marker.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._marker.with_suffix(".engine.tmp")
-        temporary.write_text(engine + "\n", encoding="utf-8")
-        temporary.replace(self._marker)
+    def set_active_engine(self, engine: Engine) -> None:
+        """Makes the state of `engine` the current one."""
+        if self.active_engine() != engine:
+            write_atomically(self._marker_file, f"{engine}\n".encode())
 
 
-def _with_intents(deployment: dict[str, Any]) -> dict[str, Any]:
-    """The CLI's interrupted creates, with what our plugin tagged them with: so the embedded engine finds them."""
+def _add_intents(deployment: dict[str, Any]) -> dict[str, Any]:
+    """Adds to the CLI's pending operations the intents of our plugin, by which the embedded engine finds resources."""
     ids = {r["urn"]: r.get("id", "") for r in deployment.get("resources") or () if not r.get("delete")}
-    pending = [
-        {**operation, INTENT_KEY: intent_of(operation["resource"]["urn"], ids.get(operation["resource"]["urn"], ""))}
-        for operation in deployment.get("pending_operations") or ()
-    ]
+    pending = []
+    for operation in deployment.get("pending_operations") or ():
+        urn = operation["resource"]["urn"]
+        pending.append({**operation, INTENT_KEY: derive_intent(urn, ids.get(urn, ""))})
     return {**deployment, "pending_operations": pending} if pending else deployment

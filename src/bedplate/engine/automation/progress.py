@@ -1,24 +1,24 @@
-"""Makes steps of what an engine says while it works, the same of either engine's events."""
+"""Converts the engine events of a run to steps, counts, messages and progress; works for both engines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from bedplate.engine import property_paths
-from bedplate.engine.automation.update import Progress, PropertyChange, StackStep, counted
+from bedplate.engine.automation.update import Progress, PropertyChange, StackStep, count_operations
 from bedplate.engine.property_values import mask
 from bedplate.engine.state.snapshot import PROVIDER_PREFIX, name_of, type_of
 
 if TYPE_CHECKING:
     from pulumi.automation import EngineEvent
 
-_OUR_PLUGIN = "using pulumi-resource-aws from $PATH"
-"""What the CLI warns of when it is told to use our plugin."""
+_PLUGIN_WARNING = "using pulumi-resource-aws from $PATH"
+"""Start of the CLI's warning about a plugin that is on PATH, which is ours and intended."""
 
 
 class ProgressListener:
-    """Listens to engine events; makes steps of them, of looks at the world only when the run is for looking."""
+    """Handles engine events and collects the steps; `refreshing` includes those of refreshes of single resources."""
 
     def __init__(self, on_progress: Callable[[Progress], None] | None, *, refreshing: bool) -> None:
         self._refreshing = refreshing
@@ -26,59 +26,62 @@ class ProgressListener:
         self.messages: list[str] = []
         self.counts: dict[str, int] = {}
         self._on_progress = on_progress
-        self._seen: list[StackStep] = []
-        self._done = 0
+        self._steps: list[StackStep] = []
+        self._completed = 0
 
-    def event(self, event: EngineEvent) -> None:
-        if not self._refreshing and _is_look(event):
+    def handle(self, event: EngineEvent) -> None:
+        """Processes one engine event."""
+        if not self._refreshing and _is_refresh(event):
             return
         if event.resource_pre_event is not None:
             metadata = event.resource_pre_event.metadata
             if not _is_default_provider(metadata):
                 if _op(metadata) != "refresh":
-                    self._seen.append(_step(metadata))
-                self._tell("begin", metadata)
+                    self._steps.append(_build_step(metadata))
+                self._report_progress("begin", metadata)
         elif event.res_outputs_event is not None:
             metadata = event.res_outputs_event.metadata
-            if _op(metadata) == "refresh" and (found := _found(metadata)) is not None:
-                self._seen.append(found)
-            self._tell("done", metadata)
+            if _op(metadata) == "refresh" and (step := _build_refresh_step(metadata)) is not None:
+                self._steps.append(step)
+            self._report_progress("done", metadata)
         elif event.res_op_failed_event is not None:
-            self._tell("failed", event.res_op_failed_event.metadata)
+            self._report_progress("failed", event.res_op_failed_event.metadata)
         elif event.diagnostic_event is not None:
-            self._diagnostic(event.diagnostic_event)
+            self._add_diagnostic(event.diagnostic_event)
         elif event.summary_event is not None:
-            self.counts = counted(event.summary_event.resource_changes)
+            self.counts = count_operations(event.summary_event.resource_changes)
 
     def steps(self) -> tuple[StackStep, ...]:
+        """Returns the steps that change something, in order."""
         return tuple(step for step in self.resources() if step.op != "same")
 
     def resources(self) -> tuple[StackStep, ...]:
-        replaced = {step.urn for step in self._seen if step.op == "replace"}
+        """Returns all steps in order, without the parts of a replacement."""
+        replaced = {step.urn for step in self._steps if step.op == "replace"}
         parts = {"create-replacement", "read-replacement", "import-replacement", "delete-replaced", "discard-replaced"}
-        return tuple(step for step in self._seen if not (step.op in parts and step.urn in replaced))
+        return tuple(step for step in self._steps if not (step.op in parts and step.urn in replaced))
 
-    def _diagnostic(self, event: Any) -> None:
+    def _add_diagnostic(self, event: Any) -> None:
         message = event.message.strip()
         if event.severity == "error":
             if message not in ("update failed", "preview failed") or not self.errors:
-                self.errors.append(_about(event.urn, message))
-        elif event.severity == "debug" or event.ephemeral or message.startswith(_OUR_PLUGIN):
+                self.errors.append(_add_resource_name(event.urn, message))
+        elif event.severity == "debug" or event.ephemeral or message.startswith(_PLUGIN_WARNING):
             return
         elif message:
             self.messages.append(message)
 
-    def _tell(self, state: Literal["begin", "done", "failed"], metadata: Any) -> None:
+    def _report_progress(self, state: Literal["begin", "done", "failed"], metadata: Any) -> None:
         if _is_default_provider(metadata):
             return
         op = _op(metadata)
         if state != "begin" and op not in ("replace", "delete-replaced"):
-            self._done += 1
+            self._completed += 1
         if self._on_progress is not None:
-            self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._done))
+            self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._completed))
 
 
-def _is_look(event: EngineEvent) -> bool:
+def _is_refresh(event: EngineEvent) -> bool:
     body = event.resource_pre_event or event.res_outputs_event
     return body is not None and _op(body.metadata) == "refresh"
 
@@ -87,19 +90,19 @@ def _op(metadata: Any) -> str:
     return str(getattr(metadata.op, "value", metadata.op))
 
 
-def _about(urn: str | None, message: str) -> str:
-    """An error with the resource that it is about, unless it names it itself."""
+def _add_resource_name(urn: str | None, message: str) -> str:
+    """Returns an error message that names its resource."""
     if not urn or name_of(urn) in message:
         return message
     return f"{type_of(urn)} {name_of(urn)}: {message}"
 
 
-def _step(metadata: Any) -> StackStep:
+def _build_step(metadata: Any) -> StackStep:
     op = _op(metadata)
     keys = tuple(metadata.keys or ())
     changes: tuple[PropertyChange, ...] = ()
     if op in ("update", "replace") and metadata.old is not None and metadata.new is not None:
-        changes = _changes(mask(metadata.old.inputs or {}), mask(metadata.new.inputs or {}), metadata.diffs or (), keys)
+        changes = _property_changes(metadata, keys)
     return StackStep(
         op,
         metadata.urn,
@@ -108,48 +111,48 @@ def _step(metadata: Any) -> StackStep:
         changes,
         keys,
         parent=(metadata.new or metadata.old).parent or "",
-        before=_inputs(metadata.old) if op not in ("create", "import") else None,
-        after=_inputs(metadata.new) if op not in ("delete", "delete-replaced", "discard", "discard-replaced") else None,
+        before=_masked_inputs(metadata.old) if op not in ("create", "import") else None,
+        after=None if op.startswith(("delete", "discard")) else _masked_inputs(metadata.new),
     )
 
 
-def _inputs(state: Any) -> Mapping[str, Any] | None:
-    if state is None:
-        return None
-    shown: Mapping[str, Any] = mask(state.inputs or {})
-    return shown
+def _masked_inputs(state: Any) -> dict[str, Any] | None:
+    return None if state is None else dict(mask(state.inputs or {}))
 
 
-def _changes(
-    old: Mapping[str, Any], new: Mapping[str, Any], diffs: tuple[str, ...] | list[str], keys: tuple[str, ...]
-) -> tuple[PropertyChange, ...]:
-    """Every differing leaf below the paths that the provider named; a named path without one is told as it is."""
-    named = [property_paths.parse(path) for path in diffs]
-    forcing = [property_paths.parse(path) for path in keys if not path.startswith("#")]
-    found: list[PropertyChange] = []
-    told: set[property_paths.Path] = set()
-    for path, before, after in property_paths.differences(dict(old), dict(new)):
-        owner = next((n for n in named if property_paths.contains(n, path) or property_paths.contains(path, n)), None)
+def _property_changes(metadata: Any, keys: tuple[str, ...]) -> tuple[PropertyChange, ...]:
+    """Returns every difference below the provider's diff paths, and each diff path that has no difference below it."""
+    old, new = (dict(mask(state.inputs or {})) for state in (metadata.old, metadata.new))
+    diff_paths = [property_paths.parse_path(path) for path in metadata.diffs or ()]
+    replace_paths = [property_paths.parse_path(path) for path in keys if not path.startswith("#")]
+    changes: list[PropertyChange] = []
+    explained: set[property_paths.Path] = set()
+    for path, before, after in property_paths.differences(old, new):
+        owner = next((diff_path for diff_path in diff_paths if _overlap(diff_path, path)), None)
         if owner is not None:
-            told.add(owner)
-            replaces = any(property_paths.contains(f, path) or property_paths.contains(path, f) for f in forcing)
-            found.append(PropertyChange(property_paths.spell(path), before, after, replaces))
-    for path in named:
-        if path not in told:
+            explained.add(owner)
+            replaces = any(_overlap(replace_path, path) for replace_path in replace_paths)
+            changes.append(PropertyChange(property_paths.format_path(path), before, after, replaces))
+    for path in diff_paths:
+        if path not in explained:
             value = old.get(str(path[0])), new.get(str(path[0]))
-            found.append(PropertyChange(property_paths.spell(path), *value, replaces=path in forcing))
-    return tuple(found)
+            changes.append(PropertyChange(property_paths.format_path(path), *value, replaces=path in replace_paths))
+    return tuple(changes)
+
+
+def _overlap(first: property_paths.Path, second: property_paths.Path) -> bool:
+    return property_paths.contains(first, second) or property_paths.contains(second, first)
 
 
 def _is_default_provider(metadata: Any) -> bool:
     return metadata.type.startswith(PROVIDER_PREFIX) and name_of(metadata.urn).split("_")[0] == "default"
 
 
-def _found(metadata: Any) -> StackStep | None:
-    """What a refresh found of one resource, None when it is as the state says."""
+def _build_refresh_step(metadata: Any) -> StackStep | None:
+    """Returns the step of a refreshed resource, None when it agrees with the state."""
     if metadata.new is None:
         return StackStep("delete", metadata.urn, metadata.type, name_of(metadata.urn))
-    changes = _changes(mask(metadata.old.inputs or {}), mask(metadata.new.inputs or {}), metadata.diffs or (), ())
+    changes = _property_changes(metadata, ())
     if not changes:
         return None
     return StackStep("update", metadata.urn, metadata.type, name_of(metadata.urn), changes)

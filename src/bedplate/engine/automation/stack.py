@@ -1,4 +1,4 @@
-"""A stack as an application sees it: preview, up, refresh, destroy, outputs, history; the same by either engine."""
+"""The application's interface to a stack: preview, up, refresh, destroy, outputs and history, with either engine."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bedplate.engine.automation.embedded import EmbeddedCommand, require_loopbac
 from bedplate.engine.automation.engine_migration import Engine, EngineMigration
 from bedplate.engine.automation.progress import ProgressListener
 from bedplate.engine.automation.project import Project
-from bedplate.engine.automation.update import PastUpdate, Progress, Update, past_update
-from bedplate.engine.deployment.providers import Factory
-from bedplate.engine.deployment.targets import pattern
+from bedplate.engine.automation.update import PastUpdate, Progress, Update, build_past_update
+from bedplate.engine.deployment.providers import ProviderFactory
+from bedplate.engine.deployment.targets import target_pattern
 from bedplate.engine.property_values import MASK
 from bedplate.engine.state import lock
 from bedplate.engine.state.snapshot import name_of
 from bedplate.engine.state.state_epoch import StateEpoch
 from bedplate.engine.state.store import StateFiles
-from bedplate.errors import BedplateError, Locked, NotFound, PlatformError, UsageError
+from bedplate.errors import Locked, NotFound, PlatformError, UsageError
 
 if TYPE_CHECKING:
     from pulumi.automation import EngineEvent
@@ -33,11 +33,10 @@ if TYPE_CHECKING:
 class Stack:
     """One stack of the project in `work_dir`.
 
-    With `endpoint_url` (loopback only) it is a local one: its state is in `state_dir`, and the engine asked for takes
-    it over from the other. `world` is what the platform calls what it holds: when it is another one than at the last
-    run, this run looks at the world first. `engine="embedded"` needs `endpoint_url` and `provider_factory` (package
-    name -> Provider). `engine="pulumi"` runs the Pulumi CLI (`install` downloads it where there is none); without
-    `endpoint_url` with the backend, login and AWS provider that are the CLI's own.
+    With `endpoint_url` (loopback only) it is a local stack: its state is in `state_dir` and moves to `engine` if the
+    other engine has it. If the local platform's `generation` has changed since the last run, a run refreshes first.
+    `engine="embedded"` needs `endpoint_url` and `provider_factory`. `engine="pulumi"` runs the Pulumi CLI (`install`
+    downloads it if necessary); without `endpoint_url` it uses the CLI's own backend, login and AWS provider.
     """
 
     def __init__(
@@ -47,14 +46,14 @@ class Stack:
         *,
         engine: Engine = "embedded",
         endpoint_url: str | None = None,
-        provider_factory: Factory | None = None,
+        provider_factory: ProviderFactory | None = None,
         state_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
         parallel: int = 8,
         install: bool = False,
-        world: str | None = None,
+        generation: str | None = None,
     ) -> None:
-        """Raises UsageError for an endpoint off this machine, or when the embedded engine's arguments lack."""
+        """Raises UsageError for an endpoint of another machine, or without an argument of the embedded engine."""
         self.work_dir = work_dir
         self.name = name
         self.engine = engine
@@ -63,7 +62,7 @@ class Stack:
         self._parallel = parallel
         self._install = install
         self._state_dir = state_dir or work_dir / ".bedplate" / "state"
-        self._continuity = StateEpoch(self._state_dir, name, world)
+        self._state_epoch = StateEpoch(self._state_dir, name, generation)
         self._command: EmbeddedCommand | None = None
         self._limits: dict[str, Any] = {}
         self._replace: list[str] | None = None
@@ -72,43 +71,44 @@ class Stack:
             require_loopback(endpoint_url)
         if engine == "embedded":
             if provider_factory is None or endpoint_url is None:
-                raise UsageError("The embedded engine needs a provider factory and the endpoint that it applies to")
+                raise UsageError("The embedded engine needs a provider factory and an endpoint URL")
             self._command = EmbeddedCommand(
-                self._state_dir,
-                provider_factory,
-                endpoint_url=endpoint_url,
-                parallel=parallel,
+                self._state_dir, provider_factory, endpoint_url=endpoint_url, parallel=parallel
             )
 
-    def limit(self, *, targets: Sequence[str] = (), dependents: bool = False, replace: Sequence[str] = ()) -> Stack:
-        """The same stack, of which only `targets` are looked at (with `dependents` what depends on them too), and of
-        which `replace` are made anew: URNs, patterns of them (`**::name`), or bare names."""
+    def limit(
+        self, *, targets: Sequence[str] = (), target_dependents: bool = False, replace: Sequence[str] = ()
+    ) -> Stack:
+        """Limits runs to `targets` (with `target_dependents` also to what depends on them) and replaces `replace`.
+
+        Both are URNs, patterns of URNs (`**::name`), or names of resources. Returns the stack itself.
+        """
         self._limits = {
-            "target": [pattern(text) for text in targets] or None,
-            "target_dependents": dependents or None,
+            "target": [target_pattern(text) for text in targets] or None,
+            "target_dependents": target_dependents or None,
         }
-        self._replace = [pattern(text) for text in replace] or None
+        self._replace = [target_pattern(text) for text in replace] or None
         return self
 
-    def noting(self, message: str | None) -> Stack:
-        """The same stack, whose history will hold this word about what the next run was for."""
+    def set_message(self, message: str | None) -> Stack:
+        """Sets the message of the next runs in the history. Returns the stack itself."""
         self._message = message or None
         return self
 
     # --- verbs ----------------------------------------------------------------------------------------------------
 
     def preview(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
-        """What `up` would do. Raises PlatformError with every problem found."""
+        """Returns what `up` would do. Raises PlatformError with all errors."""
         return self._run(
             "preview",
             on_progress,
             lambda stack, event: stack.preview(
-                on_event=event, refresh=self._looks(refresh), replace=self._replace, **self._limits
+                on_event=event, refresh=self._needs_refresh(refresh), replace=self._replace, **self._limits
             ),
         )
 
     def preview_destroy(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
-        """What `destroy` would do. Raises NotFound for a stack that was never made."""
+        """Returns what `destroy` would do. Raises NotFound for a stack without a state."""
         return self._run(
             "preview",
             on_progress,
@@ -117,7 +117,7 @@ class Stack:
         )
 
     def preview_refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
-        """What `refresh` would take over. Raises NotFound for a stack that was never made."""
+        """Returns what `refresh` would change in the state. Raises NotFound for a stack without a state."""
         return self._run(
             "preview",
             on_progress,
@@ -127,95 +127,95 @@ class Stack:
         )
 
     def up(self, *, on_progress: Callable[[Progress], None] | None = None, refresh: bool = False) -> Update:
-        """Create or update. Raises PlatformError when a step failed, Locked when another run is at work."""
-        self._continuity.begin()
-        done = self._run(
+        """Creates or updates the stack. Raises PlatformError when a step failed, Locked when another run holds it."""
+        self._state_epoch.start_run()
+        update = self._run(
             "up",
             on_progress,
             lambda stack, event: stack.up(
                 on_event=event,
-                refresh=self._looks(refresh),
+                refresh=self._needs_refresh(refresh),
                 replace=self._replace,
                 message=self._message,
                 **self._limits,
             ),
         )
-        self._continuity.whole()
-        return done
+        self._state_epoch.finish_run()
+        return update
 
     def refresh(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
-        """Take over into the state what the world has become. Raises NotFound, PlatformError, Locked."""
-        done = self._run(
+        """Updates the state from the actual resources. Raises NotFound, PlatformError, Locked."""
+        update = self._run(
             "refresh",
             on_progress,
             lambda stack, event: stack.refresh(on_event=event, message=self._message),
             create=False,
             refreshing=True,
         )
-        self._continuity.whole()
-        return done
+        self._state_epoch.finish_run()
+        return update
 
     def destroy(self, *, on_progress: Callable[[Progress], None] | None = None) -> Update:
-        """Delete everything, protected resources last and in vain. Raises NotFound, PlatformError, Locked."""
+        """Deletes all resources; protected ones come last and fail. Raises NotFound, PlatformError, Locked."""
         return self._run(
             "destroy",
             on_progress,
             lambda stack, event: stack.destroy(
-                on_event=event, refresh=self._looks(False), message=self._message, **self._limits
+                on_event=event, refresh=self._needs_refresh(False), message=self._message, **self._limits
             ),
             create=False,
         )
 
     def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
-        """What the program exported at the last `up`. Raises NotFound for a stack that was never made."""
-        with self._translated():
-            found = self._select(create=False).outputs()
-        return {key: MASK if out.secret and not show_secrets else out.value for key, out in found.items()}
+        """Returns the program's exports of the last `up`. Raises NotFound for a stack without a state."""
+        with self._map_errors():
+            outputs = self._select(create=False).outputs()
+        return {key: MASK if output.secret and not show_secrets else output.value for key, output in outputs.items()}
 
     def history(self, limit: int = 20) -> list[PastUpdate]:
-        """The latest runs, newest first. Raises NotFound for a stack that was never made."""
-        with self._translated():
+        """Returns the latest runs, newest first. Raises NotFound for a stack without a state."""
+        with self._map_errors():
             runs = self._select(create=False).history(page_size=limit)
-        busy = lock.at_work(StateFiles.of(self._state_dir, self.name).lock)
-        return [past_update(run, at_work=busy and number == 0) for number, run in enumerate(runs)]
+        busy = lock.is_locked(StateFiles.of(self._state_dir, self.name).lock)
+        return [build_past_update(run, is_running=busy and number == 0) for number, run in enumerate(runs)]
 
-    def keeper(self) -> Engine:
-        """Which engine keeps the state; asking the other one for anything moves it there."""
-        return "pulumi" if self._endpoint_url is None else self._handover().keeper()
+    def active_engine(self) -> Engine:
+        """Returns the engine that has the state; any command of the other engine moves the state to it."""
+        return "pulumi" if self._endpoint_url is None else self._engine_migration().active_engine()
 
-    def locked(self) -> lock.LockHolder | None:
-        """Who holds the stack's lock on this machine's disk; a backend of the Pulumi CLI has locks of its own."""
-        return lock.look(StateFiles.of(self._state_dir, self.name).lock)
+    def lock_holder(self) -> lock.LockHolder | None:
+        """Returns who holds the stack's lock in `state_dir`, or None; backends of the Pulumi CLI have other locks."""
+        return lock.find_holder(StateFiles.of(self._state_dir, self.name).lock)
 
     def unlock(self) -> str | None:
-        """Take away the lock that a run on another machine left; whose it was, None without one. Raises Locked."""
+        """Removes the lock of a run on another machine; returns its holder, None without a lock. Raises Locked."""
         return lock.unlock(StateFiles.of(self._state_dir, self.name).lock, stack=self.name)
 
     def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
-        """The state in Pulumi's checkpoint format, for `pulumi stack import`; secrets encrypted unless shown."""
-        with self._translated():
+        """Returns the state in Pulumi's checkpoint format, for `pulumi stack import`; encrypts secrets unless shown."""
+        with self._map_errors():
             stack = self._select(create=False)
             if show_secrets:
                 deployment = stack.export_stack()
                 return {"version": deployment.version, "deployment": deployment.deployment}
-            words = ["stack", "export", "--stack", self.name]
-            result = stack.workspace.pulumi_command.run(words, str(self.work_dir), self._environment)
+            command = ["stack", "export", "--stack", self.name]
+            result = stack.workspace.pulumi_command.run(command, str(self.work_dir), self._environment)
         exported: dict[str, Any] = json.loads(result.stdout)
         return exported
 
     def import_(self, document: Mapping[str, Any]) -> None:
-        """Put an exported state in the place of this stack's. Raises UsageError for what is no checkpoint, Locked."""
+        """Replaces the stack's state by an exported one. Raises UsageError for an invalid checkpoint, Locked."""
         from pulumi.automation import Deployment
 
-        with self._translated():
+        with self._map_errors():
             stack = self._select(create=True)
             command = stack.workspace.pulumi_command
             if isinstance(command, pulumi_cli.LocalCommand):
-                document = command.for_import(document)
+                document = command.add_stack_salt(document)
             stack.import_stack(Deployment(document.get("version"), document.get("deployment")))
 
-    def _looks(self, asked: bool) -> bool | None:
-        return asked or self._continuity.broken() or None
+    def _needs_refresh(self, requested: bool) -> bool | None:
+        return requested or self._state_epoch.needs_refresh() or None
 
     # --- the Automation API ---------------------------------------------------------------------------------------
 
@@ -228,63 +228,66 @@ class Stack:
         create: bool = True,
         refreshing: bool = False,
     ) -> Update:
-        watch = ProgressListener(on_progress, refreshing=refreshing)
+        listener = ProgressListener(on_progress, refreshing=refreshing)
         started = time.perf_counter()
         if self._command is not None:
-            self._command.store(self.name).prepare()
-        with _no_collections(), self._translated(watch):
+            self._command.open_store(self.name).prefetch_key()
+        with _pause_garbage_collection(), self._map_errors(listener):
             stack = self._select(create=create)
-            self._refuse_after_interruption()
-            result = call(stack, watch.event)
+            self._raise_if_interrupted()
+            result = call(stack, listener.handle)
         outputs = getattr(result, "outputs", None) or {}
         return Update(
             verb=verb,
-            steps=watch.steps(),
-            counts=watch.counts,
-            outputs={key: MASK if out.secret else out.value for key, out in outputs.items()},
-            messages=tuple(watch.messages),
+            steps=listener.steps(),
+            counts=listener.counts,
+            outputs={key: MASK if output.secret else output.value for key, output in outputs.items()},
+            messages=tuple(listener.messages),
             duration_s=time.perf_counter() - started,
-            resources=watch.resources(),
+            resources=listener.resources(),
         )
 
     def _select(self, *, create: bool) -> AutomationStack:
         from pulumi import automation
 
         workspace = automation.LocalWorkspace(
-            work_dir=str(self.work_dir), pulumi_command=self._pulumi(), env_vars=self._environment
+            work_dir=str(self.work_dir), pulumi_command=self._pulumi_command(), env_vars=self._environment
         )
         if self._endpoint_url is not None:
-            handover = self._handover()
-            state = handover.due(self.engine)
+            migration = self._engine_migration()
+            state = migration.state_to_migrate(self.engine)
             if state is not None:
                 stack = automation.Stack.create_or_select(self.name, workspace)
                 stack.import_stack(automation.Deployment(state["version"], state["deployment"]))
-            handover.taken(self.engine)
+            migration.set_active_engine(self.engine)
         if create:
             return automation.Stack.create_or_select(self.name, workspace)
         return automation.Stack.select(self.name, workspace)
 
-    def _handover(self) -> EngineMigration:
+    def _engine_migration(self) -> EngineMigration:
         return EngineMigration(self._state_dir, Project.load(self.work_dir).name, self.name)
 
-    def _refuse_after_interruption(self) -> None:
-        """The CLI would make again what a killed run of it was making; the embedded engine finds it."""
+    def _raise_if_interrupted(self) -> None:
+        """Raises PlatformError if a killed run of the CLI left pending operations.
+
+        The CLI would create their resources again; the embedded engine finds those that exist.
+        """
         if self.engine == "embedded" or self._endpoint_url is None:
             return
-        urns = self._handover().interrupted()
+        urns = self._engine_migration().interrupted_urns()
         if urns:
             names = ", ".join(sorted({name_of(urn) for urn in urns}))
             raise PlatformError(
-                f"The last run of the Pulumi CLI was interrupted while at work on {names}; the embedded engine finds "
-                "out what became of it, and either engine goes on from there",
+                f"The last run of the Pulumi CLI was interrupted during its work on {names}; the embedded engine "
+                "recovers these resources, and then either engine can continue",
                 next_step=f"bedplate up --engine embedded --stack {self.name}",
             )
 
-    def _pulumi(self) -> Any:
-        """What stands in for the CLI, or the CLI."""
+    def _pulumi_command(self) -> Any:
+        """Returns the `PulumiCommand` of the engine."""
         if self._command is not None:
             return self._command
-        cli = pulumi_cli.command(install=self._install)
+        cli = pulumi_cli.build_command(install=self._install)
         if self._endpoint_url is None:
             return cli
         return pulumi_cli.LocalCommand(
@@ -296,44 +299,43 @@ class Stack:
         )
 
     @contextmanager
-    def _translated(self, watch: ProgressListener | None = None) -> Iterator[None]:
+    def _map_errors(self, listener: ProgressListener | None = None) -> Iterator[None]:
         from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 
         try:
             yield
         except StackNotFoundError as exc:
-            raise self._not_found() from exc
+            next_step = f"bedplate up --stack {self.name}"
+            raise NotFound(f"Stack {self.name!r} was never brought up", next_step=next_step) from exc
         except ConcurrentUpdateError as exc:
             raise Locked(
-                f"Stack {self.name!r} is locked: another update is under way", next_step="pulumi cancel, if it is dead"
+                f"Stack {self.name!r} is locked by another update",
+                next_step="wait for it, or `pulumi cancel` if its process has ended",
             ) from exc
         except CommandError as exc:
-            errors = watch.errors if watch is not None and watch.errors else [_stderr(exc)]
+            errors = listener.errors if listener is not None and listener.errors else [_command_stderr(exc)]
             raise PlatformError("\n".join(errors), next_step=f"bedplate up --stack {self.name}") from exc
-
-    def _not_found(self) -> BedplateError:
-        return NotFound(f"Stack {self.name!r} was never brought up", next_step=f"bedplate up --stack {self.name}")
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
-    """No search for cycles while a program makes its tens of thousands of objects, which live to its end anyway.
+def _pause_garbage_collection() -> Iterator[None]:
+    """Disables the garbage collector during a run, which takes a third of the CPU time of a stack with fifty models.
 
-    It takes a third of the processor time of a stack with fifty models. Afterwards they count as old, so that the
-    first search does not begin with all of them.
+    A program creates tens of thousands of objects that live until its end. Afterwards they are moved to the oldest
+    generation, so that the next collection does not scan all of them.
     """
-    was = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was:
+        if was_enabled:
             gc.freeze()
             gc.unfreeze()
             gc.enable()
 
 
-def _stderr(exc: Exception) -> str:
-    """The CLI's own words out of what the Automation API makes of them."""
+def _command_stderr(exc: Exception) -> str:
+    """Returns the CLI's standard error, extracted from the text of the Automation API's exception."""
     text = str(exc).partition(" stderr: ")[2] or str(exc)
     return text.strip().removeprefix("error: ")

@@ -1,4 +1,4 @@
-"""A run as an application sees it: what happened to each resource, how far it is, and what the history keeps of it."""
+"""Describes a run to the application: the step of each resource, the progress, and the entry in the history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PropertyChange:
-    """One property before and after; a secret is `[secret]` in both, what is absent is None."""
+    """One property before and after; a secret is `[secret]` in both, an absent value None."""
 
     path: str
     old: Any
@@ -25,10 +25,10 @@ class PropertyChange:
 
 @dataclass(frozen=True, slots=True)
 class StackStep:
-    """What happens to one resource. A replacement is one step `replace`, not its parts."""
+    """What a run does to one resource. A replacement is one step `replace`, not its parts."""
 
     op: str
-    """create, update, replace, delete, read, import, delete-replaced (left over from an earlier run), same."""
+    """create, update, replace, delete, read, import, delete-replaced (pending from an earlier run), same."""
     urn: str
     type: str
     name: str
@@ -36,42 +36,42 @@ class StackStep:
     replace_keys: tuple[str, ...] = ()
     parent: str = ""
     before: Mapping[str, Any] | None = None
-    """Inputs in the state, secrets as `[secret]`; None for what is not there yet."""
+    """Inputs in the state, secrets as `[secret]`; None for a new resource."""
     after: Mapping[str, Any] | None = None
-    """Inputs as the program wants them; None for what goes."""
+    """Inputs of the program, secrets as `[secret]`; None for a deletion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """How a run went, or would go."""
+    """The result of a run or of a preview."""
 
     verb: str
     steps: tuple[StackStep, ...]
-    """In order; without what stays the same."""
+    """In order, without unchanged resources."""
     counts: Mapping[str, int]
-    """Per operation, `same` included; providers that Pulumi makes by itself are not counted."""
+    """Resources per operation, `same` included, without Pulumi's default providers."""
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    """What the program exports, secrets as `[secret]`; empty for a preview."""
+    """The program's exports, secrets as `[secret]`; empty for a preview."""
     messages: tuple[str, ...] = ()
-    """Warnings, and what the program printed."""
+    """Warnings, and the program's output."""
     duration_s: float = 0.0
     resources: tuple[StackStep, ...] = ()
-    """Everything that the run looked at, what stays the same included."""
+    """In order, with unchanged resources."""
 
     @property
-    def changed(self) -> bool:
+    def has_changes(self) -> bool:
         return any(count for op, count in self.counts.items() if op not in ("same", "read", "refresh"))
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is: `state` of one resource's operation, `done` resources so far."""
+    """The state of one resource's operation, and the number of resources that are completed so far."""
 
     state: Literal["begin", "done", "failed"]
     op: str
     type: str
     name: str
-    done: int
+    completed_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,43 +79,43 @@ class PastUpdate:
     """One entry of a stack's history."""
 
     version: int | None
-    """Its number, from 1; None where the backend does not number."""
+    """The number of the run, from 1; None for a backend without numbers."""
     verb: str
     result: str
-    """succeeded, failed, in-progress, or interrupted: begun, never ended, and nobody is at it."""
+    """succeeded, failed, in-progress, or interrupted (started, not ended, and no longer running)."""
     started_at: datetime
     ended_at: datetime | None
     counts: Mapping[str, int]
     message: str
-    who: str
-    """`user@host`, with the Pulumi CLI the author that git names; empty where nobody knows."""
+    user: str
+    """`user@host`, or the author in git with the Pulumi CLI; empty if unknown."""
     engine: str
-    """embedded or pulumi, with its version where it is known."""
+    """embedded or pulumi, with its version if known."""
 
     @property
     def duration_s(self) -> float | None:
         return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
 
 
-def past_update(run: UpdateSummary, *, at_work: bool) -> PastUpdate:
-    """An entry of the Automation API's history; `at_work` says whether somebody is at the latest one now."""
-    told = run.environment
-    engine = told.get("engine", "pulumi")
-    version = told.get("engine.version") or told.get("pulumi.version") or ""
-    result = str(run.result)
+def build_past_update(summary: UpdateSummary, *, is_running: bool) -> PastUpdate:
+    """Converts an entry of the Automation API's history; `is_running` is whether that run is still running."""
+    environment = summary.environment
+    engine = environment.get("engine", "pulumi")
+    version = environment.get("engine.version") or environment.get("pulumi.version") or ""
+    result = str(summary.result)
     return PastUpdate(
-        version=run.version or None,
-        verb="up" if run.kind == "update" else run.kind,
-        result="interrupted" if result == IN_PROGRESS and not at_work else result,
-        started_at=run.start_time.replace(tzinfo=UTC),
-        ended_at=run.end_time.replace(tzinfo=UTC) if run.end_time else None,
-        counts=counted(run.resource_changes or {}),
-        message=run.message,
-        who=told.get("user") or told.get("git.author", ""),
+        version=summary.version or None,
+        verb="up" if summary.kind == "update" else summary.kind,
+        result="interrupted" if result == IN_PROGRESS and not is_running else result,
+        started_at=summary.start_time.replace(tzinfo=UTC),
+        ended_at=summary.end_time.replace(tzinfo=UTC) if summary.end_time else None,
+        counts=count_operations(summary.resource_changes or {}),
+        message=summary.message,
+        user=environment.get("user") or environment.get("git.author", ""),
         engine=f"{engine} {version}".strip(),
     )
 
 
-def counted(changes: Mapping[Any, int]) -> dict[str, int]:
-    """Operations by their names, whether the Automation API gives names or members of its enum."""
+def count_operations(changes: Mapping[Any, int]) -> dict[str, int]:
+    """Returns the counts by operation name; the Automation API's keys are names or members of its enum."""
     return {str(getattr(op, "value", op)): count for op, count in changes.items()}

@@ -1,4 +1,4 @@
-"""What a run says while it works: Pulumi's engine events for machines, lines for people, and the counts at the end."""
+"""Emits Pulumi's engine events and lines of text during a run, and counts the operations and errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SIGNS = {
 
 
 class Events:
-    """Collects errors and counts, and passes every event on to `send` and every line to `write`, in order."""
+    """Collects errors and counts; calls `send` with events and `write` or `write_error` with lines, in order."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Events:
     ) -> None:
         self.planning = planning
         self._refreshing = refreshing
-        """Whether to look is what this run is for, so that what a look finds counts."""
+        """Whether the run is a refresh, which counts the operations that its reads find."""
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
         self._send = send
@@ -52,41 +52,47 @@ class Events:
         self._sequence = 0
         self._lock = threading.RLock()
 
-    def prelude(self, config: Mapping[str, str]) -> None:
+    def emit_prelude(self, config: Mapping[str, str]) -> None:
+        """Emits the first event of a run, with the stack's configuration."""
         self._emit("preludeEvent", {"config": dict(config)})
 
-    def before(self, step: Step) -> None:
-        """A step is about to be taken (or, in a preview, would be)."""
+    def emit_pre(self, step: Step) -> None:
+        """Emits the start of a step, which a preview does not execute."""
         with self._lock:
             if self._send:
-                self._emit("resourcePreEvent", {"metadata": _metadata(step), "planning": self.planning})
+                self._emit("resourcePreEvent", {"metadata": _step_metadata(step), "planning": self.planning})
             if self._write and step.op in _SIGNS and not step.resource.is_default_provider and step.op != Op.REFRESH:
                 self._write(f" {_SIGNS[step.op]} {step.resource.type} {name_of(step.urn)} {step.op}")
 
-    def after(self, step: Step) -> None:
-        """A step was taken."""
+    def emit_outputs(self, step: Step) -> None:
+        """Emits the success of a step, and counts it."""
         with self._lock:
-            op = (step.found if self._refreshing else None) or step.op
-            counted = op not in UNCOUNTED and not (op == Op.READ and _as_before(step))
-            if counted and not step.resource.is_default_provider:
+            op = (step.refresh_op if self._refreshing else None) or step.op
+            is_counted = op not in UNCOUNTED and not (op == Op.READ and _is_unchanged_read(step))
+            if is_counted and not step.resource.is_default_provider:
                 self.counts[op.value] += 1
             if self._send:
-                self._emit("resOutputsEvent", {"metadata": _metadata(step), "planning": self.planning})
+                self._emit("resOutputsEvent", {"metadata": _step_metadata(step), "planning": self.planning})
 
-    def failed(self, step: Step, message: str) -> None:
-        """A step was tried and refused; the message is an error of the run."""
+    def emit_failure(self, step: Step, message: str) -> None:
+        """Emits the failure of a step, and records the message as an error of the run."""
         with self._lock:
             if not self.planning:
-                self._emit("resOpFailedEvent", {"metadata": _metadata(step), "status": 0, "steps": 0})
-            self.error(f"Preview failed: {message}" if self.planning else message, urn=step.urn)
+                self._emit("resOpFailedEvent", {"metadata": _step_metadata(step), "status": 0, "steps": 0})
+            self.emit_error(f"Preview failed: {message}" if self.planning else message, urn=step.urn)
 
-    def error(self, message: str, *, urn: str = "") -> None:
+    def emit_run_failure(self) -> None:
+        """Emits Pulumi's final error of a run whose errors are already reported."""
+        self.emit_error(f"{'preview' if self.planning else 'update'} failed")
+
+    def emit_error(self, message: str, *, urn: str = "") -> None:
+        """Emits an error diagnostic, and records the message as an error of the run."""
         with self._lock:
             self.errors.append(message)
-            self.say("error", message, urn=urn)
+            self.emit_diagnostic("error", message, urn=urn)
 
-    def say(self, severity: str, message: str, *, urn: str = "", ephemeral: bool = False) -> None:
-        """A diagnostic: `debug` is dropped; `info` and `info#err` are the program's own output."""
+    def emit_diagnostic(self, severity: str, message: str, *, urn: str = "", ephemeral: bool = False) -> None:
+        """Emits a diagnostic, except with severity `debug`; `info` and `info#err` are the program's output."""
         if severity == "debug":
             return
         with self._lock:
@@ -97,13 +103,13 @@ class Events:
             if ephemeral:
                 event["ephemeral"] = True
             self._emit("diagnosticEvent", event)
-            out = self._write if severity.startswith("info") else self._write_error
-            if out and not ephemeral:
+            write = self._write if severity.startswith("info") else self._write_error
+            if write and not ephemeral:
                 for line in f"{prefix}{message}".splitlines():
-                    out(line)
+                    write(line)
 
-    def summary(self, duration_s: float) -> None:
-        """The last word, also of a run that failed."""
+    def emit_summary(self, duration_s: float) -> None:
+        """Emits the last events of a run, which may have failed."""
         with self._lock:
             self._emit(
                 "summaryEvent",
@@ -127,20 +133,20 @@ class Events:
             self._send({"sequence": self._sequence, "timestamp": int(self._clock()), kind: body})
 
 
-def _as_before(step: Step) -> bool:
-    """Pulumi counts a read when it found something other than the last one."""
+def _is_unchanged_read(step: Step) -> bool:
+    """Whether a read has the same outputs as the last one; Pulumi counts only reads that differ."""
     return step.old is None or step.new is None or reveal(step.old.outputs) == reveal(step.new.outputs)
 
 
-def _metadata(step: Step) -> Event:
+def _step_metadata(step: Step) -> Event:
     resource = step.resource
     event: Event = {
         "op": step.op.value,
         "urn": resource.urn,
         "type": resource.type,
         "provider": resource.provider,
-        "old": _state(step.old),
-        "new": _state(step.new),
+        "old": _resource_state(step.old),
+        "new": _resource_state(step.new),
         "logical": step.op not in UNCOUNTED,
         "detailedDiff": None,
     }
@@ -150,12 +156,12 @@ def _metadata(step: Step) -> Event:
         event["diffs"] = list(step.diffs)
         event["detailedDiff"] = {
             path: {"diffKind": "update-replace" if path in step.keys else "update", "inputDiff": True}
-            for path in step.detailed or step.diffs
+            for path in step.detailed_diff or step.diffs
         }
     return event
 
 
-def _state(resource: Resource | None) -> Event | None:
+def _resource_state(resource: Resource | None) -> Event | None:
     if resource is None:
         return None
     return {

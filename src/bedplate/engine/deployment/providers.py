@@ -1,4 +1,4 @@
-"""Which configured provider answers for a resource: explicit ones by their reference, default ones made when needed."""
+"""Creates and configures the providers of a run, and finds the provider of a resource by its provider reference."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from bedplate.engine.protocol import (
     Properties,
     Provider,
     ReadResult,
+    compare_inputs,
 )
 from bedplate.engine.state.snapshot import PROVIDER_PREFIX, Resource
 from bedplate.errors import UsageError
 
-Factory = Callable[[str], Provider]
-"""From a package's name (`aws`) to a new provider, not configured yet. Raises UsageError for a package it has not."""
+ProviderFactory = Callable[[str], Provider]
+"""Returns a new, unconfigured provider of a package (`aws`). Raises UsageError for an unknown package."""
 
 
-class ChecksConfig(Protocol):
-    """The two verbs that a provider may have for its own configuration."""
+class ConfigChecker(Protocol):
+    """The methods of a provider that checks and compares its own configuration."""
 
     def check_config(self, urn: str, olds: Properties | None, news: Properties) -> CheckResult: ...
     def diff_config(self, urn: str, olds: Properties, news: Properties) -> DiffResult: ...
 
 
-class NotConfigured:
-    """Stands for a provider whose configuration a preview does not know yet: nothing is asked of it."""
+class UnconfiguredProvider:
+    """Replaces a provider whose configuration is unknown in a preview; its methods do nothing."""
 
     warning = (
         "The provider for this resource has inputs that are not known during preview.\n"
@@ -69,58 +70,67 @@ class NotConfigured:
 class Providers:
     """The providers of one run, by reference `<urn>::<id>`."""
 
-    def __init__(self, factory: Factory) -> None:
-        self._factory = factory
+    def __init__(self, provider_factory: ProviderFactory) -> None:
+        self._provider_factory = provider_factory
         self._configured: dict[str, Provider] = {}
-        self._blank: dict[str, Provider] = {}
+        self._unconfigured: dict[str, Provider] = {}
         self._lock = threading.RLock()
 
     def configure(self, resource: Resource) -> None:
-        """Make (or make again, with other inputs) the provider that this provider resource stands for."""
-        provider: Provider = NotConfigured()
+        """Creates and configures the provider of a provider resource; replaces one with other inputs."""
+        provider: Provider = UnconfiguredProvider()
         if not has_unknown(resource.inputs):
-            provider = self._factory(package_of(resource.type))
-            provider.configure(config_of(resource.inputs))
+            provider = self._provider_factory(package_of(resource.type))
+            provider.configure(provider_config(resource.inputs))
         with self._lock:
-            self._configured[reference(resource)] = provider
+            self._configured[provider_reference(resource)] = provider
 
-    def get(self, ref: str, olds: Mapping[str, Resource]) -> Provider:
-        """The provider of this reference; one of an earlier run is configured from the state.
+    def get(self, reference: str, olds: Mapping[str, Resource]) -> Provider:
+        """Returns the provider of this reference; configures one of an earlier run from its resource in `olds`.
 
-        Raises UsageError for a reference that nothing stands behind.
+        Raises UsageError for an unknown reference.
         """
         with self._lock:
-            if ref in self._configured:
-                return self._configured[ref]
-            urn, _, _ = ref.rpartition("::")
+            if reference in self._configured:
+                return self._configured[reference]
+            urn, _, _ = reference.rpartition("::")
             old = olds.get(urn)
             if old is None:
-                raise UsageError(f"unknown provider '{ref}'")
+                raise UsageError(f"unknown provider '{reference}'")
             self.configure(old)
-            self._configured.setdefault(ref, self._configured[reference(old)])
-            return self._configured[ref]
+            self._configured.setdefault(reference, self._configured[provider_reference(old)])
+            return self._configured[reference]
 
     def check_config(self, resource: Resource, olds: Properties | None) -> CheckResult:
-        provider = self._unconfigured(resource.type)
-        if not hasattr(provider, "check_config"):
-            return CheckResult(reveal(resource.inputs))
-        return cast(ChecksConfig, provider).check_config(resource.urn, olds, reveal(resource.inputs))
+        """Checks the inputs of a provider resource."""
+        provider = self._unconfigured_provider(resource.type)
+        return check_config(provider, resource.urn, olds, reveal(resource.inputs))
 
     def diff_config(self, urn: str, type: str, olds: Properties, news: Properties) -> DiffResult:
-        provider = self._unconfigured(type)
-        if hasattr(provider, "diff_config"):
-            return cast(ChecksConfig, provider).diff_config(urn, reveal(olds), reveal(news))
-        old, new = reveal(olds), reveal(news)
-        changed = tuple(sorted(k for k in {*old, *new} if old.get(k) != new.get(k)))
-        return DiffResult(DiffChanges.SOME if changed else DiffChanges.NONE, changed)
+        """Compares the inputs of a provider resource."""
+        return diff_config(self._unconfigured_provider(type), urn, reveal(olds), reveal(news))
 
-    def _unconfigured(self, type: str) -> Provider:
+    def _unconfigured_provider(self, type: str) -> Provider:
         with self._lock:
-            return self._blank.setdefault(type, self._factory(package_of(type)))
+            return self._unconfigured.setdefault(type, self._provider_factory(package_of(type)))
+
+
+def check_config(provider: Provider, urn: str, olds: Properties | None, news: Properties) -> CheckResult:
+    """Calls the provider's `check_config`; a provider without one accepts the inputs unchanged."""
+    if not hasattr(provider, "check_config"):
+        return CheckResult(news)
+    return cast(ConfigChecker, provider).check_config(urn, olds, news)
+
+
+def diff_config(provider: Provider, urn: str, olds: Properties, news: Properties) -> DiffResult:
+    """Calls the provider's `diff_config`; without one the inputs are compared and a change replaces nothing."""
+    if not hasattr(provider, "diff_config"):
+        return compare_inputs(olds, news)
+    return cast(ConfigChecker, provider).diff_config(urn, olds, news)
 
 
 def package_of(type: str) -> str:
-    """The package of a provider's type, or of a resource's or function's.
+    """Returns the package of a type of a provider, resource or function.
 
     >>> package_of("pulumi:providers:aws"), package_of("aws:s3/bucket:Bucket")
     ('aws', 'aws')
@@ -128,19 +138,20 @@ def package_of(type: str) -> str:
     return type.removeprefix(PROVIDER_PREFIX).split(":", 1)[0]
 
 
-def reference(resource: Resource) -> str:
+def provider_reference(resource: Resource) -> str:
+    """Returns the provider reference `<urn>::<id>` of a provider resource."""
     return f"{resource.urn}::{resource.id}"
 
 
-def default_name(version: str) -> str:
-    """The name of a package's default provider.
+def default_provider_name(version: str) -> str:
+    """Returns the name of a package's default provider.
 
-    >>> default_name(""), default_name("7.51.0")
+    >>> default_provider_name(""), default_provider_name("7.51.0")
     ('default', 'default_7_51_0')
     """
     return "default" + "".join("_" + part for part in version.replace("-", "_").replace("+", "_").split(".") if part)
 
 
-def config_of(inputs: Properties) -> dict[str, Any]:
-    """What a provider is configured with: plain values, without the version."""
+def provider_config(inputs: Properties) -> dict[str, Any]:
+    """Returns the configuration of a provider: its inputs in plaintext, without the version."""
     return {k: v for k, v in reveal(inputs).items() if k != "version"}

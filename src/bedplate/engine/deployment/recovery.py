@@ -1,22 +1,20 @@
-"""What became of operations that a kill interrupted: asks the world, and puts the state right, unasked.
+"""Recovers the pending operations of a killed run: reads the actual resources and corrects the state.
 
-A create is looked up by the intent that was written down before the call and tagged onto what it made; an update or a
-delete by reading the resource.
+A resource that was being created is found by the intent, which is in the journal before the call and in a tag of the
+resource; one that was being updated or deleted is read by its id.
 """
 
 from __future__ import annotations
 
 from bedplate.engine.deployment.events import Events
 from bedplate.engine.deployment.providers import Providers
-from bedplate.engine.property_values import mark_keys, mark_secrets, reveal
+from bedplate.engine.property_values import mark_secret_keys, mark_secrets, reveal
 from bedplate.engine.protocol import Provider
 from bedplate.engine.state.snapshot import Operation, Resource, Snapshot
 
 
 def recover(snapshot: Snapshot, providers: Providers, events: Events) -> Snapshot:
-    """The snapshot without pending operations: what they made is in it, what they deleted is not."""
-    if not snapshot.pending:
-        return snapshot
+    """Returns the snapshot with the results of its pending operations: what they created, without what they deleted."""
     resources = list(snapshot.resources())
     for operation in snapshot.pending:
         resource = operation.resource
@@ -25,13 +23,13 @@ def recover(snapshot: Snapshot, providers: Providers, events: Events) -> Snapsho
             continue
         provider = providers.get(resource.provider, live)
         if operation.kind == "creating":
-            _creating(operation, provider, resources, live, events)
+            _recover_create(operation, provider, resources, live, events)
         elif operation.kind in ("updating", "deleting"):
-            _touched(operation, provider, resources, events)
+            _recover_change(operation, provider, resources, events)
     return Snapshot(resources)
 
 
-def _creating(
+def _recover_create(
     operation: Operation,
     provider: Provider,
     resources: list[Resource],
@@ -42,38 +40,39 @@ def _creating(
     inputs = reveal(new.inputs)
     id = provider.find_by_intent(new.type, operation.intent, inputs) if operation.intent else None
     if id is None:
-        events.say("info", f"{new.urn}: its creation was interrupted before anything was made")
+        events.emit_diagnostic("info", f"{new.urn}: its creation was interrupted before the resource existed")
         return
-    found = provider.read(new.urn, id, new.type, inputs, {})
-    if found.id is None:
+    result = provider.read(new.urn, id, new.type, inputs, {})
+    if result.id is None:
         return
-    new.id = found.id
-    new.outputs = mark_keys(mark_secrets(found.outputs, new.inputs), new.additional_secret_outputs)
-    # As found, not as asked for: what the kill cut off (a key's rotation, a bucket's tags) shows in the next diff.
-    new.inputs = mark_secrets(found.inputs, new.inputs)
+    new.id = result.id
+    new.outputs = mark_secret_keys(mark_secrets(result.outputs, new.inputs), new.additional_secret_outputs)
+    # The actual inputs, so that the next diff includes what the kill prevented (a key's rotation, a bucket's tags).
+    new.inputs = mark_secrets(result.inputs, new.inputs)
     old = live.get(new.urn)
     if old is not None and old.pending_replacement:
         resources.remove(old)
     elif old is not None:
         old.delete = True
     resources.append(new)
-    events.say("info", f"{new.urn}: its creation was interrupted; found what it made, {found.id}")
+    events.emit_diagnostic("info", f"{new.urn}: its creation was interrupted; found the resource, {result.id}")
 
 
-def _touched(operation: Operation, provider: Provider, resources: list[Resource], events: Events) -> None:
+def _recover_change(operation: Operation, provider: Provider, resources: list[Resource], events: Events) -> None:
     urn, id = operation.resource.urn, operation.resource.id
-    known = next((r for r in resources if r.urn == urn and r.id == id), None)
-    if known is None or known.pending_replacement:
+    resource = next((r for r in resources if r.urn == urn and r.id == id), None)
+    if resource is None or resource.pending_replacement:
         return
-    found = provider.read(urn, id, known.type, reveal(known.inputs), reveal(known.outputs))
-    if found.id is None:
-        resources.remove(known)
+    result = provider.read(urn, id, resource.type, reveal(resource.inputs), reveal(resource.outputs))
+    if result.id is None:
+        resources.remove(resource)
         _drop_references(urn, resources)
-        events.say("info", f"{urn}: its deletion was interrupted after it was gone")
+        events.emit_diagnostic("info", f"{urn}: its deletion was interrupted after the resource was deleted")
         return
-    known.inputs = mark_secrets(found.inputs, known.inputs)
-    known.outputs = mark_keys(mark_secrets(found.outputs, known.outputs), known.additional_secret_outputs)
-    events.say("info", f"{urn}: {operation.kind} was interrupted; read anew")
+    resource.inputs = mark_secrets(result.inputs, resource.inputs)
+    outputs = mark_secrets(result.outputs, resource.outputs)
+    resource.outputs = mark_secret_keys(outputs, resource.additional_secret_outputs)
+    events.emit_diagnostic("info", f"{urn}: {operation.kind} was interrupted; read the resource again")
 
 
 def _drop_references(urn: str, resources: list[Resource]) -> None:

@@ -1,8 +1,8 @@
-"""The resource monitor and the engine as Pulumi's Python SDK calls them, in its own process and without a socket.
+"""Implements the resource monitor service of Pulumi's Python SDK, in the process of the program and without a socket.
 
-The SDK awaits a resource's inputs before it registers it, and calls `RegisterResource` from a worker thread, so program
-order is dependency order. Registrations that are ready together are all planned before the first of them is carried
-out: what is wrong with any of them is told before anything changes.
+The SDK awaits the inputs of a resource before it registers it, and calls `RegisterResource` in a worker thread, so that
+registrations arrive in dependency order. All registrations of a wave (see `workers`) are planned before the first of
+them is executed: an invalid one is reported before anything changes.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Any
 
 from bedplate.engine.deployment.events import Events
 from bedplate.engine.deployment.executor import Executor, StepFailed
+from bedplate.engine.deployment.goals import parse_goal, parse_read_goal
 from bedplate.engine.deployment.planner import Planner
 from bedplate.engine.deployment.provider_checks import RegistrationRejected
-from bedplate.engine.deployment.providers import Providers, default_name, package_of, reference
-from bedplate.engine.deployment.steps import Alias, Goal, Op, Step
+from bedplate.engine.deployment.providers import Providers, default_provider_name, package_of, provider_reference
+from bedplate.engine.deployment.steps import Goal, Op, Step
 from bedplate.engine.deployment.workers import Workers
 from bedplate.engine.property_values import from_struct, reveal, to_struct
-from bedplate.engine.protocol import UNKNOWN, Properties, Secret
+from bedplate.engine.protocol import UNKNOWN, Properties
 from bedplate.engine.state.snapshot import PROVIDER_PREFIX, ROOT_TYPE, Resource
-from bedplate.engine.timeouts import duration_s
 from bedplate.errors import UsageError
 
-_SKIPPED: Any = 2
-"""`Result.SKIP` of a registration: to the program what it computes is unknown, and stays so."""
+_RESULT_SKIP: Any = 2
+"""`Result.SKIP` of a registration: the outputs of the resource stay unknown to the program."""
 
 
-class RunStopped(Exception):  # the reason has been told already
-    """The run is over for whoever asks for more."""
+class RunStopped(Exception):
+    """The run accepts no more registrations. The reason is already reported as an error."""
 
 
 class ResourceMonitor:
-    """Answers the SDK's calls; `failed` says afterwards whether anything went wrong."""
+    """Handles the calls of the SDK; `has_failed` is whether a registration was rejected or a step failed."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class ResourceMonitor:
         config: Mapping[str, Any],
         parallel: int,
     ) -> None:
-        self.rejected = False
-        self.step_failed = False
+        self.has_rejection = False
+        self.has_failed_step = False
         self._planner = planner
         self._executor = executor
         self._providers = providers
@@ -58,69 +58,54 @@ class ResourceMonitor:
         self._config = config
         self._slots = threading.BoundedSemaphore(parallel)
         self._waves: dict[str, int] = {}
-        """Custom resources by URN: in which wave each was planned."""
-        self._over = False
-        """Something was rejected, and what was registered together with it has been carried out."""
-        self._planning = threading.RLock()
+        """URN of a custom resource to the number of the wave in which it was planned."""
+        self._is_stopped = False
+        """Whether a registration was rejected and the other steps of its wave have been executed."""
+        self._planning_lock = threading.RLock()
         self._registered: dict[str, Resource] = {}
         self._goals: dict[str, Goal] = {}
-        self._defaults: dict[str, str] = {}
+        self._default_providers: dict[str, str] = {}
         self._root: Resource | None = None
         self._root_outputs: dict[str, Any] | None = None
 
     @property
-    def failed(self) -> bool:
-        return self.rejected or self.step_failed
+    def has_failed(self) -> bool:
+        return self.has_rejection or self.has_failed_step
 
     # --- registrations ------------------------------------------------------------------------------------------
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the SDK's name
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the SDK's name, here and below
         from pulumi.runtime.proto import resource_pb2
 
-        goal = goal_of(request)
-        self._await_the_wave(goal)
-        with self._telling_late(), self._planning:
-            self._refuse_after_failure()
-            goal = self._complete(goal)
-            steps = self._planned(lambda: self._planner.plan(goal))
-            if goal.type == ROOT_TYPE:
-                self._root = steps[0].new
-            works = self._works(steps)
-        resource = self._carry_out(steps, goal, works)
+        steps, resource = self._register(parse_goal(request), self._planner.plan)
         self._registered[resource.urn] = resource
         return resource_pb2.RegisterResourceResponse(
             urn=resource.urn,
-            id=_id(resource),
+            id=_id_or_empty(resource),
             object=to_struct(resource.outputs),
             stable=False,
-            result=_SKIPPED if steps[-1].skipped else resource_pb2.SUCCESS,
+            result=_RESULT_SKIP if steps[-1].skipped else resource_pb2.SUCCESS,
         )
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import resource_pb2
 
-        goal = Goal(
-            type=request.type,
-            name=request.name,
-            custom=True,
-            inputs=from_struct(request.properties),
-            parent=request.parent,
-            provider=request.provider,
-            version=request.version,
-            dependencies=tuple(request.dependencies),
-            additional_secret_outputs=tuple(request.additionalSecretOutputs),
-            import_id=request.id,
-        )
-        self._await_the_wave(goal)
-        with self._telling_late(), self._planning:
-            self._refuse_after_failure()
-            goal = self._complete(goal)
-            steps = self._planned(lambda: self._planner.plan_read(goal))
-            works = self._works(steps)
-        resource = self._carry_out(steps, goal, works)
+        _, resource = self._register(parse_read_goal(request), self._planner.plan_read)
         return resource_pb2.ReadResourceResponse(
-            urn=resource.urn, id=_id(resource), properties=to_struct(resource.outputs)
+            urn=resource.urn, id=_id_or_empty(resource), properties=to_struct(resource.outputs)
         )
+
+    def _register(self, goal: Goal, plan: Callable[[Goal], list[Step]]) -> tuple[list[Step], Resource]:
+        """Plans and executes the steps of a goal; returns them and the resource. Raises RunStopped after a failure."""
+        self._wait_for_wave(goal)
+        with self._delay_rejection(), self._planning_lock:
+            self._raise_if_stopped()
+            goal = self._complete_goal(goal)
+            steps = self._plan(lambda: plan(goal))
+            if goal.type == ROOT_TYPE:
+                self._root = steps[0].new
+            calls_provider = self._begin_steps(steps)
+        return steps, self._execute_when_planned(steps, goal, calls_provider)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         from google.protobuf import empty_pb2
@@ -133,7 +118,7 @@ class ResourceMonitor:
         return empty_pb2.Empty()
 
     def finish_stack_outputs(self, *, failed: bool) -> None:
-        """Write what the program exported; after a failure an export that is missing keeps its old value."""
+        """Writes the program's exports; after a failure a missing export keeps its old value."""
         if self._root is None or self._root_outputs is None:
             return
         old = self._planner.olds.get(self._root.urn)
@@ -141,113 +126,113 @@ class ResourceMonitor:
         self._executor.set_outputs(self._root, {**before, **self._root_outputs})
 
     @contextmanager
-    def _telling_late(self) -> Iterator[None]:
-        """Let the program know of a refusal only when all that it had ready was heard: the rest is carried out."""
+    def _delay_rejection(self) -> Iterator[None]:
+        """Raises RunStopped into the program only after the rest of the wave was registered, so that it is executed."""
         try:
             yield
         except RunStopped:
-            self._workers.planned()
-            self._workers.settle()
+            self._workers.mark_planned()
+            self._workers.wait_until_idle()
             raise
 
-    def _planned(self, plan: Callable[[], list[Step]]) -> list[Step]:
+    def _plan(self, plan: Callable[[], list[Step]]) -> list[Step]:
         try:
             return plan()
         except RegistrationRejected as exc:
-            self.rejected = True
+            self.has_rejection = True
             raise RunStopped(str(exc)) from exc
         except Exception as exc:
-            self.rejected = True
-            self._events.error(str(exc) or type(exc).__name__)
+            self.has_rejection = True
+            self._events.emit_error(str(exc) or type(exc).__name__)
             raise RunStopped(str(exc)) from exc
 
-    def _await_the_wave(self, goal: Goal) -> None:
-        """Of what depends on the answer to a registration: let those end that were registered together with that."""
-        needs = {goal.parent, goal.provider.rpartition("::")[0], goal.deleted_with}
-        needs.update(goal.dependencies, goal.replace_with)
-        wave = self._workers.wave()
-        if any(self._waves.get(urn) == wave for urn in needs):
-            self._workers.let_wave_end(lambda: self.failed)
+    def _wait_for_wave(self, goal: Goal) -> None:
+        """If the goal depends on a resource of the running wave, waits for the other steps of that wave."""
+        dependencies = {goal.parent, goal.provider.rpartition("::")[0], goal.deleted_with}
+        dependencies.update(goal.dependencies, goal.replace_with)
+        wave = self._workers.current_wave()
+        if any(self._waves.get(urn) == wave for urn in dependencies):
+            self._workers.wait_for_wave(lambda: self.has_failed)
 
-    def _works(self, steps: list[Step]) -> bool:
-        """Whether a provider is called for these; said while the planning lock is held."""
-        works = any(step.op not in (Op.SAME, Op.REPLACE) and step.resource.custom for step in steps)
-        if works:
-            self._workers.begin()
+    def _begin_steps(self, steps: list[Step]) -> bool:
+        """Counts steps that call a provider as running; returns whether there is one. Needs the planning lock."""
+        calls_provider = any(step.op not in (Op.SAME, Op.REPLACE) and step.resource.custom for step in steps)
+        if calls_provider:
+            self._workers.begin_steps()
         if steps[-1].resource.custom:
-            self._waves[steps[-1].urn] = self._workers.wave()
-        return works
+            self._waves[steps[-1].urn] = self._workers.current_wave()
+        return calls_provider
 
-    def _carry_out(self, steps: list[Step], goal: Goal, works: bool) -> Resource:
-        self._workers.planned()
-        if not works:
-            return self._do(steps, goal)
+    def _execute_when_planned(self, steps: list[Step], goal: Goal, calls_provider: bool) -> Resource:
+        self._workers.mark_planned()
+        if not calls_provider:
+            return self._execute_steps(steps, goal)
         try:
-            self._workers.settle()
-            if self._planner.duplicated:
+            self._workers.wait_until_idle()
+            if self._planner.has_duplicates:
                 raise RunStopped("a name was registered twice")
-            return self._do(steps, goal)
+            return self._execute_steps(steps, goal)
         finally:
-            self._over = self.rejected
-            self._workers.end()
+            self._is_stopped = self.has_rejection
+            self._workers.end_steps()
 
-    def _do(self, steps: list[Step], goal: Goal) -> Resource:
+    def _execute_steps(self, steps: list[Step], goal: Goal) -> Resource:
         with self._slot():
             for step in steps:
-                self._take(step)
+                self._execute_step(step)
             resource = steps[-1].resource
             if steps[0].op in (Op.IMPORT, Op.IMPORT_REPLACEMENT):
-                with self._planning:
-                    more = self._planned(lambda: self._planner.plan_after_import(goal, resource))
+                with self._planning_lock:
+                    more = self._plan(lambda: self._planner.plan_after_import(goal, resource))
                 for step in more:
-                    self._take(step)
+                    self._execute_step(step)
                     resource = step.resource
         return resource
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        """Room to work in. What was ready together is begun together, so only who had to wait asks after failures."""
+        """Limits the parallel executions. Raises RunStopped if a step has failed while this one waited for a slot."""
         if not self._slots.acquire(blocking=False):
             self._slots.acquire()
-            if self.step_failed:
+            if self.has_failed_step:
                 self._slots.release()
-                self._refuse_after_step_failure()
+                self._raise_if_step_failed()
         try:
             yield
         finally:
             self._slots.release()
 
-    def _take(self, step: Step) -> None:
+    def _execute_step(self, step: Step) -> None:
         try:
-            self._executor.take(step)
+            self._executor.execute(step)
         except StepFailed as exc:
-            self.step_failed = True
+            self.has_failed_step = True
             raise RunStopped(str(exc)) from exc
 
-    def _refuse_after_failure(self) -> None:
-        if self._planner.duplicated:
+    def _raise_if_stopped(self) -> None:
+        if self._planner.has_duplicates:
             raise RunStopped("a name was registered twice")
-        if self._over:
+        if self._is_stopped:
             raise RunStopped("an earlier registration was rejected")
-        self._refuse_after_step_failure()
+        self._raise_if_step_failed()
 
-    def _refuse_after_step_failure(self) -> None:
-        if self.step_failed:
+    def _raise_if_step_failed(self) -> None:
+        if self.has_failed_step:
             raise RunStopped("an earlier step failed")
 
-    # --- what a registration leaves open ------------------------------------------------------------------------
+    # --- defaults of a registration -----------------------------------------------------------------------------
 
-    def _complete(self, goal: Goal) -> Goal:
-        """Fill in the parent, the provider, and what is inherited from the parent."""
+    def _complete_goal(self, goal: Goal) -> Goal:
+        """Returns the goal with its parent, its provider, and the options that it inherits from the parent."""
         is_provider = goal.type.startswith(PROVIDER_PREFIX)
-        if not goal.parent and goal.type != ROOT_TYPE and self._planner.root:
-            goal = replace(goal, parent=self._planner.root)
-        above = self._goals.get(goal.parent)
-        if above is not None:
+        if not goal.parent and goal.type != ROOT_TYPE and self._planner.root_urn:
+            goal = replace(goal, parent=self._planner.root_urn)
+        parent_goal = self._goals.get(goal.parent)
+        if parent_goal is not None:
             goal = replace(
                 goal,
-                retain_on_delete=goal.retain_on_delete or above.retain_on_delete,
-                deleted_with=goal.deleted_with or above.deleted_with,
+                retain_on_delete=goal.retain_on_delete or parent_goal.retain_on_delete,
+                deleted_with=goal.deleted_with or parent_goal.deleted_with,
             )
         if goal.custom and not is_provider and not goal.provider:
             goal = replace(goal, provider=self._default_provider(package_of(goal.type), goal.version))
@@ -255,21 +240,21 @@ class ResourceMonitor:
         return goal
 
     def _default_provider(self, package: str, version: str) -> str:
-        name = default_name(version)
+        name = default_provider_name(version)
         key = f"{package}\n{name}"
-        if key not in self._defaults:
+        if key not in self._default_providers:
             prefix = f"{package}:"
             inputs = {k.removeprefix(prefix): v for k, v in self._config.items() if k.startswith(prefix)}
             if version:
                 inputs["version"] = version
             goal = Goal(type=PROVIDER_PREFIX + package, name=name, custom=True, inputs=inputs)
-            steps = self._planned(lambda: self._planner.plan(goal))
+            steps = self._plan(lambda: self._planner.plan(goal))
             for step in steps:
-                self._take(step)
-            self._defaults[key] = reference(steps[-1].resource)
-        return self._defaults[key]
+                self._execute_step(step)
+            self._default_providers[key] = provider_reference(steps[-1].resource)
+        return self._default_providers[key]
 
-    # --- functions and formalities ------------------------------------------------------------------------------
+    # --- functions, and the rest of the service -----------------------------------------------------------------
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import resource_pb2
@@ -279,19 +264,19 @@ class ResourceMonitor:
         except RunStopped:
             raise
         except Exception as exc:
-            raise _rpc_error(str(exc) or type(exc).__name__) from exc
+            raise _build_rpc_error(str(exc) or type(exc).__name__) from exc
         return resource_pb2.ResourceInvokeResponse(**{"return": to_struct(result)})
 
     def _invoke(self, request: Any) -> Properties:
         if request.tok.startswith("pulumi:"):
-            raise UsageError(f"the embedded engine does not serve {request.tok}")
-        with self._planning:
-            ref = request.provider or self._default_provider(package_of(request.tok), request.version)
-            provider = self._providers.get(ref, self._planner.olds)
+            raise UsageError(f"the embedded engine does not support {request.tok}")
+        with self._planning_lock:
+            reference = request.provider or self._default_provider(package_of(request.tok), request.version)
+            provider = self._providers.get(reference, self._planner.olds)
         return provider.invoke(request.tok, reveal(from_struct(request.args)))
 
     def Call(self, request: Any) -> Any:  # noqa: N802
-        raise _rpc_error(f"the embedded engine does not serve calls of methods ({request.tok})")
+        raise _build_rpc_error(f"the embedded engine does not support calls of methods ({request.tok})")
 
     def GetDeploymentInfo(self, _request: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import resource_pb2
@@ -306,8 +291,8 @@ class ResourceMonitor:
     def SupportsFeature(self, request: Any) -> Any:  # noqa: N802
         from pulumi.runtime.proto import resource_pb2
 
-        known = {"secrets", "aliasSpecs", "deletedWith", "replaceWith"}
-        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in known)
+        features = {"secrets", "aliasSpecs", "deletedWith", "replaceWith"}
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in features)
 
     def SignalAndWaitForShutdown(self, _request: Any) -> Any:  # noqa: N802
         from google.protobuf import empty_pb2
@@ -315,105 +300,19 @@ class ResourceMonitor:
         return empty_pb2.Empty()
 
 
-class EngineLog:
-    """The engine's other service: log lines of the program and the SDK, and the root resource."""
-
-    _SEVERITIES = ("debug", "info", "warning", "error")
-
-    def __init__(self, events: Events) -> None:
-        self._events = events
-        self._root = ""
-
-    def Log(self, request: Any) -> Any:  # noqa: N802
-        from google.protobuf import empty_pb2
-
-        severity = self._SEVERITIES[request.severity]
-        if severity == "error":
-            self._events.error(request.message, urn=request.urn)
-        else:
-            self._events.say(severity, request.message, urn=request.urn, ephemeral=request.ephemeral)
-        return empty_pb2.Empty()
-
-    def SetRootResource(self, request: Any) -> Any:  # noqa: N802
-        from pulumi.runtime.proto import engine_pb2
-
-        self._root = request.urn
-        return engine_pb2.SetRootResourceResponse()
-
-    def GetRootResource(self, _request: Any) -> Any:  # noqa: N802
-        from pulumi.runtime.proto import engine_pb2
-
-        return engine_pb2.GetRootResourceResponse(urn=self._root)
-
-    def RequirePulumiVersion(self, _request: Any) -> Any:  # noqa: N802
-        from pulumi.runtime.proto import engine_pb2
-
-        return engine_pb2.RequirePulumiVersionResponse()
-
-
-def goal_of(request: Any) -> Goal:
-    """A registration off the wire."""
-    timeouts = {
-        key: duration_s(getattr(request.customTimeouts, key))
-        for key in ("create", "update", "delete")
-        if getattr(request.customTimeouts, key)
-    }
-    return Goal(
-        type=request.type,
-        name=request.name,
-        custom=request.custom,
-        inputs=from_struct(request.object),
-        parent=request.parent,
-        provider=request.provider,
-        version=request.version,
-        protect=request.protect,
-        dependencies=tuple(request.dependencies),
-        property_dependencies={k: list(v.urns) for k, v in request.propertyDependencies.items()},
-        delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
-        ignore_changes=tuple(request.ignoreChanges),
-        replace_on_changes=tuple(request.replaceOnChanges),
-        additional_secret_outputs=tuple(request.additionalSecretOutputs),
-        aliases=tuple(_alias(a) for a in request.aliases) + tuple(Alias(urn=u) for u in request.aliasURNs),
-        import_id=request.importId,
-        retain_on_delete=request.retainOnDelete,
-        deleted_with=request.deletedWith,
-        replace_with=tuple(request.replace_with),
-        custom_timeouts=timeouts,
-    )
-
-
-def _alias(alias: Any) -> Alias:
-    if alias.WhichOneof("alias") == "urn":
-        return Alias(urn=alias.urn)
-    spec = alias.spec
-    return Alias(
-        name=spec.name,
-        type=spec.type,
-        stack=spec.stack,
-        project=spec.project,
-        parent=spec.parentUrn,
-        no_parent=spec.noParent,
-    )
-
-
-def _rpc_error(message: str) -> Exception:
-    """An error as the SDK expects it from the other end of a wire: it becomes the program's exception."""
+def _build_rpc_error(message: str) -> Exception:
+    """Returns the error with which the SDK raises an exception in the program."""
     import grpc
 
-    class Refusal(grpc.RpcError):  # type: ignore[misc]
+    class InvokeError(grpc.RpcError):  # type: ignore[misc]
         def code(self) -> Any:
             return grpc.StatusCode.UNKNOWN
 
         def details(self) -> str:
             return message
 
-    return Refusal(message)
+    return InvokeError(message)
 
 
-def _id(resource: Resource) -> str:
+def _id_or_empty(resource: Resource) -> str:
     return "" if resource.id == UNKNOWN else resource.id
-
-
-def secret_config(values: Mapping[str, str], secret_keys: frozenset[str]) -> dict[str, Any]:
-    """Configuration as provider inputs: the secret ones marked."""
-    return {key: Secret(value) if key in secret_keys else value for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""What a program asks for (a goal), and what is done about it (steps)."""
+"""Defines goals (a program's registrations) and steps (the operations that a plan consists of)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bedplate.engine.state.snapshot import Resource
 
 
 class Op(StrEnum):
-    """Pulumi's names for what happens to a resource."""
+    """Pulumi's names of the operations on a resource."""
 
     SAME = "same"
     CREATE = "create"
@@ -42,12 +42,12 @@ UNCOUNTED = frozenset(
         Op.REMOVE_PENDING_REPLACE,
     }
 )
-"""Parts of a replacement, and looks: the summary counts `replace`, and what a refresh found, in their place."""
+"""Operations that the summary does not count: it counts `replace` for its parts, and what a refresh found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """Where a resource was before: a whole URN, or the parts that were different."""
+    """An alias of a resource: its whole old URN, or the parts of it that were different."""
 
     urn: str = ""
     name: str = ""
@@ -60,7 +60,7 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One registration, as the program made it."""
+    """The goal state of one resource, as the program registered it."""
 
     type: str
     name: str
@@ -69,7 +69,7 @@ class Goal:
     parent: str = ""
     provider: str = ""
     version: str = ""
-    """Of the provider's package, when the program names one."""
+    """The version of the provider's package, if the program sets one."""
     protect: bool = False
     dependencies: tuple[str, ...] = ()
     property_dependencies: Mapping[str, list[str]] = field(default_factory=dict)
@@ -84,8 +84,8 @@ class Goal:
     replace_with: tuple[str, ...] = ()
     custom_timeouts: Mapping[str, float] = field(default_factory=dict)
 
-    def resource(self, urn: str) -> Resource:
-        """The resource that this goal describes, without id and outputs."""
+    def build_resource(self, urn: str) -> Resource:
+        """Returns the resource of this goal, without id and outputs."""
         return Resource(
             urn=urn,
             type=self.type,
@@ -109,24 +109,24 @@ class Goal:
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One thing done to one resource: `old` before, `new` after."""
+    """One operation on one resource, from its state `old` to `new`."""
 
     op: Op
     old: Resource | None = None
     new: Resource | None = None
     diffs: tuple[str, ...] = ()
-    """Paths that differ."""
+    """Property paths that differ."""
     keys: tuple[str, ...] = ()
-    """Paths that force the replacement."""
-    detailed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Property paths that force the replacement."""
+    detailed_diff: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     keep_old: bool = False
-    """Of a create-replacement: the old one is still there and is deleted at the end."""
+    """For a create-replacement: the old resource still exists and is deleted at the end of the run."""
     recreate: bool = False
-    """Of a delete-replaced: a new one is created right after it."""
+    """For a delete-replaced: the new resource is created directly after it."""
     skipped: bool = False
-    """Of a same: it is not among the targets and not there yet, so it is not made, and leaves no trace."""
-    found: Op | None = None
-    """Of a refresh: what the world had done (same, update, delete)."""
+    """For a same: the resource is not a target; nothing is created or recorded."""
+    refresh_op: Op | None = None
+    """For a refresh: how the actual resource has changed (same, update, delete); None if it could not be read."""
 
     @property
     def resource(self) -> Resource:

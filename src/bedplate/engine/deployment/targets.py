@@ -1,4 +1,4 @@
-"""Which resources a run is for: --target, --target-dependents and --replace, as Pulumi understands them."""
+"""Selects the resources of a run by Pulumi's options --target, --target-dependents and --replace."""
 
 from __future__ import annotations
 
@@ -11,65 +11,69 @@ from bedplate.engine.state.snapshot import ROOT_TYPE, Resource
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """URNs, or patterns of them: `*` stands for anything within a part, `**` for anything. Empty selects everything."""
+    """URNs or patterns: `*` matches within a part of a URN, `**` matches everything. No targets select everything."""
 
     targets: tuple[str, ...] = ()
-    dependents: bool = False
-    """What depends on a target is one too."""
+    target_dependents: bool = False
+    """Whether the dependents of targets are targets too."""
     replace: tuple[str, ...] = ()
-    implied: set[str] = field(default_factory=set)
-    """Targets met in this run, also those that are targets as dependents only."""
+    reached: set[str] = field(default_factory=set)
+    """URNs of the targets that this run has reached, their dependents included."""
 
     @property
-    def constrained(self) -> bool:
+    def has_targets(self) -> bool:
         return bool(self.targets)
 
     @property
-    def checked(self) -> bool:
-        """Whether a step may meet a dependency that this run leaves out."""
+    def needs_dependency_check(self) -> bool:
+        """Whether a resource may depend on one that this run skips."""
         return bool(self.targets or self.replace)
 
-    def takes(self, resource: Resource) -> bool:
-        """Whether the run may change it; providers and the stack itself always."""
+    def includes(self, resource: Resource) -> bool:
+        """Whether the run may change the resource; always true for providers and the stack itself."""
         if not self.targets or resource.is_provider or resource.type == ROOT_TYPE:
             return True
-        if matches(self.targets, resource.urn) or (self.dependents and self.implied & resource.edges()):
-            self.implied.add(resource.urn)
+        is_dependent = self.target_dependents and self.reached & resource.all_dependencies()
+        if is_dependent or matches_any(self.targets, resource.urn):
+            self.reached.add(resource.urn)
             return True
         return False
 
-    def replaces(self, urn: str) -> bool:
-        return matches(self.replace, urn)
+    def must_replace(self, urn: str) -> bool:
+        """Whether --replace names this URN."""
+        return matches_any(self.replace, urn)
 
-    def unknown(self, resources: Iterable[str]) -> tuple[str, ...]:
-        """Whole URNs among the targets that no resource has."""
-        known = set(resources)
-        return tuple(target for target in self.targets if "*" not in target and target not in known)
+    def unknown_targets(self, urns: Iterable[str]) -> tuple[str, ...]:
+        """Returns the targets that are URNs, not patterns, and not among `urns`."""
+        existing = set(urns)
+        return tuple(target for target in self.targets if "*" not in target and target not in existing)
 
 
 EVERYTHING = Selection()
 
 
-def pattern(text: str) -> str:
-    """What a person types as a target: a URN or a pattern as it is, a bare name as the resource of that name.
+def target_pattern(text: str) -> str:
+    """Returns a URN or a pattern unchanged, and for the name of a resource the pattern that matches it.
 
-    >>> pattern("artifacts"), pattern("urn:pulumi:local::shop::aws:s3/bucket:Bucket::a")
+    >>> target_pattern("artifacts"), target_pattern("urn:pulumi:local::shop::aws:s3/bucket:Bucket::a")
     ('**::artifacts', 'urn:pulumi:local::shop::aws:s3/bucket:Bucket::a')
     """
     return text if text.startswith("urn:") or "*" in text else f"**::{text}"
 
 
-def matches(patterns: Iterable[str], urn: str) -> bool:
-    """
-    >>> matches(["**::a"], "urn:pulumi:s::p::t:t:T::a"), matches(["urn:*:s::p::t:*:T::a"], "urn:pulumi:s::p::t:t:T::a")
+def matches_any(patterns: Iterable[str], urn: str) -> bool:
+    """Whether any of the URNs or patterns matches `urn`.
+
+    >>> urn = "urn:pulumi:s::p::t:t:T::a"
+    >>> matches_any(["**::a"], urn), matches_any(["urn:*:s::p::t:*:T::a"], urn)
     (True, True)
-    >>> matches(["**::a"], "urn:pulumi:s::p::t:t:T::ba"), matches(["*::a"], "urn:pulumi:s::p::t:t:T::a")
+    >>> matches_any(["**::a"], "urn:pulumi:s::p::t:t:T::ba"), matches_any(["*::a"], urn)
     (False, False)
     """
-    return any(each == urn or ("*" in each and _regex(each).fullmatch(urn)) for each in patterns)
+    return any(text == urn or ("*" in text and _compile_pattern(text).fullmatch(urn)) for text in patterns)
 
 
-def _regex(text: str) -> re.Pattern[str]:
+def _compile_pattern(text: str) -> re.Pattern[str]:
     parts = re.split(r"(\*\*?)", text)
-    words = {"*": "[^:]*", "**": ".*"}
-    return re.compile("".join(words.get(part, re.escape(part)) for part in parts), re.DOTALL)
+    wildcards = {"*": "[^:]*", "**": ".*"}
+    return re.compile("".join(wildcards.get(part, re.escape(part)) for part in parts), re.DOTALL)

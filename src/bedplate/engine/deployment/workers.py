@@ -1,4 +1,8 @@
-"""The worker threads that the SDK calls the monitor from; they know when the program has nothing more to say."""
+"""Provides the worker threads in which the SDK calls the resource monitor, and detects when the program is waiting.
+
+The registrations that a program makes without waiting for the result of another one are a wave. All registrations of a
+wave are planned before the first of them is executed.
+"""
 
 from __future__ import annotations
 
@@ -9,116 +13,117 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 _GRACE_S = 0.02
-"""How long a registration waits for steps that are under way, so that one which fails at once stops what follows."""
+"""How long a registration waits for running steps, so that one that fails immediately stops the registration."""
 
-_LOOK_S = 0.1
-"""How often who waits for an event loop looks whether it was closed, and will never answer."""
+_POLL_S = 0.1
+"""How often a thread that waits for the event loop checks whether the loop was closed."""
 
-_TICKS = 200
-"""Turns of an event loop after which it is taken for idle if it cannot be asked."""
+_MAX_LOOP_TURNS = 200
+"""After so many turns an event loop without a `_ready` queue is assumed to be idle."""
 
 
 class Workers(ThreadPoolExecutor):
-    """The SDK's worker threads; knows when every call that was handed in is finished or has been planned."""
+    """The SDK's worker threads; counts the calls that are not yet planned or finished, and the running steps."""
 
     def __init__(self, size: int = 256) -> None:
         super().__init__(max_workers=size, thread_name_prefix="engine")
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._unplanned = 0
-        self._at_work = 0
+        self._unplanned_calls = 0
+        self._running_steps = 0
         self._wave = 0
-        self._waiting = 0
-        self._idlers = 0
-        """Who waits on the loop's own thread for its being idle; each takes a turn of it at a time."""
-        self._calm = threading.Condition()
-        self._mine = threading.local()
+        self._waiting_calls = 0
+        self._idle_waiters = 0
+        """Coroutines that wait for an idle loop; each takes one turn of the loop at a time."""
+        self._condition = threading.Condition()
+        self._thread_state = threading.local()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with self._calm:
-            self._unplanned += 1
+        """Counts a call as unplanned until it calls `mark_planned` or finishes."""
+        with self._condition:
+            self._unplanned_calls += 1
 
         def work() -> Any:
-            self._mine.counted = True
+            self._thread_state.counted = True
             try:
                 return fn(*args, **kwargs)
             finally:
-                self.planned()
+                self.mark_planned()
 
         return super().submit(work)
 
-    def planned(self) -> None:
-        """Said by a worker when nothing more is to be expected of its call but its being carried out."""
-        if getattr(self._mine, "counted", False):
-            self._mine.counted = False
-            with self._calm:
-                self._unplanned -= 1
-                self._calm.notify_all()
+    def mark_planned(self) -> None:
+        """Called by a worker whose registration is planned; only the execution of its steps is left."""
+        if getattr(self._thread_state, "counted", False):
+            self._thread_state.counted = False
+            with self._condition:
+                self._unplanned_calls -= 1
+                self._condition.notify_all()
 
-    def begin(self) -> None:
-        """A step that takes its time was decided upon."""
-        with self._calm:
-            self._at_work += 1
+    def begin_steps(self) -> None:
+        """Counts the planned steps of a registration, which call a provider, as running."""
+        with self._condition:
+            self._running_steps += 1
 
-    def end(self) -> None:
-        """It was taken, or failed."""
-        with self._calm:
-            self._at_work -= 1
-            if self._at_work == 0:
+    def end_steps(self) -> None:
+        """Counts the steps of a registration as finished or failed; after the last one a new wave starts."""
+        with self._condition:
+            self._running_steps -= 1
+            if self._running_steps == 0:
                 self._wave += 1
-                self._unplanned += self._waiting
-                self._waiting = 0
-            self._calm.notify_all()
+                self._unplanned_calls += self._waiting_calls
+                self._waiting_calls = 0
+            self._condition.notify_all()
 
-    def wave(self) -> int:
-        """Counts how often all that was decided upon had been taken."""
-        with self._calm:
+    def current_wave(self) -> int:
+        """Returns the number of waves that have finished."""
+        with self._condition:
             return self._wave
 
-    def let_wave_end(self, over: Callable[[], bool]) -> None:
-        """Said by a worker before it plans what depends on a resource of the wave that is still under way.
+    def wait_for_wave(self, is_over: Callable[[], bool]) -> None:
+        """Called by a worker before it plans a registration that depends on a resource of the running wave.
 
-        Such a registration comes a moment after the step that it depends on, and by then the siblings of that step have
-        ended too, if they are quick. So whether one of them fails decides what is done, as in Pulumi, and not which of
-        two threads runs first. Who waits here, for a moment or until `over`, is not waited for by `settle`.
+        Waits up to `_GRACE_S` for the other steps of that wave, or until `is_over`. Quick steps have finished by then,
+        so that their failure stops the registration, as in Pulumi, whichever thread runs first. `wait_until_idle` does
+        not wait for a worker that waits here.
         """
-        with self._calm:
-            if self._at_work == 0 or not getattr(self._mine, "counted", False):
+        with self._condition:
+            if self._running_steps == 0 or not getattr(self._thread_state, "counted", False):
                 return
             wave = self._wave
-            self._waiting += 1
-            self._unplanned -= 1
-            self._calm.notify_all()
-            self._calm.wait_for(lambda: self._wave != wave or over(), _GRACE_S)
+            self._waiting_calls += 1
+            self._unplanned_calls -= 1
+            self._condition.notify_all()
+            self._condition.wait_for(lambda: self._wave != wave or is_over(), _GRACE_S)
             if self._wave == wave:
-                self._waiting -= 1
-                self._unplanned += 1
+                self._waiting_calls -= 1
+                self._unplanned_calls += 1
 
-    def settle(self) -> None:
-        """Wait until the program has nothing more to say without an answer to what it has said, or is over."""
+    def wait_until_idle(self) -> None:
+        """Blocks until the program can only continue with the results of its registrations, or has ended."""
         assert self.loop is not None
         while True:
-            idle = self._idle()
+            idle_check = self._wait_for_idle_loop()
             try:
-                turned = asyncio.run_coroutine_threadsafe(idle, self.loop)
-                while not turned.done() and not self.loop.is_closed():
-                    wait([turned], timeout=_LOOK_S)
-                turned.result(timeout=0)
+                future = asyncio.run_coroutine_threadsafe(idle_check, self.loop)
+                while not future.done() and not self.loop.is_closed():
+                    wait([future], timeout=_POLL_S)
+                future.result(timeout=0)
             except (CancelledError, RuntimeError, TimeoutError):
-                idle.close()
+                idle_check.close()
                 return
-            with self._calm:
-                if self._unplanned == 0:
+            with self._condition:
+                if self._unplanned_calls == 0:
                     return
-                self._calm.wait_for(lambda: self._unplanned == 0)
+                self._condition.wait_for(lambda: self._unplanned_calls == 0)
 
-    async def _idle(self) -> None:
-        """Ends when the loop has nothing to run but others that wait for the same."""
+    async def _wait_for_idle_loop(self) -> None:
+        """Returns when the loop has nothing to run except other calls of this coroutine."""
         ready = getattr(asyncio.get_running_loop(), "_ready", None)
-        self._idlers += 1
+        self._idle_waiters += 1
         try:
-            for _ in range(_TICKS):
+            for _ in range(_MAX_LOOP_TURNS):
                 await asyncio.sleep(0)
-                if ready is not None and len(ready) < self._idlers:
+                if ready is not None and len(ready) < self._idle_waiters:
                     return
         finally:
-            self._idlers -= 1
+            self._idle_waiters -= 1

@@ -1,30 +1,30 @@
-"""The provider half of the embedded engine: pulumi-aws resource types over boto3, on a platform of this machine."""
+"""The embedded engine's provider: pulumi-aws resource types over boto3, for the local platform only."""
 
 from __future__ import annotations
 
-from bedplate.engine.deployment.providers import Factory
+from bedplate.engine.deployment.providers import ProviderFactory
 from bedplate.engine.protocol import Provider
 from bedplate.errors import UsageError
 
 
-def provider_factory(endpoint_url: str, region: str, *, actor: str = "") -> Factory:
-    """What the deployment half asks for a new provider; it knows the package `aws` and no other.
+def provider_factory(endpoint_url: str, region: str, *, actor: str = "") -> ProviderFactory:
+    """Returns the function that the deployment calls for a new provider; it supports the package `aws` only.
 
-    `actor` is told to the platform for its event history; empty is whoever the environment or the machine names.
+    `actor` is sent to the local platform for its event history; empty means `BEDPLATE_ACTOR` or the user's login name.
 
     Raises UsageError for an endpoint that is not loopback: this provider can never reach a real account.
     """
-    from bedplate.engine.provider.aws import AwsProvider
-    from bedplate.engine.provider.cloud import Cloud
+    from bedplate.engine.provider.aws_provider import AwsProvider
+    from bedplate.engine.provider.clients import AwsClients
 
-    cloud = Cloud(endpoint_url, region, actor=actor)
+    aws = AwsClients(endpoint_url, region, actor=actor)
 
-    def make(package: str) -> Provider:
+    def create_provider(package: str) -> Provider:
         if package != "aws":
             raise UsageError(
-                f"The embedded engine has a provider for 'aws', not for {package!r}",
+                f"The embedded engine has no provider for {package!r}; it supports 'aws' only",
                 next_step="bedplate up --engine pulumi",
             )
-        return AwsProvider(cloud)
+        return AwsProvider(aws)
 
-    return make
+    return create_provider

@@ -1,4 +1,4 @@
-"""The provider's functions that a program may call: who and where we are, and policy documents."""
+"""The provider functions that a program can invoke: caller identity, region, partition and IAM policy documents."""
 
 from __future__ import annotations
 
@@ -8,35 +8,29 @@ from collections.abc import Callable
 from typing import Any
 
 from bedplate.engine.protocol import Properties
-from bedplate.engine.provider.cloud import Cloud
+from bedplate.engine.provider.clients import AwsClients
 
 
-def _caller_identity(cloud: Cloud, _args: Properties) -> Properties:
-    answer = cloud.call("sts", "GetCallerIdentity")
-    account = answer["Account"]
-    return {"accountId": account, "arn": answer["Arn"], "userId": answer["UserId"], "id": account}
+def _get_caller_identity(aws: AwsClients, _args: Properties) -> Properties:
+    identity = aws.call("sts", "GetCallerIdentity")
+    account_id = identity["Account"]
+    return {"accountId": account_id, "arn": identity["Arn"], "userId": identity["UserId"], "id": account_id}
 
 
-def _region(cloud: Cloud, _args: Properties) -> Properties:
-    region = cloud.region
-    return {
-        "id": region,
-        "name": region,
-        "region": region,
-        "description": region,
-        "endpoint": f"ec2.{region}.amazonaws.com",
-    }
+def _get_region(aws: AwsClients, _args: Properties) -> Properties:
+    names = dict.fromkeys(("id", "name", "region", "description"), aws.region)
+    return {**names, "endpoint": f"ec2.{aws.region}.amazonaws.com"}
 
 
-def _partition(_cloud: Cloud, _args: Properties) -> Properties:
+def _get_partition(_aws: AwsClients, _args: Properties) -> Properties:
     return {"id": "aws", "partition": "aws", "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"}
 
 
-def _policy_document(_cloud: Cloud, args: Properties) -> Properties:
+def _get_policy_document(_aws: AwsClients, args: Properties) -> Properties:
     document: dict[str, Any] = {"Version": args.get("version", "2012-10-17")}
     if args.get("policyId"):
         document["Id"] = args["policyId"]
-    document["Statement"] = [_statement(statement) for statement in args.get("statements") or []]
+    document["Statement"] = [_build_statement(declared) for declared in args.get("statements") or []]
     text = json.dumps(document, indent=2)
     return {
         **args,
@@ -46,41 +40,43 @@ def _policy_document(_cloud: Cloud, args: Properties) -> Properties:
     }
 
 
-def _statement(said: Properties) -> dict[str, Any]:
-    statement: dict[str, Any] = {"Sid": said["sid"]} if said.get("sid") else {}
-    statement["Effect"] = said.get("effect", "Allow")
+def _build_statement(declared: Properties) -> dict[str, Any]:
+    """A statement of an IAM policy, from the properties of Pulumi's GetPolicyDocumentStatement."""
+    statement: dict[str, Any] = {"Sid": declared["sid"]} if declared.get("sid") else {}
+    statement["Effect"] = declared.get("effect", "Allow")
     for key, member in (
         ("actions", "Action"),
         ("notActions", "NotAction"),
         ("resources", "Resource"),
         ("notResources", "NotResource"),
     ):
-        if said.get(key):
-            statement[member] = _one_or_many(said[key])
+        if declared.get(key):
+            statement[member] = _unwrap_single(declared[key])
     for key, member in (("principals", "Principal"), ("notPrincipals", "NotPrincipal")):
-        if said.get(key):
-            statement[member] = _principals(said[key])
-    if said.get("conditions"):
+        if declared.get(key):
+            statement[member] = _build_principals(declared[key])
+    if declared.get("conditions"):
         conditions: dict[str, dict[str, Any]] = {}
-        for condition in said["conditions"]:
-            conditions.setdefault(condition["test"], {})[condition["variable"]] = _one_or_many(condition["values"])
+        for condition in declared["conditions"]:
+            conditions.setdefault(condition["test"], {})[condition["variable"]] = _unwrap_single(condition["values"])
         statement["Condition"] = conditions
     return statement
 
 
-def _principals(said: list[Properties]) -> Any:
-    if any(p["type"] == "*" for p in said):
+def _build_principals(principals: list[Properties]) -> Any:
+    if any(principal["type"] == "*" for principal in principals):
         return "*"
-    return {p["type"]: _one_or_many(p["identifiers"]) for p in said}
+    return {principal["type"]: _unwrap_single(principal["identifiers"]) for principal in principals}
 
 
-def _one_or_many(values: list[str]) -> Any:
+def _unwrap_single(values: list[str]) -> Any:
+    """A list of one element as the element; longer lists in descending order, as Terraform's provider writes them."""
     return values[0] if len(values) == 1 else sorted(values, reverse=True)
 
 
-FUNCTIONS: dict[str, Callable[[Cloud, Properties], Properties]] = {
-    "aws:index/getCallerIdentity:getCallerIdentity": _caller_identity,
-    "aws:index/getRegion:getRegion": _region,
-    "aws:index/getPartition:getPartition": _partition,
-    "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
+FUNCTIONS: dict[str, Callable[[AwsClients, Properties], Properties]] = {
+    "aws:index/getCallerIdentity:getCallerIdentity": _get_caller_identity,
+    "aws:index/getRegion:getRegion": _get_region,
+    "aws:index/getPartition:getPartition": _get_partition,
+    "aws:iam/getPolicyDocument:getPolicyDocument": _get_policy_document,
 }

@@ -1,4 +1,4 @@
-"""Physical names: those that the program gives, and those made of the logical name and seven hex digits."""
+"""Generates physical names from the logical name and seven hex digits, where the program gives no name."""
 
 from __future__ import annotations
 
@@ -6,36 +6,40 @@ import hashlib
 import re
 
 from bedplate.engine.protocol import Properties
-from bedplate.engine.provider.kind import ResourceType
+from bedplate.engine.provider.resource_type import ResourceType
 
-_SUFFIX = 8  # a dash and seven digits
+_SUFFIX_LENGTH = 8  # a dash and seven digits
 
 
 def logical_name(urn: str) -> str:
-    """
+    """The last part of a URN.
+
     >>> logical_name("urn:pulumi:dev::shop::aws:s3/bucket:Bucket::ledger")
     'ledger'
     """
     return urn.rsplit("::", 1)[1]
 
 
-def made_up(kind: ResourceType, urn: str, random_seed: bytes) -> str:
-    """The name of a resource that the program gives none, the same for the same seed."""
+def missing_name(
+    resource_type: ResourceType, urn: str, news: Properties, olds: Properties | None, random_seed: bytes
+) -> Properties:
+    """The physical name as {property: name} where the program gives none, else {}.
+
+    A generated name is kept from `olds`; a new one depends on `random_seed` only.
+    """
+    if resource_type.name_property is None or news.get(resource_type.name_property) is not None:
+        return {}
+    if olds and has_generated_name(resource_type, urn, olds):
+        return {resource_type.name_property: olds[resource_type.name_property]}
     digits = hashlib.sha256(random_seed).hexdigest()[:7]
-    return f"{_stem(kind, urn)}-{digits}"
+    return {resource_type.name_property: f"{_prefix(resource_type, urn)}-{digits}"}
 
 
-def is_made_up(kind: ResourceType, urn: str, name: object) -> bool:
-    return isinstance(name, str) and re.fullmatch(rf"{re.escape(_stem(kind, urn))}-[0-9a-f]{{7}}", name) is not None
+def has_generated_name(resource_type: ResourceType, urn: str, inputs: Properties) -> bool:
+    name = inputs.get(resource_type.name_property or "")
+    pattern = rf"{re.escape(_prefix(resource_type, urn))}-[0-9a-f]{{7}}"
+    return isinstance(name, str) and re.fullmatch(pattern, name) is not None
 
 
-def name_for(kind: ResourceType, urn: str, news: Properties, olds: Properties | None, random_seed: bytes) -> str | None:
-    """The physical name where the program gives none: the old one if it was made up too, else a new one."""
-    if kind.named is None or news.get(kind.named) is not None:
-        return None
-    old = (olds or {}).get(kind.named)
-    return str(old) if is_made_up(kind, urn, old) else made_up(kind, urn, random_seed)
-
-
-def _stem(kind: ResourceType, urn: str) -> str:
-    return logical_name(urn)[: kind.max_name - _SUFFIX]
+def _prefix(resource_type: ResourceType, urn: str) -> str:
+    return logical_name(urn)[: resource_type.max_name_length - _SUFFIX_LENGTH]

@@ -1,110 +1,111 @@
-"""Translates between pulumi-aws properties and AWS requests, directed by botocore's model of the operation.
+"""Converts values between pulumi-aws properties and AWS members, by botocore's model of the operation.
 
-Names meet when they are equal but for case and separators, in singular or plural, or as `...Arn` and `...Id`. Values
-meet by the shape that AWS expects: a mapping becomes a list of key-value pairs (tags, dimensions), a single object a
-list of one, a list of one an object. What finds no member is an error; nothing is dropped.
+A property and a member match when their names are equal apart from case and separators, in singular or plural, or as
+`...Arn` and `...Id`. A value is converted to the shape that AWS expects: a mapping to a list of key-value pairs (tags,
+dimensions), an object to a list of one element, a list of one element to an object. A property without a member is an
+error; nothing is dropped silently.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from bedplate.engine.protocol import UNKNOWN
 
-PAIRS = (("Key", "Value"), ("key", "value"), ("Name", "Value"), ("TagKey", "TagValue"))
+_PAIRS = (("Key", "Value"), ("key", "value"), ("Name", "Value"), ("TagKey", "TagValue"))
+_Item = TypeVar("_Item")
 
 
 class UnknownMember(Exception):
-    """A property that AWS's operation has no member for."""
+    """An AWS operation has no member for a property; `path` is the property's path."""
 
-    def __init__(self, path: str, among: Iterable[str]) -> None:
-        super().__init__(f"{path} is not known (there are: {', '.join(sorted(among))})")
+    def __init__(self, path: str, members: Iterable[str]) -> None:
+        super().__init__(f"{path} does not exist in AWS's API; its members are {', '.join(sorted(members))}")
         self.path = path
 
 
-def member_of(members: Iterable[str], name: str) -> str | None:
-    """The member that a Pulumi property means, None when there is none.
+def find_member(members: Iterable[str], name: str) -> str | None:
+    """The member that corresponds to a Pulumi property, or None.
 
-    >>> member_of(["KMSMasterKeyID", "SSEAlgorithm"], "kmsMasterKeyId")
+    >>> find_member(["KMSMasterKeyID", "SSEAlgorithm"], "kmsMasterKeyId")
     'KMSMasterKeyID'
-    >>> member_of(["Rules"], "rule"), member_of(["KmsKeyId"], "kmsKeyArn"), member_of(["A"], "b")
+    >>> find_member(["Rules"], "rule"), find_member(["KmsKeyId"], "kmsKeyArn"), find_member(["A"], "b")
     ('Rules', 'KmsKeyId', None)
     """
-    known = {_plain(member): member for member in members}
-    plain = _plain(name)
-    for candidate in (plain, f"{plain}s", plain.removesuffix("s"), f"{plain.removesuffix('y')}ies", _id_of(plain)):
-        if candidate in known:
-            return known[candidate]
-    return None
+    members_by_name = {_normalize(member): member for member in members}
+    plain = _normalize(name)
+    forms = [plain, f"{plain}s", plain.removesuffix("s"), f"{plain.removesuffix('y')}ies"]
+    if plain.endswith("arn"):
+        forms.append(f"{plain.removesuffix('arn')}id")
+    return next((members_by_name[form] for form in forms if form in members_by_name), None)
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def _id_of(plain: str) -> str:
-    return f"{plain.removesuffix('arn')}id" if plain.endswith("arn") else plain
+# --- to AWS ----------------------------------------------------------------------------------------------------------
 
 
-# --- towards AWS -----------------------------------------------------------------------------------------------------
+def to_aws(value: Any, shape: Any, path: str) -> Any:
+    """Converts a Pulumi value to AWS's shape. Unknown values (in a preview) stay as they are.
 
-
-def lower(value: Any, shape: Any, path: str) -> Any:
-    """A Pulumi value as AWS's shape wants it. Raises UnknownMember for a property without a member.
-
-    Unknown values (in a preview) pass as they are.
+    Raises UnknownMember for a property without a member.
     """
     if value is None or value == UNKNOWN:
         return value
     if shape.type_name == "structure":
-        return _lower_structure(value, shape, path)
+        return _to_structure(value, shape, path)
     if shape.type_name == "list":
-        return _lower_list(value, shape, path)
+        return _to_list(value, shape, path)
     if shape.type_name == "map":
-        return {str(k): lower(v, shape.value, f"{path}.{k}") for k, v in value.items()}
-    return scalar(value, shape.type_name)
+        return {str(k): to_aws(v, shape.value, f"{path}.{k}") for k, v in value.items()}
+    return convert_scalar(value, shape.type_name)
 
 
-def _lower_structure(value: Any, shape: Any, path: str) -> Any:
+def _to_structure(value: Any, shape: Any, path: str) -> Any:
     if isinstance(value, list):
         if len(value) != 1:
             raise UnknownMember(f"{path}[{len(value)} of 1]", shape.members)
-        return lower(value[0], shape, path)
+        return to_aws(value[0], shape, path)
     if not isinstance(value, Mapping):
         raise UnknownMember(f"{path}={value!r}", shape.members)
-    lowered = {}
+    structure = {}
     for key, inner in value.items():
         if inner is None:
             continue
-        member = member_of(shape.members, key)
+        member = find_member(shape.members, key)
         if member is None:
             raise UnknownMember(f"{path}.{key}", shape.members)
-        lowered[member] = lower(inner, shape.members[member], f"{path}.{key}")
-    return lowered
+        structure[member] = to_aws(inner, shape.members[member], f"{path}.{key}")
+    return structure
 
 
-def _lower_list(value: Any, shape: Any, path: str) -> Any:
-    pair = pair_of(shape)
+def _to_list(value: Any, shape: Any, path: str) -> Any:
+    pair = pair_members(shape)
     if pair and isinstance(value, Mapping):
-        return [{pair[0]: str(k), pair[1]: scalar(v, "string")} for k, v in value.items()]
+        return [{pair[0]: str(k), pair[1]: convert_scalar(v, "string")} for k, v in value.items()]
     items = value if isinstance(value, list) else [value]
-    return [lower(item, shape.member, f"{path}[{i}]") for i, item in enumerate(items)]
+    return [to_aws(item, shape.member, f"{path}[{i}]") for i, item in enumerate(items)]
 
 
-def pair_of(shape: Any) -> tuple[str, str] | None:
-    """The two members of a list's elements when these are key-value pairs, else None."""
+def pair_members(shape: Any) -> tuple[str, str] | None:
+    """The names of both members if a list consists of key-value pairs, else None."""
     if shape.type_name != "list" or shape.member.type_name != "structure":
         return None
     members = set(shape.member.members)
-    return next((pair for pair in PAIRS if set(pair) == members), None)
+    return next((pair for pair in _PAIRS if set(pair) == members), None)
 
 
-def scalar(value: Any, type_name: str) -> Any:
-    """
-    >>> scalar("5", "integer"), scalar(7, "string"), scalar(True, "string"), scalar("true", "boolean")
-    (5, '7', 'true', True)
+def convert_scalar(value: Any, type_name: str) -> Any:
+    """Converts a text, number or boolean to a scalar type of botocore.
+
+    >>> convert_scalar("5", "integer"), convert_scalar(7, "string"), convert_scalar(True, "string")
+    (5, '7', 'true')
+    >>> convert_scalar("true", "boolean")
+    True
     """
     if value == UNKNOWN:
         return value
@@ -115,93 +116,112 @@ def scalar(value: Any, type_name: str) -> Any:
     if type_name == "boolean":
         return value if isinstance(value, bool) else str(value).lower() == "true"
     if type_name == "string" and not isinstance(value, str):
-        return (
-            str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
-        )
+        if isinstance(value, float):
+            return f"{value:g}"
+        return str(value).lower() if isinstance(value, bool) else str(value)
     return value
 
 
-# --- back from AWS ---------------------------------------------------------------------------------------------------
+# --- from AWS --------------------------------------------------------------------------------------------------------
 
 
-def lift(template: Any, found: Any, shape: Any) -> Any:
-    """What AWS answered, in the words and shapes of `template` (what the program said); None where there is nothing.
+def from_aws(declared: Any, actual: Any, shape: Any) -> Any:
+    """Converts an AWS value to the names and shapes of `declared`, the program's value; None if there is no value.
 
-    Only what the template names is looked at, except in mappings (tags, environments) and lists, which come whole.
-    A value that means the same as the template's is returned as the template has it.
+    Only properties of `declared` are converted, except in mappings (tags, environments) and lists, which are returned
+    whole. A value equivalent to the declared one is returned as declared.
     """
-    if found is None:
-        return None if template else template
-    lifted = _lift(template, found, shape)
-    return template if same(template, lifted) else lifted
+    if actual is None:
+        return None if declared else declared
+    return prefer_declared(declared, _convert_from_aws(declared, actual, shape))
 
 
-def _lift(template: Any, found: Any, shape: Any) -> Any:
+def _convert_from_aws(declared: Any, actual: Any, shape: Any) -> Any:
     if shape.type_name == "structure":
-        if isinstance(template, list):
-            return [lift(template[0] if template else {}, found, shape)]
-        if not isinstance(template, Mapping):
-            return found
-        lifted = {}
-        for key, inner in template.items():
-            member = member_of(shape.members, key)
+        if isinstance(declared, list):
+            return [from_aws(declared[0] if declared else {}, actual, shape)]
+        if not isinstance(declared, Mapping):
+            return actual
+        converted = {}
+        for key, inner in declared.items():
+            member = find_member(shape.members, key)
             if member is not None:
-                value = lift(inner, found.get(member), shape.members[member])
+                value = from_aws(inner, actual.get(member), shape.members[member])
                 if value is not None:
-                    lifted[key] = value
-        return lifted
+                    converted[key] = value
+        return converted
     if shape.type_name == "list":
-        pair = pair_of(shape)
-        if pair and isinstance(template, Mapping):
-            return {item[pair[0]]: item.get(pair[1], "") for item in found}
-        if not isinstance(template, list):
-            return lift(template, found[0], shape.member) if found else None
-        return _lift_items(template, found, shape.member)
+        pair = pair_members(shape)
+        if pair and isinstance(declared, Mapping):
+            return {item[pair[0]]: item.get(pair[1], "") for item in actual}
+        if not isinstance(declared, list):
+            return from_aws(declared, actual[0], shape.member) if actual else None
+        return _items_from_aws(declared, actual, shape.member)
     if shape.type_name == "map":
-        return dict(found)
-    if isinstance(template, str) and isinstance(found, int | float) and not isinstance(found, bool):
-        return scalar(found, "string")
-    return found
+        return dict(actual)
+    if isinstance(declared, str) and isinstance(actual, int | float) and not isinstance(actual, bool):
+        return convert_scalar(actual, "string")
+    return actual
 
 
-def _lift_items(template: list[Any], found: list[Any], shape: Any) -> list[Any]:
-    """Elements that mean the same keep the template's order: most lists of AWS are sets, in any order."""
-    pattern = template[0] if template else {}
-    rest = list(found)
-    kept = []
-    for wanted in template:
-        match = next((item for item in rest if same(wanted, lift(wanted, item, shape))), None)
-        if match is not None:
-            rest.remove(match)
-            kept.append(wanted)
-    return kept + [lift(pattern, item, shape) for item in rest]
+def _items_from_aws(declared: list[Any], actual: list[Any], shape: Any) -> list[Any]:
+    """Converts the elements of a list; equivalent elements keep the declared order, since most AWS lists are sets."""
+    matched, unmatched = match_items(
+        declared, actual, lambda item, candidate: is_equivalent(item, from_aws(item, candidate, shape))
+    )
+    return matched + [from_aws(declared[0] if declared else {}, item, shape) for item in unmatched]
 
 
-# --- what means the same ---------------------------------------------------------------------------------------------
+def match_items(
+    declared: list[_Item], actual: list[_Item], is_match: Callable[[_Item, _Item], bool]
+) -> tuple[list[_Item], list[_Item]]:
+    """The declared elements that have a match in `actual`, in declared order, and the actual elements without one."""
+    unmatched = list(actual)
+    matched = []
+    for item in declared:
+        candidate = next((candidate for candidate in unmatched if is_match(item, candidate)), None)
+        if candidate is not None:
+            unmatched.remove(candidate)
+            matched.append(item)
+    return matched, unmatched
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal, or two spellings of one thing: JSON texts, numbers as text, a list of one and its element in a policy.
+# --- equivalence -----------------------------------------------------------------------------------------------------
 
-    >>> same('{"a": [1], "b": 2}', '{"b":2,"a":1}'), same("2500.00", "2500.0"), same("a", "b"), same(1, 1.0)
-    (True, True, False, True)
+
+def prefer_declared(declared: Any, actual: Any) -> Any:
+    """`declared` if both are equivalent, so that the program's spelling stays; else `actual`."""
+    return declared if is_equivalent(declared, actual) else actual
+
+
+def is_equivalent(first: Any, second: Any) -> bool:
+    """Whether two values are equal or spell the same value differently.
+
+    JSON texts are compared by content, decimal numbers in texts as numbers, and within JSON a list of one element
+    equals the element (as in policies).
+
+    >>> is_equivalent('{"a": [1], "b": 2}', '{"b":2,"a":1}'), is_equivalent("2500.00", "2500.0")
+    (True, True)
+    >>> is_equivalent("a", "b"), is_equivalent(1, 1.0)
+    (False, True)
     """
-    if one == other:
+    if first == second:
         return True
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(same(v, other[k]) for k, v in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, str) and isinstance(other, str):
-        first, second = _meaning(one), _meaning(other)
-        return first is not None and first == second
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(is_equivalent(v, second[k]) for k, v in first.items())
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(is_equivalent, first, second))
+    if isinstance(first, str) and isinstance(second, str):
+        canonical = _parse_text(first)
+        return canonical is not None and canonical == _parse_text(second)
     return False
 
 
-def _meaning(text: str) -> Any:
+def _parse_text(text: str) -> tuple[str, Any] | None:
+    """The content of a text that is JSON or a decimal number, with its kind; None for any other text."""
     if text[:1] in "{[":
         try:
-            return ("json", _unwrapped(json.loads(text)))
+            return ("json", _canonical_json(json.loads(text)))
         except ValueError:
             return None
     try:
@@ -210,12 +230,15 @@ def _meaning(text: str) -> Any:
         return None
 
 
-def _unwrapped(value: Any) -> Any:
-    """In policies `"Action": "x"` and `"Action": ["x"]` are one, and the order of a list of texts means nothing."""
+def _canonical_json(value: Any) -> Any:
+    """A JSON value in which lists of one element are unwrapped and lists of texts are sorted.
+
+    In policies `"Action": "x"` equals `"Action": ["x"]`, and the order of a list of texts has no effect.
+    """
     if isinstance(value, Mapping):
-        return {k: _unwrapped(v) for k, v in value.items()}
+        return {k: _canonical_json(v) for k, v in value.items()}
     if isinstance(value, list):
-        items = [_unwrapped(v) for v in value]
+        items = [_canonical_json(v) for v in value]
         if len(items) == 1:
             return items[0]
         return sorted(items) if all(isinstance(item, str) for item in items) else items

@@ -1,80 +1,91 @@
-"""Tags of any service, in the words of its kind's row."""
+"""Adds, removes and lists the tags of a resource with the operations that its service has for that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from bedplate.engine.provider.cloud import Cloud
-from bedplate.engine.provider.kind import Props, ResourceType
-from bedplate.engine.provider.requests import fields_of, fill
-from bedplate.engine.provider.shapes import lower
+from bedplate.engine.provider.clients import AwsClients, Params
+from bedplate.engine.provider.parameters import fill_format
+from bedplate.engine.provider.resource_type import ResourceType
+from bedplate.engine.provider.shapes import to_aws
 
-_MEMBERS = ("Tags", "tags", "TagSet", "TagList", "TagsList", "ResourceTags")
-
-
-def tag_params(cloud: Cloud, kind: ResourceType, tags: Mapping[str, str]) -> Props:
-    """The part of the create's request that carries the tags."""
-    assert kind.tags is not None
-    member = kind.tags.member
-    if kind.tags.specification:
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        return {"TagSpecifications": [{"ResourceType": kind.tags.specification, "Tags": pairs}]}
-    return {member: lower(tags, cloud.operation(kind.service, kind.create).input_shape.members[member], "tags")}
+_TAG_MEMBERS = ("Tags", "tags", "TagSet", "TagList", "TagsList", "ResourceTags")
 
 
-def tags_of(cloud: Cloud, kind: ResourceType, outputs: Mapping[str, Any]) -> dict[str, str]:
-    """All tags that the service has for the resource, the intent's among them; none where it has no such resource."""
-    assert kind.tags is not None
-    gone = ("NoSuchTagSet", *kind.gone)
-    answer = cloud.attempt(kind.service, kind.tags.list, *gone, **_target(cloud, kind, kind.tags.list, outputs)) or {}
-    answer = next(iter(answer.get("ResourceTagList", ())), answer)
-    found: Any = next((answer[k] for k in _MEMBERS if k in answer), [])
-    if isinstance(found, Mapping):
-        return dict(found)
-    return {str(_first(tag, "Key", "TagKey", "key")): str(_first(tag, "Value", "TagValue", "value")) for tag in found}
+def build_tag_params(aws: AwsClients, resource_type: ResourceType, tags: Mapping[str, str]) -> Params:
+    """The parameters of the create operation that carry the tags."""
+    assert resource_type.tags is not None
+    member = resource_type.tags.tags_member
+    if resource_type.tags.ec2_resource_type:
+        specification = {"ResourceType": resource_type.tags.ec2_resource_type, "Tags": _pairs(tags)}
+        return {"TagSpecifications": [specification]}
+    shape = aws.operation_model(resource_type.service, resource_type.create).input_shape
+    return {member: to_aws(tags, shape.members[member], "tags")}
 
 
-def change_tags(
-    cloud: Cloud, kind: ResourceType, outputs: Mapping[str, Any], old: Mapping[str, str], new: Mapping[str, str]
+def list_tags(aws: AwsClients, resource_type: ResourceType, outputs: Mapping[str, Any]) -> dict[str, str]:
+    """All tags of the resource, including the intent tag; empty if the resource does not exist."""
+    assert resource_type.tags is not None
+    codes = ("NoSuchTagSet", *resource_type.missing_codes)
+    operation = resource_type.tags.list
+    target = _target_params(aws, resource_type, operation, outputs)
+    response = aws.call_or_none(resource_type.service, operation, *codes, **target) or {}
+    response = next(iter(response.get("ResourceTagList", ())), response)
+    tags: Any = next((response[member] for member in _TAG_MEMBERS if member in response), [])
+    if isinstance(tags, Mapping):
+        return dict(tags)
+    return {
+        str(_first_of(tag, "Key", "TagKey", "key")): str(_first_of(tag, "Value", "TagValue", "value")) for tag in tags
+    }
+
+
+def update_tags(
+    aws: AwsClients,
+    resource_type: ResourceType,
+    outputs: Mapping[str, Any],
+    old: Mapping[str, str],
+    new: Mapping[str, str],
 ) -> None:
-    """Add and remove what differs. Services that replace the whole set (S3) get the whole set."""
-    tags = kind.tags
+    """Adds and removes the tags that differ; S3, whose operation replaces all tags, gets all of them."""
+    tags, service = resource_type.tags, resource_type.service
     assert tags is not None
-    target = _target(cloud, kind, tags.add, outputs)
+    target = _target_params(aws, resource_type, tags.add, outputs)
     if tags.add in ("PutBucketTagging", "PutObjectTagging"):
-        whole = {**tags_of(cloud, kind, outputs), **new}
-        kept = {k: v for k, v in whole.items() if k in new or k not in old}
-        cloud.call(
-            kind.service, tags.add, **target, Tagging={"TagSet": [{"Key": k, "Value": v} for k, v in kept.items()]}
-        )
+        current = {**list_tags(aws, resource_type, outputs), **new}
+        remaining = {k: v for k, v in current.items() if k in new or k not in old}
+        aws.call(service, tags.add, **target, Tagging={"TagSet": _pairs(remaining)})
         return
-    added = {k: v for k, v in new.items() if old.get(k) != v}
-    removed = [k for k in old if k not in new]
-    if added:
-        shape = cloud.operation(kind.service, tags.add).input_shape.members[tags.member]
-        cloud.call(kind.service, tags.add, **target, **{tags.member: lower(added, shape, "tags")})
-    if removed:
-        member = cloud.operation(kind.service, tags.remove).input_shape.members[tags.keys].member
-        keys = removed if member.type_name == "string" else [{"Key": key} for key in removed]
-        cloud.call(kind.service, tags.remove, **_target(cloud, kind, tags.remove, outputs), **{tags.keys: keys})
+    if added := {k: v for k, v in new.items() if old.get(k) != v}:
+        shape = aws.operation_model(service, tags.add).input_shape.members[tags.tags_member]
+        aws.call(service, tags.add, **target, **{tags.tags_member: to_aws(added, shape, "tags")})
+    if removed := [k for k in old if k not in new]:
+        shape = aws.operation_model(service, tags.remove).input_shape.members[tags.keys_member]
+        keys = removed if shape.member.type_name == "string" else [{"Key": key} for key in removed]
+        target = _target_params(aws, resource_type, tags.remove, outputs)
+        aws.call(service, tags.remove, **target, **{tags.keys_member: keys})
 
 
-def _target(cloud: Cloud, kind: ResourceType, operation: str, outputs: Mapping[str, Any]) -> Props:
-    """The parameters that name the resource: those of the row that this operation has."""
-    assert kind.tags is not None
-    members = cloud.operation(kind.service, operation).input_shape.members
-    fields = fields_of(cloud, outputs)
-    return {name: _filled(cloud, said, fields) for name, said in kind.tags.target.items() if name in members}
+def _target_params(aws: AwsClients, resource_type: ResourceType, operation: str, outputs: Mapping[str, Any]) -> Params:
+    """The parameters of a tag operation that identify the resource."""
+    assert resource_type.tags is not None
+    members = aws.operation_model(resource_type.service, operation).input_shape.members
+    target = resource_type.tags.target
+    return {name: _fill_formats(aws, value, outputs) for name, value in target.items() if name in members}
 
 
-def _filled(cloud: Cloud, said: Any, fields: Mapping[str, Any]) -> Any:
-    if isinstance(said, str):
-        return fill(cloud, said, fields)
-    if isinstance(said, Mapping):
-        return {key: _filled(cloud, value, fields) for key, value in said.items()}
-    return [_filled(cloud, value, fields) for value in said]
+def _fill_formats(aws: AwsClients, value: Any, outputs: Mapping[str, Any]) -> Any:
+    """Fills every format within a parameter."""
+    if isinstance(value, str):
+        return fill_format(aws, value, outputs)
+    if isinstance(value, Mapping):
+        return {key: _fill_formats(aws, inner, outputs) for key, inner in value.items()}
+    return [_fill_formats(aws, item, outputs) for item in value]
 
 
-def _first(tag: Mapping[str, Any], *names: str) -> Any:
+def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _first_of(tag: Mapping[str, Any], *names: str) -> Any:
     return next(tag[name] for name in names if name in tag)

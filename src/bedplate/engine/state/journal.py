@@ -1,9 +1,9 @@
-"""What a run has changed since the checkpoint was written: one appended line a change, folded into it at the end.
+"""Appends each change of a run to a journal file, and merges the journal into the checkpoint at the end of the run.
 
-A checkpoint holds every resource, so writing it at each step costs the square of their number; a line costs one
-resource. The first line names the checkpoint that the journal continues (by its hash), so a journal that outlived its
-checkpoint means nothing. Every line is handed to the operating system before the next step begins, and on the disk
-itself before a provider is called; a line that a kill cut short was never acted on.
+A checkpoint contains every resource: writing it after each of n steps costs O(n²), appending one resource per step
+costs O(n). The first entry holds the hash of the checkpoint that the journal continues; a journal of another checkpoint
+is ignored. Every entry is written before the next step begins and synced to the disk before a provider is called, so
+nothing was done yet for an entry that a kill truncated.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.state.snapshot import from_json, to_json, with_new_names
+from bedplate.engine.state.snapshot import from_json, rename_references, to_json
 
-Line = dict[str, Any]
+Entry = dict[str, Any]
 
 
 class Journal:
-    """Lines appended to one file. `append` keeps their order; `sync` may be waited for by several threads at once."""
+    """The journal file of one run, one JSON entry a line; `sync` is safe in several threads at once."""
 
     def __init__(self, path: Path, checkpoint: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,94 +30,82 @@ class Journal:
         self._appended = 0
         self._synced = 0
         self._syncing = threading.Lock()
-        self.append(_dump({"continues": _hash(checkpoint)}))
+        self.append(_dump({"checkpoint_sha256": _hash(checkpoint)}))
         sync_directory(path.parent)
 
     def append(self, line: bytes) -> int:
-        """The line's number. One thread at a time."""
+        """Appends a line and returns its number, from 1. Not thread-safe."""
         os.write(self._file, line + b"\n")
         self._appended += 1
         return self._appended
 
     def sync(self, number: int) -> None:
-        """Return when the line of this number, and all before it, are on the disk; one wait serves all who ask."""
+        """Blocks until line `number` and all before it are on the disk; concurrent calls share one fdatasync."""
         with self._syncing:
             if self._synced >= number:
                 return
-            reached = self._appended
+            appended = self._appended
             os.fdatasync(self._file) if hasattr(os, "fdatasync") else os.fsync(self._file)
-            self._synced = reached
+            self._synced = appended
 
     def close(self) -> None:
         os.close(self._file)
 
 
-def line(
-    *,
-    moved: Mapping[int, int],
-    dropped: list[int],
-    ended: list[int],
-    renamed: Mapping[str, str],
-    secrets: Mapping[str, Any] | None,
-) -> Line:
-    """One change by the numbers of what it changes, without what is empty; `settled` and `begun` come beside it.
+def apply_entries(document: Mapping[str, Any], entries: Iterable[Entry]) -> dict[str, Any]:
+    """Returns the checkpoint `document` with all entries applied, in order.
 
-    `moved` says which number goes on under which other, `secrets` is what the checkpoint calls secrets_providers.
+    Entries have the fields of `snapshot.UnsavedChanges`, and `secrets_providers` in the checkpoint's format.
     """
-    parts = {"moved": moved, "dropped": dropped, "ended": ended, "renamed": renamed, "secrets": secrets}
-    return {key: value for key, value in parts.items() if value}
-
-
-def folded(document: Mapping[str, Any], lines: Iterable[Line]) -> dict[str, Any]:
-    """The checkpoint as it would have been written after the last of the lines."""
     deployment = {**document["deployment"]}
-    entries = dict(enumerate(deployment.pop("resources", None) or ()))
+    resources = dict(enumerate(deployment.pop("resources", None) or ()))
     pending = dict(enumerate(deployment.pop("pending_operations", None) or ()))
-    before = len(entries)
-    renamed: dict[str, str] = {}
-    for each in lines:
-        for now, was in each.get("moved", {}).items():
-            entries[int(now)] = entries.pop(was)
-        entries |= {int(number): entry for number, entry in each.get("settled", {}).items()}
-        for number in each.get("dropped", ()):
-            entries.pop(number, None)
-        pending |= {int(number): entry for number, entry in each.get("begun", {}).items()}
-        for number in each.get("ended", ()):
+    old_count = len(resources)
+    renames: dict[str, str] = {}
+    for entry in entries:
+        for new_number, old_number in entry.get("moved", {}).items():
+            resources[int(new_number)] = resources.pop(old_number)
+        resources |= {int(number): resource for number, resource in entry.get("resources", {}).items()}
+        for number in entry.get("removed", ()):
+            resources.pop(number, None)
+        pending |= {int(number): operation for number, operation in entry.get("operations", {}).items()}
+        for number in entry.get("completed", ()):
             pending.pop(number, None)
-        renamed |= each.get("renamed", {})
-        if "secrets" in each:
-            deployment["secrets_providers"] = each["secrets"]
-    order = sorted(entries, key=lambda number: (number < before, number))
-    deployment["resources"] = [_renamed(entries[number], renamed) for number in order]
+        renames |= entry.get("renames", {})
+        if "secrets_providers" in entry:
+            deployment["secrets_providers"] = entry["secrets_providers"]
+    order = sorted(resources, key=lambda number: (number < old_count, number))
+    deployment["resources"] = [_rename_references(resources[number], renames) for number in order]
     if pending:
         deployment["pending_operations"] = [
-            {**operation, "resource": _renamed(operation["resource"], renamed)} for operation in pending.values()
+            {**operation, "resource": _rename_references(operation["resource"], renames)}
+            for operation in pending.values()
         ]
     return {**document, "deployment": deployment}
 
 
-def read(path: Path) -> list[Line]:
-    """Every whole line of a journal, its first one included; none when there is no journal."""
+def read_entries(path: Path) -> list[Entry]:
+    """Returns the entries of a journal up to a truncated line, the first entry included; empty without a journal."""
     try:
-        texts = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    found: list[Line] = []
-    for text in texts[:-1]:
+    entries: list[Entry] = []
+    for line in lines[:-1]:
         try:
-            found.append(json.loads(text))
+            entries.append(json.loads(line))
         except ValueError:
             break
-    return found
+    return entries
 
 
-def continues(lines: list[Line], checkpoint: bytes) -> bool:
-    """Whether these lines were written after this checkpoint."""
-    return bool(lines) and lines[0].get("continues") == _hash(checkpoint)
+def is_continuation(entries: list[Entry], checkpoint: bytes) -> bool:
+    """Whether these entries were written after this checkpoint."""
+    return bool(entries) and entries[0].get("checkpoint_sha256") == _hash(checkpoint)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make sure that a file's new name is on the disk as its content is."""
+    """Syncs a directory, so that the new names of its files are on the disk too."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -125,12 +113,12 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _renamed(entry: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    if not renamed:
-        return entry
-    resource = from_json(entry)
-    now = with_new_names(resource, renamed)
-    return entry if now is resource else to_json(now)
+def _rename_references(data: dict[str, Any], renames: Mapping[str, str]) -> dict[str, Any]:
+    if not renames:
+        return data
+    resource = from_json(data)
+    renamed = rename_references(resource, renames)
+    return data if renamed is resource else to_json(renamed)
 
 
 def _hash(checkpoint: bytes) -> str:

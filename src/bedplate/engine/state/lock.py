@@ -1,4 +1,4 @@
-"""One run at a time on a stack: a lock that says who holds it and since when, and that dies with its process."""
+"""Locks a stack for one run at a time; the lock names its holder and ends with the holder's process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bedplate.errors import Locked
 
 
 @contextmanager
-def hold(
+def hold_lock(
     path: Path,
     *,
     stack: str,
@@ -26,11 +26,11 @@ def hold(
     clock: Callable[[], float] = time.time,
     host: Callable[[], str] = socket.gethostname,
 ) -> Iterator[None]:
-    """Hold the lock of a stack while the body runs.
+    """Holds the lock of a stack while the body runs.
 
-    The operating system drops the lock when its process ends, however it ends, so on one machine nobody ever has to
-    break one. What another machine left (the state is on a disk that both reach) cannot be told from a run at work.
-    Raises Locked, with owner, host, pid and age, when another run holds it.
+    The operating system releases the lock when the process ends, so on one machine a lock is never stale. An entry of
+    another machine (the state is on a shared disk) may belong to a run that is still running, so it stays until
+    `unlock`. Raises Locked, with user, host, pid and age, when another run holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -39,16 +39,16 @@ def hold(
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise Locked(
-                f"Stack {stack!r} is locked: {_told(_owner(path), clock())}",
+                f"Stack {stack!r} is locked: {_describe_owner(_read_owner(path), clock())}",
                 next_step=f"bedplate {verb} --stack {stack}",
             ) from exc
-        left = _owner(path)
-        if left is not None and left["host"] != host():
+        leftover = _read_owner(path)
+        if leftover is not None and leftover["host"] != host():
             raise Locked(
-                f"Stack {stack!r} is locked by another machine: {_told(left, clock())}",
-                next_step=f"bedplate state unlock --stack {stack}, when nothing runs on {left['host']} any more",
+                f"Stack {stack!r} is locked by another machine: {_describe_owner(leftover, clock())}",
+                next_step=f"bedplate state unlock --stack {stack}, when nothing runs on {leftover['host']} any more",
             )
-        owner = {"pid": os.getpid(), "host": host(), "user": _user(), "verb": verb, "since": clock()}
+        owner = {"pid": os.getpid(), "host": host(), "user": _user_name(), "verb": verb, "since": clock()}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
         try:
@@ -60,7 +60,7 @@ def hold(
 
 
 def unlock(path: Path, *, stack: str, clock: Callable[[], float] = time.time) -> str | None:
-    """Take away what a run on another machine left behind; whose it was, None when there was nothing.
+    """Removes the lock of a run on another machine; returns a description of its holder, None without a lock.
 
     Raises Locked when a run on this machine holds the lock.
     """
@@ -68,57 +68,55 @@ def unlock(path: Path, *, stack: str, clock: Callable[[], float] = time.time) ->
         return None
     descriptor = os.open(path, os.O_RDWR)
     try:
-        left = _owner(path)
+        leftover = _read_owner(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise Locked(
-                f"Stack {stack!r} is locked by a run that is at work: {_told(left, clock())}",
-                next_step="wait for it, or end that process; its lock goes with it",
+                f"Stack {stack!r} is locked by a run on this machine: {_describe_owner(leftover, clock())}",
+                next_step="wait for it, or end that process, which releases the lock",
             ) from exc
         os.ftruncate(descriptor, 0)
-        return None if left is None else _told(left, clock())
+        return None if leftover is None else _describe_owner(leftover, clock())
     finally:
         os.close(descriptor)
 
 
-def at_work(path: Path) -> bool:
-    """Whether a run on this machine holds the lock, as far as its file says."""
-    owner = _owner(path)
+def is_locked(path: Path) -> bool:
+    """Whether a run holds the lock, according to its file; a run on another machine is assumed to be running."""
+    owner = _read_owner(path)
     if owner is None or owner["host"] != socket.gethostname():
         return owner is not None
     try:
         os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except (ProcessLookupError, PermissionError) as exc:
+        return isinstance(exc, PermissionError)  # the process belongs to another user
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Who holds a lock, in words, and whether that is on another machine, where nobody here can tell if it lives."""
+    """Describes who holds a lock; a holder on another machine may no longer be running."""
 
-    told: str
-    elsewhere: bool
+    description: str
+    on_other_machine: bool
 
 
-def look(path: Path, *, clock: Callable[[], float] = time.time) -> LockHolder | None:
-    """Who holds the lock; None when nobody does, or the process that did is gone."""
-    owner = _owner(path)
-    if owner is None or not at_work(path):
+def find_holder(path: Path, *, clock: Callable[[], float] = time.time) -> LockHolder | None:
+    """Returns who holds the lock; None when it is free, or when its holder's process has ended."""
+    owner = _read_owner(path)
+    if owner is None or not is_locked(path):
         return None
-    return LockHolder(_told(owner, clock()), owner["host"] != socket.gethostname())
+    return LockHolder(_describe_owner(owner, clock()), owner["host"] != socket.gethostname())
 
 
 def whoami() -> str:
-    """`user@host`."""
-    return f"{_user()}@{socket.gethostname()}"
+    """Returns `user@host`."""
+    return f"{_user_name()}@{socket.gethostname()}"
 
 
-def _owner(path: Path) -> dict[str, Any] | None:
-    """What the file says, None when it says nothing or is being written."""
+def _read_owner(path: Path) -> dict[str, Any] | None:
+    """Returns the content of a lock file, None when it is empty or being written."""
     try:
         owner: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return owner if {"pid", "host", "user", "verb", "since"} <= owner.keys() else None
@@ -126,17 +124,18 @@ def _owner(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _told(owner: dict[str, Any] | None, now: float) -> str:
+def _describe_owner(owner: dict[str, Any] | None, now: float) -> str:
     if owner is None:
         return "another run has just begun"
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(owner["since"]))
-    who = f"{owner['user']}@{owner['host']} (pid {owner['pid']})"
-    return f"{who} runs `{owner['verb']}` since {since}, for {_age(now - owner['since'])}"
+    user = f"{owner['user']}@{owner['host']} (pid {owner['pid']})"
+    return f"{user} runs `{owner['verb']}` since {since}, for {_format_age(now - owner['since'])}"
 
 
-def _age(seconds: float) -> str:
-    """
-    >>> _age(41.6), _age(3 * 3600 + 125)
+def _format_age(seconds: float) -> str:
+    """Returns an age in the largest units that matter.
+
+    >>> _format_age(41.6), _format_age(3 * 3600 + 125)
     ('42 s', '3 h 2 min')
     """
     whole = max(0, round(seconds))
@@ -145,7 +144,7 @@ def _age(seconds: float) -> str:
     return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,7 +1,8 @@
-"""What a stack holds: resources and interrupted operations, merged while a run is under way, as Pulumi's checkpoint."""
+"""Models a stack's state in memory: resources, pending operations and dependencies, as in Pulumi's checkpoint."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +13,10 @@ ROOT_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_PREFIX = "pulumi:providers:"
 
 
-def make_urn(stack: str, project: str, parent: str, type: str, name: str) -> str:
-    """The URN of a resource; a parent other than the stack itself stands in it with its types.
+def build_urn(stack: str, project: str, parent: str, type: str, name: str) -> str:
+    """Returns the URN of a resource; it contains the qualified type of a parent other than the stack itself.
 
-    >>> make_urn("local", "shop", "urn:pulumi:local::shop::a:b:C::x", "d:e:F", "y")
+    >>> build_urn("local", "shop", "urn:pulumi:local::shop::a:b:C::x", "d:e:F", "y")
     'urn:pulumi:local::shop::a:b:C$d:e:F::y'
     """
     prefix = qualified_type(parent) if parent else ""
@@ -37,7 +38,7 @@ def name_of(urn: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class Resource:
-    """One resource as the checkpoint has it; identity is the object's own, for several may share a URN."""
+    """One resource of the checkpoint, compared by identity because several may share a URN."""
 
     urn: str
     type: str
@@ -49,13 +50,13 @@ class Resource:
     dependencies: list[str] = field(default_factory=list)
     property_dependencies: dict[str, list[str]] = field(default_factory=dict)
     provider: str = ""
-    """Reference `<urn>::<id>` of the provider resource."""
+    """The provider reference: `<urn>::<id>` of the provider resource."""
     protect: bool = False
     external: bool = False
     delete: bool = False
-    """Replaced already, and still to be deleted."""
+    """The resource has been replaced and is still to be deleted."""
     pending_replacement: bool = False
-    """Deleted already, and still to be created anew."""
+    """The resource has been deleted and is still to be created again."""
     retain_on_delete: bool = False
     deleted_with: str = ""
     replace_with: list[str] = field(default_factory=list)
@@ -80,61 +81,41 @@ class Resource:
     def provider_urn(self) -> str:
         return self.provider.rpartition("::")[0]
 
-    def edges(self) -> set[str]:
-        """URNs of everything this one must outlive nothing of: it is created after them and deleted before them."""
-        found = {*self.dependencies, self.parent, self.provider_urn, self.deleted_with, *self.replace_with}
-        found.update(urn for urns in self.property_dependencies.values() for urn in urns)
-        found.discard("")
-        return found
+    def all_dependencies(self) -> set[str]:
+        """Returns the URNs of all resources that are created before this one and deleted after it."""
+        urns = {*self.dependencies, self.parent, self.provider_urn, self.deleted_with, *self.replace_with}
+        urns.update(urn for urns in self.property_dependencies.values() for urn in urns)
+        urns.discard("")
+        return urns
 
     def copy(self, **changes: Any) -> Resource:
         return replace(self, **changes)
 
 
-_FIELDS: tuple[tuple[str, str], ...] = (
-    ("urn", "urn"),
-    ("custom", "custom"),
-    ("delete", "delete"),
-    ("id", "id"),
-    ("type", "type"),
-    ("inputs", "inputs"),
-    ("outputs", "outputs"),
-    ("parent", "parent"),
-    ("protect", "protect"),
-    ("external", "external"),
-    ("dependencies", "dependencies"),
-    ("init_errors", "initErrors"),
-    ("provider", "provider"),
-    ("property_dependencies", "propertyDependencies"),
-    ("pending_replacement", "pendingReplacement"),
-    ("additional_secret_outputs", "additionalSecretOutputs"),
-    ("custom_timeouts", "customTimeouts"),
-    ("import_id", "importID"),
-    ("retain_on_delete", "retainOnDelete"),
-    ("deleted_with", "deletedWith"),
-    ("replace_with", "replaceWith"),
-    ("created", "created"),
-    ("modified", "modified"),
-    ("ignore_changes", "ignoreChanges"),
-    ("replace_on_changes", "replaceOnChanges"),
-)
+_FIELDS = """
+    urn custom delete id type inputs outputs parent protect external dependencies initErrors provider
+    propertyDependencies pendingReplacement additionalSecretOutputs customTimeouts importID retainOnDelete deletedWith
+    replaceWith created modified ignoreChanges replaceOnChanges
+"""
+_FIELD_OF_KEY = {key: re.sub("ID$|[A-Z]", lambda match: f"_{match[0].lower()}", key) for key in _FIELDS.split()}
+"""The fields of `Resource` by the keys of a checkpoint, in the order in which they are written."""
 
 
 def to_json(resource: Resource) -> dict[str, Any]:
-    """The resource under the checkpoint's keys; what is empty is left out. Secrets are still `Secret`."""
-    return {key: value for name, key in _FIELDS if (value := getattr(resource, name)) or name == "custom"}
+    """Returns the resource in the checkpoint's format, without empty values. Secrets are still `Secret`."""
+    return {key: value for key, name in _FIELD_OF_KEY.items() if (value := getattr(resource, name)) or key == "custom"}
 
 
 def from_json(data: Mapping[str, Any]) -> Resource:
-    """Read one resource of a checkpoint; keys that mean nothing to this engine are passed over."""
-    known = {name: data[key] for name, key in _FIELDS if key in data and data[key] is not None}
-    known.setdefault("custom", False)
-    return Resource(**known)
+    """Returns a resource of a checkpoint; ignores keys that this engine does not use."""
+    fields = {name: data[key] for key, name in _FIELD_OF_KEY.items() if data.get(key) is not None}
+    fields.setdefault("custom", False)
+    return Resource(**fields)
 
 
 @dataclass(slots=True, eq=False)
 class Operation:
-    """A call to a provider that was announced on disk and not yet concluded there."""
+    """A pending operation: a call to a provider whose start is in the journal and whose result is not."""
 
     resource: Resource
     kind: str
@@ -144,154 +125,157 @@ class Operation:
 
 @dataclass(slots=True)
 class UnsavedChanges:
-    """What has changed in a snapshot since it was written last, by numbers: of the old list first, then as settled."""
+    """What has changed in a snapshot since it was last written.
 
-    settled: dict[int, Resource] = field(default_factory=dict)
+    Resources have numbers: first those of the old state, then the new ones in the order in which they were recorded.
+    Operations have numbers of their own.
+    """
+
+    resources: dict[int, Resource] = field(default_factory=dict)
     moved: dict[int, int] = field(default_factory=dict)
-    """Settled as it was: new number to old number."""
-    dropped: list[int] = field(default_factory=list)
-    begun: dict[int, Operation] = field(default_factory=dict)
-    ended: list[int] = field(default_factory=list)
-    renamed: dict[str, str] = field(default_factory=dict)
+    """Recorded without a change: new number to old number."""
+    removed: list[int] = field(default_factory=list)
+    operations: dict[int, Operation] = field(default_factory=dict)
+    completed: list[int] = field(default_factory=list)
+    """Numbers of operations that are no longer pending."""
+    renames: dict[str, str] = field(default_factory=dict)
 
 
 class Snapshot:
-    """The state while it changes: what the run has settled, then what is left of the state before it.
+    """The state during a run: the resources that the run has recorded, then those that remain of the old state.
 
-    Both lists are topologically sorted, and so is their concatenation: a resource of the old list depends on others of
-    the old list, or on such as were settled already.
+    The concatenation of both lists is topologically sorted: a resource of the old state depends on resources of the
+    old state or on resources that are already recorded.
     """
 
     def __init__(self, resources: Iterable[Resource] = (), pending: Iterable[Operation] = ()) -> None:
         self.base: list[Resource] = list(resources)
         self.news: list[Resource] = []
         self.pending: list[Operation] = list(pending)
-        self.renamed: dict[str, str] = {}
-        """Old URN to new URN of what was found under an alias."""
-        self._done: set[int] = set()
+        self.renames: dict[str, str] = {}
+        """Old URN to new URN of resources that were matched by an alias."""
+        self._removed: set[int] = set()
         self._numbers = {id(resource): number for number, resource in enumerate(self.base)}
-        self._operations = {id(operation): number for number, operation in enumerate(self.pending)}
-        self._begun = len(self.pending)
-        self._unwritten = UnsavedChanges()
+        self._operation_numbers = {id(operation): number for number, operation in enumerate(self.pending)}
+        self._operation_count = len(self.pending)
+        self._unsaved = UnsavedChanges()
 
     def resources(self) -> Iterator[Resource]:
         for resource in (*self.news, *self.base):
-            if id(resource) not in self._done:
+            if id(resource) not in self._removed:
                 yield resource
 
-    def settle(self, new: Resource | None, old: Resource | None = None, *, same: bool = False) -> None:
-        """`new` exists from now on, `old` no longer (or as `new`); `same`: it is written as `old` was."""
+    def record(self, new: Resource | None, old: Resource | None = None, *, unchanged: bool = False) -> None:
+        """Adds `new` and removes `old`; with `unchanged` the journal refers to the written `old` instead of `new`."""
         if new is not None:
             number = len(self.base) + len(self.news)
             self.news.append(new)
             self._numbers[id(new)] = number
-            if same and old is not None and self._numbers[id(old)] not in self._unwritten.settled:
-                self._unwritten.moved[number] = self._numbers[id(old)]
+            if unchanged and old is not None and self._numbers[id(old)] not in self._unsaved.resources:
+                self._unsaved.moved[number] = self._numbers[id(old)]
             else:
-                self._unwritten.settled[number] = new
+                self._unsaved.resources[number] = new
         if old is not None:
-            self._done.add(id(old))
+            self._removed.add(id(old))
             if id(old) in self._numbers:
-                self._unwritten.dropped.append(self._numbers[id(old)])
+                self._unsaved.removed.append(self._numbers[id(old)])
 
-    def touch(self, resource: Resource) -> None:
-        """Said of a resource that is mutated after it was settled, or where it stood before."""
-        if id(resource) in self._numbers and id(resource) not in self._done:
-            self._unwritten.settled[self._numbers[id(resource)]] = resource
+    def mark_changed(self, resource: Resource) -> None:
+        """Marks a resource that was mutated in place, so that it is written again."""
+        if id(resource) in self._numbers and id(resource) not in self._removed:
+            self._unsaved.resources[self._numbers[id(resource)]] = resource
 
-    def begin(self, operation: Operation) -> None:
+    def add_pending(self, operation: Operation) -> None:
         self.pending.append(operation)
-        self._operations[id(operation)] = self._begun
-        self._unwritten.begun[self._begun] = operation
-        self._begun += 1
+        self._operation_numbers[id(operation)] = self._operation_count
+        self._unsaved.operations[self._operation_count] = operation
+        self._operation_count += 1
 
-    def end(self, operation: Operation) -> None:
+    def remove_pending(self, operation: Operation) -> None:
         self.pending.remove(operation)
-        self._unwritten.ended.append(self._operations.pop(id(operation)))
+        self._unsaved.completed.append(self._operation_numbers.pop(id(operation)))
 
     def rename(self, old_urn: str, new_urn: str) -> None:
-        self.renamed[old_urn] = new_urn
-        self._unwritten.renamed[old_urn] = new_urn
+        self.renames[old_urn] = new_urn
+        self._unsaved.renames[old_urn] = new_urn
 
-    def unwritten(self) -> UnsavedChanges:
-        """What has changed since this was asked last."""
-        taken, self._unwritten = self._unwritten, UnsavedChanges()
-        return taken
-
-    def live(self) -> dict[str, Resource]:
-        """By URN what is neither waiting for its deletion nor gone."""
-        return {r.urn: r for r in self.resources() if not r.delete}
+    def take_unsaved_changes(self) -> UnsavedChanges:
+        """Returns the changes since the last call."""
+        changes, self._unsaved = self._unsaved, UnsavedChanges()
+        return changes
 
 
-def with_new_names(resource: Resource, renamed: Mapping[str, str]) -> Resource:
-    """The resource with references to renamed ones put right (itself, when there is nothing to put right)."""
-    if not renamed or not (renamed.keys() & resource.edges()):
+def rename_references(resource: Resource, renames: Mapping[str, str]) -> Resource:
+    """Returns the resource with renamed URNs in its references; the same object when it has none."""
+    if not renames or not (renames.keys() & resource.all_dependencies()):
         return resource
 
-    def now(urn: str) -> str:
-        return renamed.get(urn, urn)
+    def new_urn(urn: str) -> str:
+        return renames.get(urn, urn)
 
     urn, _, id = resource.provider.rpartition("::")
     return resource.copy(
-        parent=now(resource.parent),
-        dependencies=[now(u) for u in resource.dependencies],
-        property_dependencies={k: [now(u) for u in urns] for k, urns in resource.property_dependencies.items()},
-        provider=f"{now(urn)}::{id}" if resource.provider else "",
-        deleted_with=now(resource.deleted_with),
-        replace_with=[now(u) for u in resource.replace_with],
+        parent=new_urn(resource.parent),
+        dependencies=[new_urn(u) for u in resource.dependencies],
+        property_dependencies={k: [new_urn(u) for u in urns] for k, urns in resource.property_dependencies.items()},
+        provider=f"{new_urn(urn)}::{id}" if resource.provider else "",
+        deleted_with=new_urn(resource.deleted_with),
+        replace_with=[new_urn(u) for u in resource.replace_with],
     )
 
 
 class DependencyGraph:
-    """Who depends on whom in a topologically sorted list of resources, where several may share a URN.
+    """The dependencies in a topologically sorted list of resources, of which several may share a URN.
 
-    A URN means every resource of that name before the one that says it, as in Pulumi.
+    As in Pulumi, a reference means every earlier resource with that URN.
     """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self.resources = list(resources)
-        self._needs: dict[int, list[Resource]] = {}
-        seen: dict[str, list[Resource]] = {}
+        self._dependencies: dict[int, list[Resource]] = {}
+        earlier: dict[str, list[Resource]] = {}
         for resource in self.resources:
-            self._needs[id(resource)] = [found for urn in resource.edges() for found in seen.get(urn, ())]
-            seen.setdefault(resource.urn, []).append(resource)
+            self._dependencies[id(resource)] = [
+                dependency for urn in resource.all_dependencies() for dependency in earlier.get(urn, ())
+            ]
+            earlier.setdefault(resource.urn, []).append(resource)
 
-    def needs(self, resource: Resource) -> list[Resource]:
-        """What it depends on directly: dependencies, parent, provider, deletedWith."""
-        return self._needs.get(id(resource), [])
+    def dependencies_of(self, resource: Resource) -> list[Resource]:
+        """Returns the direct dependencies: dependencies, parent, provider, deletedWith."""
+        return self._dependencies.get(id(resource), [])
 
-    def needs_all(self, resource: Resource) -> set[int]:
-        """`id()` of everything it depends on, at any distance."""
-        found: set[int] = set()
-        todo = list(self.needs(resource))
+    def transitive_dependencies(self, resource: Resource) -> set[int]:
+        """Returns the `id()` of all direct and indirect dependencies."""
+        ids: set[int] = set()
+        todo = list(self.dependencies_of(resource))
         while todo:
-            each = todo.pop()
-            if id(each) not in found:
-                found.add(id(each))
-                todo.extend(self.needs(each))
-        return found
+            dependency = todo.pop()
+            if id(dependency) not in ids:
+                ids.add(id(dependency))
+                todo.extend(self.dependencies_of(dependency))
+        return ids
 
-    def dependents(self, root: Resource, but: set[str]) -> list[Resource]:
-        """Everything that depends on `root` at any distance, in order; a URN in `but` ends the walk."""
-        reached, found = {id(root)}, []
+    def dependents_of(self, root: Resource, stop_at: set[str]) -> list[Resource]:
+        """Returns all direct and indirect dependents of `root`, in order.
+
+        Leaves out the URNs in `stop_at`, and what depends on `root` only through them.
+        """
+        reached, dependents = {id(root)}, []
         for resource in self.resources:
-            if resource.urn not in but and any(id(each) in reached for each in self.needs(resource)):
+            if resource.urn not in stop_at and any(id(each) in reached for each in self.dependencies_of(resource)):
                 reached.add(id(resource))
-                found.append(resource)
-        return found
+                dependents.append(resource)
+        return dependents
 
-    def layers(self, condemned: Iterable[Resource]) -> list[list[Resource]]:
-        """Deletion order: each layer may go at once, after the one before it has gone."""
-        left = {id(r): r for r in condemned}
-        layers: list[list[Resource]] = []
+    def deletion_layers(self, resources: Iterable[Resource]) -> list[list[Resource]]:
+        """Returns layers in deletion order; the resources of one layer can be deleted at the same time."""
+        to_delete = {id(r): r for r in resources}
         depth: dict[int, int] = {}
         for resource in self.resources:
-            if id(resource) in left:
-                below = [depth[id(each)] for each in self.needs(resource) if id(each) in depth]
-                depth[id(resource)] = max(below, default=-1) + 1
+            if id(resource) in to_delete:
+                depths = [depth[id(each)] for each in self.dependencies_of(resource) if id(each) in depth]
+                depth[id(resource)] = max(depths, default=-1) + 1
         by_depth: dict[int, list[Resource]] = {}
-        for key, resource in left.items():
+        for key, resource in to_delete.items():
             by_depth.setdefault(depth.get(key, 0), []).append(resource)
-        for level in sorted(by_depth, reverse=True):
-            layers.append(by_depth[level])
-        return layers
+        return [by_depth[level] for level in sorted(by_depth, reverse=True)]

@@ -1,4 +1,4 @@
-"""Whether a local stack's state still describes the platform that it was made on, or one that has lost something."""
+"""Detects that the local platform has lost changes since the last run, so that the state must be refreshed."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from pathlib import Path
 
 
 class StateEpoch:
-    """`<stack>.world` beside the state: the platform's id for what it held when the state last was all of it.
+    """The generation of the local platform with which the state last agreed, stored in `<stack>.epoch`.
 
-    A platform that was killed may have lost its last moment: what the state calls made is not there then. Its id is
-    another one from then on, and the next run looks at the world first.
+    A local platform that was killed may have lost its latest changes, so resources of the state may be missing there.
+    It then starts with another `generation`, and the next run refreshes first. `generation` is None on AWS.
     """
 
-    def __init__(self, state_dir: Path, stack: str, world: str | None) -> None:
-        self._file = state_dir / f"{stack}.world"
+    def __init__(self, state_dir: Path, stack: str, generation: str | None) -> None:
+        self._file = state_dir / f"{stack}.epoch"
         self._checkpoint = state_dir / f"{stack}.json"
-        self._world = world
+        self._generation = generation
 
-    def broken(self) -> bool:
-        """Whether the world has to be looked at before anything is decided; False where nobody knows (on AWS)."""
-        if self._world is None:
+    def needs_refresh(self) -> bool:
+        """Whether the run must refresh the state before it plans anything; always False on AWS."""
+        if self._generation is None:
             return False
         try:
-            return self._file.read_text(encoding="utf-8") != self._world
+            return self._file.read_text(encoding="utf-8") != self._generation
         except FileNotFoundError:
             return self._checkpoint.exists()
 
-    def begin(self) -> None:
-        """A run begins: a stack without any state is made on this world."""
-        if self._world is not None and not self._file.exists() and not self._checkpoint.exists():
+    def start_run(self) -> None:
+        """Stores the generation at the start of the first run of a stack, which has no state yet."""
+        if self._generation is not None and not self._file.exists() and not self._checkpoint.exists():
             self._write()
 
-    def whole(self) -> None:
-        """A run has looked, and ended well."""
-        if self._world is not None:
+    def finish_run(self) -> None:
+        """Stores the generation after a successful run."""
+        if self._generation is not None:
             self._write()
 
     def _write(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(self._world or "", encoding="utf-8")
+        self._file.write_text(self._generation or "", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""A stack's state as Terraform: resolved resources as JSON configuration, with an import block for each of them."""
+"""Exports a stack's state as Terraform: a JSON configuration with resolved values, and an import block per resource."""
 
-from bedplate.engine.terraform.directory import write
-from bedplate.engine.terraform.document import Export, export
+from bedplate.engine.terraform.configuration import TerraformExport, build_export
+from bedplate.engine.terraform.directory import write_export
 
-__all__ = ["Export", "export", "write"]
+__all__ = ["TerraformExport", "build_export", "write_export"]

@@ -1,4 +1,4 @@
-"""Writes an export into a directory that is its own: anew each time, and nothing of anybody else's is touched."""
+"""Writes a Terraform export into a directory of its own: replaces an earlier export, and never touches other files."""
 
 from __future__ import annotations
 
@@ -7,96 +7,109 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.terraform.document import Export
+from bedplate.engine.terraform.configuration import TerraformExport
 from bedplate.errors import UsageError
 
 MARKER = ".bedplate-export.json"
 SECRETS = "secrets.auto.tfvars.json"
-IGNORED = (".terraform/", "*.tfstate", "*.tfstate.*", SECRETS)
+GIT_IGNORED = (".terraform/", "*.tfstate", "*.tfstate.*", SECRETS)
 
 
-def write(export: Export, directory: Path, *, stack: str, project_dir: Path) -> tuple[str, ...]:
-    """Write the files, each atomically; returns their names. Files of an earlier export that are no longer part go.
+def write_export(export: TerraformExport, directory: Path, *, stack: str, project_dir: Path) -> tuple[str, ...]:
+    """Writes the files, each atomically, and returns their names; deletes files of an earlier export that are not
+    among them.
 
-    Raises UsageError for a directory that holds something else.
+    Raises UsageError for a directory that contains other files.
     """
-    _refuse_foreign(directory)
+    _require_own_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    before = _written_before(directory)
-    names = [*export.files, *export.texts, *export.assets, ".gitignore", "README.md"]
+    earlier_files = _earlier_files(directory)
+    names = [*export.files, *export.text_files, *export.asset_files, ".gitignore", "README.md"]
     secrets = {name: value for name, value in export.secrets.items() if value is not None}
     if secrets:
         names.append(SECRETS)
-    # The marker comes first: a run that is killed midway leaves a directory that the next one may write to.
-    _put(directory / MARKER, json.dumps({"stack": stack, "files": sorted({*names, *before})}, indent=2) + "\n")
+    # The marker comes first, so that a run can continue in a directory that a killed run left.
+    _write_json(directory / MARKER, {"stack": stack, "files": sorted({*names, *earlier_files})})
     for name, tree in export.files.items():
-        _put(directory / name, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
-    for name, text in export.texts.items():
-        _put(directory / name, text)
-    for name, source in export.assets.items():
+        _write_json(directory / name, tree)
+    for name, text in export.text_files.items():
+        _write_file(directory / name, text)
+    for name, source in export.asset_files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_dir / "infra" / source, directory / name)
     if secrets:
-        _put(directory / SECRETS, json.dumps(secrets, indent=2) + "\n", mode=0o600)
-    _put(directory / ".gitignore", "".join(f"{line}\n" for line in IGNORED))
-    _put(directory / "README.md", _readme(export, stack))
-    for name in before:
+        _write_json(directory / SECRETS, secrets, mode=0o600)
+    _write_file(directory / ".gitignore", "".join(f"{line}\n" for line in GIT_IGNORED))
+    _write_file(directory / "README.md", _format_readme(export, stack))
+    for name in earlier_files:
         if name not in names:
             (directory / name).unlink(missing_ok=True)
-    _put(directory / MARKER, json.dumps({"stack": stack, "files": sorted(names)}, indent=2) + "\n")
+    _write_json(directory / MARKER, {"stack": stack, "files": sorted(names)})
     return tuple(names)
 
 
-def _refuse_foreign(directory: Path) -> None:
+def _require_own_directory(directory: Path) -> None:
     if directory.is_file():
-        raise UsageError(f"{directory} is a file; a directory is expected", next_step="bedplate export terraform DIR")
+        raise UsageError(f"{directory} is a file, not a directory", next_step="bedplate export terraform DIR")
     if directory.is_dir() and any(directory.iterdir()) and not (directory / MARKER).exists():
         raise UsageError(
-            f"{directory} holds files that no export wrote; nothing was written",
+            f"{directory} contains files that no export wrote; nothing was written",
             next_step=f"bedplate export terraform {directory / 'terraform'}",
         )
 
 
-def _written_before(directory: Path) -> tuple[str, ...]:
+def _earlier_files(directory: Path) -> tuple[str, ...]:
+    """The names of the files that an earlier export wrote into the directory."""
     marker = directory / MARKER
     if not marker.exists():
         return ()
-    held: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
-    return tuple(held.get("files", ()))
+    content: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
+    return tuple(content.get("files", ()))
 
 
-def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
+def _write_json(path: Path, content: dict[str, Any], *, mode: int = 0o644) -> None:
+    _write_file(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", mode=mode)
+
+
+def _write_file(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Writes a file atomically, with the permissions `mode` from the beginning."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.fresh")
-    fresh.touch(mode=mode)
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.touch(mode=mode)
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
-def _readme(export: Export, stack: str) -> str:
+def _format_readme(export: TerraformExport, stack: str) -> str:
     lines = [
         f"# Stack {stack} as Terraform",
         "",
-        f"{export.resources} resources as they are, each with an `import` block, by `bedplate export terraform`.",
+        f"{export.resource_count} resources in their current state, each with an `import` block, written by",
+        "`bedplate export terraform`.",
         "",
         "    terraform init",
         "    terraform plan     # imports only: nothing to add, to change or to destroy",
-        "    terraform apply    # from here on Terraform knows them; stop running `bedplate up` on this stack",
+        "    terraform apply    # Terraform manages the resources from now on; do not run `bedplate up` on this stack",
         "",
-        "Afterwards `imports.tf.json` may go. The commands that move models (`bedplate train`, `deploy`, `rollback`)",
-        "work on: they read the SSM parameter with the platform's outputs, whoever keeps it.",
+        "Afterwards you can delete `imports.tf.json`. The commands for models (`bedplate train`, `deploy`, `rollback`)",
+        "still work: they read the platform's outputs from the SSM parameter, which Terraform manages from then on.",
     ]
     if export.secrets:
-        where = (
-            f"`{SECRETS}` holds them (mode 0600, not for git)"
+        instruction = (
+            f"their values are in `{SECRETS}` (mode 0600, ignored by git)"
             if any(export.secrets.values())
-            else "set them as variables"
+            else "set their values as variables"
         )
-        lines += ["", f"Secrets ({len(export.secrets)}): {where}.", "", *(f"- `{name}`" for name in export.secrets)]
+        lines += [
+            "",
+            f"Secrets ({len(export.secrets)}): {instruction}.",
+            "",
+            *(f"- `{name}`" for name in export.secrets),
+        ]
     if export.left_out:
         lines += [
             "",
-            "Left out, since AWS does not keep them and an import cannot read them; add them back after the import:",
+            "Left out, because AWS does not store them and an import cannot read them; add them after the import:",
             "",
             *(f"- `{name}`" for name in export.left_out),
         ]

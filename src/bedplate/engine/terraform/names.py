@@ -1,8 +1,8 @@
-"""How the AWS provider of Terraform calls what Pulumi's calls otherwise: types, arguments, and the ids of imports.
+"""Translates Pulumi's names to those of Terraform's AWS provider: resource types, arguments and import ids.
 
-`arguments.json` holds the argument names of the resource types that Bedplate uses, as the provider hashicorp/aws has
-them in version 6.25.0 (read off its published language bindings): name -> {"as": "block" | "attribute" | "map",
-"in": nested arguments, "required": true}, each key only where it applies.
+`arguments.json` contains the arguments of the resource types that Bedplate uses, taken from the published language
+bindings of the provider hashicorp/aws 6.25.0: name -> {"as": "block" | "attribute" | "map", "in": nested arguments,
+"required": true}, each key only where it applies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bedplate.errors import BedplateError
 SCHEMA_VERSION = "6.25.0"
 Arguments = Mapping[str, Mapping[str, Any]]
 
-TYPES = {
+TYPE_EXCEPTIONS = {
     "aws:cloudtrail/trail:Trail": "aws_cloudtrail",
     "aws:costexplorer/anomalyMonitor:AnomalyMonitor": "aws_ce_anomaly_monitor",
     "aws:costexplorer/anomalySubscription:AnomalySubscription": "aws_ce_anomaly_subscription",
@@ -28,13 +28,13 @@ TYPES = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "aws_vpc_security_group_egress_rule",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "aws_vpc_security_group_ingress_rule",
 }
-"""Types whose name does not follow from the token's module and resource."""
+"""Types whose name cannot be derived from the module and resource of the token."""
 
-RENAMED = {
+ARGUMENT_EXCEPTIONS = {
     "aws_cloudwatch_metric_alarm": {"name": "alarm_name"},
     "aws_sns_topic_subscription": {"topic": "topic_arn"},
 }
-"""Arguments whose name is neither the property's own nor its singular."""
+"""Arguments whose name is neither the property's name nor its singular."""
 
 PROVIDER_ONLY: dict[str, tuple[str, ...]] = {
     "aws_ecr_repository": ("force_delete",),
@@ -45,14 +45,14 @@ PROVIDER_ONLY: dict[str, tuple[str, ...]] = {
     "aws_sns_topic_subscription": ("confirmation_timeout_in_minutes", "endpoint_auto_confirms"),
     "aws_cloudwatch_log_group": ("skip_destroy",),
 }
-"""Arguments that AWS does not keep: an import cannot read them, so that a plan would show them as changes for ever."""
+"""Arguments that AWS does not store: an import cannot read them, so every plan would show them as changes."""
 
-AFTER_IMPORT: dict[str, tuple[str, ...]] = {
+IGNORED_AFTER_IMPORT: dict[str, tuple[str, ...]] = {
     "aws_sns_topic_subscription": ("confirmation_timeout_in_minutes", "endpoint_auto_confirms"),
 }
-"""Arguments whose default an import does not set: ignored, or every plan would show them as changes."""
+"""Arguments whose default an import does not set; they are ignored, else every plan would show them as changes."""
 
-IMPORTS = {
+IMPORT_ID_FORMATS = {
     "aws_appautoscaling_policy": "{serviceNamespace}/{resourceId}/{scalableDimension}/{name}",
     "aws_appautoscaling_scheduled_action": "{serviceNamespace}/{resourceId}/{scalableDimension}/{name}",
     "aws_appautoscaling_target": "{serviceNamespace}/{resourceId}/{scalableDimension}",
@@ -63,67 +63,63 @@ IMPORTS = {
     "aws_s3_object": "{bucket}/{key}",
     "aws_vpc_endpoint_route_table_association": "{vpcEndpointId}/{routeTableId}",
 }
-"""What `terraform import` asks for where it is not the id that Pulumi keeps; formats over the resource's outputs."""
+"""Ids for `terraform import` that differ from Pulumi's id; formats over the resource's outputs."""
 
 
 @cache
-def schema() -> dict[str, Arguments]:
-    """Arguments by Terraform type."""
+def load_schema() -> dict[str, Arguments]:
+    """Terraform type -> its arguments, as in `arguments.json`."""
     text = resources.files("bedplate.engine.terraform").joinpath("arguments.json").read_text(encoding="utf-8")
-    held: dict[str, Arguments] = json.loads(text)
-    return held
+    schema: dict[str, Arguments] = json.loads(text)
+    return schema
 
 
-def terraform_type(token: str) -> str:
+def find_terraform_type(token: str) -> str:
     """The Terraform type of a Pulumi type token.
 
-    >>> terraform_type("aws:s3/bucketVersioning:BucketVersioning")
+    >>> find_terraform_type("aws:s3/bucketVersioning:BucketVersioning")
     'aws_s3_bucket_versioning'
-    >>> terraform_type("aws:ec2/vpcEndpoint:VpcEndpoint")
+    >>> find_terraform_type("aws:ec2/vpcEndpoint:VpcEndpoint")
     'aws_vpc_endpoint'
 
-    Raises BedplateError for a type whose arguments are not known here.
+    Raises BedplateError for a type that `arguments.json` does not contain.
     """
     module, _, resource = token.removeprefix("aws:").rpartition(":")[0].partition("/")
-    candidates = (TYPES.get(token), f"aws_{module}_{snake(resource)}", f"aws_{snake(resource)}")
+    candidates = (TYPE_EXCEPTIONS.get(token), f"aws_{module}_{snake_case(resource)}", f"aws_{snake_case(resource)}")
     for candidate in candidates:
-        if candidate in schema():
+        if candidate in load_schema():
             return candidate
-    raise BedplateError(f"{token} has no known counterpart in Terraform's AWS provider {SCHEMA_VERSION}")
+    raise BedplateError(f"{token} has no known equivalent in Terraform's AWS provider {SCHEMA_VERSION}")
 
 
-def argument(kind: str, arguments: Arguments, name: str, path: str) -> str:
-    """The argument that a property is; `name` in snake case. Raises BedplateError where there is none.
+def find_argument(resource_type: str, arguments: Arguments, name: str, path: str) -> str:
+    """The argument of a property with the snake-case name `name` at `path`. Raises BedplateError if there is none.
 
-    >>> argument("aws_x", {"rule": {"as": "block", "in": {}}}, "rules", "rules")
+    >>> find_argument("aws_x", {"rule": {"as": "block", "in": {}}}, "rules", "rules")
     'rule'
     """
-    renamed = RENAMED.get(kind, {}).get(path)
-    for candidate in (renamed, name, *_singulars(name)):
-        if candidate is not None and candidate in arguments:
+    name = ARGUMENT_EXCEPTIONS.get(resource_type, {}).get(path, name)
+    for candidate in (name, *_singulars(name)):
+        if candidate in arguments:
             return candidate
-    raise BedplateError(f"{kind} has no argument for {path!r} in Terraform's AWS provider {SCHEMA_VERSION}")
+    raise BedplateError(f"{resource_type} has no argument for {path!r} in Terraform's AWS provider {SCHEMA_VERSION}")
 
 
-def import_id(kind: str, pulumi_id: str, outputs: Mapping[str, Any]) -> str:
-    """What an `import` block names an existing resource by."""
-    return IMPORTS[kind].format_map(outputs) if kind in IMPORTS else pulumi_id
+def format_import_id(resource_type: str, pulumi_id: str, outputs: Mapping[str, Any]) -> str:
+    """The id of a resource in an `import` block."""
+    return IMPORT_ID_FORMATS[resource_type].format_map(outputs) if resource_type in IMPORT_ID_FORMATS else pulumi_id
 
 
-def snake(name: str) -> str:
-    """
-    >>> snake("kmsKeyArn"), snake("s3Uri"), snake("bucketObjectv2")
+def snake_case(name: str) -> str:
+    """Converts a camelCase name to snake_case.
+
+    >>> snake_case("kmsKeyArn"), snake_case("s3Uri"), snake_case("bucketObjectv2")
     ('kms_key_arn', 's3_uri', 'bucket_objectv2')
     """
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 def _singulars(name: str) -> tuple[str, ...]:
-    forms = []
-    if name.endswith("ies"):
-        forms.append(name[:-3] + "y")
-    if name.endswith("es"):
-        forms.append(name[:-2])
-    if name.endswith("s"):
-        forms.append(name[:-1])
-    return tuple(forms)
+    """The words that can have `name` as their plural."""
+    endings = (("ies", "y"), ("es", ""), ("s", ""))
+    return tuple(name.removesuffix(plural) + singular for plural, singular in endings if name.endswith(plural))

@@ -1,1 +1,1 @@
-"""Records usage charges, and answers budgets and Cost Explorer queries from them."""
+"""Records charges for usage, and computes budgets' spend and Cost Explorer's results from them."""

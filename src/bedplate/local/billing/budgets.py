@@ -1,4 +1,4 @@
-"""The arithmetic of budgets: which charges a budget counts, its period, the forecast, and which alerts are due."""
+"""Computes a budget's period, its charges, its actual and forecast spend, and whether thresholds are crossed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From `start` until before `end`, in epoch seconds."""
+    """The time [start, end), in epoch seconds."""
 
     start: float
     end: float
@@ -23,16 +23,16 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSpend:
-    """Dollars so far in the period, and at its end if things go on as in the last day."""
+    """Dollars spent so far in the period, and forecast for its end at the rate of the last day."""
 
     actual_usd: float
     forecast_usd: float
 
 
-def period_of(time_unit: str, now: float) -> Period:
-    """The calendar period, in UTC, that `now` falls into; `time_unit` is DAILY, MONTHLY, QUARTERLY or ANNUALLY.
+def budget_period(time_unit: str, now: float) -> Period:
+    """Returns the calendar period, in UTC, that contains `now`; `time_unit` is DAILY, MONTHLY, QUARTERLY or ANNUALLY.
 
-    >>> p = period_of("MONTHLY", datetime(2026, 11, 21, tzinfo=UTC).timestamp())
+    >>> p = budget_period("MONTHLY", datetime(2026, 11, 21, tzinfo=UTC).timestamp())
     >>> (p.end - p.start) / 86400
     30.0
     """
@@ -41,20 +41,20 @@ def period_of(time_unit: str, now: float) -> Period:
         return Period(day.timestamp(), (day + timedelta(days=1)).timestamp())
     months = {"QUARTERLY": 3, "ANNUALLY": 12}.get(time_unit, 1)
     first = day.replace(day=1, month=(day.month - 1) // months * months + 1)
-    later = first.month - 1 + months
-    after = first.replace(year=first.year + later // 12, month=later % 12 + 1)
-    return Period(first.timestamp(), after.timestamp())
+    month_index = first.month - 1 + months
+    next_start = first.replace(year=first.year + month_index // 12, month=month_index % 12 + 1)
+    return Period(first.timestamp(), next_start.timestamp())
 
 
-def counted(charges: Iterable[Charge], budget: Mapping[str, Any]) -> list[Charge]:
-    """The charges that a budget's CostFilters or FilterExpression let through; without either, all of them."""
+def filter_charges(charges: Iterable[Charge], budget: Mapping[str, Any]) -> list[Charge]:
+    """Returns the charges that match a budget's CostFilters and FilterExpression; without either, all of them."""
     filters: Mapping[str, list[str]] = budget.get("CostFilters") or {}
     expression = budget.get("FilterExpression")
-    return [c for c in charges if _passes(c, filters) and (expression is None or matches(c, expression))]
+    return [c for c in charges if _passes_filters(c, filters) and (expression is None or matches(c, expression))]
 
 
 def matches(charge: Charge, expression: Mapping[str, Any]) -> bool:
-    """Whether a charge satisfies an expression of Cost Explorer: And, Or, Not, Dimensions, Tags.
+    """Whether a charge matches a Cost Explorer expression: And, Or, Not, Dimensions, Tags.
 
     >>> c = Charge(0, "arn", "training", "ml.m5.large", 1, 1, 1, tags={"Model": "churn"})
     >>> matches(c, {"Not": {"Tags": {"Key": "Model", "Values": ["churn"]}}})
@@ -68,15 +68,15 @@ def matches(charge: Charge, expression: Mapping[str, Any]) -> bool:
         return not matches(charge, expression["Not"])
     clause = expression.get("Tags") or expression.get("Dimensions") or {}
     key = clause.get("Key", "")
-    value = charge.tags.get(key.removeprefix("user:")) if "Tags" in expression else dimension(charge, key)
+    value = charge.tags.get(key.removeprefix("user:")) if "Tags" in expression else dimension_value(charge, key)
     options = clause.get("MatchOptions") or ["EQUALS"]
     if "ABSENT" in options:
         return not value
-    return _matched(value or "", clause.get("Values") or [], options)
+    return _matches_values(value or "", clause.get("Values") or [], options)
 
 
-def dimension(charge: Charge, key: str) -> str:
-    """A charge's value of a Cost Explorer dimension; empty for one that it does not have."""
+def dimension_value(charge: Charge, key: str) -> str:
+    """Returns a charge's value of a Cost Explorer dimension; empty for an unsupported dimension."""
     arn = charge.resource_arn.split(":")
     return {
         "SERVICE": charge.service,
@@ -88,11 +88,11 @@ def dimension(charge: Charge, key: str) -> str:
     }.get(key, "")
 
 
-def spend(charges: Iterable[Charge], period: Period, now: float) -> BudgetSpend:
-    """Actual dollars, and the forecast: actual plus the rate of the last 24 hours until the period's end.
+def compute_spend(charges: Iterable[Charge], period: Period, now: float) -> BudgetSpend:
+    """Returns the actual spend, and the forecast: actual plus the rate of the last 24 hours until the period's end.
 
-    The rate is taken over at least an hour, so that the first seconds of an endpoint do not become a fortune. A charge
-    stands for its whole hour, which is what the rate's divisor counts from.
+    The rate is taken over at least an hour, so that the first seconds of an endpoint do not forecast a huge amount. Its
+    time starts at the hour of the first charge, because a charge belongs to a whole hour.
     """
     charges = list(charges)
     actual = sum(c.usd for c in charges if period.start <= c.hour < period.end)
@@ -105,34 +105,34 @@ def spend(charges: Iterable[Charge], period: Period, now: float) -> BudgetSpend:
 
 
 def threshold_usd(notification: Mapping[str, Any], limit_usd: float) -> float:
-    """The amount at which a notification fires, whether its threshold is a percentage (the default) or dollars."""
+    """Returns a notification's threshold in dollars; its ThresholdType is a percentage (the default) or dollars."""
     threshold = float(notification["Threshold"])
     if notification.get("ThresholdType", "PERCENTAGE") == "PERCENTAGE":
         return limit_usd * threshold / 100
     return threshold
 
 
-def crossed(notification: Mapping[str, Any], limit_usd: float, now: BudgetSpend) -> bool:
-    """Whether a notification's threshold is passed by what it looks at, actual or forecast."""
-    amount = now.actual_usd if notification["NotificationType"] == "ACTUAL" else now.forecast_usd
-    bound = threshold_usd(notification, limit_usd)
+def is_threshold_crossed(notification: Mapping[str, Any], limit_usd: float, spend: BudgetSpend) -> bool:
+    """Whether the actual or forecast spend, whichever the notification is for, crosses its threshold."""
+    amount = spend.actual_usd if notification["NotificationType"] == "ACTUAL" else spend.forecast_usd
+    threshold = threshold_usd(notification, limit_usd)
     operator = notification.get("ComparisonOperator", "GREATER_THAN")
     if operator == "LESS_THAN":
-        return amount < bound
-    return amount > bound if operator == "GREATER_THAN" else amount == bound
+        return amount < threshold
+    return amount > threshold if operator == "GREATER_THAN" else amount == threshold
 
 
-def _passes(charge: Charge, filters: Mapping[str, list[str]]) -> bool:
-    """Values of one filter, and of one tag, are alternatives; filters, and different tags, must all hold."""
-    for name, wanted in filters.items():
+def _passes_filters(charge: Charge, filters: Mapping[str, list[str]]) -> bool:
+    """Whether a charge matches every filter and every tag: one of the values of each."""
+    for name, accepted in filters.items():
         if name == "TagKeyValue":
             by_key: dict[str, list[str]] = {}
-            for text in wanted:
+            for text in accepted:
                 key, _, value = text.partition("$")
                 by_key.setdefault(key.removeprefix("user:"), []).append(value)
             if not all(charge.tags.get(key, "") in values for key, values in by_key.items()):
                 return False
-        elif name in _FILTERS and dimension(charge, _FILTERS[name]) not in wanted:
+        elif name in _FILTERS and dimension_value(charge, _FILTERS[name]) not in accepted:
             return False
     return True
 
@@ -146,13 +146,13 @@ _FILTERS = {
 }
 
 
-def _matched(value: str, wanted: list[str], options: list[str]) -> bool:
+def _matches_values(value: str, accepted: list[str], options: list[str]) -> bool:
     if "CASE_INSENSITIVE" in options:
-        value, wanted = value.lower(), [w.lower() for w in wanted]
+        value, accepted = value.lower(), [text.lower() for text in accepted]
     if "STARTS_WITH" in options:
-        return any(value.startswith(w) for w in wanted)
+        return value.startswith(tuple(accepted))
     if "ENDS_WITH" in options:
-        return any(value.endswith(w) for w in wanted)
+        return value.endswith(tuple(accepted))
     if "CONTAINS" in options:
-        return any(w in value for w in wanted)
-    return value in wanted
+        return any(text in value for text in accepted)
+    return value in accepted

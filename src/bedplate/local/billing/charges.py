@@ -1,4 +1,4 @@
-"""What ran and what it costs: usage priced at list price, kept by resource and hour."""
+"""Records what usage costs at list price, by resource and hour."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ CREATE TABLE IF NOT EXISTS charges (
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One resource's usage in one hour. `quantity` is in instance hours, or gigabyte-months for storage;
-    `unpriced_s` are the instance seconds of a type whose price is unknown: they cost nothing here, and say so."""
+    """One resource's usage in one hour, which is in epoch seconds.
+
+    `quantity` is in instance hours, for storage in gigabyte-months. `unpriced_s` are the instance seconds of a type
+    whose price is unknown; they are charged as $0.
+    """
 
     hour: int
     resource_arn: str
@@ -44,7 +47,7 @@ class Charge:
 
     @property
     def billing_code(self) -> str:
-        """The usage type as it stands on a bill.
+        """The usage type as on an AWS bill.
 
         >>> Charge(0, "arn", "training", "ml.m5.large", 1, 1, 1).billing_code
         'USE1-Train:ml.m5.large'
@@ -61,9 +64,9 @@ class Charges:
         self._db = Database(path, _SCHEMA)
         self.commit, self.close = self._db.commit, self._db.close
 
-    def add(self, usage: Usage, at: float) -> Charge:
-        """Price what ran and add it to the hour of `at` (epoch seconds); returns what was added."""
-        charge = priced(usage, at)
+    def add(self, usage: Usage, time: float) -> Charge:
+        """Adds the price of the usage to the hour of `time` (epoch seconds); returns the added charge."""
+        charge = price_usage(usage, time)
         tags = json.dumps(dict(sorted(charge.tags.items())))
         self._db.write(
             "INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -74,8 +77,8 @@ class Charges:
         )  # fmt: skip
         return charge
 
-    def between(self, start: float, end: float) -> list[Charge]:
-        """Charges of the hours that begin in [start, end), oldest first."""
+    def list_charges(self, start: float, end: float) -> list[Charge]:
+        """Returns the charges from the hour of `start` until before `end`, oldest first."""
         rows = self._db.rows(
             "SELECT hour, resource_arn, usage_type, instance_type, seconds, quantity, usd, unpriced_s, tags"
             " FROM charges WHERE hour >= ? AND hour < ? ORDER BY hour",
@@ -87,15 +90,15 @@ class Charges:
         ]
 
 
-def priced(usage: Usage, at: float) -> Charge:
-    """Usage at list price.
+def price_usage(usage: Usage, time: float) -> Charge:
+    """Returns the charge for usage at list price, in the hour of `time` (epoch seconds).
 
-    >>> priced(Usage("arn:x", "training", 0.0, "ml.m5.large", seconds=3600), at=7200).usd
+    >>> price_usage(Usage("arn:x", "training", 0.0, "ml.m5.large", seconds=3600), time=7200).usd
     0.115
-    >>> priced(Usage("arn:x", "training", 0.0, "ml.unheard.of", seconds=3600), at=0).unpriced_s
+    >>> price_usage(Usage("arn:x", "training", 0.0, "ml.unheard.of", seconds=3600), time=0).unpriced_s
     3600.0
     """
-    hour = int(at - at % _HOUR_S)
+    hour = int(time - time % _HOUR_S)
     if usage.usage_type == "storage":
         usd = storage_usd(usage.gb_month)
         return Charge(hour, usage.resource_arn, "storage", "", usage.seconds, usage.gb_month, usd, tags=usage.tags)

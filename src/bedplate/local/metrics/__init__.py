@@ -1,1 +1,1 @@
-"""Stores CloudWatch metrics, and computes statistics, metric math and alarm states."""
+"""Stores CloudWatch metrics; computes statistics, metric math and alarm states."""

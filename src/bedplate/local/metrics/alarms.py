@@ -1,4 +1,4 @@
-"""When an alarm is in which state: CloudWatch's rules, as functions of datapoints and of other alarms' states."""
+"""Evaluates CloudWatch alarms: metric alarms from datapoints, composite alarms from other alarms' states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
 RAISED_AT = "bedplate:RaisedAt"
-"""Key of an alarm's record: when it last came to be in ALARM, epoch seconds."""
+"""Key of an alarm's record: when it last changed to ALARM, in epoch seconds."""
 
 _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
@@ -23,9 +23,9 @@ _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Datapoint:
-    """The statistic of one period: None where there is no data; `low_sample` when too few for a percentile."""
+    """The statistic of one period: None without data; `low_sample` with too few samples for a percentile."""
 
-    at: float
+    start: float
     value: float | None
     low_sample: bool = False
 
@@ -37,72 +37,72 @@ class AlarmEvaluation:
     values: tuple[float, ...] = ()
 
 
-def judge(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], current: State) -> AlarmEvaluation:
-    """The state of a metric alarm, from the datapoints of its evaluation periods, newest last.
+def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], current: State) -> AlarmEvaluation:
+    """Returns the state of a metric alarm, from the datapoints of its evaluation periods, newest last.
 
-    `alarm` is in the shape of PutMetricAlarm. Missing periods count as TreatMissingData says: `missing` (the default)
-    and `ignore` leave them out, and with none left the first is INSUFFICIENT_DATA, the second no change; `breaching`
-    and `notBreaching` count them so. A percentile's low sample changes nothing when the alarm says `ignore`.
+    `alarm` has the fields of PutMetricAlarm. TreatMissingData decides how periods without data count: `missing` (the
+    default) and `ignore` leave them out, and when no period has data, `missing` returns INSUFFICIENT_DATA and `ignore`
+    the current state; `breaching` and `notBreaching` count them as such. When EvaluateLowSampleCountPercentile is
+    `ignore`, a percentile of too few samples returns the current state.
     Source: CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data" and "Percentile-based alarms
     and low data samples".
     """
     periods = int(alarm["EvaluationPeriods"])
     needed = int(alarm.get("DatapointsToAlarm") or periods)
-    treat = alarm.get("TreatMissingData") or "missing"
+    treatment = alarm.get("TreatMissingData") or "missing"
     if alarm.get("EvaluateLowSampleCountPercentile") == "ignore" and any(d.low_sample for d in datapoints):
         return AlarmEvaluation(current, "Too few samples for the percentile: the state is kept.")
     compare, words = _COMPARE[alarm["ComparisonOperator"]]
     threshold = float(alarm["Threshold"])
-    known = [d.value for d in datapoints if d.value is not None]
-    missing = periods - len(known)
-    breaching = sum(compare(v, threshold) for v in known)
-    described = f"{len(known)} datapoint{'s' if len(known) != 1 else ''} {_listed(known)}"
-    against = f"{words} the threshold ({threshold:g})"
-    if not known and treat in ("missing", "ignore"):
-        if treat == "ignore":
+    values = [d.value for d in datapoints if d.value is not None]
+    missing = periods - len(values)
+    breaching = sum(compare(value, threshold) for value in values)
+    described = f"{len(values)} datapoint{'s' if len(values) != 1 else ''} {_format_values(values)}"
+    comparison = f"{words} the threshold ({threshold:g})"
+    leaves_out_missing = treatment in ("missing", "ignore")
+    if not values and leaves_out_missing:
+        if treatment == "ignore":
             return AlarmEvaluation(current, "No data: the state is kept.")
         return AlarmEvaluation("INSUFFICIENT_DATA", "Insufficient Data: no datapoints were received.")
-    counted = breaching + (missing if treat == "breaching" else 0)
-    short = treat in ("missing", "ignore") and len(known) < needed and breaching == len(known)
-    if short and treat == "ignore":
-        return AlarmEvaluation(current, f"Too little data to judge: {described}.")
-    if counted >= needed or short:
-        if not known:
-            return AlarmEvaluation("ALARM", f"Threshold Crossed: no datapoints were received for {periods} periods and "
-                             "missing data was treated as [Breaching].")  # fmt: skip
-        return AlarmEvaluation(
-            "ALARM",
-            f"Threshold Crossed: {counted} out of the last {periods} datapoints {_listed(known)} were {against} "
-            f"(minimum {needed} datapoint{'s' if needed != 1 else ''} for OK -> ALARM transition).",
-            tuple(known),
+    counted = breaching + (missing if treatment == "breaching" else 0)
+    all_breach = leaves_out_missing and len(values) < needed and breaching == len(values)
+    if all_breach and treatment == "ignore":
+        return AlarmEvaluation(current, f"Too little data for a new state: {described}.")
+    state: State = "ALARM" if counted >= needed or all_breach else "OK"
+    if not values:
+        label = "Breaching" if state == "ALARM" else "NonBreaching"
+        reason = f"no datapoints were received for {periods} periods and missing data was treated as [{label}]."
+        return AlarmEvaluation(state, f"Threshold Crossed: {reason}")
+    if state == "ALARM":
+        reason = (
+            f"Threshold Crossed: {counted} out of the last {periods} datapoints {_format_values(values)} were "
+            f"{comparison} (minimum {needed} datapoint{'s' if needed != 1 else ''} for OK -> ALARM transition)."
         )
-    if not known:
-        treated = "missing data was treated as [NonBreaching]."
-        return AlarmEvaluation(
-            "OK", f"Threshold Crossed: no datapoints were received for {periods} periods and {treated}"
-        )
-    return AlarmEvaluation("OK", f"Threshold not crossed: {breaching} of {described} were {against}.", tuple(known))
+        return AlarmEvaluation(state, reason, tuple(values))
+    return AlarmEvaluation(
+        state, f"Threshold not crossed: {breaching} of {described} were {comparison}.", tuple(values)
+    )
 
 
-def window(alarm: Mapping[str, Any], now: float) -> list[tuple[float, float]]:
-    """The stretches [start, end) of an alarm's evaluation periods, oldest first; the last one ends now.
+def evaluation_periods(alarm: Mapping[str, Any], now: float) -> list[tuple[float, float]]:
+    """Returns an alarm's evaluation periods [start, end) in epoch seconds, oldest first; the last one ends now.
 
-    >>> window({"Period": 10, "EvaluationPeriods": 2}, 100.0)
+    >>> evaluation_periods({"Period": 10, "EvaluationPeriods": 2}, 100.0)
     [(80.0, 90.0), (90.0, 100.0)]
     """
-    period = float(period_of(alarm))
+    period = float(alarm_period(alarm))
     return [(now - (i + 1) * period, now - i * period) for i in reversed(range(int(alarm["EvaluationPeriods"])))]
 
 
-def period_of(alarm: Mapping[str, Any]) -> int:
-    """The period in seconds: the alarm's own, or the longest of its metric math's."""
+def alarm_period(alarm: Mapping[str, Any]) -> int:
+    """Returns the period in seconds: the alarm's own, or the longest period of its metric math."""
     if alarm.get("Period"):
         return int(alarm["Period"])
     periods = [m.get("Period") or (m.get("MetricStat") or {}).get("Period") for m in alarm.get("Metrics") or ()]
     return max((int(p) for p in periods if p), default=60)
 
 
-def _listed(values: Sequence[float]) -> str:
+def _format_values(values: Sequence[float]) -> str:
     return "[" + ", ".join(f"{v:g}" for v in values) + "]"
 
 
@@ -115,79 +115,79 @@ _TOKEN = re.compile(
 
 
 class AlarmRuleError(ValueError):
-    """An AlarmRule that cannot be read; the message says from where on."""
+    """An AlarmRule that cannot be parsed; the message says where."""
 
 
-def holds(rule: str, states: Mapping[str, str]) -> bool:
-    """Whether a composite alarm's rule is true, given the states of alarms by name (or ARN).
+def evaluate_rule(rule: str, states: Mapping[str, str]) -> bool:
+    """Whether a composite alarm's rule is true, given the states of alarms by name or ARN.
 
-    >>> holds('ALARM("a") AND NOT (OK(b) OR FALSE)', {"a": "ALARM", "b": "INSUFFICIENT_DATA"})
+    >>> evaluate_rule('ALARM("a") AND NOT (OK(b) OR FALSE)', {"a": "ALARM", "b": "INSUFFICIENT_DATA"})
     True
     """
-    tokens = _tokens(rule)
-    value, rest = _either(tokens, {k.rsplit(":alarm:", 1)[-1]: v for k, v in states.items()})
-    if rest:
-        raise AlarmRuleError(f"AlarmRule {rule!r} is not understood")
+    tokens = _tokenize(rule)
+    value, remaining = _parse_or(tokens, {k.rsplit(":alarm:", 1)[-1]: v for k, v in states.items()})
+    if remaining:
+        raise AlarmRuleError(f"AlarmRule {rule!r} has an expression too many")
     return value
 
 
-def names_in(rule: str) -> list[str]:
-    """The alarms that a rule speaks of.
+def alarm_names(rule: str) -> list[str]:
+    """Returns the names of the alarms in a rule.
 
-    >>> names_in('ALARM("a") OR OK(arn:aws:cloudwatch:us-east-1:1:alarm:b)')
+    >>> alarm_names('ALARM("a") OR OK(arn:aws:cloudwatch:us-east-1:1:alarm:b)')
     ['a', 'b']
     """
-    return [name for kind, name in _tokens(rule) if kind in ("ALARM", "OK", "INSUFFICIENT_DATA")]
+    return [name for kind, name in _tokenize(rule) if kind in ("ALARM", "OK", "INSUFFICIENT_DATA")]
 
 
-def _tokens(rule: str) -> list[tuple[str, str]]:
-    found, at = [], 0
+def _tokenize(rule: str) -> list[tuple[str, str]]:
+    tokens, position = [], 0
     text = rule.strip()
-    while at < len(text):
-        match = _TOKEN.match(text, at)
+    while position < len(text):
+        match = _TOKEN.match(text, position)
         if not match:
-            raise AlarmRuleError(f"AlarmRule is not understood from {text[at:]!r} on")
+            raise AlarmRuleError(f"AlarmRule cannot be parsed from {text[position:]!r} on")
         if match["state"]:
-            found.append((match["state"], (match["quoted"] or match["plain"]).rsplit(":alarm:", 1)[-1]))
+            tokens.append((match["state"], (match["quoted"] or match["plain"]).rsplit(":alarm:", 1)[-1]))
         else:
-            found.append((match["paren"] or match["word"], ""))
-        at = match.end()
-    return found
+            tokens.append((match["paren"] or match["word"], ""))
+        position = match.end()
+    return tokens
 
 
 _Tokens = list[tuple[str, str]]
 
 
-def _either(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Tokens]:
-    value, rest = _each(tokens, states)
-    while rest and rest[0][0] == "OR":
-        other, rest = _each(rest[1:], states)
-        value = value or other
-    return value, rest
+def _parse_or(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Tokens]:
+    value, remaining = _parse_and(tokens, states)
+    while remaining and remaining[0][0] == "OR":
+        right, remaining = _parse_and(remaining[1:], states)
+        value = value or right
+    return value, remaining
 
 
-def _each(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Tokens]:
-    value, rest = _one(tokens, states)
-    while rest and rest[0][0] == "AND":
-        other, rest = _one(rest[1:], states)
-        value = value and other
-    return value, rest
+def _parse_and(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Tokens]:
+    value, remaining = _parse_operand(tokens, states)
+    while remaining and remaining[0][0] == "AND":
+        right, remaining = _parse_operand(remaining[1:], states)
+        value = value and right
+    return value, remaining
 
 
-def _one(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Tokens]:
+def _parse_operand(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Tokens]:
     if not tokens:
         raise AlarmRuleError("AlarmRule ends too early")
-    (kind, name), rest = tokens[0], tokens[1:]
+    (kind, name), remaining = tokens[0], tokens[1:]
     if kind == "NOT":
-        value, rest = _one(rest, states)
-        return not value, rest
+        value, remaining = _parse_operand(remaining, states)
+        return not value, remaining
     if kind == "(":
-        value, rest = _either(rest, states)
-        if not rest or rest[0][0] != ")":
+        value, remaining = _parse_or(remaining, states)
+        if not remaining or remaining[0][0] != ")":
             raise AlarmRuleError("AlarmRule lacks a closing parenthesis")
-        return value, rest[1:]
+        return value, remaining[1:]
     if kind in ("TRUE", "FALSE"):
-        return kind == "TRUE", rest
+        return kind == "TRUE", remaining
     if kind in ("ALARM", "OK", "INSUFFICIENT_DATA"):
-        return states.get(name) == kind, rest
+        return states.get(name) == kind, remaining
     raise AlarmRuleError(f"AlarmRule has {kind} where an alarm is expected")

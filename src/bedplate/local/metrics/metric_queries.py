@@ -1,4 +1,4 @@
-"""Answering metric queries: one statistic per period, or metric math over several, for GetMetricData and for alarms."""
+"""Runs metric queries for GetMetricData and for alarms: a statistic for each period, or metric math over several."""
 
 from __future__ import annotations
 
@@ -6,45 +6,47 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedplate.local.metrics.alarms import Datapoint, window
-from bedplate.local.metrics.metric_math import Series, calculate
-from bedplate.local.metrics.store import Metric, MetricStore, percentile_needs, statistic
+from bedplate.local.metrics.alarms import Datapoint, evaluation_periods
+from bedplate.local.metrics.metric_math import Series, evaluate_expression
+from bedplate.local.metrics.store import Metric, MetricStore, min_samples, statistic
 
 
-def series_of(store: MetricStore, stat: Mapping[str, Any], stretches: Sequence[tuple[float, float]]) -> Series:
-    """The statistic of a MetricStat (Metric, Stat, Unit) in each stretch that has data, by the stretch's start."""
-    if not stretches:
+def query_series(store: MetricStore, stat: Mapping[str, Any], periods: Sequence[tuple[float, float]]) -> Series:
+    """Returns the statistic of a MetricStat (Metric, Stat, Unit) by the start of each period that has data."""
+    if not periods:
         return {}
-    metric = Metric.of(stat["Metric"])
-    points = store.between(metric, stretches[0][0], stretches[-1][1], stat.get("Unit"))
-    made: Series = {}
+    metric = Metric.parse(stat["Metric"])
+    points = store.list_points(metric, periods[0][0], periods[-1][1], stat.get("Unit"))
+    series: Series = {}
     first = 0
-    for start, end in stretches:
-        while first < len(points) and points[first].at < start:
+    for start, end in periods:
+        while first < len(points) and points[first].time < start:
             first += 1
         last = first
-        while last < len(points) and points[last].at < end:
+        while last < len(points) and points[last].time < end:
             last += 1
         value = statistic(points[first:last], stat["Stat"])
         if value is not None:
-            made[start] = value
+            series[start] = value
         first = last
-    return made
+    return series
 
 
-def answers(store: MetricStore, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> dict[str, Series]:
-    """GetMetricData's queries, each with its series by id; periods lie on multiples of themselves."""
-    made: dict[str, Series] = {}
+def query_metrics(
+    store: MetricStore, queries: Sequence[Mapping[str, Any]], start: float, end: float
+) -> dict[str, Series]:
+    """Returns the series of GetMetricData's queries by id. Each period starts at a multiple of its length."""
+    series: dict[str, Series] = {}
     for query in (q for q in queries if q.get("MetricStat")):
-        stretches = aligned(start, end, int(query["MetricStat"].get("Period") or query.get("Period") or 60))
-        made[query["Id"]] = series_of(store, query["MetricStat"], stretches)
-    return _with_math(queries, made, sorted({at for series in made.values() for at in series}))
+        periods = aligned_periods(start, end, int(query["MetricStat"].get("Period") or query.get("Period") or 60))
+        series[query["Id"]] = query_series(store, query["MetricStat"], periods)
+    return _add_expressions(queries, series, sorted({time for points in series.values() for time in points}))
 
 
-def aligned(start: float, end: float, period: int) -> list[tuple[float, float]]:
-    """The periods that begin in [start, end), on multiples of the period.
+def aligned_periods(start: float, end: float, period: int) -> list[tuple[float, float]]:
+    """Returns the periods that overlap [start, end) and start at multiples of `period`, all in epoch seconds.
 
-    >>> aligned(65.0, 190.0, 60)
+    >>> aligned_periods(65.0, 190.0, 60)
     [(60.0, 120.0), (120.0, 180.0), (180.0, 240.0)]
     """
     first = int(start // period)
@@ -52,48 +54,48 @@ def aligned(start: float, end: float, period: int) -> list[tuple[float, float]]:
     return [(float(i * period), float((i + 1) * period)) for i in range(first, last)]
 
 
-def datapoints(store: MetricStore, alarm: Mapping[str, Any], now: float) -> list[Datapoint]:
-    """What a metric alarm looks at: one datapoint for each of its evaluation periods, the last one ending now.
+def alarm_datapoints(store: MetricStore, alarm: Mapping[str, Any], now: float) -> list[Datapoint]:
+    """Returns one datapoint for each of a metric alarm's evaluation periods, the last of which ends now.
 
-    CloudWatch cuts time at multiples of the period; here the periods slide, so that an alarm answers within about a
-    second of the data.
+    CloudWatch's periods start at multiples of the period; these end now, so that an alarm reacts within about a second.
     """
-    stretches = window(alarm, now)
+    periods = evaluation_periods(alarm, now)
     if alarm.get("Metrics"):
-        series = _math_series(store, alarm, stretches)
-        return [Datapoint(start, series.get(start)) for start, _ in stretches]
+        series = _math_series(store, alarm, periods)
+        return [Datapoint(start, series.get(start)) for start, _ in periods]
     stat = alarm.get("ExtendedStatistic") or alarm["Statistic"]
-    shape = {"Metric": alarm, "Stat": stat, "Unit": alarm.get("Unit")}
-    series = series_of(store, shape, stretches)
-    needs = percentile_needs(stat)
+    metric_stat = {"Metric": alarm, "Stat": stat, "Unit": alarm.get("Unit")}
+    series = query_series(store, metric_stat, periods)
+    needed = min_samples(stat)
     low: Series = {}
-    if needs and alarm.get("EvaluateLowSampleCountPercentile") == "ignore":
-        counts = series_of(store, {**shape, "Stat": "SampleCount"}, stretches)
-        low = {at: n for at, n in counts.items() if n < needs}
-    return [Datapoint(start, series.get(start), start in low) for start, _ in stretches]
+    if needed and alarm.get("EvaluateLowSampleCountPercentile") == "ignore":
+        counts = query_series(store, {**metric_stat, "Stat": "SampleCount"}, periods)
+        low = {time: count for time, count in counts.items() if count < needed}
+    return [Datapoint(start, series.get(start), start in low) for start, _ in periods]
 
 
-def _math_series(store: MetricStore, alarm: Mapping[str, Any], stretches: list[tuple[float, float]]) -> Series:
-    """The one query of an alarm's metric math that returns data."""
+def _math_series(store: MetricStore, alarm: Mapping[str, Any], periods: list[tuple[float, float]]) -> Series:
+    """Returns the series of the only query in an alarm's metric math that returns data."""
     queries = alarm["Metrics"]
-    made = {q["Id"]: series_of(store, q["MetricStat"], stretches) for q in queries if q.get("MetricStat")}
-    times = [start for start, _ in stretches]
-    made = _with_math(queries, made, times)
-    wanted = alarm.get("ThresholdMetricId")
-    returned = [q["Id"] for q in queries if q.get("ReturnData", True) and q["Id"] != wanted]
-    return made[returned[-1]] if returned else {}
+    series = {q["Id"]: query_series(store, q["MetricStat"], periods) for q in queries if q.get("MetricStat")}
+    series = _add_expressions(queries, series, [start for start, _ in periods])
+    band = alarm.get("ThresholdMetricId")
+    returned = [q["Id"] for q in queries if q.get("ReturnData", True) and q["Id"] != band]
+    return series[returned[-1]] if returned else {}
 
 
-def _with_math(queries: Sequence[Mapping[str, Any]], made: dict[str, Series], times: list[float]) -> dict[str, Series]:
-    """Add the expressions' series; one may use another's, in any order."""
-    waiting = [q for q in queries if q.get("Expression")]
-    while waiting:
-        ready = [q for q in waiting if not any(_speaks_of(q["Expression"], other["Id"]) for other in waiting)]
-        for query in ready or waiting[:1]:
-            made[query["Id"]] = calculate(query["Expression"], made, times)
-            waiting.remove(query)
-    return made
+def _add_expressions(
+    queries: Sequence[Mapping[str, Any]], series: dict[str, Series], times: list[float]
+) -> dict[str, Series]:
+    """Adds the series of the expressions to `series`; an expression may use another one, in any order."""
+    pending = [q for q in queries if q.get("Expression")]
+    while pending:
+        ready = [q for q in pending if not any(_refers_to(q["Expression"], other["Id"]) for other in pending)]
+        for query in ready or pending[:1]:
+            series[query["Id"]] = evaluate_expression(query["Expression"], series, times)
+            pending.remove(query)
+    return series
 
 
-def _speaks_of(expression: str, name: str) -> bool:
+def _refers_to(expression: str, name: str) -> bool:
     return re.search(rf"\b{re.escape(name)}\b", expression) is not None

@@ -1,4 +1,4 @@
-"""Measurements over time, as CloudWatch keeps them: series by namespace, name and dimensions, and their statistics."""
+"""Stores metrics like CloudWatch, by namespace, name and dimensions, and computes their statistics."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CREATE TABLE IF NOT EXISTS points (
 );
 CREATE INDEX IF NOT EXISTS points_by_time ON points (series, at);
 """
-_KEPT_S = 90 * 86400
+_RETENTION_S = 90 * 86400
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`n` samples at one moment; a single value has low == high == total / n."""
+    """`n` samples at one time, in epoch seconds; a single value has low == high == total / n."""
 
-    at: float
+    time: float
     n: float
     total: float
     low: float
@@ -43,8 +43,8 @@ class Metric:
     dims: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, shape: Mapping[str, Any]) -> Metric:
-        """From AWS's shape: Namespace, MetricName, Dimensions [{Name, Value}]."""
+    def parse(cls, shape: Mapping[str, Any]) -> Metric:
+        """Returns the metric of a request: Namespace, MetricName, Dimensions [{Name, Value}]."""
         dims = tuple(sorted((d["Name"], d["Value"]) for d in shape.get("Dimensions") or ()))
         return cls(shape["Namespace"], shape["MetricName"], dims)
 
@@ -54,18 +54,18 @@ class MetricStore:
         self._db = Database(path, _SCHEMA)
         self._ids: dict[Metric, int] = {}
         self.commit, self.close = self._db.commit, self._db.close
-        self._db.write("DELETE FROM points WHERE at < ?", (now - _KEPT_S,))
+        self._db.write("DELETE FROM points WHERE at < ?", (now - _RETENTION_S,))
         self._db.commit()
 
     def put(self, metric: Metric, points: Iterable[Point]) -> None:
-        series = self._id(metric)
+        series = self._series_id(metric)
         self._db.write_many(
             "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(series, p.at, p.n, p.total, p.low, p.high, p.unit) for p in points],
+            [(series, p.time, p.n, p.total, p.low, p.high, p.unit) for p in points],
         )
 
-    def between(self, metric: Metric, start: float, end: float, unit: str | None = None) -> list[Point]:
-        """Points at start <= at < end, oldest first; with `unit`, only those measured in it."""
+    def list_points(self, metric: Metric, start: float, end: float, unit: str | None = None) -> list[Point]:
+        """Returns the points at start <= at < end, oldest first; with `unit`, only those in that unit."""
         rows = self._db.rows(
             "SELECT at, n, total, low, high, unit FROM points JOIN series ON series.id = points.series"
             " WHERE namespace = ? AND name = ? AND dims = ? AND at >= ? AND at < ? ORDER BY at",
@@ -73,8 +73,8 @@ class MetricStore:
         )
         return [Point(*row) for row in rows if unit is None or row[5] == unit]
 
-    def metrics(self, namespace: str | None = None, name: str | None = None) -> list[Metric]:
-        """Every series there is, or those of a namespace or name."""
+    def list_metrics(self, namespace: str | None = None, name: str | None = None) -> list[Metric]:
+        """Returns every metric, or those of a namespace or name."""
         rows = self._db.rows(
             "SELECT namespace, name, dims FROM series WHERE (? IS NULL OR namespace = ?) AND (? IS NULL OR name = ?)"
             " ORDER BY namespace, name, dims",
@@ -82,38 +82,37 @@ class MetricStore:
         )
         return [Metric(row[0], row[1], tuple((k, v) for k, v in json.loads(row[2]))) for row in rows]
 
-    def _id(self, metric: Metric) -> int:
-        found = self._ids.get(metric)
-        if found is None:
+    def _series_id(self, metric: Metric) -> int:
+        if metric not in self._ids:
             key = (metric.namespace, metric.name, json.dumps(metric.dims))
             self._db.write("INSERT OR IGNORE INTO series (namespace, name, dims) VALUES (?, ?, ?)", key)
             rows = self._db.rows("SELECT id FROM series WHERE namespace = ? AND name = ? AND dims = ?", key)
-            found = self._ids[metric] = int(rows[0][0])
-        return found
+            self._ids[metric] = int(rows[0][0])
+        return self._ids[metric]
 
 
-def points_of(datum: Mapping[str, Any], now: float) -> list[Point]:
-    """The points of one MetricDatum of PutMetricData: a Value, Values with Counts, or StatisticValues.
+def parse_datum(datum: Mapping[str, Any], now: float) -> list[Point]:
+    """Returns the points of one MetricDatum of PutMetricData: a Value, Values with Counts, or StatisticValues.
 
-    >>> points_of({"Values": [1.0, 3.0], "Counts": [2.0, 1.0], "Timestamp": 5.0}, now=9.0)[0].total
+    >>> parse_datum({"Values": [1.0, 3.0], "Counts": [2.0, 1.0], "Timestamp": 5.0}, now=9.0)[0].total
     2.0
     """
-    at, unit = float(datum.get("Timestamp") or now), datum.get("Unit") or "None"
+    time, unit = float(datum.get("Timestamp") or now), datum.get("Unit") or "None"
     values = datum.get("Values")
     if values:
         counts = datum.get("Counts") or [1.0] * len(values)
-        return [Point(at, n, v * n, v, v, unit) for v, n in zip(values, counts, strict=True)]
+        return [Point(time, n, v * n, v, v, unit) for v, n in zip(values, counts, strict=True)]
     stats = datum.get("StatisticValues")
     if stats:
-        return [Point(at, stats["SampleCount"], stats["Sum"], stats["Minimum"], stats["Maximum"], unit)]
+        return [Point(time, stats["SampleCount"], stats["Sum"], stats["Minimum"], stats["Maximum"], unit)]
     value = float(datum.get("Value", 0.0))
-    return [Point(at, 1.0, value, value, value, unit)]
+    return [Point(time, 1.0, value, value, value, unit)]
 
 
 def statistic(points: Sequence[Point], name: str) -> float | None:
-    """A statistic over points; None without any, or for a percentile over sets whose values are not known.
+    """Returns a statistic of the points; None without points, and for a percentile of StatisticValues.
 
-    Known are SampleCount, Sum, Average, Minimum, Maximum, percentiles (`p99`, `p99.9`: nearest rank) and trimmed means
+    Supports SampleCount, Sum, Average, Minimum, Maximum, percentiles (`p99`, `p99.9`: nearest rank) and trimmed means
     (`tm90`). Raises ValueError for another name.
 
     >>> ps = [Point(0.0, 1, v, v, v) for v in (1.0, 2.0, 3.0, 10.0)]
@@ -136,18 +135,18 @@ def statistic(points: Sequence[Point], name: str) -> float | None:
             return max(p.high for p in points)
     ranked = re.fullmatch(r"(p|tm)(\d{1,3}(?:\.\d+)?)", name)
     if not ranked:
-        raise ValueError(f"statistic {name} is not known")
+        raise ValueError(f"statistic {name} is not supported")
     if any(p.low != p.high for p in points):
         return None
     values = sorted((p.low, p.n) for p in points)
     rank = float(ranked[2]) / 100 * sum(n for _, n in values)
-    return _trimmed_mean(values, rank) if ranked[1] == "tm" else _ranked(values, rank)
+    return _trimmed_mean(values, rank) if ranked[1] == "tm" else _percentile(values, rank)
 
 
-def percentile_needs(name: str) -> float:
-    """Samples below which CloudWatch calls a percentile's sample low; 0 for what is no percentile.
+def min_samples(name: str) -> float:
+    """Returns the number of samples below which CloudWatch has too few for a percentile; 0 for other statistics.
 
-    >>> percentile_needs("p99"), percentile_needs("p50"), percentile_needs("Average")
+    >>> min_samples("p99"), min_samples("p50"), min_samples("Average")
     (1000.0, 20.0, 0.0)
     """
     ranked = re.fullmatch(r"p(\d{1,3}(?:\.\d+)?)", name)
@@ -157,20 +156,20 @@ def percentile_needs(name: str) -> float:
     return round(10 / (1 - q) if q >= 0.5 else 10 / q, 6) if 0 < q < 1 else 0.0
 
 
-def _ranked(values: list[tuple[float, float]], rank: float) -> float:
-    seen = 0.0
+def _percentile(values: list[tuple[float, float]], rank: float) -> float:
+    cumulative = 0.0
     for value, n in values:
-        seen += n
-        if seen >= rank - 1e-9:
+        cumulative += n
+        if cumulative >= rank - 1e-9:
             return value
     return values[-1][0]
 
 
 def _trimmed_mean(values: list[tuple[float, float]], rank: float) -> float | None:
-    kept = total = 0.0
+    count = total = 0.0
     for value, n in values:
-        take = min(n, rank - kept)
-        if take <= 0:
+        included = min(n, rank - count)
+        if included <= 0:
             break
-        kept, total = kept + take, total + take * value
-    return total / kept if kept else None
+        count, total = count + included, total + included * value
+    return total / count if count else None

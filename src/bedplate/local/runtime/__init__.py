@@ -1,7 +1,7 @@
-"""The runtime of the local platform: training, processing, serving and monitoring that really happen."""
+"""The runtime of the local platform: runs training, processing, serving and monitoring as local processes."""
 
 from __future__ import annotations
 
-from bedplate.local.runtime.attach import attach
+from bedplate.local.runtime.runtime import attach
 
 __all__ = ["attach"]

@@ -1,4 +1,4 @@
-"""Packing a folder as SageMaker does, byte for byte the same for the same content, and unpacking what others packed."""
+"""Packs a folder into a reproducible tar.gz archive, as SageMaker packs a model, and unpacks archives."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 
 
 def pack(folder: Path, archive: Path) -> int:
-    """Write `folder`'s content as a gzipped tar; its size in bytes. Order, owners, modes and times are fixed."""
+    """Writes the folder's content as a gzipped tar and returns the archive's size in bytes.
+
+    The same content gives the same bytes, because the order, owners, modes and times are fixed.
+    """
     with (
         archive.open("wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as squeezed,
-        tarfile.open(fileobj=squeezed, mode="w", format=tarfile.PAX_FORMAT, dereference=True) as tar,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT, dereference=True) as tar,
     ):
         for path in sorted(p for p in folder.rglob("*") if p.is_file() or p.is_dir()):
             info = tar.gettarinfo(str(path), str(path.relative_to(folder)))
@@ -29,7 +32,10 @@ def pack(folder: Path, archive: Path) -> int:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar, gzipped or not, below `folder`. Raises ValueError for no archive, and for one that leaves it."""
+    """Unpacks a tar archive, gzipped or not, into `folder`.
+
+    Raises ValueError for a file that is not an archive and for members outside the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:

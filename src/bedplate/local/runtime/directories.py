@@ -1,4 +1,4 @@
-"""SageMaker's directories below a container's root, and the configuration files in them, written from a request."""
+"""Creates SageMaker's directories below a container's root and the configuration files in them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ HOST = "algo-1"
 
 
 def prepare_training(root: Path, record: Record) -> None:
-    """`input/config/*.json`, and the empty folders that a training job finds."""
+    """Creates the folders of a training job and writes `input/config/*.json`."""
     for name in ("input/config", "input/data", "model", "output/data", "output/metrics", "code"):
         (root / name).mkdir(parents=True, exist_ok=True)
     config = root / "input" / "config"
-    _write(config / "hyperparameters.json", {k: str(v) for k, v in (record.get("HyperParameters") or {}).items()})
-    _write(config / "inputdataconfig.json", {c["ChannelName"]: _channel(c, record) for c in channels_of(record)})
-    _write(config / "resourceconfig.json", _resources(record.get("ResourceConfig") or {}))
-    _write(config / "init-config.json", {"inputMode": "FILE", "trainingJobName": record["TrainingJobName"]})
+    _write_json(config / "hyperparameters.json", {k: str(v) for k, v in (record.get("HyperParameters") or {}).items()})
+    _write_json(
+        config / "inputdataconfig.json", {c["ChannelName"]: _channel_config(c, record) for c in input_channels(record)}
+    )
+    _write_json(config / "resourceconfig.json", _resource_config(record.get("ResourceConfig") or {}))
+    _write_json(config / "init-config.json", {"inputMode": "FILE", "trainingJobName": record["TrainingJobName"]})
 
 
 def prepare_processing(root: Path, record: Record) -> None:
-    """`config/*.json`, and the empty folders that a processing job finds; its own inputs and outputs come later."""
+    """Creates the folders of a processing job, except its inputs and outputs, and writes `config/*.json`."""
     for name in ("config", "processing", "output/metrics/cloudwatch"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    _write(root / "config" / "processingjobconfig.json", {k: v for k, v in record.items() if not k.endswith("Time")})
-    _write(root / "config" / "resourceconfig.json", {"current_host": HOST, "hosts": [HOST]})
+    _write_json(
+        root / "config" / "processingjobconfig.json", {k: v for k, v in record.items() if not k.endswith("Time")}
+    )
+    _write_json(root / "config" / "resourceconfig.json", {"current_host": HOST, "hosts": [HOST]})
 
 
-def channels_of(record: Record) -> list[dict[str, Any]]:
+def input_channels(record: Record) -> list[dict[str, Any]]:
     return list(record.get("InputDataConfig") or [])
 
 
 def local_path(root: Path, path: str) -> Path:
-    """A path of the container's, below `root`. Raises ValueError for one that is not below `/opt/ml`.
+    """Returns a path in the container moved below `root`. Raises ValueError for a path that is not below `/opt/ml`.
 
     >>> local_path(Path("/j"), "/opt/ml/processing/input").as_posix()
     '/j/processing/input'
@@ -46,7 +50,7 @@ def local_path(root: Path, path: str) -> Path:
     return root / relative
 
 
-def _channel(channel: dict[str, Any], record: Record) -> dict[str, str]:
+def _channel_config(channel: dict[str, Any], record: Record) -> dict[str, str]:
     source = (channel.get("DataSource") or {}).get("S3DataSource") or {}
     mode = (record.get("AlgorithmSpecification") or {}).get("TrainingInputMode", "File")
     return {
@@ -57,7 +61,7 @@ def _channel(channel: dict[str, Any], record: Record) -> dict[str, str]:
     }
 
 
-def _resources(config: dict[str, Any]) -> dict[str, Any]:
+def _resource_config(config: dict[str, Any]) -> dict[str, Any]:
     instance = config.get("InstanceType") or ""
     group = {"instance_group_name": "homogeneousCluster", "instance_type": instance, "hosts": [HOST]}
     return {
@@ -70,5 +74,5 @@ def _resources(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, content: Any) -> None:
+def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")

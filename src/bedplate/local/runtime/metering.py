@@ -1,4 +1,4 @@
-"""Charging what runs by the seconds it really ran: a few seconds at a time, so that a budget sees it while it runs."""
+"""Charges running resources by the second, every few seconds, so that budgets see the cost while a resource runs."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Literal
 
 from bedplate.local.hooks import Services, Usage
 
-CHARGE_S = 5.0
+CHARGE_INTERVAL_S = 5.0
 
 
 @dataclass
-class _Running:
+class _MeteredResource:
     arn: str
     usage_type: Literal["training", "processing", "endpoint"]
     instance_type: str
     count: int
     started_at: float
-    charged_to: float
+    charged_until: float
     tags: dict[str, str]
-    share: float
+    price_share: float
 
 
 class Meter:
-    """Everything that runs and costs, by a key of the caller's."""
+    """Charges every running resource; callers identify each resource by a key."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._running: dict[object, _Running] = {}
+        self._running: dict[object, _MeteredResource] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        threading.Thread(target=self._run, name="meter", daemon=True).start()
+        threading.Thread(target=self._charge_regularly, name="meter", daemon=True).start()
 
     def start(
         self,
@@ -42,28 +42,28 @@ class Meter:
         instance_type: str,
         count: int,
         *,
-        share: float = 1.0,
+        price_share: float = 1.0,
     ) -> None:
-        """From now on it costs; `share` is what of the list price."""
+        """Starts to charge a resource for `count` instances at `price_share` (0 to 1) of the list price."""
         now, tags = self._services.now(), self._services.tags(arn)
         with self._lock:
-            self._running[key] = _Running(arn, usage_type, instance_type, count, now, now, tags, share)
+            self._running[key] = _MeteredResource(arn, usage_type, instance_type, count, now, now, tags, price_share)
 
     def stop(self, key: object) -> float:
-        """Charge the rest; the seconds it ran in all, 0 for what never started."""
+        """Charges the remaining time and returns the total running time in seconds, 0 for an unknown key."""
         with self._lock:
-            entry = self._running.pop(key, None)
-        if entry is None:
+            resource = self._running.pop(key, None)
+        if resource is None:
             return 0.0
-        self._charge(entry)
-        return entry.charged_to - entry.started_at
+        self._charge(resource)
+        return resource.charged_until - resource.started_at
 
-    def tick(self) -> None:
-        """Charge everything that runs up to now."""
+    def charge_all(self) -> None:
+        """Charges every running resource up to now."""
         with self._lock:
-            entries = list(self._running.values())
-        for entry in entries:
-            self._charge(entry)
+            resources = list(self._running.values())
+        for resource in resources:
+            self._charge(resource)
 
     def close(self) -> None:
         self._closed.set()
@@ -72,27 +72,29 @@ class Meter:
         for key in keys:
             self.stop(key)
 
-    def _charge(self, entry: _Running) -> None:
+    def _charge(self, resource: _MeteredResource) -> None:
         with self._lock:
-            since, entry.charged_to = entry.charged_to, max(entry.charged_to, self._services.now())
-            seconds = entry.charged_to - since
+            previous, resource.charged_until = resource.charged_until, max(resource.charged_until, self._services.now())
+            seconds = resource.charged_until - previous
         if seconds > 0:
-            entry.tags = self._services.tags(entry.arn) or entry.tags  # gone with the record when it was deleted
+            resource.tags = (
+                self._services.tags(resource.arn) or resource.tags
+            )  # a deleted resource has no tags any more
             self._services.charge(
                 Usage(
-                    resource_arn=entry.arn,
-                    usage_type=entry.usage_type,
-                    started_at=entry.started_at,
-                    instance_type=entry.instance_type,
-                    seconds=seconds * entry.share,
-                    count=entry.count,
-                    tags=entry.tags,
+                    resource_arn=resource.arn,
+                    usage_type=resource.usage_type,
+                    started_at=resource.started_at,
+                    instance_type=resource.instance_type,
+                    seconds=seconds * resource.price_share,
+                    count=resource.count,
+                    tags=resource.tags,
                 )
             )
 
-    def _run(self) -> None:
-        while not self._closed.wait(CHARGE_S):
+    def _charge_regularly(self) -> None:
+        while not self._closed.wait(CHARGE_INTERVAL_S):
             try:
-                self.tick()
-            except Exception:  # one charge that fails must not make everything free from then on
+                self.charge_all()
+            except Exception:  # a failed charge must not end the charging
                 traceback.print_exc()

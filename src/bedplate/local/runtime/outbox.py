@@ -1,7 +1,7 @@
-"""Metrics and captured requests on their way out: collected without waiting, written a few times a second.
+"""Buffers metrics and captured requests in memory and writes them to the platform a few times a second.
 
-An invocation must not wait for the platform's lock, so what it leaves behind is put here and written by one thread,
-shortly after. `flush` writes at once what is waiting, for a reader who must see it.
+An invocation must not wait for the platform's lock, so it puts its metrics and captured request here and one thread
+writes them. `flush` writes them at once, for a reader that needs them.
 """
 
 from __future__ import annotations
@@ -9,25 +9,17 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from bedplate.local.hooks import Services
+from bedplate.local.runtime.log_metrics import MetricValue
 
-FLUSH_S = 0.2
-
-
-class QueuedMetric(NamedTuple):
-    namespace: str
-    name: str
-    dims: Mapping[str, str]
-    value: float
-    unit: str
-    timestamp: float
+FLUSH_INTERVAL_S = 0.2
 
 
-class QueuedObject(NamedTuple):
-    """One captured record; records of one `prefix` that wait together become one object, named by `name`."""
+class QueuedCapture(NamedTuple):
+    """One captured request. Those with the same `prefix` in one flush become one object, which `name` names."""
 
     bucket: str
     prefix: str
@@ -36,68 +28,58 @@ class QueuedObject(NamedTuple):
 
 
 class Outbox:
+    """A queue of metric values and captured requests with one writer thread."""
+
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._waiting: list[QueuedMetric | QueuedObject] = []
-        self._some = threading.Condition()
+        self._waiting: list[MetricValue | QueuedCapture] = []
+        self._not_empty = threading.Condition()
         self._writing = threading.Lock()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread = threading.Thread(target=self._flush_regularly, name="outbox", daemon=True)
         self._thread.start()
 
-    def put(self, *items: QueuedMetric | QueuedObject) -> None:
-        with self._some:
-            first = not self._waiting
+    def put(self, *items: MetricValue | QueuedCapture) -> None:
+        with self._not_empty:
+            was_empty = not self._waiting
             self._waiting.extend(items)
-            if first:
-                self._some.notify()
-
-    def metric(
-        self,
-        namespace: str,
-        name: str,
-        dims: Mapping[str, str],
-        value: float,
-        unit: str,
-        timestamp: float | None = None,
-    ) -> None:
-        moment = self._services.now() if timestamp is None else timestamp
-        self.put(QueuedMetric(namespace, name, dims, value, unit, moment))
+            if was_empty:
+                self._not_empty.notify()
 
     def flush(self) -> None:
-        """Write everything put so far. Never call it with the platform's lock held."""
+        """Writes everything put so far. Must not be called with the platform's lock held."""
         with self._writing:
-            with self._some:
+            with self._not_empty:
                 items, self._waiting = self._waiting, []
-            objects: dict[tuple[str, str], list[QueuedObject]] = {}
+            objects: dict[tuple[str, str], list[QueuedCapture]] = {}
             for item in items:
-                if isinstance(item, QueuedMetric):
-                    self._services.put_metric(*item[:4], unit=item.unit, timestamp=item.timestamp)
+                if isinstance(item, MetricValue):
+                    self._services.put_metric(*item)
                 else:
                     objects.setdefault((item.bucket, item.prefix), []).append(item)
-            for (bucket, prefix), records in objects.items():
-                body = b"".join(record.line() for record in records)
+            for (bucket, prefix), captures in objects.items():
+                body = b"".join(capture.line() for capture in captures)
                 try:
-                    self._services.put_object(bucket, prefix + records[0].name(), body, "application/jsonlines")
+                    self._services.put_object(bucket, prefix + captures[0].name(), body, "application/jsonlines")
                 except KeyError as exc:
-                    sys.stderr.write(f"{len(records)} captured requests are lost: {exc.args[0]}\n")
+                    sys.stderr.write(f"{len(captures)} captured requests are lost: {exc.args[0]}\n")
 
     def close(self) -> None:
         self._closed.set()
-        with self._some:
-            self._some.notify()
+        with self._not_empty:
+            self._not_empty.notify()
         self._thread.join(2)
         self._try_flush()
 
-    def _run(self) -> None:
+    def _flush_regularly(self) -> None:
         while not self._closed.is_set():
-            with self._some:
-                self._some.wait_for(lambda: self._waiting or self._closed.is_set())
-            self._closed.wait(FLUSH_S)
+            with self._not_empty:
+                self._not_empty.wait_for(lambda: self._waiting or self._closed.is_set())
+            self._closed.wait(FLUSH_INTERVAL_S)
             self._try_flush()
 
     def _try_flush(self) -> None:
         try:
             self.flush()
-        except Exception:  # whatever cannot be written must not end the thread that writes for every endpoint
+        except Exception:  # a failed write must not end the thread that writes for every endpoint
             traceback.print_exc()

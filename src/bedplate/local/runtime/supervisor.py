@@ -1,9 +1,9 @@
-"""Keeps one command on a leash: when standard input ends, the command and all it started are killed.
+"""Supervises one command: kills it and every process that it started when standard input ends.
 
-Run by path (`python -I -S leash.py command ...`), so that it starts in a few milliseconds. The platform holds the other
-end of standard input and writes nothing to it: however the platform dies, the kernel closes that end. SIGTERM is passed
-on to the command alone, as `docker stop` does; what the command leaves behind when it ends is killed. The exit code is
-the command's, 128 + n when signal n ended it.
+The file is run by its path (`python -I -S supervisor.py command ...`), so that it starts in a few milliseconds. The
+platform holds the other end of standard input and writes nothing to it; the kernel closes that end however the platform
+dies. SIGTERM is forwarded to the command alone, as by `docker stop`; processes that the command leaves behind are
+killed. The exit code is the command's, or 128 + n when signal n ended it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import FrameType
 
 PARENT_PID = "BEDPLATE_PARENT_PID"
-"""Whom the command must not outlive, for systems without the parent-death signal of Linux."""
+"""Tells the command which process it must not outlive, on systems without the parent-death signal of Linux."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -33,21 +33,21 @@ def main(command: list[str]) -> int:
         preexec_fn=_child_setup(),
     )
 
-    def pass_on(number: int, _: FrameType | None) -> None:
+    def forward_signal(number: int, _: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)
 
-    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGTERM, forward_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    threading.Thread(target=_watch, args=(child.pid,), daemon=True).start()
+    threading.Thread(target=_kill_on_stdin_end, args=(child.pid,), daemon=True).start()
     code = child.wait()
     _kill_group(child.pid)
     return code if code >= 0 else 128 - code
 
 
 def _child_setup() -> Callable[[], None]:
-    """What the child does before the command: take SIGTERM again and, on Linux, die when the leash is killed."""
+    """Returns what the child does before the command: unblock SIGTERM and, on Linux, die with the supervisor."""
     prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
 
     def setup() -> None:
@@ -58,7 +58,7 @@ def _child_setup() -> Callable[[], None]:
     return setup
 
 
-def _watch(group: int) -> None:
+def _kill_on_stdin_end(group: int) -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 64):
             pass

@@ -1,33 +1,32 @@
-"""MLflow tracking servers: a real `mlflow server` on this machine for each that the platform holds."""
+"""Runs MLflow tracking servers: a local `mlflow server` process for each tracking server of the platform."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
-import socket
 import sys
 import threading
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from bedplate.local.hooks import Kind, Record, Services
-from bedplate.local.runtime.child_process import ChildProcess
-from bedplate.local.runtime.environment import environment
+from bedplate.local.hooks import KindName, Record, Services
+from bedplate.local.runtime.child_process import LOCALHOST, ChildProcess, find_free_port
+from bedplate.local.runtime.environment import container_environment
 
-KIND: Kind = "mlflow-tracking-server"
+KIND: KindName = "mlflow-tracking-server"
 LOG_GROUP = "/aws/sagemaker/MlflowTrackingServers"
-HOST = "127.0.0.1"
 READY_TIMEOUT_S = 240.0
-LOOK_S = 0.2
+POLL_S = 0.2
 
 
-def mlflow_here() -> list[str]:
-    """The command of the real thing."""
+def local_mlflow_command() -> list[str]:
+    """Returns the command that starts MLflow's own server in this Python environment."""
     return [sys.executable, "-m", "mlflow", "server"]
 
 
 class TrackingServers:
-    """Runs and artifacts lie in `tracking/<name>` of the platform's state, and outlive every start of the server."""
+    """Runs the servers; their runs and artifacts are stored in `folder/<name>` and survive restarts."""
 
     def __init__(self, services: Services, command: Sequence[str], folder: Path) -> None:
         self._services = services
@@ -37,25 +36,25 @@ class TrackingServers:
         self._running: dict[str, ChildProcess] = {}
         self._closed = threading.Event()
 
-    def wanted(self, record: Record) -> None:
-        """Start one; its status becomes Created once it answers, CreateFailed when it does not."""
-        threading.Thread(target=self._begin, args=(record["TrackingServerName"],), daemon=True).start()
+    def start(self, record: Record) -> None:
+        """Starts a server; its status becomes Created once it is healthy, otherwise CreateFailed."""
+        threading.Thread(target=self._start_server, args=(record["TrackingServerName"],), daemon=True).start()
 
-    def deleted(self, name: str) -> None:
-        """Its runs go with it, as on SageMaker."""
+    def delete(self, name: str) -> None:
+        """Stops a server and deletes its runs, as SageMaker does."""
         with self._lock:
             child = self._running.pop(name, None)
 
-        def end() -> None:
+        def stop_and_remove() -> None:
             if child is not None:
                 child.stop(2.0)
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
-        threading.Thread(target=end, daemon=True).start()
+        threading.Thread(target=stop_and_remove, daemon=True).start()
 
     def restore(self) -> None:
         for record in self._services.records(KIND):
-            self.wanted(record)
+            self.start(record)
 
     def close(self) -> None:
         self._closed.set()
@@ -63,26 +62,26 @@ class TrackingServers:
             for child in self._running.values():
                 child.kill()
 
-    def _begin(self, name: str) -> None:
-        home, port = self._folder / name, _free_port()
-        home.mkdir(parents=True, exist_ok=True)
-        url = f"http://{HOST}:{port}"
-        where = ["--host", HOST, "--port", str(port), "--workers", "1"]
-        kept = [
-            "--backend-store-uri",
-            f"sqlite:///{home / 'mlflow.db'}",
-            "--artifacts-destination",
-            str(home / "artifacts"),
-        ]
-        quiet = {
+    def _start_server(self, name: str) -> None:
+        folder, port = self._folder / name, find_free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        url = f"http://{LOCALHOST}:{port}"
+        options = {
+            "--host": LOCALHOST,
+            "--port": str(port),
+            "--workers": "1",
+            "--backend-store-uri": f"sqlite:///{folder / 'mlflow.db'}",
+            "--artifacts-destination": str(folder / "artifacts"),
+        }
+        variables = {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
         }
         child = ChildProcess(
-            [*self._command, *where, *kept],
-            env=environment(home, quiet, region=self._services.region, threads=1),
-            cwd=home,
+            [*self._command, *itertools.chain.from_iterable(options.items())],
+            env=container_environment(folder, variables, region=self._services.region, threads=1),
+            cwd=folder,
             on_line=lambda line: self._services.put_log(LOG_GROUP, name, line),
         )
         with self._lock:
@@ -90,7 +89,7 @@ class TrackingServers:
         if self._closed.is_set():
             child.kill()
             return
-        if self._answers(child, f"{url}/health"):
+        if self._await_healthy(child, f"{url}/health"):
             self._services.update(
                 KIND, name, TrackingServerStatus="Created", IsActive="Active", TrackingServerUrl=url, FailureReason=None
             )
@@ -98,18 +97,12 @@ class TrackingServers:
             child.kill()
             self._services.update(KIND, name, TrackingServerStatus="CreateFailed", FailureReason=child.tail())
 
-    def _answers(self, child: ChildProcess, url: str) -> bool:
-        for _ in range(int(READY_TIMEOUT_S / LOOK_S)):
+    def _await_healthy(self, child: ChildProcess, url: str) -> bool:
+        for _ in range(int(READY_TIMEOUT_S / POLL_S)):
             try:
-                with urllib.request.urlopen(url, timeout=5) as reply:
-                    return bool(reply.status == 200)
+                with urllib.request.urlopen(url, timeout=5) as response:
+                    return bool(response.status == 200)
             except OSError:
-                if child.wait(LOOK_S) is not None or self._closed.is_set():
+                if child.wait(POLL_S) is not None or self._closed.is_set():
                     return False
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Moving objects of the platform's S3 into folders and back, by the rules of SageMaker's S3 data sources."""
+"""Downloads objects of the platform's S3 into folders and uploads files, as SageMaker's S3 data sources do."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from bedplate.local.hooks import Services
 
 
 class MissingData(Exception):
-    """There is nothing at an address that a request names; the message is SageMaker's."""
+    """A request names an S3 URI without objects; the message is SageMaker's."""
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an s3:// address. Raises MissingData for any other.
+    """Returns bucket and key of an S3 URI. Raises MissingData for any other text.
 
     >>> split_uri("s3://bucket/a/b.csv")
     ('bucket', 'a/b.csv')
     """
-    scheme, _, rest = uri.partition("://")
-    if scheme != "s3" or not rest:
-        raise MissingData(f'"{uri}" is no S3 address: s3://bucket/key was expected')
-    bucket, _, key = rest.partition("/")
+    scheme, _, path = uri.partition("://")
+    if scheme != "s3" or not path:
+        raise MissingData(f'"{uri}" is not an S3 URI: s3://bucket/key was expected')
+    bucket, _, key = path.partition("/")
     return bucket, key
 
 
 def download(services: Services, uri: str, folder: Path, *, data_type: str = "S3Prefix", gunzip: bool = False) -> int:
-    """Copy what an S3 data source names below `folder`; the number of files. Raises MissingData when there are none."""
+    """Copies the objects of an S3 data source into `folder` and returns their number. Raises MissingData for none."""
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    for bucket, key, name in _sources(services, uri, data_type):
+    for bucket, key, name in _list_sources(services, uri, data_type):
         target = folder / name
         if not target.resolve().is_relative_to(folder.resolve()):
-            raise MissingData(f'object "{key}" of {uri} would leave its folder')
+            raise MissingData(f'object "{key}" of {uri} would be written outside its folder')
         target.parent.mkdir(parents=True, exist_ok=True)
-        _copy(services.object_path(bucket, key), target, gunzip and name.endswith(".gz"))
+        _copy_file(services.object_path(bucket, key), target, gunzip and name.endswith(".gz"))
         count += 1
     if not count:
         raise MissingData(
@@ -49,7 +49,7 @@ def download(services: Services, uri: str, folder: Path, *, data_type: str = "S3
 
 
 def upload(services: Services, folder: Path, uri: str) -> int:
-    """Put every file below `folder` under the address `uri`; the number of files."""
+    """Uploads every file in `folder` below the S3 URI and returns the number of files."""
     bucket, prefix = split_uri(uri)
     count = 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -60,7 +60,7 @@ def upload(services: Services, folder: Path, uri: str) -> int:
 
 
 def content_type(path: Path) -> str:
-    """The media type to store a file with.
+    """Returns the content type that a file is stored with.
 
     >>> content_type(Path("a.json")), content_type(Path("a.unknown"))
     ('application/json', 'binary/octet-stream')
@@ -69,7 +69,7 @@ def content_type(path: Path) -> str:
 
 
 def relative_name(prefix: str, key: str) -> str:
-    """Where an object of a prefix lies below the channel's folder.
+    """Returns an object's path relative to the channel's folder.
 
     >>> relative_name("data/train/", "data/train/a/b.csv"), relative_name("data/train", "data/train/a.csv")
     ('a/b.csv', 'a.csv')
@@ -84,12 +84,12 @@ def relative_name(prefix: str, key: str) -> str:
     return key[len(folder) :].lstrip("/")
 
 
-def _sources(services: Services, uri: str, data_type: str) -> Iterator[tuple[str, str, str]]:
+def _list_sources(services: Services, uri: str, data_type: str) -> Iterator[tuple[str, str, str]]:
     bucket, prefix = split_uri(uri)
     try:
         if data_type == "ManifestFile":
-            first, *names = json.loads(services.get_object(bucket, prefix))
-            bucket, prefix = split_uri(first["prefix"])
+            header, *names = json.loads(services.get_object(bucket, prefix))
+            bucket, prefix = split_uri(header["prefix"])
             yield from ((bucket, prefix + name, name) for name in names)
             return
         keys = services.list_objects(bucket, prefix)
@@ -100,7 +100,7 @@ def _sources(services: Services, uri: str, data_type: str) -> Iterator[tuple[str
     yield from ((bucket, key, relative_name(prefix, key)) for key in keys if not key.endswith("/"))
 
 
-def _copy(source: Path, target: Path, gunzip: bool) -> None:
+def _copy_file(source: Path, target: Path, gunzip: bool) -> None:
     if not gunzip:
         shutil.copyfile(source, target)
         return

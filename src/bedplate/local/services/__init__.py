@@ -1,1 +1,1 @@
-"""AWS services of the local platform: Bedplate's behaviour installed over moto, one module per service."""
+"""The AWS services of the local platform: one module per service patches moto with Bedplate's behaviour."""

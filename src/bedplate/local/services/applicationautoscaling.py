@@ -1,4 +1,4 @@
-"""Application Auto Scaling: tags on scalable targets."""
+"""Patches moto's Application Auto Scaling: adds tags to scalable targets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import moto.applicationautoscaling.urls
 from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
-from bedplate.local.services.installation import AwsApiError, lay
+from bedplate.local.services.installation import AwsApiError, patch_service
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
@@ -25,29 +25,28 @@ class Backend(ApplicationAutoscalingBackend):  # type: ignore[misc]
 
 class Response(ApplicationAutoScalingResponse):  # type: ignore[misc]
     def register_scalable_target(self) -> str:
-        answer: str = super().register_scalable_target()
+        response: str = super().register_scalable_target()
         tags = self._get_param("Tags")
         if tags:
-            self._tags(json.loads(answer)["ScalableTargetARN"]).update(tags)
-        return answer
+            self._target_tags(json.loads(response)["ScalableTargetARN"]).update(tags)
+        return response
 
     def list_tags_for_resource(self) -> str:
-        return json.dumps({"Tags": self._tags(self._get_param("ResourceARN"))})
+        return json.dumps({"Tags": self._target_tags(self._get_param("ResourceARN"))})
 
     def tag_resource(self) -> str:
-        self._tags(self._get_param("ResourceARN")).update(self._get_param("Tags"))
+        self._target_tags(self._get_param("ResourceARN")).update(self._get_param("Tags"))
         return "{}"
 
     def untag_resource(self) -> str:
-        tags = self._tags(self._get_param("ResourceARN"))
+        tags = self._target_tags(self._get_param("ResourceARN"))
         for key in self._get_param("TagKeys"):
             tags.pop(key, None)
         return "{}"
 
-    def _tags(self, arn: str) -> dict[str, str]:
+    def _target_tags(self, arn: str) -> dict[str, str]:
         backend = self.applicationautoscaling_backend
-        known = {t.arn for targets in backend.targets.values() for t in targets.values()}
-        if arn not in known:
+        if arn not in {target.arn for targets in backend.targets.values() for target in targets.values()}:
             message = f"The resource with Resource ARN {arn} does not exist."
             raise AwsApiError("ResourceNotFoundException", message)
         return backend.target_tags.setdefault(arn, {})  # type: ignore[no-any-return]
@@ -55,4 +54,4 @@ class Response(ApplicationAutoScalingResponse):  # type: ignore[misc]
 
 def install(platform: LocalPlatform) -> None:
     del platform
-    lay("applicationautoscaling", response=Response, backend=Backend)
+    patch_service("applicationautoscaling", response=Response, backend=Backend)

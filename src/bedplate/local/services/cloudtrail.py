@@ -1,4 +1,4 @@
-"""CloudTrail: an event history of what really happened, and trails that deliver it to their bucket."""
+"""Patches moto's CloudTrail: looks up the platform's event history, and trails deliver it to their bucket."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from moto.cloudtrail.models import CloudTrailBackend, Trail
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 
-from bedplate.local.services.installation import AwsApiError, lay
+from bedplate.local.services.installation import AwsApiError, patch_service
 from bedplate.local.trail.event_history import Event
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
 
 Json = dict[str, Any]
-_ATTRIBUTES = (
+_LOOKUP_ATTRIBUTES = (
     "EventId", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId",
 )  # fmt: skip
 
@@ -35,49 +35,49 @@ class Backend(TaggableResourcesMixin, CloudTrailBackend):  # type: ignore[misc]
 
 
 class TrailDescription(Trail):  # type: ignore[misc]
-    """A trail that says whether it selects events of its own."""
+    """A trail whose description has `HasCustomEventSelectors`, which moto always leaves false."""
 
     def description(self, include_region: bool = False) -> Json:
-        told: Json = super().description(include_region)
-        custom = bool(self.event_selectors or self.advanced_event_selectors)
-        return {**told, "HasCustomEventSelectors": custom}
+        has_selectors = bool(self.event_selectors or self.advanced_event_selectors)
+        return {**super().description(include_region), "HasCustomEventSelectors": has_selectors}
 
 
 class Response(CloudTrailResponse):  # type: ignore[misc]
     platform: ClassVar[LocalPlatform]
 
     def put_event_selectors(self) -> str:
-        answer = str(super().put_event_selectors())
-        self.platform.trail_delivery.step()  # data events count from now on
-        return answer
+        response = str(super().put_event_selectors())
+        self.platform.trail_delivery.deliver()  # reads the new selectors, so that data events are kept from now on
+        return response
 
     def start_logging(self) -> str:
-        answer = str(super().start_logging())
-        self.platform.trail_delivery.step()
-        return answer
+        response = str(super().start_logging())
+        self.platform.trail_delivery.deliver()
+        return response
 
     def lookup_events(self) -> str:
-        asked: Json = json.loads(self.body or "{}")
-        attributes = [(a["AttributeKey"], a["AttributeValue"]) for a in asked.get("LookupAttributes") or ()]
+        request: Json = json.loads(self.body or "{}")
+        attributes = [(a["AttributeKey"], a["AttributeValue"]) for a in request.get("LookupAttributes") or ()]
         for key, _ in attributes:
-            if key not in _ATTRIBUTES:
-                raise AwsApiError("InvalidLookupAttributesException", f"{key} is none of {', '.join(_ATTRIBUTES)}")
-        limit = int(asked.get("MaxResults") or 50)
+            if key not in _LOOKUP_ATTRIBUTES:
+                message = f"{key} is not one of {', '.join(_LOOKUP_ATTRIBUTES)}"
+                raise AwsApiError("InvalidLookupAttributesException", message)
+        limit = int(request.get("MaxResults") or 50)
         if not 1 <= limit <= 50:
-            raise AwsApiError("InvalidMaxResultsException", "MaxResults is from 1 to 50")
-        before = asked.get("NextToken")
-        found = self.platform.trail.lookup(
+            raise AwsApiError("InvalidMaxResultsException", "MaxResults must be between 1 and 50")
+        before = request.get("NextToken")
+        events = self.platform.trail.lookup(
             attributes,
-            since=asked.get("StartTime"),
-            until=asked.get("EndTime"),
+            since=request.get("StartTime"),
+            until=request.get("EndTime"),
             limit=limit + 1,
             before=int(before) if before else None,
         )
-        more = {"NextToken": str(found[limit - 1].seq)} if len(found) > limit else {}
-        return json.dumps({"Events": [_shown(event) for event in found[:limit]], **more})
+        next_page = {"NextToken": str(events[limit - 1].seq)} if len(events) > limit else {}
+        return json.dumps({"Events": [_format_event(event) for event in events[:limit]], **next_page})
 
 
-def _shown(event: Event) -> Json:
+def _format_event(event: Event) -> Json:
     body = event.body
     identity = body["userIdentity"]
     return {
@@ -85,7 +85,7 @@ def _shown(event: Event) -> Json:
         "EventName": body["eventName"],
         "ReadOnly": "false",
         "AccessKeyId": identity["accessKeyId"],
-        "EventTime": event.at,
+        "EventTime": event.time,
         "EventSource": body["eventSource"],
         "Username": str(identity.get("userName") or identity.get("principalId", "").rpartition(":")[2]),
         "Resources": [{"ResourceType": kind, "ResourceName": name} for kind, name in event.resources],
@@ -94,7 +94,6 @@ def _shown(event: Event) -> Json:
 
 
 def install(platform: LocalPlatform) -> None:
-    """Lay this over moto's CloudTrail."""
     Response.platform = platform
-    lay("cloudtrail", response=Response, backend=Backend)
+    patch_service("cloudtrail", response=Response, backend=Backend)
     moto.cloudtrail.models.Trail = TrailDescription

@@ -1,4 +1,4 @@
-"""ECR: repositories that the Resource Groups Tagging API finds by their tags."""
+"""Patches moto's ECR: the Resource Groups Tagging API finds repositories by their tags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import moto.ecr.urls
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 from moto.ecr.models import ECRBackend
 
-from bedplate.local.services.installation import lay
+from bedplate.local.services.installation import patch_service
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
@@ -24,15 +24,14 @@ class Backend(TaggableResourcesMixin, ECRBackend):  # type: ignore[misc]
             tags = self.tagger.get_tag_dict_for_resource(repository.arn)
             yield TaggedResource(repository.arn, tags, "ecr:repository")
 
-    # ECR has its own calls of these names, which take tags as a list; the tagging API's take them as a dict.
+    # ECR's own TagResource passes tags as a list; the tagging API calls the same method with a dict.
     def tag_resource(self, arn: str, tags: object) -> None:
-        listed = [{"Key": key, "Value": value} for key, value in tags.items()] if isinstance(tags, dict) else tags
-        ECRBackend.tag_resource(self, arn, listed)
+        tag_list = [{"Key": key, "Value": value} for key, value in tags.items()] if isinstance(tags, dict) else tags
+        ECRBackend.tag_resource(self, arn, tag_list)
 
     def untag_resource(self, arn: str, tag_keys: list[str]) -> None:
         ECRBackend.untag_resource(self, arn, tag_keys)
 
 
 def install(_platform: LocalPlatform) -> None:
-    """Lay this over moto's ECR."""
-    lay("ecr", backend=Backend)
+    patch_service("ecr", backend=Backend)

@@ -1,4 +1,4 @@
-"""EventBridge: SNS topics as targets, disabled rules that stay silent, and targets that never make PutEvents fail."""
+"""Patches moto's EventBridge: SNS and pipeline targets, disabled rules, and dead-letter queues of failed targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import moto.events.urls
 from moto.events.models import EventsBackend
 from moto.events.utils import EventTemplateParser
 
-from bedplate.local.services.installation import lay
+from bedplate.local.services.installation import patch_service
+from bedplate.local.wire.gateway import format_iso
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
@@ -25,8 +26,10 @@ class Rule(models.Rule):  # type: ignore[misc]
     targets: list[dict[str, Any]]
 
     def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:
-        """moto's targets (queues, log groups, buses) and SNS; what a target cannot take is logged, as AWS retries it
-        without telling the sender."""
+        """Sends an event to SNS topics, SageMaker pipelines, and moto's targets (queues, log groups, buses).
+
+        A target's failure is logged and never fails PutEvents: AWS delivers later, and does not tell the sender.
+        """
         if self.state != "ENABLED" or not self.event_pattern.matches_event(original_event):
             return
         self.platform.put_metric("AWS/Events", "TriggeredRules", {"RuleName": self.name}, 1.0, "Count")
@@ -40,22 +43,22 @@ class Rule(models.Rule):  # type: ignore[misc]
                 else:
                     self.targets = [target]
                     super().send_to_targets(dict(original_event), transform_input)
-            except Exception as exc:  # one target must not keep the others from their event
+            except Exception as exc:  # one failed target must not keep the event from the others
                 self.platform.log(f"event rule {self.name}: target {target['Arn']} failed: {type(exc).__name__}: {exc}")
-                self._bury(target, original_event, exc)
+                self._send_to_dead_letter_queue(target, original_event, exc)
             finally:
                 self.targets = targets
 
     def _start_pipeline(self, target: dict[str, Any], event: dict[str, Any]) -> None:
-        """Parameters are texts, or paths into the event (`$.detail.alarmName`)."""
-        from bedplate.local.services.sagemaker.pipelines import start
+        """Starts an execution; parameter values are text, or paths into the event such as `$.detail.alarmName`."""
+        from bedplate.local.services.sagemaker.pipelines import start_execution
 
-        wanted = (target.get("SageMakerPipelineParameters") or {}).get("PipelineParameterList") or []
-        given = {p["Name"]: _at(event, p["Value"]) for p in wanted}
-        start(self.platform, target["Arn"].rsplit("/", 1)[-1], given)
+        templates = (target.get("SageMakerPipelineParameters") or {}).get("PipelineParameterList") or []
+        parameters = {p["Name"]: _resolve_parameter(event, p["Value"]) for p in templates}
+        start_execution(self.platform, target["Arn"].rsplit("/", 1)[-1], parameters)
 
-    def _bury(self, target: dict[str, Any], event: dict[str, Any], exc: Exception) -> None:
-        """An event that a target could not take goes to the target's dead-letter queue, with the reason."""
+    def _send_to_dead_letter_queue(self, target: dict[str, Any], event: dict[str, Any], exc: Exception) -> None:
+        """Sends an event that its target could not take to the target's dead-letter queue, if any, with the reason."""
         arn = (target.get("DeadLetterConfig") or {}).get("Arn")
         if not arn:
             return
@@ -66,39 +69,43 @@ class Rule(models.Rule):  # type: ignore[misc]
         self.platform.store.mark("sqs")
 
     def _publish(self, target: dict[str, Any], event: dict[str, Any]) -> None:
-        from bedplate.local.wire.gateway import stamp
-
-        when = event.get("time")
-        shown = {k: v for k, v in event.items() if k != "ingestion-time"}
-        shown["time"] = stamp(float(when)) if isinstance(when, int | float) else when
+        """Publishes the event, the target's constant input, or the target's input template filled from the event."""
+        # moto adds ingestion-time and keeps the time in epoch seconds; AWS sends ISO 8601.
+        event_time = event.get("time")
+        body = {k: v for k, v in event.items() if k != "ingestion-time"}
+        body["time"] = format_iso(float(event_time)) if isinstance(event_time, int | float) else event_time
         if target.get("Input"):
             message = target["Input"]
         elif target.get("InputTransformer"):
             transformer = target["InputTransformer"]
-            made = EventTemplateParser.parse(
+            rendered = EventTemplateParser.parse(
                 input_template=transformer.get("InputTemplate"),
                 input_paths_map=transformer.get("InputPathsMap", {}),
-                event=shown,
+                event=body,
             )
-            message = made if isinstance(made, str) else json.dumps(made)
+            message = rendered if isinstance(rendered, str) else json.dumps(rendered)
         else:
-            message = json.dumps(shown)
+            message = json.dumps(body)
         self.platform.publish(target["Arn"], "", message)
 
 
-def _at(event: Any, text: str) -> str:
+def _resolve_parameter(event: Any, template: str) -> str:
+    """Returns the value at a path of an event, empty if it is missing; a template without `$.` is returned as it is.
+
+    >>> _resolve_parameter({"detail": {"alarmName": "a"}}, "$.detail.alarmName")
+    'a'
+    >>> _resolve_parameter({}, "$.detail.x"), _resolve_parameter({}, "plain")
+    ('', 'plain')
     """
-    >>> _at({"detail": {"alarmName": "a"}}, "$.detail.alarmName"), _at({}, "$.detail.x"), _at({}, "plain")
-    ('a', '', 'plain')
-    """
-    if not text.startswith("$."):
-        return text
-    for part in text[2:].split("."):
-        event = event.get(part) if isinstance(event, dict) else None
-    return "" if event is None else event if isinstance(event, str) else json.dumps(event)
+    if not template.startswith("$."):
+        return template
+    value = event
+    for key in template[2:].split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def install(platform: LocalPlatform) -> None:
     Rule.platform = platform
     models.Rule = Rule
-    lay("events", backend=Backend)
+    patch_service("events", backend=Backend)

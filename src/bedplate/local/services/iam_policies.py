@@ -1,24 +1,35 @@
-"""What an IAM policy document says about one call: allowed, denied, or nothing; with conditions, principals, wildcards.
+"""Evaluates IAM policy documents for one call: allow, deny or neither, with conditions, principals and wildcards.
 
-Follows AWS's reference of policy elements and condition operators. What it does not know, an operator for instance, is
-an error and never counts as satisfied.
+Follows AWS's reference of policy elements and condition operators. An unknown element, such as an unknown operator,
+raises an error and never counts as satisfied.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import operator as operators
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 Document = Mapping[str, Any]
 Context = Mapping[str, str]
+"""The condition keys of a call and their values, for example `aws:SourceIp`."""
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "Equals": operators.eq,
+    "LessThan": operators.lt,
+    "LessThanEquals": operators.le,
+    "GreaterThan": operators.gt,
+    "GreaterThanEquals": operators.ge,
+}
 
 
 class PolicyDecision(Enum):
+    """The decision for a call, with IAM's names as values; NEUTRAL means that no statement matches."""
+
     ALLOW = "allowed"
     DENY = "explicitDeny"
     NEUTRAL = "implicitDeny"
@@ -27,132 +38,122 @@ class PolicyDecision(Enum):
 def evaluate(
     documents: Iterable[Document], action: str, resource: str, *, context: Context, principal: str | None = None
 ) -> PolicyDecision:
-    """A deny anywhere wins; else an allow anywhere; else nothing was said.
+    """Returns DENY if any statement denies the call, else ALLOW if any statement allows it, else NEUTRAL.
 
-    `principal` is the caller's ARN, for policies of resources; without it, statements' principals are not looked at.
+    `principal` is the caller's ARN, for policies of resources; without it, the principals of statements are ignored.
 
     >>> deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*",
     ...         "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     >>> evaluate([{"Statement": deny}], "s3:PutObject", "arn:aws:s3:::b/k", context={"aws:SecureTransport": "true"})
     <PolicyDecision.NEUTRAL: 'implicitDeny'>
     """
-    said = PolicyDecision.NEUTRAL
+    decision = PolicyDecision.NEUTRAL
     for document in documents:
-        for statement in _many(document.get("Statement")):
-            if not applies(statement, action, resource, context=context, principal=principal):
+        for statement in _as_list(document.get("Statement")):
+            if not is_match(statement, action, resource, context=context, principal=principal):
                 continue
             if statement.get("Effect") == "Deny":
                 return PolicyDecision.DENY
-            said = PolicyDecision.ALLOW
-    return said
+            decision = PolicyDecision.ALLOW
+    return decision
 
 
-def applies(statement: Document, action: str, resource: str, *, context: Context, principal: str | None = None) -> bool:
-    """Whether every element of a statement matches the call."""
+def is_match(
+    statement: Document, action: str, resource: str, *, context: Context, principal: str | None = None
+) -> bool:
+    """Returns whether every element of a statement matches the call; IAM compares actions without case."""
     return (
-        _element(statement, "Action", action.lower(), fold=True)
-        and _element(statement, "Resource", resource)
-        and (principal is None or _principal(statement, principal))
-        and conditions_hold(statement.get("Condition") or {}, context)
+        _matches_element(statement, "Action", partial(_matches_any, action, ignore_case=True))
+        and _matches_element(statement, "Resource", partial(_matches_any, resource))
+        and (principal is None or _matches_element(statement, "Principal", partial(_includes_caller, principal)))
+        and are_conditions_met(statement.get("Condition") or {}, context)
     )
 
 
-def conditions_hold(conditions: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """All operators and all their keys must hold; the values of one key are alternatives.
+def are_conditions_met(conditions: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
+    """Returns whether all operators are satisfied for all their keys; the values of one key are alternatives.
 
-    A key that the call does not have fails its condition, but for negated operators, `...IfExists`, and `Null`.
+    A key that the call does not have fails its condition, except with negated operators, `...IfExists` and `Null`.
 
-    >>> conditions_hold({"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}, {})
+    >>> are_conditions_met({"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}, {})
     True
     """
     keys = {key.lower(): value for key, value in context.items()}
     return all(
-        _condition(operator, keys.get(key.lower()), [str(v) for v in _many(values)])
-        for operator, wanted in conditions.items()
-        for key, values in wanted.items()
+        _is_satisfied(operator, keys.get(key.lower()), [str(v) for v in _as_list(values)])
+        for operator, expected in conditions.items()
+        for key, values in expected.items()
     )
 
 
-def _condition(operator: str, actual: str | None, wanted: Sequence[str]) -> bool:
-    name = operator.split(":")[-1]
+def _is_satisfied(operator: str, actual: str | None, expected: Sequence[str]) -> bool:
+    name = operator.split(":")[-1]  # without `ForAnyValue:` or `ForAllValues:`
     if name == "Null":
-        return all((actual is None) == (w.lower() == "true") for w in wanted)
-    if_exists = name.endswith("IfExists")
-    name = name.removesuffix("IfExists")
-    negated = "Not" in name
+        return all((actual is None) == (value.lower() == "true") for value in expected)
+    is_negated = "Not" in name
     if actual is None:
-        return if_exists or negated or operator.startswith("ForAllValues:")
-    positive = name.replace("Not", "")
-    hit = any(_holds(positive, actual, w) for w in wanted)
-    return not hit if negated else hit
+        return name.endswith("IfExists") or is_negated or operator.startswith("ForAllValues:")
+    positive = name.removesuffix("IfExists").replace("Not", "")
+    return any(_matches_value(positive, actual, value) for value in expected) is not is_negated
 
 
-def _holds(operator: str, actual: str, wanted: str) -> bool:
+def _matches_value(operator: str, actual: str, expected: str) -> bool:
     match operator:
         case "StringEquals":
-            return actual == wanted
+            return actual == expected
         case "StringEqualsIgnoreCase" | "Bool":
-            return actual.lower() == wanted.lower()
+            return actual.lower() == expected.lower()
         case "StringLike" | "ArnLike" | "ArnEquals":
-            return _like(wanted).match(actual) is not None
+            return _wildcard_pattern(expected).match(actual) is not None
         case "IpAddress":
-            return ipaddress.ip_address(actual) in ipaddress.ip_network(wanted, strict=False)
-    for kind, read in (("Numeric", float), ("Date", _moment)):
-        if operator.startswith(kind):
-            a, b = read(actual), read(wanted)
-            return {
-                "Equals": a == b,
-                "LessThan": a < b,
-                "LessThanEquals": a <= b,
-                "GreaterThan": a > b,
-                "GreaterThanEquals": a >= b,
-            }[operator.removeprefix(kind)]
-    raise ValueError(f"condition operator {operator} is not known")
+            return ipaddress.ip_address(actual) in ipaddress.ip_network(expected, strict=False)
+    for prefix, parse in (("Numeric", float), ("Date", _parse_time)):
+        if operator.startswith(prefix):
+            return _COMPARISONS[operator.removeprefix(prefix)](parse(actual), parse(expected))
+    raise ValueError(f"condition operator {operator} is unknown")
 
 
-def _element(statement: Document, name: str, value: str, *, fold: bool = False) -> bool:
-    """`Action` or `Resource`, or its `Not` form; a statement with neither (a trust policy) matches any."""
-    patterns = statement.get(name)
-    inverse = statement.get(f"Not{name}")
-    if patterns is None and inverse is None:
-        return True
-    chosen = [p.lower() if fold else p for p in _many(patterns if patterns is not None else inverse)]
-    hit = any(_like(p).match(value) for p in chosen)
-    return hit if patterns is not None else not hit
+def _matches_element(statement: Document, name: str, is_listed: Callable[[Any], bool]) -> bool:
+    """Returns whether an element (`Action`, ...) or its `Not` form matches; a missing element matches everything.
+
+    A trust policy, for example, has no `Resource`.
+    """
+    if statement.get(name) is not None:
+        return is_listed(statement[name])
+    return statement.get(f"Not{name}") is None or not is_listed(statement[f"Not{name}"])
 
 
-def _principal(statement: Document, caller: str) -> bool:
-    named = statement.get("Principal")
-    inverse = statement.get("NotPrincipal")
-    if named is None and inverse is None:
-        return True
-    hit = _names(named if named is not None else inverse, caller)
-    return hit if named is not None else not hit
+def _matches_any(value: str, patterns: Any, *, ignore_case: bool = False) -> bool:
+    if ignore_case:
+        return any(_wildcard_pattern(pattern.lower()).match(value.lower()) for pattern in _as_list(patterns))
+    return any(_wildcard_pattern(pattern).match(value) for pattern in _as_list(patterns))
 
 
-def _names(principals: Any, caller: str) -> bool:
+def _includes_caller(caller: str, principals: Any) -> bool:
+    """Returns whether `Principal` lists the caller, its account, the account's root or everyone."""
     if principals == "*":
         return True
     account = caller.split(":")[4] if caller.count(":") >= 4 else ""
-    for name in _many(principals.get("AWS") if isinstance(principals, Mapping) else principals):
+    for name in _as_list(principals.get("AWS") if isinstance(principals, Mapping) else principals):
         if name in ("*", caller, account) or name == f"arn:aws:iam::{account}:root":
             return True
     return False
 
 
 @lru_cache(maxsize=1024)
-def _like(pattern: str) -> re.Pattern[str]:
+def _wildcard_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern) + r"\Z", re.DOTALL)
 
 
-def _moment(text: str) -> float:
+def _parse_time(text: str) -> float:
+    """Returns epoch seconds of a date in ISO 8601 (in UTC unless it has an offset) or in epoch seconds."""
     if re.fullmatch(r"[\d.]+", text):
         return float(text)
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-def _many(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""Laying our own operations over a moto service: its Response and Backend replaced by subclasses of them."""
+"""Patches a moto service: replaces its Response and Backend classes by Bedplate's subclasses."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 
-def lay(package: str, *, response: type | None = None, backend: type | None = None) -> None:
-    """Make moto serve `package` (`moto.<package>`) with these subclasses. Call before the first request.
+def patch_service(package: str, *, response: type | None = None, backend: type | None = None) -> None:
+    """Makes moto serve `moto.<package>` with these subclasses. Call it before the first request to the service.
 
-    The backend class must say `_url_module = moto.<package>.urls`: moto would look for it beside the subclass.
+    The backend class must set `_url_module = moto.<package>.urls`: moto otherwise looks for the URLs in the package of
+    the subclass.
     """
     models: Any = import_module(f"moto.{package}.models")
     urls: Any = import_module(f"moto.{package}.urls")
     if backend is not None:
         backends: Any = getattr(models, f"{package}_backends")
         backends.backend = backend
-        for regions in backends.values():  # made by moto in passing: it looks up keys in IAM for any request
+        # moto may have created backends of the old class already: it looks up access keys in IAM for any request.
+        for regions in backends.values():
             regions.backend = backend
             regions.clear()
     if response is not None:
-        urls.url_paths = {path: _moved(handler, response) for path, handler in urls.url_paths.items()}
+        urls.url_paths = {path: _rebind(handler, response) for path, handler in urls.url_paths.items()}
 
 
-def _moved(handler: Any, response: type) -> Any:
-    """The same handler on the subclass: moto's are bound methods of the class, or of one instance of it."""
+def _rebind(handler: Any, response: type) -> Any:
+    """Returns the same handler on the subclass; moto's handlers are bound to a Response class or to an instance."""
     owner = getattr(handler, "__self__", None)
     if owner is None:
         return handler
@@ -34,5 +36,7 @@ def _moved(handler: Any, response: type) -> Any:
 
 
 class AwsApiError(ServiceException):  # type: ignore[misc]
-    """An error response of a service: `AwsApiError(code, message)`. moto takes the error's shape from the request's own
-    service when the class is not one of its own."""
+    """An error response of any service: `AwsApiError(code, message)`.
+
+    moto serializes an error class that is not its own in the format of the service that the request is for.
+    """

@@ -1,7 +1,7 @@
-"""Records of SageMaker resources as plain dicts: creating, finding, listing, deleting and tagging them by kind.
+"""Stores SageMaker resources as plain dicts: creates, finds, lists, deletes and tags them by kind.
 
-A record is the request that created it plus what AWS adds (ARN, times, status); moto's serializer keeps of it what the
-answer's shape has. Times are epoch seconds.
+A record is the request that created the resource plus the fields that AWS adds (ARN, times, status). moto's serializer
+returns the fields that the operation's response shape has. Times are epoch seconds.
 """
 
 from __future__ import annotations
@@ -12,95 +12,103 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bedplate.local.hooks import Kind, Record
+from bedplate.local.hooks import KindName, Record
 from bedplate.local.services.installation import AwsApiError
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
 
-_PAGE = 100
-_KEPT_BY_ARN = ("model-package", "monitoring-execution", "pipeline-execution")
+_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class RecordKind:
-    """How one kind of resource is called on the wire."""
+    """How the SageMaker API names the fields, the list and the errors of one kind of resource.
 
-    kind: Kind
-    name: str
-    arn: str
-    listed_as: str = ""
-    status: str = ""
-    missing: str = 'Could not find {kind} "{arn}".'
+    `noun` is the prefix of its fields (`TrainingJob` of `TrainingJobName`). Messages are templates with `{kind}`,
+    `{name}` and `{arn}`. AWS identifies some kinds by their ARN, and lists most kinds with the newest first.
+    """
+
+    kind: KindName
+    noun: str
+    list_field: str
+    status_field: str = ""
+    missing_message: str = 'Could not find {kind} "{arn}".'
     missing_code: str = "ValidationException"
-    taken: str = 'Cannot create already existing {kind} "{arn}".'
-    taken_code: str = "ValidationException"
-    newest_first: bool = False
+    exists_message: str = 'Cannot create already existing {kind} "{arn}".'
+    exists_code: str = "ValidationException"
+    keyed_by_arn: bool = False
+    oldest_first: bool = False
+
+    @property
+    def id_field(self) -> str:
+        return self.arn_field if self.keyed_by_arn else f"{self.noun}Name"
+
+    @property
+    def arn_field(self) -> str:
+        return f"{self.noun}Arn"
 
 
-NOUNS: dict[Kind, RecordKind] = {
-    noun.kind: noun
-    for noun in (
-        RecordKind("model", "ModelName", "ModelArn", "Models", newest_first=True),
+RECORD_KINDS: dict[KindName, RecordKind] = {
+    record_kind.kind: record_kind
+    for record_kind in (
+        RecordKind("model", "Model", "Models"),
         RecordKind(
             "endpoint-config",
-            "EndpointConfigName",
-            "EndpointConfigArn",
+            "EndpointConfig",
             "EndpointConfigs",
-            missing='Could not find endpoint configuration "{arn}".',
-            taken='Cannot create already existing endpoint configuration "{arn}".',
-            newest_first=True,
+            missing_message='Could not find endpoint configuration "{arn}".',
+            exists_message='Cannot create already existing endpoint configuration "{arn}".',
         ),
-        RecordKind("endpoint", "EndpointName", "EndpointArn", "Endpoints", "EndpointStatus", newest_first=True),
+        RecordKind("endpoint", "Endpoint", "Endpoints", "EndpointStatus"),
         RecordKind(
             "training-job",
-            "TrainingJobName",
-            "TrainingJobArn",
+            "TrainingJob",
             "TrainingJobSummaries",
             "TrainingJobStatus",
-            missing="Requested resource not found.",
-            taken="Training job names must be unique within an AWS account and region, and a training job with this "
-            "name already exists ({arn})",
-            taken_code="ResourceInUse",
+            missing_message="Requested resource not found.",
+            exists_message="Training job names must be unique within an AWS account and region, and a training job "
+            "with this name already exists ({arn})",
+            exists_code="ResourceInUse",
+            oldest_first=True,
         ),
         RecordKind(
             "processing-job",
-            "ProcessingJobName",
-            "ProcessingJobArn",
+            "ProcessingJob",
             "ProcessingJobSummaries",
             "ProcessingJobStatus",
-            missing="Could not find requested job with name: {name}",
-            taken="Job name must be unique within an AWS account and region, and a job with this name already exists "
-            "({arn})",
-            taken_code="ResourceInUse",
+            missing_message="Could not find requested job with name: {name}",
+            exists_message="Job name must be unique within an AWS account and region, and a job with this name already "
+            "exists ({arn})",
+            exists_code="ResourceInUse",
+            oldest_first=True,
         ),
         RecordKind(
             "model-package-group",
-            "ModelPackageGroupName",
-            "ModelPackageGroupArn",
+            "ModelPackageGroup",
             "ModelPackageGroupSummaryList",
-            missing="ModelPackageGroup {arn} does not exist.",
-            taken="Model Package Group already exists: {arn}",
+            missing_message="ModelPackageGroup {arn} does not exist.",
+            exists_message="Model Package Group already exists: {arn}",
+            oldest_first=True,
         ),
         RecordKind(
             "model-package",
-            "ModelPackageArn",
-            "ModelPackageArn",
+            "ModelPackage",
             "ModelPackageSummaryList",
             "ModelApprovalStatus",
-            missing="ModelPackage {name} does not exist.",
+            missing_message="ModelPackage {name} does not exist.",
+            keyed_by_arn=True,
+            oldest_first=True,
         ),
         *(
             RecordKind(
                 kind,
-                "JobDefinitionName",
-                "JobDefinitionArn",
+                "JobDefinition",
                 "JobDefinitionSummaries",
-                missing="Job Definition {arn} not found",
+                missing_message="Job Definition {arn} not found",
                 missing_code="ResourceNotFound",
-                taken="Job Definition {arn} already exists",
-                taken_code="ResourceInUse",
-                newest_first=True,
+                exists_message="Job Definition {arn} already exists",
+                exists_code="ResourceInUse",
             )
             for kind in (
                 "data-quality-job-definition",
@@ -111,136 +119,115 @@ NOUNS: dict[Kind, RecordKind] = {
         ),
         RecordKind(
             "monitoring-schedule",
-            "MonitoringScheduleName",
-            "MonitoringScheduleArn",
+            "MonitoringSchedule",
             "MonitoringScheduleSummaries",
             "MonitoringScheduleStatus",
-            missing="Monitoring Schedule {arn} not found",
+            missing_message="Monitoring Schedule {arn} not found",
             missing_code="ResourceNotFound",
-            taken="Monitoring Schedule {arn} already exists",
-            taken_code="ResourceInUse",
-            newest_first=True,
+            exists_message="Monitoring Schedule {arn} already exists",
+            exists_code="ResourceInUse",
         ),
         RecordKind(
             "monitoring-execution",
-            "ProcessingJobArn",
-            "ProcessingJobArn",
+            "ProcessingJob",  # AWS identifies a monitoring execution by the ARN of its processing job
             "MonitoringExecutionSummaries",
             "MonitoringExecutionStatus",
-            newest_first=True,
+            keyed_by_arn=True,
         ),
         RecordKind(
             "mlflow-tracking-server",
-            "TrackingServerName",
-            "TrackingServerArn",
+            "TrackingServer",
             "TrackingServerSummaries",
             "TrackingServerStatus",
-            missing="Tracking server with name {name} does not exist.",
+            missing_message="Tracking server with name {name} does not exist.",
             missing_code="ResourceNotFound",
-            taken="Tracking server with name {name} already exists.",
-            taken_code="ConflictException",
-            newest_first=True,
+            exists_message="Tracking server with name {name} already exists.",
+            exists_code="ConflictException",
         ),
         RecordKind(
             "hyper-parameter-tuning-job",
-            "HyperParameterTuningJobName",
-            "HyperParameterTuningJobArn",
+            "HyperParameterTuningJob",
             "HyperParameterTuningJobSummaries",
             "HyperParameterTuningJobStatus",
-            missing="Amazon SageMaker can't find a tuning job with the name {name}.",
+            missing_message="Amazon SageMaker can't find a tuning job with the name {name}.",
             missing_code="ResourceNotFound",
-            taken="Tuning job names must be unique within an AWS account and region, and a tuning job with this name "
-            "already exists ({arn})",
-            taken_code="ResourceInUse",
-            newest_first=True,
+            exists_message="Tuning job names must be unique within an AWS account and region, and a tuning job with "
+            "this name already exists ({arn})",
+            exists_code="ResourceInUse",
         ),
         RecordKind(
             "pipeline",
-            "PipelineName",
-            "PipelineArn",
+            "Pipeline",
             "PipelineSummaries",
             "PipelineStatus",
-            missing="Pipeline '{arn}' does not exist.",
+            missing_message="Pipeline '{arn}' does not exist.",
             missing_code="ResourceNotFound",
-            taken="Pipeline names must be unique within an AWS account and region. Pipeline with name ({name}) already "
-            "exists.",
-            newest_first=True,
+            exists_message="Pipeline names must be unique within an AWS account and region. Pipeline with name "
+            "({name}) already exists.",
         ),
         RecordKind(
             "pipeline-execution",
-            "PipelineExecutionArn",
-            "PipelineExecutionArn",
+            "PipelineExecution",
             "PipelineExecutionSummaries",
-            missing="Pipeline execution with ARN {name} does not exist.",
+            missing_message="Pipeline execution with ARN {name} does not exist.",
             missing_code="ResourceNotFound",
-            newest_first=True,
+            keyed_by_arn=True,
         ),
     )
 }
 
 
 class Records:
-    """Every record of one region, by kind and name, and the tags of each ARN. Held by the SageMaker backend."""
+    """All records of one region by kind and name, and the tags of each ARN. The SageMaker backend holds it."""
 
-    platform: ClassVar[LocalPlatform]  # on the class, as records are pickled
+    platform: ClassVar[LocalPlatform]  # on the class, because instances are pickled
 
     def __init__(self, region: str, account_id: str) -> None:
         self._prefix = f"arn:aws:sagemaker:{region}:{account_id}:"
-        self.tables: dict[str, dict[str, Record]] = {kind: {} for kind in NOUNS}
+        self.tables: dict[str, dict[str, Record]] = {kind: {} for kind in RECORD_KINDS}
         self.tags: dict[str, dict[str, str]] = {}
 
-    def __getitem__(self, kind: Kind) -> dict[str, Record]:
+    def __getitem__(self, kind: KindName) -> dict[str, Record]:
         return self.tables.setdefault(kind, {})
 
-    def arn(self, kind: Kind, name: str) -> str:
+    def arn(self, kind: KindName, name: str) -> str:
         return name if name.startswith("arn:") else f"{self._prefix}{kind}/{name}"
 
-    def create(self, kind: Kind, request: Mapping[str, Any], **more: Any) -> Record:
-        """Raises the service's error when the name is taken."""
-        noun = NOUNS[kind]
-        name = more.get(noun.name) or request[noun.name]
+    def create(self, kind: KindName, request: Mapping[str, Any], **extra_fields: Any) -> Record:
+        """Stores and returns the record of a Create request. Raises the service's error when the name exists."""
+        record_kind = RECORD_KINDS[kind]
+        name = extra_fields.get(record_kind.id_field) or request[record_kind.id_field]
         if name in self[kind]:
-            raise self._error(noun.taken_code, noun.taken, noun, name)
-        now = self.platform.now()
-        record = {
-            **plain(request),
-            noun.arn: self.arn(kind, name),
-            "CreationTime": now,
-            "LastModifiedTime": now,
-            **more,
-        }
-        self.tag(record[noun.arn], record.pop("Tags", None) or [])
-        self[kind][name] = record
+            raise self._error(record_kind.exists_code, record_kind.exists_message, kind, name)
+        return self.add(kind, name, {**request, **extra_fields})
+
+    def add(self, kind: KindName, name: str, record: Mapping[str, Any]) -> Record:
+        """Stores a copy of a record and returns it. Adds the name, the ARN and the times where they are missing."""
+        record_kind, now = RECORD_KINDS[kind], self.platform.now()
+        names = {record_kind.id_field: name, record_kind.arn_field: self.arn(kind, name)}
+        added: Record = {**names, "CreationTime": now, "LastModifiedTime": now, **to_plain(record)}
+        self.tag(added[record_kind.arn_field], added.pop("Tags", None) or [])
+        self[kind][name] = added
+        return added
+
+    def get(self, kind: KindName, name: str) -> Record:
+        """Returns the record with this name or ARN. Raises the service's error when it does not exist."""
+        record_kind = RECORD_KINDS[kind]
+        key = name.rsplit("/", 1)[-1] if name.startswith("arn:") and not record_kind.keyed_by_arn else name
+        if key not in self[kind]:
+            raise self._error(record_kind.missing_code, record_kind.missing_message, kind, name)
+        return self[kind][key]
+
+    def delete(self, kind: KindName, name: str) -> Record:
+        record = self.get(kind, name)
+        del self[kind][record[RECORD_KINDS[kind].id_field]]
+        self.tags.pop(record[RECORD_KINDS[kind].arn_field], None)
         return record
 
-    def add(self, kind: Kind, name: str, record: Mapping[str, Any]) -> None:
-        """A record that the platform makes by itself; times and ARN are filled in where they are missing."""
-        now = self.platform.now()
-        noun = NOUNS[kind]
-        made = {noun.name: name, noun.arn: self.arn(kind, name), "CreationTime": now, "LastModifiedTime": now}
-        row = {**made, **plain(record)}
-        self.tag(row[noun.arn], row.pop("Tags", None) or [])
-        self[kind][name] = row
-
-    def get(self, kind: Kind, name: str) -> Record:
-        """Raises the service's error when there is no such record."""
-        found = self[kind].get(
-            name.rsplit("/", 1)[-1] if name.startswith("arn:") and kind not in _KEPT_BY_ARN else name
-        )
-        if found is None:
-            raise self._error(NOUNS[kind].missing_code, NOUNS[kind].missing, NOUNS[kind], name)
-        return found
-
-    def delete(self, kind: Kind, name: str) -> Record:
+    def update(self, kind: KindName, name: str, changes: Mapping[str, Any]) -> Record:
+        """Merges changes into a record and returns it; a value of None removes its key."""
         record = self.get(kind, name)
-        del self[kind][record[NOUNS[kind].name]]
-        self.tags.pop(record[NOUNS[kind].arn], None)
-        return record
-
-    def update(self, kind: Kind, name: str, changes: Mapping[str, Any]) -> Record:
-        """Merge; a value of None removes its key."""
-        record = self.get(kind, name)
-        for key, value in plain(changes).items():
+        for key, value in to_plain(changes).items():
             if value is None:
                 record.pop(key, None)
             else:
@@ -248,62 +235,69 @@ class Records:
         record["LastModifiedTime"] = self.platform.now()
         return record
 
-    def page(
-        self, kind: Kind, request: Mapping[str, Any], rows: Iterable[Record] | None = None
+    def list_page(
+        self, kind: KindName, request: Mapping[str, Any], rows: Iterable[Record] | None = None
     ) -> tuple[list[Record], str | None]:
-        """The rows of a List call, filtered, sorted and paged as it asks, and the next token."""
-        noun = NOUNS[kind]
-        found = [r for r in (self[kind].values() if rows is None else rows) if _wanted(r, noun, request)]
-        by = {"Name": noun.name, "Status": noun.status}.get(str(request.get("SortBy")), "CreationTime")
-        default = "Descending" if noun.newest_first else "Ascending"
-        found.sort(key=lambda r: r.get(by, ""), reverse=request.get("SortOrder", default) == "Descending")
-        first = int(request.get("NextToken") or 0)
-        last = first + int(request.get("MaxResults") or _PAGE)
-        return found[first:last], str(last) if last < len(found) else None
+        """Returns one page of a List call, filtered and sorted as requested, and the token of the next page.
+
+        `rows` replaces the records of the kind.
+        """
+        record_kind = RECORD_KINDS[kind]
+        matches = [r for r in (self[kind].values() if rows is None else rows) if _matches(r, record_kind, request)]
+        sort_fields = {"Name": record_kind.id_field, "Status": record_kind.status_field}
+        sort_field = sort_fields.get(str(request.get("SortBy")), "CreationTime")
+        order = request.get("SortOrder", "Ascending" if record_kind.oldest_first else "Descending")
+        matches.sort(key=lambda r: r.get(sort_field, ""), reverse=order == "Descending")
+        return page_of(matches, request.get("NextToken"), int(request.get("MaxResults") or _PAGE_SIZE))
 
     def tag(self, arn: str, tags: Iterable[Mapping[str, str]]) -> None:
         self.tags.setdefault(arn, {}).update({t["Key"]: t.get("Value", "") for t in tags})
 
     def untag(self, arn: str, keys: Iterable[str]) -> None:
-        """Keys that are not there do not matter, as on AWS."""
-        held = self.tags.get(arn, {})
+        """Removes tags; like AWS, it ignores keys that the resource does not have."""
+        tags = self.tags.get(arn, {})
         for key in keys:
-            held.pop(key, None)
+            tags.pop(key, None)
 
-    def _error(self, code: str, text: str, noun: RecordKind, name: str) -> AwsApiError:
-        words = noun.kind.replace("-", " ")
-        return AwsApiError(code, text.format(kind=words, name=name, arn=self.arn(noun.kind, name)))
+    def _error(self, code: str, template: str, kind: KindName, name: str) -> AwsApiError:
+        return AwsApiError(code, template.format(kind=kind.replace("-", " "), name=name, arn=self.arn(kind, name)))
 
 
-def plain(value: Any) -> Any:
-    """A deep copy with times as epoch seconds and containers as plain dicts and lists.
+def page_of(rows: list[Any], token: str | None, size: int) -> tuple[list[Any], str | None]:
+    """Returns the page that starts at a token, and the next page's token; a token is the index of its first row.
 
-    >>> plain({"At": datetime(1970, 1, 1, 0, 0, 2), "Rows": ({"A": 1},)})
+    >>> page_of(["a", "b", "c"], None, 2), page_of(["a", "b", "c"], "2", 2)
+    ((['a', 'b'], '2'), (['c'], None))
+    """
+    first = int(token or 0)
+    return rows[first : first + size], str(first + size) if first + size < len(rows) else None
+
+
+def to_plain(value: Any) -> Any:
+    """Returns a deep copy with times as epoch seconds and containers as plain dicts and lists.
+
+    >>> to_plain({"At": datetime(1970, 1, 1, 0, 0, 2), "Rows": ({"A": 1},)})
     {'At': 2.0, 'Rows': [{'A': 1}]}
     """
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
+        return [to_plain(v) for v in value]
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     return copy.copy(value)
 
 
-def _wanted(record: Record, noun: RecordKind, request: Mapping[str, Any]) -> bool:
-    text = request.get("NameContains")
+def _matches(record: Record, record_kind: RecordKind, request: Mapping[str, Any]) -> bool:
+    """Returns whether a record passes the filters of a List request."""
+    name_part = request.get("NameContains")
     status = request.get("StatusEquals") or request.get("ModelApprovalStatus")
-    times = {
-        "CreationTime": ("CreationTimeAfter", "CreationTimeBefore"),
-        "LastModifiedTime": ("LastModifiedTimeAfter", "LastModifiedTimeBefore"),
-        "ScheduledTime": ("ScheduledTimeAfter", "ScheduledTimeBefore"),
-    }
     return (
-        (not text or text in str(record.get(noun.name, "")))
-        and (not status or record.get(noun.status) == status)
+        (not name_part or name_part in str(record.get(record_kind.id_field, "")))
+        and (not status or record.get(record_kind.status_field) == status)
         and all(
-            (request.get(after) is None or record.get(key, 0) >= plain(request[after]))
-            and (request.get(before) is None or record.get(key, 0) <= plain(request[before]))
-            for key, (after, before) in times.items()
+            (request.get(f"{field}After") is None or record.get(field, 0) >= to_plain(request[f"{field}After"]))
+            and (request.get(f"{field}Before") is None or record.get(field, 0) <= to_plain(request[f"{field}Before"]))
+            for field in ("CreationTime", "LastModifiedTime", "ScheduledTime")
         )
     )

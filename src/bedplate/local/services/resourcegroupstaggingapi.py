@@ -1,4 +1,4 @@
-"""The Resource Groups Tagging API: tags set through it are kept with the service that has the resource."""
+"""Patches moto's Resource Groups Tagging API: tags that it sets are saved with the service of the resource."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from moto.core.responses import ActionResult
 from moto.resourcegroupstaggingapi.responses import ResourceGroupsTaggingAPIResponse
 
-from bedplate.local.services.installation import lay
+from bedplate.local.services.installation import patch_service
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
@@ -17,17 +17,16 @@ class Response(ResourceGroupsTaggingAPIResponse):  # type: ignore[misc]
     platform: ClassVar[LocalPlatform]
 
     def tag_resources(self) -> ActionResult:
-        answer = super().tag_resources()
-        self.platform.save()
-        return answer
+        response = super().tag_resources()
+        self.platform.save()  # the resources may belong to any service
+        return response
 
     def untag_resources(self) -> ActionResult:
-        answer = super().untag_resources()
+        response = super().untag_resources()
         self.platform.save()
-        return answer
+        return response
 
 
 def install(platform: LocalPlatform) -> None:
-    """Lay this over moto's tagging API."""
     Response.platform = platform
-    lay("resourcegroupstaggingapi", response=Response)
+    patch_service("resourcegroupstaggingapi", response=Response)

@@ -1,4 +1,4 @@
-"""S3: objects as files instead of in memory, bucket policies with their conditions, delete markers, event settings."""
+"""Patches moto's S3: stores objects as files, evaluates bucket policies, and adds delete markers and event settings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 
 from bedplate.local.services.iam_policies import PolicyDecision, evaluate
-from bedplate.local.services.installation import lay
+from bedplate.local.services.installation import patch_service
 from bedplate.local.services.s3_listing import list_objects_v2
-from bedplate.local.services.s3_reading import read
+from bedplate.local.services.s3_reading import read_object
 from bedplate.local.services.storage_meter import INTERVAL_S, StorageMeter
 from bedplate.local.storage.blobs import Blob, BlobStore, Digest
 from bedplate.local.storage.persistence import BackendChanges
@@ -27,7 +27,8 @@ from bedplate.local.trail import access_log
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
 
-_asked = threading.local()
+_current_request = threading.local()
+"""`context` and `principal` of the request that this thread handles, for the evaluation of bucket policies."""
 _CONDITION_HEADERS = (
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
@@ -37,14 +38,16 @@ _CONDITION_HEADERS = (
     "if-none-match",
     "if-match",
 )
-_FILE_AT_LEAST = 64 * 1024
+_MIN_FILE_SIZE = 64 * 1024  # bytes; smaller objects are sent from memory
 
 
 class ObjectVersions(models._VersionedKeyStore):  # type: ignore[misc]
-    """A bucket's objects, every version of each, knowing which changed since the last snapshot. They are kept one by
-    one: the bucket's own snapshot holds none."""
+    """The object versions of a bucket; records which keys changed since the last snapshot.
 
-    __folded__ = True
+    `S3Partition` stores each key by itself, so the snapshot of the bucket holds no keys.
+    """
+
+    __pickled_empty__ = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,11 +68,11 @@ class ObjectVersions(models._VersionedKeyStore):  # type: ignore[misc]
 
 
 class S3Partition:
-    """How S3's backend comes apart: buckets, and in them the versions of each key."""
+    """Splits S3's backend for snapshots: a group is a bucket, a part is the list of versions of one key."""
 
     def changes(self, backend: Any) -> BackendChanges:
         parts: dict[tuple[str, str], Any] = {}
-        anew = set()
+        new_buckets = set()
         for bucket_name, key in Key.touched:
             bucket = backend.buckets.get(bucket_name)
             if bucket is not None and key in bucket.keys:
@@ -78,12 +81,12 @@ class S3Partition:
         for name, bucket in backend.buckets.items():
             keys: ObjectVersions = bucket.keys
             if keys.is_new:
-                anew.add(name)
+                new_buckets.add(name)
                 keys.changed.update(keys)
                 keys.is_new = False
             parts.update({(name, key): keys.getlist(key) for key in keys.changed})
             keys.changed = set()
-        return BackendChanges(frozenset(backend.buckets), frozenset(anew), parts)
+        return BackendChanges(frozenset(backend.buckets), frozenset(new_buckets), parts)
 
     def restore(self, backend: Any, parts: Iterable[tuple[str, str, Any]]) -> None:
         for bucket in backend.buckets.values():
@@ -99,7 +102,7 @@ class S3Partition:
 
 
 class Key(FakeKey):  # type: ignore[misc]
-    """An object whose bytes are a file. `value` is bytes, or a Blob while references are asked for."""
+    """An object whose bytes are a file. `value` is bytes, or a Blob within `by_reference`."""
 
     blob: Blob
     disposed: bool
@@ -109,7 +112,7 @@ class Key(FakeKey):  # type: ignore[misc]
     @classmethod
     @contextmanager
     def by_reference(cls) -> Iterator[None]:
-        """While this lasts (under the platform's lock), reading a value gives a Blob: copies copy no bytes."""
+        """Makes `value` return a Blob, so that moto copies no bytes. The caller holds the platform's lock."""
         cls._references = True
         try:
             yield
@@ -117,7 +120,7 @@ class Key(FakeKey):  # type: ignore[misc]
             cls._references = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Whatever of an object is set (an access list, a lock, an expiry) makes it one to keep again."""
+        """Marks the object for the next snapshot when any attribute (access list, lock, expiry) is set."""
         super().__setattr__(name, value)
         bucket = self.__dict__.get("bucket_name")
         if bucket and name != "disposed":
@@ -128,14 +131,14 @@ class Key(FakeKey):  # type: ignore[misc]
         return self.blob if self._references else self.blob.read()
 
     @value.setter
-    def value(self, new: Any) -> None:
+    def value(self, content: Any) -> None:
         self._value_buffer = None  # moto's buffer in memory, which nothing uses
         old: Blob | None = self.__dict__.get("blob")
-        self.blob = BlobStore.current.keep(new.encode() if isinstance(new, str) else new)
+        self.blob = BlobStore.current.store(content.encode() if isinstance(content, str) else content)
         self.contentsize = self.blob.length
         if old is not None:
             self._etag = None
-            BlobStore.current.throw(old)
+            BlobStore.current.discard(old)
 
     @property
     def etag(self) -> str:
@@ -144,16 +147,14 @@ class Key(FakeKey):  # type: ignore[misc]
     def dispose(self, garbage: bool = False) -> None:
         if not garbage and not self.disposed:
             self.disposed = True
-            BlobStore.current.throw(self.blob)
+            BlobStore.current.discard(self.blob)
 
     def __del__(self) -> None:
-        """Nothing: a file outlives the object in memory, and is swept when nobody speaks of it."""
+        """Does nothing: the file outlives the object in memory, and is removed when no snapshot refers to it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        blob = self.blob
-        row = (blob.path.name, blob.length, blob.md5, blob.checksums)
-        dropped = ("_value_buffer", "lock", "blob")
-        return {**{k: v for k, v in self.__dict__.items() if k not in dropped}, "blob": row}
+        blob = (self.blob.path.name, self.blob.length, self.blob.md5, self.blob.checksums)
+        return {**{k: v for k, v in self.__dict__.items() if k not in ("_value_buffer", "lock")}, "blob": blob}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         name, length, md5, checksums = state["blob"]
@@ -164,7 +165,11 @@ class Key(FakeKey):  # type: ignore[misc]
 
 class Multipart(FakeMultipart):  # type: ignore[misc]
     def complete(self, body: Iterator[tuple[int, str]]) -> tuple[Blob, str, tuple[str, str, int] | None]:
-        """moto's checks, with the parts joined on disk."""
+        """Checks the parts as moto does and joins them on disk; returns the object, its ETag and its checksum.
+
+        The checksum is its type, its value and the number of parts. As on AWS, the ETag is the MD5 of the parts' MD5s
+        and the number of parts, CRC64NVME covers the full object, and other algorithms cover the parts' checksums.
+        """
         parts: list[Key] = []
         for number, etag in body:
             part = self.parts.get(number)
@@ -175,24 +180,24 @@ class Multipart(FakeMultipart):  # type: ignore[misc]
             parts.append(part)
         if not parts:
             raise models.MalformedXML()
-        whole = BlobStore.current.receive(piece for part in parts for piece in part.blob.opened().chunks())
+        whole = BlobStore.current.receive(piece for part in parts for piece in part.blob.open_stream().chunks())
         md5s = b"".join(bytes.fromhex(part.blob.md5) for part in parts)
         etag = f"{models.md5_hash(md5s).hexdigest()}-{len(parts)}"
         algorithm = self.metadata.get("x-amz-checksum-algorithm") or "CRC64NVME"
-        kind = self.metadata.get("x-amz-checksum-type")
-        if (kind or ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")) == "FULL_OBJECT":
-            details = ("FULL_OBJECT", whole.checksum(algorithm), 1)
+        default_type = "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE"
+        if (self.metadata.get("x-amz-checksum-type") or default_type) == "FULL_OBJECT":
+            checksum = ("FULL_OBJECT", whole.checksum(algorithm), 1)
         else:
-            of_parts = Digest(algorithm)
+            digest = Digest(algorithm)
             for part in parts:
-                one = Digest(algorithm)
-                for piece in part.blob.opened().chunks():
-                    one.update(piece)
-                of_parts.update(one.digest())
-            details = ("COMPOSITE", of_parts.base64(), len(parts))
+                part_digest = Digest(algorithm)
+                for piece in part.blob.open_stream().chunks():
+                    part_digest.update(piece)
+                digest.update(part_digest.digest())
+            checksum = ("COMPOSITE", digest.base64(), len(parts))
         for part in self.parts.values():
             part.dispose()
-        return whole, etag, details
+        return whole, etag, checksum
 
 
 class Backend(S3Backend):  # type: ignore[misc]
@@ -207,7 +212,7 @@ class Backend(S3Backend):  # type: ignore[misc]
             return super().upload_part_copy(*args, **kwargs)
 
     def log_incoming_request(self, request: Any, bucket_name: str) -> None:
-        """moto writes an object for each request; here local.access_log writes one now and then."""
+        """Does nothing: moto writes a log object for each request; `trail.access_log` collects many in one object."""
 
 
 class Response(S3Response):  # type: ignore[misc]
@@ -216,24 +221,25 @@ class Response(S3Response):  # type: ignore[misc]
         received = request.environ.get("bedplate.body")
         if received is not None:
             self.body = received
-        _asked.context = _context(self.current_account, request.headers, request.args)
-        _asked.principal = f"arn:aws:iam::{self.current_account}:root"
+        _current_request.context = _condition_context(self.current_account, request.headers, request.args)
+        _current_request.principal = f"arn:aws:iam::{self.current_account}:root"
 
     def key_response(self, request: Any, full_url: str, headers: dict[str, Any]) -> Any:
-        status, answer_headers, content = super().key_response(request, full_url, headers)
+        status, response_headers, content = super().key_response(request, full_url, headers)
         if status == 403 and not content and request.method != "HEAD":
+            # moto sends a denied call without a body, in which boto3 looks for the error code.
             content = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-            answer_headers["content-type"] = "application/xml"
+            response_headers["content-type"] = "application/xml"
         if isinstance(content, Blob):
-            request.environ["bedplate.file"] = content.opened()
+            request.environ["bedplate.file"] = content.open_stream()
             content = b""
-        return status, answer_headers, content
+        return status, response_headers, content
 
     def get_object(self) -> Any:
         with Key.by_reference():
             status, headers, content = super().get_object()
-        small = isinstance(content, Blob) and content.length < _FILE_AT_LEAST
-        return status, headers, content.read() if small else content
+        is_small = isinstance(content, Blob) and content.length < _MIN_FILE_SIZE
+        return status, headers, content.read() if is_small else content
 
     def list_objects_v2(self) -> Any:
         bucket = self.backend.get_bucket(self.bucket_name)
@@ -247,30 +253,31 @@ class Response(S3Response):  # type: ignore[misc]
         status, headers, body = super().get_bucket_notification()
         settings = self.backend.get_bucket_notification_configuration(self.bucket_name)
         if settings is not None and settings.event_bridge is not None:
-            closing = "</NotificationConfiguration>"
+            # moto stores the EventBridge setting and leaves it out of its response.
+            end_tag = "</NotificationConfiguration>"
             if body.endswith("/>"):
-                body = f"{body[:-2]}>{closing}"
-            echoed = f"<EventBridgeConfiguration></EventBridgeConfiguration>{closing}"
-            body = body.replace(closing, echoed)
+                body = f"{body[:-2]}>{end_tag}"
+            body = body.replace(end_tag, f"<EventBridgeConfiguration></EventBridgeConfiguration>{end_tag}")
             headers.pop("content-length", None)
         return status, headers, body
 
     def _get_checksum(self, response_headers: dict[str, Any]) -> tuple[str, str | None]:
         if not isinstance(self.body, Blob):
-            found: tuple[str, str | None] = super()._get_checksum(response_headers)
-            return found
+            return super()._get_checksum(response_headers)  # type: ignore[no-any-return]
         algorithm = self.headers.get("x-amz-sdk-checksum-algorithm", "")
         if not algorithm:
             return algorithm, None
         header = f"x-amz-checksum-{algorithm.lower()}"
-        value = self.headers.get(header) or self.body.checksum(algorithm)
-        response_headers[header] = value
-        return algorithm, value
+        response_headers[header] = self.headers.get(header) or self.body.checksum(algorithm)
+        return algorithm, response_headers[header]
 
 
-def _context(account: str, headers: Mapping[str, str], args: Mapping[str, str]) -> dict[str, str]:
-    """The condition keys of a request. Its transport counts as secure: it never leaves the machine, and the same
-    program must work here and behind TLS."""
+def _condition_context(account: str, headers: Mapping[str, str], args: Mapping[str, str]) -> dict[str, str]:
+    """Returns the condition keys of a request.
+
+    `aws:SecureTransport` is true although the local platform has no TLS: requests never leave the machine, and buckets
+    whose policy demands TLS must work here as on AWS.
+    """
     context = {
         "aws:SecureTransport": "true",
         "aws:SourceIp": "127.0.0.1",
@@ -292,57 +299,69 @@ def install(platform: LocalPlatform) -> None:
     store = BlobStore.current = BlobStore(platform.state_dir / "objects")
     platform.store.before_snapshot.append(store.before_snapshot)
     platform.store.after_snapshot.append(store.after_snapshot)
-    platform.store.after_load.append(lambda: _sweep(platform, store))
-    platform.loops.append(("access log", platform.access_log.step, access_log.INTERVAL_S))
-    verdicts = {
+    platform.store.after_load.append(lambda: _restore_buckets(platform, store))
+    platform.loops.append(("access log", platform.access_log.deliver, access_log.INTERVAL_S))
+    permissions = {
         PolicyDecision.ALLOW: PermissionResult.PERMITTED,
         PolicyDecision.DENY: PermissionResult.DENIED,
         PolicyDecision.NEUTRAL: PermissionResult.NEUTRAL,
     }
 
-    def permission(bucket: Any, action: str, resource: str) -> Any:
+    def get_permission(bucket: Any, action: str, resource: str) -> Any:
         if bucket.policy is None:
             return PermissionResult.NEUTRAL
-        context = getattr(_asked, "context", {})
-        principal = getattr(_asked, "principal", None)
-        said = evaluate([_document(bucket.policy)], action, resource, context=context, principal=principal)
-        return verdicts[said]
+        context = getattr(_current_request, "context", {})
+        principal = getattr(_current_request, "principal", None)
+        policies = [_parse_policy(bucket.policy)]
+        return permissions[evaluate(policies, action, resource, context=context, principal=principal)]
 
-    def allowed(bucket: Any, action: str, resource: str) -> bool:
-        _asked.context, _asked.principal = plain, f"arn:aws:iam::{platform.account_id}:root"
-        return permission(bucket, action, resource) is not PermissionResult.DENIED
+    def is_allowed(bucket: Any, action: str, resource: str) -> bool:
+        _current_request.context, _current_request.principal = plain_context, f"arn:aws:iam::{platform.account_id}:root"
+        return get_permission(bucket, action, resource) is not PermissionResult.DENIED
 
-    plain = _context(platform.account_id, {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, {})
-    platform.quick_read = lambda environ: read(platform.backend("s3", "aws").buckets, environ, Key, allowed)
+    plain_context = _condition_context(platform.account_id, {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, {})
+    platform.read_object_fast = lambda environ: read_object(
+        platform.backend("s3", "aws").buckets, environ, Key, is_allowed
+    )
 
-    models.FakeBucket.get_permission = permission
-    models.FakeBucket._log_permissions_enabled_policy = staticmethod(_log_delivery_may_write)
+    models.FakeBucket.get_permission = get_permission
+    models.FakeBucket._log_permissions_enabled_policy = staticmethod(_may_deliver_logs)
     models.FakeKey, models.FakeMultipart, models._VersionedKeyStore = Key, Multipart, ObjectVersions
     platform.store.partitions["s3"] = S3Partition()
+    # moto reads these of every version of an object, and its delete markers lack them.
     FakeDeleteMarker.etag, FakeDeleteMarker.size = "", 0
     FakeDeleteMarker.dispose = lambda _: None
-    lay("s3", response=Response, backend=Backend)
+    patch_service("s3", response=Response, backend=Backend)
 
 
 @lru_cache(maxsize=64)
-def _document(policy: str | bytes) -> Any:
+def _parse_policy(policy: str | bytes) -> Any:
     return json.loads(policy)
 
 
-def _log_delivery_may_write(target_bucket: Any, target_prefix: str | None) -> bool:
+def _may_deliver_logs(target_bucket: Any, target_prefix: str | None) -> bool:
+    """Returns whether the target bucket's policy allows S3's logging service to write access logs.
+
+    The conditions of the statements (source account and bucket) are ignored. moto itself accepts only a few spellings
+    of such a statement.
+    """
     if not target_bucket.policy:
         return False
     resource = f"arn:aws:s3:::{target_bucket.name}/{target_prefix or ''}x"
-    own = [
-        {"Effect": said["Effect"], "Action": said["Action"], "Resource": said["Resource"]}
-        for said in json.loads(target_bucket.policy)["Statement"]
-        if isinstance(said["Principal"], dict) and models.LOGGING_SERVICE_PRINCIPAL in said["Principal"].values()
+    statements = [
+        {key: statement[key] for key in ("Effect", "Action", "Resource")}
+        for statement in json.loads(target_bucket.policy)["Statement"]
+        if isinstance(principal := statement["Principal"], dict)
+        and models.LOGGING_SERVICE_PRINCIPAL in principal.values()
     ]
-    return evaluate([{"Statement": own}], "s3:PutObject", resource, context={}) is PolicyDecision.ALLOW
+    return evaluate([{"Statement": statements}], "s3:PutObject", resource, context={}) is PolicyDecision.ALLOW
 
 
-def _sweep(platform: LocalPlatform, store: BlobStore) -> None:
-    """Tell moto again which account holds each bucket, which it keeps outside of its backends, and drop orphans."""
+def _restore_buckets(platform: LocalPlatform, store: BlobStore) -> None:
+    """Registers the account of each loaded bucket with moto, which stores it outside its backends; removes orphans.
+
+    An orphan is a file that no object or part of an upload refers to, for example after a kill.
+    """
     used = set()
     for account, region, backend in models.s3_backends.iter_backends():
         for bucket in backend.buckets.values():
@@ -350,6 +369,6 @@ def _sweep(platform: LocalPlatform, store: BlobStore) -> None:
             parts = [part for upload in bucket.multiparts.values() for part in upload.parts.values()]
             keys = [key for versions in dict.values(bucket.keys) for key in versions]
             used |= {key.blob.path for key in (*keys, *parts) if isinstance(key, Key)}
-    orphans = store.sweep(used)
+    orphans = store.remove_orphans(used)
     if orphans:
-        platform.log(f"removed {orphans} files that no object speaks of")
+        platform.log(f"removed {orphans} files that no object refers to")

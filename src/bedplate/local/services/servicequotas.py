@@ -1,7 +1,7 @@
-"""Service Quotas: SageMaker's quotas on instances, listed, paged, and raised at once when somebody asks.
+"""Patches moto's Service Quotas: lists SageMaker's instance quotas and grants every increase at once.
 
-They are listed and not enforced: on a laptop nothing runs out of instances. The names are SageMaker's, the codes and
-values are ours.
+The quotas are not enforced, because a local platform does not run out of instances. The names are SageMaker's; the
+codes and values are Bedplate's.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from moto.core.utils import unix_time
 from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from bedplate.domain.money.prices import known_instance_types
-from bedplate.domain.stacks.availability import offers
-from bedplate.local.services.installation import AwsApiError, lay
+from bedplate.domain.money.prices import list_instance_types
+from bedplate.domain.stacks.availability import is_offered
+from bedplate.local.services.installation import AwsApiError, patch_service
+from bedplate.local.services.records import page_of
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
 
-USES = (
+_USAGES = (
     "training job usage",
     "spot training job usage",
     "processing job usage",
     "transform job usage",
     "endpoint usage",
 )
-DEFAULT, SERVERLESS = 20.0, 10.0
-_PAGE = 100
+_INSTANCE_QUOTA, _SERVERLESS_QUOTA = 20.0, 10.0
+_PAGE_SIZE = 100
 
 
 class Backend(ServiceQuotasBackend):  # type: ignore[misc]
@@ -41,45 +42,42 @@ class Backend(ServiceQuotasBackend):  # type: ignore[misc]
         self.raised: dict[str, float] = {}
         self.changes: list[dict[str, Any]] = []
 
-    def listed(self, service: str, *, defaults: bool = False) -> list[dict[str, Any]]:
-        """Every quota of a service; raised ones with their new value unless the defaults are asked for."""
+    def list_quotas(self, service: str, *, defaults: bool = False) -> list[dict[str, Any]]:
+        """Returns every quota of a service, with its raised value or, with `defaults`, with AWS's default value."""
         if service != "sagemaker":
-            kept: list[dict[str, Any]] = self.list_aws_default_service_quotas(service)
-            return kept
+            return self.list_aws_default_service_quotas(service)  # type: ignore[no-any-return]
         raised = {} if defaults else self.raised
-        quotas = []
-        for name, value in _defaults(self.region_name):
-            code = code_of(name)
-            quotas.append(
-                {
-                    "ServiceCode": "sagemaker",
-                    "ServiceName": "Amazon SageMaker",
-                    "QuotaArn": f"arn:aws:servicequotas:{self.region_name}:{self.account_id}:sagemaker/{code}",
-                    "QuotaCode": code,
-                    "QuotaName": name,
-                    "Value": raised.get(code, value),
-                    "Unit": "None",
-                    "Adjustable": True,
-                    "GlobalQuota": False,
-                }
-            )
-        return quotas
+        return [
+            {
+                "ServiceCode": "sagemaker",
+                "ServiceName": "Amazon SageMaker",
+                "QuotaArn": f"arn:aws:servicequotas:{self.region_name}:{self.account_id}:sagemaker/{quota_code(name)}",
+                "QuotaCode": quota_code(name),
+                "QuotaName": name,
+                "Value": raised.get(quota_code(name), value),
+                "Unit": "None",
+                "Adjustable": True,
+                "GlobalQuota": False,
+            }
+            for name, value in _default_quotas(self.region_name)
+        ]
 
-    def one(self, service: str, code: str, *, defaults: bool = False) -> dict[str, Any]:
-        found = next((q for q in self.listed(service, defaults=defaults) if q["QuotaCode"] == code), None)
-        if found is None:
+    def find_quota(self, service: str, code: str, *, defaults: bool = False) -> dict[str, Any]:
+        quota = next((q for q in self.list_quotas(service, defaults=defaults) if q["QuotaCode"] == code), None)
+        if quota is None:
             raise AwsApiError("NoSuchResourceException", f"The quota {code} of {service} does not exist.")
-        return found
+        return quota
 
-    def raise_to(self, service: str, code: str, value: float) -> dict[str, Any]:
-        quota = self.one(service, code)
+    def raise_quota(self, service: str, code: str, value: float) -> dict[str, Any]:
+        """Raises a quota and returns the request for it, which is approved. Raises an error unless the value grows."""
+        quota = self.find_quota(service, code)
         if value <= quota["Value"]:
-            said = f"You must provide a quota value greater than the current quota value: {quota['Value']}"
-            raise AwsApiError("IllegalArgumentException", said)
+            message = f"You must provide a quota value greater than the current quota value: {quota['Value']}"
+            raise AwsApiError("IllegalArgumentException", message)
         self.raised[code] = value
-        kept = {key: quota[key] for key in ("ServiceCode", "ServiceName", "QuotaCode", "QuotaName", "QuotaArn", "Unit")}
+        fields = ("ServiceCode", "ServiceName", "QuotaCode", "QuotaName", "QuotaArn", "Unit")
         change = {
-            **kept,
+            **{field: quota[field] for field in fields},
             "Id": hashlib.sha256(f"{code}{len(self.changes)}".encode()).hexdigest()[:40],
             "DesiredValue": value,
             "Status": "APPROVED",
@@ -93,55 +91,54 @@ class Backend(ServiceQuotasBackend):  # type: ignore[misc]
 
 class Response(ServiceQuotasResponse):  # type: ignore[misc]
     def list_service_quotas(self) -> str:
-        return self._page("Quotas", self.backend.listed(self._said["ServiceCode"]))
+        return self._page("Quotas", self.backend.list_quotas(self._request["ServiceCode"]))
 
     def list_aws_default_service_quotas(self) -> str:
-        return self._page("Quotas", self.backend.listed(self._said["ServiceCode"], defaults=True))
+        return self._page("Quotas", self.backend.list_quotas(self._request["ServiceCode"], defaults=True))
 
     def get_service_quota(self) -> str:
-        return json.dumps({"Quota": self.backend.one(self._said["ServiceCode"], self._said["QuotaCode"])})
+        return json.dumps({"Quota": self.backend.find_quota(self._request["ServiceCode"], self._request["QuotaCode"])})
 
     def get_aws_default_service_quota(self) -> str:
-        quota = self.backend.one(self._said["ServiceCode"], self._said["QuotaCode"], defaults=True)
+        quota = self.backend.find_quota(self._request["ServiceCode"], self._request["QuotaCode"], defaults=True)
         return json.dumps({"Quota": quota})
 
     def request_service_quota_increase(self) -> str:
-        """Granted at once; AWS may take days."""
-        said = self._said
-        change = self.backend.raise_to(said["ServiceCode"], said["QuotaCode"], float(said["DesiredValue"]))
+        """Grants the increase at once; AWS may take days."""
+        request = self._request
+        change = self.backend.raise_quota(request["ServiceCode"], request["QuotaCode"], float(request["DesiredValue"]))
         return json.dumps({"RequestedQuota": change})
 
     def list_requested_service_quota_change_history(self) -> str:
         return self._page("RequestedQuotas", self.backend.changes)
 
     @property
-    def _said(self) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self.body)
-        return said
+    def _request(self) -> dict[str, Any]:
+        return json.loads(self.body)  # type: ignore[no-any-return]
 
-    def _page(self, key: str, rows: list[dict[str, Any]]) -> str:
-        start = int(self._said.get("NextToken") or 0)
-        end = start + int(self._said.get("MaxResults") or _PAGE)
-        more = {"NextToken": str(end)} if end < len(rows) else {}
-        return json.dumps({key: rows[start:end], **more})
+    def _page(self, field: str, rows: list[dict[str, Any]]) -> str:
+        size = int(self._request.get("MaxResults") or _PAGE_SIZE)
+        page, token = page_of(rows, self._request.get("NextToken"), size)
+        return json.dumps({field: page, **({"NextToken": token} if token else {})})
 
 
-def code_of(name: str) -> str:
-    """A code in the form of AWS's, made of the name.
+def quota_code(name: str) -> str:
+    """Returns a code in AWS's format, derived from the quota's name.
 
-    >>> code_of("ml.m5.large for endpoint usage")
+    >>> quota_code("ml.m5.large for endpoint usage")
     'L-735C41FD'
     """
     return f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
 
 
-def _defaults(region: str) -> list[tuple[str, float]]:
-    known = {*known_instance_types("training"), *known_instance_types("endpoint")}
-    there = [kind for kind in known if offers(region, kind) is not False]
-    named = [(f"{kind} for {use}", DEFAULT) for kind in sorted(there) for use in USES]
-    return [*named, ("Maximum total concurrency across all serverless endpoints", SERVERLESS)]
+def _default_quotas(region: str) -> list[tuple[str, float]]:
+    """Returns the name and the default value of every SageMaker quota of a region."""
+    instance_types = {*list_instance_types("training"), *list_instance_types("endpoint")}
+    available = sorted(name for name in instance_types if is_offered(region, name) is not False)
+    quotas = [(f"{instance_type} for {usage}", _INSTANCE_QUOTA) for instance_type in available for usage in _USAGES]
+    return [*quotas, ("Maximum total concurrency across all serverless endpoints", _SERVERLESS_QUOTA)]
 
 
 def install(platform: LocalPlatform) -> None:
     del platform
-    lay("servicequotas", response=Response, backend=Backend)
+    patch_service("servicequotas", response=Response, backend=Backend)

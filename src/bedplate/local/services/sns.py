@@ -1,4 +1,4 @@
-"""SNS: e-mail subscriptions that end in the outbox, one signing key, and no memory of every message ever sent."""
+"""Patches moto's SNS: e-mail goes to the outbox, subscriptions share a signing key, and old messages are dropped."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import moto.sns.models as models
 import moto.sns.urls
 from moto.sns.models import SNSBackend
 
-from bedplate.local.services.installation import lay
+from bedplate.local.services.installation import patch_service
 
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
 
-_REMEMBERED = 200
+_HISTORY_SIZE = 200  # messages and their keys; moto keeps all of them in memory
 
 
 class Backend(SNSBackend):  # type: ignore[misc]
@@ -24,9 +24,9 @@ class Backend(SNSBackend):  # type: ignore[misc]
 class Topic(models.Topic):  # type: ignore[misc]
     def publish(self, *args: Any, **kwargs: Any) -> str:
         message_id = str(super().publish(*args, **kwargs))
-        del self.sent_notifications[:-_REMEMBERED]
+        del self.sent_notifications[:-_HISTORY_SIZE]
         keys = self.sns_backend._message_public_keys
-        for name in list(keys)[:-_REMEMBERED]:
+        for name in list(keys)[:-_HISTORY_SIZE]:
             del keys[name]
         return message_id
 
@@ -40,8 +40,9 @@ class SnsSubscription(models.Subscription):  # type: ignore[misc]
             return
         matcher = self._filter_policy_matcher
         if matcher is None or matcher.matches(kwargs.get("message_attributes"), message):
-            title = subject or "AWS Notification Message"
-            self.platform.outbox.send(self.endpoint, title, message, self.platform.now())
+            # AWS's subject of an e-mail when the message has none.
+            email_subject = subject or "AWS Notification Message"
+            self.platform.outbox.send(self.endpoint, email_subject, message, self.platform.now())
 
     def private_key(self) -> Any:
         return _signing_key()
@@ -49,7 +50,7 @@ class SnsSubscription(models.Subscription):  # type: ignore[misc]
 
 @lru_cache(maxsize=1)
 def _signing_key() -> Any:
-    """One key for all subscriptions of this process: making one takes a tenth of a second."""
+    """Returns one key for all subscriptions of this process: generating a key takes a tenth of a second."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -58,4 +59,4 @@ def _signing_key() -> Any:
 def install(platform: LocalPlatform) -> None:
     SnsSubscription.platform = platform
     models.Topic, models.Subscription = Topic, SnsSubscription
-    lay("sns", backend=Backend)
+    patch_service("sns", backend=Backend)

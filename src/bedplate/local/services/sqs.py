@@ -1,4 +1,4 @@
-"""SQS: a redrive policy that reads back as it was written."""
+"""Patches moto's SQS: GetQueueAttributes returns a redrive policy without spaces, as AWS does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 class SqsQueue(models.Queue):  # type: ignore[misc]
     @property
     def attributes(self) -> dict[str, Any]:
-        shown: dict[str, Any] = super().attributes
-        if shown.get("RedrivePolicy"):
-            shown["RedrivePolicy"] = json.dumps(json.loads(shown["RedrivePolicy"]), separators=(",", ":"))
-        return shown
+        attributes: dict[str, Any] = super().attributes
+        if attributes.get("RedrivePolicy"):
+            # AWS returns compact JSON; moto's has spaces, which Pulumi would report as a changed policy.
+            attributes["RedrivePolicy"] = json.dumps(json.loads(attributes["RedrivePolicy"]), separators=(",", ":"))
+        return attributes
 
 
 def install(platform: LocalPlatform) -> None:

@@ -1,1 +1,1 @@
-"""Stores what the local platform holds: object bytes, the database, snapshots of services, e-mail."""
+"""Stores the local platform's state: object bytes, databases, snapshots of services, and e-mail."""

@@ -1,4 +1,4 @@
-"""Objects' bytes as files: taken from the network in pieces, never whole in memory, immutable once stored."""
+"""Stores the bytes of S3 objects in immutable files, and streams them without holding an object in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A stretch of a stored file. Behaves like bytes as far as moto looks: length, truth, slices."""
+    """A range of a stored file. Like bytes it has length, truth value and slices, which is all that moto uses."""
 
     path: Path
     offset: int
@@ -33,7 +33,7 @@ class Blob:
     def __getitem__(self, part: slice) -> Blob:
         start, stop, step = part.indices(self.length)
         if step != 1:
-            raise ValueError("a stretch of a file has no stride")
+            raise ValueError("a Blob has no slices with a step")
         return Blob(self.path, self.offset + start, max(0, stop - start))
 
     def read(self) -> bytes:
@@ -41,23 +41,23 @@ class Blob:
             file.seek(self.offset)
             return file.read(self.length)
 
-    def opened(self) -> BlobStream:
-        """Open it now: the bytes stay readable even when the object is deleted before they are sent."""
+    def open_stream(self) -> BlobStream:
+        """Opens the file; the bytes stay readable when the object is deleted before they are sent."""
         file = self.path.open("rb")
         file.seek(self.offset)
         return BlobStream(file, self.length)
 
     def checksum(self, algorithm: str) -> str:
-        """The checksum in base64, as S3's headers have it; computed when it was not while receiving."""
-        known = dict(self.checksums).get(algorithm.upper())
-        if known:
-            return known
-        with self.opened() as reading:
-            return digest_of(reading.chunks(), algorithm)
+        """Returns the checksum in base64, as in S3's headers; computes it unless `receive` did."""
+        stored = dict(self.checksums).get(algorithm.upper())
+        if stored:
+            return stored
+        with self.open_stream() as stream:
+            return checksum_of(stream.chunks(), algorithm)
 
 
 class BlobStream:
-    """An open stretch of a file, to be sent once."""
+    """An open range of a file, to be read once."""
 
     def __init__(self, file: IO[bytes], length: int) -> None:
         self.file, self.length = file, length
@@ -69,42 +69,42 @@ class BlobStream:
         self.file.close()
 
     def chunks(self) -> Iterator[bytes]:
-        left = self.length
+        remaining = self.length
         with self.file:
-            while left > 0 and (piece := self.file.read(min(CHUNK, left))):
-                left -= len(piece)
-                yield piece
+            while remaining > 0 and (chunk := self.file.read(min(CHUNK, remaining))):
+                remaining -= len(chunk)
+                yield chunk
 
 
 class BlobStore:
-    """The folder of objects. What is thrown away is deleted only after a snapshot no longer speaks of it."""
+    """The folder of objects' files. A discarded file is deleted once the latest snapshot no longer refers to it."""
 
-    current: ClassVar[BlobStore]  # of this process: unpickled objects find their files through it
+    current: ClassVar[BlobStore]  # this process's store, through which unpickled objects find their files
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
-        self._trash: list[Path] = []
-        self._doomed: list[Path] = []
+        self._discarded: list[Path] = []
+        self._deletable: list[Path] = []
 
     def receive(self, chunks: Iterable[bytes], algorithm: str = "") -> Blob:
-        """Write what arrives to a new file, hashing on the way."""
+        """Writes the chunks to a new file and returns it with its MD5 and, with `algorithm`, that checksum."""
         path = self._incoming / uuid.uuid4().hex
         md5, size = hashlib.md5(usedforsecurity=False), 0
-        extra = Digest(algorithm) if algorithm else None
+        digest = Digest(algorithm) if algorithm else None
         with path.open("wb") as file:
-            for piece in chunks:
-                file.write(piece)
-                md5.update(piece)
-                size += len(piece)
-                if extra:
-                    extra.update(piece)
-        checksums = ((algorithm.upper(), extra.base64()),) if extra else ()
+            for chunk in chunks:
+                file.write(chunk)
+                md5.update(chunk)
+                size += len(chunk)
+                if digest:
+                    digest.update(chunk)
+        checksums = ((algorithm.upper(), digest.base64()),) if digest else ()
         return Blob(path, 0, size, md5.hexdigest(), checksums)
 
-    def keep(self, value: bytes | Blob) -> Blob:
-        """The bytes as a file of the store's own: an incoming file is moved in, a stored one linked, a part copied."""
+    def store(self, value: bytes | Blob) -> Blob:
+        """Stores the bytes in a file of their own: moves an incoming file, links a stored one, copies a part of one."""
         if not isinstance(value, Blob):
             value = self.receive([value])
         name = uuid.uuid4().hex
@@ -115,27 +115,27 @@ class BlobStore:
         elif value.offset == 0 and value.path.stat().st_size == value.length:
             os.link(value.path, path)
         else:
-            with value.opened() as reading:
-                value = self.receive(reading.chunks())
+            with value.open_stream() as stream:
+                value = self.receive(stream.chunks())
             value.path.rename(path)
         md5 = value.md5 or _md5(Blob(path, 0, value.length))
         return Blob(path, 0, value.length, md5, value.checksums)
 
-    def throw(self, blob: Blob) -> None:
-        self._trash.append(blob.path)
+    def discard(self, blob: Blob) -> None:
+        self._discarded.append(blob.path)
 
     def before_snapshot(self) -> None:
-        """What was thrown away until now is not in the snapshot that is about to be made."""
-        self._doomed += self._trash
-        self._trash = []
+        """Called before a snapshot is written, which refers to none of the files discarded so far."""
+        self._deletable += self._discarded
+        self._discarded = []
 
     def after_snapshot(self) -> None:
-        doomed, self._doomed = self._doomed, []
-        for path in doomed:
+        paths, self._deletable = self._deletable, []
+        for path in paths:
             path.unlink(missing_ok=True)
 
-    def sweep(self, used: set[Path]) -> int:
-        """At the start: remove files that no object speaks of, left by a kill. Returns how many."""
+    def remove_orphans(self, used: set[Path]) -> int:
+        """Deletes, at the start, the files that no object refers to, which a kill left behind. Returns how many."""
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
         orphans = [p for p in self.folder.glob("??/*") if p not in used]
@@ -145,19 +145,18 @@ class BlobStore:
 
 
 class Digest:
-    """One of S3's checksum algorithms, fed piece by piece. CRC32C and CRC64NVME need a library that is not there:
-    like moto, CRC32 stands in for them."""
+    """One of S3's checksum algorithms. Like moto, uses CRC32 in place of CRC32C and CRC64NVME, which need a library."""
 
     def __init__(self, algorithm: str) -> None:
         name = algorithm.upper()
         self._hash: Any = {"SHA1": hashlib.sha1, "SHA256": hashlib.sha256}.get(name, lambda: None)()
         self._crc = 0
 
-    def update(self, piece: bytes) -> None:
+    def update(self, chunk: bytes) -> None:
         if self._hash is not None:
-            self._hash.update(piece)
+            self._hash.update(chunk)
         else:
-            self._crc = zlib.crc32(piece, self._crc)
+            self._crc = zlib.crc32(chunk, self._crc)
 
     def digest(self) -> bytes:
         return bytes(self._hash.digest()) if self._hash is not None else self._crc.to_bytes(4, "big")
@@ -166,32 +165,32 @@ class Digest:
         return base64.b64encode(self.digest()).decode()
 
 
-def digest_of(chunks: Iterable[bytes], algorithm: str) -> str:
-    """The checksum of some pieces, in base64.
+def checksum_of(chunks: Iterable[bytes], algorithm: str) -> str:
+    """Returns the checksum of the concatenated chunks, in base64.
 
-    >>> digest_of([b"a", b"b"], "CRC32") == digest_of([b"ab"], "crc32")
+    >>> checksum_of([b"a", b"b"], "CRC32") == checksum_of([b"ab"], "crc32")
     True
     """
     digest = Digest(algorithm)
-    for piece in chunks:
-        digest.update(piece)
+    for chunk in chunks:
+        digest.update(chunk)
     return digest.base64()
 
 
 def body_chunks(read: Callable[[int], bytes], length: int | None) -> Iterator[bytes]:
-    """A request's body in pieces; `length` None reads until the end."""
-    left = length
-    while left is None or left > 0:
-        piece = read(CHUNK if left is None else min(CHUNK, left))
-        if not piece:
+    """Yields a request's body in chunks; with `length` None until the end of the stream."""
+    remaining = length
+    while remaining is None or remaining > 0:
+        chunk = read(CHUNK if remaining is None else min(CHUNK, remaining))
+        if not chunk:
             return
-        if left is not None:
-            left -= len(piece)
-        yield piece
+        if remaining is not None:
+            remaining -= len(chunk)
+        yield chunk
 
 
 def decoded_chunks(read: Callable[[int], bytes], readline: Callable[[], bytes]) -> Iterator[bytes]:
-    """The content of an aws-chunked body, signed or not; signatures and trailers are passed over.
+    """Yields the content of an aws-chunked body, signed or not, without its signatures and trailers.
 
     >>> import io
     >>> body = io.BytesIO(b"3;chunk-signature=x\\r\\nabc\\r\\n0\\r\\nx-amz-checksum-crc32:AA==\\r\\n\\r\\n")
@@ -210,7 +209,7 @@ def decoded_chunks(read: Callable[[int], bytes], readline: Callable[[], bytes]) 
 
 def _md5(blob: Blob) -> str:
     md5 = hashlib.md5(usedforsecurity=False)
-    with blob.opened() as reading:
-        for piece in reading.chunks():
-            md5.update(piece)
+    with blob.open_stream() as stream:
+        for chunk in stream.chunks():
+            md5.update(chunk)
     return md5.hexdigest()

@@ -1,4 +1,4 @@
-"""A SQLite file for what only grows: measurements and charges. Written at once, committed about twice a second."""
+"""A SQLite file for append-only data, such as metrics and charges. The platform commits it twice a second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Database:
-    """One connection, shared by threads under a lock of its own; readers see what is not yet committed."""
+    """One connection, shared by threads under its own lock; readers see uncommitted rows."""
 
     def __init__(self, path: Path, schema: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -18,7 +18,7 @@ class Database:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")  # outlives a killed process, if not a machine without power
+        self._db.execute("PRAGMA synchronous=OFF")  # survives a killed process, but not a power failure
         self._db.executescript(schema)
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int | None:

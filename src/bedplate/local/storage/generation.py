@@ -1,4 +1,4 @@
-"""Whether the platform still holds everything that it ever answered: an id that changes when something was lost."""
+"""Identifies the state of the local platform by an id that changes when a crash loses changes."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from pathlib import Path
 
 
 class Generation:
-    """`world` names what the platform holds. It stays the same over stop and start, and over a kill that found
-    everything saved; after a kill that lost the last moment's changes it is another one, and whoever keeps a state of
-    their own about the platform (the engine) knows that it has to look again.
+    """`id` stays the same when the platform is stopped and started, or killed with everything saved.
+
+    A kill that loses the latest changes gives it a new value. A client with a state of its own about the platform, such
+    as the engine, then knows that it has to refresh that state.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Called once when the platform starts, before the first request."""
-        self._name = folder / "world"
-        self._unsaved = folder / "unsaved"
-        self._behind = False
-        if self._unsaved.exists() or not self._name.exists():
-            self._name.write_text(uuid.uuid4().hex)
-            self._unsaved.unlink(missing_ok=True)
-        self.world = self._name.read_text()
+        """Created once when the platform starts, before the first request."""
+        self._id_file = folder / "generation"
+        self._unsaved_file = folder / "unsaved"
+        self._has_unsaved = False
+        if self._unsaved_file.exists() or not self._id_file.exists():
+            self._id_file.write_text(uuid.uuid4().hex)
+            self._unsaved_file.unlink(missing_ok=True)
+        self.id = self._id_file.read_text()
 
-    def changed(self) -> None:
-        """Something is to be saved: said before it is answered, with the platform's lock held."""
-        if not self._behind:
-            self._behind = True
-            self._unsaved.touch()
+    def mark_unsaved(self) -> None:
+        """Records that there are unsaved changes, before the request is answered. Requires the platform's lock."""
+        if not self._has_unsaved:
+            self._has_unsaved = True
+            self._unsaved_file.touch()
 
-    def saved(self) -> None:
-        """Everything is saved; with the platform's lock held."""
-        self._behind = False
-        self._unsaved.unlink(missing_ok=True)
+    def mark_saved(self) -> None:
+        """Records that everything is saved. Requires the platform's lock."""
+        self._has_unsaved = False
+        self._unsaved_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""E-mail that the platform would send: one .eml file a message, in the state directory's `outbox`."""
+"""Writes the e-mail that AWS would send: one .eml file for each message, in the state directory's `outbox`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Mailbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def send(self, to: str, subject: str, body: str, at: float) -> Path:
-        """Write one message; the file's name sorts by time and says to whom."""
+    def send(self, to: str, subject: str, body: str, sent_at: float) -> Path:
+        """Writes one message and returns its path; file names start with the time and contain the recipient."""
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = SENDER, to, " ".join(subject.split())
-        moment = datetime.fromtimestamp(at, UTC)
-        message["Date"] = format_datetime(moment)
+        date = datetime.fromtimestamp(sent_at, UTC)
+        message["Date"] = format_datetime(date)
         message.set_content(body)
-        digest = hashlib.sha256(f"{to}{subject}{body}{at}".encode()).hexdigest()[:8]
-        name = f"{moment:%Y%m%dT%H%M%S%f}-{re.sub(r'[^A-Za-z0-9.@_-]', '_', to)}-{digest}.eml"
+        digest = hashlib.sha256(f"{to}{subject}{body}{sent_at}".encode()).hexdigest()[:8]
+        name = f"{date:%Y%m%dT%H%M%S%f}-{re.sub(r'[^A-Za-z0-9.@_-]', '_', to)}-{digest}.eml"
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name
         path.write_bytes(bytes(message))

@@ -1,4 +1,4 @@
-"""What pickle alone cannot do with moto's state: locks, private keys, backends, and dicts with ways of their own."""
+"""Pickles moto's backends, including what pickle alone cannot: locks, private keys, other backends, special dicts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from moto.backends import get_backend
 from moto.core.base_backend import BackendDict, BaseBackend
 
 
-def pickled(state: Any) -> bytes:
-    """Raises whatever pickle raises for what it cannot take."""
+def pickle_state(state: Any) -> bytes:
+    """Returns the pickled bytes. Raises pickle's exceptions for values that it cannot pickle."""
     buffer = io.BytesIO()
     _Pickler(buffer, protocol=5).dump(state)
     return buffer.getvalue()
@@ -37,20 +37,20 @@ def _key_from_pem(pem: bytes) -> Any:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles a backend's dict: locks become new locks, private keys PEM, backends references by name."""
+    """Pickles a backend's attributes: locks as new locks, private keys as PEM, other backends by name."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, BackendDict):
-            return _backends_again, (obj.service_name,)
+            return _load_backends, (obj.service_name,)
         if isinstance(obj, BaseBackend):
-            return _backend_again, _address_of(obj)
-        if getattr(type(obj), "__folded__", False):  # its owner keeps the content elsewhere
+            return _load_backend, _backend_key(obj)
+        if getattr(type(obj), "__pickled_empty__", False):  # a `Partition` stores the content
             return type(obj), ()
         for kind, make in _LOCKS:
             if isinstance(obj, kind):
                 return make, ()
         if isinstance(obj, dict) and type(obj) not in (dict, OrderedDict):
-            return _mapping_again, (type(obj), _factory_of(obj)), _state_of(obj), None, None, _fill
+            return _new_mapping, (type(obj), _picklable_factory(obj)), _mapping_state(obj), None, None, _fill_mapping
         if isinstance(obj, type({}.keys())):
             return list, (list(obj),)
         if isinstance(obj, threading.Condition):
@@ -63,22 +63,22 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-# moto's dicts of its own change what setting and listing items mean (all versions of an S3 key), and some default
-# factories are lambdas: such a dict is taken apart and put together as the plain dict it rests on.
+# moto's dict subclasses redefine setting and listing items (all versions of an S3 key), and some default factories are
+# lambdas: such a dict is pickled as its attributes and the items of the underlying plain dict.
 
 
-def _mapping_again(kind: type[dict[Any, Any]], factory: Any) -> Any:
-    made = kind.__new__(kind)
-    if isinstance(made, defaultdict):
-        made.default_factory = factory
-    return made
+def _new_mapping(kind: type[dict[Any, Any]], factory: Any) -> Any:
+    mapping = kind.__new__(kind)
+    if isinstance(mapping, defaultdict):
+        mapping.default_factory = factory
+    return mapping
 
 
-def _state_of(mapping: Any) -> tuple[dict[str, Any], list[tuple[Any, Any]]]:
+def _mapping_state(mapping: Any) -> tuple[dict[str, Any], list[tuple[Any, Any]]]:
     return dict(vars(mapping)) if hasattr(mapping, "__dict__") else {}, list(dict.items(mapping))
 
 
-def _fill(mapping: Any, state: tuple[dict[str, Any], list[tuple[Any, Any]]]) -> None:
+def _fill_mapping(mapping: Any, state: tuple[dict[str, Any], list[tuple[Any, Any]]]) -> None:
     attributes, items = state
     for name, value in attributes.items():
         setattr(mapping, name, value)
@@ -86,8 +86,8 @@ def _fill(mapping: Any, state: tuple[dict[str, Any], list[tuple[Any, Any]]]) -> 
         dict.__setitem__(mapping, key, value)
 
 
-def _factory_of(mapping: Any) -> Any:
-    """A default factory that pickle can name: for a lambda, the function here that makes the same."""
+def _picklable_factory(mapping: Any) -> Any:
+    """Returns a mapping's default factory, or for a lambda a named function that creates the same."""
     factory: Any = getattr(mapping, "default_factory", None)
     if getattr(factory, "__name__", "") != "<lambda>":
         return factory
@@ -99,18 +99,18 @@ def _dict_of_dicts() -> Any:
     return defaultdict(dict)
 
 
-def _address_of(backend: BaseBackend) -> tuple[str, str, str]:
-    """Where a backend is found again: service, account, region."""
+def _backend_key(backend: BaseBackend) -> tuple[str, str, str]:
+    """Returns the key of a backend: service, account, region."""
     for candidates in BackendDict._instances:
         for account, region, other in candidates.iter_backends():
             if other is backend:
                 return candidates.service_name, account, region
-    raise pickle.PicklingError(f"{type(backend).__name__} is no backend of a service")
+    raise pickle.PicklingError(f"{type(backend).__name__} is not a backend of a service")
 
 
-def _backends_again(service: str) -> Any:
+def _load_backends(service: str) -> Any:
     return get_backend(service)
 
 
-def _backend_again(service: str, account: str, region: str) -> Any:
+def _load_backend(service: str, account: str, region: str) -> Any:
     return get_backend(service)[account][region]

@@ -1,1 +1,1 @@
-"""Records API calls: CloudTrail's event history, trails, and S3 server access logs."""
+"""Records API calls in CloudTrail's event history, in trails, and in S3 server access logs."""

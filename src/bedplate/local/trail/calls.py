@@ -1,4 +1,4 @@
-"""What an API call says of itself, as CloudTrail would: who made it, which operation it is, what it touched."""
+"""Parses API requests into CloudTrail's terms: the caller, the event name and the resources."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -13,7 +14,7 @@ Json = dict[str, Any]
 
 _ACTOR = re.compile(r"\bbedplate-actor/(\S+)")
 _KEY = re.compile(r"Credential=([^/,]+)/")
-_SHOWN = 512  # characters of one request parameter; CloudTrail cuts long ones too
+_MAX_PARAMETER_CHARS = 512  # characters of one request parameter; CloudTrail cuts long ones too
 _SECRET = re.compile(r"(password|secret|token|plaintext)", re.I)
 
 _SOURCES = {"cloudwatch": "monitoring", "application-autoscaling": "autoscaling", "stepfunctions": "states"}
@@ -23,8 +24,8 @@ _TITLES = {
     "budgets": "Budgets", "application-autoscaling": "ApplicationAutoScaling", "logs": "Logs",
 }  # fmt: skip
 
-# Calls that move data instead of changing the platform: on AWS they are data events, read-only, or in no trail at all.
-_DATA = {
+# Calls that move data instead of changing resources: in AWS data events, read-only events, or not in CloudTrail at all.
+_DATA_CALLS = {
     "sns": ("Publish", "PublishBatch"),
     "sqs": ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"),
     "cloudwatch": ("PutMetricData",),
@@ -35,7 +36,7 @@ _DATA = {
     "sagemaker-metrics": ("BatchPutMetrics",),
 }
 
-# S3 says by the query what a request is about; CloudTrail's names of these operations.
+# S3's query parameters that select an operation -> the noun of CloudTrail's event name.
 _BUCKET_PARTS = {
     "acl": "BucketAcl", "policy": "BucketPolicy", "versioning": "BucketVersioning", "encryption": "BucketEncryption",
     "lifecycle": "BucketLifecycle", "publicAccessBlock": "BucketPublicAccessBlock", "tagging": "BucketTagging",
@@ -49,19 +50,19 @@ _OBJECT_PARTS = {
     "acl": "ObjectAcl", "tagging": "ObjectTagging", "retention": "ObjectRetention", "legal-hold": "ObjectLegalHold",
 }  # fmt: skip
 
-_NAMING = re.compile(r"^(?P<noun>\w*?)(Names?|ARNs?|Arns?|Ids?)(\.\w+)*$", re.I)
-_ALWAYS = {
+_NAMING_MEMBER = re.compile(r"^(?P<noun>\w*?)(Names?|ARNs?|Arns?|Ids?)(\.\w+)*$", re.I)
+_NAMING_MEMBERS = {
     "name", "arn", "resourcearn", "resourceid", "resourcename", "keyid", "topicarn", "aliasname", "trailname",
     "repositoryname", "loggroupname", "modelpackagegroupname", "monitorarn", "subscriptionarn", "rulename",
 }  # fmt: skip
-_NEVER = {"metric", "client", "request", "targetkey", "kmskey", "volumekmskey", "version"}
+_OTHER_NOUNS = {"metric", "client", "request", "targetkey", "kmskey", "volumekmskey", "version"}
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request as the gateway saw it; `error` is empty when it was done."""
+    """One request that the gateway received; `error` is empty when it succeeded."""
 
-    at: float
+    time: float
     service: str
     action: str
     error: str = ""
@@ -73,19 +74,19 @@ class ApiRequest:
     authorization: str = ""
     region: str = "us-east-1"
     body: bytes = b""
-    answer: bytes = b""
+    response: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """A call as the trail keeps it. `resources` are (type, name) pairs."""
+    """A call for the event history. `resources` are (type, name) pairs."""
 
-    at: float
+    time: float
     service: str
     name: str
     access_key: str
     actor: str
-    data_event: bool
+    is_data_event: bool
     resources: tuple[tuple[str, str], ...] = ()
     error: str = ""
     region: str = "us-east-1"
@@ -94,85 +95,85 @@ class ApiCall:
 
     @property
     def source(self) -> str:
-        """
+        """CloudTrail's event source.
+
         >>> ApiCall(0, "cloudwatch", "PutMetricAlarm", "k", "", False).source
         'monitoring.amazonaws.com'
         """
         return f"{_SOURCES.get(self.service, self.service)}.amazonaws.com"
 
 
-def read(request: ApiRequest) -> ApiCall | None:
-    """The call of a request; None where it is none that a trail would name.
+def parse_call(request: ApiRequest) -> ApiCall | None:
+    """Returns the call of a request; None for a request that CloudTrail would not record.
 
-    >>> call = read(ApiRequest(0.0, "iam", "PutRolePolicy", body=b"Action=PutRolePolicy&RoleName=approver"))
+    >>> call = parse_call(ApiRequest(0.0, "iam", "PutRolePolicy", body=b"Action=PutRolePolicy&RoleName=approver"))
     >>> call.name, call.resources
     ('PutRolePolicy', (('AWS::IAM::Role', 'approver'),))
     """
-    name = s3_operation(request) if request.service == "s3" else request.action
-    if not name or name in _DATA.get(request.service, ()):
+    name = s3_event_name(request) if request.service == "s3" else request.action
+    if not name or name in _DATA_CALLS.get(request.service, ()):
         return None
     key, actor = _KEY.search(request.authorization), _ACTOR.search(request.user_agent)
     if request.service == "s3":
-        parameters, resources = _of_s3(request)
-        data = "/" in request.path.strip("/") or name == "DeleteObjects"
+        parameters, resources = _s3_members(request)
     else:
         parameters = _parameters(request)
-        answered = _answered(request) if not request.error else {}
-        found = dict.fromkeys(_named(request.service, name, parameters) | _named(request.service, name, answered))
-        resources, data = tuple(found), False
+        members = _response_members(request) if not request.error else {}
+        named = (_find_resources(request.service, name, part) for part in (parameters, members))
+        resources = tuple(dict.fromkeys(chain.from_iterable(named)))
     return ApiCall(
-        at=request.at,
+        time=request.time,
         service=request.service,
         name=name,
         access_key=key[1] if key else "",
         actor=unquote(actor[1]) if actor else "",
-        data_event=data,
+        is_data_event=request.service == "s3" and ("/" in request.path.strip("/") or name == "DeleteObjects"),
         resources=resources,
         error=request.error,
         region=request.region,
         user_agent=request.user_agent,
-        parameters={k: _shown(k, v) for k, v in parameters.items()},
+        parameters={k: _redact(k, v) for k, v in parameters.items()},
     )
 
 
-def s3_operation(request: ApiRequest) -> str:
-    """CloudTrail's name of a request to S3 that changes something; empty for what only reads.
+def s3_event_name(request: ApiRequest) -> str:
+    """Returns CloudTrail's event name of a request to S3 that changes something; empty for a reading request.
 
-    >>> s3_operation(ApiRequest(0.0, "s3", "", method="PUT", path="/a-bucket", query="versioning"))
+    >>> s3_event_name(ApiRequest(0.0, "s3", "", method="PUT", path="/a-bucket", query="versioning"))
     'PutBucketVersioning'
-    >>> s3_operation(ApiRequest(0.0, "s3", "", method="DELETE", path="/a-bucket/a/key"))
+    >>> s3_event_name(ApiRequest(0.0, "s3", "", method="DELETE", path="/a-bucket/a/key"))
     'DeleteObject'
     """
-    asked = {pair.split("=", 1)[0] for pair in request.query.split("&") if pair}
-    on_object = "/" in request.path.strip("/")
+    parameters = {pair.split("=", 1)[0] for pair in request.query.split("&") if pair}
+    is_object = "/" in request.path.strip("/")
     verb = {"PUT": "Put", "DELETE": "Delete"}.get(request.method, "")
     if request.method == "POST":
-        if "delete" in asked:
+        if "delete" in parameters:
             return "DeleteObjects"
-        if "uploads" in asked:
+        if "uploads" in parameters:
             return "CreateMultipartUpload"
-        return "CompleteMultipartUpload" if "uploadId" in asked else "PutObject"
+        return "CompleteMultipartUpload" if "uploadId" in parameters else "PutObject"
     if not verb:
         return ""
-    for part, what in (_OBJECT_PARTS if on_object else _BUCKET_PARTS).items():
-        if part in asked:
-            return verb + what
-    if not on_object:
+    for parameter, noun in (_OBJECT_PARTS if is_object else _BUCKET_PARTS).items():
+        if parameter in parameters:
+            return verb + noun
+    if not is_object:
         return "CreateBucket" if verb == "Put" else "DeleteBucket"
-    if "uploadId" in asked:
+    if "uploadId" in parameters:
         return "UploadPart" if verb == "Put" else "AbortMultipartUpload"
     return f"{verb}Object"
 
 
-def _of_s3(request: ApiRequest) -> tuple[Json, tuple[tuple[str, str], ...]]:
+def _s3_members(request: ApiRequest) -> tuple[Json, tuple[tuple[str, str], ...]]:
     bucket, _, key = unquote(request.path).strip("/").partition("/")
-    found = [("AWS::S3::Bucket", bucket), ("AWS::S3::Bucket", f"arn:aws:s3:::{bucket}")]
+    resources = [("AWS::S3::Bucket", bucket), ("AWS::S3::Bucket", f"arn:aws:s3:::{bucket}")]
     if key:
-        found.append(("AWS::S3::Object", f"arn:aws:s3:::{bucket}/{key}"))
+        resources.append(("AWS::S3::Object", f"arn:aws:s3:::{bucket}/{key}"))
     parameters = {"bucketName": bucket, **({"key": key} if key else {})}
     if not key and request.body:
         parameters["body"] = request.body.decode("utf-8", "replace")
-    return parameters, tuple(found)
+    return parameters, tuple(resources)
 
 
 def _parameters(request: ApiRequest) -> Json:
@@ -182,73 +183,72 @@ def _parameters(request: ApiRequest) -> Json:
     return _json(request.body)
 
 
-def _answered(request: ApiRequest) -> Json:
-    """What the answer names: the ids and ARNs that the service gave."""
-    if request.answer[:1] == b"<":
-        text = request.answer.decode("utf-8", "replace")
+def _response_members(request: ApiRequest) -> Json:
+    """Returns the members of the response, of an XML response only its names, ids and ARNs."""
+    if request.response[:1] == b"<":
+        text = request.response.decode("utf-8", "replace")
         return dict(re.findall(r"<(\w*(?:Arn|Id|Name))>([^<]+)</\1>", text, re.I))
-    return _json(request.answer)
+    return _json(request.response)
 
 
 def _json(body: bytes) -> Json:
     try:
-        found = json.loads(body or b"{}")
+        members = json.loads(body or b"{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return members if isinstance(members, dict) else {}
 
 
-def _named(service: str, action: str, members: Mapping[str, Any]) -> dict[tuple[str, str], None]:
-    """The resources that a request's or an answer's members name, each also by what stands behind its ARN's type."""
-    found: dict[tuple[str, str], None] = {}
-    for key, value in _strings(members):
-        noun = _noun(service, action, key)
+def _find_resources(service: str, action: str, members: Mapping[str, Any]) -> dict[tuple[str, str], None]:
+    """Returns (type, name) of the resources in a request's or response's members; a resource's ARN adds its name."""
+    resources: dict[tuple[str, str], None] = {}
+    for key, value in _iter_strings(members):
+        noun = _resource_type(service, action, key)
         if noun is None:
             continue
         kind = f"AWS::{_TITLES.get(service, service.title())}::{noun or 'Resource'}"
-        found[kind, value] = None
+        resources[kind, value] = None
         if value.startswith("arn:"):
-            local = value.split(":", 5)[-1]
-            found[kind, re.split(r"[/:]", local, maxsplit=1)[-1]] = None
-    return found
+            resources[kind, re.split(r"[/:]", value.split(":", 5)[-1], maxsplit=1)[-1]] = None
+    return resources
 
 
-def _strings(members: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Texts at the top and one level below it (`Budget.BudgetName`), and in lists of texts (`AlarmNames`)."""
+def _iter_strings(members: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the strings of the top level, of the level below (`Budget.BudgetName`), and of lists (`AlarmNames`)."""
     for key, value in members.items():
-        inner = value.items() if isinstance(value, Mapping) else ((key, value),)
-        for name, each in inner:
-            for text in each if isinstance(each, list) else (each,):
+        nested = value.items() if isinstance(value, Mapping) else ((key, value),)
+        for name, item in nested:
+            for text in item if isinstance(item, list) else (item,):
                 if isinstance(text, str) and text:
                     yield name, text
 
 
-def _noun(service: str, action: str, key: str) -> str | None:
-    """What kind of resource a member names, where it names the one that the operation is about, else None.
+def _resource_type(service: str, action: str, key: str) -> str | None:
+    """Returns the type of the resource that a member names; None unless the operation is about that resource.
 
-    >>> _noun("sagemaker", "CreateEndpoint", "EndpointName"), _noun("sagemaker", "CreateEndpoint", "EndpointConfigName")
-    ('Endpoint', None)
-    >>> _noun("events", "PutTargets", "Rule"), _noun("cloudwatch", "DeleteAlarms", "AlarmNames")
+    >>> [_resource_type("sagemaker", "CreateEndpoint", key) for key in ("EndpointName", "EndpointConfigName")]
+    ['Endpoint', None]
+    >>> _resource_type("events", "PutTargets", "Rule"), _resource_type("cloudwatch", "DeleteAlarms", "AlarmNames")
     ('Rule', 'Alarm')
     """
     if service == "events" and key == "Rule":
         return "Rule"
-    named = _NAMING.match(key)
-    if not named:
+    match = _NAMING_MEMBER.match(key)
+    if not match:
         return None
-    noun = named["noun"]
-    if noun.lower() in _NEVER or (noun.lower().endswith("role") and "role" not in action.lower()):
+    noun = match["noun"]
+    if noun.lower() in _OTHER_NOUNS or (noun.lower().endswith("role") and "role" not in action.lower()):
         return None
     if noun and noun.lower() in action.lower():
         return noun[0].upper() + noun[1:]
-    if key.split(".")[0].lower() in _ALWAYS:
+    if key.split(".")[0].lower() in _NAMING_MEMBERS:
         bare = re.sub(r"^[A-Z][a-z]+(?=[A-Z])", "", action) if noun.lower() in ("", "resource") else noun
         return bare[0].upper() + bare[1:] if bare else ""
     return None
 
 
-def _shown(key: str, value: Any) -> Any:
+def _redact(key: str, value: Any) -> Any:
     if _SECRET.search(key):
         return "HIDDEN_DUE_TO_SECURITY_REASONS"
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return value if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+    return value if len(text) <= _MAX_PARAMETER_CHARS else f"{text[:_MAX_PARAMETER_CHARS]}... ({len(text)} characters)"

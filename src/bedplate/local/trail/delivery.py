@@ -1,4 +1,4 @@
-"""Trails at work: what their selectors ask for, written as CloudTrail's files into their bucket."""
+"""Delivers trails: writes the events that a trail's selectors match to its bucket, in CloudTrail's files."""
 
 from __future__ import annotations
 
@@ -13,68 +13,68 @@ from bedplate.local.trail.event_history import Event
 from bedplate.local.trail.platform_internals import PlatformInternals
 
 INTERVAL_S = 10.0
-"""AWS delivers about every five minutes."""
+"""Seconds between deliveries; AWS delivers about every five minutes."""
 
 
 class TrailDelivery:
-    """One file for each trail that logs and has something new. How far a trail is, is kept with it."""
+    """Writes one file for each logging trail with new events. A trail's record has the number of its last event."""
 
     def __init__(self, platform: PlatformInternals) -> None:
         self._platform = platform
         self._selectors: list[dict[str, Any]] = []
 
-    def asks_for(self, call: ApiCall) -> bool:
-        """Whether some trail records this data event of S3; called for each, so it looks at a list of its own."""
+    def is_recorded(self, call: ApiCall) -> bool:
+        """Whether a trail records this data event of S3. Called for every event, so it uses cached selectors."""
         arns = [name for kind, name in call.resources if kind == "AWS::S3::Object"]
-        return any(_names_object(selector, arns) for selector in self._selectors)
+        return any(_selects_object(selector, arns) for selector in self._selectors)
 
-    def step(self) -> None:
+    def deliver(self) -> None:
         with self._platform.lock:
             trails = [t for t in self._platform.backend("cloudtrail").trails.values() if t.status.is_logging]
             self._selectors = [selector for trail in trails for selector in trail.event_selectors]
-            started = {trail.trail_name: getattr(trail, "delivered_to", None) for trail in trails}
+            positions = {trail.trail_name: getattr(trail, "delivered_to", None) for trail in trails}
         for trail in trails:
-            since = started[trail.trail_name]
-            if since is None:  # a trail begins with what comes after it
-                self._keep(trail, self._platform.trail.last)
+            since = positions[trail.trail_name]
+            if since is None:  # a new trail starts with the events after its creation
+                self._set_position(trail, self._platform.trail.last_seq)
                 continue
-            events = self._platform.trail.after(since)
+            events = self._platform.trail.list_after(since)
             if events:
-                self._deliver(trail, events)
+                self._deliver_trail(trail, events)
 
-    def _deliver(self, trail: Any, events: list[Event]) -> None:
-        wanted = [event.body for event in events if _wants(trail, event)]
-        if wanted:
-            moment = datetime.fromtimestamp(self._platform.now(), UTC)
+    def _deliver_trail(self, trail: Any, events: list[Event]) -> None:
+        records = [event.body for event in events if _is_selected(trail, event)]
+        if records:
+            time = datetime.fromtimestamp(self._platform.now(), UTC)
             account, region = self._platform.account_id, trail.region_name
             prefix = f"{trail.s3_key_prefix}/" if trail.s3_key_prefix else ""
             key = (
-                f"{prefix}AWSLogs/{account}/CloudTrail/{region}/{moment:%Y/%m/%d}/"
-                f"{account}_CloudTrail_{region}_{moment:%Y%m%dT%H%MZ}_{uuid.uuid4().hex[:16]}.json.gz"
+                f"{prefix}AWSLogs/{account}/CloudTrail/{region}/{time:%Y/%m/%d}/"
+                f"{account}_CloudTrail_{region}_{time:%Y%m%dT%H%MZ}_{uuid.uuid4().hex[:16]}.json.gz"
             )
-            body = gzip.compress(json.dumps({"Records": wanted}).encode())
+            body = gzip.compress(json.dumps({"Records": records}).encode())
             try:
                 self._platform.put_object(trail.bucket_name, key, body, "application/json")
-            except KeyError:  # the bucket is gone: AWS says so in the trail's status and goes on
+            except KeyError:  # AWS, too, continues without the bucket, and reports it in the trail's status
                 self._platform.log(f"trail {trail.trail_name}: there is no bucket {trail.bucket_name}")
-        self._keep(trail, events[-1].seq)
+        self._set_position(trail, events[-1].seq)
 
-    def _keep(self, trail: Any, seq: int) -> None:
+    def _set_position(self, trail: Any, seq: int) -> None:
         with self._platform.lock:
             trail.delivered_to = seq
             self._platform.store.mark("cloudtrail")
 
 
-def _wants(trail: Any, event: Event) -> bool:
+def _is_selected(trail: Any, event: Event) -> bool:
     selectors = trail.event_selectors
-    if not event.data_event:
+    if not event.is_data_event:
         return not selectors or any(selector.get("IncludeManagementEvents", True) for selector in selectors)
     arns = [name for kind, name in event.resources if kind == "AWS::S3::Object"]
-    return any(_names_object(selector, arns) for selector in selectors)
+    return any(_selects_object(selector, arns) for selector in selectors)
 
 
-def _names_object(selector: dict[str, Any], arns: list[str]) -> bool:
+def _selects_object(selector: dict[str, Any], arns: list[str]) -> bool:
     if selector.get("ReadWriteType") == "ReadOnly":
         return False
-    asked = [r["Values"] for r in selector.get("DataResources") or () if r["Type"] == "AWS::S3::Object"]
-    return any(arn.startswith(prefix) for prefixes in asked for prefix in prefixes for arn in arns)
+    resources = [r for r in selector.get("DataResources") or () if r["Type"] == "AWS::S3::Object"]
+    return any(arn.startswith(tuple(resource["Values"])) for resource in resources for arn in arns)

@@ -1,4 +1,4 @@
-"""The account's event history: every call that changed something, who made it and what it touched (CloudTrail)."""
+"""CloudTrail's event history: the calls that changed something, with their callers and resources."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.local.storage.database import Database
-from bedplate.local.trail.calls import ApiCall, ApiRequest, read
+from bedplate.local.trail.calls import ApiCall, ApiRequest, parse_call
 
-KEPT = 20_000
-"""Events; the oldest go first. AWS keeps 90 days."""
-DAYS = 90
+MAX_EVENTS = 20_000
+"""Number of events to keep; the oldest are deleted first. AWS keeps 90 days."""
+RETENTION_DAYS = 90
 _PRUNE_EVERY = 1_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -24,36 +24,38 @@ CREATE TABLE IF NOT EXISTS events (
     username TEXT NOT NULL, access_key TEXT NOT NULL, data_event INTEGER NOT NULL, body TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS events_at ON events (at);
-CREATE TABLE IF NOT EXISTS touched (seq INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS touched_name ON touched (name);
-CREATE INDEX IF NOT EXISTS touched_seq ON touched (seq);
+CREATE TABLE IF NOT EXISTS resources (seq INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS resources_name ON resources (name);
+CREATE INDEX IF NOT EXISTS resources_seq ON resources (seq);
 """
-_COLUMNS = {
+_CONDITIONS = {
+    "ReadOnly": "? <> 'true'",  # the history has no read-only events
     "EventId": "id = ?",
     "EventName": "name = ?",
     "EventSource": "source = ?",
     "Username": "username = ?",
     "AccessKeyId": "access_key = ?",
-    "ResourceName": "seq IN (SELECT seq FROM touched WHERE name = ?)",
-    "ResourceType": "seq IN (SELECT seq FROM touched WHERE kind = ?)",
+    "ResourceName": "seq IN (SELECT seq FROM resources WHERE name = ?)",
+    "ResourceType": "seq IN (SELECT seq FROM resources WHERE kind = ?)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `body` is CloudTrail's record of it (`eventVersion` 1.10), as a dict."""
+    """One event. `body` is CloudTrail's JSON record of it (`eventVersion` 1.10)."""
 
     seq: int
-    at: float
-    data_event: bool
+    time: float
+    is_data_event: bool
     body: dict[str, Any]
-    resources: tuple[tuple[str, str], ...]
+    resources: tuple[tuple[Any, ...], ...]
+    """(type, name) pairs."""
 
 
 class EventHistory:
-    """`note` is called for every request and only remembers; `drain`, on a loop and before a look, reads and keeps.
+    """`record` only queues a request; `write_pending`, called by a loop and before each lookup, parses and stores.
 
-    `person` answers who an access key belongs to: a userIdentity of CloudTrail, or None.
+    `find_identity` returns the CloudTrail userIdentity of an access key, or None.
     """
 
     def __init__(
@@ -61,34 +63,34 @@ class EventHistory:
         path: Path,
         account_id: str,
         now: Callable[[], float],
-        person: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
+        find_identity: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
     ) -> None:
         self._db = Database(path, _SCHEMA)
-        self._account, self._now, self.person = account_id, now, person
-        self._waiting: deque[ApiRequest] = deque()
+        self._account, self._now, self.find_identity = account_id, now, find_identity
+        self._pending: deque[ApiRequest] = deque()
         self._since_pruned = 0
-        self.keep_data_event: Callable[[ApiCall], bool] = lambda _: False
-        """Whether some trail's selectors ask for this data event."""
+        self.is_recorded: Callable[[ApiCall], bool] = lambda _: False
+        """Whether a trail's selectors match this data event."""
 
-    def note(self, request: ApiRequest) -> None:
-        self._waiting.append(request)
+    def record(self, request: ApiRequest) -> None:
+        self._pending.append(request)
 
-    def drain(self) -> None:
-        """Keep what was noted: one transaction for all of it."""
-        while self._waiting:
+    def write_pending(self) -> None:
+        """Writes the queued requests, in one transaction."""
+        while self._pending:
             try:
-                request = self._waiting.popleft()
+                request = self._pending.popleft()
             except IndexError:  # another thread took the last one
                 break
-            call = read(request)
-            if call is not None and (not call.data_event or self.keep_data_event(call)):
-                self._keep(call)
+            call = parse_call(request)
+            if call is not None and (not call.is_data_event or self.is_recorded(call)):
+                self._insert(call)
         if self._since_pruned >= _PRUNE_EVERY:
             self._prune()
         self._db.commit()
 
     def close(self) -> None:
-        self.drain()
+        self.write_pending()
         self._db.close()
 
     def lookup(
@@ -100,50 +102,51 @@ class EventHistory:
         limit: int = 50,
         before: int | None = None,
     ) -> list[Event]:
-        """Management events, newest first: those of all attributes (CloudTrail's names of them), between two moments
-        (epoch seconds, both included), older than the event of the number `before`."""
-        self.drain()
-        wheres: list[str] = ["data_event = 0"]
+        """Returns the management events that match all attributes (CloudTrail's names), newest first.
+
+        `since` and `until` are epoch seconds, both inclusive; only events before the number `before` are returned.
+        """
+        self.write_pending()
+        conditions: list[str] = ["data_event = 0"]
         values: list[Any] = []
         for key, value in attributes:
-            if key == "ReadOnly":
-                wheres.append("0" if value == "true" else "1")
-                continue
-            wheres.append(_COLUMNS[key])
+            conditions.append(_CONDITIONS[key])
             values.append(value)
-        for clause, bound in (("at >= ?", since), ("at <= ?", until), ("seq < ?", before)):
+        for condition, bound in (("at >= ?", since), ("at <= ?", until), ("seq < ?", before)):
             if bound is not None:
-                wheres.append(clause)
+                conditions.append(condition)
                 values.append(bound)
-        return self._events(f"WHERE {' AND '.join(wheres)} ORDER BY seq DESC LIMIT ?", (*values, limit))
+        return self._events(f"WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT ?", (*values, limit))
 
-    def after(self, seq: int, limit: int = 500) -> list[Event]:
-        """What came after an event, data events too, oldest first: for the trails that deliver to a bucket."""
-        self.drain()
+    def list_after(self, seq: int, limit: int = 500) -> list[Event]:
+        """Returns the events after the number `seq`, oldest first, with data events: for trails."""
+        self.write_pending()
         return self._events("WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
 
     @property
-    def last(self) -> int:
-        """The number of the newest event, 0 when there is none."""
-        self.drain()
+    def last_seq(self) -> int:
+        """The number of the newest event; 0 without events."""
+        self.write_pending()
         return int(self._db.rows("SELECT COALESCE(MAX(seq), 0) FROM events")[0][0])
 
     def _events(self, clause: str, values: tuple[Any, ...]) -> list[Event]:
         rows = self._db.rows(f"SELECT seq, at, data_event, body FROM events {clause}", values)
-        return [Event(seq, at, bool(data), json.loads(body), tuple(self._touched(seq))) for seq, at, data, body in rows]
+        return [
+            Event(seq, at, bool(is_data_event), json.loads(body), self._list_resources(seq))
+            for seq, at, is_data_event, body in rows
+        ]
 
-    def _touched(self, seq: int) -> list[tuple[str, str]]:
-        rows = self._db.rows("SELECT kind, name FROM touched WHERE seq = ? ORDER BY rowid", (seq,))
-        return [(kind, name) for kind, name in rows]
+    def _list_resources(self, seq: int) -> tuple[tuple[Any, ...], ...]:
+        return tuple(self._db.rows("SELECT kind, name FROM resources WHERE seq = ? ORDER BY rowid", (seq,)))
 
-    def _keep(self, call: ApiCall) -> None:
+    def _insert(self, call: ApiCall) -> None:
         event_id = str(uuid.uuid4())
         identity = self._identity(call)
         username = str(identity.get("userName") or identity.get("principalId", "").rpartition(":")[2])
         body = {
             "eventVersion": "1.10",
             "userIdentity": identity,
-            "eventTime": datetime.fromtimestamp(call.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "eventTime": datetime.fromtimestamp(call.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "eventSource": call.source,
             "eventName": call.name,
             "awsRegion": call.region,
@@ -156,24 +159,24 @@ class EventHistory:
             "readOnly": False,
             "resources": [{"type": kind, "ARN": name} for kind, name in call.resources if name.startswith("arn:")],
             "eventType": "AwsApiCall",
-            "managementEvent": not call.data_event,
+            "managementEvent": not call.is_data_event,
             "recipientAccountId": self._account,
-            "eventCategory": "Data" if call.data_event else "Management",
+            "eventCategory": "Data" if call.is_data_event else "Management",
         }
         seq = self._db.write(
             "INSERT INTO events (id, at, name, source, username, access_key, data_event, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (event_id, call.at, call.name, call.source, username, call.access_key, int(call.data_event),
+            (event_id, call.time, call.name, call.source, username, call.access_key, int(call.is_data_event),
              json.dumps(body)),
         )  # fmt: skip
-        self._db.write_many("INSERT INTO touched VALUES (?, ?, ?)", [(seq, *each) for each in call.resources])
+        self._db.write_many("INSERT INTO resources VALUES (?, ?, ?)", [(seq, *pair) for pair in call.resources])
         self._since_pruned += 1
 
     def _identity(self, call: ApiCall) -> dict[str, Any]:
-        """Whom the key belongs to; else the person that the client names, as bedplate's commands do; else the key."""
-        known = self.person(call.access_key)
-        if known is not None:
-            return {**known, "accountId": self._account, "accessKeyId": call.access_key}
+        """Returns the key's user or role, else a user named by bedplate's User-Agent, else one named by the key."""
+        identity = self.find_identity(call.access_key)
+        if identity is not None:
+            return {**identity, "accountId": self._account, "accessKeyId": call.access_key}
         name = call.actor or call.access_key or "anonymous"
         return {
             "type": "IAMUser",
@@ -187,6 +190,6 @@ class EventHistory:
     def _prune(self) -> None:
         self._since_pruned = 0
         newest = int(self._db.rows("SELECT COALESCE(MAX(seq), 0) FROM events")[0][0])
-        oldest = (newest - KEPT, self._now() - DAYS * 86400)
+        oldest = (newest - MAX_EVENTS, self._now() - RETENTION_DAYS * 86400)
         self._db.write("DELETE FROM events WHERE seq <= ? OR at < ?", oldest)
-        self._db.write("DELETE FROM touched WHERE seq NOT IN (SELECT seq FROM events)")
+        self._db.write("DELETE FROM resources WHERE seq NOT IN (SELECT seq FROM events)")

@@ -1,4 +1,4 @@
-"""What the parts of one platform see of it: its lock, its clock, its backends, and a few of its acts."""
+"""Protocols for the parts of the local platform that its own components use: lock, clock, backends, objects."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from bedplate.local.trail.event_history import EventHistory
 
 
 class SnapshotMarker(Protocol):
-    """What has to be saved again."""
+    """Records which services have unsaved changes."""
 
     def mark(self, *services: str) -> None: ...
 
 
 class PlatformInternals(Protocol):
-    """`Platform` fulfils it. Hold the lock while using a backend."""
+    """Implemented by `LocalPlatform`. Hold the lock while using a backend."""
 
     @property
     def lock(self) -> AbstractContextManager[Any]: ...
@@ -31,13 +31,13 @@ class PlatformInternals(Protocol):
     def account_id(self) -> str: ...
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Returns the time in epoch seconds."""
 
     def backend(self, service: str, region: str | None = None) -> Any:
-        """moto's backend of a service in this account."""
+        """Returns moto's backend of a service in this account."""
 
     def put_object(self, bucket: str, key: str, body: bytes | Path, content_type: str = ...) -> None:
-        """Raises KeyError when there is no such bucket."""
+        """Raises KeyError when the bucket does not exist."""
 
     def log(self, line: str) -> None:
-        """One line of the server's log."""
+        """Writes a line to the server's log."""

@@ -1,1 +1,1 @@
-"""Receives HTTP requests to the local platform and passes them to the service that they address."""
+"""Receives the local platform's HTTP requests and passes each to its service."""

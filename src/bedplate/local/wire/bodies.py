@@ -1,4 +1,4 @@
-"""Taking a request's body off the network before anything is locked: small ones to memory, objects' bytes to a file."""
+"""Reads request bodies before the platform's lock is taken: small ones into memory, objects' bytes into a file."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from bedplate.local.storage.blobs import BlobStore, body_chunks, decoded_chunks
 
-_FILE_AT_LEAST = 64 * 1024
+_MIN_FILE_BYTES = 64 * 1024
 
 Environ = dict[str, Any]
 
 
 def receive(environ: Environ, service: str) -> None:
-    """Replace `wsgi.input` by what was read. An object of some size becomes `bedplate.body`, a Blob, instead."""
+    """Reads the body into `wsgi.input`; the bytes of a large S3 object into `bedplate.body`, a Blob, instead."""
     stream = environ["wsgi.input"]
     chunked = environ.pop("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
     length = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
     body = b""
-    if service == "s3" and _is_object_upload(environ) and (length is None or length >= _FILE_AT_LEAST):
+    if service == "s3" and _is_object_upload(environ) and (length is None or length >= _MIN_FILE_BYTES):
         if environ.get("HTTP_X_AMZ_CONTENT_SHA256", "").startswith("STREAMING-"):
             chunks = decoded_chunks(stream.read, stream.readline)
             environ["HTTP_X_AMZ_CONTENT_SHA256"] = "UNSIGNED-PAYLOAD"
@@ -33,19 +33,19 @@ def receive(environ: Environ, service: str) -> None:
     environ["wsgi.input"] = io.BytesIO(body)
 
 
-def release(environ: Environ) -> None:
-    """Let go of a file that nobody took: one that is kept has been moved elsewhere."""
-    received = environ.get("bedplate.body")
-    if received is not None:
-        received.path.unlink(missing_ok=True)
+def discard(environ: Environ) -> None:
+    """Deletes the received file, unless the operation has stored it, which moves the file."""
+    blob = environ.get("bedplate.body")
+    if blob is not None:
+        blob.path.unlink(missing_ok=True)
 
 
 def _is_object_upload(environ: Mapping[str, Any]) -> bool:
-    """Whether a request to S3 carries an object's bytes, or a part's, in its body."""
-    names = {pair.split("=", 1)[0] for pair in environ.get("QUERY_STRING", "").split("&") if pair}
+    """Whether the body of a request to S3 is the bytes of an object, or of a part."""
+    parameters = {pair.split("=", 1)[0] for pair in environ.get("QUERY_STRING", "").split("&") if pair}
     return (
         environ["REQUEST_METHOD"] == "PUT"
         and "/" in environ.get("PATH_INFO", "/").strip("/")
-        and names <= {"uploadId", "partNumber", "x-id"}
+        and parameters <= {"uploadId", "partNumber", "x-id"}
         and "HTTP_X_AMZ_COPY_SOURCE" not in environ
     )

@@ -1,4 +1,4 @@
-"""Whose an access key is: a user of the account, or a session of an assumed role."""
+"""Finds the owner of an access key: an IAM user, or a session of an assumed role."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 _ISSUED = re.compile(r"^A[KS]IA[A-Z0-9]{16}$")
 
 
-def identity_of(platform: LocalPlatform, access_key: str) -> dict[str, Any] | None:
-    """CloudTrail's `userIdentity` of a key that IAM or STS issued; None for any other."""
+def find_identity(platform: LocalPlatform, access_key: str) -> dict[str, Any] | None:
+    """Returns CloudTrail's `userIdentity` of an access key that IAM or STS issued; None for any other key."""
     if not _ISSUED.match(access_key):
         return None
     with platform.lock:

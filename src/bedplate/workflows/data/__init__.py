@@ -1,1 +1,1 @@
-"""Tables as their contract has them: read, checked, compared, registered, cut."""
+"""Reads tables by their data contract, and checks, compares and registers them as dataset versions."""

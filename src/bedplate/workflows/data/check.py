@@ -1,4 +1,4 @@
-"""Holds a file against a model's data contract, and its shares of categories against the last accepted version's."""
+"""Checks a file against a model's data contract, and its category shares against the last accepted version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bedplate.domain.data.contract import RuleResult, TableCheck, failed
+from bedplate.domain.data.contract import RuleResult, TableCheck, failed_rules
 from bedplate.errors import GateFailed, NotEnoughData
 from bedplate.settings import ModelSpec, Purpose
 from bedplate.workflows.data.files import DataFile
@@ -21,8 +21,8 @@ MAX_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """Every rule with its verdict. `against` is the version whose shares of categories were compared, if any;
-    `undeclared` are columns of the file that the contract does not know."""
+    """Every rule with its verdict. `against` is the version whose category shares were compared, if there is one;
+    `undeclared` are columns of the file that the contract does not declare."""
 
     model: str
     path: Path
@@ -31,11 +31,11 @@ class DataReport:
     undeclared: tuple[str, ...]
     results: tuple[RuleResult, ...]
     against: str | None
-    took_s: float
+    duration_s: float
 
     @property
-    def faults(self) -> tuple[RuleResult, ...]:
-        return failed(self.results)
+    def violations(self) -> tuple[RuleResult, ...]:
+        return failed_rules(self.results)
 
 
 def check_file(
@@ -47,12 +47,12 @@ def check_file(
     against: str | None = None,
     profile: Mapping[str, ColumnProfile] | None = None,
 ) -> DataReport:
-    """Look at every row once, batch by batch. Raises NotFound and UsageError for a file that cannot be read."""
-    began = stack.clock.now()
+    """Checks every row once, batch by batch. Raises NotFound or UsageError when the file cannot be read."""
+    started_at = stack.clock.now()
     file = DataFile.open(path, next_step=f"bedplate data check {spec.name} --data <file.parquet>")
     check = TableCheck(spec.data, file.columns, previous=profile, purpose=purpose)
     for batch in file.batches(spec.data):
-        check.add(batch, text=file.text)
+        check.add(batch, is_text=file.is_text)
     now = stack.clock.now()
     return DataReport(
         model=spec.name,
@@ -62,28 +62,28 @@ def check_file(
         undeclared=tuple(name for name in file.columns if name not in spec.data.columns),
         results=check.results(now),
         against=against,
-        took_s=(now - began).total_seconds(),
+        duration_s=(now - started_at).total_seconds(),
     )
 
 
-def must_hold_rows(report: DataReport) -> None:
-    """Raises NotEnoughData for a file without rows: of nothing nothing can be said, and that is no pass."""
+def require_rows(report: DataReport) -> None:
+    """Raises NotEnoughData for a file without rows, because no data is never a pass."""
     if not report.rows:
         raise NotEnoughData(
-            f"{report.path} holds no row", next_step=f"bedplate data check {report.model} --data <file.parquet>"
+            f"{report.path} has no rows", next_step=f"bedplate data check {report.model} --data <file.parquet>"
         )
 
 
-def must_fit(report: DataReport) -> None:
-    """Raises GateFailed with a line for each rule that is broken, NotEnoughData for a file without rows."""
-    faults = report.faults
-    if not faults:
-        must_hold_rows(report)
+def require_valid(report: DataReport) -> None:
+    """Raises GateFailed with one line per violated rule, NotEnoughData for a file without rows."""
+    violations = report.violations
+    if not violations:
+        require_rows(report)
         return
-    lines = "".join(f"\n  {fault}" for fault in faults[:MAX_SHOWN])
-    more = f"\n  and {len(faults) - MAX_SHOWN} more" if len(faults) > MAX_SHOWN else ""
-    count = "one way" if len(faults) == 1 else f"{len(faults)} ways"
+    lines = "".join(f"\n  {violation}" for violation in violations[:MAX_SHOWN])
+    more = f"\n  and {len(violations) - MAX_SHOWN} more" if len(violations) > MAX_SHOWN else ""
+    count = "one rule" if len(violations) == 1 else f"{len(violations)} rules"
     raise GateFailed(
-        f"{report.path} breaks the data contract of {report.model} in {count}:{lines}{more}",
-        next_step=f"$EDITOR models/{report.model}/model.yaml, or mend the data",
+        f"{report.path} violates {count} of {report.model}'s data contract:{lines}{more}",
+        next_step=f"$EDITOR models/{report.model}/model.yaml, or correct the data",
     )

@@ -1,4 +1,4 @@
-"""Fetches a version's holdout once, and keeps it: its address holds the hash of its data."""
+"""Downloads a version's holdout and caches it; its URI contains the hash of its data, so a copy never expires."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bedplate.errors import NotFound
 from bedplate.workflows.stack_context import StackContext
 
 
-def holdout_of(stack: StackContext, model: str, version: int | None) -> Path:
-    """A local copy of the holdout of a version, without one of the newest that has any. Raises NotFound."""
+def download_holdout(stack: StackContext, model: str, version: int | None) -> Path:
+    """Returns a local copy of a version's holdout; without a version, of the newest that has one. Raises NotFound."""
     group = stack.names(model).package_group
     if version is None:
-        versions = stack.registry.versions(group)
+        versions = stack.registry.list_versions(group)
         if not versions:
             raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data DATA.parquet")
         package = next((p for p in versions if p.metadata.get("holdout_uri")), versions[0])
@@ -22,7 +22,7 @@ def holdout_of(stack: StackContext, model: str, version: int | None) -> Path:
         package = stack.registry.get(group, version)
     uri = package.metadata.get("holdout_uri")
     if not uri:
-        raise NotFound(f"v{package.version} of {model} names no holdout", next_step=f"bedplate models show {model}")
+        raise NotFound(f"v{package.version} of {model} has no holdout", next_step=f"bedplate models show {model}")
     base = Path(os.environ.get("BEDPLATE_STATE_DIR") or stack.project_dir / ".bedplate")
     path = base / "cache" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.parquet"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Reads rows from a file that somebody brings: Parquet or JSON Lines, in the order of time."""
+"""Reads rows from a Parquet or JSON Lines file, ordered by time."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ SLICE = 4096
 def read_rows(
     path: Path, *, drop: Sequence[str] = (), order_by: str | None = None, limit: int | None = None
 ) -> tuple[int, Iterator[dict[str, Any]]]:
-    """How many rows there are, and the rows themselves as JSON objects, without the columns `drop`.
+    """Returns the number of rows, and the rows as JSON objects without the columns in `drop`.
 
-    In the order of column `order_by`, where there is one. Raises NotFound for a file that does not exist, UsageError
-    for one that is neither Parquet nor JSON Lines, naming the line.
+    The rows are ordered by column `order_by` if it exists. Raises NotFound for a missing file, UsageError with the line
+    for one that is neither Parquet nor JSON Lines.
     """
     if not path.exists():
-        raise NotFound(f"There is no file {path}", next_step=f"ls {path.parent}")
+        raise NotFound(f"{path} does not exist", next_step=f"ls {path.parent}")
     with path.open("rb") as file:
         if file.read(4) == b"PAR1":
-            return _parquet(path, drop, order_by, limit)
+            return _read_parquet(path, drop, order_by, limit)
     with path.open("rb") as file:
-        rows = list(json_lines(file, source=str(path)))
+        rows = list(read_json_lines(file, source=str(path)))
     if order_by and all(row.get(order_by) is not None for row in rows):
         rows.sort(key=lambda row: str(row[order_by]))
     rows = rows[:limit]
     return len(rows), ({key: value for key, value in row.items() if key not in drop} for row in rows)
 
 
-def json_lines(stream: BinaryIO, *, source: str) -> Iterator[dict[str, Any]]:
-    """Objects of a JSON Lines stream, as they come.
+def read_json_lines(stream: BinaryIO, *, source: str) -> Iterator[dict[str, Any]]:
+    """Yields the objects of a JSON Lines stream. Raises UsageError with the line that is not an object.
 
     >>> import io
-    >>> list(json_lines(io.BytesIO(b'{"a": 1}\\n\\n{"a": 2}\\n'), source="x"))
+    >>> list(read_json_lines(io.BytesIO(b'{"a": 1}\\n\\n{"a": 2}\\n'), source="x"))
     [{'a': 1}, {'a': 2}]
     """
     for number, line in enumerate(stream, 1):
@@ -46,13 +46,13 @@ def json_lines(stream: BinaryIO, *, source: str) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(line)
         except ValueError as exc:
-            raise UsageError(f"{source}: line {number} is not JSON ({exc}); one object a line expected") from exc
+            raise UsageError(f"{source}: line {number} is not JSON ({exc}); expected one object per line") from exc
         if not isinstance(row, dict):
-            raise UsageError(f"{source}: line {number} is no object; one object a line expected")
+            raise UsageError(f"{source}: line {number} is not an object; expected one object per line")
         yield row
 
 
-def _parquet(
+def _read_parquet(
     path: Path, drop: Sequence[str], order_by: str | None, limit: int | None
 ) -> tuple[int, Iterator[dict[str, Any]]]:
     import pyarrow as pa

@@ -1,1 +1,1 @@
-"""Looks at an endpoint and asks it: what is live, what was captured, who answers, how a release would do on a copy."""
+"""Workflows on an endpoint: observe, follow, probe and invoke it, read its capture, and score a release on a copy."""

@@ -1,4 +1,4 @@
-"""Sends rows to a model's endpoint, in batches and in the order of time, and measures how it answers."""
+"""Sends rows to a model's endpoint in batches, in the order of the rows, and measures latency and failures."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from typing import Any
 
 from bedplate.errors import PlatformError, UsageError
 from bedplate.ports import Reporter
-from bedplate.workflows.endpoint.probe import answers_in
+from bedplate.workflows.endpoint.probe import parse_predictions
 from bedplate.workflows.stack_context import StackContext
 
 
 @dataclass(frozen=True, slots=True)
 class InvokeRequest:
-    """Rows are sent as they are; a batch is one request. Up to `concurrency` requests are under way at once, begun in
-    the order of the rows."""
+    """The rows to send; a batch is one request.
+
+    Up to `concurrency` requests are in flight at once, sent in the order of the rows.
+    """
 
     model: str
     rows: Iterable[Mapping[str, Any]]
-    total: int | None = None
-    batch: int = 50
+    total_rows: int | None = None
+    batch_size: int = 50
     concurrency: int = 4
 
 
 @dataclass(frozen=True, slots=True)
 class RowPrediction:
-    """One row's answer; None where its request failed."""
+    """One row's prediction; None when its request failed."""
 
     keys: Mapping[str, Any]
     prediction: float | None
@@ -38,8 +40,8 @@ class RowPrediction:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was measured. Latencies are of requests, in milliseconds, as the sender saw them."""
+class InvokeResult:
+    """Counts and measurements. Latencies are those of requests, in milliseconds, measured by the client."""
 
     rows: int = 0
     requests: int = 0
@@ -50,9 +52,9 @@ class Tally:
     first_failure: str | None = None
 
     def latency_ms(self, quantile: float) -> float | None:
-        """Nearest-rank quantile; None without a request that was answered.
+        """Returns the nearest-rank quantile of the latencies; None without a successful request.
 
-        >>> Tally(latencies_ms=[3.0, 1.0, 2.0]).latency_ms(0.5)
+        >>> InvokeResult(latencies_ms=[3.0, 1.0, 2.0]).latency_ms(0.5)
         2.0
         """
         ranked = sorted(self.latencies_ms)
@@ -66,58 +68,58 @@ class Tally:
 def invoke(
     stack: StackContext,
     request: InvokeRequest,
-    tell: Callable[[RowPrediction], None],
+    on_prediction: Callable[[RowPrediction], None],
     reporter: Reporter,
     *,
     timer: Callable[[], float] = time.perf_counter,
-) -> Tally:
-    """Send everything; `tell` hears every row's answer in the order of the rows.
+) -> InvokeResult:
+    """Sends all rows and calls `on_prediction` for every row in the order of the rows.
 
-    A request that the model refuses (4xx) ends it with UsageError in the model's own words: the rest would fare alike.
-    One that fails (5xx) is counted, and the next one is sent.
+    Raises UsageError with the model's message for a request that the model rejects (4xx), because the following
+    requests would be rejected too. A failed request (5xx) is counted, and the next one is sent.
     """
     endpoint = stack.names(request.model).endpoint
     keys = stack.model(request.model).data.keys
-    tally, begun = Tally(), timer()
+    result, start = InvokeResult(), timer()
 
     def send(number: int, rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, ...], str | None, float, str | None]:
-        started = timer()
+        sent_at = timer()
         try:
-            answer = stack.endpoints.invoke(endpoint, encode(rows))
+            response = stack.endpoints.invoke(endpoint, encode_rows(rows))
         except UsageError as exc:
-            first = number * request.batch + 1
+            first = number * request.batch_size + 1
             raise UsageError(
                 f"Rows {first:,} to {first + len(rows) - 1:,}: {exc.message}",
-                next_step=f"bedplate models check {request.model}, or mend the rows",
+                next_step=f"bedplate models check {request.model}, or correct the rows",
             ) from exc
         except PlatformError as exc:
             return (), None, 0.0, exc.message
-        return answers_in(answer.body), answer.release, (timer() - started) * 1000, None
+        return parse_predictions(response.body), response.release, (timer() - sent_at) * 1000, None
 
     with ThreadPoolExecutor(request.concurrency) as pool:
-        under_way: deque[tuple[Sequence[Mapping[str, Any]], Future[Any]]] = deque()
-        batches = enumerate(_batches(request.rows, request.batch))
+        in_flight: deque[tuple[Sequence[Mapping[str, Any]], Future[Any]]] = deque()
+        batches = enumerate(_batches(request.rows, request.batch_size))
         try:
             for number, rows in batches:
-                under_way.append((rows, pool.submit(send, number, rows)))
-                if len(under_way) >= request.concurrency:
-                    _take(under_way, keys, tally, tell)
-                    tally.seconds = timer() - begun
-                    reporter("progress", {"done": tally.rows, "total": request.total, "failed": tally.failed})
-            while under_way:
-                _take(under_way, keys, tally, tell)
+                in_flight.append((rows, pool.submit(send, number, rows)))
+                if len(in_flight) >= request.concurrency:
+                    _collect(in_flight, keys, result, on_prediction)
+                    result.seconds = timer() - start
+                    reporter("progress", {"done": result.rows, "total": request.total_rows, "failed": result.failed})
+            while in_flight:
+                _collect(in_flight, keys, result, on_prediction)
         except BaseException:
-            for _, waiting in under_way:
-                waiting.cancel()
+            for _, future in in_flight:
+                future.cancel()
             raise
-    tally.seconds = timer() - begun
-    return tally
+    result.seconds = timer() - start
+    return result
 
 
-def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """`application/jsonlines`; times in ISO 8601, NaN as null.
+def encode_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Encodes rows as `application/jsonlines`, with times in ISO 8601 and NaN as null.
 
-    >>> encode([{"a": float("nan")}, {"a": 1}])
+    >>> encode_rows([{"a": float("nan")}, {"a": 1}])
     b'{"a":null}\\n{"a":1}\\n'
     """
     import orjson
@@ -125,25 +127,26 @@ def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY) for row in rows)
 
 
-def _take(
-    under_way: deque[tuple[Sequence[Mapping[str, Any]], Future[Any]]],
+def _collect(
+    in_flight: deque[tuple[Sequence[Mapping[str, Any]], Future[Any]]],
     keys: Sequence[str],
-    tally: Tally,
-    tell: Callable[[RowPrediction], None],
+    result: InvokeResult,
+    on_prediction: Callable[[RowPrediction], None],
 ) -> None:
-    rows, future = under_way.popleft()
-    answers, release, latency_ms, failure = future.result()
-    tally.requests += 1
-    tally.rows += len(rows)
+    rows, future = in_flight.popleft()
+    predictions, release, latency_ms, failure = future.result()
+    result.requests += 1
+    result.rows += len(rows)
     if failure is not None:
-        tally.failed += 1
-        tally.first_failure = tally.first_failure or failure
+        result.failed += 1
+        result.first_failure = result.first_failure or failure
     else:
-        tally.latencies_ms.append(latency_ms)
-        tally.releases[release or "unknown"] += len(rows)
-    for at, row in enumerate(rows):
-        told = {key: row[key] for key in keys if key in row}
-        tell(RowPrediction(told, answers[at] if at < len(answers) else None, release))
+        result.latencies_ms.append(latency_ms)
+        result.releases[release or "unknown"] += len(rows)
+    for index, row in enumerate(rows):
+        row_keys = {key: row[key] for key in keys if key in row}
+        prediction = predictions[index] if index < len(predictions) else None
+        on_prediction(RowPrediction(row_keys, prediction, release))
 
 
 def _batches(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:

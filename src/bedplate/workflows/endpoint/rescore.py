@@ -1,4 +1,4 @@
-"""Lets a release that is not live answer the last captured requests, on a copy, before it gets traffic again."""
+"""Scores the last captured requests again with a release that is not live, on a temporary copy of it."""
 
 from __future__ import annotations
 
@@ -10,144 +10,148 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bedplate.domain.data.capture import CapturedRequest
-from bedplate.domain.formatting import figure, short
+from bedplate.domain.formatting import format_number, format_short
 from bedplate.domain.rollback import HealthCheck, PastRelease
 from bedplate.errors import BedplateError, PlatformError, UsageError
 from bedplate.ports import Reporter
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.capture import latest
-from bedplate.workflows.endpoint.copies import EndpointCopy, a_copy
-from bedplate.workflows.endpoint.probe import PROOF_ID, answers_in
+from bedplate.workflows.endpoint.capture import read_latest
+from bedplate.workflows.endpoint.copies import temporary_copy
+from bedplate.workflows.endpoint.probe import PROBE_ID, parse_predictions
 from bedplate.workflows.stack_context import StackContext
 
-REQUESTS = 1000
-"""Captured requests, or rows where a request holds many."""
-A_REQUEST = 100
-"""Rows that are sent at once; one that fails is sent again in halves, to count what fails."""
+MAX_ROWS = 1000
+"""Number of the last captured rows that are scored again."""
+BATCH_ROWS = 100
+"""Rows per request; a request that fails is split in halves and sent again, to count the failing rows."""
 SENDERS = 4
-TIMED = 30
-"""Requests of one row each, by which latency is measured."""
-SAME = 1e-6
-"""Answers that differ by less, or by less of their own size, are the same ones: the request went through JSON."""
-DECISION = 0.5
+LATENCY_REQUESTS = 30
+"""Number of requests with one row each that measure the latency."""
+TOLERANCE = 1e-6
+"""Absolute and relative difference up to which predictions are equal, because requests are stored as JSON."""
+DECISION_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedRow:
-    """One captured row: who answered it what."""
+    """One captured row with its prediction and the release that returned it."""
 
     release: str | None
     row: dict[str, Any]
-    answer: float
+    prediction: float
 
 
 def rescore(
     stack: StackContext, spec: ModelSpec, config: str, target: PastRelease, reporter: Reporter
 ) -> tuple[HealthCheck, ...]:
-    """Errors, agreement, distribution and latency of the target on the last captured rows; NO_DATA without one.
+    """Checks errors, agreement, distribution and latency of the target on the last captured rows; NO_DATA without rows.
 
-    FAIL refuses: rows that it cannot answer, answers that are none, rows that it answers otherwise than it did. WARN
-    tells: answers that are far from those that were given live, latency beyond the service level.
+    FAIL blocks the rollback: rows without a valid prediction, or rows whose prediction by the same release changed.
+    WARN is reported only: predictions that differ from the live ones, or latency above the service level objective.
     """
-    captured = latest(stack, spec.name, answers=REQUESTS)
-    asked = _rows(captured)
-    if not asked:
-        return (HealthCheck("re-score", "NO_DATA", "there is no captured request to answer again"),)
+    rows = read_last_rows(stack, spec.name)
+    if not rows:
+        return (HealthCheck("re-score", "NO_DATA", "there are no captured requests to score"),)
     try:
-        with a_copy(stack, spec, config, target.version, reporter) as copy:
-            return score_on(stack, spec, copy, target, asked)
+        with temporary_copy(stack, spec, config, target.version, reporter) as copy:
+            return score_copy(stack, spec, copy, target, rows)
     except BedplateError as exc:
         return (HealthCheck("re-score", "FAIL", exc.message.splitlines()[0]),)
 
 
-def score_on(
-    stack: StackContext, spec: ModelSpec, copy: EndpointCopy, target: PastRelease, asked: Sequence[CapturedRow]
+def score_copy(
+    stack: StackContext, spec: ModelSpec, copy: str, target: PastRelease, rows: Sequence[CapturedRow]
 ) -> tuple[HealthCheck, ...]:
-    """What a copy that is up says of the target."""
-    batches = [asked[at : at + A_REQUEST] for at in range(0, len(asked), A_REQUEST)]
+    """Checks the target by invoking the endpoint `copy`."""
+    batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
     with ThreadPoolExecutor(SENDERS) as pool:
-        told = [answer for part in pool.map(lambda b: _ask(stack, copy.endpoint, b), batches) for answer in part]
-    checks = judged(spec, target, asked, told)
+        results = pool.map(lambda batch: _predict(stack, copy, batch), batches)
+        predictions = [prediction for result in results for prediction in result]
+    checks = compare_predictions(spec, target, rows, predictions)
     if any(c.verdict == "FAIL" for c in checks):
         return checks
-    return (*checks, _latency(spec, [_timed(stack, copy.endpoint, one) for one in asked[-TIMED:]]))
+    times_ms = [_measure_latency_ms(stack, copy, row) for row in rows[-LATENCY_REQUESTS:]]
+    return (*checks, _check_latency(spec, times_ms))
 
 
-def judged(
-    spec: ModelSpec, target: PastRelease, asked: Sequence[CapturedRow], told: Sequence[float | None]
+def compare_predictions(
+    spec: ModelSpec, target: PastRelease, rows: Sequence[CapturedRow], predictions: Sequence[float | None]
 ) -> tuple[HealthCheck, ...]:
-    """Errors, agreement and distribution; `told` holds None where a row got no answer."""
+    """Checks errors, agreement and distribution; `predictions` holds None for a row without a prediction."""
     low, high = (0.0, 1.0) if spec.task == "binary" else (-math.inf, math.inf)
-    good = [(one, a) for one, a in zip(asked, told, strict=True) if a is not None and low <= a <= high]
-    if len(good) < len(asked):
-        return (HealthCheck("re-score", "FAIL", f"{len(good)} of {len(asked)} rows got an answer that is one"),)
-    own = [(one.answer, new) for one, new in good if one.release == target.release]
-    changed = sum(not math.isclose(old, new, rel_tol=SAME, abs_tol=SAME) for old, new in own)
+    pairs = [(row, p) for row, p in zip(rows, predictions, strict=True) if p is not None and low <= p <= high]
+    if len(pairs) < len(rows):
+        detail = f"{len(pairs)} of {len(rows)} rows got a valid prediction"
+        return (HealthCheck("re-score", "FAIL", detail),)
+    own = [(row.prediction, new) for row, new in pairs if row.release == target.release]
+    changed = sum(not math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for old, new in own)
     if changed:
-        text = f"{changed} of {len(own)} rows that it answered before get another answer now"
-        return (HealthCheck("re-score", "FAIL", text),)
-    old, new = [one.answer for one, _ in good], [a for _, a in good]
-    text = f"all {len(good):,} rows, mean {figure(fmean(new), 3)} (as answered live: {figure(fmean(old), 3)})"
-    return (HealthCheck("re-score", "PASS", text), _agreement(spec, old, new), _distribution(spec, old, new))
+        detail = f"{changed} of {len(own)} rows that it scored before get another prediction now"
+        return (HealthCheck("re-score", "FAIL", detail),)
+    old, new = [row.prediction for row, _ in pairs], [p for _, p in pairs]
+    detail = f"all {len(pairs):,} rows, mean {format_number(fmean(new), 3)} (live: {format_number(fmean(old), 3)})"
+    return (
+        HealthCheck("re-score", "PASS", detail),
+        _check_agreement(spec, old, new),
+        _check_distribution(spec, old, new),
+    )
 
 
-def _agreement(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> HealthCheck:
+def _check_agreement(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> HealthCheck:
     if spec.task != "binary":
-        apart = sum(abs(a - b) for a, b in zip(old, new, strict=True)) / len(old)
-        return HealthCheck("agreement", "PASS", f"answers are {short(apart)} apart on average from those given live")
-    same = sum((a >= DECISION) == (b >= DECISION) for a, b in zip(old, new, strict=True))
-    pct, wanted = 100 * same / len(old), spec.rollout.experiment.min_agreement_pct
-    told = f"{pct:.1f} % of its decisions are those given live (below {wanted:g} % is told)"
-    return HealthCheck("agreement", "PASS" if pct >= wanted else "WARN", told)
+        difference = format_short(sum(abs(a - b) for a, b in zip(old, new, strict=True)) / len(old))
+        return HealthCheck("agreement", "PASS", f"mean absolute difference from the live predictions: {difference}")
+    same = sum((a >= DECISION_THRESHOLD) == (b >= DECISION_THRESHOLD) for a, b in zip(old, new, strict=True))
+    pct, min_pct = 100 * same / len(old), spec.rollout.experiment.min_agreement_pct
+    detail = f"{pct:.1f} % of its decisions equal the live ones (at least {min_pct:g} % expected)"
+    return HealthCheck("agreement", "PASS" if pct >= min_pct else "WARN", detail)
 
 
-def _distribution(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> HealthCheck:
-    from bedplate.domain.guard import counted, edges_of, shift
+def _check_distribution(spec: ModelSpec, old: Sequence[float], new: Sequence[float]) -> HealthCheck:
+    from bedplate.domain.guard import count_by_bin, prediction_shift, quantile_edges
 
-    edges = edges_of(old)
+    edges = quantile_edges(old)
     if not edges:
-        return HealthCheck("distribution", "NO_DATA", "all answers given live are alike")
-    psi = shift(counted(edges, new), counted(edges, old))
-    bound = spec.rollout.max_prediction_shift
-    told = f"PSI {psi:.3f} of its answers against those given live (above {bound:g} is told)"
-    return HealthCheck("distribution", "PASS" if psi <= bound else "WARN", told)
+        return HealthCheck("distribution", "NO_DATA", "all live predictions are equal")
+    psi, max_psi = (
+        prediction_shift(count_by_bin(edges, new), count_by_bin(edges, old)),
+        spec.rollout.max_prediction_shift,
+    )
+    detail = f"PSI {psi:.3f} of its predictions against the live ones (at most {max_psi:g} expected)"
+    return HealthCheck("distribution", "PASS" if psi <= max_psi else "WARN", detail)
 
 
-def _latency(spec: ModelSpec, times_ms: Sequence[float]) -> HealthCheck:
-    ordered = sorted(times_ms)
-    p99, bound = ordered[min(len(ordered) - 1, math.ceil(0.99 * len(ordered)) - 1)], spec.serving.slo.latency_p99_ms
-    told = f"{len(ordered)} requests one after the other: p50 {ordered[len(ordered) // 2]:.1f} ms, p99 {p99:.1f} ms"
-    return HealthCheck("latency of the copy", "PASS" if p99 <= bound else "WARN", f"{told} (at most {bound:g} ms)")
+def _check_latency(spec: ModelSpec, times_ms: Sequence[float]) -> HealthCheck:
+    ranked, max_ms = sorted(times_ms), spec.serving.slo.latency_p99_ms
+    p50, p99 = ranked[len(ranked) // 2], ranked[min(len(ranked) - 1, math.ceil(0.99 * len(ranked)) - 1)]
+    detail = f"{len(ranked)} sequential requests: p50 {p50:.1f} ms, p99 {p99:.1f} ms (at most {max_ms:g} ms)"
+    return HealthCheck("latency of the copy", "PASS" if p99 <= max_ms else "WARN", detail)
 
 
-def _rows(captured: Sequence[CapturedRequest]) -> list[CapturedRow]:
-    pairs = [CapturedRow(r.release, row, a) for r in captured for row, a in zip(r.rows, r.answers, strict=False)]
-    return pairs[-REQUESTS:]
+def read_last_rows(stack: StackContext, model: str) -> list[CapturedRow]:
+    """Returns the last captured rows of a model, at most `MAX_ROWS`."""
+    requests = read_latest(stack, model, min_predictions=MAX_ROWS)
+    pairs = [(r.release, *pair) for r in requests for pair in zip(r.rows, r.predictions, strict=False)]
+    return [CapturedRow(release, row, prediction) for release, row, prediction in pairs[-MAX_ROWS:]]
 
 
-def last_rows(stack: StackContext, model: str) -> list[CapturedRow]:
-    """The last captured rows of a model."""
-    return _rows(latest(stack, model, answers=REQUESTS))
-
-
-def _ask(stack: StackContext, endpoint: str, batch: Sequence[CapturedRow]) -> list[float | None]:
+def _predict(stack: StackContext, endpoint: str, batch: Sequence[CapturedRow]) -> list[float | None]:
     try:
-        answers: list[float | None] = list(answers_in(_send(stack, endpoint, batch)))
-        return answers if len(answers) == len(batch) else [None] * len(batch)
+        predictions: list[float | None] = list(parse_predictions(_send(stack, endpoint, batch)))
+        return predictions if len(predictions) == len(batch) else [None] * len(batch)
     except (PlatformError, UsageError, ValueError, KeyError):
         if len(batch) == 1:
             return [None]
         half = len(batch) // 2
-        return _ask(stack, endpoint, batch[:half]) + _ask(stack, endpoint, batch[half:])
+        return _predict(stack, endpoint, batch[:half]) + _predict(stack, endpoint, batch[half:])
 
 
 def _send(stack: StackContext, endpoint: str, batch: Sequence[CapturedRow]) -> bytes:
-    body = b"".join(json.dumps(one.row).encode() + b"\n" for one in batch)
-    return stack.endpoints.invoke(endpoint, body, inference_id=PROOF_ID).body
+    body = b"".join(json.dumps(row.row).encode() + b"\n" for row in batch)
+    return stack.endpoints.invoke(endpoint, body, inference_id=PROBE_ID).body
 
 
-def _timed(stack: StackContext, endpoint: str, one: CapturedRow) -> float:
-    begun = stack.clock.now()
-    _send(stack, endpoint, [one])
-    return (stack.clock.now() - begun).total_seconds() * 1000
+def _measure_latency_ms(stack: StackContext, endpoint: str, row: CapturedRow) -> float:
+    start = stack.clock.now()
+    _send(stack, endpoint, [row])
+    return (stack.clock.now() - start).total_seconds() * 1000

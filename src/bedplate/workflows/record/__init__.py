@@ -1,1 +1,1 @@
-"""What was done and what was spent: the ledger's writer and readers, costs, and a decision followed back."""
+"""Workflows on records: the ledger, costs and budgets, and the evidence of a prediction."""

@@ -1,4 +1,4 @@
-"""What was spent on a stack, by whom and for what, and how its budgets stand."""
+"""Reports the spend of a stack by model, lifecycle stage or owner, and the state of its budgets."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from bedplate.domain.money.cost import Spending, add_up, crossed, per_thousand, stage_of
+from bedplate.domain.money.cost import Spending, find_crossed_thresholds, find_stage, sum_spending, usd_per_thousand
 from bedplate.domain.names import stage_budget
-from bedplate.domain.release import fallback_release
+from bedplate.domain.release import fallback_name
 from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
 from bedplate.settings import LifeStage
+from bedplate.workflows.endpoint.follow import count_predictions
 from bedplate.workflows.stack_context import StackContext
 
-By = Literal["model", "stage", "owner"]
+Grouping = Literal["model", "stage", "owner"]
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUse:
-    """Predictions (rows) that a model answered in the time, and what a thousand of them cost in all (None: no rows)."""
+class ModelUsage:
+    """A model's predictions (rows) in the period, and the total cost of a thousand of them (None without rows)."""
 
     model: str
     usd: float
@@ -30,108 +31,102 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
+    """The spend of a period by group, and the usage of its models."""
+
     start: datetime
     end: datetime
-    by: By
+    group_by: Grouping
     spending: Spending
-    use: tuple[ModelUse, ...]
+    usage: tuple[ModelUsage, ...]
 
 
-def bill(stack: StackContext, *, by: By, days: int, model: str | None) -> Bill:
-    """Spend of the last `days` days, today included. Raises NotFound for an unknown model."""
+def read_bill(stack: StackContext, *, group_by: Grouping, days: int, model: str | None) -> Bill:
+    """Returns the spend of the last `days` days including today. Raises NotFound for an unknown model."""
     if model:
         stack.model(model)
     end = stack.clock.now()
     start = end - timedelta(days=days - 1)
-    within = {"Project": stack.project, "Stack": stack.name}
-    group: Literal["Model", "UsageType", "Owner"] = (
-        "Model" if by == "model" else "Owner" if by == "owner" else "UsageType"
-    )
-    spends = stack.costs.spend(start=start, end=end, group_by=group, model=model, within=within)
-    lines = [(s.start.date(), stage_of(s.group) if by == "stage" else s.group, s.usd) for s in spends]
-    spending = add_up(lines)
-    if by == "model" or model:
-        by_model = {share.group: share.usd for share in spending.shares} if by == "model" else {}
-        wanted = [model] if model else [name for name in stack.outputs.models if name in by_model]
-        since = start.replace(hour=0, minute=0, second=0, microsecond=0)
-        use = tuple(
-            _use(stack, name, by_model.get(name, spending.total_usd if model else 0.0), since, end) for name in wanted
-        )
-    else:
-        use = ()
-    return Bill(start, end, by, spending, use)
+    tags = {"Project": stack.project, "Stack": stack.name}
+    dimensions: dict[Grouping, Literal["Model", "UsageType", "Owner"]] = {"model": "Model", "owner": "Owner"}
+    dimension = dimensions.get(group_by, "UsageType")
+    spends = stack.costs.list_spend(start=start, end=end, group_by=dimension, model=model, tags=tags)
+    lines = [(s.start.date(), find_stage(s.group) if group_by == "stage" else s.group, s.usd) for s in spends]
+    spending = sum_spending(lines)
+    usage: tuple[ModelUsage, ...] = ()
+    if group_by == "model" or model:
+        by_model = {share.group: share.usd for share in spending.shares} if group_by == "model" else {}
+        models = [model] if model else [name for name in stack.outputs.models if name in by_model]
+        since, total = start.replace(hour=0, minute=0, second=0, microsecond=0), spending.total_usd if model else 0.0
+        usage = tuple(_model_usage(stack, name, by_model.get(name, total), since, end) for name in models)
+    return Bill(start, end, group_by, spending, usage)
 
 
-def predictions(stack: StackContext, model: str, start: datetime, end: datetime) -> float:
-    """Rows answered by every release of a model that still exists."""
+def count_served_predictions(stack: StackContext, model: str, start: datetime, end: datetime) -> float:
+    """Returns the number of rows that the existing releases of a model have predicted in a period."""
     endpoint = stack.names(model).endpoint
-    releases = [fallback_release(endpoint), *(r.name for r in stack.endpoints.releases(endpoint))]
+    releases = [fallback_name(endpoint), *(r.name for r in stack.endpoints.list_releases(endpoint))]
     period_s = 60 if end - start <= timedelta(hours=24) else 3600
-    return sum(
-        value
-        for release in releases
-        for _, value in stack.metrics.series(
-            "Bedplate/Serving",
-            "Answers",
-            {"Endpoint": endpoint, "Release": release},
-            start=start,
-            end=end + timedelta(seconds=period_s),
-            period_s=period_s,
-            stat="Sum",
-        )
-    )
+    return sum(count_predictions(stack, endpoint, r, start, end, period_s=period_s) for r in releases)
 
 
-def _use(stack: StackContext, model: str, usd: float, start: datetime, end: datetime) -> ModelUse:
-    count = predictions(stack, model, start, end)
-    return ModelUse(model, usd, count, per_thousand(usd, count))
+def _model_usage(stack: StackContext, model: str, usd: float, start: datetime, end: datetime) -> ModelUsage:
+    count = count_served_predictions(stack, model, start, end)
+    return ModelUsage(model, usd, count, usd_per_thousand(usd, count))
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetReport:
-    """A budget of this stack; `crossed` are thresholds behind us: (kind, percent of the limit)."""
+    """A budget of this stack.
+
+    `scope` is what it covers, `crossed_thresholds` the crossed ones as pairs of (kind, per cent of the limit).
+    """
 
     budget: BudgetState
-    of: str
-    crossed: tuple[tuple[str, float], ...]
+    scope: str
+    crossed_thresholds: tuple[tuple[str, float], ...]
 
     @property
     def used_pct(self) -> float:
         return 100 * self.budget.actual_usd / self.budget.limit_usd if self.budget.limit_usd else 0.0
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         return self.budget.actual_usd >= self.budget.limit_usd
 
 
-def budgets(stack: StackContext, model: str | None = None) -> Sequence[BudgetReport]:
-    """Budgets of this stack's models and of the platform, the fullest first; only one model's when it is named."""
-    of = {stack.names(name).budget: name for name in stack.outputs.models}
+def list_budgets(stack: StackContext, model: str | None = None) -> Sequence[BudgetReport]:
+    """Returns the budgets of this stack's models (or of one `model`) and of the platform, the most used one first."""
+    scopes = {stack.names(name).budget: name for name in stack.outputs.models}
     if model:
         stack.model(model)
-        of = {budget: name for budget, name in of.items() if name == model}
+        scopes = {budget: name for budget, name in scopes.items() if name == model}
     else:
-        of[stack.outputs.platform_budget] = "the platform"
+        scopes[stack.outputs.platform_budget] = "the platform"
     stages = get_args(LifeStage)
-    of |= {stage_budget(budget, stage): f"{name}, {stage}" for budget, name in of.items() for stage in stages}
-    standing = [
+    scopes |= {stage_budget(budget, stage): f"{name}, {stage}" for budget, name in scopes.items() for stage in stages}
+    reports = [
         BudgetReport(
             b,
-            of[b.name],
-            crossed(b.thresholds, limit_usd=b.limit_usd, actual_usd=b.actual_usd, forecast_usd=b.forecast_usd),
+            scopes[b.name],
+            find_crossed_thresholds(
+                b.thresholds, limit_usd=b.limit_usd, actual_usd=b.actual_usd, forecast_usd=b.forecast_usd
+            ),
         )
-        for b in stack.costs.budgets()
-        if b.name in of
+        for b in stack.costs.list_budgets()
+        if b.name in scopes
     ]
-    return sorted(standing, key=lambda s: -s.used_pct)
+    return sorted(reports, key=lambda report: -report.used_pct)
 
 
-def resume(stack: StackContext, budget: str) -> int:
-    """Undo what a budget's actions have stopped; how many there were. Raises NotFound for no budget of this stack."""
-    held = {standing.budget.name for standing in budgets(stack)}
-    if budget not in held:
+def resume_budget(stack: StackContext, budget: str) -> int:
+    """Reverses a budget's executed actions and returns their number.
+
+    Raises NotFound when this stack has no such budget.
+    """
+    names = {report.budget.name for report in list_budgets(stack)}
+    if budget not in names:
         raise NotFound(
-            f"Stack {stack.name!r} has no budget {budget!r} (it has: {', '.join(sorted(held)) or 'none'})",
+            f"Stack {stack.name!r} has no budget {budget!r} (it has: {', '.join(sorted(names)) or 'none'})",
             next_step="bedplate budgets",
         )
-    return stack.costs.resume(budget)
+    return stack.costs.reverse_budget_actions(budget)

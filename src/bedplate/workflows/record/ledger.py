@@ -1,4 +1,4 @@
-"""Writes to the ledger and reads from it: one chain per stack, safe for writers that do not know of each other."""
+"""Appends records to the ledger and reads them: one hash chain per stack, safe for concurrent writers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bedplate.domain.ledger import (
     Kind,
     Record,
     Verification,
+    build_record,
     decode,
     encode,
-    key,
-    place,
-    seq_of,
+    measure_clock_skew,
+    object_key,
+    parse_seq,
     sha256,
-    skew,
     verify,
 )
 from bedplate.errors import Conflict, NotFound, PlatformError
@@ -32,17 +32,17 @@ from bedplate.workflows.record.ledger_cache import CachedRecord, LedgerCache
 from bedplate.workflows.stack_context import StackContext
 
 MAX_RACES = 100
-"""Writers that got ahead of us before we give up; each lost race means that somebody else made progress."""
+"""Lost races after which a writer gives up; each lost race means that another writer made progress."""
 FIRST_WAIT_S, MAX_WAIT_S = 0.01, 0.5
 _PAGE = 1000
 _PROBES = 16
-_FEW = 500
-"""Records that are fetched without asking whether so many are needed."""
+_INITIAL_RECORDS = 500
+"""Number of records that are fetched first, before checking whether they are enough."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """A record's object as a listing has it."""
+class _StoredObject:
+    """A record's object in a bucket listing."""
 
     seq: int
     etag: str
@@ -50,12 +50,12 @@ class _Stored:
     stored_at: datetime
 
 
-def _same(copy: CachedRecord, stored: _Stored) -> bool:
+def _is_current(copy: CachedRecord, stored: _StoredObject) -> bool:
     return bool(stored.etag) and copy.etag == stored.etag and len(copy.raw) == stored.size
 
 
 class Ledger:
-    """The ledger in one bucket. Appending never overwrites; reading never trusts that a record is well-formed."""
+    """The ledger in one bucket. Appending never overwrites an object; reading validates every record."""
 
     def __init__(
         self,
@@ -64,18 +64,18 @@ class Ledger:
         clock: Clock,
         *,
         cache: LedgerCache | None = None,
-        chance: Random | None = None,
+        random: Random | None = None,
     ) -> None:
         self._objects = objects
         self._bucket = bucket
         self._clock = clock
         self._cache = cache
-        self._known = 0
-        self._chance = chance or Random()
+        self._last_seq = 0
+        self._random = random or Random()
 
     @classmethod
     def of(cls, stack: StackContext) -> Ledger:
-        """A stack's ledger, with a copy of its records kept in the project's `.bedplate`."""
+        """Returns a stack's ledger with a cache in the project's `.bedplate` folder."""
         bucket = stack.outputs.ledger_bucket
         return cls(stack.objects, bucket, stack.clock, cache=LedgerCache.of(stack.project_dir, bucket))
 
@@ -89,205 +89,212 @@ class Ledger:
         version: int | None = None,
         data: Mapping[str, Any] | None = None,
     ) -> Record:
-        """Append what happened. See `append`."""
+        """Appends a record; see `append`."""
         return self.append(Entry(kind, model, version, actor, summary, data or {}))
 
     def append(self, entry: Entry) -> Record:
-        """Write the entry behind the last record; when somebody else is faster, behind theirs.
+        """Appends the entry after the last record, or after the records of writers that were faster.
 
-        A write whose answer was lost and that was sent again finds its own bytes in place, and that is success.
-        Raises Conflict after `MAX_RACES` lost races, PlatformError when the last record is illegible.
+        Raises Conflict after `MAX_RACES` lost races, PlatformError when the last record cannot be read.
         """
         last = self.last_seq()
-        for lost in range(MAX_RACES):
-            last = self._yield_way(lost, last)
-            record = self._place(entry, last)
-            raw = encode(record)
-            if self._objects.put_if_absent(self._uri(record.seq), raw) or self._raw(record.seq) == raw:
-                self._known = record.seq
+        for races in range(MAX_RACES):
+            last = self._back_off(races, last)
+            record, is_stored = self._try_append(entry, last)
+            self._last_seq = record.seq
+            if is_stored:
                 return record
-            self._known = record.seq
         raise Conflict(f"This writer lost {MAX_RACES} races for the ledger's end", next_step="the same command again")
 
-    def _yield_way(self, lost: int, last: int) -> int:
-        """After the first lost race wait a little, by chance and longer each time: full jitter, so that many writers
-        spread out instead of all asking for the same number (Brooker, Exponential Backoff And Jitter, 2015).
+    def _try_append(self, entry: Entry, last: int) -> tuple[Record, bool]:
+        """Writes the entry after record `last`; returns the record and whether it is stored.
 
-        Returns the last record's number by then. The next number after the lost one would not do: among many writers
-        the end runs away from who walks behind it.
+        A write that was sent twice, because its response was lost, finds its own bytes and counts as stored.
         """
-        if lost > 1:
-            self._clock.sleep(self._chance.uniform(0, min(MAX_WAIT_S, FIRST_WAIT_S * 2**lost)))
-        return self.last_seq() if lost else last
+        record = self._build_record(entry, last)
+        raw = encode(record)
+        return record, self._objects.put_if_absent(self._uri(record.seq), raw) or self._get(record.seq) == raw
 
-    def append_unless(self, entry: Entry, *, since: int, forbids: Callable[[Record], bool]) -> Record:
-        """Append, unless somebody wrote a record that `forbids` it behind number `since`, the last one that was read.
+    def _back_off(self, races: int, last: int) -> int:
+        """Waits a random time that grows with the lost races, and returns the last record's number after that.
 
-        What was decided from the records up to `since` is written only while it still follows from all of them: two
-        who decide at once write one record. Raises Conflict with the record that came first.
+        Full jitter makes many writers spread out instead of all requesting the same number (Brooker, Exponential
+        Backoff And Jitter, 2015). Trying the next number without listing again would not be enough: among many writers
+        the end of the ledger moves faster.
+        """
+        if races > 1:
+            self._clock.sleep(self._random.uniform(0, min(MAX_WAIT_S, FIRST_WAIT_S * 2**races)))
+        return self.last_seq() if races else last
+
+    def append_unless(self, entry: Entry, *, since: int, conflicts: Callable[[Record], bool]) -> Record:
+        """Appends the entry unless a record after number `since`, the last one that was read, `conflicts` with it.
+
+        So a decision is recorded only while it still follows from all records, and of two concurrent decisions only one
+        is recorded. Raises Conflict with the conflicting record.
         """
         last = since
         for _ in range(MAX_RACES):
-            for stored in self._listed(after=last):
-                came = self._decoded(stored.seq, self._raw(stored.seq))
-                if forbids(came):
-                    raise Conflict(f"{came.actor} was faster: {came.summary}", next_step="bedplate rollout status")
+            for stored in self._list_objects(after=last):
+                other = self._decode(stored.seq, self._get(stored.seq))
+                if conflicts(other):
+                    raise Conflict(f"{other.actor} was faster: {other.summary}", next_step="bedplate rollout status")
                 last = stored.seq
-            record = self._place(entry, last)
-            raw = encode(record)
-            if self._objects.put_if_absent(self._uri(record.seq), raw) or self._raw(record.seq) == raw:
-                self._known = record.seq
+            record, is_stored = self._try_append(entry, last)
+            if is_stored:
+                self._last_seq = record.seq
                 return record
         raise Conflict(f"Others wrote {MAX_RACES} records to the ledger in a row", next_step="bedplate ledger verify")
 
     def last_seq(self) -> int:
-        """Number of the last record, 0 for an empty ledger.
+        """Returns the number of the last record, 0 for an empty ledger.
 
-        One listing for a ledger of up to a thousand records behind the last one known, and some probes for a longer
-        one. A gap in the chain does not mislead it: the end is always the end of a listing.
+        Needs one listing when up to a thousand records follow the last known one, and some probes otherwise. A gap in
+        the chain has no effect, because the end is always the end of a listing.
         """
-        last = self._known
+        last = self._last_seq
         while True:
-            page = list(islice(self._objects.list(self._prefix, after=self._uri(last)), _PAGE))
-            last = max((seq for info in page if (seq := seq_of(info.uri)) is not None), default=last)
+            page = list(islice(self._objects.list(self._prefix, start_after=self._uri(last)), _PAGE))
+            last = max((seq for info in page if (seq := parse_seq(info.uri)) is not None), default=last)
             if len(page) < _PAGE:
                 break
-            last = self._leap(last)
-        self._known = last
+            last = self._probe_ahead(last)
+        self._last_seq = last
         return last
 
     def records(self) -> list[Record]:
-        """Every record in order. Raises PlatformError for one that is illegible."""
-        kept = self._kept()
-        listed = self._listed(after=len(kept))
-        found = [*enumerate(kept, 1)]
-        found += [(s.seq, CachedRecord(s.etag, raw)) for s, raw in zip(listed, self._read(listed), strict=True)]
+        """Returns every record in order. Raises PlatformError for one that cannot be read."""
+        cached = self._load_cache()
+        listed = self._list_objects(after=len(cached))
+        bodies = zip(listed, self._read_bodies(listed), strict=True)
+        copies = [*enumerate(cached, 1), *((s.seq, CachedRecord(s.etag, raw)) for s, raw in bodies)]
         if listed:
-            self._keep(found)
-        return [self._decoded(seq, copy.raw) for seq, copy in found]
+            self._save_cache(copies)
+        return [self._decode(seq, copy.raw) for seq, copy in copies]
 
-    def latest(self, enough: Callable[[Sequence[Record]], bool]) -> list[Record]:
-        """The ledger's last records, as many as are `enough`; all of them where few are missing from the copy here.
+    def read_latest(self, is_enough: Callable[[Sequence[Record]], bool]) -> list[Record]:
+        """Returns the ledger's last records, as many as are enough; all of them when few are missing from the cache.
 
-        A question about the present need not fetch years of records to a machine that never saw them; what it does
-        fetch is kept for the next one. Raises PlatformError for a record that is illegible.
+        So a question about the present does not fetch years of records to a new machine; the fetched ones are cached.
+        Raises PlatformError for a record that cannot be read.
         """
-        last, kept = self.last_seq(), len(self._kept())
-        if last - kept <= _FEW:
+        last = self.last_seq()
+        if last - len(self._load_cache()) <= _INITIAL_RECORDS:
             return self.records()
-        first, bodies = self._tail(last)
-        held = len(bodies)
+        first, bodies = self._load_tail(last)
+        cached = len(bodies)
         try:
-            bodies += self._bodies(range(first + held, last + 1))
-            found = self._decoded_from(first, bodies)
-            stride = max(_FEW, len(bodies))
-            while first > 1 and not (found and enough(found)):
-                behind, first, stride = first, max(1, first - stride), stride * 2
-                earlier = self._bodies(range(first, behind))
-                bodies, found = earlier + bodies, self._decoded_from(first, earlier) + found
-        except NotFound:  # a gap: what there is, is in the listing
+            bodies += self._get_range(range(first + cached, last + 1))
+            records = self._decode_all(first, bodies)
+            stride = max(_INITIAL_RECORDS, len(bodies))
+            while first > 1 and not (records and is_enough(records)):
+                end, first, stride = first, max(1, first - stride), stride * 2
+                earlier = self._get_range(range(first, end))
+                bodies, records = earlier + bodies, self._decode_all(first, earlier) + records
+        except NotFound:  # a gap: the listing shows the existing records
             return self.records()
-        if self._cache and len(bodies) > held:
+        if self._cache and len(bodies) > cached:
             self._cache.tail.save([CachedRecord("", raw) for raw in bodies])
-        return found
+        return records
 
-    def stored(self) -> Iterator[tuple[int, bytes]]:
-        """(number, bytes) of every record, in order, read in parallel and never from a copy."""
-        listed = self._listed()
-        yield from zip((s.seq for s in listed), self._read(listed), strict=True)
+    def read_objects(self) -> Iterator[tuple[int, bytes]]:
+        """Yields (number, bytes) of every record in order, read in parallel and never from the cache."""
+        listed = self._list_objects()
+        yield from zip((s.seq for s in listed), self._read_bodies(listed), strict=True)
 
     def verify(
         self,
-        known_head: tuple[int, str] | None = None,
+        expected_head: tuple[int, str] | None = None,
         *,
         full: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
-        """Check the whole chain. Objects that were read before and whose ETag is the same are not read again.
+        """Verifies the whole chain. Objects that were read before are read again only when their ETag has changed.
 
-        A fault that is found in a copy is looked for once more in the bucket, for it may be the copy's. With `full`
-        every object is read anew. `progress` is told (objects read, objects to read).
+        After a break that may come from the cache, and with `full`, every object is read again. `progress` is called
+        with (objects read, objects to read).
         """
-        listed = self._listed()
-        copies = [] if full or self._cache is None else self._cache.load()
-        known = [s.seq <= len(copies) and _same(copies[s.seq - 1], s) for s in listed]
-        unread = [s for s, held in zip(listed, known, strict=True) if not held]
-        fresh = iter(self._read(unread, progress))
-        found = [
-            (s.seq, copies[s.seq - 1] if held else CachedRecord(s.etag, next(fresh)))
-            for s, held in zip(listed, known, strict=True)
+        listed = self._list_objects()
+        cached = [] if full or self._cache is None else self._cache.load()
+        current = {s.seq for s in listed if s.seq <= len(cached) and _is_current(cached[s.seq - 1], s)}
+        unread = [s for s in listed if s.seq not in current]
+        bodies = self._read_bodies(unread, progress)
+        copies = [
+            (s.seq, cached[s.seq - 1] if s.seq in current else CachedRecord(s.etag, next(bodies))) for s in listed
         ]
-        result = verify(((seq, copy.raw) for seq, copy in found), known_head=known_head)
-        if not result.ok and any(known):
-            return self.verify(known_head, full=True, progress=progress)
+        result = verify(((seq, copy.raw) for seq, copy in copies), expected_head=expected_head)
+        if not result.ok and current:
+            return self.verify(expected_head, full=True, progress=progress)
         if result.ok:
-            self._keep(found)
-        times = (skew(s.seq, copy.raw, s.stored_at) for s, (_, copy) in zip(listed, found, strict=True))
-        return replace(result, read=len(unread), skewed=tuple(t for t in times if t))
+            self._save_cache(copies)
+        skews = (measure_clock_skew(s.seq, copy.raw, s.stored_at) for s, (_, copy) in zip(listed, copies, strict=True))
+        return replace(result, objects_read=len(unread), clock_skews=tuple(s for s in skews if s))
 
-    def _listed(self, *, after: int = 0) -> list[_Stored]:
-        behind = self._objects.list(self._prefix, after=self._uri(after))
-        return [_Stored(seq, i.etag, i.size, i.modified_at) for i in behind if (seq := seq_of(i.uri)) is not None]
+    def _list_objects(self, *, after: int = 0) -> list[_StoredObject]:
+        infos = self._objects.list(self._prefix, start_after=self._uri(after))
+        return [
+            _StoredObject(seq, i.etag, i.size, i.modified_at) for i in infos if (seq := parse_seq(i.uri)) is not None
+        ]
 
-    def _read(self, listed: Sequence[_Stored], progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-        for done, raw in enumerate(self._objects.get_many([self._uri(s.seq) for s in listed]), 1):
+    def _read_bodies(
+        self, listed: Sequence[_StoredObject], progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[bytes]:
+        for count, raw in enumerate(self._objects.get_many([self._uri(s.seq) for s in listed]), 1):
             if progress:
-                progress(done, len(listed))
+                progress(count, len(listed))
             yield raw
 
-    def _keep(self, found: Sequence[tuple[int, CachedRecord]]) -> None:
-        if self._cache and [seq for seq, _ in found] == list(range(1, len(found) + 1)):
-            self._cache.save([copy for _, copy in found])
+    def _save_cache(self, copies: Sequence[tuple[int, CachedRecord]]) -> None:
+        if self._cache and [seq for seq, _ in copies] == list(range(1, len(copies) + 1)):
+            self._cache.save([copy for _, copy in copies])
 
-    def _kept(self) -> list[CachedRecord]:
-        """The copies kept here, when the last of them is still what is stored: the chain vouches for the others."""
-        kept = self._cache.load() if self._cache else []
+    def _load_cache(self) -> list[CachedRecord]:
+        """The cached records if the last of them is unchanged in the bucket; the chain then vouches for the others."""
+        cached = self._cache.load() if self._cache else []
         try:
-            return kept if kept and self._raw(len(kept)) == kept[-1].raw else []
+            return cached if cached and self._get(len(cached)) == cached[-1].raw else []
         except NotFound:
             return []
 
-    def _tail(self, last: int) -> tuple[int, list[bytes]]:
-        """Number of the first record and the bytes of all that `latest` kept, when they still end as the ledger's do;
-        (`last` + 1, none) otherwise."""
-        kept = [copy.raw for copy in self._cache.tail.load()] if self._cache else []
+    def _load_tail(self, last: int) -> tuple[int, list[bytes]]:
+        """The first record's number and the bytes of the tail cache; (`last` + 1, []) when it is outdated."""
+        bodies = [copy.raw for copy in self._cache.tail.load()] if self._cache else []
         try:
-            if kept and self._raw(decode(kept[-1]).seq) == kept[-1]:
-                return decode(kept[0]).seq, kept
+            if bodies and self._get(decode(bodies[-1]).seq) == bodies[-1]:
+                return decode(bodies[0]).seq, bodies
         except (CorruptRecord, NotFound):
             pass
         return last + 1, []
 
-    def _bodies(self, seqs: range) -> list[bytes]:
+    def _get_range(self, seqs: range) -> list[bytes]:
         return list(self._objects.get_many([self._uri(seq) for seq in seqs]))
 
-    def _place(self, entry: Entry, last: int) -> Record:
+    def _build_record(self, entry: Entry, last: int) -> Record:
         now = self._clock.now()
         if last == 0:
-            return place(entry, seq=1, at=now, prev=GENESIS)
-        raw = self._raw(last)
-        previous = self._decoded(last, raw)
-        return place(entry, seq=last + 1, at=now, prev=sha256(raw), not_before=previous.at)
+            return build_record(entry, seq=1, at=now, prev=GENESIS)
+        raw = self._get(last)
+        previous = self._decode(last, raw)
+        return build_record(entry, seq=last + 1, at=now, prev=sha256(raw), min_time=previous.at)
 
-    def _leap(self, low: int) -> int:
-        """A number behind `low` that exists, nearer the end: by doubling strides, then by sixteenths of one."""
+    def _probe_ahead(self, low: int) -> int:
+        """Returns an existing number after `low`, nearer to the end: by doubling strides, then by sixteenths of one."""
         with ThreadPoolExecutor(_PROBES) as pool:
             strides = [_PAGE * 2**i for i in range(_PROBES)]
-            reached = self._furthest(pool, [low + stride for stride in strides])
-            if reached is None:
+            high = self._last_existing(pool, [low + stride for stride in strides])
+            if high is None:
                 return low
-            stride = (reached - low) // _PROBES
-            return self._furthest(pool, [reached + stride * i for i in range(_PROBES)]) or reached
+            step = (high - low) // _PROBES
+            return self._last_existing(pool, [high + step * i for i in range(_PROBES)]) or high
 
-    def _furthest(self, pool: ThreadPoolExecutor, seqs: Sequence[int]) -> int | None:
-        found = pool.map(lambda seq: self._objects.exists(self._uri(seq)), seqs)
-        return max((seq for seq, there in zip(seqs, found, strict=True) if there), default=None)
+    def _last_existing(self, pool: ThreadPoolExecutor, seqs: Sequence[int]) -> int | None:
+        exists = pool.map(lambda seq: self._objects.exists(self._uri(seq)), seqs)
+        return max((seq for seq, does_exist in zip(seqs, exists, strict=True) if does_exist), default=None)
 
-    def _decoded_from(self, first: int, bodies: Sequence[bytes]) -> list[Record]:
-        """The records of these bytes, numbered from `first` on."""
-        return [self._decoded(seq, raw) for seq, raw in enumerate(bodies, first)]
+    def _decode_all(self, first: int, bodies: Sequence[bytes]) -> list[Record]:
+        """Decodes consecutive records, the first of which has the number `first`."""
+        return [self._decode(seq, raw) for seq, raw in enumerate(bodies, first)]
 
-    def _decoded(self, seq: int, raw: bytes) -> Record:
+    def _decode(self, seq: int, raw: bytes) -> Record:
         try:
             return decode(raw)
         except CorruptRecord as exc:
@@ -295,11 +302,11 @@ class Ledger:
                 f"Record {seq} of the ledger cannot be read: {exc}", next_step="bedplate ledger verify"
             ) from exc
 
-    def _raw(self, seq: int) -> bytes:
+    def _get(self, seq: int) -> bytes:
         return self._objects.get(self._uri(seq))
 
     def _uri(self, seq: int) -> str:
-        return f"s3://{self._bucket}/{key(seq)}"
+        return f"s3://{self._bucket}/{object_key(seq)}"
 
     @property
     def _prefix(self) -> str:

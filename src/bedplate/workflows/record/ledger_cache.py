@@ -1,8 +1,9 @@
-"""Keeps a copy of the ledger's records on this machine, so that a long ledger is not fetched anew by every command.
+"""Caches the ledger's records on this machine, so that not every command fetches a long ledger again.
 
-Records never change, and each names its predecessor's hash: when the last record kept here is still the one that is
-stored under its number, everything before it is what the chain says. `ledger verify` goes further: it takes a copy only
-where the bucket's listing still has the ETag that the copy was read under, and S3 gives a new one with every write.
+Records never change, and each one holds its predecessor's hash: when the last cached record is still the one that is
+stored under its number, the chain vouches for all cached records before it. `ledger verify` is stricter: it uses a
+cached record only if the bucket's listing shows the ETag with which it was read, because S3 changes the ETag with every
+write.
 """
 
 from __future__ import annotations
@@ -17,27 +18,30 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class CachedRecord:
-    """A record's bytes, and the ETag of the object that they were read from."""
+    """A record's bytes and the ETag of its object when it was read."""
 
     etag: str
     raw: bytes
 
 
 class LedgerCache:
-    """One file, `<etag> TAB <record>` a line, from number 1 on without a gap. Unreadable, it is as good as none."""
+    """A file with a line `<etag> TAB <record>` for each record, from number 1 without a gap.
+
+    An unreadable file counts as empty.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @classmethod
     def of(cls, project_dir: Path, bucket: str) -> LedgerCache:
-        """The project's own, below `.bedplate` (or what BEDPLATE_STATE_DIR names)."""
+        """Returns the cache in the project's `.bedplate` folder, or in the folder that BEDPLATE_STATE_DIR names."""
         base = os.environ.get("BEDPLATE_STATE_DIR")
         return cls((Path(base) if base else project_dir / ".bedplate") / "cache" / f"{bucket}.ledger")
 
     @property
     def tail(self) -> LedgerCache:
-        """The same for the ledger's last records alone, where only those were asked for."""
+        """The cache of the ledger's last records, for reads that need only those."""
         return LedgerCache(self._path.with_suffix(".tail"))
 
     def load(self) -> list[CachedRecord]:
@@ -48,7 +52,7 @@ class LedgerCache:
             return []
 
     def save(self, records: Sequence[CachedRecord]) -> None:
-        """Replace the file whole; of two who save at once either's is right."""
+        """Replaces the whole file; of two concurrent saves either result is valid."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(dir=self._path.parent)

@@ -1,1 +1,1 @@
-"""Moves traffic from one release to another, and back."""
+"""Workflows that deploy releases, roll them back, and run rollouts."""

@@ -1,4 +1,4 @@
-"""Releases an approved version behind a guarded rollout, proves that it answers, and records it."""
+"""Deploys an approved version with a guarded traffic shift, verifies that the endpoint serves it, and records it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,45 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bedplate import ports
-from bedplate.domain import tags
-from bedplate.domain.guard import Edges, decode, edges_of, encode, period_s
+from bedplate.domain.guard import Edges, alarm_period_s, decode_edges, encode_edges, quantile_edges
 from bedplate.domain.ledger import Record
 from bedplate.domain.names import VARIANT, ModelNames
 from bedplate.domain.release import (
-    ANSWER_EDGES,
-    CONTENT,
-    content_hash,
-    fallback_release,
-    release_environment,
-    spoken,
-    version_told,
+    CONTENT_HASH,
+    PREDICTION_EDGES,
+    build_environment,
+    display_name,
+    fallback_name,
+    hash_content,
+    version_of,
 )
-from bedplate.domain.rollout import ObservedEndpoint, Plan, ReleaseTarget, Resume, Shift, ShiftPolicy, plan_deploy
-from bedplate.domain.rollout.machine import open_rollout
-from bedplate.errors import ApprovalNeeded, Conflict, Locked, NotFound, RolledBack, UsageError
+from bedplate.domain.rollout.deployment import (
+    ObservedEndpoint,
+    Plan,
+    ReleaseTarget,
+    Resume,
+    Shift,
+    ShiftPolicy,
+    plan_deploy,
+)
+from bedplate.domain.rollout.state_machine import find_open_rollout
+from bedplate.errors import ApprovalNeeded, Conflict, NotFound, RolledBack, UsageError
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.capture import capture_uri
-from bedplate.workflows.endpoint.follow import LOOK_BACK_S, answers_since
-from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.endpoint.probe import Probe, probe_of
+from bedplate.workflows.endpoint.follow import LOOK_BACK_S, count_predictions
+from bedplate.workflows.endpoint.observe import observe_endpoint
+from bedplate.workflows.endpoint.probe import Probe, build_probe
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.execute import DeploymentTools, ExecutionResult, execute
-from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.versions.approvals import must_be_on_record
-from bedplate.workflows.versions.retire import must_not_be_retired
+from bedplate.workflows.release.rollout_record import open_rollout_error
+from bedplate.workflows.stack_context import StackContext, model_tags
+from bedplate.workflows.versions.approval_evidence import require_recorded_approval
+from bedplate.workflows.versions.retire import require_not_retired
 
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
-    """What was asked; None takes what model.yaml says."""
+    """The parameters of a deployment; None takes the value of model.yaml."""
 
     model: str
     version: int | None = None
@@ -48,114 +56,113 @@ class DeployRequest:
     force: bool = False
     reason: str | None = None
     wait: bool = True
-    within: str | None = None
-    """The rollout whose promotion this is; any other one that is open keeps a deployment out."""
+    rollout_id: str | None = None
+    """The rollout that this deployment promotes; any other open rollout blocks the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDeployment:
-    """A plan, and what carrying it out takes."""
+    """A plan and the tools to execute it."""
 
     plan: Plan
-    means: DeploymentTools
+    tools: DeploymentTools
     release: str
     version: int
 
 
 def prepare(stack: StackContext, request: DeployRequest) -> PreparedDeployment:
-    """Observe and plan; nothing is changed.
+    """Observes the endpoint and plans the deployment; changes nothing.
 
-    Raises ApprovalNeeded for a version that nobody approved, NotFound for one that does not exist, Locked while another
-    version is on its way.
+    Raises ApprovalNeeded for a version that is not approved, NotFound for one that does not exist, Locked while another
+    version is being deployed.
     """
     if request.force and not request.reason:
         raise UsageError("--force needs a reason", next_step=f"bedplate deploy {request.model} --force --reason '...'")
     spec, names = stack.model(request.model), stack.names(request.model)
     ledger = Ledger.of(stack)
     records = ledger.records()
-    package = approved_package(stack, request.model, request.version, records)
-    seen = observe(stack, request.model, records, names.rollback_alarms)
-    under_way = open_rollout(records, request.model)
-    if under_way and under_way.id != request.within:
-        raise Locked(
-            f"A rollout of {spoken(under_way.terms.challenger)} ({under_way.terms.strategy}) is {under_way.phase}",
-            next_step=f"bedplate rollout status {request.model}, then rollout promote or rollout abort",
-        )
-    content = content_of(package, spec)
-    same = live_content(stack, seen) == content and version_told(seen.live) == package.version
-    champions, remark = ((), None) if same or seen.busy else champion_edges(stack, spec, names, seen)
-    draft = release_draft(stack, spec, package, seen.live, champions)
-    release = draft.name
-    guarded = bool(champions)
-    way = _way(spec, names, request, release, guarded=guarded)
-    target = ReleaseTarget(release, package.version, same, guarded)
-    plan = plan_deploy(seen, target, way, force=request.force)
-    if request.within:  # the rollout's own state says that it goes on, at every tick
+    package = find_approved_package(stack, request.model, request.version, records)
+    observed = observe_endpoint(stack, request.model, records, names.rollback_alarms)
+    open_rollout = find_open_rollout(records, request.model)
+    if open_rollout and open_rollout.id != request.rollout_id:
+        raise open_rollout_error(open_rollout)
+    is_live = is_live_release(stack, observed, package, spec)
+    edges, notice = ((), None) if is_live or observed.is_busy else read_champion_edges(stack, spec, names, observed)
+    draft = build_release_draft(stack, spec, package, observed.live, edges)
+    policy = _shift_policy(spec, names, request, draft.name, is_guarded=bool(edges))
+    target = ReleaseTarget(draft.name, package.version, is_live, bool(edges))
+    plan = plan_deploy(observed, target, policy, force=request.force)
+    if request.rollout_id:  # the rollout's own state records at every tick that it continues
         plan = replace(plan, steps=tuple(step for step in plan.steps if not isinstance(step, Resume)))
-    if remark and any(isinstance(step, Shift) for step in plan.steps):
-        plan = replace(plan, remarks=(*plan.remarks, remark))
-    joined = seen.attempts[-1] if seen.busy and seen.attempts else None
-    bake_s = joined.bake_s if joined else way.bake_s if way.strategy != "all-at-once" else 0
-    needed = joined.needed_answers if joined else spec.rollout.bake_answers if way.strategy != "all-at-once" else 0
-    means = DeploymentTools(
-        platform=stack,
+    if notice and any(isinstance(step, Shift) for step in plan.steps):
+        plan = replace(plan, notices=(*plan.notices, notice))
+    bake_s, min_bake_predictions = policy.bake_s, spec.rollout.min_bake_predictions
+    if observed.is_busy and observed.attempts:
+        bake_s, min_bake_predictions = observed.attempts[-1].bake_s, observed.attempts[-1].min_bake_predictions
+    elif policy.strategy == "all-at-once":
+        bake_s, min_bake_predictions = 0, 0
+    tools = DeploymentTools(
+        stack=stack,
         ledger=ledger,
-        seen=seen,
+        observed=observed,
         probe=_probe(stack, spec, package, plan),
         draft=draft,
-        guard=_guard(stack, spec, draft, seen.live, len(champions) + 1, way.bake_s) if guarded else None,
-        alarms=_watched(plan, names, seen),
+        guard=_guard_alarm(stack, spec, draft, observed.live, len(edges) + 1, policy.bake_s) if edges else None,
+        alarms=_displayed_alarms(plan, names, observed),
         bake_s=bake_s,
-        needed_answers=needed if bake_s else 0,
+        min_bake_predictions=min_bake_predictions if bake_s else 0,
         data={
             "package": package.arn,
             "artifact": package.artifact_uri,
-            "content": content,
-            "strategy": way.strategy,
-            "step_pct": way.step_pct,
+            "content_hash": package_content_hash(package, spec),
+            "strategy": policy.strategy,
+            "step_pct": policy.step_pct,
             "bake_s": bake_s,
-            "needed_answers": needed,
-            "alarms": list(way.alarms),
-            "guarded": guarded,
+            "min_bake_predictions": min_bake_predictions,
+            "alarms": list(policy.alarms),
+            "guarded": bool(edges),
             "forced": request.force or None,
-            "verdict": unwatched(stack, seen),
+            "verdict": unattended_verdict(stack, observed),
         },
         reason=request.reason,
         wait=request.wait,
     )
-    return PreparedDeployment(plan, means, release, package.version)
+    return PreparedDeployment(plan, tools, draft.name, package.version)
 
 
 def deploy(prepared: PreparedDeployment, reporter: ports.Reporter) -> ExecutionResult:
-    """Carry out the plan. Raises RolledBack when the platform undid it, now or while nobody watched; see `execute`."""
-    outcome = execute(prepared.plan, prepared.means, reporter)
-    if prepared.plan.undone:
-        seen = prepared.means.seen
+    """Executes the plan; see `execute`. Raises RolledBack when the platform rolled it back, now or earlier."""
+    result = execute(prepared.plan, prepared.tools, reporter)
+    if prepared.plan.rolled_back:
+        observed = prepared.tools.observed
         raise RolledBack(
-            f"The last deploy of v{prepared.version} was undone by the platform: "
-            f"{seen.failure_reason or 'it gave no reason'}. {spoken(seen.live)} answers.",
-            next_step=f"bedplate deploy {seen.model}:{prepared.version}, to try it once more",
+            f"The platform rolled the last deployment of v{prepared.version} back: "
+            f"{observed.failure_reason or 'no reason given'}. {display_name(observed.live)} is live.",
+            next_step=f"bedplate deploy {observed.model}:{prepared.version}, to try again",
         )
-    if outcome.live and any(isinstance(step, Shift) for step in prepared.plan.steps):
-        _compare(prepared)
-    return outcome
+    if result.live and any(isinstance(step, Shift) for step in prepared.plan.steps):
+        _check_live_release(prepared)
+    return result
 
 
-def approved_package(stack: StackContext, model: str, version: int | None, records: Sequence[Record]) -> ports.Package:
-    """The package of a version, or the newest approved one, as registry and ledger (`records`) agree that it is.
+def find_approved_package(
+    stack: StackContext, model: str, version: int | None, records: Sequence[Record]
+) -> ports.Package:
+    """Returns the package of a version, or of the newest approved one; the ledger (`records`) must hold its approval.
 
-    Raises NotFound, ApprovalNeeded, UsageError for one that is retired.
+    Raises NotFound for a version that does not exist, ApprovalNeeded for one that is not approved in both registry and
+    ledger, UsageError for one that is retired.
     """
-    package = _called_approved(stack, model, version)
-    must_be_on_record(records, model, package)
-    must_not_be_retired(stack, model, package, records)
+    package = _find_approved(stack, model, version)
+    require_recorded_approval(records, model, package)
+    require_not_retired(stack, model, package, records)
     return package
 
 
-def _called_approved(stack: StackContext, model: str, version: int | None) -> ports.Package:
+def _find_approved(stack: StackContext, model: str, version: int | None) -> ports.Package:
     group = stack.names(model).package_group
     if version is None:
-        versions = stack.registry.versions(group)
+        versions = stack.registry.list_versions(group)
         if not versions:
             raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data DATA.parquet")
         package = next((p for p in versions if p.approval == "Approved"), None)
@@ -168,76 +175,77 @@ def _called_approved(stack: StackContext, model: str, version: int | None) -> po
         return package
     package = stack.registry.get(group, version)
     if package.approval != "Approved":
-        said = f": {package.approval_note}" if package.approval_note else ""
+        note = f": {package.approval_note}" if package.approval_note else ""
         state = "was rejected" if package.approval == "Rejected" else "waits for approval"
-        raise ApprovalNeeded(f"v{version} of {model} {state}{said}", next_step=f"bedplate approve {model}:{version}")
+        raise ApprovalNeeded(f"v{version} of {model} {state}{note}", next_step=f"bedplate approve {model}:{version}")
     return package
 
 
-def champion_edges(
-    stack: StackContext, spec: ModelSpec, names: ModelNames, seen: ObservedEndpoint
+def read_champion_edges(
+    stack: StackContext, spec: ModelSpec, names: ModelNames, observed: ObservedEndpoint
 ) -> tuple[Edges, str | None]:
-    """The bins in which the champion counts its answers, and a remark: what guards the canary, or why nothing does."""
-    champion = spoken(seen.live)
-    if seen.live == fallback_release(names.endpoint):
-        return (), f"{champion} gives one constant answer: nothing to compare with, so no guard on answers"
+    """Returns the champion's bin edges, and a notice about the guard on the canary's predictions."""
+    champion = display_name(observed.live)
+    if observed.live == fallback_name(names.endpoint):
+        return (), f"{champion} returns a constant prediction: no guard on the prediction distribution"
     try:
-        environment = stack.endpoints.release(seen.config_of(seen.live)).environment
+        environment = stack.endpoints.get_release(observed.config_of(observed.live)).environment
     except NotFound:
         environment = {}
-    edges = decode(environment.get(ANSWER_EDGES)).get("", ())
+    edges = decode_edges(environment.get(PREDICTION_EDGES)).get("", ())
     if not edges:
-        return (), f"{champion} counts no answers, since it was never evaluated: no guard on answers"
+        return (), f"{champion} was never evaluated and has no bins: no guard on the prediction distribution"
     return edges, (
-        f"guard: PSI of its answers against {champion}'s at the same time, at most "
-        f"{spec.rollout.max_prediction_shift:g} from {spec.rollout.min_answers} answers on"
+        f"guard: PSI of its predictions against {champion}'s in the same period, at most "
+        f"{spec.rollout.max_prediction_shift:g}, from {spec.rollout.min_predictions} predictions on"
     )
 
 
-def _evaluated_answers(stack: StackContext, package: ports.Package) -> list[float]:
-    """What a version predicted in its evaluation; empty for one that was never evaluated."""
+def _evaluation_predictions(stack: StackContext, package: ports.Package) -> list[float]:
+    """A version's predictions in its evaluation; empty when it was never evaluated."""
     uri = package.metadata.get("evaluation_uri")
-    predictions = f"{uri.rpartition('/')[0]}/predictions.parquet" if uri else ""
-    if not predictions or not stack.objects.exists(predictions):
+    predictions_uri = f"{uri.rpartition('/')[0]}/predictions.parquet" if uri else ""
+    if not predictions_uri or not stack.objects.exists(predictions_uri):
         return []
     import pyarrow.parquet as pq
 
-    table = pq.read_table(io.BytesIO(stack.objects.get(predictions)), columns=["prediction"])
+    table = pq.read_table(io.BytesIO(stack.objects.get(predictions_uri)), columns=["prediction"])
     return [float(v) for v in table.column("prediction").to_pylist() if v is not None]
 
 
-def live_content(stack: StackContext, seen: ObservedEndpoint) -> str | None:
-    """The live release's content hash; None where it has none of ours."""
-    if seen.live == fallback_release(seen.endpoint):
-        return None
+def is_live_release(stack: StackContext, observed: ObservedEndpoint, package: ports.Package, spec: ModelSpec) -> bool:
+    """Whether the live release serves this version with the same content."""
+    if observed.live == fallback_name(observed.endpoint) or version_of(observed.live) != package.version:
+        return False
     try:
-        return stack.endpoints.release(seen.config_of(seen.live)).environment.get(CONTENT)
+        environment = stack.endpoints.get_release(observed.config_of(observed.live)).environment
     except NotFound:
-        return None
+        return False
+    return environment.get(CONTENT_HASH) == package_content_hash(package, spec)
 
 
-def _way(spec: ModelSpec, names: ModelNames, request: DeployRequest, release: str, *, guarded: bool) -> ShiftPolicy:
-    strategy = request.strategy or spec.rollout.shift
+def _shift_policy(
+    spec: ModelSpec, names: ModelNames, request: DeployRequest, release: str, *, is_guarded: bool
+) -> ShiftPolicy:
+    strategy = request.strategy or spec.rollout.traffic_routing
     if strategy != "all-at-once" and spec.serving.mode == "serverless":
         raise UsageError(
-            f"--strategy {strategy} shifts traffic between instances, and {spec.name} is serverless",
+            f"--strategy {strategy} shifts traffic between instances, but {spec.name} is serverless",
             next_step=f"bedplate deploy {spec.name} --strategy all-at-once",
         )
     if strategy != "all-at-once" and spec.serving.instance_count < 2:
         raise UsageError(
-            f"--strategy {strategy} shifts part of the capacity, and {spec.name} has one instance",
+            f"--strategy {strategy} shifts part of the capacity, but {spec.name} has only one instance",
             next_step=f"bedplate deploy {spec.name} --strategy all-at-once",
         )
-    guard = (names.guard_alarm(release),) if guarded else ()
+    alarms = (*names.rollback_alarms, *((names.guard_alarm(release),) if is_guarded else ()))
     bake_s = spec.rollout.bake_s if request.bake_s is None else request.bake_s
-    return ShiftPolicy(
-        strategy, request.canary_pct or spec.rollout.canary_pct, bake_s, (*names.rollback_alarms, *guard)
-    )
+    return ShiftPolicy(strategy, request.canary_pct or spec.rollout.canary_pct, bake_s, alarms)
 
 
-def content_of(package: ports.Package, spec: ModelSpec) -> str:
-    """What a version serves under this contract, as a hash."""
-    return content_hash(
+def package_content_hash(package: ports.Package, spec: ModelSpec) -> str:
+    """Returns the content hash of a version with the settings of model.yaml."""
+    return hash_content(
         package_arn=package.arn,
         image_uri=package.image_uri,
         artifact_uri=package.artifact_uri,
@@ -246,17 +254,18 @@ def content_of(package: ports.Package, spec: ModelSpec) -> str:
     )
 
 
-def release_draft(
-    stack: StackContext, spec: ModelSpec, package: ports.Package, champion: str, champions: Edges | None
+def build_release_draft(
+    stack: StackContext, spec: ModelSpec, package: ports.Package, champion: str, champion_edges: Edges | None
 ) -> ports.ReleaseDraft:
-    """A version's release: it counts its answers in its own bins and, where those are known, in the champion's."""
-    outputs = stack.outputs
-    release, environment = release_environment(
+    """Returns the draft of a version's release, which counts its predictions in its own and in the champion's bins."""
+    outputs, serving = stack.outputs, spec.serving
+    own_edges = quantile_edges(_evaluation_predictions(stack, package))
+    release, environment = build_environment(
         stack.names(spec.name),
         package.version,
         package_environment=package.environment,
-        content=content_of(package, spec),
-        answer_edges=encode(edges_of(_evaluated_answers(stack, package)), champion, champions),
+        content_hash=package_content_hash(package, spec),
+        prediction_edges=encode_edges(own_edges, champion, champion_edges),
     )
     return ports.ReleaseDraft(
         name=release,
@@ -265,47 +274,40 @@ def release_draft(
         environment=environment,
         role_arn=outputs.execution_role(spec.name),
         variant=VARIANT,
-        instance_type=spec.serving.instance_type,
-        instance_count=spec.serving.instance_count,
+        instance_type=serving.instance_type,
+        instance_count=serving.instance_count,
         capture_uri=capture_uri(stack, spec.name),
-        capture_pct=spec.serving.capture_pct,
-        tags=tags.for_model(
-            project=stack.project,
-            stack=stack.name,
-            model=spec.name,
-            version=package.version,
-            owner=spec.owner,
-            cost_center=stack.settings.cost_center,
-        ),
+        capture_pct=serving.capture_pct,
+        tags=model_tags(stack, spec, package.version),
         kms_key_arn=outputs.kms_key_arn,
         network=outputs.network,
-        on_demand=_on_demand(spec),
-        queued=_queued(stack, spec),
+        serverless=_serverless_variant(spec),
+        async_output=_async_output(stack, spec),
     )
 
 
-def _on_demand(spec: ModelSpec) -> ports.ServerlessVariant | None:
-    wanted = spec.serving.serverless
+def _serverless_variant(spec: ModelSpec) -> ports.ServerlessVariant | None:
     if spec.serving.mode != "serverless":
         return None
-    return ports.ServerlessVariant(wanted.memory_mb, wanted.max_concurrency, wanted.provisioned_concurrency)
+    settings = spec.serving.serverless
+    return ports.ServerlessVariant(settings.memory_mb, settings.max_concurrency, settings.provisioned_concurrency)
 
 
-def _queued(stack: StackContext, spec: ModelSpec) -> ports.AsyncOutput | None:
-    wanted = spec.serving.asynchronous
+def _async_output(stack: StackContext, spec: ModelSpec) -> ports.AsyncOutput | None:
     if spec.serving.mode != "async":
         return None
+    settings = spec.serving.asynchronous
     prefix = f"s3://{stack.outputs.capture_bucket}/{stack.names(spec.name).async_prefix}"
     return ports.AsyncOutput(
         output_uri=f"{prefix}output",
         failure_uri=f"{prefix}failed",
-        max_concurrent_per_instance=wanted.max_concurrent_per_instance,
-        success_topic_arn=wanted.success_topic_arn,
-        error_topic_arn=stack.outputs.alerts_topic_arn if wanted.notify_errors else None,
+        max_concurrent_per_instance=settings.max_concurrent_per_instance,
+        success_topic_arn=settings.success_topic_arn,
+        error_topic_arn=stack.outputs.alerts_topic_arn if settings.notify_errors else None,
     )
 
 
-def _guard(
+def _guard_alarm(
     stack: StackContext, spec: ModelSpec, draft: ports.ReleaseDraft, champion: str, bins: int, bake_s: int
 ) -> ports.GuardAlarm:
     names = stack.names(spec.name)
@@ -315,9 +317,9 @@ def _guard(
         candidate=draft.name,
         champion=champion,
         bins=bins,
-        min_answers=spec.rollout.min_answers,
+        min_predictions=spec.rollout.min_predictions,
         threshold=spec.rollout.max_prediction_shift,
-        period_s=period_s(bake_s),
+        period_s=alarm_period_s(bake_s),
         topic_arn=stack.outputs.alerts_topic_arn,
         tags=draft.tags,
     )
@@ -326,35 +328,35 @@ def _guard(
 def _probe(stack: StackContext, spec: ModelSpec, package: ports.Package, plan: Plan) -> Probe:
     if not plan.steps:
         return Probe((), "")
-    return probe_of(stack, spec, holdout_uri=package.metadata.get("holdout_uri"))
+    return build_probe(stack, spec, holdout_uri=package.metadata.get("holdout_uri"))
 
 
-def unwatched(stack: StackContext, seen: ObservedEndpoint) -> str | None:
-    """The verdict on a bake that nobody followed, once its release is live: had it the traffic that it needed?"""
-    left = seen.attempts[-1] if seen.attempts else None
-    if seen.busy or left is None or left.release != seen.live or not left.needed_answers:
+def unattended_verdict(stack: StackContext, observed: ObservedEndpoint) -> str | None:
+    """Returns the verdict on an unattended bake whose release is live: whether it had the required traffic."""
+    attempt = observed.attempts[-1] if observed.attempts else None
+    if observed.is_busy or attempt is None or attempt.release != observed.live or not attempt.min_bake_predictions:
         return None
-    since = left.at - timedelta(seconds=LOOK_BACK_S)
-    answers = answers_since(stack, seen.endpoint, left.release, since, seen.modified_at)
-    return "PASS" if answers >= left.needed_answers else "NO_DATA"
+    since = attempt.started_at - timedelta(seconds=LOOK_BACK_S)
+    predictions = count_predictions(stack, observed.endpoint, attempt.release, since, observed.modified_at)
+    return "PASS" if predictions >= attempt.min_bake_predictions else "NO_DATA"
 
 
-def _watched(plan: Plan, names: ModelNames, seen: ObservedEndpoint) -> tuple[str, ...]:
-    """Alarms to show: the plan's own, or, for an update in flight, those that its release was given."""
+def _displayed_alarms(plan: Plan, names: ModelNames, observed: ObservedEndpoint) -> tuple[str, ...]:
+    """The alarms to display: the plan's own, or those of the update in flight."""
     for step in plan.steps:
         if isinstance(step, Shift):
             return step.alarms
-    guard = (names.guard_alarm(seen.pending),) if seen.pending else ()
+    guard = (names.guard_alarm(observed.pending),) if observed.pending else ()
     return (*names.rollback_alarms, *guard)
 
 
-def _compare(prepared: PreparedDeployment) -> None:
-    """The live configuration against the one asked for, after the endpoint was asked."""
-    means = prepared.means
-    release = means.platform.endpoints.release(means.platform.endpoints.observe(means.seen.endpoint).config)
-    asked = means.draft
-    if asked is None or release.name != asked.name or release.artifact_uri != asked.artifact_uri:
+def _check_live_release(prepared: PreparedDeployment) -> None:
+    """Raises Conflict when the live EndpointConfig or its artifact is not the deployed one."""
+    tools = prepared.tools
+    endpoints, draft = tools.stack.endpoints, tools.draft
+    release = endpoints.get_release(endpoints.observe(tools.observed.endpoint).config)
+    if draft is None or release.name != draft.name or release.artifact_uri != draft.artifact_uri:
         raise Conflict(
-            f"{release.name} is live, and {asked.name if asked else prepared.release} was asked for",
-            next_step=f"bedplate status {means.seen.model}",
+            f"{release.name} is live, but {draft.name if draft else prepared.release} was deployed",
+            next_step=f"bedplate status {tools.observed.model}",
         )

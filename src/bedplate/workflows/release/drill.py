@@ -1,4 +1,4 @@
-"""Rehearses a rollback, times each part of it, and records that it was rehearsed."""
+"""Rehearses a rollback on a copy or on the live endpoint, and records how long each part took."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from bedplate.domain.release import fallback_release, spoken, version_told
+from bedplate.domain.release import display_name, fallback_name, version_of
 from bedplate.domain.rollback import HealthCheck, choose_target
 from bedplate.errors import Locked
 from bedplate.ports import Reporter
-from bedplate.workflows.endpoint.copies import a_copy
-from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.endpoint.probe import ask, probe_of
-from bedplate.workflows.endpoint.rescore import last_rows, score_on
+from bedplate.workflows.endpoint.copies import temporary_copy
+from bedplate.workflows.endpoint.observe import observe_endpoint
+from bedplate.workflows.endpoint.probe import build_probe, verify_release
+from bedplate.workflows.endpoint.rescore import read_last_rows, score_copy
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.release.rollback import RollbackRequest, health, prepare, rollback
+from bedplate.workflows.release.rollback import RollbackRequest, check_health, checks_data, prepare, rollback
 from bedplate.workflows.stack_context import StackContext
 
 T = TypeVar("T")
@@ -24,100 +24,110 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """What a rehearsal showed. `parts` are seconds by what they were spent on; `answered_s` is from its beginning to
-    the first answer of the target."""
+    """The result of a rehearsal.
+
+    `durations_s` are the seconds that each part took; `first_prediction_s` are the seconds from the start to the first
+    prediction of the target.
+    """
 
     model: str
-    where: Literal["copy", "live"]
+    mode: Literal["copy", "live"]
     target: str
     live: str
-    parts: dict[str, float]
-    answered_s: float
+    durations_s: dict[str, float]
+    first_prediction_s: float
     checks: tuple[HealthCheck, ...]
     ok: bool
 
 
 class _Stopwatch:
-    """Seconds of each part, by the platform's clock."""
+    """Measures the seconds that each part takes."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self.begun = now()
-        self.parts: dict[str, float] = {}
+        self._started_at = now()
+        self.durations_s: dict[str, float] = {}
 
-    def part(self, name: str, work: Callable[[], T]) -> T:
+    def time(self, name: str, work: Callable[[], T]) -> T:
         start = self._now()
-        done = work()
-        self.parts[name] = round((self._now() - start).total_seconds(), 3)
-        return done
+        result = work()
+        self.add(name, start)
+        return result
 
-    def so_far(self) -> float:
-        return round((self._now() - self.begun).total_seconds(), 3)
+    def add(self, name: str, start: datetime) -> None:
+        self.durations_s[name] = round((self._now() - start).total_seconds(), 3)
+
+    def elapsed_s(self) -> float:
+        return round((self._now() - self._started_at).total_seconds(), 3)
 
 
 def drill(
     stack: StackContext, model: str, version: int | None, reporter: Reporter, *, live: bool, reason: str | None
 ) -> Drill:
-    """On a copy of the target, whose traffic is none; with `live` on the endpoint itself, there and back.
+    """Rehearses a rollback on a copy of the target without traffic; with `live` on the live endpoint, there and back.
 
-    Raises NotFound when there is nothing to go back to, Locked while anything is moving.
+    Raises NotFound when there is no release to go back to, Locked while an update or a rollout is in progress.
     """
-    done = _live(stack, model, version, reporter, reason) if live else _copy(stack, model, version, reporter)
+    if live:
+        result = _drill_live(stack, model, version, reporter, reason)
+    else:
+        result = _drill_on_copy(stack, model, version, reporter)
     Ledger.of(stack).record(
         "drill",
-        f"rollback to {spoken(done.target)} rehearsed on {'the live endpoint' if live else 'a copy'}: "
-        f"{'it answers' if done.ok else 'it is not fit'} after {done.answered_s:.2f} s",
-        actor=stack.identity.person,
+        f"rollback to {display_name(result.target)} rehearsed on {'the live endpoint' if live else 'a copy'}: "
+        f"{'passed' if result.ok else 'failed'} after {result.first_prediction_s:.2f} s",
+        actor=stack.identity.actor,
         model=model,
-        version=version_told(done.target),
+        version=version_of(result.target),
         data={
-            "where": done.where,
-            "target": done.target,
-            "from": done.live,
-            "parts": done.parts,
-            "answered_s": done.answered_s,
-            "ok": done.ok,
+            "mode": result.mode,
+            "target": result.target,
+            "live": result.live,
+            "durations_s": result.durations_s,
+            "first_prediction_s": result.first_prediction_s,
+            "ok": result.ok,
             "reason": reason,
-            "checks": [{"what": c.what, "verdict": c.verdict, "told": c.told} for c in done.checks],
+            "checks": checks_data(result.checks),
         },
     )
-    return done
+    return result
 
 
-def _copy(stack: StackContext, model: str, version: int | None, reporter: Reporter) -> Drill:
+def _drill_on_copy(stack: StackContext, model: str, version: int | None, reporter: Reporter) -> Drill:
     spec, watch = stack.model(model), _Stopwatch(stack.clock.now)
-    records = watch.part("read the ledger", Ledger.of(stack).records)
-    seen = watch.part("look at the endpoint", lambda: observe(stack, model, records))
-    target = choose_target(seen, records, version)
-    config = seen.config_of(target.release)
-    checks = watch.part("look at the target", lambda: health(stack, spec, seen, target, quick=False))
-    rows = watch.part("read captured requests", lambda: last_rows(stack, model))
-    probe = probe_of(stack, spec, holdout_uri=None)
-    begun = stack.clock.now()
-    with a_copy(stack, spec, config, target.version, reporter) as copy:
-        watch.parts["bring the copy up"] = round((stack.clock.now() - begun).total_seconds(), 3)
-        watch.part("first answer", lambda: ask(stack, copy.endpoint, probe, target.release))
-        answered_s = watch.so_far()
-        if rows and target.release != fallback_release(seen.endpoint):
-            scored = watch.part("re-score", lambda: score_on(stack, spec, copy, target, rows))
-            checks = (*checks, *scored)
+    records = watch.time("read the ledger", Ledger.of(stack).records)
+    observed = watch.time("observe the endpoint", lambda: observe_endpoint(stack, model, records))
+    target = choose_target(observed, records, version)
+    config = observed.config_of(target.release)
+    checks = watch.time("check the target", lambda: check_health(stack, spec, observed, target, quick=False))
+    rows = watch.time("read captured requests", lambda: read_last_rows(stack, model))
+    probe = build_probe(stack, spec, holdout_uri=None)
+    start = stack.clock.now()
+    with temporary_copy(stack, spec, config, target.version, reporter) as copy:
+        watch.add("create the copy", start)
+        watch.time("first prediction", lambda: verify_release(stack, copy, probe, target.release))
+        first_prediction_s = watch.elapsed_s()
+        if rows and target.release != fallback_name(observed.endpoint):
+            checks = (*checks, *watch.time("re-score", lambda: score_copy(stack, spec, copy, target, rows)))
     ok = not any(c.verdict == "FAIL" for c in checks)
-    return Drill(model, "copy", target.release, seen.live, watch.parts, answered_s, checks, ok)
+    return Drill(model, "copy", target.release, observed.live, watch.durations_s, first_prediction_s, checks, ok)
 
 
-def _live(stack: StackContext, model: str, version: int | None, reporter: Reporter, reason: str | None) -> Drill:
+def _drill_live(stack: StackContext, model: str, version: int | None, reporter: Reporter, reason: str | None) -> Drill:
     watch = _Stopwatch(stack.clock.now)
-    why = f"drill{f': {reason}' if reason else ''}"
-    there = watch.part("look and check", lambda: prepare(stack, RollbackRequest(model, version, reason=why), reporter))
-    seen = there.prepared.means.seen
-    if seen.busy or seen.split:
+    purpose = f"drill{f': {reason}' if reason else ''}"
+    request = RollbackRequest(model, version, reason=purpose)
+    there = watch.time("observe and check", lambda: prepare(stack, request, reporter))
+    observed = there.deployment.tools.observed
+    if observed.is_busy or observed.is_multi_variant:
         raise Locked(
-            f"Endpoint {seen.endpoint} is not at rest: a drill on it would end what is under way",
+            f"An update or rollout of endpoint {observed.endpoint} is in progress, and a drill on it would end it",
             next_step=f"bedplate rollout status {model}, or bedplate rollback {model} --drill on a copy",
         )
-    gone = watch.part("switch, and the first answer", lambda: rollback(there, reporter))
-    answered_s = watch.so_far()
-    request = RollbackRequest(model, version_told(seen.live), now=True, force=True, reason=f"back from the {why}")
-    back = watch.part("look again", lambda: prepare(stack, request, reporter))
-    watch.part("switch back", lambda: rollback(back, reporter))
-    return Drill(model, "live", str(gone.live), seen.live, watch.parts, answered_s, there.checks, True)
+    result = watch.time("switch, first prediction", lambda: rollback(there, reporter))
+    first_prediction_s = watch.elapsed_s()
+    request = RollbackRequest(model, version_of(observed.live), now=True, force=True, reason=f"back from the {purpose}")
+    back = watch.time("observe again", lambda: prepare(stack, request, reporter))
+    watch.time("switch back", lambda: rollback(back, reporter))
+    live, durations_s = observed.live, watch.durations_s
+    return Drill(model, "live", str(result.live), live, durations_s, first_prediction_s, there.checks, True)

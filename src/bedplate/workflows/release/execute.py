@@ -1,4 +1,4 @@
-"""Carries out the plan of a deployment or a rollback: each step is one call of a port, said aloud before it is made."""
+"""Executes the plan of a deployment or a rollback step by step and reports each step before it runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from bedplate.domain.ledger import Kind, iso_ms
-from bedplate.domain.metric_chart import MetricChart, drawn
-from bedplate.domain.release import spoken, version_told
-from bedplate.domain.rollout import (
+from bedplate.domain.ledger import Kind, format_iso_ms
+from bedplate.domain.metric_chart import MetricChart, draw_chart
+from bedplate.domain.release import display_name, version_of
+from bedplate.domain.rollout.bake import insufficient_traffic_message
+from bedplate.domain.rollout.deployment import (
     Abort,
     CreateGuard,
     CreateRelease,
@@ -24,35 +25,34 @@ from bedplate.domain.rollout import (
     Step,
     Verify,
 )
-from bedplate.domain.rollout.bake import starved
 from bedplate.errors import BedplateError, Conflict, Locked, NotEnoughData, PlatformError, RolledBack
 from bedplate.ports import AlarmState, GuardAlarm, ReleaseDraft, Reporter, TrafficRouting
-from bedplate.workflows.endpoint.follow import FollowResult, follow
-from bedplate.workflows.endpoint.probe import Probe, ProbeResult, ask
+from bedplate.workflows.endpoint.follow import FollowResult, follow_update
+from bedplate.workflows.endpoint.probe import Probe, ProbeResult, verify_release
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
 
-GRAPH_BEFORE = timedelta(minutes=5)
-GRAPH_POINTS = 200
-"""Points of the alarm's figure that go into the ledger, so that the graph outlives CloudWatch's fine periods."""
+CHART_LEAD = timedelta(minutes=5)
+CHART_POINTS = 200
+"""Datapoints of the alarm that are stored in the ledger, because CloudWatch keeps short periods only for a while."""
 ABORT_TRIES = 100
 ABORT_PAUSE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentTools:
-    """What the steps are carried out with. `data` goes into the ledger with the beginning and the end."""
+    """What the steps need. `data` is part of the ledger records of the start and of the outcome."""
 
-    platform: StackContext
+    stack: StackContext
     ledger: Ledger
-    seen: ObservedEndpoint
+    observed: ObservedEndpoint
     probe: Probe
     draft: ReleaseDraft | None = None
     guard: GuardAlarm | None = None
     alarms: tuple[str, ...] = ()
     bake_s: int = 0
-    needed_answers: int = 0
-    """Answers of the candidate without which its bake promotes nothing."""
+    min_bake_predictions: int = 0
+    """Predictions that the candidate must return during its bake to be promoted."""
     data: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     wait: bool = True
@@ -60,242 +60,258 @@ class DeploymentTools:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult:
-    """What was proved in the end; `live` is what the endpoint calls itself, None when nobody waited to ask."""
+    """The result of a plan; `live` is the release that the endpoint reported, None when the command did not wait."""
 
     live: str | None
-    proof: ProbeResult | None
+    probe_result: ProbeResult | None
     seconds: float
-    switched_s: float | None
-    """From the beginning to the first answer of the new release, when traffic moved."""
+    switch_s: float | None
+    """Seconds from the start to the first prediction of the new release; None when no traffic moved."""
 
 
-def execute(plan: Plan, means: DeploymentTools, reporter: Reporter) -> ExecutionResult:
-    """Carry out the steps in order.
+def execute(plan: Plan, tools: DeploymentTools, reporter: Reporter) -> ExecutionResult:
+    """Executes the steps in order. After an interruption the same command observes again and continues.
 
-    Raises Locked when somebody else's update came first, RolledBack when the platform undid the update, NotEnoughData
-    when it was undone because too little was answered (both recorded by then), PlatformError for anything else. Run
-    again, the same command observes anew and goes on.
+    Raises Locked when another update was started first, RolledBack when the platform rolled the update back,
+    NotEnoughData when it was rolled back because of insufficient traffic (both are recorded first), PlatformError for
+    any other failure.
     """
-    clock = means.platform.clock
-    begun = clock.now()
-    proof: ProbeResult | None = None
-    attempt = means.seen.attempts[-1].seq if means.seen.attempts else 0
-    switched_s: float | None = None
+    clock = tools.stack.clock
+    started_at = clock.now()
+    result: ProbeResult | None = None
+    attempt = tools.observed.attempts[-1].seq if tools.observed.attempts else 0
+    switch_s: float | None = None
     for number, step in enumerate(plan.steps, 1):
         reporter("step", {"number": number, "of": len(plan.steps), "message": step.message})
         if isinstance(step, RecordStart):
-            attempt = _begin(means, step)
+            attempt = _record_start(tools, step)
         elif isinstance(step, Resume):
-            _take_up(means, step)
+            _record_resume(tools, step)
         elif isinstance(step, Shift):
-            _shift(means, step, attempt)
-            if not means.wait:
-                return ExecutionResult(None, None, (clock.now() - begun).total_seconds(), None)
+            _shift_traffic(tools, step, attempt)
+            if not tools.wait:
+                return ExecutionResult(None, None, (clock.now() - started_at).total_seconds(), None)
         elif isinstance(step, Follow):
-            settled = follow(
-                means.platform,
-                means.seen,
-                step.config,
-                alarms=means.alarms,
-                bake_s=means.bake_s,
-                reporter=reporter,
-                expect_undo=step.wanted != step.config,
-                needed_answers=means.needed_answers,
-            )
-            if settled.starved:
-                raise undo_starved(means, step.config, settled.answers or 0, reporter)
-            if settled.state.config != step.wanted:
-                raise _not_as_wanted(means, step, settled)
+            _follow(tools, step, reporter)
         elif isinstance(step, Verify):
-            proof = ask(means.platform, means.seen.endpoint, means.probe, step.release)
-            switched_s = (clock.now() - begun).total_seconds() if plan.moves_traffic else None
+            result = verify_release(tools.stack, tools.observed.endpoint, tools.probe, step.release)
+            switch_s = (clock.now() - started_at).total_seconds() if plan.moves_traffic else None
         elif isinstance(step, RecordOutcome):
-            _end(means, step, proof, switched_s)
+            _record_outcome(tools, step, result, switch_s)
         else:
-            _make(means, step)
-    live = proof.release if proof else None
-    return ExecutionResult(live, proof, (clock.now() - begun).total_seconds(), switched_s)
+            _create_or_abort(tools, step)
+    live = result.release if result else None
+    return ExecutionResult(live, result, (clock.now() - started_at).total_seconds(), switch_s)
 
 
-def _make(means: DeploymentTools, step: Step) -> None:
+def _follow(tools: DeploymentTools, step: Follow, reporter: Reporter) -> None:
+    result = follow_update(
+        tools.stack,
+        tools.observed,
+        step.config,
+        alarms=tools.alarms,
+        bake_s=tools.bake_s,
+        reporter=reporter,
+        expect_rollback=step.expected_config != step.config,
+        min_bake_predictions=tools.min_bake_predictions,
+    )
+    if result.insufficient_traffic:
+        raise roll_back_insufficient_traffic(tools, step.config, result.predictions or 0, reporter)
+    if result.state.config != step.expected_config:
+        raise _unexpected_release_error(tools, step, result)
+
+
+def _create_or_abort(tools: DeploymentTools, step: Step) -> None:
     if isinstance(step, CreateRelease):
-        if means.draft is None:
-            raise PlatformError(f"There is nothing to make {step.release} of")
-        means.platform.endpoints.create_release(means.draft)
-    elif isinstance(step, CreateGuard) and means.guard:
-        means.platform.metrics.put_alarm(means.guard)
+        if tools.draft is None:
+            raise PlatformError(f"There is no draft to create {step.release} from")
+        tools.stack.endpoints.create_release(tools.draft)
+    elif isinstance(step, CreateGuard) and tools.guard:
+        tools.stack.metrics.put_guard_alarm(tools.guard)
     elif isinstance(step, Abort):
-        who = means.platform.identity.person
-        abort(
-            means.platform, means.seen.endpoint, step.alarm, f"rollback by {who}: {means.reason or 'no reason given'}"
-        )
+        reason = f"rollback by {tools.stack.identity.actor}: {tools.reason or 'no reason given'}"
+        abort_update(tools.stack, tools.observed.endpoint, step.alarm, reason)
 
 
-def _begin(means: DeploymentTools, step: RecordStart) -> int:
-    verb = "deploy of" if step.act == "deploy" else "rollback to"
-    data = {**means.data, "act": step.act, "release": step.release, "from": means.seen.live, "reason": means.reason}
-    data |= {} if means.wait else {"followed": False}
-    summary = f"{verb} {spoken(step.release)} begins, {spoken(means.seen.live)} is live"
-    return _record(means, "deploying", step.version, summary, data)
+def _record_start(tools: DeploymentTools, step: RecordStart) -> int:
+    operation = "deployment of" if step.action == "deploy" else "rollback to"
+    live = tools.observed.live
+    data = {**tools.data, "action": step.action, "release": step.release, "previous": live, "reason": tools.reason}
+    data |= {} if tools.wait else {"followed": False}
+    summary = f"{operation} {display_name(step.release)} started, {display_name(live)} is live"
+    return _record(tools, "deployment-started", step.version, summary, data)
 
 
-def _take_up(means: DeploymentTools, step: Resume) -> None:
-    what = "rollback to" if step.act == "rollback" else "deploy of"
-    begun = f", begun in record {step.seq}," if step.seq else ""
-    data = {"act": step.act, "release": step.release, "resumes": step.seq, "reason": means.reason}
-    _record(means, "resumed", step.version, f"the {what} {spoken(step.release)}{begun} is taken up", data)
+def _record_resume(tools: DeploymentTools, step: Resume) -> None:
+    operation = "rollback to" if step.action == "rollback" else "deployment of"
+    start = f" (record {step.seq})" if step.seq else ""
+    data = {"action": step.action, "release": step.release, "resumes": step.seq, "reason": tools.reason}
+    _record(tools, "resumed", step.version, f"{operation} {display_name(step.release)}{start} resumed", data)
 
 
-def _shift(means: DeploymentTools, step: Shift, attempt: int) -> None:
-    traffic = TrafficRouting(step.kind, step.step_pct, step.bake_s, step.alarms)
+def _shift_traffic(tools: DeploymentTools, step: Shift, attempt: int) -> None:
+    traffic, endpoint = TrafficRouting(step.kind, step.step_pct, step.bake_s, step.alarms), tools.observed.endpoint
     try:
-        means.platform.endpoints.update(means.seen.endpoint, step.config, traffic)
+        tools.stack.endpoints.update(endpoint, step.config, traffic)
     except Conflict as exc:
-        what = f"Endpoint {means.seen.endpoint} takes no update: another one came first"
-        _record(means, "alert", None, what, {"refused": attempt, "endpoint": means.seen.endpoint})
-        raise Locked(
-            what, next_step=f"bedplate status {means.seen.model}, then the same command again when it has settled"
-        ) from exc
+        message = f"Endpoint {endpoint} rejected the update, because another update was started first"
+        _record(tools, "alert", None, message, {"rejected_update": attempt, "endpoint": endpoint})
+        next_step = f"bedplate status {tools.observed.model}, then the same command again when the update has ended"
+        raise Locked(message, next_step=next_step) from exc
 
 
-def abort(stack: StackContext, endpoint: str, alarm: str, why: str) -> None:
-    """Have the platform undo the update in flight, by raising an alarm that watches it.
+def abort_update(stack: StackContext, endpoint: str, alarm: str, reason: str) -> None:
+    """Makes the platform roll the update in flight back by putting an alarm that monitors it into ALARM.
 
-    The platform looks at alarms now and then, and CloudWatch puts a raised one back: raise it until it was seen.
+    The platform evaluates alarms only at intervals, and CloudWatch resets the state of the alarm, so the alarm is
+    raised again until the update is no longer in flight.
     """
     for _ in range(ABORT_TRIES):
         if stack.endpoints.observe(endpoint).status != "Updating":
             return
-        stack.metrics.raise_alarm(alarm, why)
+        stack.metrics.raise_alarm(alarm, reason)
         stack.clock.sleep(ABORT_PAUSE_S)
 
 
-def undo_starved(means: DeploymentTools, config: str, answers: float, reporter: Reporter) -> NotEnoughData:
-    """A bake without traffic is undone by the platform's own mechanism; where that came too late, by switching back."""
-    seen, platform = means.seen, means.platform
-    back_to = seen.config_of(seen.live)
-    why = starved(config, answers, means.needed_answers, means.bake_s)
-    reporter("step", {"number": 0, "of": 0, "message": f"Undo the rollout of {spoken(config)}: {why}"})
-    held = platform.metrics.alarms(means.alarms)
-    alarm = next((name for name in reversed(means.alarms) if name in held), None)
+def roll_back_insufficient_traffic(
+    tools: DeploymentTools, config: str, predictions: float, reporter: Reporter
+) -> NotEnoughData:
+    """Rolls a bake without enough traffic back, records it, and returns the error to raise.
+
+    An alarm rolls the update back; if the update ended before that, all traffic is switched back.
+    """
+    observed, stack = tools.observed, tools.stack
+    live, back_to = display_name(observed.live), observed.config_of(observed.live)
+    reason = insufficient_traffic_message(config, predictions, tools.min_bake_predictions, tools.bake_s)
+    reporter("step", {"number": 0, "of": 0, "message": f"Roll {display_name(config)} back: {reason}"})
+    existing = stack.metrics.get_alarms(tools.alarms)
+    alarm = next((name for name in reversed(tools.alarms) if name in existing), None)
     if alarm is not None:
-        abort(platform, seen.endpoint, alarm, f"NO_DATA: {why}")
-    settled = follow(platform, seen, back_to, alarms=(), bake_s=0, reporter=reporter, expect_undo=True)
-    if settled.state.config != back_to:
-        platform.endpoints.update(seen.endpoint, back_to, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
-        follow(platform, seen, back_to, alarms=(), bake_s=0, reporter=reporter)
-    proof = ask(platform, seen.endpoint, means.probe, seen.live)
+        abort_update(stack, observed.endpoint, alarm, f"NO_DATA: {reason}")
+    result = follow_update(stack, observed, back_to, alarms=(), bake_s=0, reporter=reporter, expect_rollback=True)
+    if result.state.config != back_to:
+        stack.endpoints.update(observed.endpoint, back_to, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
+        follow_update(stack, observed, back_to, alarms=(), bake_s=0, reporter=reporter)
     data = {
-        **means.data,
-        "live": proof.release,
+        **tools.data,
+        "live": verify_release(stack, observed.endpoint, tools.probe, observed.live).release,
         "release": config,
         "verdict": "NO_DATA",
-        "answers": answers,
-        "reason": why,
+        "predictions": predictions,
+        "reason": reason,
         "alarm": {"name": alarm, "raised_by": "bedplate"} if alarm else None,
     }
-    _record(means, "rolled-back", version_told(config), f"{why}; {spoken(seen.live)} is live", data)
+    _record(tools, "deployment-rolled-back", version_of(config), f"{reason}; {live} is live", data)
     return NotEnoughData(
-        f"Not promoted: {why}. {spoken(seen.live)} answers.",
-        next_step=f"bedplate invoke {seen.model} while it bakes, a longer --bake, or --strategy all-at-once (it needs "
-        "no traffic)",
+        f"Not promoted: {reason}. {live} is live.",
+        next_step=f"bedplate invoke {observed.model} during the bake, a longer --bake, or --strategy all-at-once (it "
+        "needs no traffic)",
     )
 
 
-def _end(means: DeploymentTools, step: RecordOutcome, proof: ProbeResult | None, switched_s: float | None) -> None:
-    live = proof.release if proof else step.release
-    told = {
-        **means.data,
+def _record_outcome(
+    tools: DeploymentTools, step: RecordOutcome, result: ProbeResult | None, switch_s: float | None
+) -> None:
+    live = result.release if result else step.release
+    name, reason, probe = display_name(step.release), tools.reason, None
+    if step.kind == "deployment-rolled-back":
+        reason = tools.observed.failure_reason or "rolled back by the platform, unattended"
+    if result:
+        probe = {"rows": result.rows, "rows_source": result.rows_source, "mean_prediction": result.mean_prediction}
+    data = {
+        **tools.data,
         "live": live,
         "release": step.release,
-        "from": step.previous,
-        "reason": means.reason,
-        "proof": {"rows": proof.rows, "rows_from": proof.rows_from, "mean_answer": proof.mean_answer}
-        if proof
-        else None,
-        "took_s": switched_s,
+        "previous": step.previous,
+        "reason": reason,
+        "probe": probe,
+        "switch_s": switch_s,
     }
     summary = {
-        "deployed": f"{spoken(step.release)} is live",
-        "rollback": f"{spoken(step.release)} is live again" + (f": {means.reason}" if means.reason else ""),
-        "rolled-back": f"the platform undid {spoken(step.release)}, {spoken(live or '?')} is live",
+        "deployed": f"{name} is live",
+        "rollback": f"{name} is live again" + (f": {reason}" if reason else ""),
+        "deployment-rolled-back": f"the platform rolled {name} back, {display_name(live or '?')} is live",
     }[step.kind]
-    if step.kind == "rolled-back":
-        told["reason"] = means.seen.failure_reason or "undone by the platform while nobody watched"
-    _record(means, step.kind, step.version, summary, told)
+    _record(tools, step.kind, step.version, summary, data)
 
 
-def _not_as_wanted(means: DeploymentTools, step: Follow, settled: FollowResult) -> BedplateError:
-    """The endpoint settled on another release than the wanted one: ask it, record it, and say why."""
-    seen, state = means.seen, settled.state
-    tried, live = seen.release_of(step.config), seen.release_of(state.config)
-    if step.wanted != step.config:
+def _unexpected_release_error(tools: DeploymentTools, step: Follow, result: FollowResult) -> BedplateError:
+    """Records that another release than the expected one is live, and returns the error to raise."""
+    observed, state = tools.observed, result.state
+    release, live = observed.release_of(step.config), observed.release_of(state.config)
+    name, live_name = display_name(release), display_name(live)
+    if step.expected_config != step.config:
         return PlatformError(
-            f"The rollout of {spoken(tried)} could not be undone in time: {spoken(live)} is live",
-            next_step=f"bedplate rollback {seen.model}",
+            f"The deployment of {name} could not be rolled back in time: {live_name} is live",
+            next_step=f"bedplate rollback {observed.model}",
         )
-    proof = ask(means.platform, seen.endpoint, means.probe, live)
-    why = cause(settled.alarm, state.failure_reason)
-    graph = _graph(means, settled)
+    reason = describe_cause(result.alarm, state.failure_reason)
+    chart = _alarm_chart(tools, result)
     data = {
-        **means.data,
-        "live": proof.release,
-        "release": tried,
-        "reason": why,
-        "alarm": _alarm_data(settled.alarm, graph),
+        **tools.data,
+        "live": verify_release(tools.stack, observed.endpoint, tools.probe, live).release,
+        "release": release,
+        "reason": reason,
+        "alarm": _alarm_data(result.alarm, chart),
     }
-    summary = f"the platform undid {spoken(tried)}, {spoken(live)} is live: {why}"
-    _record(means, "rolled-back", version_told(tried), summary, data)
+    summary = f"the platform rolled {name} back, {live_name} is live: {reason}"
+    _record(tools, "deployment-rolled-back", version_of(release), summary, data)
     return RolledBack(
-        f"The platform rolled {spoken(tried)} back after {settled.seconds:.0f} s, {spoken(live)} answers again: {why}",
-        next_step=f"bedplate monitor report {seen.model}, or bedplate ledger show --model {seen.model}",
-        evidence=(f"  {graph.metric} of {graph.name}:", *drawn(graph)) if graph and graph.points else (),
+        f"The platform rolled {name} back after {result.seconds:.0f} s, {live_name} is live again: {reason}",
+        next_step=f"bedplate monitor report {observed.model}, or bedplate ledger show --model {observed.model}",
+        evidence=(f"  {chart.metric} of {chart.name}:", *draw_chart(chart)) if chart and chart.points else (),
     )
 
 
-def _graph(means: DeploymentTools, settled: FollowResult) -> MetricChart | None:
-    """What the alarm looked at from some time before the update until now.
+def _alarm_chart(tools: DeploymentTools, result: FollowResult) -> MetricChart | None:
+    """The alarm's datapoints from shortly before the update until now.
 
-    Its own reading is among them where it was the highest: later answers may have changed that period's figure since.
+    The datapoint that raised the alarm is added when it is the highest, because later predictions may have changed the
+    value of its period.
     """
-    alarm = settled.alarm
+    alarm = result.alarm
     if alarm is None:
         return None
-    now = means.platform.clock.now()
-    start = now - timedelta(seconds=settled.seconds) - GRAPH_BEFORE
-    points = list(means.platform.metrics.figures(alarm.name, start=start, end=now + timedelta(seconds=1)))
-    if alarm.figure is not None and all(value < alarm.figure for _, value in points):
-        points = sorted([*points, (alarm.updated_at, alarm.figure)])
-    return MetricChart(alarm.name, alarm.metric or "figure", tuple(points), alarm.threshold)
+    now = tools.stack.clock.now()
+    start = now - timedelta(seconds=result.seconds) - CHART_LEAD
+    points = list(tools.stack.metrics.list_alarm_datapoints(alarm.name, start=start, end=now + timedelta(seconds=1)))
+    if alarm.datapoint is not None and all(value < alarm.datapoint for _, value in points):
+        points = sorted([*points, (alarm.updated_at, alarm.datapoint)])
+    return MetricChart(alarm.name, alarm.metric or "metric", tuple(points), alarm.threshold)
 
 
-def cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
-    """Why an update was undone, with the figure and its bound where an alarm did it.
+def describe_cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
+    """Describes why an update was rolled back, with the alarm's datapoint and threshold if an alarm did it.
 
-    >>> cause(None, None)
+    >>> describe_cause(None, None)
     'the platform gave no reason'
     """
     if alarm is None:
         return failure_reason or "the platform gave no reason"
-    if alarm.figure is not None and alarm.threshold is not None and alarm.metric:
-        return f"alarm {alarm.name}: {alarm.metric} was {alarm.figure:.4g}, above {alarm.threshold:.4g}"
-    return f"alarm {alarm.name}: {alarm.reason or 'it was raised'}"
+    if alarm.datapoint is not None and alarm.threshold is not None and alarm.metric:
+        return f"alarm {alarm.name}: {alarm.metric} was {alarm.datapoint:.4g}, above {alarm.threshold:.4g}"
+    return f"alarm {alarm.name}: {alarm.reason or 'it went into ALARM'}"
 
 
-def _alarm_data(alarm: AlarmState | None, graph: MetricChart | None) -> dict[str, Any] | None:
+def _alarm_data(alarm: AlarmState | None, chart: MetricChart | None) -> dict[str, Any] | None:
     if alarm is None:
         return None
-    points = [[iso_ms(at), value] for at, value in graph.points][-GRAPH_POINTS:] if graph else []
-    told = {"name": alarm.name, "metric": alarm.metric, "figure": alarm.figure, "threshold": alarm.threshold}
-    return {**told, "points": points}
+    points = [[format_iso_ms(at), value] for at, value in chart.points][-CHART_POINTS:] if chart else []
+    return {
+        "name": alarm.name,
+        "metric": alarm.metric,
+        "datapoint": alarm.datapoint,
+        "threshold": alarm.threshold,
+        "points": points,
+    }
 
 
-def _record(means: DeploymentTools, kind: Kind, version: int | None, summary: str, data: Mapping[str, Any]) -> int:
-    record = means.ledger.record(
+def _record(tools: DeploymentTools, kind: Kind, version: int | None, summary: str, data: Mapping[str, Any]) -> int:
+    record = tools.ledger.record(
         kind,
         summary,
-        actor=means.platform.identity.person,
-        model=means.seen.model,
+        actor=tools.stack.identity.actor,
+        model=tools.observed.model,
         version=version,
         data={key: value for key, value in data.items() if value is not None},
     )

@@ -1,53 +1,47 @@
-"""Records the end of a deployment or a rollback that nobody followed: what the endpoint says counts, and not who would
-deploy that version today."""
+"""Records the outcome of an unattended deployment or rollback from the state of the endpoint.
+
+The outcome is recorded whether or not the version could still be deployed today.
+"""
 
 from __future__ import annotations
 
-from bedplate.domain.rollout import Attempt, ObservedEndpoint, plan_settle
-from bedplate.errors import NotFound, RolledBack
+from bedplate.domain.rollout.deployment import Attempt, ObservedEndpoint, plan_finalize
+from bedplate.errors import RolledBack
 from bedplate.ports import Reporter
-from bedplate.workflows.endpoint.probe import probe_of
+from bedplate.workflows.endpoint.probe import build_probe
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.release.deploy import unwatched
+from bedplate.workflows.release.deploy import unattended_verdict
 from bedplate.workflows.release.execute import DeploymentTools, ExecutionResult, execute
-from bedplate.workflows.stack_context import StackContext
+from bedplate.workflows.stack_context import StackContext, find_package
 
 
-def settle(stack: StackContext, seen: ObservedEndpoint, attempt: Attempt, reporter: Reporter) -> ExecutionResult:
-    """Ask the endpoint and record what it says. Raises RolledBack, after that, for one that the platform undid."""
-    plan = plan_settle(seen, attempt)
-    outcome = execute(plan, means_of(stack, seen, attempt), reporter)
-    if plan.undone:
-        why = seen.failure_reason or "it gave no reason"
+def finalize(stack: StackContext, observed: ObservedEndpoint, attempt: Attempt, reporter: Reporter) -> ExecutionResult:
+    """Records which release the endpoint serves. Raises RolledBack, after that, when the platform rolled it back."""
+    plan = plan_finalize(observed, attempt)
+    result = execute(plan, build_tools(stack, observed, attempt), reporter)
+    if plan.rolled_back:
+        reason = observed.failure_reason or "no reason given"
         raise RolledBack(
-            f"The deploy of v{attempt.version} was undone by the platform: {why}. {outcome.live} answers.",
-            next_step=f"bedplate ledger show --model {seen.model}",
+            f"The platform rolled the deployment of v{attempt.version} back: {reason}. {result.live} is live.",
+            next_step=f"bedplate ledger show --model {observed.model}",
         )
-    return outcome
+    return result
 
 
-def means_of(stack: StackContext, seen: ObservedEndpoint, attempt: Attempt) -> DeploymentTools:
-    """What it takes to go on with an act, from the record of its beginning: its version may be rejected, retired or
-    changed in model.yaml since."""
-    told = {**attempt.told, "resumes": attempt.seq, "verdict": unwatched(stack, seen)}
+def build_tools(stack: StackContext, observed: ObservedEndpoint, attempt: Attempt) -> DeploymentTools:
+    """Builds the tools to continue an attempt from its start record.
+
+    They do not depend on the version's approval or on model.yaml, which may have changed since.
+    """
+    spec, package = stack.model(observed.model), find_package(stack, observed.model, attempt.version)
     return DeploymentTools(
-        platform=stack,
+        stack=stack,
         ledger=Ledger.of(stack),
-        seen=seen,
-        probe=probe_of(stack, stack.model(seen.model), holdout_uri=_holdout(stack, seen.model, attempt)),
-        alarms=tuple(attempt.told.get("alarms") or ()),
+        observed=observed,
+        probe=build_probe(stack, spec, holdout_uri=package.metadata.get("holdout_uri") if package else None),
+        alarms=tuple(attempt.start_data.get("alarms") or ()),
         bake_s=attempt.bake_s,
-        needed_answers=attempt.needed_answers,
-        data=told,
+        min_bake_predictions=attempt.min_bake_predictions,
+        data={**attempt.start_data, "resumes": attempt.seq, "verdict": unattended_verdict(stack, observed)},
         reason=attempt.reason,
     )
-
-
-def _holdout(stack: StackContext, model: str, attempt: Attempt) -> str | None:
-    if not attempt.version:
-        return None
-    try:
-        package = stack.registry.get(stack.names(model).package_group, attempt.version)
-    except NotFound:
-        return None
-    return package.metadata.get("holdout_uri")

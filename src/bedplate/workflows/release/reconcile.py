@@ -1,4 +1,4 @@
-"""Brings what was begun to its end, for every model: looks once, decides once, and does what was decided."""
+"""Finishes interrupted and unattended operations of every model: takes snapshots, decides, and performs actions."""
 
 from __future__ import annotations
 
@@ -7,107 +7,124 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bedplate.domain.ledger import Record, iso_ms
-from bedplate.domain.reconcile import FORSAKEN_S, Action, ModelSnapshot, decide
+from bedplate.domain.ledger import Record, format_iso_ms
+from bedplate.domain.reconcile import ORPHANED_AFTER_S, Action, ModelSnapshot, decide_actions
 from bedplate.domain.rollout.bake import BakeStatus, judge_bake, margin_s
-from bedplate.domain.rollout.machine import open_rollout
-from bedplate.domain.versions.retraining import RetrainingSignal, open_retraining, waits_for_a_person
+from bedplate.domain.rollout.deployment import ObservedEndpoint
+from bedplate.domain.rollout.state_machine import find_open_rollout
+from bedplate.domain.versions.retraining import RetrainingSignal, find_open_retraining, find_version_awaiting_decision
 from bedplate.errors import BedplateError, NotEnoughData, NotFound, RolledBack
-from bedplate.ports import Reporter
-from bedplate.workflows.endpoint.follow import LOOK_BACK_S, answers_since, bake_left
-from bedplate.workflows.endpoint.observe import seen
+from bedplate.ports import EndpointState, Reporter
+from bedplate.workflows.endpoint.follow import LOOK_BACK_S, bake_left_s, count_predictions
+from bedplate.workflows.endpoint.observe import build_observation
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release import rollout
-from bedplate.workflows.release.execute import undo_starved
-from bedplate.workflows.release.finalize import means_of, settle
+from bedplate.workflows.release.execute import roll_back_insufficient_traffic
+from bedplate.workflows.release.finalize import build_tools, finalize
 from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.versions.retrain import CANNOT, RetrainRequest, asked_for, begin, go_on
+from bedplate.workflows.versions.retrain import (
+    BLOCKING_ERRORS,
+    RetrainRequest,
+    begin_retraining,
+    continue_retraining,
+    list_signals,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """An action and what came of it. `ok` is False only where the act itself failed: the next look tries again."""
+    """The result of an action. `ok` is False only when the action itself failed; the next run tries it again."""
 
     action: Action
     ok: bool
-    told: str
+    message: str
     next_step: str | None = None
 
 
 def reconcile(
     stack: StackContext, models: Sequence[str], reporter: Reporter, *, every_s: float
 ) -> tuple[ActionResult, ...]:
-    """Once over these models. `every_s` is when the next look is due: a bake that would end before it is judged now.
+    """Reconciles these models once. A bake that would end within `every_s`, before the next run, is judged now.
 
-    A model that fails keeps no other one waiting. Raises NotFound only when the platform itself is not up.
+    A model that fails does not delay the others. Raises NotFound only when the platform itself does not exist.
     """
     ledger = Ledger.of(stack)
     records = ledger.records()
-    looks = []
+    snapshots = []
     for model in models:
         try:
-            looks.append(look(stack, model, records, every_s=every_s))
+            snapshots.append(take_snapshot(stack, model, records, every_s=every_s))
         except NotFound as exc:
             reporter("step", {"number": 0, "of": 0, "message": f"{model}: {exc.message}"})
-    return tuple(_do(stack, ledger, action, looks, reporter) for action in decide(looks))
+    by_model = {snapshot.observed.model: snapshot for snapshot in snapshots}
+    actions = decide_actions(snapshots)
+    return tuple(_perform(stack, ledger, action, by_model[action.model], reporter) for action in actions)
 
 
-def look(stack: StackContext, model: str, records: Sequence[Record], *, every_s: float) -> ModelSnapshot:
-    """One model as it is now."""
+def take_snapshot(stack: StackContext, model: str, records: Sequence[Record], *, every_s: float) -> ModelSnapshot:
+    """Returns the current state of one model."""
     now = stack.clock.now()
     state = stack.endpoints.observe(stack.names(model).endpoint)
-    observed = seen(stack, model, state, records)
-    under_way = open_rollout(records, model)
+    observed = build_observation(stack, model, state, records)
+    rollout_state = find_open_rollout(records, model)
     attempt = observed.attempts[-1] if observed.attempts else None
-    starved = None
-    left_s = bake_left(state, now, attempt.bake_s) if attempt and observed.busy and not attempt.by_rollback else None
-    if attempt and left_s is not None and attempt.needed_answers:
-        since = attempt.at - timedelta(seconds=LOOK_BACK_S)
-        answers = answers_since(stack, observed.endpoint, attempt.release, since, now)
-        due = max(margin_s(attempt.bake_s, poll_s=1.0), min(every_s, attempt.bake_s / 2))
-        if judge_bake(BakeStatus(left_s, answers, attempt.needed_answers, due)) == "NO_DATA":
-            starved = answers
-    held = open_retraining(records, model)
-    waits = held is not None or waits_for_a_person(records, model) is not None
-    asks = () if waits else asked_for(stack, model, list(records))
+    retraining = find_open_retraining(records, model)
+    is_waiting = retraining is not None or find_version_awaiting_decision(records, model) is not None
+    signals = () if is_waiting else list_signals(stack, model, list(records))
     return ModelSnapshot(
-        observed,
-        under_way.id if under_way else None,
-        starved,
-        (now - state.modified_at).total_seconds(),
-        (now - attempt.at).total_seconds() if attempt else 0.0,
-        next((d for d in asks if d.seq or not _wished(records, model, d)), None),
-        held,
-        _forsaken(stack, model, now),
+        observed=observed,
+        rollout_id=rollout_state.id if rollout_state else None,
+        insufficient_predictions=_insufficient_predictions(stack, observed, state, every_s),
+        unchanged_s=(now - state.modified_at).total_seconds(),
+        attempt_age_s=(now - attempt.started_at).total_seconds() if attempt else 0.0,
+        due_signal=next((s for s in signals if s.seq or not _is_requested(records, model, s)), None),
+        open_retraining=retraining,
+        orphaned_copies=_orphaned_copies(stack, model, now),
     )
 
 
-def _forsaken(stack: StackContext, model: str, now: datetime) -> tuple[str, ...]:
-    """Copies that came to rest so long ago that who made them would have asked and deleted them."""
-    found = []
-    for name in stack.endpoints.named(stack.names(model).copy_prefix):
-        with suppress(NotFound):  # gone meanwhile
+def _insufficient_predictions(
+    stack: StackContext, observed: ObservedEndpoint, state: EndpointState, every_s: float
+) -> float | None:
+    """The candidate's predictions when its bake is about to end with too few; None otherwise."""
+    attempt, now = observed.attempts[-1] if observed.attempts else None, stack.clock.now()
+    if attempt is None or not observed.is_busy or attempt.is_rollback or not attempt.min_bake_predictions:
+        return None
+    left_s = bake_left_s(state, now, attempt.bake_s)
+    if left_s is None:
+        return None
+    since = attempt.started_at - timedelta(seconds=LOOK_BACK_S)
+    predictions = count_predictions(stack, observed.endpoint, attempt.release, since, now)
+    margin = max(margin_s(attempt.bake_s, poll_s=1.0), min(every_s, attempt.bake_s / 2))
+    bake = BakeStatus(left_s, predictions, attempt.min_bake_predictions, margin)
+    return predictions if judge_bake(bake) == "NO_DATA" else None
+
+
+def _orphaned_copies(stack: StackContext, model: str, now: datetime) -> tuple[str, ...]:
+    """Copies that have not changed for so long that the command which created them would have deleted them."""
+    names: list[str] = []
+    for name in stack.endpoints.list_endpoints(stack.names(model).copy_endpoint_prefix):
+        with suppress(NotFound):  # deleted in the meantime
             copy = stack.endpoints.observe(name)
-            still = (now - copy.modified_at).total_seconds() >= FORSAKEN_S
-            found += [name] if still and copy.status not in ("Creating", "Deleting") else []
-    return tuple(found)
+            is_old = (now - copy.modified_at).total_seconds() >= ORPHANED_AFTER_S
+            names += [name] if is_old and copy.status not in ("Creating", "Deleting") else []
+    return tuple(names)
 
 
-def _do(
-    stack: StackContext, ledger: Ledger, action: Action, looks: Sequence[ModelSnapshot], reporter: Reporter
+def _perform(
+    stack: StackContext, ledger: Ledger, action: Action, snapshot: ModelSnapshot, reporter: Reporter
 ) -> ActionResult:
-    found = next(one for one in looks if one.seen.model == action.model)
-    acts: dict[str, Callable[[], ActionResult]] = {
+    functions: dict[str, Callable[[], ActionResult]] = {
         "tick": lambda: _tick(stack, action, reporter),
-        "undo": lambda: _undo(stack, action, found, reporter),
-        "finish": lambda: _finish(stack, action, found, reporter),
+        "roll-back": lambda: _roll_back(stack, action, snapshot, reporter),
+        "finish": lambda: _finish(stack, action, snapshot, reporter),
         "close": lambda: _close(stack, ledger, action),
         "retrain": lambda: _retrain(stack, ledger, action, reporter),
-        "sweep": lambda: _sweep(stack, ledger, action),
+        "delete-copy": lambda: _delete_copy(stack, ledger, action),
     }
-    reporter("step", {"number": 0, "of": 0, "message": f"{action.model}: {action.kind}, {action.why}"})
+    reporter("step", {"number": 0, "of": 0, "message": f"{action.model}: {action.kind}, {action.reason}"})
     try:
-        return acts[action.kind]()
+        return functions[action.kind]()
     except (RolledBack, NotEnoughData) as exc:
         return ActionResult(action, True, exc.message, exc.next_step)
     except BedplateError as exc:
@@ -115,69 +132,73 @@ def _do(
 
 
 def _tick(stack: StackContext, action: Action, reporter: Reporter) -> ActionResult:
-    ticked = rollout.tick(stack, action.model, reporter)
-    if ticked is None:
-        return ActionResult(action, True, "it is over by now")
-    next_step = f"bedplate rollout promote {action.model}" if ticked.state.phase == "passed" else None
-    return ActionResult(action, True, f"{ticked.state.phase}: {ticked.decision.told}", next_step)
+    result = rollout.tick(stack, action.model, reporter)
+    if result is None:
+        return ActionResult(action, True, "the rollout is over")
+    next_step = f"bedplate rollout promote {action.model}" if result.state.phase == "passed" else None
+    return ActionResult(action, True, f"{result.state.phase}: {result.decision.message}", next_step)
 
 
-def _undo(stack: StackContext, action: Action, found: ModelSnapshot, reporter: Reporter) -> ActionResult:
-    attempt = found.attempt
+def _roll_back(stack: StackContext, action: Action, snapshot: ModelSnapshot, reporter: Reporter) -> ActionResult:
+    attempt, predictions = snapshot.attempt, snapshot.insufficient_predictions
     assert attempt is not None
-    assert found.starved is not None
-    error = undo_starved(means_of(stack, found.seen, attempt), attempt.release, found.starved, reporter)
+    assert predictions is not None
+    tools = build_tools(stack, snapshot.observed, attempt)
+    error = roll_back_insufficient_traffic(tools, attempt.release, predictions, reporter)
     return ActionResult(action, True, error.message, error.next_step)
 
 
-def _finish(stack: StackContext, action: Action, found: ModelSnapshot, reporter: Reporter) -> ActionResult:
-    attempt = found.attempt
+def _finish(stack: StackContext, action: Action, snapshot: ModelSnapshot, reporter: Reporter) -> ActionResult:
+    attempt = snapshot.attempt
     assert attempt is not None
-    done = settle(stack, found.seen, attempt, reporter)
-    return ActionResult(action, True, f"{done.live} answers, and the ledger knows it")
+    result = finalize(stack, snapshot.observed, attempt, reporter)
+    return ActionResult(action, True, f"{result.live} is live, and its outcome is recorded")
 
 
-def _sweep(stack: StackContext, ledger: Ledger, action: Action) -> ActionResult:
+def _delete_copy(stack: StackContext, ledger: Ledger, action: Action) -> ActionResult:
     stack.endpoints.delete_endpoint(action.endpoint)
-    told = f"{action.endpoint}, left by a command that was killed, is deleted"
-    ledger.record(
-        "alert", told, actor=stack.identity.person, model=action.model, data={"deleted_endpoint": action.endpoint}
-    )
-    return ActionResult(action, True, told)
+    message, data = f"{action.endpoint}, left by a killed command, was deleted", {"deleted_endpoint": action.endpoint}
+    ledger.record("alert", message, actor=stack.identity.actor, model=action.model, data=data)
+    return ActionResult(action, True, message)
 
 
 def _close(stack: StackContext, ledger: Ledger, action: Action) -> ActionResult:
-    told = f"{action.why}: closed"
-    ledger.record("alert", told, actor=stack.identity.person, model=action.model, data={"refused": action.seq})
-    return ActionResult(action, True, told)
+    message, data = f"{action.reason}: closed", {"rejected_update": action.seq}
+    ledger.record("alert", message, actor=stack.identity.actor, model=action.model, data=data)
+    return ActionResult(action, True, message)
 
 
 def _retrain(stack: StackContext, ledger: Ledger, action: Action, reporter: Reporter) -> ActionResult:
-    """One step of a retraining; one that only a person can begin is wished for, once for each signal."""
+    """Advances a retraining by one step; one that only a person can start is reported once for each signal."""
     try:
-        held = begin(stack, RetrainRequest(action.model), reporter)
-    except CANNOT as exc:
+        retraining = begin_retraining(stack, RetrainRequest(action.model), reporter)
+    except BLOCKING_ERRORS as exc:
         ledger.record(
             "alert",
-            f"retraining is due: {action.why}; it cannot begin by itself: {exc.message}",
-            actor=stack.identity.person,
+            f"retraining is due: {action.reason}; it cannot start automatically: {exc.message}",
+            actor=stack.identity.actor,
             model=action.model,
-            data={"retrain": action.seq, "why": action.why, "wished_at": iso_ms(stack.clock.now())},
+            data={
+                "retraining_due": action.seq,
+                "reason": action.reason,
+                "requested_at": format_iso_ms(stack.clock.now()),
+            },
         )
-        return ActionResult(action, True, f"retraining is due: {action.why}; but {exc.message}", exc.next_step)
-    done = go_on(stack, action.model, held, reporter, wait=False)
-    if done is None:
-        return ActionResult(action, True, f"retraining ({held.signal}: {held.why}): {held.job} runs")
-    ref = f"{action.model}:{done.version}"
-    verb = "approve" if done.verdict == "PASS" else "evaluate"
-    return ActionResult(action, True, f"{ref} of the retraining: {done.verdict}", f"bedplate {verb} {ref}")
+        return ActionResult(action, True, f"retraining is due: {action.reason}; but {exc.message}", exc.next_step)
+    result = continue_retraining(stack, action.model, retraining, reporter, wait=False)
+    if result is None:
+        job = f"{retraining.job} is running"
+        return ActionResult(action, True, f"retraining ({retraining.signal}: {retraining.reason}): {job}")
+    ref = f"{action.model}:{result.version}"
+    verb = "approve" if result.verdict == "PASS" else "evaluate"
+    return ActionResult(action, True, f"{ref} of the retraining: {result.verdict}", f"bedplate {verb} {ref}")
 
 
-def _wished(records: Sequence[Record], model: str, asks: RetrainingSignal) -> bool:
-    """Whether a signal without a record of its own (age) was said already, since the last training."""
-    for r in reversed(records):
-        if r.model == model and r.kind == "alert" and "retrain" in r.data:
-            return bool(r.data["retrain"] == asks.seq)
-        if r.model == model and r.kind in ("trained", "retraining"):
+def _is_requested(records: Sequence[Record], model: str, signal: RetrainingSignal) -> bool:
+    """Whether a signal without a record of its own (age) was already reported since the last training."""
+    for record in reversed(records):
+        if record.model == model and record.kind == "alert" and "retraining_due" in record.data:
+            return bool(record.data["retraining_due"] == signal.seq)
+        if record.model == model and record.kind in ("trained", "retraining"):
             return False
     return False

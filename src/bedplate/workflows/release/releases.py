@@ -1,4 +1,4 @@
-"""Which releases of a model still exist on the platform, and which of them nobody needs any more."""
+"""Lists the existing releases of a model, and deletes those that are no longer needed."""
 
 from __future__ import annotations
 
@@ -7,75 +7,81 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from bedplate.domain.release import version_told
-from bedplate.domain.rollback import standings
-from bedplate.domain.rollout import ObservedEndpoint
-from bedplate.domain.rollout.machine import open_rollout, rollouts_in
+from bedplate.domain.release import version_of
+from bedplate.domain.rollback import list_past_releases
+from bedplate.domain.rollout.deployment import ObservedEndpoint
+from bedplate.domain.rollout.state_machine import find_open_rollout, list_rollouts
 from bedplate.errors import NotFound
 from bedplate.ports import Release
-from bedplate.workflows.endpoint.observe import observe
+from bedplate.workflows.endpoint.observe import observe_endpoint
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRetention:
-    """A release, and why it stays; `why` is empty for one that may go."""
+    """A release and the reason to keep it; `reason` is empty when it may be deleted."""
 
     release: str
     version: int | None
     created_at: datetime
-    why: str
+    reason: str
 
 
-def releases(stack: StackContext, model: str) -> tuple[ReleaseRetention, ...]:
-    """Newest first. Raises NotFound for a model or endpoint that does not exist."""
+def list_releases(stack: StackContext, model: str) -> tuple[ReleaseRetention, ...]:
+    """Returns a model's releases, newest first. Raises NotFound for a model or endpoint that does not exist."""
     spec, names = stack.model(model), stack.names(model)
     records = Ledger.of(stack).records()
-    seen = observe(stack, model, records)
-    ranks = [s.release for s in reversed(standings(records, model, names.endpoint))]
-    under_way = open_rollout(records, model)
-    compared = under_way.terms.challenger if under_way else None
-    existing = stack.endpoints.releases(names.endpoint)
-    return keep(existing, seen, ranks, spec.rollout.keep_releases, compared=compared)
+    observed = observe_endpoint(stack, model, records)
+    rollback_order = [s.release for s in reversed(list_past_releases(records, model, names.endpoint))]
+    rollout = find_open_rollout(records, model)
+    challenger = rollout.terms.challenger if rollout else None
+    existing = stack.endpoints.list_releases(names.endpoint)
+    return decide_retention(existing, observed, rollback_order, spec.rollout.keep_releases, challenger=challenger)
 
 
-def keep(
+def decide_retention(
     existing: Sequence[Release],
-    seen: ObservedEndpoint,
-    ranks: Sequence[str],
+    observed: ObservedEndpoint,
+    rollback_order: Sequence[str],
     count: int,
     *,
-    compared: str | None = None,
+    challenger: str | None = None,
 ) -> tuple[ReleaseRetention, ...]:
-    """What is live, on its way, `compared` with the live one in a rollout, or among the first `count` places to roll
-    back to (`ranks`, nearest first) stays; so do the newest ones while there are fewer than `count`.
+    """Decides for each existing release whether and why it is kept.
+
+    The live release, the one being deployed, the `challenger` of an open rollout and the first `count` rollback targets
+    (`rollback_order`, nearest first) are kept; so are the newest releases while fewer than `count` are kept.
     """
-    why = dict.fromkeys(ranks[:count], "a rollback may go there")
-    if seen.pending:
-        why[seen.pending] = "on its way"
-    if compared:
-        why[compared] = "in a rollout beside the live one"
-    why[seen.live] = "live"
+    reasons = dict.fromkeys(rollback_order[:count], "rollback target")
+    if observed.pending:
+        reasons[observed.pending] = "being deployed"
+    if challenger:
+        reasons[challenger] = "challenger of an open rollout"
+    reasons[observed.live] = "live"
     for release in existing:
-        if sum(r.name in why for r in existing) >= count:
+        if sum(r.name in reasons for r in existing) >= count:
             break
-        why.setdefault(release.name, "recent")
-    return tuple(ReleaseRetention(r.name, version_told(r.name), r.created_at, why.get(r.name, "")) for r in existing)
+        reasons.setdefault(release.name, "recent")
+    return tuple(ReleaseRetention(r.name, version_of(r.name), r.created_at, reasons.get(r.name, "")) for r in existing)
 
 
-def prune(stack: StackContext, model: str) -> tuple[str, ...]:
-    """Delete what `releases` says may go, each with its alarm, and the splits of rollouts that are over; returns the
-    releases' names. Artifacts and versions stay: a pruned release is made anew by deploying its version."""
-    gone = []
+def prune_releases(stack: StackContext, model: str) -> tuple[str, ...]:
+    """Deletes the releases that are not kept with their alarms, and the EndpointConfigs of rollouts that are over.
+
+    Returns the names of the deleted releases. Artifacts and versions remain: a deployment of its version creates a
+    deleted release again.
+    """
+    names: list[str] = []
     live = stack.endpoints.observe(stack.names(model).endpoint)
-    for past in rollouts_in(Ledger.of(stack).records(), model):
-        if past.over and past.terms.split not in (live.config, live.pending_config):
+    for rollout in list_rollouts(Ledger.of(stack).records(), model):
+        config = rollout.terms.multi_variant_config
+        if rollout.is_over and config not in (live.config, live.pending_config):
             with suppress(NotFound):
-                stack.endpoints.delete_release(past.terms.split)
-    for release in releases(stack, model):
-        if not release.why:
+                stack.endpoints.delete_release(config)
+    for release in list_releases(stack, model):
+        if not release.reason:
             stack.endpoints.delete_release(release.release)
             stack.metrics.delete_alarm(stack.names(model).guard_alarm(release.release))
-            gone.append(release.release)
-    return tuple(gone)
+            names.append(release.release)
+    return tuple(names)

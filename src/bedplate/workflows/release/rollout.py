@@ -1,4 +1,4 @@
-"""Takes a rollout of two releases side by side from its beginning to its end, one resumable tick at a time."""
+"""Runs a rollout of two releases side by side, one resumable tick at a time."""
 
 from __future__ import annotations
 
@@ -8,63 +8,53 @@ from typing import Any, Literal
 
 from bedplate import ports
 from bedplate.domain.names import CHALLENGER, VARIANT
-from bedplate.domain.release import spoken
-from bedplate.domain.rollout.machine import (
+from bedplate.domain.release import display_name
+from bedplate.domain.rollout.state_machine import (
+    MEASURED_PHASES,
     MIRRORED,
-    WATCHED,
     Event,
     RolloutState,
     RolloutTerms,
-    can,
-    open_rollout,
+    find_open_rollout,
+    is_allowed,
 )
-from bedplate.domain.rollout.ticking import (
-    Act,
+from bedplate.domain.rollout.tick import (
     CancelUpdate,
-    CreateSplit,
+    CreateMultiVariantConfig,
     EndpointView,
     RestoreChampion,
     RolloutDecision,
     SetWeights,
     StrategyVerdict,
-    decide,
+    TickAction,
+    decide_tick,
 )
-from bedplate.errors import (
-    BedplateError,
-    Conflict,
-    GateFailed,
-    Locked,
-    NotEnoughData,
-    NotFound,
-    RolledBack,
-    UsageError,
-)
-from bedplate.ports import ReleaseDraft, Reporter, SplitDraft, TrafficRouting, VariantDraft
+from bedplate.errors import BedplateError, Conflict, GateFailed, Locked, NotEnoughData, NotFound, RolledBack, UsageError
+from bedplate.ports import MultiVariantDraft, ReleaseDraft, Reporter, TrafficRouting, VariantDraft
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.capture import capture_uri
-from bedplate.workflows.endpoint.observe import observe
+from bedplate.workflows.endpoint.observe import observe_endpoint
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import (
     DeployRequest,
-    approved_package,
-    champion_edges,
+    build_release_draft,
     deploy,
+    find_approved_package,
     prepare,
-    release_draft,
+    read_champion_edges,
 )
-from bedplate.workflows.release.execute import abort
+from bedplate.workflows.release.execute import abort_update
 from bedplate.workflows.release.rollout_measurements import judge
-from bedplate.workflows.release.rollout_record import last_rollout, tell
+from bedplate.workflows.release.rollout_record import find_last_rollout, record_event
 from bedplate.workflows.stack_context import StackContext
 
-ALL_AT_ONCE_PCT = 100
 PAUSE_LOCAL_S = 0.5
 PAUSE_AWS_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class TickResult:
-    """One tick: the state behind it, and what was decided."""
+    """One tick: the decision and the state after it."""
 
     state: RolloutState
     decision: RolloutDecision
@@ -73,96 +63,94 @@ class TickResult:
 
 
 def tick(stack: StackContext, model: str, reporter: Reporter) -> TickResult | None:
-    """Observe, decide, record, act: once. None when no rollout is open.
+    """Observes, decides, records and acts once. Returns None when no rollout is open.
 
-    Raises Locked when somebody else ticked at the same time: theirs counts.
+    Raises Locked when another process ticked at the same time; then the other tick counts.
     """
-    ledger = Ledger.of(stack)
-    records = ledger.records()
-    state = open_rollout(records, model)
+    records = Ledger.of(stack).records()
+    state = find_open_rollout(records, model)
     if state is None:
         return None
     spec = stack.model(model)
     endpoint = stack.endpoints.observe(stack.names(model).endpoint)
-    world = _world(stack, spec, state, endpoint)
-    judgement: StrategyVerdict | None = None
-    if state.phase in WATCHED and not world.busy and world.config == state.terms.split:
-        judgement = judge(stack, spec, state)
-    decision = decide(state, world, judgement, stack.clock.now())
+    view = _build_view(stack, spec, state, endpoint)
+    verdict: StrategyVerdict | None = None
+    if state.phase in MEASURED_PHASES and not view.is_busy and view.config == state.terms.multi_variant_config:
+        verdict = judge(stack, spec, state)
+    decision = decide_tick(state, view, verdict, stack.clock.now())
     if decision.event:
-        state = tell(stack, state, decision.event, decision.told, decision.data, records[-1].seq)
-    if decision.act:
-        reporter("step", {"number": 0, "of": 0, "message": decision.act.message})
-        state = _do(stack, spec, state, decision.act, reporter)
-    return TickResult(state, decision, world.weights, endpoint.status)
+        state = record_event(stack, state, decision.event, decision.message, decision.data, records[-1].seq)
+    if decision.action:
+        reporter("step", {"number": 0, "of": 0, "message": decision.action.message})
+        state = _perform(stack, spec, state, decision.action, reporter)
+    return TickResult(state, decision, view.weights, endpoint.status)
 
 
-def follow(stack: StackContext, model: str, reporter: Reporter) -> RolloutState:
-    """Tick until a person or time has to say what is next: it passed, it was paused, or it is over.
+def follow_rollout(stack: StackContext, model: str, reporter: Reporter) -> RolloutState:
+    """Ticks until the rollout has passed, is paused or is over; a person decides what follows.
 
-    Says `experiment` with phase, weights, what was decided and the figures.
+    Reports `experiment` events with the phase, weights, message and measurements of each tick.
     """
     pause_s = PAUSE_LOCAL_S if stack.identity.local_url else PAUSE_AWS_S
-    state = last_rollout(stack, model)
     while True:
         try:
-            ticked = tick(stack, model, reporter)
+            result = tick(stack, model, reporter)
         except Locked:
-            ticked = None
-        state = ticked.state if ticked else last_rollout(stack, model)
-        if ticked:
-            reporter("experiment", view(ticked))
-        if state.over or state.phase == "paused" or (state.phase == "passed" and not state.terms.auto_promote):
+            result = None
+        state = result.state if result else find_last_rollout(stack, model)
+        if result:
+            reporter("experiment", format_tick(result))
+        if state.is_over or state.phase == "paused" or (state.phase == "passed" and not state.terms.auto_promote):
             return state
         stack.clock.sleep(pause_s)
 
 
-def view(ticked: TickResult) -> Mapping[str, Any]:
-    """What is to be seen of a tick."""
+def format_tick(result: TickResult) -> Mapping[str, Any]:
+    """Returns the fields of a tick's `experiment` event."""
     return {
-        "phase": ticked.state.phase,
-        "strategy": ticked.state.terms.strategy,
-        "weights": dict(ticked.weights),
-        "told": ticked.decision.told,
-        "facts": dict(ticked.state.facts),
+        "phase": result.state.phase,
+        "strategy": result.state.terms.strategy,
+        "weights": dict(result.weights),
+        "message": result.decision.message,
+        "measurements": dict(result.state.measurements),
     }
 
 
-def order(
+def apply_command(
     stack: StackContext,
     model: str,
-    event: Literal["promote", "pause", "resume", "abort"],
+    command: Literal["promote", "pause", "resume", "abort"],
     *,
     reason: str | None,
     reporter: Reporter,
 ) -> RolloutState:
-    """What a person wants: recorded, then acted on by a tick.
+    """Records a person's command and acts on it with a tick.
 
-    Raises NotFound when no rollout is open, UsageError when its phase does not know the order.
+    Raises NotFound when no rollout is open, UsageError when its phase does not allow the command.
     """
     records = Ledger.of(stack).records()
-    state = open_rollout(records, model)
+    state = find_open_rollout(records, model)
     if state is None:
         raise NotFound(f"No rollout of {model} is open", next_step=f"bedplate rollout history {model}")
-    meant: Event = state.terms.running if event == "resume" else event
-    if not can(state.phase, meant) or (event == "resume" and state.phase != "paused"):
+    event: Event = state.terms.start_event if command == "resume" else command
+    if not is_allowed(state.phase, event) or (command == "resume" and state.phase != "paused"):
+        next_step = f"bedplate rollout status {model}"
+        raise UsageError(f"Cannot {command} a rollout in phase {state.phase!r}", next_step=next_step)
+    if command == "promote" and state.verdict != "PASS" and not reason:
         raise UsageError(
-            f"A rollout that is {state.phase} cannot {event}", next_step=f"bedplate rollout status {model}"
-        )
-    if event == "promote" and state.verdict != "PASS" and not reason:
-        raise UsageError(
-            f"{spoken(state.terms.challenger)} has no PASS yet ({state.verdict or 'no verdict'}): a reason is needed",
+            f"{display_name(state.terms.challenger)} has no PASS ({state.verdict or 'no verdict'}): give a reason",
             next_step=f"bedplate rollout promote {model} --reason '...'",
         )
-    data = {"reason": reason, "by": "person"} if event == "abort" else {"reason": reason}
-    summary = {"promote": "is promoted", "pause": "rests", "resume": "goes on", "abort": "is given up"}[event]
-    state = tell(stack, state, meant, f"{summary}{f': {reason}' if reason else ''}", data, records[-1].seq)
-    ticked = tick(stack, model, reporter)
-    return ticked.state if ticked else state
+    data = {"reason": reason, "decided_by": "person"} if command == "abort" else {"reason": reason}
+    message = {"promote": "promoted", "pause": "paused", "resume": "resumed", "abort": "aborted"}[command]
+    message += f": {reason}" if reason else ""
+    state = record_event(stack, state, event, message, data, records[-1].seq)
+    result = tick(stack, model, reporter)
+    return result.state if result else state
 
 
-def state_json(state: RolloutState) -> dict[str, Any]:
-    """A rollout's state as data."""
+def format_state(state: RolloutState) -> dict[str, Any]:
+    """Returns a rollout's state as JSON values."""
     terms = state.terms
     return {
         "rollout": state.id,
@@ -174,85 +162,86 @@ def state_json(state: RolloutState) -> dict[str, Any]:
         "champion": terms.champion,
         "challenger": terms.challenger,
         "weights": dict(state.weights),
-        "facts": dict(state.facts),
+        "measurements": dict(state.measurements),
     }
 
 
 def outcome_error(state: RolloutState) -> BedplateError | None:
-    """What the command line says of a rollout's end; None for a good one."""
-    terms, why = state.terms, state.reason or "no reason was given"
-    told = f"{spoken(terms.challenger)} was not promoted: {why}. {spoken(terms.champion)} answers."
-    history = f"bedplate rollout history {state.model}"
+    """Returns the error that the CLI raises for a rollout's end; None when it succeeded or is open."""
+    terms, reason = state.terms, state.reason or "no reason given"
+    champion, history = display_name(terms.champion), f"bedplate rollout history {state.model}"
+    message = f"{display_name(terms.challenger)} was not promoted: {reason}. {champion} is live."
     if state.phase == "no-data":
-        return NotEnoughData(
-            told, next_step=f"bedplate invoke {state.model}, bedplate labels add {state.model}; {history}"
-        )
-    if state.phase == "rolled-back" and state.by == "figures":
-        return GateFailed(told, next_step=history)
+        next_step = f"bedplate invoke {state.model}, bedplate labels add {state.model}; {history}"
+        return NotEnoughData(message, next_step=next_step)
+    if state.phase == "rolled-back" and state.decided_by == "metrics":
+        return GateFailed(message, next_step=history)
     if state.phase in ("rolled-back", "aborted"):
-        return RolledBack(told, next_step=history)
+        return RolledBack(message, next_step=history)
     return None
 
 
-# --- acts -----------------------------------------------------------------------------------------------------------
+# --- actions --------------------------------------------------------------------------------------------------------
 
 
-def _do(stack: StackContext, spec: ModelSpec, state: RolloutState, act: Act, reporter: Reporter) -> RolloutState:
+def _perform(
+    stack: StackContext, spec: ModelSpec, state: RolloutState, action: TickAction, reporter: Reporter
+) -> RolloutState:
     endpoint, terms = stack.names(state.model).endpoint, state.terms
     try:
-        if isinstance(act, CreateSplit):
-            _install(stack, spec, state)
-        elif isinstance(act, SetWeights):
-            stack.endpoints.set_weights(endpoint, act.weights)
-        elif isinstance(act, RestoreChampion):
-            stack.endpoints.update(
-                endpoint, terms.champion_config, TrafficRouting("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, ())
-            )
-        elif isinstance(act, CancelUpdate):
-            alarm = next(iter(stack.metrics.alarms(stack.names(state.model).rollback_alarms)), None)
+        if isinstance(action, CreateMultiVariantConfig):
+            _install_both(stack, spec, state)
+        elif isinstance(action, SetWeights):
+            stack.endpoints.set_weights(endpoint, action.weights)
+        elif isinstance(action, RestoreChampion):
+            stack.endpoints.update(endpoint, terms.champion_config, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
+        elif isinstance(action, CancelUpdate):
+            alarm = next(iter(stack.metrics.get_alarms(stack.names(state.model).rollback_alarms)), None)
             if alarm:
-                abort(stack, endpoint, alarm, f"rollout {state.id}: {state.reason or state.why}")
+                abort_update(stack, endpoint, alarm, f"rollout {state.id}: {state.reason or state.rollback_cause}")
         else:
             return _promote(stack, state, reporter)
     except Conflict:
-        pass  # an update came first: the next tick looks again
+        pass  # another update was started first: the next tick observes the endpoint again
     return state
 
 
-def _install(stack: StackContext, spec: ModelSpec, state: RolloutState) -> None:
+def _install_both(stack: StackContext, spec: ModelSpec, state: RolloutState) -> None:
     terms, names = state.terms, stack.names(state.model)
-    draft = _challenger(stack, spec, state)
+    draft = _challenger_draft(stack, spec, state)
     stack.endpoints.create_release(draft)
-    stack.endpoints.create_split(_split(stack, spec, terms, draft))
-    alarms = tuple(stack.metrics.alarms(names.rollback_alarms))
-    stack.endpoints.update(names.endpoint, terms.split, TrafficRouting("ALL_AT_ONCE", ALL_AT_ONCE_PCT, 0, alarms))
+    stack.endpoints.create_multi_variant(_multi_variant_draft(stack, spec, terms, draft))
+    alarms = tuple(stack.metrics.get_alarms(names.rollback_alarms))
+    stack.endpoints.update(names.endpoint, terms.multi_variant_config, TrafficRouting("ALL_AT_ONCE", 100, 0, alarms))
 
 
-def _challenger(stack: StackContext, spec: ModelSpec, state: RolloutState) -> ReleaseDraft:
+def _challenger_draft(stack: StackContext, spec: ModelSpec, state: RolloutState) -> ReleaseDraft:
     terms = state.terms
     records = Ledger.of(stack).records()
-    package = approved_package(stack, state.model, terms.version, records)
-    seen = observe(stack, state.model, records)
-    edges, _ = champion_edges(stack, spec, stack.names(state.model), seen)
-    draft = release_draft(stack, spec, package, terms.champion, edges)
+    package = find_approved_package(stack, state.model, terms.version, records)
+    observed = observe_endpoint(stack, state.model, records)
+    edges, _ = read_champion_edges(stack, spec, stack.names(state.model), observed)
+    draft = build_release_draft(stack, spec, package, terms.champion, edges)
     if draft.name != terms.challenger:
         raise UsageError(
-            f"model.yaml or the version changed since the rollout began: {draft.name} would be made, and "
-            f"{terms.challenger} was meant",
+            "model.yaml or the version changed since the rollout started: the release would be "
+            f"{draft.name} instead of {terms.challenger}",
             next_step=f"bedplate rollout abort {state.model} --reason '...'",
         )
     return draft
 
 
-def _split(stack: StackContext, spec: ModelSpec, terms: RolloutTerms, draft: ReleaseDraft) -> SplitDraft:
+def _multi_variant_draft(
+    stack: StackContext, spec: ModelSpec, terms: RolloutTerms, draft: ReleaseDraft
+) -> MultiVariantDraft:
     def variant(name: str, release: str, weight: float) -> VariantDraft:
         return VariantDraft(name, release, draft.instance_type, draft.instance_count, weight)
 
     mirrored = terms.strategy in MIRRORED
     champion = variant(VARIANT, terms.champion, terms.weights[VARIANT])
     challenger = variant(CHALLENGER, terms.challenger, terms.share)
-    return SplitDraft(
-        name=terms.split,
+    return MultiVariantDraft(
+        name=terms.multi_variant_config,
         variants=(champion,) if mirrored else (champion, challenger),
         shadows=(challenger,) if mirrored else (),
         capture_uri=capture_uri(stack, spec.name),
@@ -267,39 +256,41 @@ def _promote(stack: StackContext, state: RolloutState, reporter: Reporter) -> Ro
     request = DeployRequest(
         state.model,
         terms.version,
-        strategy=terms.promote_by,
+        strategy=terms.promotion_strategy,
         reason=f"rollout {state.id}: {state.verdict or 'forced'}",
         wait=False,
-        within=state.id,
+        rollout_id=state.id,
     )
     try:
         prepared = prepare(stack, request)
         if prepared.release != terms.challenger and prepared.plan.moves_traffic:
             raise UsageError(
-                f"model.yaml or the version changed since the rollout began: {prepared.release} would go live",
+                f"model.yaml or the version changed since the rollout started: {prepared.release} would go live",
                 next_step=f"bedplate rollout abort {state.model} --reason '...'",
             )
         deploy(prepared, reporter)
     except RolledBack as exc:
         records = Ledger.of(stack).records()
-        data = {"verdict": "FAIL", "reason": exc.message, "by": "alarm"}
-        return tell(stack, state, "undone", exc.message, data, records[-1].seq)
-    return last_rollout(stack, state.model)
+        data = {"verdict": "FAIL", "reason": exc.message, "decided_by": "alarm"}
+        return record_event(stack, state, "rolled-back", exc.message, data, records[-1].seq)
+    return find_last_rollout(stack, state.model)
 
 
-# --- looking and telling --------------------------------------------------------------------------------------------
+# --- observation -----------------------------------------------------------------------------------------------------
 
 
-def _world(stack: StackContext, spec: ModelSpec, state: RolloutState, endpoint: ports.EndpointState) -> EndpointView:
-    alarms = stack.metrics.alarms(stack.names(spec.name).rollback_alarms)
+def _build_view(
+    stack: StackContext, spec: ModelSpec, state: RolloutState, endpoint: ports.EndpointState
+) -> EndpointView:
+    alarms = stack.metrics.get_alarms(stack.names(spec.name).rollback_alarms)
     return EndpointView(
         config=endpoint.config,
         pending=endpoint.pending_config,
-        busy=endpoint.status in ("Creating", "Updating", "SystemUpdating", "RollingBack"),
-        undoable=endpoint.status == "Updating" and endpoint.pending_config is not None,
+        is_busy=endpoint.status in ("Creating", "Updating", "SystemUpdating", "RollingBack"),
+        can_roll_back=endpoint.status == "Updating" and endpoint.pending_config is not None,
         weights=endpoint.variants,
         modified_at=endpoint.modified_at,
         failure_reason=endpoint.failure_reason,
         alarms_raised=tuple(name for name, alarm in alarms.items() if alarm.state == "ALARM"),
-        promoted=endpoint.config == state.terms.challenger,
+        is_promoted=endpoint.config == state.terms.challenger,
     )

@@ -16,19 +16,19 @@ from bedplate.ports import Trail, TrailEvent
 class Attribution:
     """By URN the last change that the trail knows since the last run, None where it knows none.
 
-    `unknown` says why the trail could not be asked at all.
+    `error` says why the trail could not be asked at all.
     """
 
-    by: Mapping[str, TrailEvent | None]
-    unknown: str | None = None
+    events: Mapping[str, TrailEvent | None]
+    error: str | None = None
 
 
-def who_changed(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, since: datetime | None) -> Attribution:
+def find_changes(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, since: datetime | None) -> Attribution:
     """Ask for every resource that the world has otherwise; what the program has not applied yet nobody changed.
 
     `state` is the stack's exported state, which knows what each resource is called in the world.
     """
-    called = {r["urn"]: _names(r) for r in (state.get("deployment") or {}).get("resources") or [] if r.get("custom")}
+    called = {r["urn"]: _resource_names(r) for r in (state.get("deployment") or {}).get("resources") or [] if r.get("custom")}
     drifted = {each.urn: each.type for each in drift.differences if each.kind != "not applied"}
     found: dict[str, TrailEvent | None] = {}
     asked: dict[str, Sequence[TrailEvent]] = {}
@@ -37,8 +37,8 @@ def who_changed(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, si
             found[urn] = None
             for name in called.get(urn, ()):
                 if name not in asked:
-                    asked[name] = trail.touching(name, since=since)
-                if event := _about(kind, asked[name]):
+                    asked[name] = trail.list_events(name, since=since)
+                if event := _choose_event(kind, asked[name]):
                     found[urn] = event
                     break
     except BedplateError as exc:
@@ -46,7 +46,7 @@ def who_changed(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, si
     return Attribution(found)
 
 
-def _names(resource: Mapping[str, Any]) -> tuple[str, ...]:
+def _resource_names(resource: Mapping[str, Any]) -> tuple[str, ...]:
     """What the trail may call it: its id, its name, its ARN, and what stands behind the ARN's type."""
     outputs, inputs = resource.get("outputs") or {}, resource.get("inputs") or {}
     arn = str(outputs.get("arn") or inputs.get("arn") or "")
@@ -55,12 +55,12 @@ def _names(resource: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _about(kind: str, events: Iterable[TrailEvent]) -> TrailEvent | None:
+def _choose_event(kind: str, events: Iterable[TrailEvent]) -> TrailEvent | None:
     """The newest event; where several resources share a name (all that hang on a bucket), one that names this kind.
 
     >>> from datetime import UTC, datetime
     >>> def at(name): return TrailEvent(datetime(2026, 1, 1, tzinfo=UTC), "ada", name, "1")
-    >>> _about("aws:s3/bucketVersioning:BucketVersioning", [at("PutBucketPolicy"), at("PutBucketVersioning")]).name
+    >>> _choose_event("aws:s3/bucketVersioning:BucketVersioning", [at("PutBucketPolicy"), at("PutBucketVersioning")]).name
     'PutBucketVersioning'
     """
     known = list(events)

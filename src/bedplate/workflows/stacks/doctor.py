@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
-from bedplate.domain.stacks.diagnosis import Finding, Health, fail, skipped, warn
+from bedplate.domain.stacks.diagnosis import Finding, Health, fail, skip, warn
 from bedplate.errors import BedplateError, Denied
 
-LIMIT_S = 20.0
-Found = Finding | Sequence[Finding]
+TIMEOUT_S = 20.0
+Findings = Finding | Sequence[Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +21,18 @@ class DoctorCheck:
 
     name: str
     section: str
-    look: Callable[[], Found]
+    run: Callable[[], Findings]
     after: tuple[str, ...] = ()
-    limit_s: float = LIMIT_S
+    timeout_s: float = TIMEOUT_S
 
 
-def diagnose(
+def run_checks(
     checks: Sequence[DoctorCheck],
     *,
-    done: Callable[[str], object] = str,
-    now: Callable[[], float] = time.monotonic,
+    on_check: Callable[[str], object] = str,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Finding, ...]:
-    """The findings of all checks, in the order of the checks; `done` hears each one's name as it ends.
+    """The findings of all checks, in the order of the checks; `on_check` hears each one's name as it ends.
 
     A check that raises, or takes longer than its limit, has FAILed; one that is refused by AWS's permissions WARNs,
     since what it asks about may be well. Raises ValueError for an `after` that names no check before it.
@@ -48,40 +48,40 @@ def diagnose(
     while waiting or running:
         for check in [c for c in waiting if all(name in found for name in c.after)]:
             waiting.remove(check)
-            stops = next((name for name in check.after if any(map(_stops, found[name]))), None)
+            stops = next((name for name in check.after if any(map(_blocks, found[name]))), None)
             if stops:
-                found[check.name] = (skipped(check.name, f"comes after {stops!r}"),)
-                done(check.name)
+                found[check.name] = (skip(check.name, f"comes after {stops!r}"),)
+                on_check(check.name)
                 continue
-            running[check.name] = (check, now() + check.limit_s)
-            threading.Thread(target=_looked, args=(check, answers), daemon=True).start()
+            running[check.name] = (check, clock() + check.timeout_s)
+            threading.Thread(target=_run_check, args=(check, answers), daemon=True).start()
         if not running:
             continue
         try:
-            name, told = answers.get(timeout=max(0.0, min(until for _, until in running.values()) - now()))
+            name, told = answers.get(timeout=max(0.0, min(until for _, until in running.values()) - clock()))
         except Empty:
-            late = [check for check, until in running.values() if until <= now()]
+            late = [check for check, until in running.values() if until <= clock()]
         else:
             late = []
             if name in running:  # what comes too late was told already
                 del running[name]
                 found[name] = told
-                done(name)
+                on_check(name)
         for check in late:
             del running[check.name]
-            said = f"no answer within {check.limit_s:g} s"
+            said = f"no answer within {check.timeout_s:g} s"
             found[check.name] = (fail(check.name, said, "look at the network, then: bedplate doctor"),)
-            done(check.name)
+            on_check(check.name)
     return tuple(replace(each, section=check.section) for check in checks for each in found[check.name])
 
 
-def _stops(finding: Finding) -> bool:
+def _blocks(finding: Finding) -> bool:
     return finding.health in (Health.FAIL, Health.SKIPPED)
 
 
-def _looked(check: DoctorCheck, answers: SimpleQueue[tuple[str, tuple[Finding, ...]]]) -> None:
+def _run_check(check: DoctorCheck, results: SimpleQueue[tuple[str, tuple[Finding, ...]]]) -> None:
     try:
-        told = check.look()
+        told = check.run()
         found = (told,) if isinstance(told, Finding) else tuple(told)
     except Denied as exc:
         found = (warn(check.name, f"could not be asked: {exc.message}", "ask with an identity that may"),)
@@ -89,4 +89,4 @@ def _looked(check: DoctorCheck, answers: SimpleQueue[tuple[str, tuple[Finding, .
         found = (fail(check.name, exc.message, exc.next_step or ""),)
     except Exception as exc:  # a check that breaks must not take the others along
         found = (fail(check.name, f"the check broke: {type(exc).__name__}: {exc}", "report this as a fault"),)
-    answers.put((check.name, found))
+    results.put((check.name, found))

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from bedplate.domain.names import version_of_release
-from bedplate.domain.stacks.environments import SettingDifference, differences
+from bedplate.domain.names import parse_release_version
+from bedplate.domain.stacks.environments import SettingDifference, list_differences
 from bedplate.errors import BedplateError, NotFound
 from bedplate.settings import load_model, load_stack
 from bedplate.workflows.stack_context import StackContext
@@ -38,22 +38,22 @@ class State(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StateSummary:
-    """What the state of a stack tells; `unknown` says why it could not be read, and then nothing else is known."""
+    """What the state of a stack tells; `error` says why it could not be read, and then nothing else is known."""
 
     last_update: datetime | None = None
     last_result: str | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
     """How many of each type, without components and providers."""
-    unknown: str | None = None
+    error: str | None = None
 
     @property
-    def count(self) -> int:
+    def resource_count(self) -> int:
         return sum(self.resources.values())
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRow:
-    """One stack file; `faults` instead of its values when it is faulty. `state` None: it was never brought up."""
+    """One stack file; `error` instead of its values when it is faulty. `state` None: it was never brought up."""
 
     stack: str
     target: str | None
@@ -61,7 +61,7 @@ class EnvironmentRow:
     region: str | None
     models: tuple[str, ...]
     state: StateSummary | None
-    faults: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +70,17 @@ class LiveModel:
 
     release: str
     version: int | None
-    registered: int
+    version_count: int
     """Versions in the registry."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedState:
-    """One side of a comparison; `unknown` says why the environment could not be reached."""
+    """One side of a comparison; `error` says why the environment could not be reached."""
 
     models: Mapping[str, LiveModel]
     state: StateSummary | None
-    unknown: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class EnvironmentComparison:
     deployed: tuple[SettingDifference, ...]
 
 
-def look_at_state(state: State) -> StateSummary | None:
+def read_state(state: State) -> StateSummary | None:
     """None for a stack that was never brought up; a backend that does not answer is told, not raised."""
     try:
         runs = state.history(limit=20)
@@ -102,7 +102,7 @@ def look_at_state(state: State) -> StateSummary | None:
     except NotFound:
         return None
     except BedplateError as exc:
-        return StateSummary(unknown=exc.message.splitlines()[0])
+        return StateSummary(error=exc.message.splitlines()[0])
     done = next((run for run in runs if run.verb in ("up", "destroy")), None)
     held = (document.get("deployment") or {}).get("resources") or []
     counts = Counter(r["type"] for r in held if r.get("custom") and not r["type"].startswith("pulumi:providers:"))
@@ -112,7 +112,7 @@ def look_at_state(state: State) -> StateSummary | None:
 
 
 def list_environments(
-    project_dir: Path, stacks: Sequence[str], state_of: Callable[[str], State]
+    project_dir: Path, stacks: Sequence[str], open_state: Callable[[str], State]
 ) -> tuple[EnvironmentRow, ...]:
     """Every stack with a file; a faulty file is a row that says so."""
     rows = []
@@ -123,15 +123,15 @@ def list_environments(
             rows.append(EnvironmentRow(stack, None, None, None, (), None, exc.message))
             continue
         try:
-            state = look_at_state(state_of(stack))
+            state = read_state(open_state(stack))
         except BedplateError as exc:
-            state = StateSummary(unknown=exc.message.splitlines()[0])
+            state = StateSummary(error=exc.message.splitlines()[0])
         where = (settings.target, settings.account_id, settings.region)
         rows.append(EnvironmentRow(stack, *where, settings.models, state))
     return tuple(rows)
 
 
-def look_at_deployed(stack: StackContext, state: StateSummary | None) -> DeployedState:
+def read_deployed_state(stack: StackContext, state: StateSummary | None) -> DeployedState:
     """What answers for each model now. An environment that cannot be reached is told, not raised."""
     models: dict[str, LiveModel] = {}
     try:
@@ -141,8 +141,8 @@ def look_at_deployed(stack: StackContext, state: StateSummary | None) -> Deploye
                 release = stack.endpoints.observe(names.endpoint).config
             except NotFound:
                 continue
-            version = version_of_release(release)
-            models[model] = LiveModel(release, version, len(stack.registry.versions(names.package_group)))
+            version = parse_release_version(release)
+            models[model] = LiveModel(release, version, len(stack.registry.list_versions(names.package_group)))
     except BedplateError as exc:
         return DeployedState(models, state, exc.message.splitlines()[0])
     return DeployedState(models, state)
@@ -161,26 +161,26 @@ def compare_settings(
     for model in sorted({*left.models} & {*right.models}):
         one = load_model(project_dir, model, left, stack=a).model_dump(mode="json")
         other = load_model(project_dir, model, right, stack=b).model_dump(mode="json")
-        if found := differences(one, other):
+        if found := list_differences(one, other):
             models[model] = found
-    return differences(plain[0], plain[1]), models
+    return list_differences(plain[0], plain[1]), models
 
 
-def compare(project_dir: Path, a: str, b: str, deployed: tuple[DeployedState, DeployedState]) -> EnvironmentComparison:
+def compare_environments(project_dir: Path, a: str, b: str, deployed: tuple[DeployedState, DeployedState]) -> EnvironmentComparison:
     """Both files and both deployments; what one side could not tell is no difference."""
     settings, models = compare_settings(project_dir, a, b)
     left, right = deployed
     found: tuple[SettingDifference, ...] = ()
-    if not left.unknown and not right.unknown:
-        found += differences(_live(left), _live(right))
-    if left.state and right.state and not left.state.unknown and not right.state.unknown:
-        found += differences({"resources": left.state.resources}, {"resources": right.state.resources})
+    if not left.error and not right.error:
+        found += list_differences(_describe_models(left), _describe_models(right))
+    if left.state and right.state and not left.state.error and not right.state.error:
+        found += list_differences({"resources": left.state.resources}, {"resources": right.state.resources})
     return EnvironmentComparison(settings, models, left, right, found)
 
 
-def _live(side: DeployedState) -> dict[str, Any]:
+def _describe_models(side: DeployedState) -> dict[str, Any]:
     """Versions and registered counts; a release's name holds its stack's, so it differs always."""
     return {
         "live": {model: f"version {live.version or 0}" for model, live in side.models.items()},
-        "registered versions": {model: live.registered for model, live in side.models.items()},
+        "registered versions": {model: live.version_count for model, live in side.models.items()},
     }

@@ -6,16 +6,16 @@ import re
 import tempfile
 from pathlib import Path
 
-from bedplate.domain.stacks.environments import meets
+from bedplate.domain.stacks.environments import find_name_conflict
 from bedplate.errors import SettingsError, UsageError
-from bedplate.settings import known_stacks, load_stack, stack_file
-from bedplate.settings.drafts import draft
-from bedplate.workflows.stacks.validation import require_sound
+from bedplate.settings import list_stack_names, load_stack, stack_file
+from bedplate.settings.drafts import draft_stack_file
+from bedplate.workflows.stacks.validation import validate_stack
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")
 
 
-def make_stack(
+def create_stack_file(
     project_dir: Path,
     name: str,
     *,
@@ -34,11 +34,11 @@ def make_stack(
             f"{name!r} cannot be a stack's name: 2 to 20 lower-case letters, digits and dashes, a letter first",
             next_step="bedplate stack new qa --from dev",
         )
-    others = known_stacks(project_dir)
+    others = list_stack_names(project_dir)
     path = project_dir / "stacks" / f"Pulumi.{name}.yaml"
     if name in others:
         raise UsageError(f"{path.relative_to(project_dir)} exists and is not overwritten", next_step=f"$EDITOR {path}")
-    if other := meets(name, others):
+    if other := find_name_conflict(name, others):
         raise UsageError(
             f"Resources of {name!r} and of {other!r} would begin alike, and the roles of one would reach what is the "
             f"other's: everything is named <project>-{min(name, other)}-...",
@@ -53,13 +53,13 @@ def make_stack(
         values["bedplate:target"] = target
     if region:
         values["aws:region"] = region
-    text = draft(stack_file(project_dir, source).read_text(encoding="utf-8"), stack=name, source=source, values=values)
-    _check(project_dir, name, text)
+    text = draft_stack_file(stack_file(project_dir, source).read_text(encoding="utf-8"), stack=name, source=source, values=values)
+    _validate_draft(project_dir, name, text)
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _check(project_dir: Path, name: str, text: str) -> None:
+def _validate_draft(project_dir: Path, name: str, text: str) -> None:
     """As if it were in its place already: a folder with the project's models and this one file."""
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder)
@@ -67,7 +67,7 @@ def _check(project_dir: Path, name: str, text: str) -> None:
         (trial / "models").symlink_to(project_dir / "models")
         (trial / "stacks" / f"Pulumi.{name}.yaml").write_text(text, encoding="utf-8")
         try:
-            require_sound(trial, name)
+            validate_stack(trial, name)
         except SettingsError as exc:
             raise SettingsError(
                 f"The file would be faulty, and was not written: {name}", problems=exc.problems, next_step=exc.next_step

@@ -17,29 +17,29 @@ class PolicyCache:
 
     def __init__(self, project_dir: Path, stack: str, state_dir: Path) -> None:
         self._file = state_dir / f"{stack}.judged"
-        self._now = fingerprint(project_dir, stack)
+        self._now = hash_program(project_dir, stack)
 
-    def already(self) -> bool:
+    def has_passed(self) -> bool:
         try:
             return self._file.read_text(encoding="utf-8") == self._now
         except FileNotFoundError:
             return False
 
-    def remember(self) -> None:
+    def store(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(self._now, encoding="utf-8")
 
 
-def fingerprint(project_dir: Path, stack: str) -> str:
+def hash_program(project_dir: Path, stack: str) -> str:
     """SHA-256 over the program, the stack's file, every model.yaml and the policies themselves."""
     digest = hashlib.sha256()
-    for path in _sources(project_dir, stack):
+    for path in _list_sources(project_dir, stack):
         digest.update(f"{path.name}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _sources(project_dir: Path, stack: str) -> Iterator[Path]:
+def _list_sources(project_dir: Path, stack: str) -> Iterator[Path]:
     yield from sorted((project_dir / "infra").rglob("*.py"))
     yield from sorted((project_dir / "models").glob("*/model.yaml"))
     yield from (p for p in (project_dir / "stacks" / f"Pulumi.{stack}.yaml", project_dir / "Pulumi.yaml") if p.exists())

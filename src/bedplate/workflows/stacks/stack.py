@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bedplate.domain.policy import POLICIES, PolicyReport, judge
+from bedplate.domain.policy import POLICIES, PolicyReport, evaluate
 from bedplate.domain.policy import rules as policy
-from bedplate.domain.stacks.drift import StackDrift, compare
-from bedplate.domain.stacks.mode_change import mode_changes
+from bedplate.domain.stacks.drift import StackDrift, compare_steps
+from bedplate.domain.stacks.mode_change import find_mode_changes
 from bedplate.domain.stacks.plan import PlanStep, ResourceChange
 from bedplate.domain.stacks.plan_cost import PlanCost, price_plan
-from bedplate.domain.stacks.plan_risk import Risk, risks
+from bedplate.domain.stacks.plan_risk import Risk, find_risks
 from bedplate.errors import GateFailed, UsageError
 
 
@@ -33,7 +33,7 @@ class UpdateResult(Protocol):
     @property
     def duration_s(self) -> float: ...
     @property
-    def changed(self) -> bool: ...
+    def has_changes(self) -> bool: ...
 
 
 class UpdateProgress(Protocol):
@@ -46,24 +46,24 @@ class UpdateProgress(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def done(self) -> int: ...
+    def completed_count(self) -> int: ...
 
 
-Watch = Callable[[Any], None]
+OnProgress = Callable[[Any], None]
 """Called with `UpdateProgress` while a run works, from another thread."""
-Agree = Callable[[UpdateResult], None]
+Confirm = Callable[[UpdateResult], None]
 """Called with what would be done before anything is; raises to stop."""
 
 
 class StackEngine(Protocol):
     """`engine.stack.StackEngine`, as far as it is needed here."""
 
-    def preview(self, *, on_progress: Watch | None = None, refresh: bool = False) -> UpdateResult: ...
-    def preview_destroy(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
-    def preview_refresh(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
-    def refresh(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
-    def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> UpdateResult: ...
-    def destroy(self, *, on_progress: Watch | None = None) -> UpdateResult: ...
+    def preview(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> UpdateResult: ...
+    def preview_destroy(self, *, on_progress: OnProgress | None = None) -> UpdateResult: ...
+    def preview_refresh(self, *, on_progress: OnProgress | None = None) -> UpdateResult: ...
+    def refresh(self, *, on_progress: OnProgress | None = None) -> UpdateResult: ...
+    def up(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> UpdateResult: ...
+    def destroy(self, *, on_progress: OnProgress | None = None) -> UpdateResult: ...
 
 
 class ExportableStack(Protocol):
@@ -74,7 +74,7 @@ class ExportableStack(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class PlanReview:
     """A plan with what a reviewer asks of it."""
 
     update: UpdateResult
@@ -83,21 +83,21 @@ class Review:
     policies: PolicyReport
 
 
-def review(planned: UpdateResult) -> Review:
+def review_plan(planned: UpdateResult) -> PlanReview:
     """What a plan costs a month, what it puts at risk, and which policies it violates."""
-    return Review(planned, price_plan(planned.resources), risks(planned.resources), judge_update(planned))
+    return PlanReview(planned, price_plan(planned.resources), find_risks(planned.resources), check_policies(planned))
 
 
-def judge_update(update: UpdateResult) -> PolicyReport:
+def check_policies(update: UpdateResult) -> PolicyReport:
     """What a run leaves, or would leave, in the stack, put through every policy."""
-    return judge(policy.planned(update.resources), POLICIES)
+    return evaluate(policy.list_planned_resources(update.resources), POLICIES)
 
 
-def require_lawful(judgement: PolicyReport, *, stack: str, applied: bool) -> None:
+def require_compliant(report: PolicyReport, *, stack: str, applied: bool) -> None:
     """Raises GateFailed, with every violation of a mandatory policy, when there is one."""
-    broken = [v for v in judgement.violations if v.level == "mandatory"]
+    broken = [v for v in report.violations if v.level == "mandatory"]
     if broken:
-        lines = "\n".join(f"  {v.policy}: {v.type} {v.name}: {v.what}. Mend: {v.mend}" for v in broken)
+        lines = "\n".join(f"  {v.policy}: {v.type} {v.name}: {v.detail}. Fix: {v.fix}" for v in broken)
         count = "One mandatory policy is" if len(broken) == 1 else f"{len(broken)} mandatory policies are"
         fate = "what was applied stays; mend it and bring it up again" if applied else "nothing was changed"
         raise GateFailed(f"{count} violated, {fate}:\n{lines}", next_step=f"bedplate preview --stack {stack}")
@@ -105,7 +105,7 @@ def require_lawful(judgement: PolicyReport, *, stack: str, applied: bool) -> Non
 
 def require_same_modes(update: UpdateResult, *, stack: str) -> None:
     """Raises UsageError, with the way out, when a model that is up would have to answer in another mode."""
-    found = mode_changes(update.resources)
+    found = find_mode_changes(update.resources)
     if found:
         lines = "\n".join(f"  {c.endpoint} is up as {c.before!r}, and model.yaml says {c.after!r}" for c in found)
         raise UsageError(
@@ -119,41 +119,41 @@ def require_same_modes(update: UpdateResult, *, stack: str) -> None:
 def bring_up(
     stack: StackEngine,
     *,
-    check: Agree | None = None,
-    agree: Agree | None = None,
-    on_progress: Watch | None = None,
+    check: Confirm | None = None,
+    confirm: Confirm | None = None,
+    on_progress: OnProgress | None = None,
     refresh: bool = False,
 ) -> UpdateResult:
-    """Create or update. With `check` or `agree` it is previewed first and shown to them, in this order; where somebody
+    """Create or update. With `check` or `confirm` it is previewed first and shown to them, in this order; where somebody
     is to agree, nothing is done when nothing would change.
 
     Raises PlatformError when a step failed (the same command again goes on from there), Locked when another run is at
-    work, and whatever `check` and `agree` raise.
+    work, and whatever `check` and `confirm` raise.
     """
-    if check is not None or agree is not None:
+    if check is not None or confirm is not None:
         planned = stack.preview(refresh=refresh)
         if check is not None:
             check(planned)
-        if agree is not None:
-            if not planned.changed:
+        if confirm is not None:
+            if not planned.has_changes:
                 return planned
-            agree(planned)
+            confirm(planned)
     return stack.up(on_progress=on_progress, refresh=refresh)
 
 
 def tear_down(
     stack: StackEngine,
     *,
-    agree: Agree | None = None,
+    confirm: Confirm | None = None,
     before: Callable[[], None] | None = None,
-    on_progress: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> UpdateResult:
     """Delete everything that the stack holds; `before` runs once it was agreed to.
 
-    Raises NotFound, PlatformError, Locked, and what `agree` raises.
+    Raises NotFound, PlatformError, Locked, and what `confirm` raises.
     """
-    if agree is not None:
-        agree(stack.preview_destroy())
+    if confirm is not None:
+        confirm(stack.preview_destroy())
     if before is not None:
         before()
     return stack.destroy(on_progress=on_progress)
@@ -174,19 +174,19 @@ def unprotect(stack: ExportableStack) -> int:
     return len(protected)
 
 
-def find_drift(stack: StackEngine, *, on_progress: Watch | None = None) -> StackDrift:
+def find_drift(stack: StackEngine, *, on_progress: OnProgress | None = None) -> StackDrift:
     """Compare program, state and world; nothing is changed, the state included. Raises NotFound, PlatformError."""
     found = stack.preview_refresh(on_progress=on_progress)
     pending = stack.preview(on_progress=on_progress)
-    return compare(found.steps, pending.steps)
+    return compare_steps(found.steps, pending.steps)
 
 
-def take_over(stack: StackEngine, *, agree: Agree | None = None, on_progress: Watch | None = None) -> UpdateResult:
-    """Write the world's values into the state. With `agree` it is looked at first, and nothing is done when the state
-    is right already. Raises NotFound, PlatformError, Locked, and what `agree` raises."""
-    if agree is not None:
+def refresh_state(stack: StackEngine, *, confirm: Confirm | None = None, on_progress: OnProgress | None = None) -> UpdateResult:
+    """Write the world's values into the state. With `confirm` it is looked at first, and nothing is done when the state
+    is right already. Raises NotFound, PlatformError, Locked, and what `confirm` raises."""
+    if confirm is not None:
         found = stack.preview_refresh()
         if not found.steps:
             return found
-        agree(found)
+        confirm(found)
     return stack.refresh(on_progress=on_progress)

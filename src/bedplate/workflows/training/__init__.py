@@ -1,1 +1,1 @@
-"""From a folder with a train.py to a registered version: source, jobs, bills of materials, experiments."""
+"""Trains models and registers versions: source code, jobs, software bills of materials, MLflow runs."""

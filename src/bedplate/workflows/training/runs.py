@@ -1,4 +1,4 @@
-"""Keeps every training in MLflow, and lists, shows and compares what is kept."""
+"""Logs every training as an MLflow run, and lists, finds and compares runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bedplate.domain.money.cost_estimate import CostEstimate
 from bedplate.domain.money.prices import run_usd
 from bedplate.domain.versions.package import Lineage
-from bedplate.domain.versions.runs import RunRow, rows
+from bedplate.domain.versions.runs import RunRow, build_rows
 from bedplate.errors import BedplateError, NotFound, UsageError
 from bedplate.ports import ExperimentRun, Job, Package, Reporter, RunDraft, RunStatus
 from bedplate.workflows.stack_context import StackContext
@@ -17,25 +17,25 @@ from bedplate.workflows.stack_context import StackContext
 _STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
 MAX_REASON = 500
 ID_LENGTH = 8
-"""As `runs list` shows an id; fewer digits are a version."""
+"""Characters of an id that `runs list` shows; a shorter number is a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Runs side by side; `params` and `metrics` hold everything, `Row.differs` says what to look at."""
+    """Runs side by side, with all parameters and metrics; `RunRow.differs` marks the differences."""
 
     runs: tuple[ExperimentRun, ...]
     params: tuple[RunRow, ...]
     metrics: tuple[RunRow, ...]
 
 
-def warm(stack: StackContext) -> None:
-    """Begin what makes the first `keep` slow, beside the training."""
-    with suppress(BedplateError):  # `keep` gets the same error, and says it
-        stack.experiments.warm()
+def preload(stack: StackContext) -> None:
+    """Prepares the first `log_run`, which is slow, while the training runs."""
+    with suppress(BedplateError):  # `log_run` gets the same error and reports it
+        stack.experiments.preload()
 
 
-def keep(
+def log_run(
     stack: StackContext,
     reporter: Reporter,
     *,
@@ -48,16 +48,16 @@ def keep(
     kind: str = "training",
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Keep a training that has ended, whatever its end. That MLflow does not answer is a warning: no training fails
-    for it, and the registry and the ledger hold the record that counts."""
+    """Logs a finished training, successful or not. An unreachable MLflow is reported as a warning: it fails no
+    training, because the registry and the ledger hold the authoritative record."""
     price = run_usd(cost.instance_type, "training", seconds=job.billable_s or 0, count=cost.instance_count)
-    figures = {
+    run_metrics = {
         **metrics,
         **({"billable_seconds": float(job.billable_s)} if job.billable_s else {}),
-        **({"saved_pct": round(job.saved_pct, 1)} if job.saved_pct is not None else {}),
+        **({"saved_pct": round(job.spot_savings_pct, 1)} if job.spot_savings_pct is not None else {}),
         **({"usd": price} if price and job.billable_s else {}),
     }
-    told = {
+    run_tags = {
         "model": lineage.model,
         "kind": kind,
         "version": str(package.version) if package else "",
@@ -70,7 +70,7 @@ def keep(
         "image_uri": lineage.image_uri,
         "instance": f"{lineage.instance_count} x {lineage.instance_type}",
         "stack": stack.name,
-        "trained_by": stack.identity.person,
+        "trained_by": stack.identity.actor,
         "training_job_arn": job.arn,
         "data_uri": lineage.data_uri,
         "holdout_uri": lineage.holdout_uri,
@@ -85,21 +85,21 @@ def keep(
         name=f"{lineage.model}:{package.version}" if package else job.name,
         status=_STATUS.get(job.status, "RUNNING"),
         params=dict(lineage.hyperparameters),
-        metrics=figures,
-        tags={key: value for key, value in told.items() if value},
+        metrics=run_metrics,
+        tags={key: value for key, value in run_tags.items() if value},
         started_at=job.started_at,
         ended_at=job.ended_at,
     )
     try:
-        stack.experiments.log(draft)
+        stack.experiments.log_run(draft)
     except BedplateError as exc:
-        reporter("warning", {"text": f"{exc.message} (the training itself is not touched by this)"})
+        reporter("warning", {"text": f"{exc.message} (the training itself is not affected)"})
 
 
-def keep_evaluation(
+def log_evaluation(
     stack: StackContext, reporter: Reporter, *, model: str, package: Package, metrics: Mapping[str, float], verdict: str
 ) -> None:
-    """Add the figures of the holdout to the run of a version; a warning when that cannot be done."""
+    """Adds the holdout metrics to a version's run; reports a warning when MLflow fails."""
     job = package.metadata.get("training_job")
     if not job:
         return
@@ -110,38 +110,38 @@ def keep_evaluation(
 
 
 def list_runs(stack: StackContext, model: str) -> Sequence[ExperimentRun]:
-    """Every run of a model, newest first. Raises NotFound for an unknown model, PlatformError."""
+    """Returns every run of a model, newest first. Raises NotFound for an unknown model, PlatformError."""
     stack.model(model)
-    return stack.experiments.runs(stack.names(model).base)
+    return stack.experiments.list_runs(stack.names(model).base)
 
 
-def find(stack: StackContext, model: str, ref: str) -> ExperimentRun:
-    """A run by its version, its training job's name, or the beginning of its id.
+def find_run(stack: StackContext, model: str, ref: str) -> ExperimentRun:
+    """Finds a run by its version, its training job's name, or the beginning of its id.
 
-    Raises NotFound when there is none, UsageError when the beginning fits several.
+    Raises NotFound, and UsageError when the beginning of an id is ambiguous.
     """
-    return _pick(list_runs(stack, model), model, ref)
+    return _select_run(list_runs(stack, model), model, ref)
 
 
-def compare(stack: StackContext, model: str, refs: Sequence[str]) -> RunComparison:
-    """The named runs side by side, or the newest two without a name. Raises NotFound, UsageError."""
-    held = list_runs(stack, model)
-    chosen = tuple(_pick(held, model, ref) for ref in refs) if refs else tuple(reversed(held[:2]))
-    if len(chosen) < 2:
+def compare_runs(stack: StackContext, model: str, refs: Sequence[str]) -> RunComparison:
+    """Compares the named runs, or without names the newest two. Raises NotFound, UsageError."""
+    runs = list_runs(stack, model)
+    compared = tuple(_select_run(runs, model, ref) for ref in refs) if refs else tuple(reversed(runs[:2]))
+    if len(compared) < 2:
         raise NotFound(
-            f"To compare, {model} needs two runs; it has {len(held)}", next_step=f"bedplate train {model} --help"
+            f"A comparison needs two runs of {model}; it has {len(runs)}", next_step=f"bedplate train {model} --help"
         )
-    return RunComparison(chosen, rows([run.params for run in chosen]), rows([run.metrics for run in chosen]))
+    return RunComparison(compared, build_rows([run.params for run in compared]), build_rows([run.metrics for run in compared]))
 
 
-def _pick(held: Sequence[ExperimentRun], model: str, ref: str) -> ExperimentRun:
+def _select_run(runs: Sequence[ExperimentRun], model: str, ref: str) -> ExperimentRun:
     number = ref.removeprefix(f"{model}:").removeprefix("v")
     if number.isdigit() and len(number) < ID_LENGTH:
-        found = [run for run in held if run.tags.get("version") == number][:1]
+        matches = [run for run in runs if run.tags.get("version") == number][:1]
     else:
-        found = [run for run in held if run.job == ref] or [run for run in held if run.id.startswith(ref)]
-    if not found:
-        raise NotFound(f"There is no run {ref!r} of {model}", next_step=f"bedplate runs list {model}")
-    if len(found) > 1:
-        raise UsageError(f"{ref!r} is the beginning of {len(found)} runs", next_step=f"bedplate runs list {model}")
-    return found[0]
+        matches = [run for run in runs if run.job == ref] or [run for run in runs if run.id.startswith(ref)]
+    if not matches:
+        raise NotFound(f"{model} has no run {ref!r}", next_step=f"bedplate runs list {model}")
+    if len(matches) > 1:
+        raise UsageError(f"{ref!r} is the beginning of {len(matches)} run ids", next_step=f"bedplate runs list {model}")
+    return matches[0]

@@ -1,8 +1,8 @@
 """Trains a model and registers the result: observe, plan, execute, record.
 
-A second `train` of the same data, code and settings finds the first one's job by its name: it follows the job that
-runs, registers the one that is done, and says which version there is already. So a killed `train` is completed by the
-same command, and nothing is ever registered twice.
+A second `train` of the same data, code and settings finds the first job by its name: it follows a running job,
+registers a completed one, and names an existing version. So the same command completes a killed `train`, and nothing is
+registered twice.
 """
 
 from __future__ import annotations
@@ -12,79 +12,78 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bedplate.domain.ledger import iso_ms, sha256
-from bedplate.domain.tags import for_model
+from bedplate.domain.ledger import format_iso_ms, sha256
 from bedplate.domain.versions.package import (
-    carried,
-    metadata,
+    build_contract_metadata,
+    build_metadata,
 )
 from bedplate.errors import Conflict, GateFailed, OverBudget
 from bedplate.ports import Job, Package, PackageDraft, Reporter, TrainingRequest
 from bedplate.settings import ModelSpec
 from bedplate.workflows.data.register import register
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.training.job_following import follow, must_have_completed
-from bedplate.workflows.training.runs import keep, warm
-from bedplate.workflows.training.sbom import keep_sbom
-from bedplate.workflows.training.training_plan import TrainPlan, registered
+from bedplate.workflows.stack_context import StackContext, model_tags
+from bedplate.workflows.training.job_following import follow_job, require_completed
+from bedplate.workflows.training.runs import log_run, preload
+from bedplate.workflows.training.sbom import store_sbom
+from bedplate.workflows.training.training_plan import TrainPlan, find_registered
 
 _METRIC = re.compile(r"^metric: (\w+)=([-+0-9.eE]+|nan)$")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """`package` is None when the job still runs (`--no-wait`)."""
+    """`package` is None while the job runs (`--no-wait`); `is_existing_job`: an earlier command submitted the job."""
 
     job: Job
     package: Package | None
     metrics: Mapping[str, float]
-    adopted: bool
+    is_existing_job: bool
 
 
 def train(stack: StackContext, plan: TrainPlan, reporter: Reporter, *, wait: bool = True) -> TrainResult:
-    """Execute the plan and record it. Raises OverBudget before anything is changed, JobFailed when the script fails."""
-    refusals = [o.reason for o in plan.objections if o.refused]
-    if refusals:
-        raise OverBudget(f"No training of {plan.spec.name}: {'; '.join(refusals)}", next_step="bedplate budgets")
-    for objection in plan.objections:
-        reporter("warning", {"text": objection.reason})
-    for suspicion in plan.dataset.suspicions:
-        reporter("warning", {"text": str(suspicion)})
+    """Executes the plan and records it. Raises OverBudget before any change, JobFailed when the script fails."""
+    blocking = [warning.reason for warning in plan.warnings if warning.is_blocking]
+    if blocking:
+        raise OverBudget(f"{plan.spec.name} is not trained: {'; '.join(blocking)}", next_step="bedplate budgets")
+    for text in (*(warning.reason for warning in plan.warnings), *map(str, plan.dataset.anomalies)):
+        reporter("warning", {"text": text})
     if plan.lineage.source.dirty == "true":
-        reporter("warning", {"text": f"models/{plan.spec.name} is not committed as it is: approve will want --force"})
+        reporter(
+            "warning", {"text": f"models/{plan.spec.name} has uncommitted changes: `approve` will require --force"}
+        )
     if plan.package and plan.job:
         _record(stack, plan, plan.package, plan.job, {}, only_if_missing=True)
-        return TrainResult(plan.job, plan.package, {}, adopted=True)
-    job, adopted = (plan.job, True) if plan.job else _submit(stack, plan, reporter)
+        return TrainResult(plan.job, plan.package, {}, is_existing_job=True)
+    job, is_existing = (plan.job, True) if plan.job else _submit(stack, plan, reporter)
     if not wait:
-        return TrainResult(job, None, {}, adopted)
-    warm(stack)
-    job, lines = follow(stack, job, kind="training", reporter=reporter)
-    return conclude(stack, plan, job, lines, reporter, adopted=adopted)
+        return TrainResult(job, None, {}, is_existing)
+    preload(stack)
+    job, lines = follow_job(stack, job, kind="training", reporter=reporter)
+    return register_result(stack, plan, job, lines, reporter, is_existing_job=is_existing)
 
 
-def conclude(
+def register_result(
     stack: StackContext,
     plan: TrainPlan,
     job: Job,
     lines: Sequence[str],
     reporter: Reporter,
     *,
-    adopted: bool,
+    is_existing_job: bool,
     tags: Mapping[str, str] | None = None,
 ) -> TrainResult:
-    """Register and record what a job left; keep its run, also of one that failed."""
-    metrics, package = metrics_of(lines), None
+    """Registers and records a job's result, and logs its run, also of a failed job."""
+    metrics, package = parse_metrics(lines), None
     try:
-        must_have_completed(job, lines, what=f"Training job {job.name}", kind="training")
-        package = registered(stack, plan.request.model, job.name)
+        require_completed(job, lines, label=f"Training job {job.name}", kind="training")
+        package = find_registered(stack, plan.request.model, job.name)
         if package is None:
             reporter("step", {"text": "Registering the result"})
-            package = stack.registry.register(_draft(stack, plan, job))
-        _record(stack, plan, package, job, metrics, only_if_missing=adopted)
+            package = stack.registry.register(_build_draft(stack, plan, job))
+        _record(stack, plan, package, job, metrics, only_if_missing=is_existing_job)
     finally:
-        keep(
+        log_run(
             stack,
             reporter,
             lineage=plan.lineage,
@@ -95,49 +94,49 @@ def conclude(
             code_uri=plan.code_uri,
             tags=tags,
         )
-    return TrainResult(job, package, metrics, adopted)
+    return TrainResult(job, package, metrics, is_existing_job)
 
 
-def metrics_of(lines: Iterable[str]) -> dict[str, float]:
-    """Metrics that a script printed, the last value of each.
+def parse_metrics(lines: Iterable[str]) -> dict[str, float]:
+    """Returns the last value of each metric that a script printed; NaN and infinity are left out.
 
-    >>> metrics_of(["metric: train_auc=0.7", "hello", "metric: train_auc=0.71"])
+    >>> parse_metrics(["metric: train_auc=0.7", "hello", "metric: train_auc=0.71"])
     {'train_auc': 0.71}
-    >>> metrics_of(["metric: loss=nan", "metric: loss=1e999", "metric: e=e"])
+    >>> parse_metrics(["metric: loss=nan", "metric: loss=1e999", "metric: e=e"])
     {}
     """
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for line in lines:
         match = _METRIC.match(line.strip())
         if match:
             try:
-                found[match[1]] = float(match[2])
+                metrics[match[1]] = float(match[2])
             except ValueError:
                 continue
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _submit(stack: StackContext, plan: TrainPlan, reporter: Reporter) -> tuple[Job, bool]:
-    """The job, and whether somebody else had started it."""
-    upload(stack, plan, reporter)
+    """Submits the job; returns it, and whether another command had already submitted it."""
+    upload_inputs(stack, plan, reporter)
     reporter("step", {"text": f"Starting training job {plan.job_name}"})
     try:
-        return stack.jobs.submit_training(job_request(stack, plan)), False
-    except Conflict:  # this very training was started since we looked: the job is theirs and ours
-        return stack.jobs.training(plan.job_name), True
+        return stack.jobs.submit_training(build_job_request(stack, plan)), False
+    except Conflict:  # another command submitted the same training since the plan was made
+        return stack.jobs.get_training(plan.job_name), True
 
 
-def upload(stack: StackContext, plan: TrainPlan, reporter: Reporter) -> None:
-    """Put data and code where the job finds them. Raises GateFailed when somebody changed what is there."""
+def upload_inputs(stack: StackContext, plan: TrainPlan, reporter: Reporter) -> None:
+    """Uploads the job's data and code. Raises GateFailed when an uploaded object was changed."""
     register(stack, plan.dataset, reporter)
     reporter("step", {"text": "Uploading data and code"})
-    _put_once(stack, plan.lineage.data_uri, plan.parts.train)
-    _put_once(stack, plan.lineage.holdout_uri, plan.parts.holdout)
+    _put_once(stack, plan.lineage.data_uri, plan.split.train)
+    _put_once(stack, plan.lineage.holdout_uri, plan.split.holdout)
     _put_once(stack, plan.code_uri, plan.code)
 
 
-def job_request(stack: StackContext, plan: TrainPlan) -> TrainingRequest:
-    """The job that the plan is about."""
+def build_job_request(stack: StackContext, plan: TrainPlan) -> TrainingRequest:
+    """Returns the training job request of a plan."""
     training = plan.spec.training
     return TrainingRequest(
         name=plan.job_name,
@@ -156,48 +155,49 @@ def job_request(stack: StackContext, plan: TrainPlan) -> TrainingRequest:
         kms_key_arn=stack.outputs.kms_key_arn,
         network=stack.outputs.network,
         spot_max_wait_s=plan.spot_max_wait_s,
-        checkpoint_uri=checkpoints(stack, plan) if plan.spot_max_wait_s else None,
+        checkpoint_uri=checkpoint_prefix(stack, plan) if plan.spot_max_wait_s else None,
     )
 
 
-def checkpoints(stack: StackContext, plan: TrainPlan) -> str:
-    """Of one training, whichever attempt: another attempt goes on where the last one was."""
+def checkpoint_prefix(stack: StackContext, plan: TrainPlan) -> str:
+    """Returns the checkpoint prefix, shared by all attempts of a training, so that one resumes where another
+    stopped."""
     prefix = f"s3://{stack.outputs.artifacts_bucket}/{stack.names(plan.spec.name).training_prefix}"
     return f"{prefix}checkpoints/{plan.job_name.rpartition('-')[0]}/"
 
 
 def _put_once(stack: StackContext, uri: str, body: bytes) -> None:
-    """The URI holds the content's hash, so what is there already is the same, or somebody changed it.
+    """Uploads an object unless it exists; its URI contains the hash of its content.
 
-    Raises GateFailed when it is not.
+    Raises GateFailed when the existing object has other content.
     """
     if not stack.objects.exists(uri):
         stack.objects.put(uri, body)
     elif sha256(stack.objects.get(uri)) != sha256(body):
         raise GateFailed(
-            f"{uri} is not what was uploaded there: somebody changed it",
-            next_step="find out who and why; then delete it, and the same command uploads it again",
+            f"{uri} was changed after it was uploaded",
+            next_step="find out who changed it and why; delete it, and the same command uploads it again",
         )
 
 
-def _draft(stack: StackContext, plan: TrainPlan, job: Job) -> PackageDraft:
-    trained_at = iso_ms(job.ended_at or stack.clock.now())
+def _build_draft(stack: StackContext, plan: TrainPlan, job: Job) -> PackageDraft:
+    trained_at = format_iso_ms(job.ended_at or stack.clock.now())
     return PackageDraft(
         group=stack.names(plan.spec.name).package_group,
         image_uri=plan.lineage.image_uri,
         artifact_uri=job.artifact_uri or "",
-        description=f"{plan.spec.name}, trained on data {plan.lineage.data_sha256[:12]} by {stack.identity.person}",
+        description=f"{plan.spec.name}, trained on data {plan.lineage.data_sha256[:12]} by {stack.identity.actor}",
         environment={},
         metadata={
-            **metadata(
+            **build_metadata(
                 plan.lineage,
                 training_job=job.name,
-                trained_by=stack.identity.person,
+                trained_by=stack.identity.actor,
                 trained_at=trained_at,
                 code_uri=plan.code_uri,
             ),
-            **carried(plan.spec, plan.request.notes),
-            **keep_sbom(stack, plan.spec.name),
+            **build_contract_metadata(plan.spec, plan.request.notes),
+            **store_sbom(stack, plan.spec.name),
         },
         tags={},
     )
@@ -229,8 +229,8 @@ def _record(
     }
     ledger.record(
         "trained",
-        f"{plan.spec.name} version {package.version} trained on {plan.parts.train_rows:,} rows",
-        actor=stack.identity.person,
+        f"{plan.spec.name} version {package.version} trained on {plan.split.train_rows:,} rows",
+        actor=stack.identity.actor,
         model=plan.spec.name,
         version=package.version,
         data=data,
@@ -238,11 +238,4 @@ def _record(
 
 
 def _tags(stack: StackContext, spec: ModelSpec) -> dict[str, str]:
-    return for_model(
-        project=stack.project,
-        stack=stack.name,
-        model=spec.name,
-        version=None,
-        owner=spec.owner,
-        cost_center=stack.settings.cost_center,
-    )
+    return model_tags(stack, spec, None)

@@ -1,4 +1,5 @@
-"""Trains several models, or one with several settings, at once: planned together, each with an end of its own."""
+"""Trains several models, or one model with several settings, in parallel: planned together, each with its own
+result."""
 
 from __future__ import annotations
 
@@ -8,46 +9,46 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedplate.domain.formatting import usd
-from bedplate.domain.money.cost_estimate import CostEstimate, CostWarning, objections
+from bedplate.domain.formatting import format_usd
+from bedplate.domain.money.cost_estimate import CostEstimate, CostWarning, cost_warnings
 from bedplate.errors import BedplateError, OverBudget, UsageError
 from bedplate.ports import Reporter
 from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.train import TrainResult, train
-from bedplate.workflows.training.training_plan import TrainPlan, TrainRequest, budgets_of, plan
+from bedplate.workflows.training.training_plan import TrainPlan, TrainRequest, list_budgets, plan
 
-MAX_AT_ONCE = 64
+MAX_TRAININGS = 64
 PARALLEL = 2
-"""As many as the local platform runs at a time."""
+"""The number of jobs that the local platform runs in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """Plans in the order asked for; `max_usd` is what they may cost together, None when a price is unknown."""
+    """Plans in the requested order; `max_usd` is their maximum total cost, None when a price is unknown."""
 
     plans: tuple[TrainPlan, ...]
     max_usd: float | None
-    objections: tuple[CostWarning, ...]
+    warnings: tuple[CostWarning, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What came of one of them: exactly one of `done` and `error` is there."""
+    """The outcome of one training: exactly one of `result` and `error` is set."""
 
     plan: TrainPlan
-    done: TrainResult | None
+    result: TrainResult | None
     error: BedplateError | None
 
 
-def grid(settings: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], ...]:
-    """Every combination of the values, the last name changing fastest.
+def expand_grid(settings: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], ...]:
+    """Returns every combination of the values; the last name changes fastest.
 
-    >>> grid({"a": ["1", "2"], "b": ["x"]})
+    >>> expand_grid({"a": ["1", "2"], "b": ["x"]})
     ({'a': '1', 'b': 'x'}, {'a': '2', 'b': 'x'})
-    >>> grid({})
+    >>> expand_grid({})
     ({},)
     """
-    return tuple(dict(zip(settings, chosen, strict=True)) for chosen in itertools.product(*settings.values()))
+    return tuple(dict(zip(settings, values, strict=True)) for values in itertools.product(*settings.values()))
 
 
 def plan_all(
@@ -62,71 +63,76 @@ def plan_all(
     spot: bool | None = None,
     limit_usd: float | None = None,
 ) -> TrainingBatch:
-    """A plan for every model with every setting. Data is read and checked once for each model.
+    """Plans every model with every setting. Each model's data is read and checked once.
 
-    Raises UsageError for more than MAX_AT_ONCE, and whatever `train.plan` raises: a plan that cannot be made stops all.
+    Raises UsageError for more than MAX_TRAININGS, and whatever `training_plan.plan` raises, before any training starts.
     """
-    if len(models) * len(settings) > MAX_AT_ONCE:
+    if len(models) * len(settings) > MAX_TRAININGS:
         raise UsageError(
-            f"{len(models) * len(settings)} trainings at once: at most {MAX_AT_ONCE}; "
-            "`bedplate tune` looks for good values in fewer",
+            f"{len(models) * len(settings)} trainings requested; at most {MAX_TRAININGS} are allowed; "
+            "`bedplate tune` searches with fewer",
             next_step="bedplate tune --help",
         )
     plans: list[TrainPlan] = []
     for model in models:
-        like = None
+        template = None
         for overrides in settings:
-            like = plan(stack, TrainRequest(model, data[model], overrides, seed, spot, notes), reporter, like=like)
-            plans.append(like)
+            request = TrainRequest(model, data[model], overrides, seed, spot, notes)
+            template = plan(stack, request, reporter, template=template)
+            plans.append(template)
     unique = tuple({p.job_name: p for p in plans}.values())
     new = [p for p in unique if p.job is None]
     prices = [p.cost.max_usd for p in new]
     total = None if None in prices else sum(price for price in prices if price is not None)
-    return TrainingBatch(unique, total, tuple(_together(stack, new, total, limit_usd)))
+    return TrainingBatch(unique, total, tuple(_batch_warnings(stack, new, total, limit_usd)))
 
 
 def train_all(
     stack: StackContext,
-    several: TrainingBatch,
-    say_for: Callable[[TrainPlan], Reporter],
+    batch: TrainingBatch,
+    reporter_for: Callable[[TrainPlan], Reporter],
     *,
     parallel: int = PARALLEL,
     wait: bool = True,
-    ended: Callable[[BatchResult], None] = lambda _: None,
+    on_result: Callable[[BatchResult], None] = lambda _: None,
 ) -> tuple[BatchResult, ...]:
-    """Run them, `parallel` at a time; one that fails keeps no other one waiting. In the order of the plans.
+    """Runs the trainings, `parallel` at a time, and returns their results in the order of the plans.
 
-    Raises OverBudget before anything is changed when they cost too much together, or one of them by itself.
+    A failed training does not stop the others. Raises OverBudget before any change when a cost warning is blocking.
     """
-    refusals = [f"{p.job_name}: {o.reason}" for p in several.plans for o in p.objections if o.refused]
-    refusals += [o.reason for o in several.objections if o.refused]
-    if refusals:
-        raise OverBudget(f"No training: {'; '.join(refusals)}", next_step="bedplate budgets")
+    blocking = [f"{p.job_name}: {warning.reason}" for p in batch.plans for warning in p.warnings if warning.is_blocking]
+    blocking += [warning.reason for warning in batch.warnings if warning.is_blocking]
+    if blocking:
+        raise OverBudget(f"Nothing is trained: {'; '.join(blocking)}", next_step="bedplate budgets")
 
-    def one(each: TrainPlan) -> BatchResult:
+    def train_one(plan: TrainPlan) -> BatchResult:
         try:
-            made = BatchResult(each, train(stack, each, say_for(each), wait=wait), None)
+            outcome = BatchResult(plan, train(stack, plan, reporter_for(plan), wait=wait), None)
         except BedplateError as exc:
-            made = BatchResult(each, None, exc)
-        ended(made)
-        return made
+            outcome = BatchResult(plan, None, exc)
+        on_result(outcome)
+        return outcome
 
     with ThreadPoolExecutor(max_workers=max(1, parallel), thread_name_prefix="train") as pool:
-        return tuple(pool.map(one, several.plans))
+        return tuple(pool.map(train_one, batch.plans))
 
 
-def _together(
+def _batch_warnings(
     stack: StackContext, new: Sequence[TrainPlan], total: float | None, limit_usd: float | None
 ) -> Sequence[CostWarning]:
     if not new:
         return ()
-    found: list[CostWarning] = []
+    warnings: list[CostWarning] = []
     if limit_usd is not None and (total is None or total > limit_usd):
-        cost = "cost nobody knows what" if total is None else f"cost {usd(total)}"
-        found.append(CostWarning(True, f"together they may {cost}, and --max-usd is {usd(limit_usd)}"))
+        cost = "an unknown amount" if total is None else format_usd(total)
+        warnings.append(CostWarning(True, f"together they may cost {cost}, and --max-usd is {format_usd(limit_usd)}"))
     for model in dict.fromkeys(p.spec.name for p in new):
-        mine = [p.cost for p in new if p.spec.name == model]
-        prices = [cost.max_usd for cost in mine if cost.max_usd is not None]
-        whole: CostEstimate = replace(mine[0], max_usd=sum(prices) if len(prices) == len(mine) else None)
-        found += [o for o in objections(whole, limit_usd=None, budgets=budgets_of(stack, model)) if not o.refused]
-    return found
+        costs = [p.cost for p in new if p.spec.name == model]
+        prices = [cost.max_usd for cost in costs if cost.max_usd is not None]
+        sum_of_costs: CostEstimate = replace(costs[0], max_usd=sum(prices) if len(prices) == len(costs) else None)
+        warnings += [
+            w
+            for w in cost_warnings(sum_of_costs, limit_usd=None, budgets=list_budgets(stack, model))
+            if not w.is_blocking
+        ]
+    return warnings

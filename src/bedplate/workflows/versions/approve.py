@@ -1,4 +1,4 @@
-"""Approves or rejects a version: who, when, on what evidence."""
+"""Approves or rejects a version, with person, time and evidence on record."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bedplate.domain.ledger import Entry, Kind, Record
-from bedplate.domain.versions.approval import ApprovalDecision, ApprovalEvidence, decide, distinct, last_word
+from bedplate.domain.versions.approval import (
+    ApprovalDecision,
+    ApprovalEvidence,
+    decide_approval,
+    find_decision,
+    unique_people,
+)
+from bedplate.domain.versions.package import MAX_METADATA_VALUE
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.ports import Approval, Package
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.versions.approvals import must_be_evidence
+from bedplate.workflows.versions.approval_evidence import require_recorded_evidence
 
-MAX_VALUE = 256
-ATTEMPTS = 10
-"""Others' decisions about the same version that we look at anew before giving up."""
-DECISIVE: tuple[Kind, ...] = ("approved", "forced", "rejected", "evaluated")
-"""What a decision must have seen."""
+MAX_ATTEMPTS = 10
+"""How often a decision is retried when another person decides about the same version at the same time."""
+DECISION_KINDS: tuple[Kind, ...] = ("approved", "forced", "rejected", "evaluated")
+"""Kinds of records that a decision must be based on."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApproveRequest:
-    """`version` None is the newest one that waits. `person` None is who the platform says we are."""
+    """`version` None is the newest one that awaits approval. `person` None is the platform's identity."""
 
     model: str
     version: int | None = None
@@ -36,68 +42,68 @@ class ApproveRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalResult:
-    """`outcome` `unchanged` means that it was so already."""
+    """`outcome` `unchanged` means that the decision was already recorded."""
 
     package: Package
-    outcome: Literal["approved", "rejected", "one-more", "unchanged"]
+    outcome: Literal["approved", "rejected", "needs-another", "unchanged"]
     person: str
     people: tuple[str, ...]
     waived: tuple[str, ...]
 
 
 def approve(stack: StackContext, request: ApproveRequest) -> ApprovalResult:
-    """Write the decision to the ledger, then to the registry; a killed run is completed by the same command.
+    """Writes the decision to the ledger, then to the registry; the same command resumes a run that was killed.
 
-    The ledger comes first: it is where two who decide at once find out about each other, and a version that the
-    registry calls approved is deployed only when the ledger says so too. A decision is written only while nobody
-    decided or evaluated since it was made; else it is made again from what is there now.
+    The ledger comes first, because it detects simultaneous decisions, and a version that the registry calls approved is
+    deployed only if the ledger agrees. A decision is written only if no decision or evaluation was recorded since it
+    was made; otherwise it is made again.
 
-    Raises ApprovalNeeded when evidence is missing, when the registry says other than the ledger's last evaluation (no
-    force helps), or when another person is needed (the first one's yes is kept), NotFound, Conflict when others keep
+    Raises ApprovalNeeded if evidence is missing, if the registry contradicts the ledger's last evaluation (`force` does
+    not help), or if another person must approve (the first approval is recorded), NotFound, Conflict if others keep
     deciding, and UsageError for a force or a rejection without a reason.
     """
-    person = _person(stack, request)
+    person = _resolve_person(stack, request)
     if (request.force or request.reject) and not (request.reason or "").strip():
         flag = "--force" if request.force else "--reject"
-        raise UsageError(f"{flag} needs a reason, which is kept", next_step='the same command with --reason "..."')
-    request = replace(request, version=_package(stack, request).version)
+        raise UsageError(f"{flag} needs a reason, which is recorded", next_step='the same command with --reason "..."')
+    request = replace(request, version=_find_package(stack, request).version)
     ledger = Ledger.of(stack)
-    for attempt in range(1, ATTEMPTS + 1):
-        package = _package(stack, request)
+    for number in range(1, MAX_ATTEMPTS + 1):
+        package = _find_package(stack, request)
         records = ledger.records()
-        history = [r for r in records if r.model == request.model and r.version == package.version]
-        case = _Case(stack, ledger, request, package, history, person, records[-1].seq if records else 0)
+        history = [record for record in records if record.model == request.model and record.version == package.version]
+        attempt = _Attempt(stack, ledger, request, package, history, person, records[-1].seq if records else 0)
         try:
-            if _taken_back(case):
+            if _record_manual_rejection(attempt):
                 continue
-            done = _reject(case) if request.reject else _approve(case)
+            result = _reject(attempt) if request.reject else _approve(attempt)
         except _Superseded as exc:
-            if attempt == ATTEMPTS:
+            if number == MAX_ATTEMPTS:
                 raise Conflict(
-                    f"Others keep deciding on {request.model}:{package.version}: {exc}",
+                    f"Other people keep deciding on {request.model}:{package.version}: {exc}",
                     next_step=f"bedplate ledger show --model {request.model}",
                 ) from exc
             continue
-        _settle(case)
-        return done
+        _restore_ledger_decision(attempt)
+        return result
     raise AssertionError("unreachable")
 
 
 class _Superseded(Exception):
-    """Somebody decided about the version since we looked."""
+    """Another decision about the version was recorded in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """One attempt: who decides what about which version, from which records (up to number `since`)."""
+class _Attempt:
+    """One attempt to decide about a version, based on the records up to number `last_seq`."""
 
-    at: StackContext
+    stack: StackContext
     ledger: Ledger
     request: ApproveRequest
     package: Package
     history: list[Record]
     person: str
-    since: int
+    last_seq: int
 
     @property
     def ref(self) -> str:
@@ -107,176 +113,184 @@ class _Case:
         request, version = self.request, self.package.version
         data = {**data, "package_arn": self.package.arn}
 
-        def decides(record: Record) -> bool:
-            return (record.model, record.version) == (request.model, version) and record.kind in DECISIVE
+        def is_decision(record: Record) -> bool:
+            return (record.model, record.version) == (request.model, version) and record.kind in DECISION_KINDS
 
         try:
             entry = Entry(kind, request.model, version, self.person, summary, data)
-            self.ledger.append_unless(entry, since=self.since, forbids=decides)
+            self.ledger.append_unless(entry, since=self.last_seq, conflicts=is_decision)
         except Conflict as exc:
             raise _Superseded(exc.message) from exc
 
 
-def _taken_back(case: _Case) -> bool:
-    """Whether a hand wrote a rejection into the registry behind an approval; it is put on record, and counts."""
-    word = last_word(case.history, case.request.model, case.package.version)
-    if case.request.reject or word is None or word.kind == "rejected" or case.package.approval != "Rejected":
+def _record_manual_rejection(attempt: _Attempt) -> bool:
+    """Records a rejection that was written into the registry by hand after an approval; returns whether there was
+    one."""
+    decision = find_decision(attempt.history, attempt.request.model, attempt.package.version)
+    if (
+        attempt.request.reject
+        or decision is None
+        or decision.kind == "rejected"
+        or attempt.package.approval != "Rejected"
+    ):
         return False
-    data = {"reason": case.package.approval_note, "by_hand": True}
-    case.record("rejected", f"the registry says that {case.ref} is rejected, and no record says who did that", data)
+    data = {"reason": attempt.package.approval_note, "by_hand": True}
+    attempt.record("rejected", f"{attempt.ref} is rejected in the registry, without a record of who rejected it", data)
     return True
 
 
-def _approve(case: _Case) -> ApprovalResult:
-    at, request, package, person = case.at, case.request, case.package, case.person
-    evidence = ApprovalEvidence.of(package.metadata)
-    said_yes = _said_yes(case.history, evidence)
-    final = next((r for r in said_yes if r.data.get("final")), None)
+def _approve(attempt: _Attempt) -> ApprovalResult:
+    stack, request, package, person = attempt.stack, attempt.request, attempt.package, attempt.person
+    evidence = ApprovalEvidence.from_metadata(package.metadata)
+    approvals = _list_approvals(attempt.history, evidence)
+    final = next((approval for approval in approvals if approval.data.get("final")), None)
     if final:
-        people = tuple(str(p) for p in final.data.get("people") or (final.actor,))
-        waived = tuple(str(w) for w in final.data.get("waived") or ())
+        people = tuple(str(name) for name in final.data.get("people") or (final.actor,))
+        waived = tuple(str(waiver) for waiver in final.data.get("waived") or ())
         if package.approval == "Approved" and package.metadata.get("approved_by"):
             return ApprovalResult(package, "unchanged", person, people, ())
-        package = _write(
-            at,
-            package,
-            people,
-            str(final.data.get("reason") or ""),
-            final.actor if waived else None,
-            str(final.data.get("notes") or ""),
-        )
+        reason, notes = (str(final.data.get(key) or "") for key in ("reason", "notes"))
+        package = _write_approval(stack, package, people, reason, final.actor if waived else None, notes)
         return ApprovalResult(package, "approved", person, people, waived)
-    must_be_evidence(case.history, request.model, package, at.objects)
-    spec = at.model(request.model)
-    decision = decide(
+    require_recorded_evidence(attempt.history, request.model, package, stack.objects)
+    spec = stack.model(request.model)
+    decision = decide_approval(
         evidence,
-        people_needed=spec.people_needed,
+        required_approvals=spec.required_approvals,
         rules=spec.approval,
         person=person,
-        approved_before=[r.actor for r in said_yes],
-        forced=request.force,
-        commit_needed=at.settings.target != "local",
+        earlier_approvers=[approval.actor for approval in approvals],
+        force=request.force,
+        requires_commit=stack.settings.target != "local",
     )
     if decision.outcome == "refused":
         raise ApprovalNeeded(
-            f"{case.ref} cannot be approved: {'; '.join(decision.missing)}", next_step=_next(case, decision, evidence)
+            f"{attempt.ref} cannot be approved: {'; '.join(decision.missing)}",
+            next_step=_next_step(attempt, decision, evidence),
         )
-    if not (decision.outcome == "one-more" and len(distinct(r.actor for r in said_yes)) == len(decision.people)):
-        _record(case, decision, evidence)
-    if decision.outcome == "one-more":
+    is_repeated = len(unique_people(approval.actor for approval in approvals)) == len(decision.people)
+    if decision.outcome != "needs-another" or not is_repeated:
+        _record_approval(attempt, decision, evidence)
+    if decision.outcome == "needs-another":
         if package.approval == "Rejected":
-            at.registry.set_approval(package, "PendingManualApproval", f"{person}: {request.reason or 'said yes'}")
-        need = spec.people_needed - len(decision.people)
-        why = " is of high risk" if spec.risk == "high" else f" needs {spec.people_needed} people"
+            stack.registry.set_approval(package, "PendingManualApproval", f"{person}: {request.reason or 'approved'}")
+        missing_count = spec.required_approvals - len(decision.people)
+        why = " is of high risk" if spec.risk == "high" else f" needs {spec.required_approvals} people"
         raise ApprovalNeeded(
-            f"{case.ref}{why}: {', '.join(decision.people)} said yes, {need} more person must",
-            next_step=f"bedplate approve {case.ref}, typed by somebody else",
+            f"{attempt.ref}{why}: {', '.join(decision.people)} approved it, {missing_count} more person must",
+            next_step=f"bedplate approve {attempt.ref}, typed by someone else",
         )
-    package = _write(
-        at, package, decision.people, request.reason or "", person if decision.waived else None, request.notes or ""
+    package = _write_approval(
+        stack, package, decision.people, request.reason or "", person if decision.waived else None, request.notes or ""
     )
     return ApprovalResult(package, "approved", person, decision.people, decision.waived)
 
 
-def _next(case: _Case, decision: ApprovalDecision, evidence: ApprovalEvidence) -> str:
-    if decision.barred:
-        return f"bedplate approve {case.ref}, typed by somebody else"
+def _next_step(attempt: _Attempt, decision: ApprovalDecision, evidence: ApprovalEvidence) -> str:
+    if decision.exclusion:
+        return f"bedplate approve {attempt.ref}, typed by someone else"
     if evidence.verdict is None:
-        return f"bedplate evaluate {case.ref}"
-    if not decision.forcible:
-        return f"git commit, then: bedplate train {case.request.model} --data ..."
-    return f'bedplate approve {case.ref} --force --reason "..."'
+        return f"bedplate evaluate {attempt.ref}"
+    if not decision.can_force:
+        return f"git commit, then: bedplate train {attempt.request.model} --data ..."
+    return f'bedplate approve {attempt.ref} --force --reason "..."'
 
 
-def _write(
+def _write_approval(
     stack: StackContext, package: Package, people: tuple[str, ...], reason: str, forced_by: str | None, notes: str
 ) -> Package:
-    note = {"approved_by": ", ".join(people)[:MAX_VALUE], "approval_reason": reason[:MAX_VALUE] or "gates passed"}
+    values = {"approved_by": ", ".join(people), "approval_reason": reason or "gates passed"}
     if forced_by:
-        note |= {"forced_by": forced_by[:MAX_VALUE], "force_reason": reason[:MAX_VALUE]}
+        values |= {"forced_by": forced_by, "force_reason": reason}
     if notes:
-        note["notes"] = notes[:MAX_VALUE]
-    stack.registry.annotate(package, note)
-    return stack.registry.set_approval(package, "Approved", f"{note['approved_by']}: {note['approval_reason']}")
+        values["notes"] = notes
+    values = {key: value[:MAX_METADATA_VALUE] for key, value in values.items()}
+    stack.registry.update_metadata(package, values)
+    return stack.registry.set_approval(package, "Approved", f"{values['approved_by']}: {values['approval_reason']}")
 
 
-def _record(case: _Case, decision: ApprovalDecision, evidence: ApprovalEvidence) -> None:
+def _record_approval(attempt: _Attempt, decision: ApprovalDecision, evidence: ApprovalEvidence) -> None:
     waived = f", although {' and '.join(decision.waived)}" if decision.waived else ""
-    last = decision.outcome == "approved"
-    what = f"{case.request.model} version {case.package.version}"
-    case.record(
+    is_final = decision.outcome == "approved"
+    version = f"{attempt.request.model} version {attempt.package.version}"
+    attempt.record(
         "forced" if decision.waived else "approved",
-        f"{case.person} approved {what}{waived}{'' if last else ' (one more is needed)'}",
+        f"{attempt.person} approved {version}{waived}{'' if is_final else ' (one more is needed)'}",
         {
             "evaluation_uri": evidence.evaluation_uri,
             "verdict": evidence.verdict,
             "code_dirty": evidence.code_dirty,
-            "reason": case.request.reason,
+            "reason": attempt.request.reason,
             "waived": list(decision.waived),
             "people": list(decision.people),
-            "final": last,
-            **({"notes": case.request.notes} if case.request.notes else {}),
+            "final": is_final,
+            **({"notes": attempt.request.notes} if attempt.request.notes else {}),
         },
     )
 
 
-def _reject(case: _Case) -> ApprovalResult:
-    package, person, reason = case.package, case.person, case.request.reason or ""
-    latest = next((r for r in reversed(case.history) if r.kind in ("approved", "forced", "rejected")), None)
-    known = latest is not None and latest.kind == "rejected"
-    if known and package.approval == "Rejected":
+def _reject(attempt: _Attempt) -> ApprovalResult:
+    package, person, reason = attempt.package, attempt.person, attempt.request.reason or ""
+    decisions = [record.kind for record in attempt.history if record.kind in ("approved", "forced", "rejected")]
+    is_recorded = decisions[-1:] == ["rejected"]
+    if is_recorded and package.approval == "Rejected":
         return ApprovalResult(package, "unchanged", person, (), ())
-    if not known:
+    if not is_recorded:
         data = {"reason": reason, "verdict": package.metadata.get("verdict")}
-        case.record("rejected", f"{person} rejected {case.request.model} version {package.version}: {reason}", data)
-    package = case.at.registry.set_approval(package, "Rejected", f"{person}: {reason}")
+        attempt.record(
+            "rejected", f"{person} rejected {attempt.request.model} version {package.version}: {reason}", data
+        )
+    package = attempt.stack.registry.set_approval(package, "Rejected", f"{person}: {reason}")
     return ApprovalResult(package, "rejected", person, (), ())
 
 
-def _settle(case: _Case) -> None:
-    """Two decisions may reach the registry in another order than the ledger; the ledger's last word stays there.
+def _restore_ledger_decision(attempt: _Attempt) -> None:
+    """Restores the ledger's last decision in the registry, which two simultaneous decisions may reach in another
+    order.
 
-    Raises Conflict when that is somebody else's, of the other kind.
+    Raises Conflict if that is another person's opposite decision.
     """
-    word = last_word(case.ledger.records(), case.request.model, case.package.version)
-    meant = "rejected" if case.request.reject else "approved"
-    if word is None or (word.kind == "rejected") == (meant == "rejected"):
+    decision = find_decision(attempt.ledger.records(), attempt.request.model, attempt.package.version)
+    intended = "rejected" if attempt.request.reject else "approved"
+    if decision is None or (decision.kind == "rejected") == (intended == "rejected"):
         return
-    status: Approval = "Rejected" if word.kind == "rejected" else "Approved"
-    case.at.registry.set_approval(case.package, status, f"{word.actor}: {word.data.get('reason') or ''}")
+    status: Approval = "Rejected" if decision.kind == "rejected" else "Approved"
+    attempt.stack.registry.set_approval(
+        attempt.package, status, f"{decision.actor}: {decision.data.get('reason') or ''}"
+    )
     raise Conflict(
-        f"{word.actor} decided otherwise at the same time: {word.summary}",
-        next_step=f"bedplate ledger show --model {case.request.model}",
+        f"{decision.actor} decided differently at the same time: {decision.summary}",
+        next_step=f"bedplate ledger show --model {attempt.request.model}",
     )
 
 
-def _said_yes(history: list[Record], evidence: ApprovalEvidence) -> list[Record]:
-    """Approvals on this very evaluation that no rejection came after."""
-    since = max((i for i, r in enumerate(history) if r.kind == "rejected"), default=-1)
+def _list_approvals(history: list[Record], evidence: ApprovalEvidence) -> list[Record]:
+    """Returns the approvals of this evaluation that no rejection followed."""
+    last_rejection = max((index for index, record in enumerate(history) if record.kind == "rejected"), default=-1)
     return [
-        r
-        for r in history[since + 1 :]
-        if r.kind in ("approved", "forced") and r.data.get("evaluation_uri") == evidence.evaluation_uri
+        record
+        for record in history[last_rejection + 1 :]
+        if record.kind in ("approved", "forced") and record.data.get("evaluation_uri") == evidence.evaluation_uri
     ]
 
 
-def _person(stack: StackContext, request: ApproveRequest) -> str:
-    """Who says so. On AWS that is what STS vouches for; only a laptop takes somebody's word for it."""
+def _resolve_person(stack: StackContext, request: ApproveRequest) -> str:
+    """Returns who decides: on AWS the identity that STS confirms; only the local stack accepts `--as`."""
     if request.person and stack.settings.target != "local":
         raise UsageError(
-            f"--as is for the local stack; on {stack.name!r} you are {stack.identity.person}, as AWS says",
+            f"--as is for the local stack; on {stack.name!r} AWS identifies you as {stack.identity.actor}",
             next_step="the same command without --as",
         )
-    return request.person or stack.identity.person
+    return request.person or stack.identity.actor
 
 
-def _package(stack: StackContext, request: ApproveRequest) -> Package:
+def _find_package(stack: StackContext, request: ApproveRequest) -> Package:
     group = stack.names(request.model).package_group
     stack.model(request.model)
     if request.version is not None:
         return stack.registry.get(group, request.version)
-    versions = stack.registry.versions(group)
-    waiting = next((p for p in versions if p.approval == "PendingManualApproval"), None)
+    versions = stack.registry.list_versions(group)
+    waiting = next((package for package in versions if package.approval == "PendingManualApproval"), None)
     if waiting is None:
         raise NotFound(
             f"No version of {request.model} waits for approval", next_step=f"bedplate models list {request.model}"

@@ -1,4 +1,4 @@
-"""Gathers all that registry, ledger, evaluation, contract and endpoint know of one version."""
+"""Collects everything that registry, ledger, evaluation, contract and endpoint record about a version."""
 
 from __future__ import annotations
 
@@ -9,147 +9,158 @@ from typing import Any
 from bedplate.domain.evidence.evaluation import Evaluation
 from bedplate.domain.ledger import LIVE_KINDS, Record, sha256
 from bedplate.domain.names import model_card
-from bedplate.domain.release import version_told
+from bedplate.domain.release import version_of
 from bedplate.domain.rollback import choose_target
-from bedplate.domain.rollout.machine import open_rollout
-from bedplate.domain.versions.card import LINEAGE, LivePeriod, VersionCard, VersionRole, card_status, to_sagemaker
-from bedplate.domain.versions.retirement import retirement_of
+from bedplate.domain.rollout.state_machine import find_open_rollout
+from bedplate.domain.versions.card import LINEAGE, LivePeriod, VersionCard, VersionRole, sagemaker_status, to_sagemaker
+from bedplate.domain.versions.retirement import find_retirement
 from bedplate.errors import BedplateError, Conflict, NotFound, PlatformError
-from bedplate.ports import Cards, Package
+from bedplate.ports import ModelCards, Package
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.observe import observe
+from bedplate.workflows.endpoint.observe import observe_endpoint
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.training.lineage import code_of, hyperparameters_of
+from bedplate.workflows.training.lineage import read_code, read_hyperparameters
 from bedplate.workflows.versions.models import find_version
 
 DETAILS = "details.json"
-"""Beside an evaluation: the part of the card that does not change any more; its hash is in the package."""
+"""The file beside an evaluation with the card's permanent part; its hash is in the package's metadata."""
 
 
-def gather(stack: StackContext, model: str, version: int | None) -> VersionCard:
-    """Everything about a version (the newest without one); nothing is changed. Raises NotFound."""
+def load_card(stack: StackContext, model: str, version: int | None) -> VersionCard:
+    """Returns the card of a version, by default the newest; changes nothing. Raises NotFound."""
     package = find_version(stack, model, version)
-    return card_of(stack, model, package, Ledger.of(stack).records())
+    return build_card(stack, model, package, Ledger.of(stack).records())
 
 
-def card_of(stack: StackContext, model: str, package: Package, records: Sequence[Record]) -> VersionCard:
-    """The card of a package that was found already."""
-    spec, contract = stack.model(model), _contract(stack, package)
-    told, mine = package.metadata, [r for r in records if r.model == model and r.version == package.version]
-    evaluation, judged = _evaluation(stack, package), _last(mine, "evaluated")
-    deployments, target = deployments_of(stack, model, package.version, records)
-    retirement = retirement_of(records, model, package.version, spec.retire_on)
-    of = contract or spec
-    notes = next((str(r.data["notes"]) for r in reversed(mine) if r.data.get("notes")), told.get("notes"))
+def build_card(stack: StackContext, model: str, package: Package, records: Sequence[Record]) -> VersionCard:
+    """Returns the card of a package."""
+    spec, contract = stack.model(model), _read_contract(stack, package)
+    metadata, own_records = (
+        package.metadata,
+        [record for record in records if record.model == model and record.version == package.version],
+    )
+    evaluation, evaluated = _read_evaluation(stack, package), _find_last(own_records, "evaluated")
+    deployments, target = find_deployments(stack, model, package.version, records)
+    retirement = find_retirement(records, model, package.version, spec.retire_on)
+    card_spec = contract or spec
+    notes = next(
+        (str(record.data["notes"]) for record in reversed(own_records) if record.data.get("notes")),
+        metadata.get("notes"),
+    )
     return VersionCard(
         model=model,
         version=package.version,
         arn=package.arn,
         status=package.approval,
         stack=stack.name,
-        made_at=stack.clock.now(),
-        description=of.description,
-        owner=of.owner,
-        on_call=of.on_call,
-        intended_use=of.intended_use,
-        excluded_use=of.excluded_use,
-        risk=of.risk,
-        limits=of.limits,
-        task=of.task,
-        algorithm=told.get("algorithm"),
-        fallback=of.fallback,
+        created_at=stack.clock.now(),
+        description=card_spec.description,
+        owner=card_spec.owner,
+        on_call=card_spec.on_call,
+        intended_use=card_spec.intended_use,
+        excluded_use=card_spec.excluded_use,
+        risk=card_spec.risk,
+        limits=card_spec.limits,
+        task=card_spec.task,
+        algorithm=metadata.get("algorithm"),
+        fallback=card_spec.fallback,
         notes=notes,
         artifact_uri=package.artifact_uri,
         image_uri=package.image_uri,
-        lineage={key: told[key] for key in LINEAGE if told.get(key)},
-        hyperparameters=_hyperparameters(package, records),
-        features=of.data.features,
-        verdict=told.get("verdict"),
-        evaluation_uri=told.get("evaluation_uri"),
+        lineage={key: metadata[key] for key in LINEAGE if metadata.get(key)},
+        hyperparameters=_read_hyperparameters(package, records),
+        features=card_spec.data.features,
+        verdict=metadata.get("verdict"),
+        evaluation_uri=metadata.get("evaluation_uri"),
         rows=evaluation.rows if evaluation else None,
         metrics=evaluation.candidate if evaluation else {},
         difference=(evaluation.difference or {}) if evaluation else {},
-        champion=str(judged.data.get("champion")) if judged and judged.data.get("champion") else None,
+        champion=str(evaluated.data.get("champion")) if evaluated and evaluated.data.get("champion") else None,
         segments=evaluation.segments if evaluation else {},
-        gates=tuple(judged.data.get("gates") or ()) if judged else (),
-        approved_by=told.get("approved_by"),
-        approval_reason=told.get("approval_reason"),
-        forced_by=told.get("forced_by"),
+        gates=tuple(evaluated.data.get("gates") or ()) if evaluated else (),
+        approved_by=metadata.get("approved_by"),
+        approval_reason=metadata.get("approval_reason"),
+        forced_by=metadata.get("forced_by"),
         deployments=deployments,
-        stays=stays(records, model, package.version),
+        live_periods=list_live_periods(records, model, package.version),
         rollback_candidate=target,
         retire_on=retirement.on.isoformat() if retirement else None,
-        sbom_uri=told.get("sbom_uri"),
+        sbom_uri=metadata.get("sbom_uri"),
     )
 
 
-def keep_details(stack: StackContext, card: VersionCard) -> str:
-    """Put what does not change any more beside the evaluation; returns its SHA-256, for the package."""
-    body = json.dumps(card.lasting(), sort_keys=True, indent=1).encode()
+def store_details(stack: StackContext, card: VersionCard) -> str:
+    """Stores the card's permanent part beside the evaluation; returns its SHA-256 for the package's metadata."""
+    body = json.dumps(card.details(), sort_keys=True, indent=1).encode()
     stack.objects.put(details_uri(card.evaluation_uri or ""), body, content_type="application/json")
     return sha256(body)
 
 
 def details_uri(evaluation_uri: str) -> str:
-    """
+    """Returns the URI of the details beside an evaluation.
+
     >>> details_uri("s3://artifacts/evaluations/churn/v1/0a1b/evaluation.json")
     's3://artifacts/evaluations/churn/v1/0a1b/details.json'
     """
     return f"{evaluation_uri.rpartition('/')[0]}/{DETAILS}"
 
 
-def tampered(stack: StackContext, package: Package) -> str | None:
-    """What is wrong with the details that a package vouches for by hash; None when they are as they were, or not there
+def find_tampering(stack: StackContext, package: Package) -> str | None:
+    """Returns how the stored details differ from the hash in the package's metadata; None if they match or do not exist
     yet."""
-    wanted, uri = package.metadata.get("details_sha256"), package.metadata.get("evaluation_uri")
-    if not wanted or not uri:
+    expected, evaluation_uri = package.metadata.get("details_sha256"), package.metadata.get("evaluation_uri")
+    if not expected or not evaluation_uri:
         return None
     try:
-        found = sha256(stack.objects.get(details_uri(uri)))
+        actual = sha256(stack.objects.get(details_uri(evaluation_uri)))
     except NotFound:
-        return f"{details_uri(uri)} is gone"
-    return None if found == wanted else f"{details_uri(uri)} was changed: {found[:12]} instead of {wanted[:12]}"
+        return f"{details_uri(evaluation_uri)} is gone"
+    return (
+        None
+        if actual == expected
+        else f"{details_uri(evaluation_uri)} was changed: {actual[:12]} instead of {expected[:12]}"
+    )
 
 
-def publish(stack: StackContext, cards: Cards, card: VersionCard) -> tuple[str, int]:
-    """Create or update the version's card in SageMaker; (its ARN, its version there)."""
+def publish_card(stack: StackContext, cards: ModelCards, card: VersionCard) -> tuple[str, int]:
+    """Creates or updates the version's model card in SageMaker; returns its ARN and its version there."""
     from datetime import date
 
-    retired = card.retire_on is not None and date.fromisoformat(card.retire_on) <= card.made_at.date()
+    retired = card.retire_on is not None and date.fromisoformat(card.retire_on) <= card.created_at.date()
     name = model_card(stack.names(card.model).package_group, card.version)
-    return cards.put(name, to_sagemaker(card), card_status(card.status, retired=retired))
+    return cards.put(name, to_sagemaker(card), sagemaker_status(card.status, retired=retired))
 
 
-def stays(records: Sequence[Record], model: str, version: int) -> tuple[LivePeriod, ...]:
-    """When a version answered, as the ledger has it: by the order of its records, whatever their clocks said."""
-    found: list[LivePeriod] = []
-    for r in records:
-        if r.model != model or r.kind not in LIVE_KINDS or not r.data.get("live"):
+def list_live_periods(records: Sequence[Record], model: str, version: int) -> tuple[LivePeriod, ...]:
+    """Returns when a version was live, by the order of the ledger's records, whatever their clocks show."""
+    periods: list[LivePeriod] = []
+    for record in records:
+        if record.model != model or record.kind not in LIVE_KINDS or not record.data.get("live"):
             continue
-        mine = version_told(str(r.data["live"])) == version
-        if found and found[-1].until is None and not mine:
-            found[-1] = LivePeriod(found[-1].since, r.at)
-        elif mine and (not found or found[-1].until is not None):
-            found.append(LivePeriod(r.at, None))
-    return tuple(found)
+        is_version = version_of(str(record.data["live"])) == version
+        if periods and periods[-1].until is None and not is_version:
+            periods[-1] = LivePeriod(periods[-1].since, record.at)
+        elif is_version and (not periods or periods[-1].until is not None):
+            periods.append(LivePeriod(record.at, None))
+    return tuple(periods)
 
 
-def _contract(stack: StackContext, package: Package) -> ModelSpec | None:
+def _read_contract(stack: StackContext, package: Package) -> ModelSpec | None:
     try:
-        return code_of(stack, package).spec
+        return read_code(stack, package).spec
     except (NotFound, PlatformError):
         return None
 
 
-def _hyperparameters(package: Package, records: Sequence[Record]) -> dict[str, str]:
+def _read_hyperparameters(package: Package, records: Sequence[Record]) -> dict[str, str]:
     try:
-        return hyperparameters_of(package, records)
+        return read_hyperparameters(package, records)
     except NotFound:
         return {}
 
 
-def _evaluation(stack: StackContext, package: Package) -> Evaluation | None:
+def _read_evaluation(stack: StackContext, package: Package) -> Evaluation | None:
     uri = package.metadata.get("evaluation_uri")
     if not uri:
         return None
@@ -159,40 +170,40 @@ def _evaluation(stack: StackContext, package: Package) -> Evaluation | None:
         return None
     except (KeyError, TypeError, ValueError) as exc:
         raise Conflict(
-            f"{uri} is not what an evaluation left there: {exc}",
+            f"{uri} is not a valid evaluation: {exc}",
             next_step=f"bedplate evaluate {package.metadata.get('model', package.group)}:{package.version} --again",
         ) from exc
 
 
-def deployments_of(
+def find_deployments(
     stack: StackContext, model: str, version: int, records: Sequence[Record]
 ) -> tuple[tuple[VersionRole, ...], str | None]:
-    """Where the version is now, and, when it is live, the release that a rollback goes to."""
+    """Returns the version's current roles, and, if it is live, the release that a rollback returns to."""
     try:
-        seen = observe(stack, model, records)
+        view = observe_endpoint(stack, model, records)
     except NotFound:
         return (), None
-    found = []
-    if version_told(seen.live) == version:
-        found.append(VersionRole(seen.endpoint, "live", seen.live))
-    pending = seen.release_of(seen.pending) if seen.pending else None
-    if pending and version_told(pending) == version:
-        found.append(VersionRole(seen.endpoint, "pending", pending))
-    rollout = open_rollout(records, model)
+    roles = []
+    if version_of(view.live) == version:
+        roles.append(VersionRole(view.endpoint, "live", view.live))
+    pending = view.release_of(view.pending) if view.pending else None
+    if pending and version_of(pending) == version:
+        roles.append(VersionRole(view.endpoint, "pending", pending))
+    rollout = find_open_rollout(records, model)
     if rollout and rollout.terms.version == version:
-        found.append(VersionRole(seen.endpoint, f"challenger, {rollout.phase}", rollout.terms.challenger))
+        roles.append(VersionRole(view.endpoint, f"challenger, {rollout.phase}", rollout.terms.challenger))
     try:
-        target: str | None = choose_target(seen, records, None).release
+        target: str | None = choose_target(view, records, None).release
     except BedplateError:
         target = None
-    if target and version_told(target) == version:
-        found.append(VersionRole(seen.endpoint, "rollback candidate", target))
-    live = version_told(seen.live) == version
-    return tuple(found), target if live else None
+    if target and version_of(target) == version:
+        roles.append(VersionRole(view.endpoint, "rollback candidate", target))
+    live = version_of(view.live) == version
+    return tuple(roles), target if live else None
 
 
-def _last(records: Sequence[Record], kind: str) -> Record | None:
-    return next((r for r in reversed(records) if r.kind == kind), None)
+def _find_last(records: Sequence[Record], kind: str) -> Record | None:
+    return next((record for record in reversed(records) if record.kind == kind), None)
 
 
 def to_json(card: VersionCard, **more: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Puts a version through its gates: scores it and the live release on the same held-out rows, judges, records.
+"""Evaluates a version: scores it and the live release on the same held-out rows, applies the gates, records the
+result.
 
-The job's name comes from what it compares and what the gates want measured, so a killed `evaluate` is completed by the
-same command; judging again after a bound in model.yaml changed costs no second job.
+The job's name is derived from what it compares and measures, so the same command resumes an `evaluate` that was killed,
+and evaluating again after a bound in model.yaml changed needs no second job.
 """
 
 from __future__ import annotations
@@ -11,22 +12,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bedplate.domain.evidence.evaluation import Evaluation, measured
+from bedplate.domain.evidence.evaluation import Evaluation, measurement_settings
 from bedplate.domain.gate import GateReport, Measurements, judge
 from bedplate.domain.ledger import sha256
-from bedplate.domain.release import spoken, version_told
-from bedplate.domain.tags import for_model
-from bedplate.domain.versions.approval import EVALUATION
+from bedplate.domain.release import display_name, version_of
+from bedplate.domain.versions.approval import EVALUATION_SHA256
 from bedplate.domain.versions.package import job_name
 from bedplate.errors import Conflict, JobFailed, NotFound
-from bedplate.ports import Job, Package, ProcessingRequest, Release, Reporter
+from bedplate.ports import Job, Package, ProcessingRequest, Reporter
 from bedplate.settings import ModelSpec
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.training.job_following import follow, must_have_completed
-from bedplate.workflows.training.runs import keep_evaluation, warm
-from bedplate.workflows.training.sbom import scan
-from bedplate.workflows.versions.card import card_of, keep_details
+from bedplate.workflows.stack_context import StackContext, model_tags
+from bedplate.workflows.training.job_following import follow_job, require_completed
+from bedplate.workflows.training.runs import log_evaluation, preload
+from bedplate.workflows.training.sbom import scan_version
+from bedplate.workflows.versions.card import build_card, store_details
 from bedplate.workflows.versions.models import find_version
 
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
@@ -37,22 +37,22 @@ MAX_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The live release that a candidate is held against; without `artifact_uri` it is the fallback's `constant`."""
+    """The live release that a candidate is compared with; without `artifact_uri` it is the fallback's `constant`."""
 
     release: str
     artifact_uri: str | None
     constant: float | None
     is_candidate: bool = False
-    """The version to judge is the live one."""
+    """Whether the version to evaluate is the live one."""
 
     @property
-    def called(self) -> str:
-        return spoken(self.release)
+    def display_name(self) -> str:
+        return display_name(self.release)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
-    """What will be compared with what. `job` is one that exists already."""
+    """A planned evaluation. `job` is an existing job for it, if there is one."""
 
     model: str
     spec: ModelSpec
@@ -73,7 +73,7 @@ class EvaluationPlan:
 
     @property
     def spec_uri(self) -> str:
-        """The contract that the job measures by: today's, not the one that the version was trained with."""
+        """The contract that the job measures by: the current one, not the one of the version's training."""
         return f"{self.prefix_uri}input/spec.json"
 
     @property
@@ -83,30 +83,30 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """`judgement` and `evaluation` are None while the job still runs (`--no-wait`)."""
+    """`gate_report` and `evaluation` are None while the job still runs (`--no-wait`)."""
 
     plan: EvaluationPlan
     job: Job
     evaluation: Evaluation | None
-    judgement: GateReport | None
+    gate_report: GateReport | None
 
 
-def plan(stack: StackContext, model: str, version: int | None, *, again: bool = False) -> EvaluationPlan:
-    """Look at the version, at what is live and at a job that was started before. Raises NotFound.
+def plan_evaluation(stack: StackContext, model: str, version: int | None, *, rerun: bool = False) -> EvaluationPlan:
+    """Finds the version, the champion and an earlier job for the same evaluation. Raises NotFound.
 
-    With `again` a job that is completed is not taken for the answer: everything is measured anew.
+    With `rerun`, a completed job is ignored and everything is measured again.
     """
     spec = stack.model(model)
     package = find_version(stack, model, version)
     holdout = package.metadata.get("holdout_uri")
     if not holdout:
         raise NotFound(
-            f"{model}:{package.version} names no holdout in its metadata", next_step=f"bedplate models show {model}"
+            f"{model}:{package.version} has no holdout in its metadata", next_step=f"bedplate models show {model}"
         )
-    return plan_against(stack, spec, package, holdout, champion_of(stack, model, package), again=again)
+    return plan_comparison(stack, spec, package, holdout, find_champion(stack, model, package), rerun=rerun)
 
 
-def plan_against(
+def plan_comparison(
     stack: StackContext,
     spec: ModelSpec,
     package: Package,
@@ -114,20 +114,20 @@ def plan_against(
     champion: Champion | None,
     *,
     purpose: str = "evaluate",
-    again: bool = False,
+    rerun: bool = False,
 ) -> EvaluationPlan:
-    """The job that scores a version on these rows beside that champion, or the one that did so before."""
+    """Plans the job that scores a version and a champion on these rows, or finds the earlier one."""
     model = spec.name
-    compared = {
+    inputs = {
         "package": package.arn,
         "holdout": holdout,
         "champion": asdict(champion) if champion else None,
         "image": stack.outputs.image_uri,
-        "measured": measured(spec.gates),
+        "measured": measurement_settings(spec.gates),
     }
-    digest = sha256(json.dumps(compared, sort_keys=True).encode())[:12]
-    below = f"s3://{stack.outputs.artifacts_bucket}/{stack.names(model).evaluations_prefix}v{package.version}/"
-    name, job = _find(stack, f"{stack.names(model).base}-{purpose}", digest, below, again=again)
+    digest = sha256(json.dumps(inputs, sort_keys=True).encode())[:12]
+    folder_uri = f"s3://{stack.outputs.artifacts_bucket}/{stack.names(model).evaluations_prefix}v{package.version}/"
+    name, job = _find_job(stack, f"{stack.names(model).base}-{purpose}", digest, folder_uri, rerun=rerun)
     return EvaluationPlan(
         model=model,
         spec=spec,
@@ -135,80 +135,81 @@ def plan_against(
         champion=champion,
         holdout_uri=holdout,
         job_name=name,
-        prefix_uri=_prefix(below, name),
+        prefix_uri=_prefix_uri(folder_uri, name),
         job=job,
     )
 
 
 def evaluate(stack: StackContext, plan: EvaluationPlan, reporter: Reporter, *, wait: bool = True) -> EvaluationResult:
-    """Run the job or join it, judge, and write verdict and metrics to the registry, then to the ledger.
+    """Runs or resumes the job, applies the gates, and writes verdict and metrics to the registry, then to the
+    ledger.
 
-    Raises JobFailed with the end of the job's log, Conflict for an evaluation whose file was changed since it was
-    recorded. A failed gate is no error here: `judgement.outcome` says it.
+    Raises JobFailed with the end of the job's log, Conflict if the evaluation's file was changed since it was recorded.
+    A failed gate is not an error here: see `gate_report.outcome`.
     """
     job = plan.job or _submit(stack, plan, reporter)
     if job.status == "InProgress":
         if not wait:
             return EvaluationResult(plan, job, None, None)
-        warm(stack)
-    job, raw = _measured(stack, replace(plan, job=job), reporter)
-    _must_be_unchanged(stack, plan, sha256(raw))
-    evaluation = Evaluation.from_json(json.loads(raw))
-    looked = scan(stack, plan.package, reporter) if plan.spec.gates.vulnerabilities else None
-    judgement = judge(plan.spec.gates, replace(evidence_of(plan, evaluation), vulnerabilities=looked))
-    _record(stack, plan, evaluation, judgement, sha256(raw))
-    figures = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
-    keep_evaluation(stack, reporter, model=plan.model, package=plan.package, metrics=figures, verdict=judgement.outcome)
-    _vouch(stack, plan)
-    return EvaluationResult(plan, job, evaluation, judgement)
+        preload(stack)
+    job, content = _run_job(stack, replace(plan, job=job), reporter)
+    _require_unchanged(stack, plan, sha256(content))
+    evaluation = Evaluation.from_json(json.loads(content))
+    scan = scan_version(stack, plan.package, reporter) if plan.spec.gates.vulnerabilities else None
+    gate_report = judge(plan.spec.gates, replace(build_measurements(plan, evaluation), vulnerabilities=scan))
+    _record(stack, plan, evaluation, gate_report, sha256(content))
+    metrics = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
+    log_evaluation(
+        stack, reporter, model=plan.model, package=plan.package, metrics=metrics, verdict=gate_report.outcome
+    )
+    _store_details(stack, plan)
+    return EvaluationResult(plan, job, evaluation, gate_report)
 
 
 def measure(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> tuple[Job, Evaluation]:
-    """Run the job or join it, and read what it measured; nothing is judged or recorded. Raises JobFailed."""
-    job, raw = _measured(stack, plan, reporter)
-    return job, Evaluation.from_json(json.loads(raw))
+    """Runs or resumes the job and returns its measurements; applies no gates and records nothing. Raises JobFailed."""
+    job, content = _run_job(stack, plan, reporter)
+    return job, Evaluation.from_json(json.loads(content))
 
 
-def keep_page(stack: StackContext, plan: EvaluationPlan, page: str) -> None:
-    """Store the page beside the evaluation that it shows."""
+def store_page(stack: StackContext, plan: EvaluationPlan, page: str) -> None:
+    """Stores the HTML page beside its evaluation."""
     stack.objects.put(plan.page_uri, page.encode(), content_type="text/html; charset=utf-8")
 
 
-def champion_of(stack: StackContext, model: str, candidate: Package) -> Champion | None:
-    """The live release; None when there is no endpoint."""
+def find_champion(stack: StackContext, model: str, candidate: Package) -> Champion | None:
+    """Returns the live release; None without an endpoint."""
     try:
-        state = stack.endpoints.observe(stack.names(model).endpoint)
-        live = stack.endpoints.release(state.config)
+        endpoint = stack.endpoints.observe(stack.names(model).endpoint)
+        live_release = stack.endpoints.get_release(endpoint.config)
     except NotFound:
         return None
-    told = live.environment.get("BEDPLATE_RELEASE", live.name)
-    return Champion(told, live.artifact_uri, _constant(live), version_told(told) == candidate.version)
+    release = live_release.environment.get("BEDPLATE_RELEASE", live_release.name)
+    fallback = live_release.environment.get("BEDPLATE_FALLBACK")
+    constant = None if fallback is None else float(fallback)
+    return Champion(release, live_release.artifact_uri, constant, version_of(release) == candidate.version)
 
 
-def _constant(release: Release) -> float | None:
-    text = release.environment.get("BEDPLATE_FALLBACK")
-    return None if text is None else float(text)
+def _prefix_uri(folder_uri: str, job_name: str) -> str:
+    return f"{folder_uri}{job_name[-14:]}/"
 
 
-def _prefix(below: str, job: str) -> str:
-    return f"{below}{job[-14:]}/"
+def _find_job(stack: StackContext, base: str, digest: str, folder_uri: str, *, rerun: bool) -> tuple[str, Job | None]:
+    """Returns the running job, else the newest completed one, else the name of the next attempt; with `rerun` never a
+    completed one.
 
-
-def _find(stack: StackContext, base: str, digest: str, below: str, *, again: bool) -> tuple[str, Job | None]:
-    """The job that runs, else the newest that is completed, else the name of the next attempt; `again` wants a next.
-
-    SageMaker keeps a job for ever, also when the bucket with its result was destroyed: such a one counts as none.
+    SageMaker keeps jobs forever, even after the bucket with their results was destroyed; such a job is ignored.
     """
     completed = None
     for attempt in range(1, MAX_ATTEMPTS + 1):
         name = job_name(base, digest, attempt)
         try:
-            job = stack.jobs.processing(name)
+            job = stack.jobs.get_processing(name)
         except NotFound:
-            return (name, None) if again or completed is None else (completed.name, completed)
+            return (name, None) if rerun or completed is None else (completed.name, completed)
         if job.status == "InProgress":
             return name, job
-        if job.status == "Completed" and stack.objects.exists(f"{_prefix(below, name)}evaluation.json"):
+        if job.status == "Completed" and stack.objects.exists(f"{_prefix_uri(folder_uri, name)}evaluation.json"):
             completed = job
     if completed:
         return completed.name, completed
@@ -218,8 +219,8 @@ def _find(stack: StackContext, base: str, digest: str, below: str, *, again: boo
 
 
 def _submit(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> Job:
-    against = f" against {plan.champion.called}" if plan.champion else ""
-    reporter("step", {"text": f"Scoring {plan.model}:{plan.package.version}{against} on the rows held out"})
+    opponent = f" against {plan.champion.display_name}" if plan.champion else ""
+    reporter("step", {"text": f"Scoring {plan.model}:{plan.package.version}{opponent} on the held-out rows"})
     stack.objects.put(plan.spec_uri, plan.spec.model_dump_json().encode())
     inputs = {
         "candidate": (plan.package.artifact_uri, f"{INPUT}/candidate"),
@@ -242,118 +243,117 @@ def _submit(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> Jo
             environment={"BEDPLATE_MODEL": plan.model, **_fallback(plan.champion)},
             instance_type=plan.spec.training.instance_type,
             max_runtime_s=MAX_RUNTIME_S,
-            tags=for_model(
-                project=stack.project,
-                stack=stack.name,
-                model=plan.model,
-                version=plan.package.version,
-                owner=plan.spec.owner,
-                cost_center=stack.settings.cost_center,
-            ),
+            tags=model_tags(stack, plan.spec, plan.package.version),
             kms_key_arn=stack.outputs.kms_key_arn,
             network=stack.outputs.network,
         )
     )
 
 
-def _measured(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> tuple[Job, bytes]:
-    job, lines = follow(stack, plan.job or _submit(stack, plan, reporter), kind="processing", reporter=reporter)
-    must_have_completed(job, lines, what=f"Evaluation job {job.name}", kind="processing")
+def _run_job(stack: StackContext, plan: EvaluationPlan, reporter: Reporter) -> tuple[Job, bytes]:
+    job, lines = follow_job(stack, plan.job or _submit(stack, plan, reporter), kind="processing", reporter=reporter)
+    require_completed(job, lines, label=f"Evaluation job {job.name}", kind="processing")
     return job, stack.objects.get(plan.evaluation_uri)
 
 
-def _must_be_unchanged(stack: StackContext, plan: EvaluationPlan, digest: str) -> None:
-    """An evaluation that was recorded before is judged again only as it was. Raises Conflict."""
-    ref = (plan.model, plan.package.version, plan.evaluation_uri)
-    for r in Ledger.of(stack).records() if plan.job else ():
-        recorded = r.data.get(EVALUATION)
-        same = r.kind == "evaluated" and (r.model, r.version, r.data.get("evaluation_uri")) == ref
-        if same and recorded and recorded != digest:
+def _require_unchanged(stack: StackContext, plan: EvaluationPlan, digest: str) -> None:
+    """Raises Conflict if the evaluation's file differs from the hash in its ledger record."""
+    key = (plan.model, plan.package.version, plan.evaluation_uri)
+    for record in Ledger.of(stack).records() if plan.job else ():
+        recorded = record.data.get(EVALUATION_SHA256)
+        is_recorded = (
+            record.kind == "evaluated" and (record.model, record.version, record.data.get("evaluation_uri")) == key
+        )
+        if is_recorded and recorded and recorded != digest:
             raise Conflict(
-                f"{plan.evaluation_uri} was changed: it hashes to {digest[:12]}, and record {r.seq} says "
+                f"{plan.evaluation_uri} was changed: it hashes to {digest[:12]}, and record {record.seq} says "
                 f"{recorded[:12]}",
                 next_step=f"bedplate evaluate {plan.model}:{plan.package.version} --again",
             )
 
 
 def _fallback(champion: Champion | None) -> dict[str, str]:
-    """The fallback has no artifact: the container is told its constant, and holds the candidate against that."""
+    """The fallback has no artifact: the container gets its constant, and compares the candidate with that."""
     if champion is None or champion.artifact_uri or champion.constant is None:
         return {}
     return {"BEDPLATE_FALLBACK": str(champion.constant)}
 
 
-def evidence_of(plan: EvaluationPlan, evaluation: Evaluation) -> Measurements:
-    """What was measured, as the gates take it."""
-    trials = evaluation.trials
+def build_measurements(plan: EvaluationPlan, evaluation: Evaluation) -> Measurements:
+    """Converts the evaluation into the gates' input."""
+    analyses = evaluation.analyses
     return Measurements(
         metrics=evaluation.candidate,
         difference=evaluation.difference,
-        champion=plan.champion.called if plan.champion else "nobody",
+        champion=plan.champion.display_name if plan.champion else "no champion",
         is_champion=plan.champion is not None and plan.champion.is_candidate,
         segments=evaluation.segments,
         champion_is_constant=plan.champion is not None and plan.champion.artifact_uri is None,
-        fairness={(f.by, f.metric, f.threshold, f.ratio): f.difference for f in evaluation.fairness},
+        fairness={(gap.column, gap.metric, gap.threshold, gap.is_ratio): gap.difference for gap in evaluation.fairness},
         artifact_mb=evaluation.artifact_mb,
         source=plan.evaluation_uri,
-        calibration=trials.calibration,
-        residuals=trials.residuals,
-        latency=trials.latency,
-        inference=trials.inference,
-        explanation=trials.explanation,
-        leakage=trials.leakage,
+        calibration=analyses.calibration,
+        residuals=analyses.residuals,
+        latency=analyses.latency,
+        inference=analyses.inference,
+        explanation=analyses.explanation,
+        leakage=analyses.leakage,
     )
 
 
 def _record(
-    stack: StackContext, plan: EvaluationPlan, evaluation: Evaluation, judgement: GateReport, digest: str
+    stack: StackContext, plan: EvaluationPlan, evaluation: Evaluation, gate_report: GateReport, digest: str
 ) -> None:
-    metrics = {name: e.value for name, e in evaluation.candidate.items() if e.value == e.value}
-    told = {
+    metrics = {
+        name: estimate.value for name, estimate in evaluation.candidate.items() if estimate.value == estimate.value
+    }
+    metadata = {
         "evaluation_uri": plan.evaluation_uri,
-        "verdict": judgement.outcome,
+        "verdict": gate_report.outcome,
         **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
     }
-    fresh = stack.registry.get(plan.package.group, plan.package.version)
-    if any(fresh.metadata.get(key) != value for key, value in told.items()):
-        stack.registry.annotate(fresh, told)
-    data = {**_data(plan, metrics, judgement), EVALUATION: digest}
+    package = stack.registry.get(plan.package.group, plan.package.version)
+    if any(package.metadata.get(key) != value for key, value in metadata.items()):
+        stack.registry.update_metadata(package, metadata)
+    data = {**_ledger_data(plan, metrics, gate_report), EVALUATION_SHA256: digest}
     ledger = Ledger.of(stack)
-    mine = [
-        r for r in ledger.records() if (r.kind, r.model, r.version) == ("evaluated", plan.model, plan.package.version)
+    own_records = [
+        record
+        for record in ledger.records()
+        if (record.kind, record.model, record.version) == ("evaluated", plan.model, plan.package.version)
     ]
-    if mine and mine[-1].data == json.loads(json.dumps(data)):
+    if own_records and own_records[-1].data == json.loads(json.dumps(data)):
         return
-    against = f" against {plan.champion.called}" if plan.champion else ""
+    opponent = f" against {plan.champion.display_name}" if plan.champion else ""
     ledger.record(
         "evaluated",
-        f"{plan.model} version {plan.package.version}: {judgement.outcome}{against}",
-        actor=stack.identity.person,
+        f"{plan.model} version {plan.package.version}: {gate_report.outcome}{opponent}",
+        actor=stack.identity.actor,
         model=plan.model,
         version=plan.package.version,
         data=data,
     )
 
 
-def _vouch(stack: StackContext, plan: EvaluationPlan) -> None:
-    """Keep the whole of what is known beside the evaluation, and its hash with the package."""
-    fresh = stack.registry.get(plan.package.group, plan.package.version)
-    digest = keep_details(stack, card_of(stack, plan.model, fresh, Ledger.of(stack).records()))
-    if fresh.metadata.get("details_sha256") != digest:
-        stack.registry.annotate(fresh, {"details_sha256": digest})
+def _store_details(stack: StackContext, plan: EvaluationPlan) -> None:
+    """Stores the card's details beside the evaluation, and their hash in the package's metadata."""
+    package = stack.registry.get(plan.package.group, plan.package.version)
+    digest = store_details(stack, build_card(stack, plan.model, package, Ledger.of(stack).records()))
+    if package.metadata.get("details_sha256") != digest:
+        stack.registry.update_metadata(package, {"details_sha256": digest})
 
 
-def _data(plan: EvaluationPlan, metrics: Mapping[str, float], judgement: GateReport) -> dict[str, Any]:
+def _ledger_data(plan: EvaluationPlan, metrics: Mapping[str, float], gate_report: GateReport) -> dict[str, Any]:
     return {
-        "verdict": judgement.outcome,
+        "verdict": gate_report.outcome,
         "evaluation_uri": plan.evaluation_uri,
         "champion": plan.champion.release if plan.champion else None,
         "metrics": dict(metrics),
-        "gates": [verdict_json(v) for v in judgement.verdicts if v.decides],
+        "gates": [verdict_json(v) for v in gate_report.verdicts if v.decides],
     }
 
 
 def verdict_json(verdict: Any) -> dict[str, Any]:
-    """A verdict as JSON; infinite ends of an interval are null."""
+    """Returns a verdict as JSON; infinite and NaN values are null."""
     finite = {k: v if not isinstance(v, float) or abs(v) < float("inf") else None for k, v in asdict(verdict).items()}
     return {key: (None if value != value else value) for key, value in finite.items()}

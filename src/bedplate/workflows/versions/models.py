@@ -1,4 +1,4 @@
-"""Lists versions and checks models' folders."""
+"""Lists models with their versions, and checks models' folders."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.domain.names import version_of_release
-from bedplate.domain.versions.scripts import inference_problems, training_problems
+from bedplate.domain.names import parse_release_version
+from bedplate.domain.versions.scripts import check_inference_script, check_training_script
 from bedplate.errors import NotFound, SettingsError
 from bedplate.ports import Package
-from bedplate.settings import ModelSpec, StackSettings, known_models, load_model
+from bedplate.settings import ModelSpec, StackSettings, list_model_names, load_model
 from bedplate.workflows.stack_context import StackContext
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A version as `models list` shows it; `metric` is the first one that model.yaml's gates name."""
+    """A version as `models list` shows it; `metric` is the model's primary metric if it was evaluated."""
 
     model: str
     version: int
@@ -24,38 +24,38 @@ class VersionRow:
     verdict: str | None
     metric: str | None
     value: float | None
-    live: bool
+    is_live: bool
     trained_at: str
     trained_by: str
-    forced: bool
+    is_forced: bool
     retire_on: str | None = None
-    """The day that `models retire` gave this version."""
+    """The date that `models retire` set for this version."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model of the stack: what is live, and its newest versions. `live_release` None: no endpoint yet."""
+    """A model with its live release and its newest versions; `live_release` is None without an endpoint."""
 
     model: str
     live_release: str | None
     live_version: int | None
     versions: tuple[VersionRow, ...]
-    count: int
-    """How many versions there are in all."""
+    version_count: int
+    """The number of all versions."""
 
 
-def list_models(stack: StackContext, only: str | None = None, *, newest: int | None = None) -> tuple[ModelRow, ...]:
-    """Every model of the stack, or one, with its `newest` versions (None: all).
+def list_models(stack: StackContext, model: str | None = None, *, newest: int | None = None) -> tuple[ModelRow, ...]:
+    """Returns every model of the stack, or one, with its `newest` versions (None: all).
 
-    Raises NotFound for an unknown one, or when the platform is not up.
+    Raises NotFound for an unknown model, or if the platform is not up.
     """
-    if only is not None:
-        stack.model(only)
-    return tuple(_row(stack, model, newest) for model in ((only,) if only else stack.outputs.models))
+    if model is not None:
+        stack.model(model)
+    return tuple(_build_model_row(stack, model, newest) for model in ((model,) if model else stack.outputs.models))
 
 
-def live_release(stack: StackContext, model: str) -> str | None:
-    """The release whose configuration the endpoint holds; None when there is no endpoint."""
+def find_live_release(stack: StackContext, model: str) -> str | None:
+    """Returns the release whose configuration the endpoint uses; None without an endpoint."""
     try:
         return stack.endpoints.observe(stack.names(model).endpoint).config
     except NotFound:
@@ -63,19 +63,19 @@ def live_release(stack: StackContext, model: str) -> str | None:
 
 
 def find_version(stack: StackContext, model: str, version: int | None) -> Package:
-    """A version, or the newest one. Raises NotFound."""
+    """Returns a version, or the newest one. Raises NotFound."""
     stack.model(model)
     group = stack.names(model).package_group
     if version is not None:
         return stack.registry.get(group, version)
-    versions = stack.registry.versions(group)
+    versions = stack.registry.list_versions(group)
     if not versions:
         raise NotFound(f"{model} has no version yet", next_step=f"bedplate train {model} --data <file.parquet>")
     return versions[0]
 
 
-def leading_metric(spec: ModelSpec) -> str:
-    """The metric that people look at first: the first threshold's, else the champion gate's, else the task's usual."""
+def primary_metric(spec: ModelSpec) -> str:
+    """Returns the first threshold's metric, else the champion gate's, else the task's usual one."""
     gates = spec.gates
     if gates.thresholds:
         return gates.thresholds[0].metric
@@ -84,33 +84,33 @@ def leading_metric(spec: ModelSpec) -> str:
     return "auc" if spec.task == "binary" else "rmse"
 
 
-def _row(stack: StackContext, model: str, newest: int | None) -> ModelRow:
-    release = live_release(stack, model)
-    live = None if release is None else version_of_release(release) or 0
+def _build_model_row(stack: StackContext, model: str, newest: int | None) -> ModelRow:
+    release = find_live_release(stack, model)
+    live = None if release is None else parse_release_version(release) or 0
     try:
-        metric = leading_metric(stack.model(model))
-    except (NotFound, SettingsError):  # a stack may still hold a model whose folder is gone or broken
+        metric = primary_metric(stack.model(model))
+    except (NotFound, SettingsError):  # a stack may still have a model whose folder no longer exists or is invalid
         metric = "auc"
-    packages = stack.registry.versions(stack.names(model).package_group)
-    rows = tuple(_version(model, package, metric, live) for package in packages[:newest])
+    packages = stack.registry.list_versions(stack.names(model).package_group)
+    rows = tuple(_build_version_row(model, package, metric, live) for package in packages[:newest])
     return ModelRow(model, release, live, rows, len(packages))
 
 
-def _version(model: str, package: Package, metric: str, live: int | None) -> VersionRow:
-    told = package.metadata
-    value = told.get(f"metric.{metric}")
+def _build_version_row(model: str, package: Package, metric: str, live: int | None) -> VersionRow:
+    metadata = package.metadata
+    value = metadata.get(f"metric.{metric}")
     return VersionRow(
         model=model,
         version=package.version,
         approval=package.approval,
-        verdict=told.get("verdict"),
+        verdict=metadata.get("verdict"),
         metric=metric if value else None,
         value=float(value) if value else None,
-        live=package.version == live,
-        trained_at=told.get("trained_at", package.created_at.isoformat()),
-        trained_by=told.get("trained_by", "?"),
-        forced="forced_by" in told,
-        retire_on=None if told.get("retire_on") == "never" else told.get("retire_on"),
+        is_live=package.version == live,
+        trained_at=metadata.get("trained_at", package.created_at.isoformat()),
+        trained_by=metadata.get("trained_by", "?"),
+        is_forced="forced_by" in metadata,
+        retire_on=None if metadata.get("retire_on") == "never" else metadata.get("retire_on"),
     )
 
 
@@ -119,40 +119,47 @@ def _version(model: str, package: Package, metric: str, live: int | None) -> Ver
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """A model's folder; no faults means that it may be trained. Each fault says file, key and what was expected."""
+    """The check of a model's folder; without errors it can be trained. Each error names file, key and what was
+    expected."""
 
     model: str
-    faults: tuple[str, ...]
-    elsewhere: bool = False
-    """Whether the stack does not name it: no fault of a model that nobody asked for by name."""
+    errors: tuple[str, ...]
+    is_unlisted: bool = False
+    """Whether the stack does not list the model; an error only if the model was named explicitly."""
 
 
 def check_models(
     project_dir: Path, models: Sequence[str], settings: StackSettings | None, stack: str
 ) -> tuple[ModelCheck, ...]:
-    """Check these models, or all, without any platform: contract, scripts, and whether the stack names those asked for.
+    """Checks these models, or all, without a platform: contract, scripts, and whether the stack lists the named
+    ones.
 
-    Raises NotFound for a model that has no folder.
+    Raises NotFound for a model without a folder.
     """
-    asked = bool(models)
-    return tuple(_checked(project_dir, m, settings, stack, asked=asked) for m in models or known_models(project_dir))
+    is_explicit = bool(models)
+    return tuple(
+        _check_model(project_dir, model, settings, stack, is_explicit=is_explicit)
+        for model in models or list_model_names(project_dir)
+    )
 
 
-def _checked(project_dir: Path, model: str, settings: StackSettings | None, stack: str, *, asked: bool) -> ModelCheck:
+def _check_model(
+    project_dir: Path, model: str, settings: StackSettings | None, stack: str, *, is_explicit: bool
+) -> ModelCheck:
     try:
         spec = load_model(project_dir, model, settings, stack=stack)
     except SettingsError as exc:
         return ModelCheck(model, exc.problems or (exc.message,))
     folder = f"models/{model}"
-    scripts = ((spec.training.entry_point, training_problems), (spec.serving.entry_point, inference_problems))
-    faults: list[str] = []
-    for name, problems in scripts:
+    scripts = ((spec.training.entry_point, check_training_script), (spec.serving.entry_point, check_inference_script))
+    errors: list[str] = []
+    for name, check_script in scripts:
         path = project_dir / folder / name
         if not path.is_file():
-            faults.append(f"{folder}/{name}: does not exist")
+            errors.append(f"{folder}/{name}: does not exist")
             continue
-        faults += [f"{folder}/{name}: {problem}" for problem in problems(path.read_text(errors="replace"))]
-    elsewhere = settings is not None and model not in settings.models
-    if elsewhere and asked:
-        faults.append(f"stacks/Pulumi.{stack}.yaml: bedplate:models: does not name {model}")
-    return ModelCheck(model, tuple(faults), elsewhere)
+        errors += [f"{folder}/{name}: {problem}" for problem in check_script(path.read_text(errors="replace"))]
+    is_unlisted = settings is not None and model not in settings.models
+    if is_unlisted and is_explicit:
+        errors.append(f"stacks/Pulumi.{stack}.yaml: bedplate:models: does not name {model}")
+    return ModelCheck(model, tuple(errors), is_unlisted)

@@ -1,4 +1,5 @@
-"""Takes a version from one environment's registry into another's: the same bytes and the same image, never rebuilt."""
+"""Promotes a version from one environment's registry to another's: the same bytes and the same image, without a
+rebuild."""
 
 from __future__ import annotations
 
@@ -10,21 +11,25 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from bedplate import ports
-from bedplate.domain import tags
 from bedplate.domain.names import BucketPurpose, ModelNames
-from bedplate.domain.versions.approval import EVALUATION
-from bedplate.domain.versions.promotion import ARTIFACT, ORIGIN, PromotedObject, carried, promoted_metadata
+from bedplate.domain.versions.approval import EVALUATION_SHA256
+from bedplate.domain.versions.promotion import (
+    ARTIFACT_SHA256,
+    PROMOTED_FROM,
+    PromotedObject,
+    build_promoted_metadata,
+    list_promoted_objects,
+)
 from bedplate.errors import ApprovalNeeded, Conflict, NotFound, PlatformError, UsageError
-from bedplate.settings import PlatformOutputs
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.versions.approvals import must_be_evidence, must_be_on_record
+from bedplate.workflows.stack_context import StackContext, model_tags
+from bedplate.workflows.versions.approval_evidence import require_recorded_approval, require_recorded_evidence
 
 _BLOCK = 1 << 20
 
 
 class PromotionSource(Protocol):
-    """The environment that a version comes from, as far as it can be read from here."""
+    """The environment that a version is promoted from."""
 
     @property
     def stack(self) -> str: ...
@@ -36,16 +41,16 @@ class PromotionSource(Protocol):
     def buckets(self) -> Mapping[BucketPurpose, str]: ...
     @property
     def ledger(self) -> Ledger | None:
-        """None where it can be read only: another account, without credentials of its own."""
+        """None if the ledger can only be read: another account, without credentials for it."""
 
     def names(self, model: str) -> ModelNames: ...
-    def pinned_image(self, image_uri: str) -> str | None:
-        """The image by digest; None where no image is kept (on a laptop)."""
+    def pin_image(self, image_uri: str) -> str | None:
+        """Returns the image by digest; None if images are not stored (local platform)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromoteRequest:
-    """`version` None is the newest approved one."""
+    """`version` None is the newest approved version."""
 
     model: str
     version: int | None = None
@@ -54,7 +59,8 @@ class PromoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
-    """`unchanged`: it was there already, and its bytes are still the same. `left` are objects that stayed behind."""
+    """`unchanged`: it was promoted before, and its bytes are the same. `not_copied` are objects that could not be
+    copied."""
 
     outcome: Literal["promoted", "unchanged"]
     package: ports.Package
@@ -62,93 +68,92 @@ class PromotionResult:
     artifact_sha256: str
     image_uri: str
     copied: tuple[str, ...]
-    left: tuple[str, ...]
-    approved: bool
-    recorded_at_origin: bool
+    not_copied: tuple[str, ...]
+    is_approved: bool
+    is_recorded_at_origin: bool
 
 
 def promote(
     origin: PromotionSource, stack: StackContext, request: PromoteRequest, reporter: ports.Reporter
 ) -> PromotionResult:
-    """Copy what belongs to the version, check its bytes on both sides, register it, record it in both ledgers.
+    """Copies the version's objects, verifies their bytes on both sides, registers the version, and records it in both
+    ledgers.
 
-    A killed run is completed by the same command. Raises ApprovalNeeded for a version that the origin did not approve,
-    UsageError when the target takes nothing from there, NotFound, Conflict when bytes differ from what was recorded.
+    The same command resumes a run that was killed. Raises ApprovalNeeded if the origin did not approve the version,
+    UsageError if the target does not accept versions from there, NotFound, Conflict if bytes differ from the recorded
+    ones.
     """
     stack.model(request.model)
-    _must_be_allowed(origin, stack, request.model)
-    package = _approved(origin, request)
-    _must_be_vouched_for(origin, request.model, package)
+    _require_allowed_origin(origin, stack, request.model)
+    package = _find_approved(origin, request)
+    _require_evidence(origin, request.model, package)
     ref = f"{request.model}:{package.version}"
-    there = next(
-        (p for p in stack.registry.versions(stack.names(request.model).package_group) if _from(p, package)), None
+    versions = stack.registry.list_versions(stack.names(request.model).package_group)
+    existing = next((version for version in versions if version.metadata.get(PROMOTED_FROM) == package.arn), None)
+    buckets: dict[BucketPurpose, str] = {"artifacts": stack.outputs.artifacts_bucket, "data": stack.outputs.data_bucket}
+    objects = list_promoted_objects(
+        package.artifact_uri, package.metadata, origin.buckets, buckets, with_data=request.with_data
     )
-    goods = carried(
-        package.artifact_uri,
-        package.metadata,
-        origin.buckets,
-        _buckets(stack.outputs),
-        with_data=request.with_data,
-    )
-    places: dict[str, str] = {}
-    left: list[str] = []
+    uris: dict[str, str] = {}
+    not_copied: list[str] = []
     digests: dict[str, str] = {}
-    for good in goods:
-        reporter("step", {"text": f"Carrying {good.key.removesuffix('_uri')} of {ref}"})
+    for promoted_object in objects:
+        key = promoted_object.key
+        reporter("step", {"text": f"Copying {key.removesuffix('_uri')} of {ref}"})
         try:
-            found = _carry(origin, stack, good)
+            digests[key] = _copy_promoted(origin, stack, promoted_object)
         except (NotFound, PlatformError) as exc:
-            if good.needed or isinstance(exc, Conflict):
+            if promoted_object.is_required or isinstance(exc, Conflict):
                 raise
-            left.append(f"{good.source}: {exc.message}")
-            continue
-        places[good.key], digests[good.key] = good.target, found
+            not_copied.append(f"{promoted_object.source}: {exc.message}")
+        else:
+            uris[key] = promoted_object.target
     digest = digests.get("artifact_uri", "")
     if not digest:
         raise Conflict(
-            f"The artifact of {ref}, {package.artifact_uri}, is in no bucket of {origin.stack}",
+            f"The artifact of {ref}, {package.artifact_uri}, is not in a bucket of {origin.stack}",
             next_step=f"bedplate models show {ref} --stack {origin.stack}",
         )
-    _must_be(digest, package, there, ref)
-    image = origin.pinned_image(package.image_uri) or package.image_uri
-    if there is None:
+    _require_recorded_hash(digest, package, existing, ref)
+    image = origin.pin_image(package.image_uri) or package.image_uri
+    if existing is None:
         reporter("step", {"text": f"Registering it in {stack.name}"})
-        made = stack.registry.register(_draft(origin, stack, request.model, package, places, digest, image))
+        promoted = stack.registry.register(_build_draft(origin, stack, request.model, package, uris, digest, image))
     else:
-        made = there
-    made = _approval(origin, stack, request.model, made, package)
-    recorded = _record(origin, stack, request.model, made, package, digests)
+        promoted = existing
+    promoted = _inherit_approval(origin, stack, request.model, promoted, package)
+    is_recorded = _record(origin, stack, request.model, promoted, package, digests)
     return PromotionResult(
-        outcome="promoted" if there is None else "unchanged",
-        package=made,
+        outcome="promoted" if existing is None else "unchanged",
+        package=promoted,
         origin=package,
         artifact_sha256=digest,
         image_uri=image,
-        copied=tuple(places.values()),
-        left=tuple(left),
-        approved=made.approval == "Approved",
-        recorded_at_origin=recorded,
+        copied=tuple(uris.values()),
+        not_copied=tuple(not_copied),
+        is_approved=promoted.approval == "Approved",
+        is_recorded_at_origin=is_recorded,
     )
 
 
-def _must_be_allowed(origin: PromotionSource, stack: StackContext, model: str) -> None:
+def _require_allowed_origin(origin: PromotionSource, stack: StackContext, model: str) -> None:
     if origin.stack == stack.name:
-        raise UsageError(f"{origin.stack} cannot be promoted into itself")
+        raise UsageError(f"{origin.stack} cannot be promoted to itself")
     sources = stack.settings.promotion.sources
     if sources and origin.stack not in sources:
         raise UsageError(
-            f"{stack.name} takes versions from {', '.join(sources)} only (promotion.sources), not {origin.stack}",
+            f"{stack.name} accepts versions only from {', '.join(sources)} (promotion.sources), not {origin.stack}",
             next_step=f"bedplate models promote {model} --from {sources[0]} --to {stack.name}",
         )
 
 
-def _approved(origin: PromotionSource, request: PromoteRequest) -> ports.Package:
+def _find_approved(origin: PromotionSource, request: PromoteRequest) -> ports.Package:
     group = origin.names(request.model).package_group
     if request.version is not None:
         package = origin.registry.get(group, request.version)
     else:
-        versions = origin.registry.versions(group)
-        newest = next((p for p in versions if p.approval == "Approved"), None)
+        versions = origin.registry.list_versions(group)
+        newest = next((version for version in versions if version.approval == "Approved"), None)
         if newest is None:
             raise NotFound(
                 f"No version of {request.model} is approved in {origin.stack}",
@@ -158,52 +163,51 @@ def _approved(origin: PromotionSource, request: PromoteRequest) -> ports.Package
     if package.approval != "Approved":
         ref = f"{request.model}:{package.version}"
         raise ApprovalNeeded(
-            f"{ref} is {package.approval} in {origin.stack}; only what is approved there is promoted",
+            f"{ref} is {package.approval} in {origin.stack}; only approved versions can be promoted",
             next_step=f"bedplate approve {ref} --stack {origin.stack}",
         )
     return package
 
 
-def _must_be_vouched_for(origin: PromotionSource, model: str, package: ports.Package) -> None:
-    """The origin's ledger holds the approval and the evidence too, where it can be read. Raises ApprovalNeeded."""
+def _require_evidence(origin: PromotionSource, model: str, package: ports.Package) -> None:
+    """Raises ApprovalNeeded unless the origin's ledger, if it can be read, holds the approval and the evidence too."""
     if origin.ledger is None:
         return
     records, flags = origin.ledger.records(), f" --stack {origin.stack}"
-    must_be_on_record(records, model, package, flags=flags)
-    must_be_evidence(records, model, package, origin.objects, flags=flags)
+    require_recorded_approval(records, model, package, flags=flags)
+    require_recorded_evidence(records, model, package, origin.objects, flags=flags)
 
 
-def _from(package: ports.Package, origin: ports.Package) -> bool:
-    return package.metadata.get(ORIGIN) == origin.arn
+def _copy_promoted(origin: PromotionSource, stack: StackContext, promoted: PromotedObject) -> str:
+    """Copies one object, and with an evaluation all files beside it; returns the SHA-256 of both sides. Raises
+    Conflict."""
+    if promoted.key == "evaluation_uri":
+        source_folder, target_folder = (
+            promoted.source.rpartition("/")[0] + "/",
+            promoted.target.rpartition("/")[0] + "/",
+        )
+        for item in origin.objects.list(source_folder):
+            if item.uri != promoted.source:
+                _copy_object(
+                    origin.objects, stack.objects, item.uri, target_folder + item.uri.removeprefix(source_folder)
+                )
+    return _copy_object(origin.objects, stack.objects, promoted.source, promoted.target)
 
 
-def _buckets(outputs: PlatformOutputs) -> dict[BucketPurpose, str]:
-    return {"artifacts": outputs.artifacts_bucket, "data": outputs.data_bucket}
-
-
-def _carry(origin: PromotionSource, stack: StackContext, good: PromotedObject) -> str:
-    """Copy one object, with what lies beside an evaluation; the SHA-256 that both sides have. Raises Conflict."""
-    if good.key == "evaluation_uri":
-        folder, goal = good.source.rpartition("/")[0] + "/", good.target.rpartition("/")[0] + "/"
-        for info in origin.objects.list(folder):
-            if info.uri != good.source:
-                _copy(origin.objects, stack.objects, info.uri, goal + info.uri.removeprefix(folder))
-    return _copy(origin.objects, stack.objects, good.source, good.target)
-
-
-def _copy(origin: ports.Objects, target: ports.Objects, source: str, goal: str) -> str:
+def _copy_object(origin: ports.Objects, target: ports.Objects, source_uri: str, target_uri: str) -> str:
     with tempfile.TemporaryDirectory(prefix="bedplate-promote-") as folder:
-        here, back = Path(folder) / "here", Path(folder) / "back"
-        origin.download(source, here)
-        before = _sha256(here)
-        if not target.exists(goal):
-            target.upload(here, goal)
-        target.download(goal, back)
-        after = _sha256(back)
+        original, copy = Path(folder) / "here", Path(folder) / "back"
+        origin.download(source_uri, original)
+        before = _sha256(original)
+        if not target.exists(target_uri):
+            target.upload(original, target_uri)
+        target.download(target_uri, copy)
+        after = _sha256(copy)
     if after != before:
+        bucket, _, key = target_uri.removeprefix("s3://").partition("/")
         raise Conflict(
-            f"{goal} holds other bytes ({after[:12]}) than {source} ({before[:12]}); nothing was registered",
-            next_step=f"aws s3api list-object-versions --bucket {goal.split('/')[2]} --prefix {goal.split('/', 3)[3]}",
+            f"{target_uri} differs ({after[:12]}) from {source_uri} ({before[:12]}); nothing was registered",
+            next_step=f"aws s3api list-object-versions --bucket {bucket} --prefix {key}",
         )
     return before
 
@@ -216,10 +220,10 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _must_be(digest: str, package: ports.Package, there: ports.Package | None, ref: str) -> None:
-    """What an earlier promotion recorded still holds: of this version, or of the one that it came from itself."""
-    for told in (package, there):
-        recorded = told.metadata.get(ARTIFACT) if told else None
+def _require_recorded_hash(digest: str, package: ports.Package, existing: ports.Package | None, ref: str) -> None:
+    """Raises Conflict if the hash differs from what an earlier promotion of either package recorded."""
+    for source_package in (package, existing):
+        recorded = source_package.metadata.get(ARTIFACT_SHA256) if source_package else None
         if recorded and recorded != digest:
             raise Conflict(
                 f"The artifact of {ref} hashes to {digest[:12]}, and its promotion recorded {recorded[:12]}",
@@ -227,100 +231,93 @@ def _must_be(digest: str, package: ports.Package, there: ports.Package | None, r
             )
 
 
-def _draft(
+def _build_draft(
     origin: PromotionSource,
     stack: StackContext,
     model: str,
     package: ports.Package,
-    places: Mapping[str, str],
+    uris: Mapping[str, str],
     digest: str,
     image: str,
 ) -> ports.PackageDraft:
-    told = {key: uri for key, uri in places.items() if key != "artifact_uri"}
+    evidence_uris = {key: uri for key, uri in uris.items() if key != "artifact_uri"}
     spec = stack.model(model)
     return ports.PackageDraft(
         group=stack.names(model).package_group,
         image_uri=image,
-        artifact_uri=places["artifact_uri"],
-        description=f"{model} version {package.version} of {origin.stack}, promoted by {stack.identity.person}",
+        artifact_uri=uris["artifact_uri"],
+        description=f"{model} version {package.version} of {origin.stack}, promoted by {stack.identity.actor}",
         environment=package.environment,
-        metadata=promoted_metadata(
+        metadata=build_promoted_metadata(
             package.metadata,
-            told,
+            evidence_uris,
             origin_arn=package.arn,
             origin=f"{origin.stack}:{package.version}",
             artifact_sha256=digest,
             image_uri=image,
-            person=stack.identity.person,
+            person=stack.identity.actor,
         ),
-        tags=tags.for_model(
-            project=stack.project,
-            stack=stack.name,
-            model=model,
-            version=None,
-            owner=spec.owner,
-            cost_center=stack.settings.cost_center,
-        ),
+        tags=model_tags(stack, spec, None),
     )
 
 
-def _approval(
-    origin: PromotionSource, stack: StackContext, model: str, made: ports.Package, package: ports.Package
+def _inherit_approval(
+    origin: PromotionSource, stack: StackContext, model: str, promoted: ports.Package, package: ports.Package
 ) -> ports.Package:
-    """Where the target lets the origin's approval count, it is written as this environment's, with whose it was."""
-    if stack.settings.promotion.approval != "carried" or made.approval != "PendingManualApproval":
-        return made
-    by = package.metadata.get("approved_by", "unknown")
-    note = f"approved in {origin.stack} by {by}"
-    stack.registry.annotate(made, {"approved_by": by, "approval_reason": note[:256]})
-    made = stack.registry.set_approval(made, "Approved", note)
+    """If the target inherits approvals, writes the origin's approval as this environment's, with its approver."""
+    if stack.settings.promotion.approval != "inherited" or promoted.approval != "PendingManualApproval":
+        return promoted
+    approver = package.metadata.get("approved_by", "unknown")
+    note = f"approved in {origin.stack} by {approver}"
+    stack.registry.update_metadata(promoted, {"approved_by": approver, "approval_reason": note[:256]})
+    promoted = stack.registry.set_approval(promoted, "Approved", note)
     Ledger.of(stack).record(
         "approved",
-        f"{model} version {made.version} counts as approved: {note}",
-        actor=stack.identity.person,
+        f"{model} version {promoted.version} counts as approved: {note}",
+        actor=stack.identity.actor,
         model=model,
-        version=made.version,
+        version=promoted.version,
         data={
-            "evaluation_uri": made.metadata.get("evaluation_uri"),
-            "verdict": made.metadata.get("verdict"),
-            "people": [by],
+            "evaluation_uri": promoted.metadata.get("evaluation_uri"),
+            "verdict": promoted.metadata.get("verdict"),
+            "people": [approver],
             "final": True,
-            "carried_from": package.arn,
-            "package_arn": made.arn,
+            "inherited_from": package.arn,
+            "package_arn": promoted.arn,
         },
     )
-    return made
+    return promoted
 
 
 def _record(
     origin: PromotionSource,
     stack: StackContext,
     model: str,
-    made: ports.Package,
+    promoted: ports.Package,
     package: ports.Package,
     digests: Mapping[str, str],
 ) -> bool:
-    """One record in each ledger, once; False when the origin's cannot be written from here. The evidence that came
-    along is in it, for an approval to rest on."""
+    """Writes one record to each ledger, once; returns False if the origin's ledger cannot be written from here. The
+    records contain the copied evidence, on which an approval can rest."""
     data = {
         "from": package.arn,
-        "to": made.arn,
-        ARTIFACT: digests["artifact_uri"],
-        "image_uri": made.image_uri,
-        "verdict": made.metadata.get("verdict"),
-        "evaluation_uri": made.metadata.get("evaluation_uri"),
-        EVALUATION: digests.get("evaluation_uri"),
+        "to": promoted.arn,
+        ARTIFACT_SHA256: digests["artifact_uri"],
+        "image_uri": promoted.image_uri,
+        "verdict": promoted.metadata.get("verdict"),
+        "evaluation_uri": promoted.metadata.get("evaluation_uri"),
+        EVALUATION_SHA256: digests.get("evaluation_uri"),
     }
-    person = stack.identity.person
-    sides = (
-        (Ledger.of(stack), made.version, f"came from {origin.stack} version {package.version}"),
-        (origin.ledger, package.version, f"went to {stack.name} as version {made.version}"),
+    person = stack.identity.actor
+    entries = (
+        (Ledger.of(stack), promoted.version, f"came from {origin.stack} version {package.version}"),
+        (origin.ledger, package.version, f"went to {stack.name} as version {promoted.version}"),
     )
-    for ledger, version, what in sides:
+    for ledger, version, direction in entries:
         if ledger is None:
             continue
-        if any(r.kind == "promoted" and r.data.get("to") == made.arn for r in ledger.records()):
+        if any(record.kind == "promoted" and record.data.get("to") == promoted.arn for record in ledger.records()):
             continue
-        summary = f"{person} promoted {model} version {version}: it {what}"
+        summary = f"{person} promoted {model} version {version}: it {direction}"
         ledger.record("promoted", summary, actor=person, model=model, version=version, data=data)
     return origin.ledger is not None

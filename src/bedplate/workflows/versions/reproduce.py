@@ -1,7 +1,6 @@
 """Trains a registered version again from its record, and compares the two models on the same held-out rows.
 
-Nothing is registered and nothing recorded: a reproduction is a question, not an act. A run that was killed is taken up
-by the same command; one that is complete is done anew.
+Registers and records nothing. The same command resumes a run that was killed, and repeats one that is complete.
 """
 
 from __future__ import annotations
@@ -13,25 +12,24 @@ from typing import TYPE_CHECKING
 
 from bedplate.domain.evidence.evaluation import Evaluation
 from bedplate.domain.ledger import Record, sha256
-from bedplate.domain.money.cost_estimate import CostEstimate, CostWarning, estimate, objections
-from bedplate.domain.tags import for_model
+from bedplate.domain.money.cost_estimate import CostEstimate, CostWarning, cost_warnings, estimate_cost
 from bedplate.domain.versions.package import job_name
 from bedplate.domain.versions.reproduction import (
     DependencyCheck,
-    Predictions,
-    Reproduction,
+    PredictionComparison,
+    ReproductionResult,
     compare_predictions,
-    data_hash,
-    metrics_told,
+    compare_reproduced_metrics,
+    hash_data,
 )
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, PlatformError
 from bedplate.ports import Job, Package, ProcessingRequest, Reporter, TrainingRequest
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.training.job_following import follow, must_have_completed
-from bedplate.workflows.training.lineage import Code, code_of, hyperparameters_of
-from bedplate.workflows.training.source import lock_file
-from bedplate.workflows.training.training_plan import budgets_of
+from bedplate.workflows.stack_context import StackContext, model_tags
+from bedplate.workflows.training.job_following import follow_job, require_completed
+from bedplate.workflows.training.lineage import CodeArchive, read_code, read_hyperparameters
+from bedplate.workflows.training.source import find_lock_file
+from bedplate.workflows.training.training_plan import list_budgets
 from bedplate.workflows.versions.evaluate import COMMAND, INPUT, MAX_RUNTIME_S, OUTPUT
 from bedplate.workflows.versions.models import find_version
 
@@ -43,18 +41,18 @@ MAX_ATTEMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class ReproductionPlan:
-    """What will be trained from what. `training` and `scoring` are jobs of a run that was killed."""
+    """A planned reproduction. `training_job` and `scoring_job` are the jobs of a run that was killed."""
 
     model: str
     package: Package
-    code: Code
+    code: CodeArchive
     hyperparameters: dict[str, str]
-    surroundings: tuple[DependencyCheck, ...]
+    dependencies: tuple[DependencyCheck, ...]
     cost: CostEstimate
-    objections: tuple[CostWarning, ...]
+    warnings: tuple[CostWarning, ...]
     job_name: str
-    training: Job | None
-    scoring: Job | None
+    training_job: Job | None
+    scoring_job: Job | None
     prefix_uri: str
 
     @property
@@ -62,78 +60,83 @@ class ReproductionPlan:
         return f"{self.model}:{self.package.version}"
 
 
-def plan(stack: StackContext, model: str, version: int | None) -> ReproductionPlan:
-    """Read the record, check that code and data are what it says, change nothing.
+def plan_reproduction(stack: StackContext, model: str, version: int | None) -> ReproductionPlan:
+    """Reads the record and checks code and data against it; changes nothing.
 
-    Raises NotFound (version, code or data gone), PlatformError (the data is not what was trained on).
+    Raises NotFound if version, code or data do not exist, PlatformError if the data was changed since the training.
     """
     package = find_version(stack, model, version)
-    code = code_of(stack, package)
-    told = package.metadata
-    _data_must_fit(stack, model, package)
-    parameters = hyperparameters_of(package, _records(stack, package))
-    training = code.spec.training
-    cost = estimate(
+    code = read_code(stack, package)
+    metadata = package.metadata
+    _require_same_data(stack, model, package)
+    hyperparameters = read_hyperparameters(package, _read_records(stack, package))
+    settings = code.spec.training
+    cost = estimate_cost(
         "training",
-        instance_type=told["instance_type"],
-        instance_count=training.instance_count,
-        max_runtime_s=training.max_runtime_s,
+        instance_type=metadata["instance_type"],
+        instance_count=settings.instance_count,
+        max_runtime_s=settings.max_runtime_s,
     )
-    name, job, scoring = _find(stack, f"{stack.names(model).base}-reproduce", sha256(package.arn.encode())[:12])
+    name, job, scoring = _find_run(stack, f"{stack.names(model).base}-reproduce", sha256(package.arn.encode())[:12])
     names = stack.names(model)
     return ReproductionPlan(
         model=model,
         package=package,
         code=code,
-        hyperparameters=parameters,
-        surroundings=(
-            DependencyCheck("code", told["code_sha256"], code.sha256),
-            DependencyCheck("lock file", told["lock_sha256"], _lock(stack)),
+        hyperparameters=hyperparameters,
+        dependencies=(
+            DependencyCheck("code", metadata["code_sha256"], code.sha256),
+            DependencyCheck("lock file", metadata["lock_sha256"], _lock_sha256(stack)),
         ),
         cost=cost,
-        objections=() if job else objections(cost, limit_usd=training.max_usd, budgets=budgets_of(stack, model)),
+        warnings=() if job else cost_warnings(cost, limit_usd=settings.max_usd, budgets=list_budgets(stack, model)),
         job_name=name,
-        training=job,
-        scoring=scoring,
+        training_job=job,
+        scoring_job=scoring,
         prefix_uri=f"s3://{stack.outputs.artifacts_bucket}/{names.evaluations_prefix}v{package.version}/reproduced-"
         f"{name.rpartition('-')[2]}/",
     )
 
 
-def reproduce(stack: StackContext, plan: ReproductionPlan, reporter: Reporter, *, anyway: bool = False) -> Reproduction:
-    """Train again, score both models on the held-out rows, compare.
+def reproduce(
+    stack: StackContext, plan: ReproductionPlan, reporter: Reporter, *, allow_changes: bool = False
+) -> ReproductionResult:
+    """Trains again, scores both models on the held-out rows, and compares them.
 
-    Raises GateFailed when code or lock file are not what the record says and not `anyway`, OverBudget, JobFailed.
-    That the result differs is no error here: `identical` says it.
+    Raises GateFailed if code or lock file differ from the record and not `allow_changes`, OverBudget, JobFailed. A
+    different result is not an error here: see `is_identical`.
     """
-    _may_run(plan, reporter, anyway=anyway)
-    job = plan.training or _submit(stack, plan, reporter)
-    job, lines = follow(stack, job, kind="training", reporter=reporter)
-    must_have_completed(job, lines, what=f"Training job {job.name}", kind="training")
-    scoring = plan.scoring or _score(stack, plan, job, reporter)
-    scoring, lines = follow(stack, scoring, kind="processing", reporter=reporter)
-    must_have_completed(scoring, lines, what=f"Evaluation job {scoring.name}", kind="processing")
-    return _compared(stack, plan)
+    _require_reproducible(plan, reporter, allow_changes=allow_changes)
+    training_job = plan.training_job or _submit_training(stack, plan, reporter)
+    training_job, lines = follow_job(stack, training_job, kind="training", reporter=reporter)
+    require_completed(training_job, lines, label=f"Training job {training_job.name}", kind="training")
+    scoring_job = plan.scoring_job or _submit_scoring(stack, plan, training_job, reporter)
+    scoring_job, lines = follow_job(stack, scoring_job, kind="processing", reporter=reporter)
+    require_completed(scoring_job, lines, label=f"Evaluation job {scoring_job.name}", kind="processing")
+    return _compare_models(stack, plan)
 
 
-def _may_run(plan: ReproductionPlan, reporter: Reporter, *, anyway: bool) -> None:
-    apart = [s for s in plan.surroundings if not s.same]
-    told = "; ".join(f"the {s.what} is {s.now[:12]}, the record says {s.recorded[:12]}" for s in apart)
-    if apart and not anyway:
+def _require_reproducible(plan: ReproductionPlan, reporter: Reporter, *, allow_changes: bool) -> None:
+    changes = [dependency for dependency in plan.dependencies if not dependency.is_same]
+    detail = "; ".join(
+        f"the {dependency.name} is {dependency.current[:12]}, the record says {dependency.recorded[:12]}"
+        for dependency in changes
+    )
+    if changes and not allow_changes:
         raise GateFailed(
-            f"{plan.ref} cannot be reproduced as it was: {told}",
-            next_step=f"{_way_back(plan.package)}bedplate reproduce {plan.ref} --anyway",
+            f"{plan.ref} cannot be reproduced exactly: {detail}",
+            next_step=f"{_checkout_command(plan.package)}bedplate reproduce {plan.ref} --anyway",
         )
-    if apart:
-        reporter("warning", {"text": f"Not as it was: {told}"})
-    refused = [o.reason for o in plan.objections if o.refused]
-    if refused:
-        raise OverBudget(f"No training of {plan.ref}: {'; '.join(refused)}", next_step="bedplate budgets")
-    for objection in plan.objections:
-        reporter("warning", {"text": objection.reason})
+    if changes:
+        reporter("warning", {"text": f"Not an exact reproduction: {detail}"})
+    blocking = [warning.reason for warning in plan.warnings if warning.is_blocking]
+    if blocking:
+        raise OverBudget(f"No training of {plan.ref}: {'; '.join(blocking)}", next_step="bedplate budgets")
+    for warning in plan.warnings:
+        reporter("warning", {"text": warning.reason})
 
 
-def _way_back(package: Package) -> str:
+def _checkout_command(package: Package) -> str:
     commit = package.metadata.get("code_commit", "none")
     return "" if commit == "none" else f"git checkout {commit} && make setup, or: "
 
@@ -141,74 +144,76 @@ def _way_back(package: Package) -> str:
 # --- observe --------------------------------------------------------------------------------------------------------
 
 
-def _data_must_fit(stack: StackContext, model: str, package: Package) -> None:
-    told = package.metadata
+def _require_same_data(stack: StackContext, model: str, package: Package) -> None:
+    metadata = package.metadata
     try:
-        found = data_hash(stack.objects.get(told["data_uri"]), stack.objects.get(told["holdout_uri"]))
+        digest = hash_data(stack.objects.get(metadata["data_uri"]), stack.objects.get(metadata["holdout_uri"]))
     except NotFound as exc:
         raise NotFound(
-            f"The data of {model}:{package.version} is gone (data_retention_days ends it): {exc.message}",
+            f"The data of {model}:{package.version} no longer exists (data_retention_days): {exc.message}",
             next_step=f"bedplate train {model} --data <the same file>",
         ) from exc
-    if found != told["data_sha256"]:
+    if digest != metadata["data_sha256"]:
         raise PlatformError(
-            f"The data of {model}:{package.version} was altered: its hash is {found[:12]}, "
-            f"the record says {told['data_sha256'][:12]}",
+            f"The data of {model}:{package.version} was changed: its hash is {digest[:12]}, "
+            f"the record says {metadata['data_sha256'][:12]}",
             next_step=f"bedplate models show {model}:{package.version}",
         )
 
 
-def _records(stack: StackContext, package: Package) -> list[Record]:
-    """The ledger is asked only where the registry had no room."""
+def _read_records(stack: StackContext, package: Package) -> list[Record]:
+    """Reads the ledger only if the hyperparameters did not fit into the registry."""
     return Ledger.of(stack).records() if '"sha256"' in package.metadata.get("hyperparameters", "") else []
 
 
-def _lock(stack: StackContext) -> str:
-    lock = lock_file(stack.project_dir)
+def _lock_sha256(stack: StackContext) -> str:
+    lock = find_lock_file(stack.project_dir)
     return sha256(lock.read_bytes()) if lock else "none"
 
 
-def _find(stack: StackContext, base: str, digest: str) -> tuple[str, Job | None, Job | None]:
-    """The name of a run that was begun and not completed, with its jobs, or of the next one."""
+def _find_run(stack: StackContext, base: str, digest: str) -> tuple[str, Job | None, Job | None]:
+    """Returns the name and the jobs of a run that was started and not completed, or the name of the next run."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         name = job_name(base, digest, attempt)
         try:
-            training = stack.jobs.training(name)
+            training_job = stack.jobs.get_training(name)
         except NotFound:
             return name, None, None
-        if training.status == "InProgress":
-            return name, training, None
-        if training.status != "Completed":
+        if training_job.status == "InProgress":
+            return name, training_job, None
+        if training_job.status != "Completed":
             continue
         try:
-            scoring = stack.jobs.processing(name)
+            scoring_job = stack.jobs.get_processing(name)
         except NotFound:
-            return name, training, None
-        if scoring.status == "InProgress":
-            return name, training, scoring
-    raise JobFailed(f"{MAX_ATTEMPTS} reproductions of this version were made", next_step=f"bedplate models log {name}")
+            return name, training_job, None
+        if scoring_job.status == "InProgress":
+            return name, training_job, scoring_job
+    raise JobFailed(
+        f"{MAX_ATTEMPTS} reproductions of this version already exist", next_step=f"bedplate models log {name}"
+    )
 
 
 # --- execute --------------------------------------------------------------------------------------------------------
 
 
-def _submit(stack: StackContext, plan: ReproductionPlan, reporter: Reporter) -> Job:
+def _submit_training(stack: StackContext, plan: ReproductionPlan, reporter: Reporter) -> Job:
     reporter("step", {"text": f"Training {plan.ref} again from its record: job {plan.job_name}"})
-    told, training = plan.package.metadata, plan.code.spec.training
+    metadata, settings = plan.package.metadata, plan.code.spec.training
     return stack.jobs.submit_training(
         TrainingRequest(
             name=plan.job_name,
-            image_uri=told["image_uri"],
+            image_uri=metadata["image_uri"],
             role_arn=stack.outputs.execution_role(plan.model),
-            entry_point=training.entry_point,
-            channels={"code": plan.code.uri, "training": told["data_uri"]},
+            entry_point=settings.entry_point,
+            channels={"code": plan.code.uri, "training": metadata["data_uri"]},
             output_uri=f"s3://{stack.outputs.artifacts_bucket}/{stack.names(plan.model).training_prefix}",
             hyperparameters=plan.hyperparameters,
-            environment={"BEDPLATE_MODEL": plan.model, "PYTHONHASHSEED": told["seed"]},
-            instance_type=told["instance_type"],
-            instance_count=training.instance_count,
-            volume_gb=training.volume_gb,
-            max_runtime_s=training.max_runtime_s,
+            environment={"BEDPLATE_MODEL": plan.model, "PYTHONHASHSEED": metadata["seed"]},
+            instance_type=metadata["instance_type"],
+            instance_count=settings.instance_count,
+            volume_gb=settings.volume_gb,
+            max_runtime_s=settings.max_runtime_s,
             tags=_tags(stack, plan),
             kms_key_arn=stack.outputs.kms_key_arn,
             network=stack.outputs.network,
@@ -216,8 +221,8 @@ def _submit(stack: StackContext, plan: ReproductionPlan, reporter: Reporter) -> 
     )
 
 
-def _score(stack: StackContext, plan: ReproductionPlan, job: Job, reporter: Reporter) -> Job:
-    reporter("step", {"text": "Scoring both models on the rows held out"})
+def _submit_scoring(stack: StackContext, plan: ReproductionPlan, job: Job, reporter: Reporter) -> Job:
+    reporter("step", {"text": "Scoring both models on the held-out rows"})
     return stack.jobs.submit_processing(
         ProcessingRequest(
             name=plan.job_name,
@@ -241,51 +246,46 @@ def _score(stack: StackContext, plan: ReproductionPlan, job: Job, reporter: Repo
 
 
 def _tags(stack: StackContext, plan: ReproductionPlan) -> dict[str, str]:
-    return for_model(
-        project=stack.project,
-        stack=stack.name,
-        model=plan.model,
-        version=plan.package.version,
-        owner=plan.code.spec.owner,
-        cost_center=stack.settings.cost_center,
-    )
+    return model_tags(stack, plan.code.spec, plan.package.version)
 
 
 # --- compare --------------------------------------------------------------------------------------------------------
 
 
-def _compared(stack: StackContext, plan: ReproductionPlan) -> Reproduction:
-    found = Evaluation.from_json(json.loads(stack.objects.get(f"{plan.prefix_uri}evaluation.json")))
-    if found.champion is None:
+def _compare_models(stack: StackContext, plan: ReproductionPlan) -> ReproductionResult:
+    evaluation = Evaluation.from_json(json.loads(stack.objects.get(f"{plan.prefix_uri}evaluation.json")))
+    if evaluation.champion is None:
         raise JobFailed(
             f"The registered model of {plan.ref} could not score its own holdout",
             next_step=f"bedplate models log {plan.job_name} --kind processing",
         )
-    reproduced, registered = _columns(stack, f"{plan.prefix_uri}predictions.parquet")
-    return Reproduction(
-        metrics=metrics_told(
+    reproduced, registered = _read_predictions(stack, f"{plan.prefix_uri}predictions.parquet")
+    return ReproductionResult(
+        metrics=compare_reproduced_metrics(
             plan.package.metadata,
-            {name: e.value for name, e in found.champion.items()},
-            {name: e.value for name, e in found.candidate.items()},
+            {name: estimate.value for name, estimate in evaluation.champion.items()},
+            {name: estimate.value for name, estimate in evaluation.candidate.items()},
         ),
         predictions=compare_predictions(reproduced, registered),
-        evaluated=_against_evaluation(stack, plan, reproduced),
+        evaluated_predictions=_compare_with_evaluation(stack, plan, reproduced),
     )
 
 
-def _against_evaluation(stack: StackContext, plan: ReproductionPlan, reproduced: ArrayLike) -> Predictions | None:
+def _compare_with_evaluation(
+    stack: StackContext, plan: ReproductionPlan, reproduced: ArrayLike
+) -> PredictionComparison | None:
     uri = plan.package.metadata.get("evaluation_uri")
     if uri is None:
         return None
     try:
-        kept, _ = _columns(stack, f"{uri.rpartition('/')[0]}/predictions.parquet")
+        stored, _ = _read_predictions(stack, f"{uri.rpartition('/')[0]}/predictions.parquet")
     except NotFound:
         return None
-    return compare_predictions(reproduced, kept)
+    return compare_predictions(reproduced, stored)
 
 
-def _columns(stack: StackContext, uri: str) -> tuple[ArrayLike, ArrayLike]:
-    """The candidate's and the champion's predictions, row by row; the latter empty where there was no champion."""
+def _read_predictions(stack: StackContext, uri: str) -> tuple[ArrayLike, ArrayLike]:
+    """Returns the candidate's and the champion's predictions, row by row; the latter empty without a champion."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(stack.objects.get(uri)))

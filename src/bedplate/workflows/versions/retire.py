@@ -1,4 +1,5 @@
-"""Retires a version or a model from a day on: looks who uses it, marks it, records it; nothing that serves is moved."""
+"""Retires a version or a model from a date: checks its use, marks it and records it; running endpoints do not
+change."""
 
 from __future__ import annotations
 
@@ -7,18 +8,18 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from bedplate.domain.ledger import Record
-from bedplate.domain.release import fallback_release, version_told
-from bedplate.domain.versions.retirement import QUIET_DAYS, UsageSummary, objections, retirement_of
+from bedplate.domain.release import fallback_name, version_of
+from bedplate.domain.versions.retirement import QUIET_DAYS, UsageSummary, find_retirement, retirement_warnings
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from bedplate.ports import Package
-from bedplate.workflows.endpoint.observe import observe
+from bedplate.workflows.endpoint.observe import observe_endpoint
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
 
-RETIRED = "retire_on"
-"""Key of a package's metadata: from which day on it is retired."""
+RETIRE_ON = "retire_on"
+"""Metadata key of a package: the date from which it is retired."""
 NEVER = "never"
-"""Its value when that was taken back: SageMaker takes no empty one."""
+"""The value after a cancellation, because SageMaker does not accept an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,101 +36,111 @@ class RetireRequest:
 
 @dataclass(frozen=True, slots=True)
 class RetirementResult:
-    """`objections` are what speaks against it: overridden by force, or to be seen to until its date."""
+    """`warnings` are the reasons against it: overridden by `force`, or to be resolved before its date."""
 
-    what: str
+    target: str
     on: date | None
-    objections: tuple[str, ...]
-    changed: bool
+    warnings: tuple[str, ...]
+    is_changed: bool
 
 
 def retire(stack: StackContext, request: RetireRequest) -> RetirementResult:
-    """Mark and record. The same command again changes nothing.
+    """Marks and records the retirement. The same command again changes nothing.
 
-    On a day to come it is announced, whatever uses it now. Today or before, it is refused with ApprovalNeeded while it
-    is live, on its way, what a rollback goes back to, or asked in the last days; `force` overrides that. Raises
-    NotFound, and UsageError without a reason.
+    A future date is always accepted. For today or earlier raises ApprovalNeeded while the version is live, pending, a
+    rollback candidate, or had requests in the last days; `force` overrides that. Raises NotFound, and UsageError
+    without a reason.
     """
     if not request.reason.strip():
-        raise UsageError("Retiring needs a reason, which is kept", next_step='the same command with --reason "..."')
+        raise UsageError("Retiring needs a reason, which is recorded", next_step='the same command with --reason "..."')
     stack.model(request.model)
     package = None
     if request.version is not None:
         package = stack.registry.get(stack.names(request.model).package_group, request.version)
     ledger, today = Ledger.of(stack), stack.clock.now().date()
     records = ledger.records()
-    what = request.model if package is None else f"{request.model}:{package.version}"
-    standing = _standing(records, request)
+    target = request.model if package is None else f"{request.model}:{package.version}"
+    current_date = _find_date(records, request)
     if request.cancel:
-        if standing is None:
-            return RetirementResult(what, None, (), changed=False)
+        if current_date is None:
+            return RetirementResult(target, None, (), is_changed=False)
         _mark(stack, package, NEVER)
-        _record(stack, ledger, request, what, None, ())
-        return RetirementResult(what, None, (), changed=True)
-    on = request.on or today
-    against = objections(_use(stack, request, records))
-    if against and on <= today and not request.force:
+        _record(stack, ledger, request, target, None, ())
+        return RetirementResult(target, None, (), is_changed=True)
+    retire_date = request.on or today
+    warnings = retirement_warnings(_summarize_usage(stack, request, records))
+    if warnings and retire_date <= today and not request.force:
         raise ApprovalNeeded(
-            f"{what} is not retired: {'; '.join(against)}",
-            next_step="bedplate deploy or rollback to another version; or --on a later day; or --force",
+            f"{target} is not retired: {'; '.join(warnings)}",
+            next_step="bedplate deploy or rollback to another version; or --on a later date; or --force",
         )
-    _mark(stack, package, on.isoformat())
-    if standing == on:
-        return RetirementResult(what, on, against, changed=False)
-    _record(stack, ledger, request, what, on, against)
-    return RetirementResult(what, on, against, changed=True)
+    _mark(stack, package, retire_date.isoformat())
+    if current_date == retire_date:
+        return RetirementResult(target, retire_date, warnings, is_changed=False)
+    _record(stack, ledger, request, target, retire_date, warnings)
+    return RetirementResult(target, retire_date, warnings, is_changed=True)
 
 
-def must_not_be_retired(stack: StackContext, model: str, package: Package, records: Sequence[Record]) -> None:
-    """Raises UsageError for a version whose day has come."""
-    found = retirement_of(records, model, package.version, stack.model(model).retire_on)
+def require_not_retired(stack: StackContext, model: str, package: Package, records: Sequence[Record]) -> None:
+    """Raises UsageError for a version whose retirement date has come."""
+    retirement = find_retirement(records, model, package.version, stack.model(model).retire_on)
     today = stack.clock.now().date()
-    if found is None or not found.due(today):
+    if retirement is None or not retirement.is_due(today):
         return
-    by_contract = found.said_by == "model.yaml"
-    back = (
+    by_contract = retirement.declared_by == "model.yaml"
+    next_step = (
         f"$EDITOR models/{model}/model.yaml"
         if by_contract
-        else (f'bedplate models retire {found.what} --cancel --reason "..."')
+        else (f'bedplate models retire {retirement.target} --cancel --reason "..."')
     )
-    raise UsageError(f"{found.spoken(today)}. It is not deployed any more", next_step=back)
+    raise UsageError(f"{retirement.describe(today)}. It can no longer be deployed", next_step=next_step)
 
 
-def _standing(records: Sequence[Record], request: RetireRequest) -> date | None:
-    mine = [r for r in records if (r.kind, r.model, r.version) == ("retired", request.model, request.version)]
-    return date.fromisoformat(str(mine[-1].data["on"])) if mine and mine[-1].data.get("on") else None
+def _find_date(records: Sequence[Record], request: RetireRequest) -> date | None:
+    own_records = [
+        record
+        for record in records
+        if (record.kind, record.model, record.version) == ("retired", request.model, request.version)
+    ]
+    return (
+        date.fromisoformat(str(own_records[-1].data["retire_on"]))
+        if own_records and own_records[-1].data.get("retire_on")
+        else None
+    )
 
 
-def _use(stack: StackContext, request: RetireRequest, records: Sequence[Record]) -> UsageSummary:
+def _summarize_usage(stack: StackContext, request: RetireRequest, records: Sequence[Record]) -> UsageSummary:
     try:
-        seen = observe(stack, request.model, records)
+        view = observe_endpoint(stack, request.model, records)
     except NotFound:
         return UsageSummary((), 0)
-    fallback = fallback_release(seen.endpoint)
+    fallback = fallback_name(view.endpoint)
     if request.version is None:
-        roles = [] if seen.live == fallback else [f"live: {seen.live} on {seen.endpoint}"]
+        roles = [] if view.live == fallback else [f"live: {view.live} on {view.endpoint}"]
     else:
         from bedplate.workflows.versions.card import (
-            deployments_of,  # numpy comes with it, which a rollback can do without
+            find_deployments,  # numpy comes with it, which a rollback can do without
         )
 
-        told, _ = deployments_of(stack, request.model, request.version, records)
-        roles = [f"{d.role} on {d.endpoint}" for d in told]
-    mine = {
-        str(r.data["live"])
-        for r in records
-        if r.model == request.model and r.data.get("live") and r.data["live"] != fallback
+        deployments, _ = find_deployments(stack, request.model, request.version, records)
+        roles = [f"{d.role} on {d.endpoint}" for d in deployments]
+    releases = {
+        str(record.data["live"])
+        for record in records
+        if record.model == request.model and record.data.get("live") and record.data["live"] != fallback
     }
-    asked = [r for r in sorted(mine) if request.version is None or version_told(r) == request.version]
-    return UsageSummary(roles, sum(_answers(stack, seen.endpoint, release) for release in asked))
+    selected = [
+        record for record in sorted(releases) if request.version is None or version_of(record) == request.version
+    ]
+    return UsageSummary(roles, sum(_count_predictions(stack, view.endpoint, release) for release in selected))
 
 
-def _answers(stack: StackContext, endpoint: str, release: str) -> float:
-    """Answers of the last days, by the hour, as the release counted them itself."""
+def _count_predictions(stack: StackContext, endpoint: str, release: str) -> float:
+    """Returns the release's number of predictions in the last days, from its own hourly metric."""
     now = stack.clock.now()
-    points = stack.metrics.series(
+    points = stack.metrics.list_datapoints(
         "Bedplate/Serving",
-        "Answers",
+        "Predictions",
         {"Endpoint": endpoint, "Release": release},
         start=now - timedelta(days=QUIET_DAYS),
         end=now + timedelta(hours=1),
@@ -139,26 +150,31 @@ def _answers(stack: StackContext, endpoint: str, release: str) -> float:
     return sum(value for _, value in points)
 
 
-def _mark(stack: StackContext, package: Package | None, on: str) -> None:
-    if package is not None and package.metadata.get(RETIRED, NEVER) != on:
-        stack.registry.annotate(package, {RETIRED: on})
+def _mark(stack: StackContext, package: Package | None, retire_date: str) -> None:
+    if package is not None and package.metadata.get(RETIRE_ON, NEVER) != retire_date:
+        stack.registry.update_metadata(package, {RETIRE_ON: retire_date})
 
 
 def _record(
-    stack: StackContext, ledger: Ledger, request: RetireRequest, what: str, on: date | None, against: Sequence[str]
+    stack: StackContext,
+    ledger: Ledger,
+    request: RetireRequest,
+    target: str,
+    retire_date: date | None,
+    warnings: Sequence[str],
 ) -> None:
-    person = stack.identity.person
-    done = f"retires {what} from {on} on" if on else f"takes the retirement of {what} back"
+    person = stack.identity.actor
+    action = f"retires {target} from {retire_date} on" if retire_date else f"cancels the retirement of {target}"
     ledger.record(
         "retired",
-        f"{person} {done}: {request.reason}",
+        f"{person} {action}: {request.reason}",
         actor=person,
         model=request.model,
         version=request.version,
         data={
-            "on": on.isoformat() if on else None,
+            "retire_on": retire_date.isoformat() if retire_date else None,
             "reason": request.reason,
-            "although": list(against),
+            "overridden": list(warnings),
             "forced": request.force,
         },
     )

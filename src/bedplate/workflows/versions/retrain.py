@@ -1,6 +1,7 @@
-"""Trains a model again because something asks for it: the newest registered data, the same pipeline, the same gates.
+"""Retrains a model when a signal requires it: newest registered data, same pipeline, same gates.
 
-It ends with a version that waits for a person. The ledger says what asked, and a run that was killed is taken up.
+The result is a version that awaits a person's approval. The ledger records the signal, and the same command resumes a
+run that was killed.
 """
 
 from __future__ import annotations
@@ -9,24 +10,30 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bedplate.domain.ledger import Record
-from bedplate.domain.release import version_told
-from bedplate.domain.versions.retraining import OpenRetraining, RetrainingSignal, Signal, due, open_retraining
+from bedplate.domain.release import version_of
+from bedplate.domain.versions.retraining import (
+    OpenRetraining,
+    RetrainingSignal,
+    Signal,
+    find_open_retraining,
+    list_due_signals,
+)
 from bedplate.errors import BedplateError, GateFailed, JobFailed, NotEnoughData, NotFound, OverBudget
 from bedplate.ports import Package, Reporter
-from bedplate.workflows.data.versions import LATEST, find
+from bedplate.workflows.data.versions import LATEST, find_version
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.train import train
-from bedplate.workflows.training.training_plan import TrainRequest, must_be_deployed
+from bedplate.workflows.training.training_plan import TrainRequest, require_model
 from bedplate.workflows.training.training_plan import plan as plan_training
-from bedplate.workflows.versions.evaluate import evaluate
-from bedplate.workflows.versions.evaluate import plan as plan_evaluation
-from bedplate.workflows.versions.models import live_release
+from bedplate.workflows.versions.evaluate import evaluate, plan_evaluation
+from bedplate.workflows.versions.models import find_live_release
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainRequest:
-    """`signal` None: whatever is due. With a `reason` a person asks, whether anything is due or not."""
+    """`signal` None accepts any due signal. With a `reason`, a person requests the retraining even if no signal
+    is due."""
 
     model: str
     signal: Signal | None = None
@@ -35,9 +42,9 @@ class RetrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class RetrainResult:
-    """`verdict` is that of the gates; only a person decides what becomes of the version."""
+    """`verdict` is the gates' verdict; the version still needs a person's approval."""
 
-    began: OpenRetraining
+    retraining: OpenRetraining
     version: int
     verdict: str
 
@@ -45,146 +52,152 @@ class RetrainResult:
 def retrain(
     stack: StackContext, request: RetrainRequest, reporter: Reporter, *, wait: bool = True
 ) -> tuple[OpenRetraining, RetrainResult | None]:
-    """Begin one, or take up the one that is open, and see it through (None: it still runs, without `wait`).
+    """Starts or resumes a retraining and runs it to its end; without `wait` the result is None while a job runs.
 
-    Raises NotEnoughData when nothing asks for it or there is no newer data, OverBudget, JobFailed, GateFailed (data).
+    Raises NotEnoughData if no signal is due or there is no newer data, OverBudget, JobFailed, GateFailed (data).
     """
-    held = begin(stack, request, reporter)
-    return held, go_on(stack, request.model, held, reporter, wait=wait)
+    retraining = begin_retraining(stack, request, reporter)
+    return retraining, continue_retraining(stack, request.model, retraining, reporter, wait=wait)
 
 
-def begin(stack: StackContext, request: RetrainRequest, reporter: Reporter) -> OpenRetraining:
-    """Record that a retraining begins, from which data and why; or the one that is open."""
-    must_be_deployed(stack, request.model)
+def begin_retraining(stack: StackContext, request: RetrainRequest, reporter: Reporter) -> OpenRetraining:
+    """Returns the open retraining, or records a new one with its data and its signal."""
+    require_model(stack, request.model)
     ledger = Ledger.of(stack)
     records = ledger.records()
-    held = open_retraining(records, request.model)
-    if held is not None:
-        reporter("step", {"text": f"Taking up the retraining of record {held.seq} ({held.signal}: {held.why})"})
-        return held
-    asks = _asks(stack, request, records)
-    dataset = _newer_data(stack, request.model)
+    retraining = find_open_retraining(records, request.model)
+    if retraining is not None:
+        reporter(
+            "step",
+            {"text": f"Resuming the retraining of record {retraining.seq} ({retraining.signal}: {retraining.reason})"},
+        )
+        return retraining
+    signal = _choose_signal(stack, request, records)
+    dataset = _find_newer_data(stack, request.model)
     plan = plan_training(stack, TrainRequest(request.model, dataset, {}), reporter)
-    refusals = [o.reason for o in plan.objections if o.refused]
-    if refusals:
-        raise OverBudget(f"No retraining of {request.model}: {'; '.join(refusals)}", next_step="bedplate budgets")
+    blocking = [warning.reason for warning in plan.warnings if warning.is_blocking]
+    if blocking:
+        raise OverBudget(f"No retraining of {request.model}: {'; '.join(blocking)}", next_step="bedplate budgets")
     record = ledger.record(
         "retraining",
-        f"retraining of {request.model} begins ({asks.signal}: {asks.why})",
-        actor=stack.identity.person,
+        f"retraining of {request.model} started ({signal.signal}: {signal.reason})",
+        actor=stack.identity.actor,
         model=request.model,
-        version=live_version(stack, request.model),
+        version=find_live_version(stack, request.model),
         data={
-            "phase": "begun",
-            "signal": asks.signal,
-            "alert": asks.seq,
-            "why": asks.why,
+            "phase": "open",
+            "signal": signal.signal,
+            "signal_record": signal.seq,
+            "reason": signal.reason,
             "dataset": dataset,
             "training_job": plan.job_name,
         },
     )
-    return OpenRetraining(record.seq, asks.signal, asks.why, dataset, plan.job_name)
+    return OpenRetraining(record.seq, signal.signal, signal.reason, dataset, plan.job_name)
 
 
-def go_on(
-    stack: StackContext, model: str, held: OpenRetraining, reporter: Reporter, *, wait: bool
+def continue_retraining(
+    stack: StackContext, model: str, retraining: OpenRetraining, reporter: Reporter, *, wait: bool
 ) -> RetrainResult | None:
-    """The next step of an open retraining, or with `wait` all that are left; None while a job runs.
+    """Runs the next step of an open retraining, or with `wait` all that remain; returns None while a job runs.
 
-    What cannot succeed by waiting (a job that failed, data or money that is refused) ends it, and is raised.
+    An error that waiting cannot fix (a failed job, rejected data, an exceeded budget) ends the retraining and is
+    raised.
     """
-    if not wait and _runs(stack, held.job):
+    if not wait and _is_running(stack, retraining.job):
         return None
     try:
-        plan = plan_training(stack, TrainRequest(model, held.dataset, {}), reporter)
-        done = train(stack, plan, reporter, wait=wait or (plan.job is not None and plan.job.status == "Completed"))
-        if done.package is None:
+        plan = plan_training(stack, TrainRequest(model, retraining.dataset, {}), reporter)
+        training = train(stack, plan, reporter, wait=wait or (plan.job is not None and plan.job.status == "Completed"))
+        if training.package is None:
             return None
-        evaluated = evaluate(stack, plan_evaluation(stack, model, done.package.version), reporter, wait=wait)
+        evaluated = evaluate(stack, plan_evaluation(stack, model, training.package.version), reporter, wait=wait)
     except (JobFailed, OverBudget, GateFailed) as exc:
-        _end(stack, model, held, None, "FAILED", exc.message)
+        _record_end(stack, model, retraining, None, "FAILED", exc.message)
         raise
-    if evaluated.judgement is None:
+    if evaluated.gate_report is None:
         return None
-    verdict = evaluated.judgement.outcome
-    _end(stack, model, held, done.package, verdict, "")
-    return RetrainResult(held, done.package.version, verdict)
+    verdict = evaluated.gate_report.outcome
+    _record_end(stack, model, retraining, training.package, verdict, "")
+    return RetrainResult(retraining, training.package.version, verdict)
 
 
-def asked_for(stack: StackContext, model: str, records: list[Record]) -> tuple[RetrainingSignal, ...]:
-    """What asks for a retraining of the live version now."""
-    version = live_version(stack, model)
+def list_signals(stack: StackContext, model: str, records: list[Record]) -> tuple[RetrainingSignal, ...]:
+    """Returns the signals that require a retraining of the live version now."""
+    version = find_live_version(stack, model)
     trained_at = None
     if version:
         try:
-            told = stack.registry.get(stack.names(model).package_group, version).metadata.get("trained_at")
-            trained_at = datetime.fromisoformat(told) if told else None
+            text = stack.registry.get(stack.names(model).package_group, version).metadata.get("trained_at")
+            trained_at = datetime.fromisoformat(text) if text else None
         except NotFound:
             trained_at = None
-    return due(records, model, version, stack.model(model).retraining, trained_at=trained_at, now=stack.clock.now())
+    return list_due_signals(
+        records, model, version, stack.model(model).retraining, trained_at=trained_at, now=stack.clock.now()
+    )
 
 
-def live_version(stack: StackContext, model: str) -> int | None:
-    """The version that answers; None while the fallback does, or nothing."""
-    release = live_release(stack, model)
-    return (version_told(release) or None) if release else None
+def find_live_version(stack: StackContext, model: str) -> int | None:
+    """Returns the live version; None while the fallback is live or without an endpoint."""
+    release = find_live_release(stack, model)
+    return (version_of(release) or None) if release else None
 
 
-def _asks(stack: StackContext, request: RetrainRequest, records: list[Record]) -> RetrainingSignal:
-    found = [d for d in asked_for(stack, request.model, records) if request.signal in (None, d.signal)]
-    if found:
-        return found[0]
+def _choose_signal(stack: StackContext, request: RetrainRequest, records: list[Record]) -> RetrainingSignal:
+    signals = [due for due in list_signals(stack, request.model, records) if request.signal in (None, due.signal)]
+    if signals:
+        return signals[0]
     if request.reason:
         return RetrainingSignal(request.signal or "person", 0, request.reason)
-    what = f"no {request.signal} signal" if request.signal else "nothing"
+    missing = f"No {request.signal} signal" if request.signal else "No signal"
     raise NotEnoughData(
-        f"There is {what} that asks for a retraining of {request.model}",
+        f"{missing} requires a retraining of {request.model}",
         next_step=f'bedplate monitor run {request.model}, or: bedplate retrain {request.model} --reason "..."',
     )
 
 
-def _newer_data(stack: StackContext, model: str) -> str:
-    """Hash of the last accepted data, which the live version was not trained on."""
-    newest = find(stack, model, LATEST).manifest.sha256
-    version = live_version(stack, model)
+def _find_newer_data(stack: StackContext, model: str) -> str:
+    """Returns the hash of the newest accepted data; raises NotEnoughData if the live version was trained on it."""
+    newest = find_version(stack, model, LATEST).manifest.sha256
+    version = find_live_version(stack, model)
     try:
         package = stack.registry.get(stack.names(model).package_group, version) if version else None
     except NotFound:
         package = None
     if package is not None and package.metadata.get("dataset_sha256") == newest:
         raise NotEnoughData(
-            f"{model}:{version}, which is live, was trained on the newest data there is ({newest[:12]})",
+            f"{model}:{version}, which is live, was trained on the newest data ({newest[:12]})",
             next_step=f"bedplate data register {model} --data NEWER.parquet",
         )
     return newest
 
 
-def _runs(stack: StackContext, job: str) -> bool:
+def _is_running(stack: StackContext, job: str) -> bool:
     try:
-        return stack.jobs.training(job).status == "InProgress"
+        return stack.jobs.get_training(job).status == "InProgress"
     except NotFound:
         return False
 
 
-def _end(
-    stack: StackContext, model: str, held: OpenRetraining, package: Package | None, verdict: str, failure: str
+def _record_end(
+    stack: StackContext, model: str, retraining: OpenRetraining, package: Package | None, verdict: str, failure: str
 ) -> None:
-    what = f"version {package.version}: {verdict}" if package else failure.splitlines()[0]
+    outcome = f"version {package.version}: {verdict}" if package else failure.splitlines()[0]
     Ledger.of(stack).record(
         "retraining",
-        f"retraining of {model} ended: {what}",
-        actor=stack.identity.person,
+        f"retraining of {model} ended: {outcome}",
+        actor=stack.identity.actor,
         model=model,
         version=package.version if package else None,
         data={
-            "phase": "ended",
-            "begun": held.seq,
-            "signal": held.signal,
+            "phase": "closed",
+            "opened_by": retraining.seq,
+            "signal": retraining.signal,
             "verdict": verdict,
             "failure": failure,
         },
     )
 
 
-CANNOT: tuple[type[BedplateError], ...] = (NotFound, NotEnoughData, OverBudget, GateFailed)
-"""Why a retraining that is due cannot begin by itself: a person has to bring data or money."""
+BLOCKING_ERRORS: tuple[type[BedplateError], ...] = (NotFound, NotEnoughData, OverBudget, GateFailed)
+"""Errors because of which a due retraining cannot start by itself: a person has to provide data or budget."""

@@ -1,1 +1,1 @@
-"""Looks after what is live: baselines, monitoring, labels, scorecards."""
+"""Monitors live models: baselines, drift, labels, schedules, status, scorecards, reports."""

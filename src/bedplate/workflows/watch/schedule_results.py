@@ -1,4 +1,4 @@
-"""What the schedules of model quality, bias and explainability found, over their last runs."""
+"""Reads the recent results of model quality, bias and explainability schedules."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from bedplate.domain.evidence.live_quality import LiveReport
 from bedplate.domain.names import SCHEDULE_KINDS, ScheduleKind
 from bedplate.ports import MonitoringExecution
 from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.watch.monitor import told_as
-from bedplate.workflows.watch.schedules import asked_for
+from bedplate.workflows.watch.monitor import with_no_data_status
+from bedplate.workflows.watch.schedules import declared_schedules
 
 RUNS_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleResults:
-    """One kind. `cron` and `status` are those of the schedule, None where model.yaml asks for it and there is none.
+    """The results of one kind of schedule. `cron` and `status` are None where it is declared but does not exist.
 
-    `last_run` may have failed or had too little to judge; `reports` are those that were written, oldest first, with the
-    moment they were.
+    `last_run` may have failed or lacked data; `reports` are (time, report), oldest first.
     """
 
     kind: ScheduleKind
@@ -37,63 +36,63 @@ class ScheduleResults:
 
     @property
     def series(self) -> Mapping[str, tuple[float | None, ...]]:
-        """Each figure that has a bound now, over the reports; None where a report could not tell it."""
+        """Each metric that has a bound now, over the reports; None where a report lacks it."""
         if self.latest is None:
             return {}
-        found = {}
+        series = {}
         for bounded in (f for f in self.latest.findings if f.bound is not None):
-            told = (
-                next((f.figure for f in r.findings if (f.metric, f.subject) == (bounded.metric, bounded.subject)), None)
+            values = (
+                next((f.value for f in r.findings if (f.metric, f.subject) == (bounded.metric, bounded.subject)), None)
                 for _, r in self.reports
             )
-            found[named(bounded.metric, bounded.subject, self.kind)] = tuple(told)
-        return found
+            series[metric_label(bounded.metric, bounded.subject, self.kind)] = tuple(values)
+        return series
 
 
-def named(metric: str, subject: str, kind: ScheduleKind) -> str:
-    """A figure's name on a page.
+def metric_label(metric: str, subject: str, kind: ScheduleKind) -> str:
+    """Returns a metric's label on the page.
 
-    >>> named("selection_rate", "plan", "bias"), named("importance_moved", "importances", "explainability")
-    ('selection_rate by plan', 'importance_moved')
+    >>> metric_label("selection_rate", "plan", "bias"), metric_label("auc", "", "model-quality")
+    ('selection_rate by plan', 'auc')
     """
     return f"{metric} by {subject}" if kind == "bias" else metric
 
 
-def scheduled(stack: StackContext, model: str, hidden: Collection[str] = ()) -> tuple[ScheduleResults, ...]:
-    """Of each kind that is asked for, scheduled, or was once run. What is told of features in `hidden` is left out.
+def read_schedule_results(stack: StackContext, model: str, hidden: Collection[str] = ()) -> tuple[ScheduleResults, ...]:
+    """Returns the results of each kind that is declared, scheduled, or was run, without the features in `hidden`.
 
-    Reads the last `RUNS_SHOWN` reports of a kind. Raises NotFound for a model that does not exist.
+    Reads the last `RUNS_SHOWN` reports of a kind. Raises NotFound for an unknown model.
     """
-    wanted = asked_for(stack.model(model))
-    names, found = stack.names(model), []
+    declared = declared_schedules(stack.model(model))
+    names, results = stack.names(model), []
     for kind in SCHEDULE_KINDS:
-        standing = stack.schedules.standing(kind, names.schedule(kind))
-        reports = _reports(stack, f"{names.monitoring_prefix}{kind}/", hidden)
-        if standing is None and kind not in wanted and not reports:
+        existing = stack.schedules.find(kind, names.schedule(kind))
+        reports = _read_reports(stack, f"{names.monitoring_prefix}{kind}/", hidden)
+        if existing is None and kind not in declared and not reports:
             continue
-        runs = stack.schedules.executions(standing.name, limit=1) if standing else ()
-        found.append(
+        runs = stack.schedules.list_executions(existing.name, limit=1) if existing else ()
+        results.append(
             ScheduleResults(
                 kind,
-                standing.cron if standing else None,
-                standing.status if standing else None,
-                told_as(runs[0]) if runs else None,
+                existing.cron if existing else None,
+                existing.status if existing else None,
+                with_no_data_status(runs[0]) if runs else None,
                 reports,
             )
         )
-    return tuple(found)
+    return tuple(results)
 
 
-def _reports(stack: StackContext, prefix: str, hidden: Collection[str]) -> tuple[tuple[datetime, LiveReport], ...]:
+def _read_reports(stack: StackContext, prefix: str, hidden: Collection[str]) -> tuple[tuple[datetime, LiveReport], ...]:
     listed = stack.objects.list(f"s3://{stack.outputs.artifacts_bucket}/{prefix}")
     newest = sorted((i for i in listed if i.uri.endswith("/report.json")), key=lambda info: info.modified_at)
     return tuple(
-        (info.modified_at, _without(LiveReport.from_json(json.loads(stack.objects.get(info.uri))), hidden))
+        (info.modified_at, _hide_features(LiveReport.from_json(json.loads(stack.objects.get(info.uri))), hidden))
         for info in newest[-RUNS_SHOWN:]
     )
 
 
-def _without(report: LiveReport, hidden: Collection[str]) -> LiveReport:
-    """Without the weight of features that must not be looked at; differences between groups stay, as in the gates."""
-    kept = tuple(f for f in report.findings if f.metric != "importance" or f.subject not in hidden)
-    return replace(report, findings=kept)
+def _hide_features(report: LiveReport, hidden: Collection[str]) -> LiveReport:
+    """Removes the importance of features that must not be shown; differences between groups stay, as in the gates."""
+    visible = tuple(f for f in report.findings if f.metric != "importance" or f.subject not in hidden)
+    return replace(report, findings=visible)

@@ -1,4 +1,4 @@
-"""Everything that matters about a model right now, in one look."""
+"""Reads the current state of a model: release, traffic, alarms, evaluation, monitoring, budget."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any, TypeVar
 
 from bedplate.domain.ledger import Record
 from bedplate.domain.names import VARIANT
-from bedplate.domain.release import spoken, version_told
+from bedplate.domain.release import display_name, version_of
 from bedplate.domain.rollback import choose_target
-from bedplate.domain.rollout import ObservedEndpoint
-from bedplate.domain.rollout.machine import open_rollout
-from bedplate.domain.rollout.ticking import spoken_weights
-from bedplate.domain.versions.retirement import WARN_DAYS, retirement_of
+from bedplate.domain.rollout.deployment import ObservedEndpoint
+from bedplate.domain.rollout.state_machine import find_open_rollout
+from bedplate.domain.rollout.tick import format_weights
+from bedplate.domain.versions.retirement import WARN_DAYS, find_retirement
 from bedplate.errors import BedplateError, NotFound
 from bedplate.ports import AlarmState
 from bedplate.settings import ModelSpec
-from bedplate.workflows.endpoint.observe import observe
-from bedplate.workflows.endpoint.probe import ask_once, probe_of
-from bedplate.workflows.record.costs import BudgetReport, budgets
+from bedplate.workflows.endpoint.observe import observe_endpoint
+from bedplate.workflows.endpoint.probe import build_probe, send_probe
+from bedplate.workflows.record.costs import BudgetReport, list_budgets
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
-from bedplate.workflows.watch.schedules import asked_for, strayed
+from bedplate.workflows.watch.schedules import declared_schedules, list_deviations
 
-LAST = timedelta(hours=1)
+TRAFFIC_WINDOW = timedelta(hours=1)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficSummary:
-    """Of the last hour; latencies in milliseconds, None without a request."""
+    """Traffic of the last hour; latencies in milliseconds, None without requests."""
 
     requests: float
     failed: float
@@ -46,7 +46,7 @@ class TrafficSummary:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """`answers` is what the endpoint says of itself when asked; None when it did not answer, and `trouble` says why."""
+    """The state of one model. `probed_release` is the release that answered a probe, or None with `probe_error` set."""
 
     model: str
     at: datetime
@@ -54,89 +54,90 @@ class ModelStatus:
     status: str
     live: str
     pending: str | None
-    answers: str | None
-    trouble: str | None
+    probed_release: str | None
+    probe_error: str | None
     since: datetime | None
     recorded_live: str | None
     traffic: TrafficSummary
     alarms: tuple[AlarmState, ...]
     evaluation: Mapping[str, str]
-    monitored: Record | None
+    last_monitoring: Record | None
     budget: BudgetReport | None
     rollback_to: str | None
     open_attempt: bool
     rollout: str | None = None
-    """Of two releases side by side: strategy, challenger, phase and shares."""
+    """An open rollout: strategy, challenger, phase and traffic shares."""
     schedules: tuple[str, ...] = ()
-    """Kinds of monitoring that model.yaml asks for beside data quality."""
-    schedules_strayed: tuple[str, ...] = ()
-    """How what SageMaker runs differs from that, a sentence each."""
-    retires: str | None = None
-    """When what is live is retired already, or will be within `retirement.WARN_DAYS` days: by whom, and why."""
+    """Kinds of schedules that model.yaml declares besides data quality."""
+    schedule_deviations: tuple[str, ...] = ()
+    """How the existing schedules differ from model.yaml, one sentence each."""
+    retirement: str | None = None
+    """The retirement of the live version or model, if it is at most `retirement.WARN_DAYS` days away: when, by whom,
+    why."""
 
 
-def status(stack: StackContext, model: str) -> ModelStatus:
-    """Ask everything in parallel. Raises NotFound when there is no such model, or the platform is not up."""
+def read_status(stack: StackContext, model: str) -> ModelStatus:
+    """Reads everything in parallel. Raises NotFound for an unknown model, or when the platform does not exist."""
     spec, names = stack.model(model), stack.names(model)
     records = Ledger.of(stack).records()
-    seen = observe(stack, model, records)
+    endpoint = observe_endpoint(stack, model, records)
     now = stack.clock.now()
     with ThreadPoolExecutor(8) as pool:
-        answered = pool.submit(_ask, stack, seen)
-        traffic = pool.submit(_traffic, stack, seen, now)
-        asked = asked_for(spec)
-        watching = (
+        probe = pool.submit(_probe, stack, endpoint)
+        traffic = pool.submit(_read_traffic, stack, endpoint, now)
+        declared = declared_schedules(spec)
+        alarm_names = (
             *names.rollback_alarms,
-            names.guard_alarm(seen.live),
+            names.guard_alarm(endpoint.live),
             names.drift_alarm,
-            *(names.schedule(kind) for kind in asked),
+            *(names.schedule(kind) for kind in declared),
         )
-        schedules = pool.submit(lambda: strayed(stack, model))
-        alarms = pool.submit(stack.metrics.alarms, watching)
-        evaluation = pool.submit(_evaluation, stack, seen)
-        budget = pool.submit(_quiet, lambda: next(iter(budgets(stack, model)), None))
-        release, trouble = answered.result()
-        held = alarms.result()
+        schedules = pool.submit(lambda: list_deviations(stack, model))
+        alarms = pool.submit(stack.metrics.get_alarms, alarm_names)
+        evaluation = pool.submit(_read_evaluation, stack, endpoint)
+        budget = pool.submit(_none_on_error, lambda: next(iter(list_budgets(stack, model)), None))
+        probed_release, probe_error = probe.result()
+        alarm_states = alarms.result()
         return ModelStatus(
             model=spec.name,
             at=now,
-            endpoint=seen.endpoint,
-            status=seen.status,
-            live=seen.live,
-            pending=seen.release_of(seen.pending) if seen.pending else None,
-            answers=release,
-            trouble=trouble,
-            since=_since(records, model, seen.live),
-            recorded_live=seen.recorded_live,
+            endpoint=endpoint.endpoint,
+            status=endpoint.status,
+            live=endpoint.live,
+            pending=endpoint.release_of(endpoint.pending) if endpoint.pending else None,
+            probed_release=probed_release,
+            probe_error=probe_error,
+            since=_since(records, model, endpoint.live),
+            recorded_live=endpoint.recorded_live,
             traffic=traffic.result(),
-            alarms=tuple(held[name] for name in watching if name in held),
+            alarms=tuple(alarm_states[name] for name in alarm_names if name in alarm_states),
             evaluation=evaluation.result(),
-            monitored=_last(records, model, "monitored"),
+            last_monitoring=_last_record(records, model, "monitored"),
             budget=budget.result(),
-            rollback_to=_rollback_to(seen, records),
-            open_attempt=bool(seen.attempts),
-            rollout=_rollout(records, model),
-            schedules=tuple(asked),
-            schedules_strayed=schedules.result(),
-            retires=_retires(records, spec, seen, now),
+            rollback_to=_rollback_target(endpoint, records),
+            open_attempt=bool(endpoint.attempts),
+            rollout=_format_rollout(records, model),
+            schedules=tuple(declared),
+            schedule_deviations=schedules.result(),
+            retirement=_retirement_notice(records, spec, endpoint, now),
         )
 
 
-def _ask(stack: StackContext, seen: ObservedEndpoint) -> tuple[str | None, str | None]:
+def _probe(stack: StackContext, endpoint: ObservedEndpoint) -> tuple[str | None, str | None]:
     try:
-        probe = probe_of(stack, stack.model(seen.model), holdout_uri=None)
-        return ask_once(stack, seen.endpoint, probe).release, None
+        probe = build_probe(stack, stack.model(endpoint.model), holdout_uri=None)
+        return send_probe(stack, endpoint.endpoint, probe).release, None
     except BedplateError as exc:
         return None, exc.message
 
 
-def _traffic(stack: StackContext, seen: ObservedEndpoint, now: datetime) -> TrafficSummary:
+def _read_traffic(stack: StackContext, endpoint: ObservedEndpoint, now: datetime) -> TrafficSummary:
     def points(metric: str, stat: str, period_s: int = 60) -> Sequence[float]:
-        series = stack.metrics.series(
+        series = stack.metrics.list_datapoints(
             "AWS/SageMaker",
             metric,
-            {"EndpointName": seen.endpoint, "VariantName": VARIANT},
-            start=now - LAST,
+            {"EndpointName": endpoint.endpoint, "VariantName": VARIANT},
+            start=now - TRAFFIC_WINDOW,
             end=now + timedelta(minutes=1),
             period_s=period_s,
             stat=stat,
@@ -152,41 +153,43 @@ def _traffic(stack: StackContext, seen: ObservedEndpoint, now: datetime) -> Traf
     )
 
 
-def _evaluation(stack: StackContext, seen: ObservedEndpoint) -> Mapping[str, str]:
-    version = version_told(seen.live)
+def _read_evaluation(stack: StackContext, endpoint: ObservedEndpoint) -> Mapping[str, str]:
+    version = version_of(endpoint.live)
     if not version:
         return {}
     try:
-        metadata = stack.registry.get(stack.names(seen.model).package_group, version).metadata
+        metadata = stack.registry.get(stack.names(endpoint.model).package_group, version).metadata
     except NotFound:
         return {}
-    wanted = ("verdict", "approved_by", "forced_by", "force_reason", "trained_at", "data_from", "data_to")
-    return {k: v for k, v in metadata.items() if k in wanted or k.startswith("metric.")}
+    keys = ("verdict", "approved_by", "forced_by", "force_reason", "trained_at", "data_from", "data_to")
+    return {k: v for k, v in metadata.items() if k in keys or k.startswith("metric.")}
 
 
-def _rollback_to(seen: ObservedEndpoint, records: Sequence[Record]) -> str | None:
+def _rollback_target(endpoint: ObservedEndpoint, records: Sequence[Record]) -> str | None:
     try:
-        return choose_target(seen, records, None).release
+        return choose_target(endpoint, records, None).release
     except NotFound:
         return None
 
 
-def _rollout(records: Sequence[Record], model: str) -> str | None:
-    state = open_rollout(records, model)
+def _format_rollout(records: Sequence[Record], model: str) -> str | None:
+    state = find_open_rollout(records, model)
     if state is None:
         return None
-    told = f"{state.terms.strategy} of {spoken(state.terms.challenger)} is {state.phase}"
-    return f"{told}: {spoken_weights(state.weights)}"
+    detail = f"{state.terms.strategy} of {display_name(state.terms.challenger)} is {state.phase}"
+    return f"{detail}: {format_weights(state.weights)}"
 
 
-def _retires(records: Sequence[Record], spec: ModelSpec, seen: ObservedEndpoint, now: datetime) -> str | None:
-    found = retirement_of(records, spec.name, version_told(seen.live) or 0, spec.retire_on)
+def _retirement_notice(
+    records: Sequence[Record], spec: ModelSpec, endpoint: ObservedEndpoint, now: datetime
+) -> str | None:
+    retirement = find_retirement(records, spec.name, version_of(endpoint.live) or 0, spec.retire_on)
     today = now.date()
-    return found.spoken(today) if found and found.due(today + timedelta(days=WARN_DAYS)) else None
+    return retirement.describe(today) if retirement and retirement.is_due(today + timedelta(days=WARN_DAYS)) else None
 
 
 def _since(records: Sequence[Record], model: str, live: str) -> datetime | None:
-    """Since when the ledger has this release live without a break."""
+    """Returns since when this release is live without interruption according to the ledger."""
     since: datetime | None = None
     for r in records:
         if r.model == model and r.data.get("live"):
@@ -194,24 +197,24 @@ def _since(records: Sequence[Record], model: str, live: str) -> datetime | None:
     return since
 
 
-def _last(records: Sequence[Record], model: str, kind: str) -> Record | None:
+def _last_record(records: Sequence[Record], model: str, kind: str) -> Record | None:
     return next((r for r in reversed(records) if r.model == model and r.kind == kind), None)
 
 
-def _quiet(question: Callable[[], T | None]) -> T | None:
-    """Money is not every role's to see; the rest of the screen stands without it."""
+def _none_on_error(question: Callable[[], T | None]) -> T | None:
+    """Returns None where the caller's role may not read costs; the rest of the status remains."""
     try:
         return question()
     except BedplateError:
         return None
 
 
-def to_json(told: ModelStatus) -> dict[str, Any]:
-    """The status as plain data."""
+def to_json(status: ModelStatus) -> dict[str, Any]:
+    """Returns the status as JSON values."""
     from dataclasses import asdict
 
-    plain = asdict(told)
-    plain["traffic"]["failed_pct"] = told.traffic.failed_pct
-    if told.budget:
-        plain["budget"]["used_pct"] = told.budget.used_pct
+    plain = asdict(status)
+    plain["traffic"]["failed_pct"] = status.traffic.failed_pct
+    if status.budget:
+        plain["budget"]["used_pct"] = status.budget.used_pct
     return plain

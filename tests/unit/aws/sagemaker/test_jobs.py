@@ -45,89 +45,93 @@ PROCESSING = ProcessingRequest(
 
 
 @pytest.fixture
-def sent(session: Session) -> list[dict[str, Any]]:
-    """What goes to SageMaker as Create... requests."""
-    heard: list[dict[str, Any]] = []
+def requests(session: Session) -> list[dict[str, Any]]:
+    """The Create... requests to SageMaker."""
+    captured: list[dict[str, Any]] = []
     events = session.boto3_session().events
     for name in ("CreateTrainingJob", "CreateProcessingJob"):
-        events.register(f"provide-client-params.sagemaker.{name}", lambda params, **_: heard.append(params))
-    return heard
+        events.register(f"provide-client-params.sagemaker.{name}", lambda params, **_: captured.append(params))
+    return captured
 
 
-def test_model_trainer_asks_for_exactly_what_was_requested(session: Session, sent: list[dict[str, Any]]) -> None:
+def test_model_trainer_sends_exactly_the_request(session: Session, requests: list[dict[str, Any]]) -> None:
     job = SageMakerJobs(session).submit_training(TRAINING)
-    (asked,) = sent
-    assert asked["TrainingJobName"] == TRAINING.name == job.name
-    assert asked["RoleArn"] == ROLE
-    assert asked["HyperParameters"] == {"sagemaker_program": "train.py", "max_iter": "100", "seed": "7"}
-    assert asked["Environment"] == {"BEDPLATE_MODEL": "churn"}
-    assert asked["StoppingCondition"]["MaxRuntimeInSeconds"] == 900
-    assert asked["OutputDataConfig"]["S3OutputPath"] == "s3://a/training/churn/"
-    assert asked["OutputDataConfig"]["KmsKeyId"] == asked["ResourceConfig"]["VolumeKmsKeyId"] == KEY
-    assert (asked["ResourceConfig"]["InstanceType"], asked["ResourceConfig"]["InstanceCount"]) == ("ml.m5.xlarge", 1)
-    channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in asked["InputDataConfig"]}
+    (request,) = requests
+    assert request["TrainingJobName"] == TRAINING.name == job.name
+    assert request["RoleArn"] == ROLE
+    assert request["HyperParameters"] == {"sagemaker_program": "train.py", "max_iter": "100", "seed": "7"}
+    assert request["Environment"] == {"BEDPLATE_MODEL": "churn"}
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 900
+    assert request["OutputDataConfig"]["S3OutputPath"] == "s3://a/training/churn/"
+    assert request["OutputDataConfig"]["KmsKeyId"] == request["ResourceConfig"]["VolumeKmsKeyId"] == KEY
+    assert (request["ResourceConfig"]["InstanceType"], request["ResourceConfig"]["InstanceCount"]) == (
+        "ml.m5.xlarge",
+        1,
+    )
+    channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in request["InputDataConfig"]}
     assert channels == TRAINING.channels
-    assert {tag["Key"]: tag["Value"] for tag in asked["Tags"]} == TRAINING.tags
-    specification = asked["AlgorithmSpecification"]
+    assert {tag["Key"]: tag["Value"] for tag in request["Tags"]} == TRAINING.tags
+    specification = request["AlgorithmSpecification"]
     assert specification["TrainingImage"] == TRAINING.image_uri
     assert "ContainerEntrypoint" not in specification
     assert {"Name": "train_auc", "Regex": "metric: train_auc=([-+0-9.eE]+)"} in specification["MetricDefinitions"]
     assert len(specification["MetricDefinitions"]) <= 40
 
 
-def test_a_spot_training_asks_for_spot_with_checkpoints_and_an_ordinary_one_does_not(
-    session: Session, sent: list[dict[str, Any]]
+def test_only_a_spot_training_requests_spot_instances_and_checkpoints(
+    session: Session, requests: list[dict[str, Any]]
 ) -> None:
     spot = replace(TRAINING, name="spot-1", spot_max_wait_s=1800, checkpoint_uri="s3://a/training/churn/checkpoints/1/")
     SageMakerJobs(session).submit_training(spot)
     SageMakerJobs(session).submit_training(replace(TRAINING, name="on-demand-1"))
-    asked, ordinary = sent
-    assert asked["EnableManagedSpotTraining"] is True
-    assert asked["StoppingCondition"] == {"MaxRuntimeInSeconds": 900, "MaxWaitTimeInSeconds": 1800}
-    assert asked["CheckpointConfig"] == {"S3Uri": "s3://a/training/churn/checkpoints/1/"}
-    assert not ordinary.get("EnableManagedSpotTraining")
-    assert "CheckpointConfig" not in ordinary
-    assert "MaxWaitTimeInSeconds" not in ordinary["StoppingCondition"]
+    spot_request, request = requests
+    assert spot_request["EnableManagedSpotTraining"] is True
+    assert spot_request["StoppingCondition"] == {"MaxRuntimeInSeconds": 900, "MaxWaitTimeInSeconds": 1800}
+    assert spot_request["CheckpointConfig"] == {"S3Uri": "s3://a/training/churn/checkpoints/1/"}
+    assert not request.get("EnableManagedSpotTraining")
+    assert "CheckpointConfig" not in request
+    assert "MaxWaitTimeInSeconds" not in request["StoppingCondition"]
 
 
-def test_a_processing_job_asks_for_what_was_requested(session: Session, sent: list[dict[str, Any]]) -> None:
+def test_a_processing_job_sends_exactly_the_request(session: Session, requests: list[dict[str, Any]]) -> None:
     SageMakerJobs(session).submit_processing(PROCESSING)
-    (asked,) = sent
-    assert asked["AppSpecification"] == {"ImageUri": "image", "ContainerEntrypoint": list(PROCESSING.command or ())}
-    (given,) = asked["ProcessingInputs"]
-    assert (given["S3Input"]["S3Uri"], given["S3Input"]["LocalPath"]) == PROCESSING.inputs["holdout"]
-    (made,) = asked["ProcessingOutputConfig"]["Outputs"]
-    assert (made["S3Output"]["LocalPath"], made["S3Output"]["S3Uri"]) == PROCESSING.outputs["output"]
-    assert asked["ProcessingOutputConfig"]["KmsKeyId"] == KEY
-    assert asked["StoppingCondition"] == {"MaxRuntimeInSeconds": 600}
+    (request,) = requests
+    assert request["AppSpecification"] == {"ImageUri": "image", "ContainerEntrypoint": list(PROCESSING.command or ())}
+    (job_input,) = request["ProcessingInputs"]
+    assert (job_input["S3Input"]["S3Uri"], job_input["S3Input"]["LocalPath"]) == PROCESSING.inputs["holdout"]
+    (output,) = request["ProcessingOutputConfig"]["Outputs"]
+    assert (output["S3Output"]["LocalPath"], output["S3Output"]["S3Uri"]) == PROCESSING.outputs["output"]
+    assert request["ProcessingOutputConfig"]["KmsKeyId"] == KEY
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 600}
 
 
-def test_without_a_command_the_image_starts_what_it_starts(session: Session, sent: list[dict[str, Any]]) -> None:
+def test_without_a_command_the_image_keeps_its_entry_point(session: Session, requests: list[dict[str, Any]]) -> None:
     SageMakerJobs(session).submit_processing(replace(PROCESSING, command=None, kms_key_arn=None))
-    assert sent[0]["AppSpecification"] == {"ImageUri": "image"}
+    assert requests[0]["AppSpecification"] == {"ImageUri": "image"}
 
 
 def test_jobs_that_do_not_exist_are_not_found(session: Session) -> None:
     jobs = SageMakerJobs(session)
     with pytest.raises(NotFound, match="nope"):
-        jobs.training("nope")
+        jobs.get_training("nope")
     with pytest.raises(NotFound, match="nope"):
-        jobs.processing("nope")
+        jobs.get_processing("nope")
 
 
-def test_a_log_is_empty_until_the_job_speaks_and_is_then_read_on_where_it_was_left(session: Session) -> None:
+def test_a_log_is_empty_before_the_first_line_and_is_read_incrementally(session: Session) -> None:
     jobs, logs = SageMakerJobs(session), session.client("logs")
-    assert jobs.log_lines("j", kind="training") == ()
+    assert jobs.list_log_lines("j", kind="training") == ()
     logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
-    assert jobs.log_lines("j", kind="training") == ()
+    assert jobs.list_log_lines("j", kind="training") == ()
     stream = {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamName": "j/algo-1"}
     logs.create_log_stream(**stream)
 
-    def speak(*lines: str) -> None:
-        logs.put_log_events(**stream, logEvents=[{"timestamp": int(time.time() * 1000), "message": x} for x in lines])
+    def write(*lines: str) -> None:
+        now_ms = int(time.time() * 1000)
+        logs.put_log_events(**stream, logEvents=[{"timestamp": now_ms, "message": line} for line in lines])
 
-    speak("one", "two")
-    assert jobs.log_lines("j", kind="training") == ("one", "two")
-    speak("three")
-    assert jobs.log_lines("j", kind="training", after=2) == ("three",)
-    assert jobs.log_lines("j", kind="training") == ("one", "two", "three")
+    write("one", "two")
+    assert jobs.list_log_lines("j", kind="training") == ("one", "two")
+    write("three")
+    assert jobs.list_log_lines("j", kind="training", skip=2) == ("three",)
+    assert jobs.list_log_lines("j", kind="training") == ("one", "two", "three")

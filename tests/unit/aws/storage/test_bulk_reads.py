@@ -1,4 +1,4 @@
-"""Reading many objects without a client's ceremony: where it asks, and when it leaves that to the client."""
+"""Reading many objects without boto3's client: the addresses, and when the client takes over."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bedplate.aws.session import MADE_UP, Session
-from bedplate.aws.storage.bulk_reads import BulkReader, _address
+from bedplate.aws.session import LOCAL_CREDENTIALS, Session
+from bedplate.aws.storage.bulk_reads import BulkReader, _bucket_address
 from bedplate.aws.storage.objects import S3Objects
 
 
@@ -18,40 +18,40 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_bucket_is_a_host_on_aws_and_a_path_where_its_name_or_the_endpoint_wants_it(session: Session) -> None:
-    host = _address(session, "bkt")
+def test_a_bucket_is_a_host_on_aws_and_a_path_with_dots_or_an_endpoint_url(session: Session) -> None:
+    host = _bucket_address(session, "bkt")
     assert (host.scheme, host.path) == ("https", "/")
     assert host.netloc.startswith("bkt.s3.")
     assert host.netloc.endswith(".amazonaws.com")
-    assert _address(session, "a.b").path == "/a.b/"
-    ours = Session("us-east-1", "http://127.0.0.1:4566", MADE_UP)
-    assert _address(ours, "bkt").geturl() == "http://127.0.0.1:4566/bkt/"
+    assert _bucket_address(session, "a.b").path == "/a.b/"
+    ours = Session("us-east-1", "http://127.0.0.1:4566", LOCAL_CREDENTIALS)
+    assert _bucket_address(ours, "bkt").geturl() == "http://127.0.0.1:4566/bkt/"
 
 
-def test_what_cannot_be_read_this_way_is_read_by_the_client(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boto3s_client_reads_after_a_connection_error(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     session.client("s3").create_bucket(Bucket="bkt")
     objects = S3Objects(session)
     objects.put("s3://bkt/x", b"hello")
-    asked: list[str] = []
+    requests: list[str] = []
 
-    def refuse(_: Any, method: str, path: str, **__: Any) -> None:
-        asked.append(f"{method} {path}")
+    def fail(_: Any, method: str, path: str, **__: Any) -> None:
+        requests.append(f"{method} {path}")
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(http.client.HTTPSConnection, "request", refuse)
+    monkeypatch.setattr(http.client.HTTPSConnection, "request", fail)
     assert list(objects.get_many(["s3://bkt/x"])) == [b"hello"]
-    assert asked == ["GET /x"]
+    assert requests == ["GET /x"]
 
 
 def test_requests_are_signed_for_s3_with_the_sessions_keys(session: Session) -> None:
-    signed = BulkReader(session, "bkt")._signed("https://bkt.s3.us-east-1.amazonaws.com/x%20y")
+    signed = BulkReader(session, "bkt")._sign("https://bkt.s3.us-east-1.amazonaws.com/x%20y")
     assert "/us-east-1/s3/aws4_request" in signed.headers["Authorization"]
     assert signed.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=test/")
     assert signed.headers["X-Amz-Content-SHA256"]
 
 
-def test_behind_a_proxy_the_client_is_left_to_it(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_proxy_only_boto3s_client_reads(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     reader = BulkReader(session, "bkt")
     assert reader.get("x") is None
-    assert reader._opened == []
+    assert reader._connections == []

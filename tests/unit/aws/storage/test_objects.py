@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.aws.session import Session
-from bedplate.aws.storage.objects import S3Objects, split
+from bedplate.aws.storage.objects import S3Objects, split_uri
 from bedplate.errors import NotFound, UsageError
 
 
@@ -16,7 +16,7 @@ def objects(session: Session) -> S3Objects:
     return S3Objects(session)
 
 
-def test_what_was_put_is_got(objects: S3Objects) -> None:
+def test_get_returns_what_put_wrote(objects: S3Objects) -> None:
     objects.put("s3://bkt/dir/x", b"hello")
     assert objects.get("s3://bkt/dir/x") == b"hello"
     assert objects.exists("s3://bkt/dir/x")
@@ -36,18 +36,18 @@ def test_a_conditional_put_never_overwrites(objects: S3Objects) -> None:
     assert objects.get("s3://bkt/x") == b"first"
 
 
-def test_listing_is_in_order_starts_behind_and_goes_on_past_a_page(objects: S3Objects) -> None:
+def test_list_is_in_order_starts_after_a_key_and_spans_pages(objects: S3Objects) -> None:
     for number in range(1005):
         objects.put(f"s3://bkt/l/{number:04d}", b"x")
     objects.put("s3://bkt/other", b"x")
-    found = [info.uri for info in objects.list("s3://bkt/l/")]
-    assert found == [f"s3://bkt/l/{number:04d}" for number in range(1005)]
-    (last,) = objects.list("s3://bkt/l/", after="s3://bkt/l/1003")
+    uris = [info.uri for info in objects.list("s3://bkt/l/")]
+    assert uris == [f"s3://bkt/l/{number:04d}" for number in range(1005)]
+    (last,) = objects.list("s3://bkt/l/", start_after="s3://bkt/l/1003")
     assert (last.uri, last.size, last.modified_at.utcoffset()) == ("s3://bkt/l/1004", 1, timedelta(0))
     assert last.modified_at.tzinfo is UTC
 
 
-def test_files_go_up_and_come_down_whole_or_not_at_all(objects: S3Objects, tmp_path: Path) -> None:
+def test_a_download_is_complete_or_leaves_no_file(objects: S3Objects, tmp_path: Path) -> None:
     (tmp_path / "up").write_bytes(b"x" * 1000)
     steps: list[int] = []
     objects.upload(tmp_path / "up", "s3://bkt/f", progress=steps.append)
@@ -60,10 +60,10 @@ def test_files_go_up_and_come_down_whole_or_not_at_all(objects: S3Objects, tmp_p
 
 
 @pytest.mark.parametrize("uri", ["/tmp/x", "https://b/x", "s3://", "s3://bkt", "s3://bkt/"])
-def test_what_is_no_address_of_an_object_is_refused(uri: str) -> None:
+def test_a_uri_that_is_not_an_objects_is_rejected(uri: str) -> None:
     with pytest.raises(UsageError, match="s3://bucket/key"):
-        split(uri)
+        split_uri(uri)
 
 
-def test_keys_may_hold_question_marks_and_hashes() -> None:
-    assert split("s3://bkt/a?b#c") == ("bkt", "a?b#c")
+def test_keys_may_contain_question_marks_and_hashes() -> None:
+    assert split_uri("s3://bkt/a?b#c") == ("bkt", "a?b#c")

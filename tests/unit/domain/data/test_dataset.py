@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bedplate.domain.data.dataset import MIN_ROWS, split
+from bedplate.domain.data.dataset import MIN_ROWS, split_dataset
 from bedplate.errors import NotEnoughData
 from builders import a_spec
 
@@ -36,20 +36,20 @@ def read(part: bytes) -> pa.Table:
 
 
 def test_the_holdout_is_the_last_part_in_order_of_time() -> None:
-    parts = split(rows(500), CONTRACT, 0.2)
+    parts = split_dataset(rows(500), CONTRACT, 0.2)
     train, holdout = read(parts.train), read(parts.holdout)
     assert (train.num_rows, holdout.num_rows) == (400, 100)
     assert max(train["at"].to_pylist()) < min(holdout["at"].to_pylist())
     assert (parts.first, parts.cut, parts.last) == (START, START + timedelta(hours=400), START + timedelta(hours=499))
 
 
-@pytest.mark.parametrize(("fraction", "held_out"), [(0.1, 50), (0.5, 250)])
-def test_the_fraction_decides_how_much_is_held_out(fraction: float, held_out: int) -> None:
-    assert split(rows(500), CONTRACT, fraction).holdout_rows == held_out
+@pytest.mark.parametrize(("fraction", "holdout_rows"), [(0.1, 50), (0.5, 250)])
+def test_the_fraction_decides_how_much_is_held_out(fraction: float, holdout_rows: int) -> None:
+    assert split_dataset(rows(500), CONTRACT, fraction).holdout_rows == holdout_rows
 
 
-def test_rows_of_one_moment_are_never_parted() -> None:
-    parts = split(rows(500, hours=60), CONTRACT, 0.2)
+def test_rows_with_the_same_time_are_not_separated() -> None:
+    parts = split_dataset(rows(500, hours=60), CONTRACT, 0.2)
     assert parts.holdout_rows == 140
     assert not set(read(parts.train)["at"].to_pylist()) & set(read(parts.holdout)["at"].to_pylist())
 
@@ -57,31 +57,31 @@ def test_rows_of_one_moment_are_never_parted() -> None:
 def test_the_same_rows_in_another_order_give_the_same_bytes() -> None:
     table = rows(300)
     shuffled = table.take(pa.array([(i * 7) % 300 for i in range(300)]))
-    assert split(table, CONTRACT, 0.2) == split(shuffled, CONTRACT, 0.2)
+    assert split_dataset(table, CONTRACT, 0.2) == split_dataset(shuffled, CONTRACT, 0.2)
 
 
-def test_another_fraction_is_another_data_set() -> None:
-    assert split(rows(300), CONTRACT, 0.2).data_sha256 != split(rows(300), CONTRACT, 0.3).data_sha256
+def test_another_fraction_has_another_hash() -> None:
+    assert split_dataset(rows(300), CONTRACT, 0.2).data_sha256 != split_dataset(rows(300), CONTRACT, 0.3).data_sha256
 
 
-def test_columns_that_the_contract_does_not_know_reach_nobody() -> None:
-    parts = split(rows(300, arr_delay=[1] * 300), CONTRACT, 0.2)
+def test_columns_that_are_not_in_the_contract_are_dropped() -> None:
+    parts = split_dataset(rows(300, arr_delay=[1] * 300), CONTRACT, 0.2)
     assert parts.dropped_columns == ("arr_delay",)
     assert "arr_delay" not in read(parts.train).column_names
-    assert parts.data_sha256 == split(rows(300), CONTRACT, 0.2).data_sha256
+    assert parts.data_sha256 == split_dataset(rows(300), CONTRACT, 0.2).data_sha256
 
 
 def test_too_few_rows_are_no_verdict() -> None:
     with pytest.raises(NotEnoughData):
-        split(rows(MIN_ROWS * 5 - 10), CONTRACT, 0.2)
+        split_dataset(rows(MIN_ROWS * 5 - 10), CONTRACT, 0.2)
     with pytest.raises(NotEnoughData):
-        split(rows(0), CONTRACT, 0.2)
+        split_dataset(rows(0), CONTRACT, 0.2)
 
 
 def test_without_a_time_column_the_order_of_the_rows_counts() -> None:
     columns = {n: c for n, c in a_spec().model_dump()["data"]["columns"].items() if c["role"] != "time"}
     contract = a_spec(data={"columns": columns}).data
-    parts = split(rows(300), contract, 0.2)
+    parts = split_dataset(rows(300), contract, 0.2)
     assert read(parts.holdout)["id"][0].as_py() == "c00059"
     assert parts.cut is None
 
@@ -90,5 +90,5 @@ def test_times_as_text_and_as_dates_are_times() -> None:
     table = rows(300, hours=3)
     text = table.set_column(1, "at", table["at"].cast(pa.string()))
     dates = table.set_column(1, "at", table["at"].cast(pa.date32()))
-    assert split(text, CONTRACT, 0.2).cut == split(table, CONTRACT, 0.2).cut
-    assert split(dates, CONTRACT, 0.2).first == START
+    assert split_dataset(text, CONTRACT, 0.2).cut == split_dataset(table, CONTRACT, 0.2).cut
+    assert split_dataset(dates, CONTRACT, 0.2).first == START

@@ -1,4 +1,4 @@
-"""Poison that is put in is found with its rows, and clean data is left in peace."""
+"""Injected anomalies are found with their rows, and clean data has none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bedplate.domain.data.poisoning import MAX_ROWS, Anomaly, suspicions
+from bedplate.domain.data.poisoning import MAX_ROWS, Anomaly, find_anomalies
 from builders import a_spec
 
 CONTRACT = a_spec().data
@@ -28,22 +28,22 @@ def clean(seed: int, *, first: int = 0, rows: int = ROWS) -> dict[str, Any]:
     }
 
 
-def found(now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, list[Anomaly]]:
+def anomalies_by_kind(now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, list[Anomaly]]:
     kinds: dict[str, list[Anomaly]] = {}
-    for s in suspicions(pa.table(now), CONTRACT, None if before is None else pa.table(before)):
+    for s in find_anomalies(pa.table(now), CONTRACT, None if before is None else pa.table(before)):
         kinds.setdefault(s.kind, []).append(s)
     return kinds
 
 
 @pytest.mark.parametrize("before", [None, clean(1), clean(2, first=ROWS)])
-def test_clean_data_is_left_in_peace(before):
-    assert found(clean(1), before) == {}
+def test_clean_data_has_no_anomalies(before):
+    assert anomalies_by_kind(clean(1), before) == {}
 
 
-def test_labels_that_changed_since_the_last_version_are_told_with_their_rows():
+def test_labels_that_changed_since_the_last_version_are_reported_with_their_rows():
     before, now = clean(1), clean(1)
     now["left"][[7, 100, 2000]] ^= 1
-    (flips,) = found(now, before)["label flips"]
+    (flips,) = anomalies_by_kind(now, before)["label flips"]
     assert (flips.rows, flips.count) == ((7, 100, 2000), 3)
     assert "3 of 4,000 rows" in flips.message
 
@@ -52,7 +52,7 @@ def test_flips_are_found_whatever_the_order_of_the_rows():
     before, now = clean(1), clean(1)
     order = np.random.default_rng(0).permutation(ROWS)
     now["left"][10] ^= 1
-    (flips,) = found({name: values[order] for name, values in now.items()}, before)["label flips"]
+    (flips,) = anomalies_by_kind({name: values[order] for name, values in now.items()}, before)["label flips"]
     assert flips.rows == (int(np.flatnonzero(order == 10)[0]),)
 
 
@@ -60,41 +60,41 @@ def test_another_time_of_the_same_key_is_another_row():
     before, now = clean(1), clean(1)
     now["left"] ^= 1
     now["at"] = now["at"] + np.timedelta64(400, "D")
-    assert "label flips" not in found(now, before)
+    assert "label flips" not in anomalies_by_kind(now, before)
 
 
 def test_a_segment_whose_rate_jumps_is_named_with_both_rates():
     before, now = clean(1), clean(2, first=ROWS)
     pro = now["plan"] == "pro"
     now["left"] = np.where(pro & (np.random.default_rng(5).random(ROWS) < 0.3), 1, now["left"])
-    where = {s.where: s for s in found(now, before)["label rate"]}
-    assert "plan pro" in where
-    assert "plan basic" not in where
-    assert all(now["left"][row] == 1 and pro[row] for row in where["plan pro"].rows)
-    assert where["plan pro"].p_value is not None
-    assert where["plan pro"].p_value < 1e-6
+    by_subject = {s.subject: s for s in anomalies_by_kind(now, before)["label rate"]}
+    assert "plan pro" in by_subject
+    assert "plan basic" not in by_subject
+    assert all(now["left"][row] == 1 and pro[row] for row in by_subject["plan pro"].rows)
+    assert by_subject["plan pro"].p_value is not None
+    assert by_subject["plan pro"].p_value < 1e-6
 
 
-def test_a_mean_that_jumps_is_told_for_labels_that_are_no_classes():
+def test_a_changed_mean_is_reported_for_labels_that_are_not_binary():
     before, now = clean(1), clean(2, first=ROWS)
     before["left"] = np.random.default_rng(1).normal(100, 10, ROWS)
     now["left"] = np.random.default_rng(2).normal(100, 10, ROWS)
-    assert "label rate" not in found(now, before)
+    assert "label rate" not in anomalies_by_kind(now, before)
     now["left"] += 8
-    assert "all rows" in {s.where for s in found(now, before)["label rate"]}
+    assert "all rows" in {s.subject for s in anomalies_by_kind(now, before)["label rate"]}
 
 
 def test_rows_without_a_label_count_for_no_rate_and_keep_their_numbers():
     before, now = clean(1), clean(2, first=ROWS)
     labels = [None if i < 1000 else 1 for i in range(ROWS)]
     now["left"] = pa.array(labels, pa.int64())
-    jumped = {s.where: s for s in found(now, before)["label rate"]}["all rows"]
+    jumped = {s.subject: s for s in anomalies_by_kind(now, before)["label rate"]}["all rows"]
     assert (jumped.count, jumped.rows[0]) == (3000, 1000)
     before["left"], now["left"] = before["left"].astype(bool), clean(3)["left"].astype(bool)
-    assert "label rate" not in found(now, before)
+    assert "label rate" not in anomalies_by_kind(now, before)
 
 
-def flooded(*, near: bool) -> dict[str, Any]:
+def flood(*, near: bool) -> dict[str, Any]:
     now = clean(1)
     copies = np.arange(3000, 3400)
     for name in ("left", "age", "calls", "plan", *(() if near else ("at",))):
@@ -105,38 +105,38 @@ def flooded(*, near: bool) -> dict[str, Any]:
 
 
 def test_a_flood_of_one_example_under_other_keys_is_found():
-    (flood,) = found(flooded(near=False), clean(2, first=ROWS))["duplicates"]
-    assert (flood.count, flood.rows) == (400, tuple(range(3000, 3000 + MAX_ROWS)))
+    (anomaly,) = anomalies_by_kind(flood(near=False), clean(2, first=ROWS))["duplicates"]
+    assert (anomaly.count, anomaly.rows) == (400, tuple(range(3000, 3000 + MAX_ROWS)))
 
 
 def test_copies_that_differ_a_little_and_in_time_are_near_duplicates():
-    kinds = found(flooded(near=True), clean(2, first=ROWS))
+    kinds = anomalies_by_kind(flood(near=True), clean(2, first=ROWS))
     assert "duplicates" not in kinds
-    (flood,) = kinds["near duplicates"]
-    assert flood.count >= 395
+    (anomaly,) = kinds["near duplicates"]
+    assert anomaly.count >= 395
 
 
-def test_duplicates_that_the_last_version_had_as_well_are_the_datas_way():
-    before, now = flooded(near=False), flooded(near=False)
-    assert "duplicates" not in found(now, before)
+def test_duplicates_that_the_last_version_has_as_well_are_not_reported():
+    before, now = flood(near=False), flood(near=False)
+    assert "duplicates" not in anomalies_by_kind(now, before)
 
 
 def test_a_burst_of_outliers_is_placed_in_time():
     now = clean(1)
     now["age"][1000:1020] = 400.0
-    (burst,) = found(now, None)["outlier burst"]
-    assert (burst.where, burst.count, burst.rows) == ("age", 20, tuple(range(1000, 1010)))
+    (burst,) = anomalies_by_kind(now, None)["outlier burst"]
+    assert (burst.subject, burst.count, burst.rows) == ("age", 20, tuple(range(1000, 1010)))
     assert "2013-01-01 16:40" in burst.message
 
 
 def test_outliers_all_over_are_no_burst():
     now = clean(1)
     now["age"][::40] = 400.0
-    assert "outlier burst" not in found(now, None)
+    assert "outlier burst" not in anomalies_by_kind(now, None)
 
 
 def test_a_column_of_one_value_has_no_outliers():
     now = clean(1)
     now["calls"][:] = 0
     now["calls"][1000:1040] = 9
-    assert "outlier burst" not in found(now, None)
+    assert "outlier burst" not in anomalies_by_kind(now, None)

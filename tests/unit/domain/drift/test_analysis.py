@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bedplate.domain.drift import DriftReport
-from bedplate.domain.drift.analysis import Categories, DriftBaseline, Sample, analyse
+from bedplate.domain.drift.analysis import CategoryColumn, DriftBaseline, Sample, analyze_drift
 from bedplate.domain.drift.profile import CategoryProfile, NumericProfile
 from bedplate.settings import Column, DataContract, ModelSpec
 
@@ -38,19 +38,19 @@ def spec(**monitors) -> ModelSpec:
 
 def baseline(**changes) -> DriftBaseline:
     features = {
-        "shop": CategoryProfile.reference(["north", "south"], RNG.integers(0, 2, N)),
-        "x": NumericProfile.reference(RNG.normal(size=N)),
-        "z": NumericProfile.reference(RNG.normal(size=N)),
+        "shop": CategoryProfile.build_reference(["north", "south"], RNG.integers(0, 2, N)),
+        "x": NumericProfile.build_reference(RNG.normal(size=N)),
+        "z": NumericProfile.build_reference(RNG.normal(size=N)),
     }
     return replace(
-        DriftBaseline(features, NumericProfile.reference(RNG.random(N)), {"auc": 0.8, "brier": 0.2}), **changes
+        DriftBaseline(features, NumericProfile.build_reference(RNG.random(N)), {"auc": 0.8, "brier": 0.2}), **changes
     )
 
 
 def sample(rows: int = N, **changes) -> Sample:
     rng = np.random.default_rng(7)
     columns = {
-        "shop": Categories(("north", "south"), rng.integers(0, 2, rows)),
+        "shop": CategoryColumn(("north", "south"), rng.integers(0, 2, rows)),
         "x": rng.normal(size=rows),
         "z": rng.normal(size=rows),
         **changes.pop("columns", {}),
@@ -60,23 +60,23 @@ def sample(rows: int = N, **changes) -> Sample:
     return replace(whole, **changes)
 
 
-def report(found: Sample, *, of: DriftBaseline | None = None, **monitors) -> DriftReport:
-    return analyse(spec(**monitors), of or baseline(), found, endpoint="e")
+def report(captured: Sample, *, of: DriftBaseline | None = None, **monitors) -> DriftReport:
+    return analyze_drift(spec(**monitors), of or baseline(), captured, endpoint="e")
 
 
 def test_same_kind_of_rows_is_no_drift():
-    found = report(sample())
-    assert (found.outcome, found.alerts) == ("OK", ())
-    assert {d.verdict for d in found.features.values()} == {"stable"}
-    assert found.max_psi < 0.1
+    result = report(sample())
+    assert (result.outcome, result.alerts) == ("OK", ())
+    assert {d.verdict for d in result.features.values()} == {"stable"}
+    assert result.max_psi < 0.1
 
 
-def test_moved_feature_is_an_alert_with_its_figure():
-    found = report(sample(columns={"x": np.random.default_rng(1).normal(1, size=N)}))
-    assert found.outcome == "DRIFT"
-    assert [(a.subject, a.severity) for a in found.alerts] == [("x", "alert")]
-    assert found.alerts[0].figure == found.features["x"].psi == found.max_psi > 0.25
-    assert next(iter(found.features)) == "x"
+def test_feature_drift_is_an_alert_with_its_psi():
+    result = report(sample(columns={"x": np.random.default_rng(1).normal(1, size=N)}))
+    assert result.outcome == "DRIFT"
+    assert [(a.subject, a.severity) for a in result.alerts] == [("x", "alert")]
+    assert result.alerts[0].value == result.features["x"].psi == result.max_psi > 0.25
+    assert next(iter(result.features)) == "x"
 
 
 def test_bands_of_the_contract_decide_between_warning_and_alert():
@@ -85,41 +85,41 @@ def test_bands_of_the_contract_decide_between_warning_and_alert():
     assert report(moved, psi_alert=50, psi_warn=40).outcome == "OK"
 
 
-def test_only_watched_features_are_judged():
+def test_only_monitored_features_have_drift():
     moved = sample(columns={"x": np.random.default_rng(1).normal(1, size=N)})
     assert list(report(moved, features=["z"]).features) == ["z"]
 
 
-def test_moved_answers_are_told_before_moved_features():
-    found = report(sample(predictions=np.random.default_rng(1).random(N) ** 3, columns={"x": np.full(N, 3.0)}))
-    assert [a.kind for a in found.alerts] == ["prediction", "feature"]
+def test_prediction_drift_is_reported_before_feature_drift():
+    result = report(sample(predictions=np.random.default_rng(1).random(N) ** 3, columns={"x": np.full(N, 3.0)}))
+    assert [a.kind for a in result.alerts] == ["prediction", "feature"]
 
 
 def test_too_few_rows_are_no_data_and_never_a_pass():
-    found = report(sample(rows=299))
-    assert found.outcome == "NO_DATA"
-    assert {d.verdict for d in found.features.values()} == {"NO_DATA"}
-    assert "too few" in found.summary
+    result = report(sample(rows=299))
+    assert result.outcome == "NO_DATA"
+    assert {d.verdict for d in result.features.values()} == {"NO_DATA"}
+    assert "too few" in result.summary
 
 
-def test_without_a_baseline_nothing_is_judged():
-    found = analyse(spec(), None, sample(), endpoint="e")
-    assert (found.outcome, found.features, found.prediction) == ("NO_DATA", {}, None)
-    assert "no baseline" in found.summary
+def test_without_a_baseline_there_is_no_data():
+    result = analyze_drift(spec(), None, sample(), endpoint="e")
+    assert (result.outcome, result.features, result.prediction) == ("NO_DATA", {}, None)
+    assert "no baseline" in result.summary
 
 
 def test_empty_capture_is_no_data():
     nothing = sample(rows=0)
-    found = report(nothing)
-    assert (found.rows, found.start, found.windows, found.outcome) == (0, None, (), "NO_DATA")
+    result = report(nothing)
+    assert (result.rows, result.start, result.windows, result.outcome) == (0, None, (), "NO_DATA")
 
 
-def test_weeks_begin_on_monday_and_thin_ones_have_no_figures():
-    found = report(sample(rows=1300))
-    assert [(w.start.isoformat()[:10], w.n) for w in found.windows] == [("2013-07-01", 1008), ("2013-07-08", 292)]
-    assert found.windows[0].psi["x"] is not None
-    assert found.windows[1].psi["x"] is None
-    assert found.windows[1].prediction_psi is None
+def test_weeks_begin_on_monday_and_have_no_values_with_few_rows():
+    result = report(sample(rows=1300))
+    assert [(w.start.isoformat()[:10], w.n_rows) for w in result.windows] == [("2013-07-01", 1008), ("2013-07-08", 292)]
+    assert result.windows[0].psi["x"] is not None
+    assert result.windows[1].psi["x"] is None
+    assert result.windows[1].prediction_psi is None
 
 
 @pytest.mark.parametrize(("window", "count"), [("day", 42), ("week", 6), ("month", 2)])
@@ -130,21 +130,21 @@ def test_window_size_is_the_contracts(window, count):
 def test_late_labels_measure_only_what_they_cover():
     predictions = np.random.default_rng(2).random(N)
     labels = np.where(np.arange(N) < 2000, (predictions > 0.5).astype(float), np.nan)
-    found = report(sample(predictions=predictions, labels=labels))
-    assert found.performance is not None
-    assert found.performance.n_labelled == 2000
-    assert found.performance.metrics["auc"] == 1.0
-    assert found.performance.segments["shop"]["north"]["auc"] == 1.0
-    assert found.windows[0].performance["auc"] == 1.0
-    assert found.windows[-1].performance["auc"] is None
+    result = report(sample(predictions=predictions, labels=labels))
+    assert result.performance is not None
+    assert result.performance.n_labelled == 2000
+    assert result.performance.metrics["auc"] == 1.0
+    assert result.performance.segments["shop"]["north"]["auc"] == 1.0
+    assert result.windows[0].performance["auc"] == 1.0
+    assert result.windows[-1].performance["auc"] is None
 
 
 def test_fallen_metric_is_the_first_alert():
     labels = np.random.default_rng(5).integers(0, 2, N).astype(float)
-    found = report(sample(labels=labels, columns={"x": np.full(N, 3.0)}))
-    assert found.alerts[0].kind == "performance"
-    assert found.alerts[0].subject == "auc"
-    assert found.alerts[0].figure == pytest.approx(0.3, abs=0.03)
+    result = report(sample(labels=labels, columns={"x": np.full(N, 3.0)}))
+    assert result.alerts[0].kind == "performance"
+    assert result.alerts[0].subject == "auc"
+    assert result.alerts[0].value == pytest.approx(0.3, abs=0.03)
     assert report(sample(labels=labels), max_drop={"auc": 0.4}).alerts == ()
 
 
@@ -157,10 +157,10 @@ def test_broken_values_are_counted_by_column():
     values = np.random.default_rng(7).normal(size=N)
     values[:5] = 99
     values[5:8] = np.nan
-    found = report(sample(columns={"x": values}, type_errors={"x": 2}))
-    quality = found.quality["x"]
+    result = report(sample(columns={"x": values}, type_errors={"x": 2}))
+    quality = result.quality["x"]
     assert (quality.out_of_range, quality.nulls, quality.type_errors) == (5, 1, 2)
-    assert [a.message for a in found.alerts] == ["x: 2 values of the wrong type", "x: 5 values outside the contract"]
+    assert [a.message for a in result.alerts] == ["x: 2 values of the wrong type", "x: 5 values outside the contract"]
 
 
 def test_null_in_a_column_that_allows_none_is_an_alert():
@@ -177,21 +177,21 @@ def test_more_nulls_than_before_are_a_warning():
 
 
 def test_new_categories_are_named():
-    shops = Categories(("north", "east"), np.random.default_rng(1).integers(0, 2, N))
-    found = report(sample(columns={"shop": shops}))
-    assert set(found.quality["shop"].unseen) == {"east"}
-    assert found.quality["shop"].out_of_range == found.quality["shop"].unseen["east"]
+    shops = CategoryColumn(("north", "east"), np.random.default_rng(1).integers(0, 2, N))
+    result = report(sample(columns={"shop": shops}))
+    assert set(result.quality["shop"].unseen) == {"east"}
+    assert result.quality["shop"].out_of_range == result.quality["shop"].unseen["east"]
 
 
 def test_column_that_changed_its_kind_is_an_error_that_says_so():
     with pytest.raises(ValueError, match="another data contract"):
-        report(sample(columns={"x": Categories(("a",), np.zeros(N, dtype=int))}))
+        report(sample(columns={"x": CategoryColumn(("a",), np.zeros(N, dtype=int))}))
 
 
 def test_report_survives_json():
     labels = np.random.default_rng(5).integers(0, 2, N).astype(float)
-    found = report(sample(labels=labels, columns={"x": np.full(N, 3.0)}))
-    text = json.loads(json.dumps(found.to_json()))
+    result = report(sample(labels=labels, columns={"x": np.full(N, 3.0)}))
+    text = json.loads(json.dumps(result.to_json()))
     assert DriftReport.from_json(text).to_json() == text
-    again = DriftReport.from_json(text)
-    assert (again.windows[0], again.alerts, again.start) == (found.windows[0], found.alerts, found.start)
+    reread = DriftReport.from_json(text)
+    assert (reread.windows[0], reread.alerts, reread.start) == (result.windows[0], result.alerts, result.start)

@@ -20,7 +20,7 @@ def test_psi_is_the_symmetric_relative_entropy():
 
 
 def test_epsilon_decides_what_an_empty_bin_costs():
-    cheap, dear = (divergence.psi([1, 1], [2, 0], epsilon=e) for e in (1e-2, 1e-6))
+    cheap, dear = (divergence.psi([1, 1], [2, 0], min_share=e) for e in (1e-2, 1e-6))
     assert cheap < dear < math.inf
 
 
@@ -68,6 +68,6 @@ def test_a_missing_p_value_is_no_test():
 
 
 def test_bands_begin_at_their_bound():
-    assert [divergence.band(v, warn=0.2, alert=0.4) for v in (0.19, 0.2, 0.39, 0.4)] == [
+    assert [divergence.psi_band(v, warn=0.2, alert=0.4) for v in (0.19, 0.2, 0.39, 0.4)] == [
         "stable", "moderate", "moderate", "significant",
     ]  # fmt: skip

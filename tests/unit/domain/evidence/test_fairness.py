@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, precision_score
 
-from bedplate.domain.evidence.fairness import Fairness, fairness
+from bedplate.domain.evidence.fairness import Fairness, GroupMetric, fairness
 from bedplate.settings import FairnessGate
 
 THRESHOLD = 0.4
@@ -24,9 +24,9 @@ def rows():
     return groups.astype(object), labels, scores
 
 
-def found(rows, metric: str, **bound: float) -> Fairness:
+def measure_fairness(rows, metric: str, **bound: float) -> Fairness:
     bound = bound or {"max_difference": 0.1}
-    return fairness(FairnessGate(by="g", metric=metric, threshold=THRESHOLD, **bound), *rows)
+    return fairness(FairnessGate(column="g", metric=metric, threshold=THRESHOLD, **bound), *rows)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def found(rows, metric: str, **bound: float) -> Fairness:
 def test_differences_are_those_of_fairlearn(rows, metric, function):
     groups, labels, scores = rows
     expected = function(labels, scores >= THRESHOLD, sensitive_features=groups)
-    assert found(rows, metric).difference.value == pytest.approx(expected)
+    assert measure_fairness(rows, metric).difference.value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -51,23 +51,23 @@ def test_differences_are_those_of_fairlearn(rows, metric, function):
         ("accuracy", accuracy_score),
     ],
 )
-def test_figures_of_groups_are_those_of_fairlearns_metric_frame(rows, metric, function):
+def test_group_values_are_those_of_fairlearns_metric_frame(rows, metric, function):
     groups, labels, scores = rows
     frame = reference.MetricFrame(
         metrics=function, y_true=labels, y_pred=scores >= THRESHOLD, sensitive_features=groups
     )
-    mine = found(rows, metric)
-    assert {name: value for name, (value, _) in mine.groups.items()} == pytest.approx(frame.by_group.to_dict())
-    assert mine.difference.value == pytest.approx(frame.difference())
+    result = measure_fairness(rows, metric)
+    assert {name: group.value for name, group in result.groups.items()} == pytest.approx(frame.by_group.to_dict())
+    assert result.difference.value == pytest.approx(frame.difference())
 
 
 def test_the_ratio_is_fairlearns_demographic_parity_ratio(rows):
     groups, labels, scores = rows
     expected = reference.demographic_parity_ratio(labels, scores >= THRESHOLD, sensitive_features=groups)
-    mine = found(rows, "selection_rate", min_ratio=0.8)
-    assert mine.ratio
-    assert mine.difference.value == pytest.approx(expected)
-    assert mine.difference.low < expected < mine.difference.high
+    result = measure_fairness(rows, "selection_rate", min_ratio=0.8)
+    assert result.is_ratio
+    assert result.difference.value == pytest.approx(expected)
+    assert result.difference.ci_low < expected < result.difference.ci_high
 
 
 def test_calibration_compares_mean_residuals(rows):
@@ -77,7 +77,7 @@ def test_calibration_compares_mean_residuals(rows):
     )
     share = {g: labels[groups == g].mean() for g in "abc"}
     residuals = [value - share[g] for g, value in frame.by_group.items()]
-    assert found(rows, "calibration").difference.value == pytest.approx(max(residuals) - min(residuals))
+    assert measure_fairness(rows, "calibration").difference.value == pytest.approx(max(residuals) - min(residuals))
 
 
 def test_the_interval_of_two_means_is_the_one_of_statsmodels(rows):
@@ -85,30 +85,30 @@ def test_the_interval_of_two_means_is_the_one_of_statsmodels(rows):
 
     groups, labels, scores = rows
     two = groups != "c"
-    mine = found((groups[two], labels[two], scores[two]), "mean_residual", max_difference=3.0)
-    parts = [DescrStatsW((scores - labels)[groups == g]) for g in (mine.highest, mine.lowest)]
+    result = measure_fairness((groups[two], labels[two], scores[two]), "mean_residual", max_difference=3.0)
+    parts = [DescrStatsW((scores - labels)[groups == g]) for g in (result.highest_group, result.lowest_group)]
     expected = CompareMeans(*parts).zconfint_diff(usevar="unequal")
-    assert (mine.difference.low, mine.difference.high) == pytest.approx(expected, abs=1e-4)
+    assert (result.difference.ci_low, result.difference.ci_high) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_group_with_too_few_rows_is_reported_and_not_compared(rows):
     groups, labels, scores = (part.copy() for part in rows)
     groups[:20] = "tiny"
     scores[:20] = 1.0
-    mine = found((groups, labels, scores), "selection_rate")
-    assert mine.groups["tiny"] == (1.0, 20)
-    assert "tiny" not in (mine.highest, mine.lowest)
+    result = measure_fairness((groups, labels, scores), "selection_rate")
+    assert result.groups["tiny"] == GroupMetric(1.0, 20)
+    assert "tiny" not in (result.highest_group, result.lowest_group)
 
 
 def test_one_group_alone_is_no_data(rows):
     groups, labels, scores = rows
-    one = groups == "a"
-    mine = found((groups[one], labels[one], scores[one]), "equalized_odds")
-    assert math.isnan(mine.difference.value)
-    assert mine.metric == "equalized_odds"
+    in_group = groups == "a"
+    result = measure_fairness((groups[in_group], labels[in_group], scores[in_group]), "equalized_odds")
+    assert math.isnan(result.difference.value)
+    assert result.metric == "equalized_odds"
 
 
-def test_it_survives_being_written_down(rows):
+def test_fairness_survives_json(rows):
     for metric in ("selection_rate", "equalized_odds"):
-        mine = found(rows, metric)
-        assert Fairness.from_json(mine.to_json()) == mine
+        result = measure_fairness(rows, metric)
+        assert Fairness.from_json(result.to_json()) == result

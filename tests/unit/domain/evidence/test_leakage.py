@@ -28,16 +28,16 @@ def table(seed: int, *, start: int = 0, **changes: Any) -> pa.Table:
     return pa.table({**values, **{name: make(left) for name, make in changes.items()}})
 
 
-def found(train: pa.Table | None, held: pa.Table, spec: ModelSpec | None = None) -> Leakage:
-    return leakage(spec or a_spec(), train, held, held.column("left").to_numpy().astype(float))
+def measure_leakage(train: pa.Table | None, holdout: pa.Table, spec: ModelSpec | None = None) -> Leakage:
+    return leakage(spec or a_spec(), train, holdout, holdout.column("left").to_numpy().astype(float))
 
 
 def test_innocent_data_shows_nothing() -> None:
-    clean = found(table(1), table(2, start=N))
-    assert (clean.known_after, clean.shared_keys, clean.same_content, clean.out_of_order) == ((), 0, 0, 0)
-    assert clean.strongest is not None
-    assert clean.strongest.high < 0.65
-    assert {a.feature for a in clean.alone} == {"age", "calls", "plan"}
+    result = measure_leakage(table(1), table(2, start=N))
+    assert (result.unavailable_features, result.shared_keys, result.same_content, result.out_of_order) == ((), 0, 0, 0)
+    assert result.strongest is not None
+    assert result.strongest.ci_high < 0.65
+    assert {a.feature for a in result.single_features} == {"age", "calls", "plan"}
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_innocent_data_shows_nothing() -> None:
     ],
 )
 def test_a_feature_that_knows_the_label_is_found_in_whatever_form(column: str, make: Any) -> None:
-    leaky = found(table(1, **{column: make}), table(2, start=N, **{column: make}))
-    assert leaky.alone[0].feature == column
+    leaky = measure_leakage(table(1, **{column: make}), table(2, start=N, **{column: make}))
+    assert leaky.single_features[0].feature == column
     assert leaky.strongest is not None
-    assert leaky.strongest.low > 0.95
+    assert leaky.strongest.ci_low > 0.95
 
 
 def test_a_regressions_features_are_held_against_r2() -> None:
@@ -66,21 +66,21 @@ def test_a_regressions_features_are_held_against_r2() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=2 * N)
     whole = pa.table({"id": [str(i) for i in range(2 * N)], "x": x, "left": 3 * x + rng.normal(0, 0.1, 2 * N)})
-    leaky = found(whole.slice(0, N), whole.slice(N), spec)
+    leaky = measure_leakage(whole.slice(0, N), whole.slice(N), spec)
     assert (leaky.metric, leaky.out_of_order) == ("r2", None)
     assert leaky.strongest is not None
     assert leaky.strongest.value > 0.95
 
 
 def test_rows_that_training_holds_too_are_counted_by_key_and_by_content() -> None:
-    train, held = table(1), table(2, start=N)
-    with_keys = held.set_column(
-        0, "id", pa.array([*train.column("id").to_pylist()[:7], *held.column("id").to_pylist()[7:]])
+    train, holdout = table(1), table(2, start=N)
+    with_keys = holdout.set_column(
+        0, "id", pa.array([*train.column("id").to_pylist()[:7], *holdout.column("id").to_pylist()[7:]])
     )
-    assert (found(train, with_keys).shared_keys, found(train, with_keys).same_content) == (7, 0)
-    copied = pa.concat_tables([train.slice(0, 9), held.slice(9)])
-    copied = copied.set_column(0, "id", held.column("id"))
-    assert (found(train, copied).shared_keys, found(train, copied).same_content) == (0, 9)
+    assert (measure_leakage(train, with_keys).shared_keys, measure_leakage(train, with_keys).same_content) == (7, 0)
+    copied = pa.concat_tables([train.slice(0, 9), holdout.slice(9)])
+    copied = copied.set_column(0, "id", holdout.column("id"))
+    assert (measure_leakage(train, copied).shared_keys, measure_leakage(train, copied).same_content) == (0, 9)
 
 
 def test_nulls_are_values_like_any_other_when_contents_are_compared() -> None:
@@ -88,19 +88,21 @@ def test_nulls_are_values_like_any_other_when_contents_are_compared() -> None:
         return pa.nulls(N, pa.float64())
 
     train = table(1, age=missing)
-    assert found(train, train.set_column(0, "id", pa.array([f"n{i}" for i in range(N)]))).same_content == N
+    assert measure_leakage(train, train.set_column(0, "id", pa.array([f"n{i}" for i in range(N)]))).same_content == N
 
 
 def test_rows_not_later_than_training_are_counted() -> None:
-    assert found(table(1), table(2, start=N - 10)).out_of_order == 10
+    assert measure_leakage(table(1), table(2, start=N - 10)).out_of_order == 10
 
 
 def test_features_declared_as_known_afterwards_are_named() -> None:
     columns = {name: c.model_dump() for name, c in a_spec().data.columns.items()}
-    columns["calls"]["known"] = "after"
-    assert found(table(1), table(2, start=N), a_spec(data={"columns": columns})).known_after == ("calls",)
+    columns["calls"]["available_at_prediction"] = False
+    assert measure_leakage(table(1), table(2, start=N), a_spec(data={"columns": columns})).unavailable_features == (
+        "calls",
+    )
 
 
 def test_without_the_training_data_nothing_is_claimed() -> None:
-    nothing = found(None, table(2))
-    assert (nothing.strongest, nothing.shared_keys, nothing.out_of_order) == (None, None, None)
+    unknown = measure_leakage(None, table(2))
+    assert (unknown.strongest, unknown.shared_keys, unknown.out_of_order) == (None, None, None)

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportions_ztest
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from bedplate.domain.evidence.significance import at_least, two_proportions, welch
+from bedplate.domain.evidence.significance import binomial_tail, two_proportions_p_value, welch_p_value
 
 
 @pytest.mark.parametrize(
@@ -18,30 +18,35 @@ from bedplate.domain.evidence.significance import at_least, two_proportions, wel
 )
 def test_two_proportions_are_compared_as_statsmodels_does(a, n, b, m):
     _, expected = proportions_ztest([a, b], [n, m])
-    assert two_proportions(a, n, b, m) == pytest.approx(expected, rel=1e-9)
+    assert two_proportions_p_value(a, n, b, m) == pytest.approx(expected, rel=1e-9)
 
 
 def test_two_proportions_of_nothing_are_no_verdict_and_equal_certainties_are_equal():
-    assert math.isnan(two_proportions(0, 0, 1, 2))
-    assert two_proportions(5, 5, 9, 9) == 1.0
+    assert math.isnan(two_proportions_p_value(0, 0, 1, 2))
+    assert two_proportions_p_value(5, 5, 9, 9) == 1.0
 
 
 @pytest.mark.parametrize(
     ("k", "n", "p"), [(8, 10, 0.5), (1, 3, 0.001), (30, 800, 0.002), (400, 800, 0.5), (800, 800, 0.9)]
 )
 def test_the_binomial_tail_is_scipys(k, n, p):
-    assert at_least(k, n, p) == pytest.approx(stats.binom.sf(k - 1, n, p), rel=1e-9)
+    assert binomial_tail(k, n, p) == pytest.approx(stats.binom.sf(k - 1, n, p), rel=1e-9)
 
 
 def test_the_binomial_tail_at_its_ends():
-    assert (at_least(0, 5, 0.1), at_least(1, 5, 0.0), at_least(6, 5, 0.5), at_least(5, 5, 1.0)) == (1.0, 0.0, 0.0, 1.0)
+    assert (binomial_tail(0, 5, 0.1), binomial_tail(1, 5, 0.0), binomial_tail(6, 5, 0.5), binomial_tail(5, 5, 1.0)) == (
+        1.0,
+        0.0,
+        0.0,
+        1.0,
+    )
 
 
 def test_means_are_compared_by_welchs_statistic():
     rng = np.random.default_rng(3)
     a, b = rng.normal(0, 1, 500), rng.normal(0.15, 2, 700)
     expected = CompareMeans(DescrStatsW(a), DescrStatsW(b)).ztest_ind(usevar="unequal")[1]
-    found = welch(a.mean(), a.var(ddof=1), 500, b.mean(), b.var(ddof=1), 700)
-    assert found == pytest.approx(expected, rel=1e-9)
-    assert math.isnan(welch(0, 0, 1, 0, 0, 5))
-    assert (welch(1, 0, 5, 1, 0, 5), welch(1, 0, 5, 2, 0, 5)) == (1.0, 0.0)
+    p_value = welch_p_value(a.mean(), a.var(ddof=1), 500, b.mean(), b.var(ddof=1), 700)
+    assert p_value == pytest.approx(expected, rel=1e-9)
+    assert math.isnan(welch_p_value(0, 0, 1, 0, 0, 5))
+    assert (welch_p_value(1, 0, 5, 1, 0, 5), welch_p_value(1, 0, 5, 2, 0, 5)) == (1.0, 0.0)

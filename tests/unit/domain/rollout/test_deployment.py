@@ -1,20 +1,17 @@
-"""What `deploy` decides from one look at the endpoint and the ledger."""
+"""Plans of deployments from one observation of the endpoint and the ledger."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from bedplate.domain.ledger import Record
-from bedplate.domain.rollout import (
+from bedplate.domain.rollout.deployment import (
     Attempt,
     CreateGuard,
     CreateRelease,
     Follow,
-    ObservedEndpoint,
     RecordOutcome,
     RecordStart,
     ReleaseTarget,
@@ -22,145 +19,136 @@ from bedplate.domain.rollout import (
     Shift,
     ShiftPolicy,
     Verify,
-    attempts_in,
+    find_recorded_live,
+    list_open_attempts,
     plan_deploy,
-    recorded_live,
 )
 from bedplate.errors import Locked, PlatformError
 from fakes import EPOCH
+from release_builders import ENDPOINT, V0, V1, V2, V3, build_endpoint, ledger_record, step_types
 
-E = "bedplate-local-churn"
-V1, V2 = f"{E}-v1-0a1b2c3d", f"{E}-v2-0a1b2c3d"
-WAY = ShiftPolicy("canary", 10, 60, (f"{E}-errors", f"{V2}-answers"))
-TO_V2 = ReleaseTarget(V2, 2, live_is_it=False, guarded=True)
-
-
-def seen(**changes: Any) -> ObservedEndpoint:
-    values: dict[str, Any] = {
-        "model": "churn",
-        "endpoint": E,
-        "status": "InService",
-        "live": V1,
-        "pending": None,
-        "failure_reason": None,
-        "modified_at": EPOCH,
-        "fallback_config": f"{E}-v0-1a2b3c4",
-        "recorded_live": V1,
-    }
-    return ObservedEndpoint(**{**values, **changes})
+POLICY = ShiftPolicy("canary", 10, 60, (f"{ENDPOINT}-errors", f"{V2}-predictions"))
+TO_V2 = ReleaseTarget(V2, 2, is_live=False, is_guarded=True)
 
 
-def kinds(steps: Any) -> list[type]:
-    return [type(step) for step in steps]
+def test_deployment_is_recorded_before_traffic_moves_and_at_the_end() -> None:
+    steps = plan_deploy(build_endpoint(), TO_V2, POLICY).steps
+    assert step_types(steps) == [CreateRelease, CreateGuard, RecordStart, Shift, Follow, Verify, RecordOutcome]
 
 
-def record(kind: str, seq: int, **data: Any) -> Record:
-    return Record(seq, EPOCH + timedelta(minutes=seq), kind, "churn", data.pop("version", 2), "ada", "", data, "", "")  # type: ignore[arg-type]
-
-
-def test_a_rollout_writes_to_the_ledger_before_traffic_moves_and_last_of_all() -> None:
-    steps = plan_deploy(seen(), TO_V2, WAY).steps
-    assert kinds(steps) == [CreateRelease, CreateGuard, RecordStart, Shift, Follow, Verify, RecordOutcome]
-
-
-def test_what_is_live_already_is_left_alone() -> None:
-    assert plan_deploy(seen(live=V2, recorded_live=V2), replace(TO_V2, live_is_it=True), WAY).steps == ()
+def test_deployment_of_the_live_release_does_nothing() -> None:
+    assert plan_deploy(build_endpoint(live=V2, recorded_live=V2), replace(TO_V2, is_live=True), POLICY).steps == ()
 
 
 @pytest.mark.parametrize(
     ("strategy", "kind"), [("all-at-once", "ALL_AT_ONCE"), ("canary", "CANARY"), ("linear", "LINEAR")]
 )
-def test_the_strategy_becomes_the_kind_of_traffic(strategy: str, kind: str) -> None:
-    shift = next(s for s in plan_deploy(seen(), TO_V2, replace(WAY, strategy=strategy)).steps if isinstance(s, Shift))
-    assert (shift.kind, shift.step_pct, shift.bake_s, shift.alarms) == (kind, 10, 60, WAY.alarms)
+def test_strategy_determines_the_traffic_kind(strategy: str, kind: str) -> None:
+    shift = next(
+        s
+        for s in plan_deploy(build_endpoint(), TO_V2, replace(POLICY, strategy=strategy)).steps
+        if isinstance(s, Shift)
+    )
+    assert (shift.kind, shift.step_pct, shift.bake_s, shift.alarms) == (kind, 10, 60, POLICY.alarms)
 
 
-def test_a_release_without_a_profile_gets_no_guard() -> None:
-    assert CreateGuard not in kinds(plan_deploy(seen(), replace(TO_V2, guarded=False), WAY).steps)
+def test_release_without_bins_gets_no_guard() -> None:
+    assert CreateGuard not in step_types(plan_deploy(build_endpoint(), replace(TO_V2, is_guarded=False), POLICY).steps)
 
 
-def test_an_update_in_flight_to_the_same_version_is_adopted() -> None:
-    plan = plan_deploy(seen(status="Updating", pending=V2), TO_V2, WAY)
-    assert kinds(plan.steps) == [Follow, Verify, RecordOutcome]
-    begun = Attempt(V2, 2, EPOCH, 7)
-    steps = plan_deploy(seen(status="Updating", pending=V2, attempts=(begun,)), TO_V2, WAY).steps
-    assert kinds(steps) == [Resume, Follow, Verify, RecordOutcome]
+def test_update_in_flight_to_the_same_version_is_followed() -> None:
+    plan = plan_deploy(build_endpoint(status="Updating", pending=V2), TO_V2, POLICY)
+    assert step_types(plan.steps) == [Follow, Verify, RecordOutcome]
+    attempt = Attempt(V2, 2, EPOCH, 7)
+    steps = plan_deploy(build_endpoint(status="Updating", pending=V2, attempts=(attempt,)), TO_V2, POLICY).steps
+    assert step_types(steps) == [Resume, Follow, Verify, RecordOutcome]
     assert [s.seq for s in steps if isinstance(s, Resume)] == [7]
 
 
-def test_what_is_live_is_recorded_though_another_version_was_undone_behind_it() -> None:
-    left = Attempt(f"{E}-v3-0a1b2c3d", 3, EPOCH, 7)
-    now = seen(live=V2, recorded_live=V2, attempts=(left,), modified_at=EPOCH + timedelta(minutes=1))
-    plan = plan_deploy(now, replace(TO_V2, live_is_it=True), WAY)
-    assert [(s.kind, s.version) for s in plan.steps if isinstance(s, RecordOutcome)] == [("rolled-back", 3)]
-    assert plan.undone is None
+def test_rolled_back_attempt_of_another_version_is_recorded_when_the_target_is_live() -> None:
+    attempt = Attempt(V3, 3, EPOCH, 7)
+    observed = build_endpoint(live=V2, recorded_live=V2, attempts=(attempt,), modified_at=EPOCH + timedelta(minutes=1))
+    plan = plan_deploy(observed, replace(TO_V2, is_live=True), POLICY)
+    assert [(s.kind, s.version) for s in plan.steps if isinstance(s, RecordOutcome)] == [("deployment-rolled-back", 3)]
+    assert plan.rolled_back is None
 
 
-def test_an_update_in_flight_to_another_version_locks() -> None:
-    with pytest.raises(Locked, match="v1 is on its way"):
-        plan_deploy(seen(status="Updating", pending=V1, live=V2), TO_V2, WAY)
+def test_update_in_flight_to_another_version_locks_the_endpoint() -> None:
+    with pytest.raises(Locked, match="an update to v1 is in progress"):
+        plan_deploy(build_endpoint(status="Updating", pending=V1, live=V2), TO_V2, POLICY)
 
 
-def test_a_rollback_in_flight_locks_even_when_it_goes_to_the_same_version() -> None:
-    attempt = Attempt(V2, 2, EPOCH, 7, by_rollback=True)
+def test_rollback_in_flight_to_the_same_version_locks_the_endpoint() -> None:
+    attempt = Attempt(V2, 2, EPOCH, 7, is_rollback=True)
     with pytest.raises(Locked):
-        plan_deploy(seen(status="Updating", pending=V2, attempts=(attempt,)), TO_V2, WAY)
+        plan_deploy(build_endpoint(status="Updating", pending=V2, attempts=(attempt,)), TO_V2, POLICY)
 
 
-def test_a_deploy_killed_before_its_end_was_recorded_is_recorded_and_not_made_again() -> None:
-    left = Attempt(V2, 2, EPOCH, 7, previous=V1)
-    plan = plan_deploy(seen(live=V2, attempts=(left,)), replace(TO_V2, live_is_it=True), WAY)
-    assert kinds(plan.steps) == [Resume, Verify, RecordOutcome]
+def test_deployment_killed_before_its_outcome_is_recorded_and_not_repeated() -> None:
+    attempt = Attempt(V2, 2, EPOCH, 7, previous=V1)
+    plan = plan_deploy(build_endpoint(live=V2, attempts=(attempt,)), replace(TO_V2, is_live=True), POLICY)
+    assert step_types(plan.steps) == [Resume, Verify, RecordOutcome]
     assert plan.steps[-1] == RecordOutcome(plan.steps[-1].message, V2, 2, "deployed", V1)
     assert not plan.moves_traffic
 
 
-def test_a_deploy_undone_while_nobody_watched_is_recorded_as_such_and_goes_no_further() -> None:
-    left = Attempt(V2, 2, EPOCH, 7)
-    plan = plan_deploy(seen(attempts=(left,), modified_at=EPOCH + timedelta(minutes=1)), TO_V2, WAY)
-    assert plan.undone == left
-    assert [s.kind for s in plan.steps if isinstance(s, RecordOutcome)] == ["rolled-back"]
+def test_deployment_rolled_back_unattended_is_recorded_and_not_repeated() -> None:
+    attempt = Attempt(V2, 2, EPOCH, 7)
+    plan = plan_deploy(build_endpoint(attempts=(attempt,), modified_at=EPOCH + timedelta(minutes=1)), TO_V2, POLICY)
+    assert plan.rolled_back == attempt
+    assert [s.kind for s in plan.steps if isinstance(s, RecordOutcome)] == ["deployment-rolled-back"]
     assert not plan.moves_traffic
 
 
-def test_an_undone_deploy_of_another_version_is_recorded_before_the_new_one_begins() -> None:
-    left = Attempt(V2, 2, EPOCH, 7)
-    to_v3 = ReleaseTarget(f"{E}-v3-0a1b2c3d", 3, live_is_it=False, guarded=False)
-    steps = plan_deploy(seen(attempts=(left,), modified_at=EPOCH + timedelta(minutes=1)), to_v3, WAY).steps
-    assert kinds(steps) == [Verify, RecordOutcome, CreateRelease, RecordStart, Shift, Follow, Verify, RecordOutcome]
-
-
-def test_a_deploy_killed_before_anything_moved_starts_over() -> None:
-    left = Attempt(V2, 2, EPOCH + timedelta(minutes=1), 7)
-    assert plan_deploy(seen(attempts=(left,)), TO_V2, WAY).moves_traffic
-
-
-def test_an_alarm_that_is_raised_stops_a_rollout_before_it_starts() -> None:
-    with pytest.raises(PlatformError, match="is in ALARM now"):
-        plan_deploy(seen(alarms_raised=(f"{E}-errors",)), TO_V2, WAY)
-
-
-def test_forced_past_a_raised_alarm_the_rollout_is_watched_by_the_others() -> None:
-    steps = plan_deploy(seen(alarms_raised=(f"{E}-errors",)), TO_V2, WAY, force=True).steps
-    assert next(s for s in steps if isinstance(s, Shift)).alarms == (f"{V2}-answers",)
-
-
-def test_attempts_end_with_a_record_of_who_is_live_and_refused_ones_do_not_count() -> None:
-    records = [
-        record("deploying", 1, release=V1, act="deploy"),
-        record("deployed", 2, live=V1),
-        record("deploying", 3, release=V2, act="deploy"),
-        record("deploying", 4, release=V1, act="rollback", **{"from": V2}),
-        record("alert", 5, refused=3),
+def test_rolled_back_deployment_of_another_version_is_recorded_before_the_new_one_starts() -> None:
+    attempt = Attempt(V2, 2, EPOCH, 7)
+    to_v3 = ReleaseTarget(V3, 3, is_live=False, is_guarded=False)
+    steps = plan_deploy(
+        build_endpoint(attempts=(attempt,), modified_at=EPOCH + timedelta(minutes=1)), to_v3, POLICY
+    ).steps
+    assert step_types(steps) == [
+        Verify,
+        RecordOutcome,
+        CreateRelease,
+        RecordStart,
+        Shift,
+        Follow,
+        Verify,
+        RecordOutcome,
     ]
-    assert [(a.seq, a.by_rollback, a.previous) for a in attempts_in(records, "churn")] == [(4, True, V2)]
-    assert attempts_in(records, "other") == ()
-    assert recorded_live(records, "churn") == V1
-    assert recorded_live(records, "other") is None
 
 
-def test_the_fallback_goes_by_what_it_calls_itself() -> None:
-    at = seen()
-    assert at.release_of(at.fallback_config) == f"{E}-v0"
-    assert at.config_of(f"{E}-v0") == at.fallback_config
-    assert at.config_of(V1) == at.release_of(V1) == V1
+def test_deployment_killed_before_traffic_moved_starts_again() -> None:
+    attempt = Attempt(V2, 2, EPOCH + timedelta(minutes=1), 7)
+    assert plan_deploy(build_endpoint(attempts=(attempt,)), TO_V2, POLICY).moves_traffic
+
+
+def test_raised_alarm_prevents_a_deployment() -> None:
+    with pytest.raises(PlatformError, match="is in ALARM and would"):
+        plan_deploy(build_endpoint(alarms_raised=(f"{ENDPOINT}-errors",)), TO_V2, POLICY)
+
+
+def test_forced_deployment_is_monitored_by_the_alarms_that_are_not_raised() -> None:
+    steps = plan_deploy(build_endpoint(alarms_raised=(f"{ENDPOINT}-errors",)), TO_V2, POLICY, force=True).steps
+    assert next(s for s in steps if isinstance(s, Shift)).alarms == (f"{V2}-predictions",)
+
+
+def test_attempts_end_with_a_record_of_the_live_release_or_a_rejected_update() -> None:
+    records = [
+        ledger_record("deployment-started", 1, release=V1, action="deploy"),
+        ledger_record("deployed", 2, live=V1),
+        ledger_record("deployment-started", 3, release=V2, action="deploy"),
+        ledger_record("deployment-started", 4, release=V1, action="rollback", previous=V2),
+        ledger_record("alert", 5, rejected_update=3),
+    ]
+    assert [(a.seq, a.is_rollback, a.previous) for a in list_open_attempts(records, "churn")] == [(4, True, V2)]
+    assert list_open_attempts(records, "other") == ()
+    assert find_recorded_live(records, "churn") == V1
+    assert find_recorded_live(records, "other") is None
+
+
+def test_fallback_release_has_its_own_name_and_config() -> None:
+    endpoint = build_endpoint()
+    assert endpoint.release_of(endpoint.fallback_config) == V0
+    assert endpoint.config_of(V0) == endpoint.fallback_config
+    assert endpoint.config_of(V1) == endpoint.release_of(V1) == V1

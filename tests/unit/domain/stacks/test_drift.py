@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.domain.stacks.drift import compare
+from bedplate.domain.stacks.drift import compare_steps
 
 
 @dataclass(frozen=True)
@@ -30,46 +30,46 @@ class AStep:
 
 
 def test_a_property_changed_in_the_world_is_told_by_all_three() -> None:
-    drift = compare([AStep("update", "a", (Change("size", 1, 2),))], [])
+    drift = compare_steps([AStep("update", "a", (Change("size", 1, 2),))], [])
     (told,) = drift.differences
-    assert (told.kind, told.path, told.program, told.state, told.world) == ("changed", "size", 1, 1, 2)
-    assert drift.drifted
-    assert not drift.ahead
+    assert (told.kind, told.path, told.program, told.state, told.live) == ("changed", "size", 1, 1, 2)
+    assert drift.has_drifted
+    assert not drift.has_unapplied_changes
 
 
 def test_a_property_changed_by_program_and_world_is_one_line() -> None:
-    drift = compare(
+    drift = compare_steps(
         [AStep("update", "a", (Change("size", 1, 2),))],
         [AStep("update", "a", (Change("size", 1, 3), Change("kind", "x", "y")))],
     )
-    assert [(d.kind, d.path, d.program, d.state, d.world) for d in drift.differences] == [
+    assert [(d.kind, d.path, d.program, d.state, d.live) for d in drift.differences] == [
         ("changed", "size", 3, 1, 2),
         ("not applied", "kind", "y", "x", "x"),
     ]
 
 
 def test_what_is_gone_is_one_line_whatever_the_program_would_change_in_it() -> None:
-    drift = compare([AStep("delete", "a")], [AStep("update", "a", (Change("size", 1, 3),))])
-    assert [(d.kind, d.path, d.program, d.state, d.world) for d in drift.differences] == [
+    drift = compare_steps([AStep("delete", "a")], [AStep("update", "a", (Change("size", 1, 3),))])
+    assert [(d.kind, d.path, d.program, d.state, d.live) for d in drift.differences] == [
         ("gone", "", "exists", "exists", None)
     ]
 
 
 def test_a_program_ahead_of_the_state_is_shown_and_is_no_drift() -> None:
-    drift = compare([], [AStep("create", "new"), AStep("delete", "old")])
+    drift = compare_steps([], [AStep("create", "new"), AStep("delete", "old")])
     assert [(d.kind, d.program, d.state) for d in drift.differences] == [
         ("not applied", "exists", None),
         ("not applied", None, "exists"),
     ]
-    assert drift.ahead
-    assert not drift.drifted
+    assert drift.has_unapplied_changes
+    assert not drift.has_drifted
 
 
 def test_a_resource_that_the_program_drops_has_no_value_in_it() -> None:
-    drift = compare([AStep("update", "a", (Change("size", 1, 2),))], [AStep("delete", "a")])
+    drift = compare_steps([AStep("update", "a", (Change("size", 1, 2),))], [AStep("delete", "a")])
     assert [(d.path, d.program) for d in drift.differences] == [("size", None), ("", None)]
 
 
 def test_nothing_different_is_no_drift() -> None:
-    assert compare([], []).differences == ()
-    assert not compare([], []).drifted
+    assert compare_steps([], []).differences == ()
+    assert not compare_steps([], []).has_drifted

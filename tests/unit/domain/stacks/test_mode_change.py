@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bedplate.domain.stacks.mode_change import ModeChange, mode_changes
+from bedplate.domain.stacks.mode_change import ModeChange, find_mode_changes
 
 INSTANCE = {"productionVariants": [{"instanceType": "ml.m5.large"}]}
 SERVERLESS = {"productionVariants": [{"serverlessConfig": {"memorySizeInMb": 2048}}]}
@@ -43,15 +43,15 @@ def config(before: Any, after: Any) -> Resource:
     ],
 )
 def test_every_change_of_an_endpoint_that_stays_is_found(before: Any, after: Any, modes: tuple[str, str]) -> None:
-    assert mode_changes([config(before, after), endpoint({}, {})]) == (ModeChange("p-s-churn", *modes),)
+    assert find_mode_changes([config(before, after), endpoint({}, {})]) == (ModeChange("p-s-churn", *modes),)
 
 
 def test_other_changes_of_the_configuration_are_none() -> None:
     other = {"productionVariants": [{"instanceType": "ml.m5.xlarge"}]}
-    assert mode_changes([config(INSTANCE, other), endpoint({}, {})]) == ()
+    assert find_mode_changes([config(INSTANCE, other), endpoint({}, {})]) == ()
 
 
 def test_an_endpoint_that_comes_or_goes_may_have_any_mode() -> None:
-    assert mode_changes([config(INSTANCE, ASYNC), endpoint(None, {})]) == ()
-    assert mode_changes([config(INSTANCE, ASYNC), endpoint({}, None)]) == ()
-    assert mode_changes([config(None, ASYNC), endpoint({}, {})]) == ()
+    assert find_mode_changes([config(INSTANCE, ASYNC), endpoint(None, {})]) == ()
+    assert find_mode_changes([config(INSTANCE, ASYNC), endpoint({}, None)]) == ()
+    assert find_mode_changes([config(None, ASYNC), endpoint({}, {})]) == ()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bedplate.domain.versions.approval import ApprovalDecision, ApprovalEvidence, decide
+from bedplate.domain.versions.approval import ApprovalDecision, ApprovalEvidence, decide_approval
 from bedplate.settings import Approval
 
 CLEAN = ApprovalEvidence("PASS", "s3://e", "false")
@@ -10,7 +10,7 @@ CLEAN = ApprovalEvidence("PASS", "s3://e", "false")
 
 def judge(evidence: ApprovalEvidence = CLEAN, **changes: object) -> ApprovalDecision:
     given = {"people_needed": 1, "person": "ada", "approved_before": [], "forced": False, **changes}
-    return decide(evidence, **given)  # type: ignore[arg-type]
+    return decide_approval(evidence, **given)  # type: ignore[arg-type]
 
 
 def test_two_people_are_two_different_people() -> None:
@@ -41,12 +41,12 @@ def test_dirty_code_is_refused_even_with_a_pass() -> None:
 def test_where_a_commit_is_needed_force_does_not_replace_it() -> None:
     for state in ("true", "unknown"):
         decision = judge(ApprovalEvidence("FAIL", "s3://e", state), forced=True)
-        assert (decision.outcome, decision.forcible) == ("refused", False)
+        assert (decision.outcome, decision.can_force) == ("refused", False)
 
 
 def test_only_named_approvers_count() -> None:
     rules = Approval(approvers=("Grace",))
-    assert judge(rules=rules).barred
+    assert judge(rules=rules).exclusion
     assert judge(rules=rules, person="grace").outcome == "approved"
     assert judge(rules=rules, person="grace", people_needed=2, approved_before=["ada"]).outcome == "one-more"
     assert judge(rules=rules, forced=True).outcome == "refused"
@@ -76,4 +76,4 @@ def test_force_waives_nothing_when_nothing_is_missing() -> None:
 
 
 def test_metadata_without_a_dirty_flag_counts_as_unknown() -> None:
-    assert ApprovalEvidence.of({}).code_dirty == "unknown"
+    assert ApprovalEvidence.from_metadata({}).code_dirty == "unknown"

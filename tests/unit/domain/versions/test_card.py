@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.versions.card import LivePeriod, VersionCard, VersionRole, card_status, to_markdown, to_sagemaker
+from bedplate.domain.versions.card import (
+    LivePeriod,
+    VersionCard,
+    VersionRole,
+    sagemaker_status,
+    to_markdown,
+    to_sagemaker,
+)
 from fakes import EPOCH
 
 AUC, BRIER = Estimate(0.73, 0.72, 0.74, 1000), Estimate(0.17, 0.16, 0.18, 1000)
@@ -109,11 +116,11 @@ def test_the_part_that_lasts_leaves_out_what_changes_later() -> None:
     later = replace(
         card, status="Rejected", deployments=(), approved_by=None, stays=(), notes="new", retire_on="2030-01-01"
     )
-    assert card.lasting() == later.lasting()
-    assert card.lasting() != replace(card, metrics={"auc": BRIER}).lasting()
+    assert card.details() == later.details()
+    assert card.details() != replace(card, metrics={"auc": BRIER}).details()
     assert json.loads(json.dumps(card.to_json()))["metrics"]["ece"]["value"] is None
 
 
 def test_status_of_a_card() -> None:
-    told = [card_status(s, retired=False) for s in ("Approved", "PendingManualApproval", "Rejected")]
+    told = [sagemaker_status(s, retired=False) for s in ("Approved", "PendingManualApproval", "Rejected")]
     assert told == ["Approved", "PendingReview", "Draft"]

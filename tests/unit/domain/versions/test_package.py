@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from bedplate.domain.versions.package import (
+    CodeSource,
     Lineage,
-    Source,
-    archive,
+    build_archive,
+    build_metadata,
     code_sha256,
-    hyperparameters,
     job_name,
-    metadata,
-    same_training,
+    resolve_hyperparameters,
+    training_digest,
 )
 from bedplate.errors import UsageError
 
@@ -28,7 +28,7 @@ LINEAGE = Lineage(
     data_rows=400,
     data_from="2013-01-01",
     data_to="2013-06-30",
-    source=Source("c" * 64, "l" * 64, "abc", "false"),
+    source=CodeSource("c" * 64, "l" * 64, "abc", "false"),
     hyperparameters={"max_iter": "100", "seed": "0"},
     seed=0,
     instance_type="ml.m5.xlarge",
@@ -53,7 +53,7 @@ LINEAGE = Lineage(
     ],
 )
 def test_whatever_decides_the_result_makes_another_training(change: dict[str, object]) -> None:
-    assert same_training(replace(LINEAGE, **change)) != same_training(LINEAGE)  # type: ignore[arg-type]
+    assert training_digest(replace(LINEAGE, **change)) != training_digest(LINEAGE)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -61,21 +61,21 @@ def test_whatever_decides_the_result_makes_another_training(change: dict[str, ob
     [{"source": replace(LINEAGE.source, commit="def", dirty="true")}, {"data_uri": "s3://other/train.parquet"}],
 )
 def test_what_decides_nothing_makes_the_same_training(change: dict[str, object]) -> None:
-    assert same_training(replace(LINEAGE, **change)) == same_training(LINEAGE)  # type: ignore[arg-type]
+    assert training_digest(replace(LINEAGE, **change)) == training_digest(LINEAGE)  # type: ignore[arg-type]
 
 
 CODE = "s3://artifacts/training/churn/code/0a1b/sourcedir.tar.gz"
 
 
 def test_attempts_have_names_of_their_own_however_long_the_model_is_called() -> None:
-    names = {job_name("bedplate-staging-" + "m" * 60, same_training(LINEAGE), attempt) for attempt in range(1, 13)}
+    names = {job_name("bedplate-staging-" + "m" * 60, training_digest(LINEAGE), attempt) for attempt in range(1, 13)}
     assert len(names) == 12
     assert max(map(len, names)) <= 63
 
 
 def test_metadata_fits_the_registry() -> None:
     long = replace(LINEAGE, hyperparameters={f"parameter_{i}": "x" * 20 for i in range(40)})
-    values = metadata(
+    values = build_metadata(
         long, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z", code_uri=CODE
     )
     assert max(map(len, values.values())) <= 256
@@ -84,7 +84,7 @@ def test_metadata_fits_the_registry() -> None:
 
 
 def test_metadata_keeps_short_hyperparameters_readable() -> None:
-    values = metadata(
+    values = build_metadata(
         LINEAGE, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z", code_uri=CODE
     )
     assert json.loads(values["hyperparameters"]) == {"max_iter": "100", "seed": "0"}
@@ -92,12 +92,12 @@ def test_metadata_keeps_short_hyperparameters_readable() -> None:
 
 def test_a_setting_that_the_model_does_not_declare_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="max_itr"):
-        hyperparameters({"max_iter": 100}, {"max_itr": "5"}, 0)
+        resolve_hyperparameters({"max_iter": 100}, {"max_itr": "5"}, 0)
 
 
 def test_the_seed_can_be_set_like_any_other() -> None:
-    assert hyperparameters({}, {"seed": "9"}, 1) == {"seed": "9"}
-    assert hyperparameters({}, {}, 1) == {"seed": "1"}
+    assert resolve_hyperparameters({}, {"seed": "9"}, 1) == {"seed": "9"}
+    assert resolve_hyperparameters({}, {}, 1) == {"seed": "1"}
 
 
 def test_a_file_moved_or_changed_changes_the_hash() -> None:
@@ -107,8 +107,8 @@ def test_a_file_moved_or_changed_changes_the_hash() -> None:
 
 def test_an_archive_of_the_same_files_has_the_same_bytes_and_holds_them() -> None:
     files = {"train.py": b"print(1)", "sub/x.py": b""}
-    packed = archive(files)
-    assert packed == archive(dict(reversed(files.items())))
+    packed = build_archive(files)
+    assert packed == build_archive(dict(reversed(files.items())))
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         held = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
     assert held == files
@@ -127,12 +127,12 @@ def test_an_archive_of_the_same_files_has_the_same_bytes_and_holds_them() -> Non
 )
 def test_a_setting_is_of_the_kind_that_the_contract_declares(declared: Any, given: str, fits: bool) -> None:
     if fits:
-        assert hyperparameters({"it": declared}, {"it": given}, 0)["it"] == given
+        assert resolve_hyperparameters({"it": declared}, {"it": given}, 0)["it"] == given
         return
     with pytest.raises(UsageError, match=rf"--set it={given}: .* expected, as in training.hyperparameters"):
-        hyperparameters({"it": declared}, {"it": given}, 0)
+        resolve_hyperparameters({"it": declared}, {"it": given}, 0)
 
 
 def test_a_seed_is_a_number() -> None:
     with pytest.raises(UsageError, match="seed=x: a number expected"):
-        hyperparameters({}, {"seed": "x"}, 0)
+        resolve_hyperparameters({}, {"seed": "x"}, 0)

@@ -7,9 +7,17 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from bedplate.domain.gate.measured import Measurements
-from bedplate.domain.gate.trials import vulnerabilities
-from bedplate.domain.versions.sbom import IMAGE, Scan, Vulnerability, cyclonedx, locked, packages_in, scan_of
+from bedplate.domain.gate.analyses import judge_vulnerabilities
+from bedplate.domain.gate.measurements import Measurements
+from bedplate.domain.versions.sbom import (
+    IMAGE_MARKERS,
+    Vulnerability,
+    VulnerabilityScan,
+    format_cyclonedx,
+    parse_cyclonedx,
+    parse_lock_file,
+    parse_scan,
+)
 from bedplate.settings import VulnerabilityGate
 from repository import ROOT
 
@@ -28,12 +36,12 @@ uvicorn[standard]==0.30.0 ; python_version >= "3.9"
 
 
 def bill(lock: str = LOCK) -> bytes:
-    return cyclonedx(locked(lock), image_uri="image:1", lock_sha256="0a")
+    return format_cyclonedx(parse_lock_file(lock), image_uri="image:1", lock_sha256="0a")
 
 
 def test_every_pin_of_the_lock_is_a_component_with_its_hashes() -> None:
-    click, flask, uvicorn = locked(LOCK)
-    assert (click.name, click.version, len(click.hashes), click.wanted_by) == (
+    click, flask, uvicorn = parse_lock_file(LOCK)
+    assert (click.name, click.version, len(click.hashes), click.required_by) == (
         "click",
         "8.1.7",
         2,
@@ -55,7 +63,7 @@ def test_the_format_is_cyclonedx_by_its_own_library() -> None:
 
 def test_the_repositorys_own_lock_becomes_a_valid_bill() -> None:
     lock = (ROOT / "requirements" / "bedplate.lock").read_text()
-    packages = locked(lock)
+    packages = parse_lock_file(lock)
     pins = {line.partition("==")[0] for line in lock.splitlines() if "==" in line and line[0].isalnum()}
     elsewhere = pins - {p.name for p in packages}
     assert {"colorama", "pywin32"} <= elsewhere  # for Windows
@@ -63,7 +71,7 @@ def test_the_repositorys_own_lock_becomes_a_valid_bill() -> None:
     assert all(p.hashes for p in packages)
     told = bill(lock)
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(told.decode()) is None
-    assert [p.name for p in packages_in(told)] == [p.name for p in packages]
+    assert [p.name for p in parse_cyclonedx(told)] == [p.name for p in packages]
 
 
 def test_the_image_s_python_and_system_decide_which_of_two_pins_it_takes() -> None:
@@ -72,56 +80,56 @@ def test_the_image_s_python_and_system_decide_which_of_two_pins_it_takes() -> No
         "numpy==2.5.5 ; python_full_version >= '3.12' \\\n    --hash=sha256:bb\n"
         "pywin32==312 ; sys_platform == 'win32' \\\n    --hash=sha256:cc\n"
     )
-    assert [(p.name, p.version, p.hashes) for p in locked(lock)] == [("numpy", "2.4.6", (("sha256", "aa"),))]
+    assert [(p.name, p.version, p.hashes) for p in parse_lock_file(lock)] == [("numpy", "2.4.6", (("sha256", "aa"),))]
 
 
 def test_the_image_is_the_one_that_the_dockerfile_builds() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert f"FROM python:{IMAGE['python_version']}-slim" in dockerfile
+    assert f"FROM python:{IMAGE_MARKERS['python_version']}-slim" in dockerfile
 
 
 def test_the_same_lock_gives_the_same_bytes_and_another_one_another_serial_number() -> None:
     assert bill() == bill()
-    other = cyclonedx(locked(LOCK), image_uri="image:1", lock_sha256="0b")
+    other = format_cyclonedx(parse_lock_file(LOCK), image_uri="image:1", lock_sha256="0b")
     assert json.loads(other)["serialNumber"] != json.loads(bill())["serialNumber"]
 
 
 def test_something_else_is_no_bill() -> None:
     with pytest.raises(ValueError, match="CycloneDX"):
-        packages_in(b"{}")
+        parse_cyclonedx(b"{}")
 
 
 FOUND = Vulnerability("flask", "3.0.0", "PYSEC-1", ("CVE-2030-1",), ("3.0.1",))
 
 
-def verdict(scan: Scan | None, **gate: object) -> tuple[str, bool, str]:
+def verdict(scan: VulnerabilityScan | None, **gate: object) -> tuple[str, bool, str]:
     evidence = Measurements({}, None, "nobody", {}, {}, None, "s", vulnerabilities=scan)
-    found = vulnerabilities(VulnerabilityGate.model_validate(gate), evidence)
+    found = judge_vulnerabilities(VulnerabilityGate.model_validate(gate), evidence)
     return found.outcome, found.decides, found.reason
 
 
 def test_a_finding_shuts_the_gate_unless_it_is_allowed_by_any_of_its_names() -> None:
-    assert verdict(Scan(3, (FOUND,)))[0] == "FAIL"
-    assert "PYSEC-1 (flask 3.0.0)" in verdict(Scan(3, (FOUND,)))[2]
-    assert verdict(Scan(3, (FOUND,)), allow=["cve-2030-1"])[0] == "PASS"
-    assert verdict(Scan(3, (FOUND,)), allow=["CVE-2030-2"])[0] == "FAIL"
-    assert verdict(Scan(3))[0] == "PASS"
+    assert verdict(VulnerabilityScan(3, (FOUND,)))[0] == "FAIL"
+    assert "PYSEC-1 (flask 3.0.0)" in verdict(VulnerabilityScan(3, (FOUND,)))[2]
+    assert verdict(VulnerabilityScan(3, (FOUND,)), allow=["cve-2030-1"])[0] == "PASS"
+    assert verdict(VulnerabilityScan(3, (FOUND,)), allow=["CVE-2030-2"])[0] == "FAIL"
+    assert verdict(VulnerabilityScan(3))[0] == "PASS"
 
 
 def test_an_index_that_cannot_be_asked_is_no_pass() -> None:
-    silent = Scan(0, trouble="no route to host")
+    silent = VulnerabilityScan(0, error="no route to host")
     assert verdict(silent) == ("NO_DATA", True, "no route to host")
     assert verdict(None)[:2] == ("NO_DATA", True)
     assert verdict(silent, optional=True)[:2] == ("NO_DATA", False)
-    assert verdict(Scan(3, (FOUND,)), optional=True)[:2] == ("FAIL", True)
+    assert verdict(VulnerabilityScan(3, (FOUND,)), optional=True)[:2] == ("FAIL", True)
 
 
 def test_a_package_that_the_index_does_not_know_is_no_pass_unless_it_is_named() -> None:
-    partly = Scan(2, (), ("ours: not found",))
+    partly = VulnerabilityScan(2, (), ("ours: not found",))
     assert verdict(partly)[0] == "NO_DATA"
     assert "ours" in verdict(partly)[2]
     assert verdict(partly, allow=["Ours"])[0] == "PASS"
-    assert verdict(Scan(2, (FOUND,), ("ours: not found",)))[0] == "FAIL"
+    assert verdict(VulnerabilityScan(2, (FOUND,), ("ours: not found",)))[0] == "FAIL"
 
 
 def test_pip_audits_report_is_read() -> None:
@@ -134,4 +142,4 @@ def test_pip_audits_report_is_read() -> None:
         ],
         "fixes": [],
     }  # fmt: skip
-    assert scan_of(report) == Scan(2, (FOUND,), ("ours: not found",))
+    assert parse_scan(report) == VulnerabilityScan(2, (FOUND,), ("ours: not found",))

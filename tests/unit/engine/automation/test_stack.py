@@ -1,4 +1,4 @@
-"""The application's view: the committed program through Pulumi's Automation API, on the embedded engine."""
+"""Stack runs a program through Pulumi's Automation API on the embedded engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bedplate.engine.automation.project import Project
 from bedplate.engine.automation.stack import Stack
 from bedplate.engine.automation.update import Progress, PropertyChange
 from bedplate.errors import NotFound, PlatformError, UsageError
-from golden.oracle.world import World, WorldProvider
+from golden.oracle.fake_cloud import FakeCloud, FakeCloudProvider
 
 PROGRAM = """
 import os
@@ -31,7 +31,7 @@ class Thing(pulumi.CustomResource):
 
 
 config = pulumi.Config()
-print("said by the program", os.path.basename(os.getcwd()))
+print("output of the program", os.path.basename(os.getcwd()))
 first = Thing("first", {"size": SIZE, "kind": config.require("kind"), "rules": config.require_object("rules")})
 second = Thing("second", {"src": first.computed, "forceKind": config.require("kind")})
 if config.get_bool("hidden"):
@@ -56,55 +56,55 @@ def configure(project: Path, lines: str) -> None:
     (project / "stacks" / "Pulumi.s.yaml").write_text(f"# kept\nconfig:\n  {lines}\n")
 
 
-def stack(project: Path, world: World, name: str = "s") -> Stack:
+def build_stack(project: Path, cloud: FakeCloud, name: str = "s") -> Stack:
     return Stack(
-        project, name, endpoint_url="http://127.0.0.1:1", provider_factory=lambda package: WorldProvider(world)
+        project, name, endpoint_url="http://127.0.0.1:1", provider_factory=lambda package: FakeCloudProvider(cloud)
     )
 
 
-def test_preview_up_up_again_and_destroy(project: Path) -> None:
-    world = World()
-    s = stack(project, world)
-    planned = s.preview()
+def test_preview_up_a_second_up_and_destroy(project: Path) -> None:
+    cloud = FakeCloud()
+    stack = build_stack(project, cloud)
+    planned = stack.preview()
     assert planned.counts == {"create": 3}
     assert [step.name for step in planned.steps] == ["shop-s", "first", "second"]
-    assert planned.messages == ("said by the program infra",)
-    assert world.things == {}
-    up = s.up()
-    assert (up.counts, up.changed) == ({"create": 3}, True)
+    assert planned.messages == ("output of the program infra",)
+    assert cloud.resources == {}
+    up = stack.up()
+    assert (up.counts, up.has_changes) == ({"create": 3}, True)
     assert up.outputs == {"second": "c:second-1", "password": "[secret]"}
-    assert world.things["first-1"] == {"size": 1, "kind": "small", "rules": [{"port": 80}]}
-    again = s.up()
-    assert (again.counts, again.steps, again.changed) == ({"same": 3}, (), False)
-    assert s.outputs(show_secrets=True)["password"] == "hush"
-    assert s.destroy().counts == {"delete": 3}
-    assert world.things == {}
-    assert [past.verb for past in s.history()] == ["destroy", "up", "up"]
+    assert cloud.resources["first-1"] == {"size": 1, "kind": "small", "rules": [{"port": 80}]}
+    again = stack.up()
+    assert (again.counts, again.steps, again.has_changes) == ({"same": 3}, (), False)
+    assert stack.outputs(show_secrets=True)["password"] == "hush"
+    assert stack.destroy().counts == {"delete": 3}
+    assert cloud.resources == {}
+    assert [past.verb for past in stack.history()] == ["destroy", "up", "up"]
 
 
-def test_what_a_run_was_for_is_told_by_the_history(project: Path) -> None:
-    s = stack(project, World()).noting("the first one")
-    s.up()
-    s.refresh()
-    s.noting(None).up()
-    s.noting("no longer needed").destroy()
-    assert [past.message for past in s.history()] == ["no longer needed", "", "the first one", "the first one"]
+def test_the_history_contains_the_message_of_a_run(project: Path) -> None:
+    stack = build_stack(project, FakeCloud()).set_message("the first one")
+    stack.up()
+    stack.refresh()
+    stack.set_message(None).up()
+    stack.set_message("no longer needed").destroy()
+    assert [past.message for past in stack.history()] == ["no longer needed", "", "the first one", "the first one"]
 
 
-def test_a_look_at_the_world_first_is_no_step_of_an_update(project: Path) -> None:
-    s = stack(project, World())
-    s.up()
-    looked = s.up(refresh=True)
-    assert (looked.steps, looked.counts) == ((), {"same": 3})
+def test_a_refresh_before_an_update_is_not_a_step(project: Path) -> None:
+    stack = build_stack(project, FakeCloud())
+    stack.up()
+    update = stack.up(refresh=True)
+    assert (update.steps, update.counts) == ((), {"same": 3})
 
 
-def test_steps_tell_the_properties_that_change_and_which_of_them_replace(project: Path) -> None:
-    s = stack(project, World())
-    s.up()
+def test_steps_contain_the_changed_properties_and_which_of_them_replace(project: Path) -> None:
+    stack = build_stack(project, FakeCloud())
+    stack.up()
     configure(project, "kind: large\n  rules: [{port: 443}]")
-    # Another length: Python takes a file of the same second and size for the one whose bytecode it kept.
+    # Of another length: Python reuses the bytecode of a file with the same size and modification second.
     (project / "infra" / "sizes.py").write_text("SIZE = 1 + 1\n")
-    steps = {step.name: step for step in s.preview().steps}
+    steps = {step.name: step for step in stack.preview().steps}
     assert steps["first"].op == "update"
     assert set(steps["first"].changes) == {
         PropertyChange("size", 1, 2, False),
@@ -115,86 +115,86 @@ def test_steps_tell_the_properties_that_change_and_which_of_them_replace(project
     assert PropertyChange("forceKind", "small", "large", True) in steps["second"].changes
 
 
-def test_progress_is_told_while_it_happens(project: Path) -> None:
-    told: list[Progress] = []
-    stack(project, World()).up(on_progress=told.append)
-    assert [(p.state, p.op, p.name) for p in told if p.name == "first"] == [
+def test_progress_is_reported_during_a_run(project: Path) -> None:
+    reports: list[Progress] = []
+    build_stack(project, FakeCloud()).up(on_progress=reports.append)
+    assert [(p.state, p.op, p.name) for p in reports if p.name == "first"] == [
         ("begin", "create", "first"),
         ("done", "create", "first"),
     ]
-    assert told[-1].done == 3
+    assert reports[-1].completed_count == 3
 
 
-def test_refresh_tells_what_the_world_has_become(project: Path) -> None:
-    world = World()
-    s = stack(project, world)
-    s.up()
-    world.things["first-1"]["kind"] = "changed by hand"
-    del world.things["second-1"]
-    found = s.refresh()
-    assert [(step.op, step.name) for step in found.steps] == [("update", "first"), ("delete", "second")]
-    assert found.steps[0].changes == (PropertyChange("kind", "small", "changed by hand", False),)
-    assert s.up().counts == {"same": 1, "update": 1, "create": 1}
+def test_a_refresh_finds_changed_and_deleted_resources(project: Path) -> None:
+    cloud = FakeCloud()
+    stack = build_stack(project, cloud)
+    stack.up()
+    cloud.resources["first-1"]["kind"] = "changed by hand"
+    del cloud.resources["second-1"]
+    update = stack.refresh()
+    assert [(step.op, step.name) for step in update.steps] == [("update", "first"), ("delete", "second")]
+    assert update.steps[0].changes == (PropertyChange("kind", "small", "changed by hand", False),)
+    assert stack.up().counts == {"same": 1, "update": 1, "create": 1}
 
 
-def test_a_failed_step_is_an_error_that_names_the_resource_and_the_same_command_goes_on(project: Path) -> None:
-    world = World()
-    s = stack(project, world)
+def test_a_failed_step_is_an_error_with_the_resource_name_and_a_second_up_continues(project: Path) -> None:
+    cloud = FakeCloud()
+    stack = build_stack(project, cloud)
     (project / "infra" / "sizes.py").write_text("SIZE = 1\nimport builtins\n")
     broken = PROGRAM.replace('{"src": first.computed,', '{"fail": ["create"], "src": first.computed,')
     (project / "infra" / "__main__.py").write_text(broken)
-    with pytest.raises(PlatformError, match="create of second-1 was refused") as told:
-        s.up()
-    assert "update failed" not in str(told.value)
-    assert told.value.next_step == "bedplate up --stack s"
+    with pytest.raises(PlatformError, match="create of second-1 was refused") as error:
+        stack.up()
+    assert "update failed" not in str(error.value)
+    assert error.value.next_step == "bedplate up --stack s"
     (project / "infra" / "__main__.py").write_text(PROGRAM)
-    assert s.up().counts == {"same": 2, "create": 1}
+    assert stack.up().counts == {"same": 2, "create": 1}
 
 
-def test_a_program_that_raises_is_told_with_its_own_frames_only(project: Path) -> None:
+def test_an_exception_of_the_program_is_reported_with_the_programs_own_frames(project: Path) -> None:
     (project / "infra" / "sizes.py").write_text("SIZE = 1 / 0\n")
-    with pytest.raises(PlatformError) as told:
-        stack(project, World()).up()
-    assert "ZeroDivisionError" in str(told.value)
-    assert "sizes.py" in str(told.value)
-    assert "runpy" not in str(told.value)
+    with pytest.raises(PlatformError) as error:
+        build_stack(project, FakeCloud()).up()
+    assert "ZeroDivisionError" in str(error.value)
+    assert "sizes.py" in str(error.value)
+    assert "runpy" not in str(error.value)
 
 
-def test_the_process_is_left_as_it_was_found(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_restores_the_state_of_the_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (Path.cwd(), list(sys.path), list(sys.argv), dict(os.environ), "sizes" in sys.modules)
     from pulumi.runtime import resource
 
-    tells = resource._get_stack_trace
-    stack(project, World()).up()
+    get_stack_trace = resource._get_stack_trace
+    build_stack(project, FakeCloud()).up()
     assert (Path.cwd(), list(sys.path), list(sys.argv), dict(os.environ), "sizes" in sys.modules) == before
-    assert resource._get_stack_trace is tells
+    assert resource._get_stack_trace is get_stack_trace
     assert gc.isenabled()
 
 
-def test_a_stack_that_was_never_brought_up_is_not_found(project: Path) -> None:
-    s = stack(project, World(), "other")
-    for verb in (s.destroy, s.refresh, s.outputs, s.history, s.preview_destroy):
+def test_a_stack_without_a_state_is_not_found(project: Path) -> None:
+    stack = build_stack(project, FakeCloud(), "other")
+    for verb in (stack.destroy, stack.refresh, stack.outputs, stack.history, stack.preview_destroy):
         with pytest.raises(NotFound):
             verb()
 
 
 @pytest.mark.parametrize("url", ["https://sagemaker.us-east-1.amazonaws.com", "http://10.0.0.1:1", "http://local", ""])
-def test_the_embedded_engine_refuses_whatever_is_not_on_this_machine(url: str, project: Path) -> None:
+def test_the_embedded_engine_rejects_endpoints_of_other_machines(url: str, project: Path) -> None:
     with pytest.raises(UsageError, match="this machine only"):
-        Stack(project, "s", endpoint_url=url, provider_factory=lambda package: WorldProvider(World()))
+        Stack(project, "s", endpoint_url=url, provider_factory=lambda package: FakeCloudProvider(FakeCloud()))
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:4566"])
-def test_loopback_addresses_are_this_machine(url: str) -> None:
+def test_loopback_addresses_are_on_this_machine(url: str) -> None:
     require_loopback(url)
 
 
-def test_configuration_is_set_without_touching_the_rest_of_the_file(project: Path) -> None:
+def test_setting_a_value_keeps_the_rest_of_the_stack_file(project: Path) -> None:
     from pulumi.automation import ConfigValue, LocalWorkspace
     from pulumi.automation import Stack as AutomationStack
 
     command: Any = EmbeddedCommand(
-        project / "state", lambda package: WorldProvider(World()), endpoint_url="http://127.0.0.1:1"
+        project / "state", lambda package: FakeCloudProvider(FakeCloud()), endpoint_url="http://127.0.0.1:1"
     )
     workspace = LocalWorkspace(work_dir=str(project), pulumi_command=command)
     auto = AutomationStack.create_or_select("s", workspace)
@@ -205,46 +205,52 @@ def test_configuration_is_set_without_touching_the_rest_of_the_file(project: Pat
     assert "rules: [{port: 80}]" in text
     assert "hush" not in text
     assert auto.get_config("kind").value == "huge"
-    kept = auto.get_all_config()["shop:password"]
-    assert (kept.value, kept.secret) == ("hush", True)
-    found = Project.load(project).configuration("s", lambda: (project / "state" / "s.key").read_text())
-    assert found.values["shop:password"] == "hush"
-    assert found.secret_keys == {"shop:password"}
+    secret = auto.get_all_config()["shop:password"]
+    assert (secret.value, secret.secret) == ("hush", True)
+    configuration = Project.load(project).configuration("s", lambda: (project / "state" / "s.passphrase").read_text())
+    assert configuration.values["shop:password"] == "hush"
+    assert configuration.secret_keys == {"shop:password"}
 
 
-def test_a_command_line_that_is_not_served_is_refused_by_name(project: Path) -> None:
+def test_an_unsupported_command_line_is_rejected(project: Path) -> None:
     from pulumi.automation.errors import CommandError
 
     command = EmbeddedCommand(
-        project / "state", lambda package: WorldProvider(World()), endpoint_url="http://127.0.0.1:1"
+        project / "state", lambda package: FakeCloudProvider(FakeCloud()), endpoint_url="http://127.0.0.1:1"
     )
     for args in (["plugin", "install"], ["up", "--exclude", "urn", "--stack", "s"], ["up", "--client=127.0.0.1:1"]):
-        with pytest.raises(CommandError, match="does not serve"):
+        with pytest.raises(CommandError, match="does not support"):
             command.run(args, str(project), {})
 
 
-def test_a_fault_in_a_file_that_the_program_reads_is_told_without_a_traceback(project: Path) -> None:
+def test_an_error_in_a_file_of_the_user_is_reported_without_a_traceback(project: Path) -> None:
     faulty = (
         "from bedplate.errors import SettingsError\nraise SettingsError('models/churn/model.yaml: risk: unknown')\n"
     )
     (project / "infra" / "sizes.py").write_text(faulty)
-    with pytest.raises(PlatformError) as refused:
-        stack(project, World()).up()
-    assert refused.value.message == "models/churn/model.yaml: risk: unknown"
+    with pytest.raises(PlatformError) as error:
+        build_stack(project, FakeCloud()).up()
+    assert error.value.message == "models/churn/model.yaml: risk: unknown"
 
 
-def test_a_limited_run_changes_its_targets_and_what_depends_on_them_if_asked(project: Path) -> None:
-    world = World()
-    assert stack(project, world).up().counts["create"] == 3
+def test_a_limited_run_changes_its_targets_and_optionally_their_dependents(project: Path) -> None:
+    cloud = FakeCloud()
+    assert build_stack(project, cloud).up().counts["create"] == 3
     configure(project, "kind: large\n  rules: [{port: 80}]")
-    limited = stack(project, world).limit(targets=["second"])
-    assert [(step.op, step.name) for step in limited.preview().steps] == [("replace", "second")]
-    both = stack(project, world).limit(targets=["first"], dependents=True)
-    assert sorted((step.op, step.name) for step in both.up().steps) == [("replace", "second"), ("update", "first")]
-    assert not stack(project, world).up().changed
-    anew = stack(project, world).limit(replace=["**::first"])
-    assert sorted((step.op, step.name) for step in anew.up().steps) == [("replace", "first"), ("update", "second")]
+    target = build_stack(project, cloud).limit(targets=["second"])
+    assert [(step.op, step.name) for step in target.preview().steps] == [("replace", "second")]
+    dependents = build_stack(project, cloud).limit(targets=["first"], target_dependents=True)
+    assert sorted((step.op, step.name) for step in dependents.up().steps) == [
+        ("replace", "second"),
+        ("update", "first"),
+    ]
+    assert not build_stack(project, cloud).up().has_changes
+    replacement = build_stack(project, cloud).limit(replace=["**::first"])
+    assert sorted((step.op, step.name) for step in replacement.up().steps) == [
+        ("replace", "first"),
+        ("update", "second"),
+    ]
     with pytest.raises(PlatformError, match="not specified in --target list"):
-        stack(project, world).limit(targets=["first"]).destroy()
-    assert stack(project, world).limit(targets=["second"]).destroy().counts["delete"] == 1
-    assert sorted(world.things) == ["first-2"]
+        build_stack(project, cloud).limit(targets=["first"]).destroy()
+    assert build_stack(project, cloud).limit(targets=["second"]).destroy().counts["delete"] == 1
+    assert sorted(cloud.resources) == ["first-2"]

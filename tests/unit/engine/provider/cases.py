@@ -1,4 +1,5 @@
-"""One case for every resource type: what is created, what changes in place, what makes a replacement."""
+"""Cases of storage, identity, SageMaker, monitoring and budgets, for `test_tables.py`: what each type creates, which
+changes it makes in place, and which force a replacement."""
 
 from __future__ import annotations
 
@@ -7,37 +8,40 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-Ground = dict[str, str]
-Make = Callable[[Ground], dict[str, Any]]
+SharedResources = dict[str, str]
+"""Names, ids and ARNs of the resources in the fixture `shared_resources`."""
+BuildInputs = Callable[[SharedResources], dict[str, Any]]
 
-DENY = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::ground/*"}
+DENY = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::shared/*"}
 TLS = {**DENY, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-READ = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::ground/*"}
+READ = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::shared/*"}
 TRUST = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
 TAGS = {"Owner": "a@b.example", "Stack": "test"}
 
 
-def text(*statements: dict[str, Any]) -> str:
+def policy_text(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 @dataclass(frozen=True)
 class Case:
-    """`replace` are changes of which each alone must replace; `tags` says whether the type takes them."""
+    """One resource to create, update, replace and delete."""
 
     type: str
-    inputs: Make
-    update: Make | None = None
-    replace: dict[str, Any] = field(default_factory=dict)
-    tags: bool = False
-    survives: bool = False
-    """Cannot be deleted for good."""
+    inputs: BuildInputs
+    update: BuildInputs | None = None
+    """Changed inputs that the provider updates in place."""
+    replacements: dict[str, Any] = field(default_factory=dict)
+    """Changed inputs, each of which forces a replacement by itself."""
+    has_tags: bool = False
+    survives_delete: bool = False
+    """AWS has no delete operation for it, so that it exists after the delete as well."""
 
     def __str__(self) -> str:
         return self.type.rsplit(":", 1)[1] if "appautoscaling" not in self.type else f"Scaling{self.type[-6:]}"
 
 
-def _rule(days: int) -> dict[str, Any]:
+def _lifecycle_rule(days: int) -> dict[str, Any]:
     return {"id": "old", "status": "Enabled", "filter": {"prefix": "capture/"}, "expiration": {"days": days}}
 
 
@@ -49,36 +53,36 @@ NONCURRENT = {
 }
 
 
-def _sse(algorithm: str, g: Ground) -> dict[str, Any]:
-    default = {"sseAlgorithm": algorithm} | ({"kmsMasterKeyId": g["key"]} if algorithm == "aws:kms" else {})
+def _encryption_rule(algorithm: str, shared: SharedResources) -> dict[str, Any]:
+    default = {"sseAlgorithm": algorithm} | ({"kmsMasterKeyId": shared["key"]} if algorithm == "aws:kms" else {})
     return {"applyServerSideEncryptionByDefault": default, "bucketKeyEnabled": algorithm == "aws:kms"}
 
 
-def _alarm(g: Ground) -> dict[str, Any]:
+def _alarm(shared: SharedResources) -> dict[str, Any]:
     return {
         "name": "case-errors",
         "namespace": "AWS/SageMaker",
         "metricName": "Invocation5XXErrors",
-        "dimensions": {"EndpointName": "ground", "VariantName": "live"},
+        "dimensions": {"EndpointName": "shared", "VariantName": "live"},
         "statistic": "Average",
         "period": 60,
         "evaluationPeriods": 1,
         "comparisonOperator": "GreaterThanThreshold",
         "threshold": 0.01,
         "treatMissingData": "notBreaching",
-        "alarmActions": [g["topic"]],
-        "okActions": [g["topic"]],
+        "alarmActions": [shared["topic"]],
+        "okActions": [shared["topic"]],
     }
 
 
-def _budget(g: Ground) -> dict[str, Any]:
-    def told(kind: str, pct: float) -> dict[str, Any]:
+def _budget(shared: SharedResources) -> dict[str, Any]:
+    def build_notification(type: str, threshold_pct: float) -> dict[str, Any]:
         return {
-            "notificationType": kind,
+            "notificationType": type,
             "comparisonOperator": "GREATER_THAN",
-            "threshold": pct,
+            "threshold": threshold_pct,
             "thresholdType": "PERCENTAGE",
-            "subscriberSnsTopicArns": [g["topic"]],
+            "subscriberSnsTopicArns": [shared["topic"]],
             "subscriberEmailAddresses": ["b@example.com", "a@example.com"],
         }
 
@@ -89,33 +93,36 @@ def _budget(g: Ground) -> dict[str, Any]:
         "limitAmount": "0.01",
         "limitUnit": "USD",
         "costFilters": [{"name": "TagKeyValue", "values": ["user:Model$churn"]}],
-        "notifications": [told("ACTUAL", 50), told("ACTUAL", 80), told("FORECASTED", 100)],
+        "notifications": [
+            build_notification("ACTUAL", 50),
+            build_notification("ACTUAL", 80),
+            build_notification("FORECASTED", 100),
+        ],
     }
 
 
-def _budget_changed(g: Ground) -> dict[str, Any]:
-    before = _budget(g)["notifications"]
-    extra = {**before[0], "threshold": 90}
-    fewer = {k: v for k, v in before[1].items() if k != "subscriberSnsTopicArns"}
-    return {"limitAmount": "12.50", "notifications": [before[0], fewer, extra]}
+def _budget_changed(shared: SharedResources) -> dict[str, Any]:
+    unchanged, changed, _ = _budget(shared)["notifications"]
+    email_only = {k: v for k, v in changed.items() if k != "subscriberSnsTopicArns"}
+    return {"limitAmount": "12.50", "notifications": [unchanged, email_only, {**unchanged, "threshold": 90}]}
 
 
-def _variant(g: Ground, weight: float = 1) -> dict[str, Any]:
+def _variant(shared: SharedResources, weight: float = 1) -> dict[str, Any]:
     return {
         "variantName": "live",
-        "modelName": g["model"],
+        "modelName": shared["model"],
         "instanceType": "ml.m5.large",
         "initialInstanceCount": 2,
         "initialVariantWeight": weight,
     }
 
 
-def _capture(g: Ground) -> dict[str, Any]:
+def _capture(shared: SharedResources) -> dict[str, Any]:
     return {
         "enableCapture": True,
         "initialSamplingPercentage": 100,
-        "destinationS3Uri": "s3://ground/capture",
-        "kmsKeyId": g["key"],
+        "destinationS3Uri": "s3://shared/capture",
+        "kmsKeyId": shared["key"],
         "captureOptions": [{"captureMode": "Input"}, {"captureMode": "Output"}],
         "captureContentTypeHeader": {"jsonContentTypes": ["application/json"], "csvContentTypes": ["text/csv"]},
     }
@@ -130,25 +137,35 @@ def _deployment(bake_s: int) -> dict[str, Any]:
     }
 
 
-def _schedule(g: Ground, cron: str) -> dict[str, Any]:
+def _schedule(shared: SharedResources, cron: str) -> dict[str, Any]:
     return {
         "monitoringType": "DataQuality",
-        "monitoringJobDefinitionName": g["definition"],
+        "monitoringJobDefinitionName": shared["definition"],
         "scheduleConfig": {"scheduleExpression": cron},
     }
 
 
-def _job(g: Ground) -> dict[str, Any]:
-    from .conftest import job_definition
-
-    return job_definition(g["image"], g["role"], g["endpoint"])
+def job_definition(image: str, role: str, endpoint: str) -> dict[str, Any]:
+    """The inputs, without a name, of a data quality job definition."""
+    cluster = {"instanceType": "ml.m5.large", "instanceCount": 1, "volumeSizeInGb": 20}
+    output = {"s3Uri": "s3://shared/monitoring", "localPath": "/opt/ml/processing/output"}
+    return {
+        "roleArn": role,
+        "dataQualityAppSpecification": {"imageUri": image, "environment": {"A": "1"}},
+        "dataQualityBaselineConfig": {"statisticsResource": {"s3Uri": "s3://shared/baseline/statistics.json"}},
+        "dataQualityJobInput": {"endpointInput": {"endpointName": endpoint, "localPath": "/opt/ml/processing/input"}},
+        "dataQualityJobOutputConfig": {"monitoringOutputs": {"s3Output": output}},
+        "jobResources": {"clusterConfig": cluster},
+        "networkConfig": {"enableNetworkIsolation": True},
+        "stoppingCondition": {"maxRuntimeInSeconds": 3600},
+    }
 
 
 SCALED = {"serviceNamespace": "sagemaker", "scalableDimension": "sagemaker:variant:DesiredInstanceCount"}
-GROUND_VARIANT = {**SCALED, "resourceId": "endpoint/ground/variant/live"}
+SHARED_VARIANT = {**SCALED, "resourceId": "endpoint/shared/variant/live"}
 
 
-def _tracking(target: float) -> dict[str, Any]:
+def _target_tracking(target: float) -> dict[str, Any]:
     metric = {"predefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
     return {"predefinedMetricSpecification": metric, "targetValue": target, "scaleInCooldown": 300}
 
@@ -156,280 +173,284 @@ def _tracking(target: float) -> dict[str, Any]:
 CASES = (
     Case(
         "aws:s3/bucket:Bucket",
-        lambda g: {"bucket": "case-bucket", "forceDestroy": True},
-        lambda g: {"forceDestroy": False},
+        lambda shared: {"bucket": "case-bucket", "forceDestroy": True},
+        lambda shared: {"forceDestroy": False},
         {"bucket": "another", "objectLockEnabled": True},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:s3/bucketVersioning:BucketVersioning",
-        lambda g: {"bucket": g["bucket"], "versioningConfiguration": {"status": "Enabled"}},
-        lambda g: {"versioningConfiguration": {"status": "Suspended"}},
+        lambda shared: {"bucket": shared["bucket"], "versioningConfiguration": {"status": "Enabled"}},
+        lambda shared: {"versioningConfiguration": {"status": "Suspended"}},
         {"bucket": "another"},
-        survives=True,
+        survives_delete=True,
     ),
     Case(
         "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
-        lambda g: {"bucket": g["bucket"], "rules": [_sse("aws:kms", g)]},
-        lambda g: {"rules": [_sse("AES256", g)]},
+        lambda shared: {"bucket": shared["bucket"], "rules": [_encryption_rule("aws:kms", shared)]},
+        lambda shared: {"rules": [_encryption_rule("AES256", shared)]},
         {"bucket": "another"},
-        survives=True,
+        survives_delete=True,
     ),
     Case(
         "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-        lambda g: {"bucket": g["bucket"], "blockPublicAcls": True, "blockPublicPolicy": True},
-        lambda g: {"blockPublicPolicy": False, "restrictPublicBuckets": True},
+        lambda shared: {"bucket": shared["bucket"], "blockPublicAcls": True, "blockPublicPolicy": True},
+        lambda shared: {"blockPublicPolicy": False, "restrictPublicBuckets": True},
         {"bucket": "another"},
     ),
     Case(
         "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-        lambda g: {"bucket": g["bucket"], "rule": {"objectOwnership": "BucketOwnerEnforced"}},
-        lambda g: {"rule": {"objectOwnership": "BucketOwnerPreferred"}},
+        lambda shared: {"bucket": shared["bucket"], "rule": {"objectOwnership": "BucketOwnerEnforced"}},
+        lambda shared: {"rule": {"objectOwnership": "BucketOwnerPreferred"}},
         {"bucket": "another"},
     ),
     Case(
         "aws:s3/bucketPolicy:BucketPolicy",
-        lambda g: {"bucket": g["bucket"], "policy": text(TLS)},
-        lambda g: {"policy": text(TLS, {**DENY, "Action": "s3:DeleteBucket"})},
+        lambda shared: {"bucket": shared["bucket"], "policy": policy_text(TLS)},
+        lambda shared: {"policy": policy_text(TLS, {**DENY, "Action": "s3:DeleteBucket"})},
         {"bucket": "another"},
     ),
     Case(
         "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
-        lambda g: {"bucket": g["bucket"], "rules": [_rule(30)]},
-        lambda g: {"rules": [_rule(60), NONCURRENT]},
+        lambda shared: {"bucket": shared["bucket"], "rules": [_lifecycle_rule(30)]},
+        lambda shared: {"rules": [_lifecycle_rule(60), NONCURRENT]},
         {"bucket": "another"},
     ),
     Case(
         "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
-        lambda g: {"bucket": g["locked"], "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 10}}},
-        lambda g: {"rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 20}}},
+        lambda shared: {"bucket": shared["locked"], "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 10}}},
+        lambda shared: {"rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 20}}},
         {"bucket": "another"},
-        survives=True,
+        survives_delete=True,
     ),
     Case(
         "aws:ecr/repository:Repository",
-        lambda g: {
+        lambda shared: {
             "name": "case",
             "imageTagMutability": "IMMUTABLE",
             "imageScanningConfiguration": {"scanOnPush": True},
-            "encryptionConfigurations": [{"encryptionType": "KMS", "kmsKey": g["key"]}],
+            "encryptionConfigurations": [{"encryptionType": "KMS", "kmsKey": shared["key"]}],
             "forceDelete": True,
         },
-        lambda g: {"imageTagMutability": "MUTABLE", "imageScanningConfiguration": {"scanOnPush": False}},
+        lambda shared: {"imageTagMutability": "MUTABLE", "imageScanningConfiguration": {"scanOnPush": False}},
         {"name": "another", "encryptionConfigurations": [{"encryptionType": "AES256"}]},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:ecr/lifecyclePolicy:LifecyclePolicy",
-        lambda g: {"repository": g["repository"], "policy": json.dumps({"rules": [_expire(14)]})},
-        lambda g: {"policy": json.dumps({"rules": [_expire(7)]})},
+        lambda shared: {"repository": shared["repository"], "policy": json.dumps({"rules": [_expiry_rule(14)]})},
+        lambda shared: {"policy": json.dumps({"rules": [_expiry_rule(7)]})},
         {"repository": "another"},
     ),
     Case(
         "aws:kms/key:Key",
-        lambda g: {
+        lambda shared: {
             "description": "first",
             "enableKeyRotation": True,
             "deletionWindowInDays": 7,
-            "policy": text(
+            "policy": policy_text(
                 {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "kms:*"}
                 | {"Resource": "*"}
             ),
         },
-        lambda g: {"description": "second", "enableKeyRotation": False, "deletionWindowInDays": 10},
+        lambda shared: {"description": "second", "enableKeyRotation": False, "deletionWindowInDays": 10},
         {"keyUsage": "SIGN_VERIFY"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:kms/alias:Alias",
-        lambda g: {"name": "alias/case", "targetKeyId": g["key_id"]},
+        lambda shared: {"name": "alias/case", "targetKeyId": shared["key_id"]},
         None,
         {"name": "alias/another"},
     ),
     Case(
         "aws:iam/role:Role",
-        lambda g: {
+        lambda shared: {
             "name": "case",
             "description": "first",
-            "assumeRolePolicy": text(TRUST),
+            "assumeRolePolicy": policy_text(TRUST),
             "maxSessionDuration": 3600,
             "permissionsBoundary": "arn:aws:iam::123456789012:policy/case-boundary",
         },
-        lambda g: {
+        lambda shared: {
             "description": "second",
             "maxSessionDuration": 7200,
-            "assumeRolePolicy": text({**TRUST, "Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}),
+            "assumeRolePolicy": policy_text({**TRUST, "Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}),
         },
         {"name": "another", "path": "/x/"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:iam/rolePolicy:RolePolicy",
-        lambda g: {"role": g["role_name"], "name": "case", "policy": text(READ)},
-        lambda g: {"policy": text({**READ, "Action": ["s3:GetObject", "s3:PutObject"]})},
+        lambda shared: {"role": shared["role_name"], "name": "case", "policy": policy_text(READ)},
+        lambda shared: {"policy": policy_text({**READ, "Action": ["s3:GetObject", "s3:PutObject"]})},
         {"role": "another", "name": "other"},
     ),
     Case(
         "aws:iam/policy:Policy",
-        lambda g: {"name": "case", "description": "d", "policy": text(READ)},
-        lambda g: {"policy": text({**READ, "Effect": "Deny"})},
+        lambda shared: {"name": "case", "description": "d", "policy": policy_text(READ)},
+        lambda shared: {"policy": policy_text({**READ, "Effect": "Deny"})},
         {"name": "another", "description": "e"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:ssm/parameter:Parameter",
-        lambda g: {
+        lambda shared: {
             "name": "/case/outputs",
             "type": "String",
             "value": "{}",
             "description": "d",
             "tier": "Intelligent-Tiering",
         },
-        lambda g: {"value": '{"a": 1}', "description": "e"},
+        lambda shared: {"value": '{"a": 1}', "description": "e"},
         {"name": "/another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:sagemaker/model:Model",
-        lambda g: {
+        lambda shared: {
             "name": "case",
-            "executionRoleArn": g["role"],
-            "primaryContainer": {"image": g["image"], "environment": {"A": "1"}},
+            "executionRoleArn": shared["role"],
+            "primaryContainer": {"image": shared["image"], "environment": {"A": "1"}},
             "enableNetworkIsolation": True,
         },
         None,
         {"primaryContainer": {"image": "x"}, "enableNetworkIsolation": False, "name": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
-        lambda g: {
+        lambda shared: {
             "name": "case",
-            "productionVariants": [_variant(g)],
-            "dataCaptureConfig": _capture(g),
-            "kmsKeyArn": g["key"],
+            "productionVariants": [_variant(shared)],
+            "dataCaptureConfig": _capture(shared),
+            "kmsKeyArn": shared["key"],
         },
         None,
         {"productionVariants": [], "kmsKeyArn": "x"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:sagemaker/endpoint:Endpoint",
-        lambda g: {"name": "case", "endpointConfigName": g["config"], "deploymentConfig": _deployment(0)},
-        lambda g: {"endpointConfigName": g["config_2"]},
+        lambda shared: {"name": "case", "endpointConfigName": shared["config"], "deploymentConfig": _deployment(0)},
+        lambda shared: {"endpointConfigName": shared["config_2"]},
         {"name": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
-        lambda g: {"name": "case", **_job(g)},
+        lambda shared: {"name": "case", **job_definition(shared["image"], shared["role"], shared["endpoint"])},
         None,
         {"roleArn": "x", "stoppingCondition": {"maxRuntimeInSeconds": 60}},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:sagemaker/monitoringSchedule:MonitoringSchedule",
-        lambda g: {"name": "case", "monitoringScheduleConfig": _schedule(g, "cron(0 * ? * * *)")},
-        lambda g: {"monitoringScheduleConfig": _schedule(g, "cron(0 6 ? * * *)")},
+        lambda shared: {"name": "case", "monitoringScheduleConfig": _schedule(shared, "cron(0 * ? * * *)")},
+        lambda shared: {"monitoringScheduleConfig": _schedule(shared, "cron(0 6 ? * * *)")},
         {"name": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:sagemaker/modelPackageGroup:ModelPackageGroup",
-        lambda g: {"modelPackageGroupName": "case", "modelPackageGroupDescription": "d"},
+        lambda shared: {"modelPackageGroupName": "case", "modelPackageGroupDescription": "d"},
         None,
         {"modelPackageGroupName": "another", "modelPackageGroupDescription": "e"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:appautoscaling/target:Target",
-        lambda g: {**GROUND_VARIANT, "minCapacity": 1, "maxCapacity": 4},
-        lambda g: {"minCapacity": 2, "maxCapacity": 8},
+        lambda shared: {**SHARED_VARIANT, "minCapacity": 1, "maxCapacity": 4},
+        lambda shared: {"minCapacity": 2, "maxCapacity": 8},
         {"resourceId": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:appautoscaling/policy:Policy",
-        lambda g: {
-            **GROUND_VARIANT,
+        lambda shared: {
+            **SHARED_VARIANT,
             "name": "case",
             "policyType": "TargetTrackingScaling",
-            "targetTrackingScalingPolicyConfiguration": _tracking(1000),
+            "targetTrackingScalingPolicyConfiguration": _target_tracking(1000),
         },
-        lambda g: {"targetTrackingScalingPolicyConfiguration": _tracking(50.5)},
+        lambda shared: {"targetTrackingScalingPolicyConfiguration": _target_tracking(50.5)},
         {"name": "another", "resourceId": "another"},
     ),
     Case(
         "aws:cloudwatch/metricAlarm:MetricAlarm",
         _alarm,
-        lambda g: {"threshold": 0.05, "alarmActions": [], "datapointsToAlarm": 1, "evaluationPeriods": 2},
+        lambda shared: {"threshold": 0.05, "alarmActions": [], "datapointsToAlarm": 1, "evaluationPeriods": 2},
         {"name": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:cloudwatch/compositeAlarm:CompositeAlarm",
-        lambda g: {"alarmName": "case", "alarmRule": 'ALARM("ground-a") OR ALARM("ground-b")', "alarmDescription": "d"},
-        lambda g: {"alarmRule": 'ALARM("ground-a")', "alarmDescription": "e"},
+        lambda shared: {
+            "alarmName": "case",
+            "alarmRule": 'ALARM("shared-a") OR ALARM("shared-b")',
+            "alarmDescription": "d",
+        },
+        lambda shared: {"alarmRule": 'ALARM("shared-a")', "alarmDescription": "e"},
         {"alarmName": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:cloudwatch/dashboard:Dashboard",
-        lambda g: {"dashboardName": "case", "dashboardBody": '{"widgets": []}'},
-        lambda g: {"dashboardBody": '{"widgets": [], "start": "-PT3H"}'},
+        lambda shared: {"dashboardName": "case", "dashboardBody": '{"widgets": []}'},
+        lambda shared: {"dashboardBody": '{"widgets": [], "start": "-PT3H"}'},
         {"dashboardName": "another"},
     ),
     Case(
         "aws:cloudwatch/logGroup:LogGroup",
-        lambda g: {"name": "/aws/sagemaker/Endpoints/case", "retentionInDays": 90, "kmsKeyId": g["key"]},
-        lambda g: {"retentionInDays": 30},
+        lambda shared: {"name": "/aws/sagemaker/Endpoints/case", "retentionInDays": 90, "kmsKeyId": shared["key"]},
+        lambda shared: {"retentionInDays": 30},
         {"name": "another", "kmsKeyId": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:cloudwatch/eventRule:EventRule",
-        lambda g: {"name": "case", "description": "d", "eventPattern": '{"source": ["aws.sagemaker"]}'},
-        lambda g: {"description": "e", "eventPattern": '{"source": ["aws.cloudwatch"]}'},
+        lambda shared: {"name": "case", "description": "d", "eventPattern": '{"source": ["aws.sagemaker"]}'},
+        lambda shared: {"description": "e", "eventPattern": '{"source": ["aws.cloudwatch"]}'},
         {"name": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:cloudwatch/eventTarget:EventTarget",
-        lambda g: {"rule": g["rule"], "targetId": "alerts", "arn": g["topic"]},
-        lambda g: {"inputPath": "$.detail"},
+        lambda shared: {"rule": shared["rule"], "targetId": "alerts", "arn": shared["topic"]},
+        lambda shared: {"inputPath": "$.detail"},
         {"rule": "another", "targetId": "other"},
     ),
     Case(
         "aws:sns/topic:Topic",
-        lambda g: {"name": "case", "kmsMasterKeyId": g["key"]},
-        lambda g: {"displayName": "Alerts"},
+        lambda shared: {"name": "case", "kmsMasterKeyId": shared["key"]},
+        lambda shared: {"displayName": "Alerts"},
         {"name": "another"},
-        tags=True,
+        has_tags=True,
     ),
     Case(
         "aws:sns/topicPolicy:TopicPolicy",
-        lambda g: {"arn": g["topic"], "policy": _publish(g, "cloudwatch")},
-        lambda g: {"policy": _publish(g, "events")},
+        lambda shared: {"arn": shared["topic"], "policy": _publish_policy(shared, "cloudwatch")},
+        lambda shared: {"policy": _publish_policy(shared, "events")},
         {"arn": "another"},
-        survives=True,
+        survives_delete=True,
     ),
     Case(
         "aws:sns/topicSubscription:TopicSubscription",
-        lambda g: {"topic": g["topic"], "protocol": "email", "endpoint": "a@example.com"},
+        lambda shared: {"topic": shared["topic"], "protocol": "email", "endpoint": "a@example.com"},
         None,
         {"endpoint": "b@example.com", "topic": "another", "protocol": "sms"},
     ),
-    Case("aws:budgets/budget:Budget", _budget, _budget_changed, {"name": "another"}, tags=True),
+    Case("aws:budgets/budget:Budget", _budget, _budget_changed, {"name": "another"}, has_tags=True),
 )
 
 
-def _expire(days: int) -> dict[str, Any]:
+def _expiry_rule(days: int) -> dict[str, Any]:
     selection = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": days}
     return {"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}
 
 
-def _publish(g: Ground, service: str) -> str:
+def _publish_policy(shared: SharedResources, service: str) -> str:
     principal = {"Service": f"{service}.amazonaws.com"}
-    return text(
-        {"Sid": "P", "Effect": "Allow", "Principal": principal, "Action": "sns:Publish", "Resource": g["topic"]}
+    return policy_text(
+        {"Sid": "P", "Effect": "Allow", "Principal": principal, "Action": "sns:Publish", "Resource": shared["topic"]}
     )

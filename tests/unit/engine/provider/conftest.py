@@ -1,8 +1,8 @@
-"""A local platform of the tests' own, the provider on it, and what most resources lean on."""
+"""Fixtures: a local platform for these tests, the provider on it, and the resources that most cases refer to."""
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from bedplate.engine.protocol import DiffChanges, DiffResult, Properties
-from bedplate.engine.provider.aws import AwsProvider
-from bedplate.engine.provider.cloud import Cloud
+from bedplate.engine.provider.aws_provider import AwsProvider
+from bedplate.engine.provider.clients import AwsClients
 from bedplate.local import lifecycle
 
+from .cases import job_definition, policy_text
+
 REGION = "us-east-1"
-ACCOUNT = "123456789012"
+ACCOUNT_ID = "123456789012"
 SEED = bytes(range(32))
 
 
@@ -29,18 +31,18 @@ def platform_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def cloud(platform_url: str) -> Cloud:
-    return Cloud(platform_url, REGION)
+def aws(platform_url: str) -> AwsClients:
+    return AwsClients(platform_url, REGION)
 
 
 @pytest.fixture(scope="session")
-def provider(cloud: Cloud) -> AwsProvider:
-    return AwsProvider(cloud)
+def provider(aws: AwsClients) -> AwsProvider:
+    return AwsProvider(aws)
 
 
 @dataclass
-class Applied:
-    """One resource under test, driven through the verbs as the deployment half drives them."""
+class AppliedResource:
+    """One resource under test, on which the tests call the provider as the deployment does."""
 
     provider: AwsProvider
     type: str
@@ -50,12 +52,12 @@ class Applied:
     id: str = ""
     outputs: Properties | None = None
 
-    def create(self) -> Applied:
+    def create(self) -> AppliedResource:
         result = self.provider.create(self.urn, self.type, self.inputs, False, self.intent)
         self.id, self.outputs = result.id, result.outputs
         return self
 
-    def checked(self, news: Properties) -> Properties:
+    def check(self, news: Properties) -> Properties:
         result = self.provider.check(self.urn, self.type, self.inputs, news, SEED)
         assert result.failures == ()
         return result.inputs
@@ -74,77 +76,76 @@ class Applied:
         self.provider.delete(self.urn, self.id, self.type, self.inputs, self.outputs or {})
 
     def drift(self) -> DiffResult:
-        """What a refresh would say: the world's inputs against the program's."""
-        found = self.read()
-        assert found.id == self.id
-        return self.provider.diff(self.urn, self.id, self.type, found.inputs, found.outputs, self.inputs, ())
+        """The difference that a refresh reports, of the inputs at AWS and the program's."""
+        live = self.read()
+        assert live.id == self.id
+        return self.provider.diff(self.urn, self.id, self.type, live.inputs, live.outputs, self.inputs, ())
 
     def assert_no_drift(self) -> None:
         drift = self.drift()
-        assert drift.changes == DiffChanges.NONE, dict(drift.detailed)
+        assert drift.changes == DiffChanges.NONE, dict(drift.detailed_diff)
 
 
-Apply = Callable[..., Applied]
+Apply = Callable[..., AppliedResource]
 
 
 @pytest.fixture(scope="session")
 def apply(provider: AwsProvider) -> Apply:
-    count = iter(range(10_000))
+    numbers = itertools.count()
 
-    def make(type: str, inputs: Properties, name: str = "thing", create: bool = True) -> Applied:
+    def apply_resource(type: str, inputs: Properties, name: str = "case", create: bool = True) -> AppliedResource:
         urn = f"urn:pulumi:test::shop::{type}::{name}"
-        intent = f"intent-{next(count)}"
-        checked = provider.check(urn, type, None, inputs, SEED)
-        assert checked.failures == ()
-        applied = Applied(provider, type, urn, intent, checked.inputs)
-        return applied.create() if create else applied
+        result = provider.check(urn, type, None, inputs, SEED)
+        assert result.failures == ()
+        resource = AppliedResource(provider, type, urn, f"intent-{next(numbers)}", result.inputs)
+        return resource.create() if create else resource
 
-    return make
+    return apply_resource
 
 
 @pytest.fixture(scope="session")
-def ground(apply: Apply) -> dict[str, str]:
-    """What other resources refer to."""
+def shared_resources(apply: Apply) -> dict[str, str]:
+    """Creates the resources that the cases refer to, and returns their names, ids and ARNs."""
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    key = apply("aws:kms/key:Key", {"description": "ground"}).outputs or {}
-    bucket = apply("aws:s3/bucket:Bucket", {"bucket": "ground", "forceDestroy": True}).id
-    locked = apply("aws:s3/bucket:Bucket", {"bucket": "ground-locked", "objectLockEnabled": True}).id
-    role = apply("aws:iam/role:Role", {"name": "ground", "assumeRolePolicy": document(trust)}).outputs or {}
-    topic = apply("aws:sns/topic:Topic", {"name": "ground"}).id
-    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/ground:latest"
-    environment = {"BEDPLATE_FALLBACK": "0.5", "BEDPLATE_RELEASE": "ground-v0", "BEDPLATE_VERSION": "0"}
-    container = {"image": image, "environment": {**environment, "BEDPLATE_MODEL": "m", "BEDPLATE_ENDPOINT": "ground"}}
+    key = apply("aws:kms/key:Key", {"description": "shared"}).outputs or {}
+    bucket = apply("aws:s3/bucket:Bucket", {"bucket": "shared", "forceDestroy": True}).id
+    locked = apply("aws:s3/bucket:Bucket", {"bucket": "shared-locked", "objectLockEnabled": True}).id
+    role = apply("aws:iam/role:Role", {"name": "shared", "assumeRolePolicy": policy_text(trust)}).outputs or {}
+    topic = apply("aws:sns/topic:Topic", {"name": "shared"}).id
+    image = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/shared:latest"
+    environment = {"BEDPLATE_FALLBACK": "0.5", "BEDPLATE_RELEASE": "shared-v0", "BEDPLATE_VERSION": "0"}
+    container = {"image": image, "environment": {**environment, "BEDPLATE_MODEL": "m", "BEDPLATE_ENDPOINT": "shared"}}
     model = apply(
         "aws:sagemaker/model:Model",
-        {"name": "ground", "executionRoleArn": role["arn"], "primaryContainer": container},
+        {"name": "shared", "executionRoleArn": role["arn"], "primaryContainer": container},
     ).id
     variant = {"variantName": "live", "modelName": model, "instanceType": "ml.m5.large", "initialInstanceCount": 1}
     configuration = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-    configs = [apply(configuration, {"name": f"ground-{i}", "productionVariants": [variant]}).id for i in (1, 2)]
-    endpoint = apply("aws:sagemaker/endpoint:Endpoint", {"name": "ground", "endpointConfigName": configs[0]}).id
+    configs = [apply(configuration, {"name": f"shared-{i}", "productionVariants": [variant]}).id for i in (1, 2)]
+    endpoint = apply("aws:sagemaker/endpoint:Endpoint", {"name": "shared", "endpointConfigName": configs[0]}).id
     definition = apply(
         "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
-        {"name": "ground", **job_definition(image, role["arn"], endpoint)},
+        {"name": "shared", **job_definition(image, role["arn"], endpoint)},
     ).id
-    repository = apply("aws:ecr/repository:Repository", {"name": "ground"}).id
-    for name in ("ground-a", "ground-b"):
+    repository = apply("aws:ecr/repository:Repository", {"name": "shared"}).id
+    for name in ("shared-a", "shared-b"):
         metric = {"namespace": "n", "metricName": "m", "statistic": "Sum", "period": 60, "evaluationPeriods": 1}
         bound = {"threshold": 1, "comparisonOperator": "GreaterThanThreshold"}
         apply("aws:cloudwatch/metricAlarm:MetricAlarm", {"name": name, **metric, **bound})
-    rule = apply("aws:cloudwatch/eventRule:EventRule", {"name": "ground", "eventPattern": '{"source": ["a"]}'}).id
+    rule = apply("aws:cloudwatch/eventRule:EventRule", {"name": "shared", "eventPattern": '{"source": ["a"]}'}).id
     stop = {"Effect": "Deny", "Action": "sagemaker:CreateTrainingJob", "Resource": "*"}
-    policy = apply("aws:iam/policy:Policy", {"name": "ground-stop", "policy": document(stop)}).id
+    policy = apply("aws:iam/policy:Policy", {"name": "shared-stop", "policy": policy_text(stop)}).id
     limit = {"budgetType": "COST", "timeUnit": "MONTHLY", "limitAmount": "10.00", "limitUnit": "USD"}
-    apply("aws:budgets/budget:Budget", {"name": "ground", **limit})
+    apply("aws:budgets/budget:Budget", {"name": "shared", **limit})
     monitor = apply(
         "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
-        {"name": "ground", "monitorType": "DIMENSIONAL", "monitorDimension": "SERVICE"},
+        {"name": "shared", "monitorType": "DIMENSIONAL", "monitorDimension": "SERVICE"},
     ).id
     return {
-        "queue": apply("aws:sqs/queue:Queue", {"name": "ground"}).id,
+        "queue": apply("aws:sqs/queue:Queue", {"name": "shared"}).id,
         **_network(apply),
         "logs": _log_bucket(apply),
-        "versions": apply("aws:sagemaker/modelPackageGroup:ModelPackageGroup", {"modelPackageGroupName": "ground"}).id,
+        "versions": apply("aws:sagemaker/modelPackageGroup:ModelPackageGroup", {"modelPackageGroupName": "shared"}).id,
         "stop_policy": policy,
         "anomaly_monitor": monitor,
         "key": key["arn"],
@@ -152,7 +153,7 @@ def ground(apply: Apply) -> dict[str, str]:
         "bucket": bucket,
         "locked": locked,
         "role": role["arn"],
-        "role_name": "ground",
+        "role_name": "shared",
         "topic": topic,
         "image": image,
         "model": model,
@@ -165,25 +166,6 @@ def ground(apply: Apply) -> dict[str, str]:
     }
 
 
-def document(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def job_definition(image: str, role: str, endpoint: str) -> dict[str, Any]:
-    cluster = {"instanceType": "ml.m5.large", "instanceCount": 1, "volumeSizeInGb": 20}
-    output = {"s3Uri": "s3://ground/monitoring", "localPath": "/opt/ml/processing/output"}
-    return {
-        "roleArn": role,
-        "dataQualityAppSpecification": {"imageUri": image, "environment": {"A": "1"}},
-        "dataQualityBaselineConfig": {"statisticsResource": {"s3Uri": "s3://ground/baseline/statistics.json"}},
-        "dataQualityJobInput": {"endpointInput": {"endpointName": endpoint, "localPath": "/opt/ml/processing/input"}},
-        "dataQualityJobOutputConfig": {"monitoringOutputs": {"s3Output": output}},
-        "jobResources": {"clusterConfig": cluster},
-        "networkConfig": {"enableNetworkIsolation": True},
-        "stoppingCondition": {"maxRuntimeInSeconds": 3600},
-    }
-
-
 def _network(apply: Apply) -> dict[str, str]:
     vpc = apply("aws:ec2/vpc:Vpc", {"cidrBlock": "10.7.0.0/16"}).id
     zone = {"cidrBlock": "10.7.0.0/18", "availabilityZone": "us-east-1a"}
@@ -191,7 +173,7 @@ def _network(apply: Apply) -> dict[str, str]:
     prefixes = (apply("aws:ec2/vpcEndpoint:VpcEndpoint", gateway).outputs or {})["prefixListId"]
     groups = [
         apply("aws:ec2/securityGroup:SecurityGroup", {"name": name, "description": name, "vpcId": vpc}).id
-        for name in ("ground", "ground-2")
+        for name in ("shared", "shared-2")
     ]
     return {
         "vpc": vpc,
@@ -204,12 +186,12 @@ def _network(apply: Apply) -> dict[str, str]:
 
 
 def _log_bucket(apply: Apply) -> str:
-    bucket = apply("aws:s3/bucket:Bucket", {"bucket": "ground-logs"}).id
+    bucket = apply("aws:s3/bucket:Bucket", {"bucket": "shared-logs"}).id
     delivery = {
         "Effect": "Allow",
         "Principal": {"Service": "logging.s3.amazonaws.com"},
         "Action": "s3:PutObject",
-        "Resource": "arn:aws:s3:::ground-logs/access/*",
+        "Resource": "arn:aws:s3:::shared-logs/access/*",
     }
-    apply("aws:s3/bucketPolicy:BucketPolicy", {"bucket": bucket, "policy": document(delivery)})
+    apply("aws:s3/bucketPolicy:BucketPolicy", {"bucket": bucket, "policy": policy_text(delivery)})
     return bucket

@@ -1,4 +1,4 @@
-"""What stands on the disk: one owner's only, whole, without a secret in plaintext, exported and imported as it was."""
+"""The state on disk is complete, readable by its owner only, without plaintext secrets, and exported and imported."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 from bedplate.engine.protocol import Secret
 from bedplate.engine.state import secrets
 from bedplate.engine.state.journal import Journal
-from bedplate.engine.state.lock import hold, unlock
-from bedplate.engine.state.store import document
+from bedplate.engine.state.lock import hold_lock, unlock
+from bedplate.engine.state.store import read_checkpoint
 from bedplate.errors import BedplateError, Locked, NotFound, UsageError
-from golden.oracle.runs import Engine, checkpoint, without_ciphertext
-from golden.oracle.world import World
+from golden.oracle.embedded_engine import EmbeddedEngine, checkpoint_resources, without_ciphertext
+from golden.oracle.fake_cloud import FakeCloud
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*step.json")
 
@@ -38,21 +38,21 @@ def secret_step(op: str = "up", value: str = HUSH) -> dict[str, Any]:
     }
 
 
-def test_no_secret_stands_in_plaintext_on_the_disk(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_the_state_on_disk_contains_no_plaintext_secret(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     events: list[dict[str, Any]] = []
     assert engine.run(secret_step(), events.append).ok
     (tmp_path / "step.json").unlink()
     texts = [p.read_text() for p in (tmp_path / "state").iterdir()]
     assert not any(HUSH in text for text in texts)
     assert HUSH not in json.dumps(events)
-    assert engine.world.things["a-1"]["x"] == HUSH
+    assert engine.cloud.resources["a-1"]["x"] == HUSH
 
 
-def test_secrets_come_back_as_secrets_and_change_nothing(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_secrets_are_read_as_secrets_and_cause_no_change(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
-    again = Engine(tmp_path, engine.world)
+    again = EmbeddedEngine(tmp_path, engine.cloud)
     resources = {r.urn.split("::")[-1]: r for r in again.store.read().resources()}
     assert resources["a"].inputs["x"] == Secret(HUSH)
     assert resources["a"].outputs["x"] == Secret(HUSH)
@@ -62,122 +62,126 @@ def test_secrets_come_back_as_secrets_and_change_nothing(tmp_path: Path) -> None
     assert again.run(secret_step(value="another")).counts == {"same": 2, "update": 1}
 
 
-def test_a_key_is_derived_once_where_its_passphrase_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(tmp_path)
+def test_the_key_of_a_generated_passphrase_is_derived_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
-    kept = engine.store.paths.derived
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    derived: list[bytes] = []
-    derive = hashlib.pbkdf2_hmac
-    monkeypatch.setattr(hashlib, "pbkdf2_hmac", lambda *said: derived.append(said[2]) or derive(*said))
+    key_file = engine.store.paths.derived_key
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    derivations: list[bytes] = []
+    pbkdf2_hmac = hashlib.pbkdf2_hmac
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", lambda *args: derivations.append(args[2]) or pbkdf2_hmac(*args))
 
-    def read() -> int:
-        secrets._derived.cache_clear()
-        derived.clear()
-        assert Engine(tmp_path, engine.world).run(secret_step()).counts == {"same": 3}
-        return len(derived)
+    def count_derivations() -> int:
+        secrets._derive_key_once.cache_clear()
+        derivations.clear()
+        assert EmbeddedEngine(tmp_path, engine.cloud).run(secret_step()).counts == {"same": 3}
+        return len(derivations)
 
-    assert read() == 0
-    kept.write_text("cut sho")
-    assert read() == 1
-    assert read() == 0
+    assert count_derivations() == 0
+    key_file.write_text("truncat")
+    assert count_derivations() == 1
+    assert count_derivations() == 0
     engine.store.remove()
-    assert not kept.exists()
+    assert not key_file.exists()
 
 
-def test_a_key_of_somebodys_own_passphrase_is_never_written_down(
+def test_the_key_of_a_passphrase_of_the_environment_is_never_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
-    engine = Engine(tmp_path)
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
     assert engine.store.read()
-    assert not engine.store.paths.derived.exists()
+    assert not engine.store.paths.derived_key.exists()
 
 
-def test_a_secret_needs_the_passphrase_that_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_needs_the_passphrase_with_which_it_was_encrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "right")
-    engine = Engine(tmp_path)
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
-    assert not engine.store.paths.key.exists()
+    assert not engine.store.paths.passphrase.exists()
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
-    with pytest.raises(BedplateError, match="passphrase does not open"):
-        Engine(tmp_path, engine.world).store.read()
+    with pytest.raises(BedplateError, match="passphrase does not decrypt"):
+        EmbeddedEngine(tmp_path, engine.cloud).store.read()
 
 
-def test_every_file_of_the_state_belongs_to_its_owner_alone(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_every_state_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "state").iterdir()}
-    assert set(modes) == {"s.json", "s.key", "s.derived", "s.lock", "s.history.jsonl"}
+    assert set(modes) == {"s.json", "s.passphrase", "s.derived-key", "s.lock", "s.history.jsonl"}
     assert set(modes.values()) == {0o600}
 
 
-def test_two_runs_at_once_one_works_and_the_other_says_who_and_since_when(tmp_path: Path) -> None:
-    inside, leave = threading.Event(), threading.Event()
+def test_a_second_run_is_rejected_with_the_holder_of_the_lock_and_its_age(tmp_path: Path) -> None:
+    started, leave = threading.Event(), threading.Event()
 
     def fault(point: str) -> None:
         if point == "before create a":
-            inside.set()
+            started.set()
             leave.wait(30)
 
-    world = World()
-    first = Engine(tmp_path, world, fault=fault)
-    outcomes = []
-    runner = threading.Thread(target=lambda: outcomes.append(first.run(secret_step())))
+    cloud = FakeCloud()
+    first = EmbeddedEngine(tmp_path, cloud, fault=fault)
+    results = []
+    runner = threading.Thread(target=lambda: results.append(first.run(secret_step())))
     runner.start()
-    inside.wait(30)
+    started.wait(30)
     try:
-        with pytest.raises(Locked, match=rf"pid {os.getpid()}.* runs `up` since 2023-11-14 .* for \d+ s") as told:
-            Engine(tmp_path, world).run(secret_step())
+        with pytest.raises(Locked, match=rf"pid {os.getpid()}.* runs `up` since 2023-11-14 .* for \d+ s") as error:
+            EmbeddedEngine(tmp_path, cloud).run(secret_step())
     finally:
         leave.set()
         runner.join()
-    assert told.value.exit_code == 7
-    assert outcomes[0].ok
-    assert Engine(tmp_path, world).run(secret_step()).counts == {"same": 3}
+    assert error.value.exit_code == 7
+    assert results[0].ok
+    assert EmbeddedEngine(tmp_path, cloud).run(secret_step()).counts == {"same": 3}
 
 
-def test_a_lock_file_left_by_a_dead_run_locks_nobody_out(tmp_path: Path) -> None:
+def test_the_lock_file_of_a_killed_run_does_not_lock_the_stack(tmp_path: Path) -> None:
     path = tmp_path / "s.lock"
-    dead = {"pid": 4_000_000, "host": socket.gethostname(), "user": "x", "verb": "up", "since": 0}
-    path.write_text(json.dumps(dead))
-    with hold(path, stack="s", verb="up"):
+    owner = {"pid": 4_000_000, "host": socket.gethostname(), "user": "x", "verb": "up", "since": 0}
+    path.write_text(json.dumps(owner))
+    with hold_lock(path, stack="s", verb="up"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
     assert path.read_text() == ""
 
 
-def test_a_lock_of_another_machine_is_told_with_owner_and_age_and_taken_away_by_hand_only(tmp_path: Path) -> None:
+def test_a_lock_of_another_machine_is_reported_with_owner_and_age_and_removed_only_by_unlock(tmp_path: Path) -> None:
     path = tmp_path / "s.lock"
     path.write_text(json.dumps({"pid": 7, "host": "elsewhere", "user": "ann", "verb": "up", "since": 0}))
-    told_is = r"another machine: ann@elsewhere \(pid 7\) runs `up` since .*, for 3 h 2 min"
-    later = hold(path, stack="s", verb="up", clock=lambda: 3 * 3600 + 125)
-    with pytest.raises(Locked, match=told_is) as told, later:
-        raise AssertionError("held")
-    assert "bedplate state unlock --stack s" in (told.value.next_step or "")
+    message = r"another machine: ann@elsewhere \(pid 7\) runs `up` since .*, for 3 h 2 min"
+    later = hold_lock(path, stack="s", verb="up", clock=lambda: 3 * 3600 + 125)
+    with pytest.raises(Locked, match=message) as error, later:
+        raise AssertionError("locked")
+    assert "bedplate state unlock --stack s" in (error.value.next_step or "")
     assert (unlock(path, stack="s") or "").startswith("ann@elsewhere")
     assert unlock(path, stack="s") is None
-    with hold(path, stack="s", verb="up"), pytest.raises(Locked, match=f"pid {os.getpid()}"):
+    with hold_lock(path, stack="s", verb="up"), pytest.raises(Locked, match=f"pid {os.getpid()}"):
         unlock(path, stack="s")
 
 
-def test_an_exported_state_is_taken_by_another_stack_and_nothing_changes(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_another_stack_imports_an_exported_state_without_changes(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
-    shown = engine.store.export(show_secrets=True)
-    assert HUSH in json.dumps(shown)
-    assert shown["version"] == 3
+    exported = engine.store.export(show_secrets=True)
+    assert HUSH in json.dumps(exported)
+    assert exported["version"] == 3
     other = tmp_path / "other"
     other.mkdir()
-    taken = Engine(other, engine.world)
-    taken.store.import_(shown)
-    assert HUSH not in taken.store.paths.checkpoint.read_text()
-    assert [r["urn"] for r in checkpoint(taken.store)] == [r["urn"] for r in checkpoint(engine.store)]
-    assert Engine(other, engine.world).run(secret_step()).counts == {"same": 3}
+    importer = EmbeddedEngine(other, engine.cloud)
+    importer.store.import_(exported)
+    assert HUSH not in importer.store.paths.checkpoint.read_text()
+    assert [r["urn"] for r in checkpoint_resources(importer.store)] == [
+        r["urn"] for r in checkpoint_resources(engine.store)
+    ]
+    assert EmbeddedEngine(other, engine.cloud).run(secret_step()).counts == {"same": 3}
 
 
-def test_an_export_is_what_stands_on_the_disk_without_our_own_key(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_an_export_has_pulumis_keys_only(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
     exported = engine.store.export()
     assert set(exported["deployment"]) == {"manifest", "secrets_providers", "resources"}
@@ -195,16 +199,16 @@ def test_an_export_is_what_stands_on_the_disk_without_our_own_key(tmp_path: Path
         },
     ],
 )
-def test_what_is_no_state_is_not_imported(document: dict[str, Any], tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_an_invalid_state_is_not_imported(document: dict[str, Any], tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     before = engine.store.paths.checkpoint.read_bytes()
     with pytest.raises(UsageError):
         engine.store.import_(document)
     assert engine.store.paths.checkpoint.read_bytes() == before
 
 
-def test_a_broken_file_is_told_apart_from_a_missing_one(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_a_broken_checkpoint_and_a_missing_one_are_different_errors(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     engine.store.paths.checkpoint.write_text("{")
     with pytest.raises(BedplateError, match="is not a checkpoint"):
         engine.store.read()
@@ -213,8 +217,8 @@ def test_a_broken_file_is_told_apart_from_a_missing_one(tmp_path: Path) -> None:
         engine.store.read()
 
 
-def test_history_keeps_every_run_newest_first_and_no_preview(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_the_history_has_every_run_newest_first_and_no_preview(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     engine.run(secret_step("preview"))
     engine.run(secret_step())
     engine.run({"op": "destroy", "resources": []})
@@ -226,8 +230,8 @@ def test_history_keeps_every_run_newest_first_and_no_preview(tmp_path: Path) -> 
     ]
 
 
-def test_a_run_that_was_killed_stays_in_the_history_and_the_next_one_has_the_next_number(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_a_killed_run_stays_in_the_history_and_the_next_run_has_the_next_number(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     engine.run(secret_step())
     lines = engine.store.paths.history.read_text().splitlines()
     engine.store.paths.history.write_text(lines[0] + "\n" + lines[1][:20])
@@ -250,8 +254,8 @@ def without_times(document: dict[str, Any]) -> Any:
 
 
 def boxes(name: str, opts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    inside = {"name": "in", "props": {"x": 1, **more}, "opts": {"parent": name}}
-    return {"op": "up", "resources": [{"kind": "box", "name": name, "opts": opts}, inside], "exports": {}}
+    child = {"name": "in", "props": {"x": 1, **more}, "opts": {"parent": name}}
+    return {"op": "up", "resources": [{"kind": "box", "name": name, "opts": opts}, child], "exports": {}}
 
 
 @pytest.mark.parametrize(
@@ -265,49 +269,52 @@ def boxes(name: str, opts: dict[str, Any], **more: Any) -> dict[str, Any]:
     ],
     ids=["create", "update", "rename", "replace", "destroy"],
 )
-def test_checkpoint_and_journal_are_what_the_folded_checkpoint_is(steps: list[dict[str, Any]], tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_checkpoint_and_journal_equal_the_checkpoint_after_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     for step in steps[:-1]:
         assert engine.run(step).ok
-    seen: list[Any] = []
-    fold = engine.store.fold
+    documents: list[Any] = []
+    merge_journal = engine.store.merge_journal
 
-    def look_first(snapshot: Any) -> None:
-        assert engine.store.left_behind()
-        seen.append(document(engine.store.paths))
-        fold(snapshot)
+    def read_first(snapshot: Any) -> None:
+        assert engine.store.has_journal()
+        documents.append(read_checkpoint(engine.store.paths))
+        merge_journal(snapshot)
 
-    engine.store.fold = look_first  # type: ignore[method-assign]
+    engine.store.merge_journal = read_first  # type: ignore[method-assign]
     assert engine.run(steps[-1]).ok
-    assert not engine.store.left_behind()
-    assert without_times(seen[0]) == without_times(document(engine.store.paths))
+    assert not engine.store.has_journal()
+    assert without_times(documents[0]) == without_times(read_checkpoint(engine.store.paths))
 
 
-def test_a_line_that_was_cut_short_and_a_journal_of_another_checkpoint_mean_nothing(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_a_truncated_line_and_the_journal_of_another_checkpoint_are_ignored(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
-    before = document(engine.store.paths)
+    before = read_checkpoint(engine.store.paths)
     journal = Journal(engine.store.paths.journal, engine.store.paths.checkpoint.read_bytes())
-    journal.append(b'{"dropped":[2]}')
-    assert len(document(engine.store.paths)["deployment"]["resources"]) == len(before["deployment"]["resources"]) - 1
+    journal.append(b'{"removed":[2]}')
+    assert (
+        len(read_checkpoint(engine.store.paths)["deployment"]["resources"])
+        == len(before["deployment"]["resources"]) - 1
+    )
     journal.close()
-    whole = engine.store.paths.journal.read_bytes()
-    engine.store.paths.journal.write_bytes(whole[:-3])
-    assert document(engine.store.paths) == before
-    engine.store.paths.journal.write_bytes(whole)
+    content = engine.store.paths.journal.read_bytes()
+    engine.store.paths.journal.write_bytes(content[:-3])
+    assert read_checkpoint(engine.store.paths) == before
+    engine.store.paths.journal.write_bytes(content)
     engine.store.paths.checkpoint.write_bytes(engine.store.paths.checkpoint.read_bytes() + b"\n")
-    assert document(engine.store.paths) == before
+    assert read_checkpoint(engine.store.paths) == before
 
 
-def test_what_is_written_down_grows_with_the_resources_and_not_with_their_square(tmp_path: Path) -> None:
-    def written(count: int) -> int:
+def test_the_bytes_written_grow_linearly_with_the_number_of_resources(tmp_path: Path) -> None:
+    def bytes_written(count: int) -> int:
         folder = tmp_path / str(count)
         folder.mkdir()
         sizes: list[int] = []
-        engine = Engine(folder)
+        engine = EmbeddedEngine(folder)
         engine.store._before_write = lambda content: sizes.append(len(content))
-        things = [{"name": f"t{n:03}", "props": {"x": 1}} for n in range(count)]
-        assert engine.run({"op": "up", "resources": things}).ok
+        resources = [{"name": f"t{n:03}", "props": {"x": 1}} for n in range(count)]
+        assert engine.run({"op": "up", "resources": resources}).ok
         return sum(sizes)
 
-    assert written(40) < 2.5 * written(20)
+    assert bytes_written(40) < 2.5 * bytes_written(20)

@@ -1,4 +1,4 @@
-"""When a metric alarm or a composite alarm is in which state."""
+"""The states of metric alarms and composite alarms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from bedplate.local.metrics.alarms import AlarmRuleError, Datapoint, holds, judge, names_in, window
+from bedplate.local.metrics.alarms import (
+    AlarmRuleError,
+    Datapoint,
+    alarm_names,
+    evaluate_alarm,
+    evaluate_rule,
+    evaluation_periods,
+)
 
 ALARM: dict[str, Any] = {
     "EvaluationPeriods": 3,
@@ -32,16 +39,16 @@ def points(*values: float | None) -> list[Datapoint]:
     ],
 )
 def test_all_periods_must_breach_by_default(values: tuple[float | None, ...], state: str) -> None:
-    assert judge(ALARM, points(*values), "OK").state == state
+    assert evaluate_alarm(ALARM, points(*values), "OK").state == state
 
 
 @pytest.mark.parametrize(("values", "state"), [((2, 0, 2), "ALARM"), ((2, 0, 0), "OK")])
-def test_datapoints_to_alarm_asks_for_fewer(values: tuple[float, ...], state: str) -> None:
-    assert judge({**ALARM, "DatapointsToAlarm": 2}, points(*values), "OK").state == state
+def test_datapoints_to_alarm_requires_fewer_breaches(values: tuple[float, ...], state: str) -> None:
+    assert evaluate_alarm({**ALARM, "DatapointsToAlarm": 2}, points(*values), "OK").state == state
 
 
 @pytest.mark.parametrize(
-    ("treat", "nothing", "one_breach"),
+    ("treatment", "no_data", "one_breach"),
     [
         ("missing", "INSUFFICIENT_DATA", "ALARM"),
         ("notBreaching", "OK", "OK"),
@@ -49,18 +56,18 @@ def test_datapoints_to_alarm_asks_for_fewer(values: tuple[float, ...], state: st
         ("ignore", "ALARM", "ALARM"),
     ],
 )
-def test_missing_data_counts_as_the_alarm_says(treat: str, nothing: str, one_breach: str) -> None:
-    alarm = {**ALARM, "TreatMissingData": treat}
-    assert judge(alarm, points(None, None, None), "ALARM").state == nothing
-    assert judge(alarm, points(None, None, 2), "ALARM").state == one_breach
+def test_missing_data_counts_as_treat_missing_data_says(treatment: str, no_data: str, one_breach: str) -> None:
+    alarm = {**ALARM, "TreatMissingData": treatment}
+    assert evaluate_alarm(alarm, points(None, None, None), "ALARM").state == no_data
+    assert evaluate_alarm(alarm, points(None, None, 2), "ALARM").state == one_breach
 
 
-def test_ignore_keeps_ok_when_there_is_too_little_to_judge() -> None:
-    assert judge({**ALARM, "TreatMissingData": "ignore"}, points(None, None, 2), "OK").state == "OK"
+def test_ignore_keeps_the_state_with_too_little_data() -> None:
+    assert evaluate_alarm({**ALARM, "TreatMissingData": "ignore"}, points(None, None, 2), "OK").state == "OK"
 
 
 @pytest.mark.parametrize(
-    ("operator", "below", "equal", "above"),
+    ("operator", "less", "equal", "greater"),
     [
         ("GreaterThanThreshold", "OK", "OK", "ALARM"),
         ("GreaterThanOrEqualToThreshold", "OK", "ALARM", "ALARM"),
@@ -68,27 +75,27 @@ def test_ignore_keeps_ok_when_there_is_too_little_to_judge() -> None:
         ("LessThanOrEqualToThreshold", "ALARM", "ALARM", "OK"),
     ],
 )
-def test_every_comparison_has_its_own_side(operator: str, below: str, equal: str, above: str) -> None:
+def test_comparison_operators(operator: str, less: str, equal: str, greater: str) -> None:
     alarm = {**ALARM, "EvaluationPeriods": 1, "ComparisonOperator": operator}
-    assert [judge(alarm, points(v), "OK").state for v in (0.5, 1.0, 1.5)] == [below, equal, above]
+    assert [evaluate_alarm(alarm, points(v), "OK").state for v in (0.5, 1.0, 1.5)] == [less, equal, greater]
 
 
-def test_low_sample_of_a_percentile_keeps_the_state_only_when_told_to() -> None:
+def test_low_sample_of_a_percentile_keeps_the_state_only_with_ignore() -> None:
     low = [Datapoint(0.0, 9.0, low_sample=True)]
     alarm = {**ALARM, "EvaluationPeriods": 1}
-    assert judge({**alarm, "EvaluateLowSampleCountPercentile": "ignore"}, low, "OK").state == "OK"
-    assert judge({**alarm, "EvaluateLowSampleCountPercentile": "evaluate"}, low, "OK").state == "ALARM"
+    assert evaluate_alarm({**alarm, "EvaluateLowSampleCountPercentile": "ignore"}, low, "OK").state == "OK"
+    assert evaluate_alarm({**alarm, "EvaluateLowSampleCountPercentile": "evaluate"}, low, "OK").state == "ALARM"
 
 
 def test_reason_names_the_values_and_the_threshold() -> None:
-    reason = judge({**ALARM, "EvaluationPeriods": 1}, points(2.5), "OK").reason
+    reason = evaluate_alarm({**ALARM, "EvaluationPeriods": 1}, points(2.5), "OK").reason
     assert reason.startswith("Threshold Crossed")
     assert "[2.5]" in reason
     assert "greater than the threshold (1)" in reason
 
 
 def test_the_last_period_ends_now() -> None:
-    assert window(ALARM, 100.0) == [(70.0, 80.0), (80.0, 90.0), (90.0, 100.0)]
+    assert evaluation_periods(ALARM, 100.0) == [(70.0, 80.0), (80.0, 90.0), (90.0, 100.0)]
 
 
 @pytest.mark.parametrize(
@@ -104,15 +111,15 @@ def test_the_last_period_ends_now() -> None:
         ("ALARM(unknown)", False),
     ],
 )
-def test_composite_rule_follows_the_states(rule: str, expected: bool) -> None:
-    assert holds(rule, {"a": "ALARM", "b": "OK", "c": "INSUFFICIENT_DATA"}) is expected
+def test_composite_rules(rule: str, expected: bool) -> None:
+    assert evaluate_rule(rule, {"a": "ALARM", "b": "OK", "c": "INSUFFICIENT_DATA"}) is expected
 
 
 @pytest.mark.parametrize("rule", ["ALARM(", "AND", "ALARM(a) ALARM(b)", "(ALARM(a)", "WRONG(a)"])
-def test_a_rule_that_cannot_be_read_is_an_error(rule: str) -> None:
+def test_an_invalid_rule_is_an_error(rule: str) -> None:
     with pytest.raises(AlarmRuleError):
-        holds(rule, {})
+        evaluate_rule(rule, {})
 
 
-def test_names_in_a_rule_are_found_once_each_time_they_stand_there() -> None:
-    assert names_in('ALARM("a") OR (OK(b) AND NOT ALARM("a"))') == ["a", "b", "a"]
+def test_alarm_names_lists_every_occurrence_in_order() -> None:
+    assert alarm_names('ALARM("a") OR (OK(b) AND NOT ALARM("a"))') == ["a", "b", "a"]

@@ -1,21 +1,18 @@
-"""A runtime over services in memory, with a container of the tests' own."""
+"""A runtime over in-memory services and a fake container."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from unit.local.runtime.rig import Rig
-from unit.local.runtime.world import World
-
-CONTAINER = [sys.executable, str(Path(__file__).with_name("container.py"))]
+from unit.local.runtime.in_memory_services import InMemoryServices
+from unit.local.runtime.runtime_driver import RuntimeDriver
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(World(tmp_path), CONTAINER)
-    yield made
-    made.close()
+def driver(tmp_path: Path) -> Iterator[RuntimeDriver]:
+    driver = RuntimeDriver(InMemoryServices(tmp_path))
+    yield driver
+    driver.close()

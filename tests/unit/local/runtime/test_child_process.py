@@ -1,4 +1,4 @@
-"""ChildProcess processes: their lines and ends, and that nothing of theirs outlives the platform."""
+"""Child processes report lines and exit codes and never outlive the platform."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from bedplate.local.runtime.child_process import ChildProcess
 
 LONG = "import sys, time; open(sys.argv[1], 'w').write('up'); time.sleep(600)"
-HELD = """
+GRANDCHILD = """
 import os, subprocess, sys, time
 held = open(sys.argv[1], "w")
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=[held.fileno()])
@@ -31,26 +31,26 @@ def start(code: str, tmp_path: Path, lines: list[str]) -> ChildProcess:
     return ChildProcess([sys.executable, "-c", code], env=dict(os.environ), cwd=tmp_path, on_line=lines.append)
 
 
-def test_every_line_has_arrived_when_the_end_is_told(tmp_path: Path) -> None:
+def test_wait_returns_after_every_line_was_received(tmp_path: Path) -> None:
     lines: list[str] = []
     child = start("print('x' * 10); [print(i) for i in range(2000)]; raise SystemExit(7)", tmp_path, lines)
     assert child.wait(30) == 7
     assert lines == ["x" * 10, *(str(i) for i in range(2000))]
 
 
-def test_output_that_is_no_text_does_not_stop_the_reader(tmp_path: Path) -> None:
+def test_binary_output_does_not_stop_the_reader(tmp_path: Path) -> None:
     lines: list[str] = []
     child = start("import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\nend\\n')", tmp_path, lines)
     assert child.wait(30) == 0
     assert lines[-1] == "end"
 
 
-def test_command_that_was_killed_tells_the_signal(tmp_path: Path) -> None:
+def test_exit_code_of_a_killed_command_has_the_signal(tmp_path: Path) -> None:
     child = start("import os; os.kill(os.getpid(), 9)", tmp_path, [])
     assert child.wait(30) == 128 + signal.SIGKILL
 
 
-def test_command_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
+def test_command_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     fifo = tmp_path / "up"
     os.mkfifo(fifo)
     code = f"import signal; signal.signal(15, signal.SIG_IGN); import sys; sys.argv.append({str(fifo)!r}); {LONG}"
@@ -59,27 +59,25 @@ def test_command_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> No
     assert child.stop(0.2) == 137
 
 
-def test_listener_that_raises_does_not_stop_the_reader(tmp_path: Path, capsys: object) -> None:
-    def refuse(line: str) -> None:
+def test_failing_callback_does_not_stop_the_reader(tmp_path: Path, capsys: object) -> None:
+    def fail(line: str) -> None:
         raise RuntimeError(line)
 
-    child = ChildProcess(
-        [sys.executable, "-c", "print(1); print(2)"], env=dict(os.environ), cwd=tmp_path, on_line=refuse
-    )
+    child = ChildProcess([sys.executable, "-c", "print(1); print(2)"], env=dict(os.environ), cwd=tmp_path, on_line=fail)
     assert child.wait(30) == 0
 
 
-def test_nothing_outlives_a_platform_that_was_killed(tmp_path: Path) -> None:
-    """The grandchild holds the writing end of a pipe: reading it ends when the last of them is gone."""
+def test_no_process_outlives_a_killed_platform(tmp_path: Path) -> None:
+    """The grandchild holds the writing end of a pipe, so reading it ends when the last process has ended."""
     fifo = tmp_path / "held"
     os.mkfifo(fifo)
-    held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, HELD, str(fifo)], stdout=subprocess.PIPE)
+    pipe = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, GRANDCHILD, str(fifo)], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     with parent.stdout as output:
         assert output.readline() == b"up\n"
-        os.set_blocking(held, True)
+        os.set_blocking(pipe, True)
         parent.kill()
         parent.wait(10)
-        assert os.read(held, 1) == b""
-    os.close(held)
+        assert os.read(pipe, 1) == b""
+    os.close(pipe)

@@ -1,23 +1,25 @@
-"""Tracking servers: up when one is wanted, gone with the platform, back with it."""
+"""Tracking servers start on request, stop with the platform and are restored with it."""
 
 from __future__ import annotations
 
 import urllib.request
 
 from bedplate.local.hooks import Record
-from unit.local.runtime.rig import ARN, Rig
+from unit.local.runtime.runtime_driver import ARN, RuntimeDriver
 
 
-def wanted(rig: Rig, name: str = "runs") -> Record:
+def start_server(driver: RuntimeDriver, name: str = "runs") -> Record:
     arn = f"{ARN}:mlflow-tracking-server/{name}"
     record = {"TrackingServerName": name, "TrackingServerArn": arn, "TrackingServerStatus": "Creating"}
-    rig.world.put("mlflow-tracking-server", name, record)
-    rig.hooks.tracking_wanted(record)
-    rig.world.until(lambda: rig.world.tables["mlflow-tracking-server"][name]["TrackingServerStatus"] != "Creating")
-    return rig.world.tables["mlflow-tracking-server"][name]
+    driver.services.put_record("mlflow-tracking-server", name, record)
+    driver.hooks.tracking_started(record)
+    driver.services.wait_until(
+        lambda: driver.services.tables["mlflow-tracking-server"][name]["TrackingServerStatus"] != "Creating"
+    )
+    return driver.services.tables["mlflow-tracking-server"][name]
 
 
-def answers(url: str) -> bool:
+def is_healthy(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5):
             return True
@@ -25,23 +27,23 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_a_tracking_server_answers_at_its_address(rig: Rig) -> None:
-    record = wanted(rig)
+def test_tracking_server_is_healthy_at_its_url(driver: RuntimeDriver) -> None:
+    record = start_server(driver)
     assert (record["TrackingServerStatus"], record["IsActive"]) == ("Created", "Active")
     with urllib.request.urlopen(f"{record['TrackingServerUrl']}/health", timeout=5) as reply:
         assert reply.status == 200
 
 
-def test_a_tracking_server_comes_back_with_the_platform(rig: Rig) -> None:
-    first = wanted(rig)["TrackingServerUrl"]
-    rig.close()
-    rig.world.until(lambda: not answers(first))  # its workers go a moment after it
-    again = rig.again()
+def test_tracking_server_is_restored_with_the_platform(driver: RuntimeDriver) -> None:
+    first_url = start_server(driver)["TrackingServerUrl"]
+    driver.close()
+    driver.services.wait_until(lambda: not is_healthy(first_url))  # its workers go a moment after it
+    restarted = driver.restart()
     try:
-        table = rig.world.tables["mlflow-tracking-server"]
-        again.hooks.restore()
-        rig.world.until(lambda: table["runs"]["TrackingServerUrl"] != first)
+        table = driver.services.tables["mlflow-tracking-server"]
+        restarted.hooks.restore()
+        driver.services.wait_until(lambda: table["runs"]["TrackingServerUrl"] != first_url)
         with urllib.request.urlopen(f"{table['runs']['TrackingServerUrl']}/health", timeout=5) as reply:
             assert reply.status == 200
     finally:
-        again.close()
+        restarted.close()

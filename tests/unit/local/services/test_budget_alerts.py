@@ -1,4 +1,4 @@
-"""What a budget's action does when its threshold is passed, when somebody undoes it, and when a new month begins."""
+"""A budget action executes when its threshold is crossed, can be reversed, and is reset in a new month."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ARN = "arn:aws:iam::1:policy/stop"
 DENY = {"Effect": "Deny", "Action": "sagemaker:CreateTrainingJob", "Resource": "*"}
 
 
-class World:
-    """A platform with one budget of a dollar, one action, and a role that policies are attached to."""
+class BudgetScenario:
+    """A platform with a monthly budget of one dollar and one action, which attaches a policy to a role."""
 
     def __init__(self) -> None:
-        self.moment = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
+        self.now = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
         self.spent_usd = 0.0
         self.attached: list[str] = []
         version = SimpleNamespace(is_default=True, document=json.dumps({"Statement": DENY}))
@@ -35,7 +35,7 @@ class World:
             "Definition": {"IamActionDefinition": {"PolicyArn": ARN, "Roles": ["trainers"]}},
             "Status": "STANDBY",
         }
-        self.entry: dict[str, Any] = {"action": action, "history": [], "told": None, "done_in": None}
+        self.entry: dict[str, Any] = {"action": action, "history": [], "alerted_period": None, "executed_period": None}
         limit = {"Amount": "1", "Unit": "USD"}
         budget = {"BudgetName": "b", "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
         books = {"b": {"budget": budget, "notifications": [], "actions": {"1": self.entry}}}
@@ -43,52 +43,56 @@ class World:
         platform: Any = SimpleNamespace(
             lock=nullcontext(),
             backend=lambda service, _region=None: backends[service],
-            now=lambda: self.moment,
+            now=lambda: self.now,
             store=SimpleNamespace(mark=lambda *_: None),
-            charges=SimpleNamespace(between=lambda *_: [self.charge]),
+            charges=SimpleNamespace(list_charges=lambda *_: [self.charge]),
             emit_event=lambda *_: None,
         )
-        self.watch = BudgetAlerts(platform)
+        self.alerts = BudgetAlerts(platform)
 
     @property
     def charge(self) -> Charge:
         hour = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp())
         return Charge(hour, "arn", "training", "ml.m5.large", 1, 1, self.spent_usd)
 
-    def refused(self) -> str | None:
-        return self.watch.refusal("sagemaker:CreateTrainingJob", "arn", {})
+    def denying_budget(self) -> str | None:
+        return self.alerts.find_denying_budget("sagemaker:CreateTrainingJob", "arn", {})
 
 
-def test_below_the_threshold_nothing_is_stopped() -> None:
-    world = World()
-    world.spent_usd = 0.99
-    world.watch.step()
-    assert (world.entry["action"]["Status"], world.attached, world.refused()) == ("STANDBY", [], None)
+def test_action_stays_on_standby_below_the_threshold() -> None:
+    scenario = BudgetScenario()
+    scenario.spent_usd = 0.99
+    scenario.alerts.step()
+    assert (scenario.entry["action"]["Status"], scenario.attached, scenario.denying_budget()) == ("STANDBY", [], None)
 
 
-def test_the_action_attaches_its_policy_once_and_denies() -> None:
-    world = World()
-    world.spent_usd = 1.01
-    world.watch.step()
-    world.watch.step()
-    assert (world.entry["action"]["Status"], world.attached) == ("EXECUTION_SUCCESS", ["trainers"])
-    assert world.refused() == "b"
-    assert world.watch.refusal("sagemaker:CreateProcessingJob", "arn", {}) is None
+def test_action_attaches_its_policy_once_and_denies_calls() -> None:
+    scenario = BudgetScenario()
+    scenario.spent_usd = 1.01
+    scenario.alerts.step()
+    scenario.alerts.step()
+    assert (scenario.entry["action"]["Status"], scenario.attached) == ("EXECUTION_SUCCESS", ["trainers"])
+    assert scenario.denying_budget() == "b"
+    assert scenario.alerts.find_denying_budget("sagemaker:CreateProcessingJob", "arn", {}) is None
 
 
-def test_what_somebody_has_undone_stays_undone_in_this_month() -> None:
-    world = World()
-    world.spent_usd = 1.01
-    world.watch.step()
-    world.watch.execute(world.entry, "REVERSE_BUDGET_ACTION")
-    world.watch.step()
-    assert (world.entry["action"]["Status"], world.attached, world.refused()) == ("REVERSE_SUCCESS", [], None)
+def test_reversed_action_stays_reversed_for_the_rest_of_the_month() -> None:
+    scenario = BudgetScenario()
+    scenario.spent_usd = 1.01
+    scenario.alerts.step()
+    scenario.alerts.execute(scenario.entry, "REVERSE_BUDGET_ACTION")
+    scenario.alerts.step()
+    assert (scenario.entry["action"]["Status"], scenario.attached, scenario.denying_budget()) == (
+        "REVERSE_SUCCESS",
+        [],
+        None,
+    )
 
 
-def test_a_new_month_lets_trainings_go_on() -> None:
-    world = World()
-    world.spent_usd = 1.01
-    world.watch.step()
-    world.moment = datetime(2026, 12, 1, 1, tzinfo=UTC).timestamp()
-    world.watch.step()
-    assert (world.entry["action"]["Status"], world.attached, world.refused()) == ("STANDBY", [], None)
+def test_new_month_resets_the_action_and_allows_trainings() -> None:
+    scenario = BudgetScenario()
+    scenario.spent_usd = 1.01
+    scenario.alerts.step()
+    scenario.now = datetime(2026, 12, 1, 1, tzinfo=UTC).timestamp()
+    scenario.alerts.step()
+    assert (scenario.entry["action"]["Status"], scenario.attached, scenario.denying_budget()) == ("STANDBY", [], None)

@@ -1,4 +1,4 @@
-"""What an IAM policy says about a call."""
+"""IAM policies are evaluated for a call as IAM evaluates them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Any
 
 import pytest
 
-from bedplate.local.services.iam_policies import PolicyDecision, conditions_hold, evaluate
+from bedplate.local.services.iam_policies import PolicyDecision, are_conditions_met, evaluate
 
 ROOT = "arn:aws:iam::123456789012:root"
 
 
-def statement(effect: str = "Allow", action: Any = "s3:*", resource: Any = "*", **more: Any) -> dict[str, Any]:
-    return {"Statement": [{"Effect": effect, "Action": action, "Resource": resource, **more}]}
+def build_document(effect: str = "Allow", action: Any = "s3:*", resource: Any = "*", **elements: Any) -> dict[str, Any]:
+    return {"Statement": [{"Effect": effect, "Action": action, "Resource": resource, **elements}]}
 
 
-def test_a_deny_wins_over_an_allow() -> None:
-    documents = [statement(), statement("Deny", "s3:DeleteObject")]
+def test_deny_wins_over_allow() -> None:
+    documents = [build_document(), build_document("Deny", "s3:DeleteObject")]
     assert evaluate(documents, "s3:DeleteObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.DENY
     assert evaluate(documents, "s3:GetObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.ALLOW
 
 
-def test_nothing_said_is_neutral() -> None:
-    assert evaluate([statement(action="sqs:*")], "s3:GetObject", "*", context={}) is PolicyDecision.NEUTRAL
+def test_call_that_no_statement_matches_is_neutral() -> None:
+    assert evaluate([build_document(action="sqs:*")], "s3:GetObject", "*", context={}) is PolicyDecision.NEUTRAL
 
 
 @pytest.mark.parametrize(
-    ("resource", "verdict"),
+    ("resource", "decision"),
     [
         ("arn:aws:s3:::b/*", PolicyDecision.ALLOW),
         ("arn:aws:s3:::b", PolicyDecision.NEUTRAL),
@@ -34,15 +34,15 @@ def test_nothing_said_is_neutral() -> None:
         (["arn:aws:s3:::x", "arn:aws:s3:::b/k"], PolicyDecision.ALLOW),
     ],
 )
-def test_resources_match_with_wildcards(resource: Any, verdict: PolicyDecision) -> None:
-    assert evaluate([statement(resource=resource)], "s3:GetObject", "arn:aws:s3:::b/k", context={}) is verdict
+def test_resources_match_with_wildcards(resource: Any, decision: PolicyDecision) -> None:
+    assert evaluate([build_document(resource=resource)], "s3:GetObject", "arn:aws:s3:::b/k", context={}) is decision
 
 
 def test_actions_are_compared_without_case() -> None:
-    assert evaluate([statement(action="S3:getobject")], "s3:GetObject", "*", context={}) is PolicyDecision.ALLOW
+    assert evaluate([build_document(action="S3:getobject")], "s3:GetObject", "*", context={}) is PolicyDecision.ALLOW
 
 
-def test_not_action_and_not_resource_turn_the_match_around() -> None:
+def test_not_action_and_not_resource_invert_the_match() -> None:
     document = {"Statement": {"Effect": "Deny", "NotAction": "s3:Get*", "NotResource": "arn:aws:s3:::open/*"}}
     assert evaluate([document], "s3:PutObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.DENY
     assert evaluate([document], "s3:GetObject", "arn:aws:s3:::b/k", context={}) is PolicyDecision.NEUTRAL
@@ -50,7 +50,7 @@ def test_not_action_and_not_resource_turn_the_match_around() -> None:
 
 
 @pytest.mark.parametrize(
-    ("principal", "verdict"),
+    ("principal", "decision"),
     [
         ("*", PolicyDecision.DENY),
         ({"AWS": "*"}, PolicyDecision.DENY),
@@ -60,9 +60,9 @@ def test_not_action_and_not_resource_turn_the_match_around() -> None:
         ({"Service": "budgets.amazonaws.com"}, PolicyDecision.NEUTRAL),
     ],
 )
-def test_principal_of_a_resource_policy(principal: Any, verdict: PolicyDecision) -> None:
-    document = statement("Deny", Principal=principal)
-    assert evaluate([document], "s3:GetObject", "*", context={}, principal=ROOT) is verdict
+def test_principal_of_a_resource_policy_matches_the_caller(principal: Any, decision: PolicyDecision) -> None:
+    document = build_document("Deny", Principal=principal)
+    assert evaluate([document], "s3:GetObject", "*", context={}, principal=ROOT) is decision
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,12 @@ def test_principal_of_a_resource_policy(principal: Any, verdict: PolicyDecision)
         ({"StringEquals": {"a": "1"}, "Bool": {"b": "true"}}, {"a": "1", "b": "false"}, False),
     ],
 )
-def test_conditions(conditions: dict[str, dict[str, Any]], context: dict[str, str], expected: bool) -> None:
-    assert conditions_hold(conditions, context) is expected
+def test_condition_operators_follow_iam(
+    conditions: dict[str, dict[str, Any]], context: dict[str, str], expected: bool
+) -> None:
+    assert are_conditions_met(conditions, context) is expected
 
 
-def test_an_unknown_operator_never_counts_as_satisfied() -> None:
+def test_unknown_operator_raises() -> None:
     with pytest.raises(ValueError, match="StringSounds"):
-        conditions_hold({"StringSounds": {"k": "a"}}, {"k": "a"})
+        are_conditions_met({"StringSounds": {"k": "a"}}, {"k": "a"})

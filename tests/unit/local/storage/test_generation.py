@@ -1,4 +1,4 @@
-"""The name of what the platform holds, over stops and kills, and what the engine concludes from it."""
+"""The id of the platform's state over stops and kills, and when the engine refreshes because of it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.engine.state.state_epoch import StateEpoch as Seen
+from bedplate.engine.state.state_epoch import StateEpoch
 from bedplate.local.storage.generation import Generation
 
 
-def test_the_world_keeps_its_name_over_a_stop_that_saved_everything(tmp_path: Path) -> None:
+def test_the_id_stays_the_same_when_everything_was_saved(tmp_path: Path) -> None:
     first = Generation(tmp_path)
-    first.changed()
-    first.saved()
-    assert Generation(tmp_path).world == first.world
+    first.mark_unsaved()
+    first.mark_saved()
+    assert Generation(tmp_path).id == first.id
 
 
-def test_the_world_has_another_name_after_a_kill_that_lost_something(tmp_path: Path) -> None:
+def test_the_id_changes_after_a_kill_with_unsaved_changes(tmp_path: Path) -> None:
     first = Generation(tmp_path)
-    first.changed()
+    first.mark_unsaved()
     second = Generation(tmp_path)
-    assert second.world != first.world
-    assert Generation(tmp_path).world == second.world
+    assert second.id != first.id
+    assert Generation(tmp_path).id == second.id
 
 
 @pytest.fixture
@@ -30,32 +30,32 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-def test_a_new_stack_is_made_on_the_world_it_finds(state: Path) -> None:
-    seen = Seen(state, "local", "a")
-    assert not seen.broken()
-    seen.begin()
+def test_a_new_stack_needs_no_refresh(state: Path) -> None:
+    epoch = StateEpoch(state, "local", "a")
+    assert not epoch.needs_refresh()
+    epoch.start_run()
     (state / "local.json").write_text("{}")
-    assert not Seen(state, "local", "a").broken(), "a killed command finds the world that it began on"
+    assert not StateEpoch(state, "local", "a").needs_refresh(), "nor after the command was killed"
 
 
-def test_a_state_of_another_world_is_looked_after_until_a_run_ends_well(state: Path) -> None:
-    Seen(state, "local", "a").begin()
+def test_a_state_of_another_generation_needs_a_refresh_until_a_run_finishes(state: Path) -> None:
+    StateEpoch(state, "local", "a").start_run()
     (state / "local.json").write_text("{}")
-    seen = Seen(state, "local", "b")
-    assert seen.broken()
-    seen.begin()
-    assert seen.broken(), "beginning is not enough"
-    seen.whole()
-    assert not Seen(state, "local", "b").broken()
+    epoch = StateEpoch(state, "local", "b")
+    assert epoch.needs_refresh()
+    epoch.start_run()
+    assert epoch.needs_refresh(), "starting a run is not enough"
+    epoch.finish_run()
+    assert not StateEpoch(state, "local", "b").needs_refresh()
 
 
-def test_a_state_that_does_not_know_its_world_is_looked_after(state: Path) -> None:
+def test_a_state_without_a_generation_needs_a_refresh(state: Path) -> None:
     state.mkdir()
     (state / "local.json").write_text("{}")
-    assert Seen(state, "local", "a").broken()
+    assert StateEpoch(state, "local", "a").needs_refresh()
 
 
-def test_nobody_looks_where_the_world_has_no_name(state: Path) -> None:
+def test_a_platform_without_a_generation_needs_no_refresh(state: Path) -> None:
     state.mkdir()
     (state / "local.json").write_text("{}")
-    assert not Seen(state, "local", None).broken()
+    assert not StateEpoch(state, "local", None).needs_refresh()

@@ -1,4 +1,4 @@
-"""What the platform writes by itself for auditors: S3's access logs and the files of trails."""
+"""The delivery of S3's access logs and of trails."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bedplate.local.trail.delivery import TrailDelivery
 from bedplate.local.trail.event_history import EventHistory
 
 
-class World:
-    """As much of a platform as the two deliveries see."""
+class FakePlatform:
+    """`PlatformInternals` in memory."""
 
     account_id = "123456789012"
 
@@ -45,33 +45,33 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def platform(tmp_path: Path) -> FakePlatform:
+    return FakePlatform(tmp_path)
 
 
-def an_access(bucket: str, key: str = "k") -> AccessLogEntry:
+def build_entry(bucket: str, key: str = "k") -> AccessLogEntry:
     return AccessLogEntry(60.0, "GET", bucket, key, "", "200", "", "ada", "boto", 1.0)
 
 
-def test_requests_are_logged_where_the_bucket_says_and_nowhere_else(world: World) -> None:
-    world.buckets = {
+def test_requests_are_logged_only_in_the_buckets_target(platform: FakePlatform) -> None:
+    platform.buckets = {
         "data": SimpleNamespace(logging={"TargetBucket": "logs", "TargetPrefix": "access/data/"}),
         "quiet": SimpleNamespace(logging={}),
         "logs": SimpleNamespace(logging={}),
     }
-    log = AccessLog(world)
-    for access in (an_access("data"), an_access("data", "other"), an_access("quiet"), an_access("gone")):
-        log.note(access)
-    log.step()
-    (((bucket, key), body),) = world.written.items()
+    log = AccessLog(platform)
+    for entry in (build_entry("data"), build_entry("data", "other"), build_entry("quiet"), build_entry("gone")):
+        log.record(entry)
+    log.deliver()
+    (((bucket, key), body),) = platform.written.items()
     assert bucket == "logs"
     assert key.startswith("access/data/1970-01-01-00-01-00-")
     assert [line.split(" ")[8] for line in body.decode().splitlines()] == ["k", "other"]
-    log.step()
-    assert len(world.written) == 1
+    log.deliver()
+    assert len(platform.written) == 1
 
 
-def a_trail(selectors: list[dict[str, Any]]) -> Any:
+def build_trail(selectors: list[dict[str, Any]]) -> Any:
     return SimpleNamespace(
         trail_name="t",
         region_name="us-east-1",
@@ -82,21 +82,21 @@ def a_trail(selectors: list[dict[str, Any]]) -> Any:
     )
 
 
-def a_put(bucket: str, key: str) -> ApiRequest:
+def build_put(bucket: str, key: str) -> ApiRequest:
     return ApiRequest(60.0, "s3", "", method="PUT", path=f"/{bucket}/{key}")
 
 
-def test_a_trail_delivers_what_changed_and_the_objects_it_asks_for(world: World) -> None:
+def test_a_trail_delivers_management_events_and_the_selected_data_events(platform: FakePlatform) -> None:
     ledger = {"DataResources": [{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3:::ledger/"]}]}
-    world.trails["t"] = a_trail([{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True, **ledger}])
-    delivery = TrailDelivery(world)
-    world.trail.keep_data_event = delivery.asks_for
-    delivery.step()  # it begins now
-    world.trail.note(ApiRequest(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
-    world.trail.note(a_put("ledger", "ledger/0000000001.json"))
-    world.trail.note(a_put("data", "rows.parquet"))
-    delivery.step()
-    (((bucket, key), body),) = world.written.items()
+    platform.trails["t"] = build_trail([{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True, **ledger}])
+    delivery = TrailDelivery(platform)
+    platform.trail.is_recorded = delivery.is_recorded
+    delivery.deliver()  # the trail starts here
+    platform.trail.record(ApiRequest(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
+    platform.trail.record(build_put("ledger", "ledger/0000000001.json"))
+    platform.trail.record(build_put("data", "rows.parquet"))
+    delivery.deliver()
+    (((bucket, key), body),) = platform.written.items()
     assert bucket == "trails"
     assert key.startswith("AWSLogs/123456789012/CloudTrail/us-east-1/1970/01/02/")
     records = json.loads(gzip.decompress(body))["Records"]
@@ -104,16 +104,18 @@ def test_a_trail_delivers_what_changed_and_the_objects_it_asks_for(world: World)
         ("CreateRole", "Management"),
         ("PutObject", "Data"),
     ]
-    delivery.step()
-    assert len(world.written) == 1
-    assert [e.body["eventName"] for e in world.trail.lookup()] == ["CreateRole"], "objects are in no event history"
+    delivery.deliver()
+    assert len(platform.written) == 1
+    assert [e.body["eventName"] for e in platform.trail.lookup()] == ["CreateRole"], (
+        "the event history has no data events"
+    )
 
 
-def test_a_trail_that_is_switched_off_delivers_nothing(world: World) -> None:
-    world.trails["t"] = a_trail([])
-    delivery = TrailDelivery(world)
-    delivery.step()
-    world.trails["t"].status.is_logging = False
-    world.trail.note(ApiRequest(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
-    delivery.step()
-    assert world.written == {}
+def test_a_stopped_trail_delivers_nothing(platform: FakePlatform) -> None:
+    platform.trails["t"] = build_trail([])
+    delivery = TrailDelivery(platform)
+    delivery.deliver()
+    platform.trails["t"].status.is_logging = False
+    platform.trail.record(ApiRequest(60.0, "iam", "CreateRole", body=b"Action=CreateRole&RoleName=r"))
+    delivery.deliver()
+    assert platform.written == {}

@@ -1,43 +1,40 @@
-"""The latest captured requests."""
+"""The latest captured requests of a model."""
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
-from bedplate.workflows.endpoint.capture import latest
+from bedplate.workflows.endpoint.capture import read_latest
+from builders import capture_record
 from fakes import EPOCH, FakeStackContext
-from unit.workflows.release.test_deploy import E, capture, platform
-
-__all__ = ["platform"]
-
-
-def test_the_newest_records_come_oldest_first_and_no_more_than_are_wanted(platform: FakeStackContext) -> None:
-    for minutes, answer in ((90, 0.9), (60, 0.6), (5, 0.5), (1, 0.1)):
-        capture(platform, f"{E}-v1-0a1b2c3d", [answer], minutes_ago=minutes)
-    assert [r.answers for r in latest(platform, "churn", answers=3)] == [(0.6,), (0.5,), (0.1,)]
-    assert len(latest(platform, "churn", answers=100)) == 4
+from release_builders import ENDPOINT
+from release_stack import capture_predictions, put_capture
 
 
-def test_only_the_version_and_the_time_asked_for_count(platform: FakeStackContext) -> None:
-    capture(platform, f"{E}-v1-0a1b2c3d", [0.1], minutes_ago=30)
-    capture(platform, f"{E}-v1-ffffffff", [0.2], minutes_ago=20)
-    capture(platform, f"{E}-v2-0a1b2c3d", [0.3], minutes_ago=10)
-    assert [r.answers for r in latest(platform, "churn", answers=9, version=1)] == [(0.1,), (0.2,)]
+def test_newest_requests_are_returned_oldest_first_up_to_the_number_of_predictions(stack: FakeStackContext) -> None:
+    for minutes, prediction in ((90, 0.9), (60, 0.6), (5, 0.5), (1, 0.1)):
+        capture_predictions(stack, f"{ENDPOINT}-v1-0a1b2c3d", [prediction], minutes_ago=minutes)
+    assert [r.predictions for r in read_latest(stack, "churn", min_predictions=3)] == [(0.6,), (0.5,), (0.1,)]
+    assert len(read_latest(stack, "churn", min_predictions=100)) == 4
+
+
+def test_requests_are_selected_by_version_and_time(stack: FakeStackContext) -> None:
+    capture_predictions(stack, f"{ENDPOINT}-v1-0a1b2c3d", [0.1], minutes_ago=30)
+    capture_predictions(stack, f"{ENDPOINT}-v1-ffffffff", [0.2], minutes_ago=20)
+    capture_predictions(stack, f"{ENDPOINT}-v2-0a1b2c3d", [0.3], minutes_ago=10)
+    assert [r.predictions for r in read_latest(stack, "churn", min_predictions=9, version=1)] == [(0.1,), (0.2,)]
     before = EPOCH - timedelta(minutes=15)
-    assert [r.answers for r in latest(platform, "churn", answers=9, until=before)] == [(0.1,), (0.2,)]
+    assert [r.predictions for r in read_latest(stack, "churn", min_predictions=9, until=before)] == [(0.1,), (0.2,)]
 
 
-def test_requests_of_our_own_are_no_customers(platform: FakeStackContext) -> None:
-    capture(platform, f"{E}-v1-0a1b2c3d", [0.1])
-    (uri,) = (held for held in platform.objects.held if held.startswith("s3://capture/"))
-    record = json.loads(platform.objects.held[uri])
-    record["eventMetadata"]["inferenceId"] = "bedplate-proof"
-    platform.objects.held[uri] = json.dumps(record).encode()
-    assert latest(platform, "churn", answers=1) == ()
+def test_probe_requests_are_skipped(stack: FakeStackContext) -> None:
+    put_capture(stack, capture_record([{"age": 1.0}], [0.1], inferenceId="bedplate-probe"))
+    assert read_latest(stack, "churn", min_predictions=1) == ()
 
 
-def test_an_illegible_file_hides_nothing_else(platform: FakeStackContext) -> None:
-    capture(platform, f"{E}-v1-0a1b2c3d", [0.1])
-    platform.objects.put(f"s3://capture/capture/churn/{E}/live/2013/07/01/11/59-30-000-x.jsonl", b"\xff{\nnot json\n")
-    assert [r.answers for r in latest(platform, "churn", answers=9)] == [(0.1,)]
+def test_corrupt_file_does_not_hide_other_files(stack: FakeStackContext) -> None:
+    capture_predictions(stack, f"{ENDPOINT}-v1-0a1b2c3d", [0.1])
+    stack.objects.put(
+        f"s3://capture/capture/churn/{ENDPOINT}/live/2013/07/01/11/59-30-000-x.jsonl", b"\xff{\nnot json\n"
+    )
+    assert [r.predictions for r in read_latest(stack, "churn", min_predictions=9)] == [(0.1,)]

@@ -1,4 +1,4 @@
-"""A deployment from end to end, over ports in memory."""
+"""Deployments from end to end, with ports in memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import io
 import json
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,344 +14,288 @@ from bedplate.errors import ApprovalNeeded, Locked, NotEnoughData, NotFound, Pla
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
 from bedplate.workflows.stack_context import null_reporter
-from builders import a_package, a_platform, approved
-from fakes import EPOCH, FakeStackContext, Heard, RollingEndpoints
-
-E = "bedplate-local-churn"
-FALLBACK = "bedplate-local-churn-fallback"
-
-
-@pytest.fixture
-def platform(tmp_path: Path) -> FakeStackContext:
-    """Two approved versions, one that waits; the fallback is live."""
-    made = a_platform(tmp_path)
-    made.endpoints = RollingEndpoints(clock=made.clock, live={E: FALLBACK}, fallbacks={E: FALLBACK})
-    versions = [a_package(1, approval="Approved"), a_package(2, approval="Approved"), a_package(3)]
-    made.registry.held["bedplate-local-churn"] = versions
-    approved(made, 1, 2)
-    return made
+from builders import a_package, record_approvals
+from fakes import EPOCH, FakeStackContext, RecordingReporter
+from release_builders import ENDPOINT
+from release_stack import capture_predictions, deploy_version, interrupt_at, ledger_events, rolling_endpoints
 
 
-def run(platform: FakeStackContext, **asked: Any) -> Any:
-    return deploy(prepare(platform, DeployRequest("churn", **asked)), null_reporter)
-
-
-def told(platform: FakeStackContext) -> list[tuple[str, str | None]]:
-    records = Ledger(platform.objects, "ledger", platform.clock).records()
-    return [(r.kind, r.data.get("live")) for r in records if r.kind != "approved"]
-
-
-def rolling(platform: FakeStackContext) -> RollingEndpoints:
-    assert isinstance(platform.endpoints, RollingEndpoints)
-    return platform.endpoints
-
-
-def capture(platform: FakeStackContext, release: str, answers: list[float], *, minutes_ago: float = 1) -> None:
-    at = platform.clock.now() - timedelta(minutes=minutes_ago)
-    side = {"observedContentType": "application/jsonlines", "encoding": "JSON"}
-    rows = "\n".join(json.dumps({"id": str(i), "age": 1.0, "calls": 2, "plan": "pro"}) for i in range(len(answers)))
-    data = "\n".join(json.dumps({"prediction": a}) for a in answers)
-    record = {
-        "captureData": {"endpointInput": {**side, "data": rows}, "endpointOutput": {**side, "data": data}},
-        "eventMetadata": {
-            "eventId": f"event-{len(platform.objects.held)}",
-            "customAttributes": [f"release={release}"],
-            "inferenceTime": at.isoformat(),
-        },
-    }
-    key = f"s3://capture/capture/churn/{E}/live/{at:%Y/%m/%d/%H/%M-%S}-000-{len(platform.objects.held)}.jsonl"
-    platform.objects.put(key, json.dumps(record).encode())
-
-
-def evaluated(platform: FakeStackContext, version: int, predictions: list[float]) -> None:
-    """As if `bedplate evaluate` had put its predictions beside the verdict."""
+def store_evaluation(stack: FakeStackContext, version: int, predictions: list[float]) -> None:
+    """Stores the predictions of an evaluation as `bedplate evaluate` does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = io.BytesIO()
     pq.write_table(pa.table({"prediction": predictions}), file)
-    platform.objects.put(f"s3://artifacts/e/v{version}/predictions.parquet", file.getvalue())
-    held = platform.registry.held["bedplate-local-churn"]
+    stack.objects.put(f"s3://artifacts/e/v{version}/predictions.parquet", file.getvalue())
+    packages = stack.registry.packages["bedplate-local-churn"]
     uri = {"evaluation_uri": f"s3://artifacts/e/v{version}/evaluation.json"}
-    held[:] = [replace(p, metadata={**p.metadata, **uri}) if p.version == version else p for p in held]
+    packages[:] = [replace(p, metadata={**p.metadata, **uri}) if p.version == version else p for p in packages]
 
 
-def test_the_newest_approved_version_goes_live_and_proves_it_by_answering(platform: FakeStackContext) -> None:
-    outcome = run(platform)
-    assert outcome.live == rolling(platform).live[E]
-    assert "-v2-" in outcome.live
-    assert told(platform) == [("deploying", None), ("deployed", outcome.live)]
+def test_newest_approved_version_is_deployed_verified_and_recorded(stack: FakeStackContext) -> None:
+    result = deploy_version(stack)
+    assert result.live == rolling_endpoints(stack).live[ENDPOINT]
+    assert "-v2-" in result.live
+    assert ledger_events(stack) == [("deployment-started", None), ("deployed", result.live)]
 
 
-def test_a_second_deploy_of_the_same_version_changes_nothing(platform: FakeStackContext) -> None:
-    run(platform, version=1)
-    before = (len(rolling(platform).updates), told(platform), dict(rolling(platform).held))
-    prepared = prepare(platform, DeployRequest("churn", 1))
+def test_second_deployment_of_the_same_version_changes_nothing(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1)
+    before = (len(rolling_endpoints(stack).updates), ledger_events(stack), dict(rolling_endpoints(stack).releases))
+    prepared = prepare(stack, DeployRequest("churn", 1))
     assert prepared.plan.steps == ()
     assert deploy(prepared, null_reporter).live is None
-    assert (len(rolling(platform).updates), told(platform), dict(rolling(platform).held)) == before
+    assert (
+        len(rolling_endpoints(stack).updates),
+        ledger_events(stack),
+        dict(rolling_endpoints(stack).releases),
+    ) == before
 
 
-def test_only_an_approved_version_is_deployed(platform: FakeStackContext) -> None:
-    with pytest.raises(ApprovalNeeded, match="waits for approval") as caught:
-        run(platform, version=3)
-    assert caught.value.next_step == "bedplate approve churn:3"
-    platform.registry.held["bedplate-local-churn"] = [a_package(1)]
+def test_only_an_approved_version_is_deployed(stack: FakeStackContext) -> None:
+    with pytest.raises(ApprovalNeeded, match="waits for approval") as error:
+        deploy_version(stack, version=3)
+    assert error.value.next_step == "bedplate approve churn:3"
+    stack.registry.packages["bedplate-local-churn"] = [a_package(1)]
     with pytest.raises(ApprovalNeeded, match="No version"):
-        run(platform)
-    platform.registry.held.clear()
+        deploy_version(stack)
+    stack.registry.packages.clear()
     with pytest.raises(NotFound, match="no version yet"):
-        run(platform)
-    assert told(platform) == []
+        deploy_version(stack)
+    assert ledger_events(stack) == []
 
 
-def test_what_model_yaml_says_of_the_rollout_is_asked_of_the_platform(platform: FakeStackContext) -> None:
-    run(platform, version=1)
-    traffic = rolling(platform).updates[-1][2]
+def test_update_has_the_traffic_routing_of_model_yaml(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1)
+    traffic = rolling_endpoints(stack).updates[-1][2]
     assert (traffic.kind, traffic.step_pct, traffic.bake_s) == ("CANARY", 10, 600)
-    assert traffic.rollback_alarms == (f"{E}-errors", f"{E}-latency")
+    assert traffic.rollback_alarms == (f"{ENDPOINT}-errors", f"{ENDPOINT}-latency")
 
 
-def test_flags_beat_model_yaml(platform: FakeStackContext) -> None:
-    run(platform, version=1, strategy="linear", canary_pct=25, bake_s=5)
-    traffic = rolling(platform).updates[-1][2]
+def test_options_override_model_yaml(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1, strategy="linear", canary_pct=25, bake_s=5)
+    traffic = rolling_endpoints(stack).updates[-1][2]
     assert (traffic.kind, traffic.step_pct, traffic.bake_s) == ("LINEAR", 25, 5)
 
 
-def test_the_fallback_as_champion_leaves_no_guard_and_says_so(platform: FakeStackContext) -> None:
-    prepared = prepare(platform, DeployRequest("churn", 1))
-    assert any("constant answer" in remark for remark in prepared.plan.remarks)
+def test_fallback_as_champion_leads_to_no_guard_and_a_notice(stack: FakeStackContext) -> None:
+    prepared = prepare(stack, DeployRequest("churn", 1))
+    assert any("constant prediction" in notice for notice in prepared.plan.notices)
     deploy(prepared, null_reporter)
-    assert platform.metrics.guards == {}
+    assert stack.metrics.guard_alarms == {}
 
 
-def test_a_champion_that_was_never_evaluated_leaves_no_guard_and_says_so(platform: FakeStackContext) -> None:
-    run(platform, version=1)
-    prepared = prepare(platform, DeployRequest("churn", 2))
-    assert any("never evaluated" in remark for remark in prepared.plan.remarks)
-    assert prepared.means.guard is None
+def test_champion_without_evaluation_leads_to_no_guard_and_a_notice(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1)
+    prepared = prepare(stack, DeployRequest("churn", 2))
+    assert any("never evaluated" in notice for notice in prepared.plan.notices)
+    assert prepared.tools.guard is None
 
 
-def test_the_canary_is_guarded_in_the_champions_own_bins(platform: FakeStackContext) -> None:
-    evaluated(platform, 1, [i / 400 for i in range(400)])
-    champion = run(platform, version=1).live
-    outcome = run(platform, version=2)
-    (guard,) = platform.metrics.guards.values()
-    assert (guard.endpoint, guard.candidate, guard.champion) == (E, outcome.live, champion)
-    assert (guard.threshold, guard.min_answers, guard.bins) == (0.25, 300, 5)
-    told_edges = json.loads(rolling(platform).held[outcome.live].environment["BEDPLATE_ANSWER_EDGES"])
-    assert told_edges == {champion: [0.1975, 0.3975, 0.5975, 0.7975]}
-    own = json.loads(rolling(platform).held[champion].environment["BEDPLATE_ANSWER_EDGES"])
-    assert own == {"": told_edges[champion]}
-    assert guard.name in rolling(platform).updates[-1][2].rollback_alarms
+def test_canary_is_guarded_in_the_champions_bins(stack: FakeStackContext) -> None:
+    store_evaluation(stack, 1, [i / 400 for i in range(400)])
+    champion = deploy_version(stack, version=1).live
+    result = deploy_version(stack, version=2)
+    (guard,) = stack.metrics.guard_alarms.values()
+    assert (guard.endpoint, guard.candidate, guard.champion) == (ENDPOINT, result.live, champion)
+    assert (guard.threshold, guard.min_predictions, guard.bins) == (0.25, 300, 5)
+    edges = json.loads(rolling_endpoints(stack).releases[result.live].environment["BEDPLATE_PREDICTION_EDGES"])
+    assert edges == {champion: [0.1975, 0.3975, 0.5975, 0.7975]}
+    own = json.loads(rolling_endpoints(stack).releases[champion].environment["BEDPLATE_PREDICTION_EDGES"])
+    assert own == {"": edges[champion]}
+    assert guard.name in rolling_endpoints(stack).updates[-1][2].rollback_alarms
 
 
-def test_a_rollout_that_the_platform_undid_is_recorded_and_names_the_alarm(platform: FakeStackContext) -> None:
-    champion = run(platform, version=1).live
-    rolling(platform).undone_by = "One or more configured alarm(s) went into alarm state"
-    alarm = ports.AlarmState(f"{E}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.01, 0.4)
-    prepared = prepare(platform, DeployRequest("churn", 2))
-    platform.metrics.held[alarm.name] = alarm
-    platform.metrics.points = [(EPOCH, 0.0), (EPOCH + timedelta(minutes=1), 0.4)]
-    with pytest.raises(RolledBack, match=r"Invocation5XXErrors was 0.4, above 0.01") as caught:
+def test_rolled_back_deployment_is_recorded_with_its_alarm(stack: FakeStackContext) -> None:
+    champion = deploy_version(stack, version=1).live
+    rolling_endpoints(stack).rollback_reason = "One or more configured alarm(s) went into alarm state"
+    alarm = ports.AlarmState(f"{ENDPOINT}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.01, 0.4)
+    prepared = prepare(stack, DeployRequest("churn", 2))
+    stack.metrics.alarms[alarm.name] = alarm
+    stack.metrics.datapoints = [(EPOCH, 0.0), (EPOCH + timedelta(minutes=1), 0.4)]
+    with pytest.raises(RolledBack, match=r"Invocation5XXErrors was 0.4, above 0.01") as error:
         deploy(prepared, null_reporter)
-    assert "Invocation5XXErrors of" in caught.value.evidence[0]
-    assert any("█" in line for line in caught.value.evidence)
-    assert told(platform)[-1] == ("rolled-back", champion)
-    record = Ledger(platform.objects, "ledger", platform.clock).records()[-1]
+    assert "Invocation5XXErrors of" in error.value.evidence[0]
+    assert any("█" in line for line in error.value.evidence)
+    assert ledger_events(stack)[-1] == ("deployment-rolled-back", champion)
+    record = Ledger(stack.objects, "ledger", stack.clock).records()[-1]
     assert record.version == 2
-    assert record.data["alarm"]["figure"] == 0.4
+    assert record.data["alarm"]["datapoint"] == 0.4
     assert [value for _, value in record.data["alarm"]["points"]] == [0.0, 0.4]
 
 
-def test_the_graph_shows_what_the_alarm_saw_even_where_later_answers_changed_it(
-    platform: FakeStackContext,
+def test_chart_shows_the_alarms_datapoint_although_later_predictions_changed_it(
+    stack: FakeStackContext,
 ) -> None:
-    run(platform, version=1)
-    rolling(platform).undone_by = "One or more configured alarm(s) went into alarm state"
-    alarm = ports.AlarmState(f"{E}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.25, 4.9)
-    prepared = prepare(platform, DeployRequest("churn", 2))
-    platform.metrics.held[alarm.name] = alarm
-    platform.metrics.points = [(EPOCH, 0.0), (EPOCH + timedelta(seconds=10), 0.0)]
-    with pytest.raises(RolledBack) as caught:
+    deploy_version(stack, version=1)
+    rolling_endpoints(stack).rollback_reason = "One or more configured alarm(s) went into alarm state"
+    alarm = ports.AlarmState(f"{ENDPOINT}-errors", "ALARM", "crossed", EPOCH, "arn", "Invocation5XXErrors", 0.25, 4.9)
+    prepared = prepare(stack, DeployRequest("churn", 2))
+    stack.metrics.alarms[alarm.name] = alarm
+    stack.metrics.datapoints = [(EPOCH, 0.0), (EPOCH + timedelta(seconds=10), 0.0)]
+    with pytest.raises(RolledBack) as error:
         deploy(prepared, null_reporter)
-    assert "4.9 |" in caught.value.evidence[1]
-    assert "█" in caught.value.evidence[1]
+    assert "4.9 |" in error.value.evidence[1]
+    assert "█" in error.value.evidence[1]
 
 
-@pytest.fixture
-def baking(platform: FakeStackContext) -> FakeStackContext:
-    """v1 is live; an update bakes until its time is over or the errors alarm is raised, as on SageMaker."""
-    run(platform, version=1)
-    endpoints, name = rolling(platform), f"{E}-errors"
-    endpoints.baking, endpoints.takes = True, 10_000
-    platform.metrics.held[name] = ports.AlarmState(name, "OK", "", EPOCH, "arn")
-
-    def look(held: RollingEndpoints) -> None:
-        if held.pending and platform.metrics.held[name].state == "ALARM":
-            held.undone_by = "alarm"
-            held._settle(E)
-        elif held.pending and (platform.clock.now() - held.modified_at).total_seconds() >= 20:
-            held._settle(E)
-
-    endpoints.on_observe = look
-    return platform
+def test_bake_without_traffic_is_rolled_back_by_its_alarm(baking_stack: FakeStackContext) -> None:
+    champion = rolling_endpoints(baking_stack).live[ENDPOINT]
+    with pytest.raises(
+        NotEnoughData, match="returned 0 predictions in a bake of 20 s, but at least 50 are required"
+    ) as error:
+        deploy_version(baking_stack, version=2, bake_s=20)
+    assert error.value.exit_code == 6
+    assert "--strategy all-at-once" in str(error.value.next_step)
+    assert rolling_endpoints(baking_stack).live[ENDPOINT] == champion
+    assert "NO_DATA" in baking_stack.metrics.alarms[f"{ENDPOINT}-errors"].reason
+    record = Ledger(baking_stack.objects, "ledger", baking_stack.clock).records()[-1]
+    assert (record.kind, record.data["verdict"], record.data["live"]) == ("deployment-rolled-back", "NO_DATA", champion)
 
 
-def test_a_bake_without_traffic_is_undone_by_its_alarm_and_is_no_pass(baking: FakeStackContext) -> None:
-    champion = rolling(baking).live[E]
-    with pytest.raises(NotEnoughData, match="gave 0 answers in a bake of 20 s, and 50 are needed") as caught:
-        run(baking, version=2, bake_s=20)
-    assert caught.value.exit_code == 6
-    assert "--strategy all-at-once" in str(caught.value.next_step)
-    assert rolling(baking).live[E] == champion
-    assert "NO_DATA" in baking.metrics.held[f"{E}-errors"].reason
-    record = Ledger(baking.objects, "ledger", baking.clock).records()[-1]
-    assert (record.kind, record.data["verdict"], record.data["live"]) == ("rolled-back", "NO_DATA", champion)
+def test_bake_with_enough_predictions_is_promoted(baking_stack: FakeStackContext) -> None:
+    baking_stack.metrics.datapoints = [(baking_stack.clock.now(), 50.0)]
+    assert "-v2-" in deploy_version(baking_stack, version=2, bake_s=20).live
 
 
-def test_a_bake_with_enough_answers_promotes(baking: FakeStackContext) -> None:
-    baking.metrics.points = [(baking.clock.now(), 50.0)]
-    assert "-v2-" in run(baking, version=2, bake_s=20).live
+def test_required_predictions_of_a_bake_come_from_model_yaml(baking_stack: FakeStackContext) -> None:
+    spec = baking_stack.specs["churn"]
+    baking_stack.metrics.datapoints = [(baking_stack.clock.now(), 50.0)]
+    rollout = spec.rollout.model_copy(update={"min_bake_predictions": 51})
+    baking_stack.specs["churn"] = spec.model_copy(update={"rollout": rollout})
+    with pytest.raises(NotEnoughData, match="at least 51 are required"):
+        deploy_version(baking_stack, version=2, bake_s=20)
 
 
-def test_how_many_answers_are_needed_is_the_contracts(baking: FakeStackContext) -> None:
-    spec = baking.specs["churn"]
-    baking.metrics.points = [(baking.clock.now(), 50.0)]
-    rollout = spec.rollout.model_copy(update={"bake_answers": 51})
-    baking.specs["churn"] = spec.model_copy(update={"rollout": rollout})
-    with pytest.raises(NotEnoughData, match="51 are needed"):
-        run(baking, version=2, bake_s=20)
-
-
-def test_where_no_alarm_can_undo_a_starved_bake_traffic_is_switched_back(baking: FakeStackContext) -> None:
-    champion = rolling(baking).live[E]
-    baking.metrics.held.clear()
-    name = f"{E}-errors"
-    rolling(baking).on_observe = lambda held: (
-        held._settle(E) if held.pending and (baking.clock.now() - held.modified_at).total_seconds() >= 20 else None
+def test_bake_without_traffic_and_without_an_alarm_is_switched_back(baking_stack: FakeStackContext) -> None:
+    champion = rolling_endpoints(baking_stack).live[ENDPOINT]
+    baking_stack.metrics.alarms.clear()
+    name = f"{ENDPOINT}-errors"
+    rolling_endpoints(baking_stack).on_observe = lambda rolling: (
+        rolling._finish_update(ENDPOINT)
+        if rolling.pending and (baking_stack.clock.now() - rolling.modified_at).total_seconds() >= 20
+        else None
     )
     with pytest.raises(NotEnoughData):
-        run(baking, version=2, bake_s=20)
-    assert name not in baking.metrics.held
-    assert rolling(baking).live[E] == champion
+        deploy_version(baking_stack, version=2, bake_s=20)
+    assert name not in baking_stack.metrics.alarms
+    assert rolling_endpoints(baking_stack).live[ENDPOINT] == champion
 
 
-def test_an_all_at_once_deployment_needs_no_traffic(baking: FakeStackContext) -> None:
-    assert "-v2-" in run(baking, version=2, bake_s=20, strategy="all-at-once").live
+def test_all_at_once_deployment_needs_no_traffic(baking_stack: FakeStackContext) -> None:
+    assert "-v2-" in deploy_version(baking_stack, version=2, bake_s=20, strategy="all-at-once").live
 
 
-def test_killed_while_traffic_moved_the_same_command_adopts_the_update(platform: FakeStackContext) -> None:
+def test_command_killed_during_the_shift_resumes_the_update(stack: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
-    assert told(platform) == [("deploying", None)]
-    outcome = run(platform, version=1)
-    assert len(rolling(platform).updates) == 1
-    assert told(platform) == [("deploying", None), ("resumed", None), ("deployed", outcome.live)]
-    begun, resumed, _ = Ledger.of(platform).records()[-3:]
+        deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
+    assert ledger_events(stack) == [("deployment-started", None)]
+    result = deploy_version(stack, version=1)
+    assert len(rolling_endpoints(stack).updates) == 1
+    assert ledger_events(stack) == [("deployment-started", None), ("resumed", None), ("deployed", result.live)]
+    begun, resumed, _ = Ledger.of(stack).records()[-3:]
     assert (resumed.data["resumes"], resumed.version, resumed.actor) == (begun.seq, 1, "ada@example.com")
     assert "v1" in resumed.summary
 
 
-def test_killed_after_the_switch_the_same_command_writes_what_is_missing(platform: FakeStackContext) -> None:
+def test_command_killed_after_the_shift_records_the_outcome(stack: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
-    rolling(platform)._settle(E)
-    outcome = run(platform, version=1)
-    assert told(platform) == [("deploying", None), ("resumed", None), ("deployed", outcome.live)]
-    assert len(rolling(platform).updates) == 1
+        deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    result = deploy_version(stack, version=1)
+    assert ledger_events(stack) == [("deployment-started", None), ("resumed", None), ("deployed", result.live)]
+    assert len(rolling_endpoints(stack).updates) == 1
 
 
-def test_undone_while_nobody_watched_the_same_command_says_so_and_the_next_one_tries_again(
-    platform: FakeStackContext,
+def test_unattended_roll_back_is_reported_first_and_retried_by_the_next_command(
+    stack: FakeStackContext,
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
-    platform.clock.sleep(30)
-    rolling(platform).undone_by = "alarm"
-    rolling(platform)._settle(E)
-    rolling(platform).undone_by = None
-    with pytest.raises(RolledBack, match="undone by the platform"):
-        run(platform, version=1)
-    assert told(platform)[-1] == ("rolled-back", f"{E}-v0")
-    assert "-v1-" in run(platform, version=1).live
+        deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
+    stack.clock.sleep(30)
+    rolling_endpoints(stack).rollback_reason = "alarm"
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).rollback_reason = None
+    with pytest.raises(RolledBack, match="rolled the last deployment of v1 back"):
+        deploy_version(stack, version=1)
+    assert ledger_events(stack)[-1] == ("deployment-rolled-back", f"{ENDPOINT}-v0")
+    assert "-v1-" in deploy_version(stack, version=1).live
 
 
-def test_a_version_that_a_hand_approved_in_the_registry_is_refused(platform: FakeStackContext) -> None:
-    platform.registry.set_approval(platform.registry.get(E, 3), "Approved", "console")
-    for asked in (None, 3):
-        with pytest.raises(ApprovalNeeded, match="by hand") as refused:
-            prepare(platform, DeployRequest("churn", asked))
-        assert refused.value.next_step == "bedplate approve churn:3"
-    approved(platform, 3)
-    assert prepare(platform, DeployRequest("churn", 3)).version == 3
+def test_version_approved_only_in_the_registry_is_not_deployed(stack: FakeStackContext) -> None:
+    stack.registry.set_approval(stack.registry.get(ENDPOINT, 3), "Approved", "console")
+    for version in (None, 3):
+        with pytest.raises(ApprovalNeeded, match="by hand") as error:
+            prepare(stack, DeployRequest("churn", version))
+        assert error.value.next_step == "bedplate approve churn:3"
+    record_approvals(stack, 3)
+    assert prepare(stack, DeployRequest("churn", 3)).version == 3
 
 
-def test_of_two_deploys_at_once_the_second_is_locked_out_and_leaves_no_open_record(platform: FakeStackContext) -> None:
-    late = prepare(platform, DeployRequest("churn", 2))
+def test_second_of_two_concurrent_deployments_is_locked_and_leaves_no_open_attempt(stack: FakeStackContext) -> None:
+    late = prepare(stack, DeployRequest("churn", 2))
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
+        deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
     with pytest.raises(Locked):
         deploy(late, null_reporter)
     with pytest.raises(Locked, match="v1"):
-        run(platform, version=2)
-    outcome = run(platform, version=1)
-    assert "-v1-" in outcome.live
-    assert [kind for kind, _ in told(platform)] == ["deploying", "deploying", "alert", "resumed", "deployed"]
+        deploy_version(stack, version=2)
+    result = deploy_version(stack, version=1)
+    assert "-v1-" in result.live
+    assert [kind for kind, _ in ledger_events(stack)] == [
+        "deployment-started",
+        "deployment-started",
+        "alert",
+        "resumed",
+        "deployed",
+    ]
 
 
-def test_without_waiting_the_command_ends_and_the_next_one_records_the_end(platform: FakeStackContext) -> None:
-    assert run(platform, version=1, wait=False).live is None
-    assert told(platform) == [("deploying", None)]
-    assert "-v1-" in run(platform, version=1).live
+def test_outcome_after_no_wait_is_recorded_by_the_next_command(stack: FakeStackContext) -> None:
+    assert deploy_version(stack, version=1, wait=False).live is None
+    assert ledger_events(stack) == [("deployment-started", None)]
+    assert "-v1-" in deploy_version(stack, version=1).live
 
 
-def test_an_endpoint_that_goes_on_answering_with_another_release_is_no_success(platform: FakeStackContext) -> None:
-    rolling(platform).fallbacks = {}
-    endpoints = rolling(platform)
+def test_deployment_fails_when_the_endpoint_serves_another_release(stack: FakeStackContext) -> None:
+    rolling_endpoints(stack).fallbacks = {}
+    endpoints = rolling_endpoints(stack)
     original = endpoints.invoke
     endpoints.invoke = lambda *a, **k: replace(original(*a, **k), release="someone")  # type: ignore[method-assign]
-    with pytest.raises(PlatformError, match="someone answers"):
-        run(platform, version=1)
-    assert [kind for kind, _ in told(platform)] == ["deploying"]
+    with pytest.raises(PlatformError, match="serves someone instead of"):
+        deploy_version(stack, version=1)
+    assert [kind for kind, _ in ledger_events(stack)] == ["deployment-started"]
 
 
-def test_force_needs_a_reason(platform: FakeStackContext) -> None:
+def test_force_needs_a_reason(stack: FakeStackContext) -> None:
     with pytest.raises(UsageError, match="needs a reason"):
-        run(platform, version=1, force=True)
+        deploy_version(stack, version=1, force=True)
 
 
-def test_part_of_the_capacity_of_one_instance_cannot_be_shifted(platform: FakeStackContext) -> None:
-    spec = platform.specs["churn"]
+def test_canary_needs_more_than_one_instance(stack: FakeStackContext) -> None:
+    spec = stack.specs["churn"]
     serving = spec.serving.model_copy(update={"instance_count": 1})
-    platform.specs["churn"] = spec.model_copy(update={"serving": serving})
-    with pytest.raises(UsageError, match="has one instance"):
-        run(platform, version=1)
+    stack.specs["churn"] = spec.model_copy(update={"serving": serving})
+    with pytest.raises(UsageError, match="has only one instance"):
+        deploy_version(stack, version=1)
 
 
-def test_the_rollout_is_said_aloud_step_by_step(platform: FakeStackContext) -> None:
-    heard = Heard()
-    deploy(prepare(platform, DeployRequest("churn", 1)), heard)
-    assert [s["message"].split()[0] for s in heard.of("step")] == [
+def test_steps_and_progress_are_reported(stack: FakeStackContext) -> None:
+    heard = RecordingReporter()
+    deploy(prepare(stack, DeployRequest("churn", 1)), heard)
+    assert [s["message"].split()[0] for s in heard.events_of("step")] == [
         "Create",
         "Record",
         "Shift",
         "Follow",
-        "Ask",
+        "Verify",
         "Record",
     ]
-    assert heard.of("rollout")[0]["status"] == "Updating"
+    assert heard.events_of("rollout")[0]["status"] == "Updating"
 
 
-def test_the_row_that_proves_it_is_a_captured_one_without_label(platform: FakeStackContext) -> None:
-    capture(platform, "any", [0.5])
-    assert run(platform, version=1).proof.rows_from == "captured requests"
-    assert json.loads(rolling(platform).sent[-1])["plan"] == "pro"
-
-
-def _kill_at(event: str) -> Any:
-    def say(name: str, fields: Any) -> None:
-        if name == event:
-            raise KeyboardInterrupt
-
-    return say
+def test_probe_uses_captured_rows_without_the_label(stack: FakeStackContext) -> None:
+    capture_predictions(stack, "any", [0.5])
+    assert deploy_version(stack, version=1).probe_result.rows_source == "captured requests"
+    assert json.loads(rolling_endpoints(stack).request_bodies[-1])["plan"] == "pro"

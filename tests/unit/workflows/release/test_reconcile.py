@@ -1,4 +1,4 @@
-"""What is begun and nobody waits for is brought to its end, over ports in memory."""
+"""Reconciliation of interrupted and unattended operations, with ports in memory."""
 
 from __future__ import annotations
 
@@ -9,268 +9,262 @@ from typing import Any
 import pytest
 
 from bedplate.domain.ledger import Record
-from bedplate.domain.reconcile import ModelSnapshot, decide
-from bedplate.domain.rollout import Attempt, ObservedEndpoint
-from bedplate.domain.rollout.machine import rollouts_in
-from bedplate.domain.versions.retraining import RetrainingSignal, unanswered
+from bedplate.domain.reconcile import ModelSnapshot, decide_actions
+from bedplate.domain.rollout.deployment import Attempt, ObservedEndpoint
+from bedplate.domain.rollout.state_machine import list_rollouts
+from bedplate.domain.versions.retraining import RetrainingSignal, find_open_alert
 from bedplate.errors import PlatformError
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.release.deploy import DeployRequest, deploy, prepare
 from bedplate.workflows.release.reconcile import ActionResult, reconcile
 from bedplate.workflows.release.rollback import RollbackRequest, rollback
 from bedplate.workflows.release.rollback import prepare as prepare_rollback
-from bedplate.workflows.release.rollout_start import begin, propose
+from bedplate.workflows.release.rollout_start import propose_rollout, start_rollout
 from bedplate.workflows.stack_context import null_reporter
 from fakes import EPOCH, FakeStackContext
-from unit.workflows.release.test_deploy import E, _kill_at, baking, platform, rolling, told
-from unit.workflows.release.test_deploy import run as deploy_version
-
-__all__ = ["baking", "platform"]
-
-V1, V2 = f"{E}-v1-0a1b2c3d", f"{E}-v2-0a1b2c3d"
+from release_builders import ENDPOINT, V1, V2, build_endpoint
+from release_stack import deploy_version, interrupt_at, ledger_events, rolling_endpoints
 
 
-def observed(**changes: Any) -> ObservedEndpoint:
-    values: dict[str, Any] = {
-        "model": "churn",
-        "endpoint": E,
-        "status": "InService",
-        "live": V1,
-        "pending": None,
-        "failure_reason": None,
-        "modified_at": EPOCH,
-        "fallback_config": "fallback",
-        "attempts": (Attempt(V2, 2, EPOCH, 7, needed_answers=50, bake_s=60),),
-        "config": V1,
-    }
-    return ObservedEndpoint(**{**values, **changes})
+def observe(**changes: Any) -> ObservedEndpoint:
+    """v1 is live, and the attempt to deploy v2 has no recorded outcome."""
+    attempt = Attempt(V2, 2, EPOCH, 7, min_bake_predictions=50, bake_s=60)
+    return build_endpoint(**{"attempts": (attempt,), "config": V1, **changes})
 
 
-def look(seen: ObservedEndpoint, **changes: Any) -> ModelSnapshot:
-    return ModelSnapshot(seen, **{"still_s": 100.0, "open_s": 100.0, **changes})
+def snapshot(observed: ObservedEndpoint, **changes: Any) -> ModelSnapshot:
+    return ModelSnapshot(observed, **{"unchanged_s": 100.0, "attempt_age_s": 100.0, **changes})
 
 
-BACK = Attempt(V1, 1, EPOCH, 7, by_rollback=True)
+ROLLBACK = Attempt(V1, 1, EPOCH, 7, is_rollback=True)
 LATER = EPOCH + timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
-    ("seen", "kind"),
+    ("model", "kind"),
     [
-        (look(observed(attempts=())), None),
-        (look(observed(attempts=()), rollout="r1"), "tick"),
-        (look(observed(status="Updating", pending=V2)), None),
-        (look(observed(status="Updating", pending=V2), starved=3.0), "undo"),
-        (look(observed(live=V2, config=V2)), "finish"),
-        (look(observed(live=V2, config=V2), still_s=5.0), None),
-        (look(observed(modified_at=LATER)), "finish"),
-        (look(observed()), None),
-        (look(observed(), open_s=700.0), "close"),
-        (look(observed(attempts=(BACK,)), open_s=100.0), "finish"),
-        (look(observed(attempts=(BACK,), live=V2, config=V2, modified_at=LATER), open_s=700.0), "close"),
+        (snapshot(observe(attempts=())), None),
+        (snapshot(observe(attempts=()), rollout_id="r1"), "tick"),
+        (snapshot(observe(status="Updating", pending=V2)), None),
+        (snapshot(observe(status="Updating", pending=V2), insufficient_predictions=3.0), "roll-back"),
+        (snapshot(observe(live=V2, config=V2)), "finish"),
+        (snapshot(observe(live=V2, config=V2), unchanged_s=5.0), None),
+        (snapshot(observe(modified_at=LATER)), "finish"),
+        (snapshot(observe()), None),
+        (snapshot(observe(), attempt_age_s=700.0), "close"),
+        (snapshot(observe(attempts=(ROLLBACK,)), attempt_age_s=100.0), "finish"),
+        (snapshot(observe(attempts=(ROLLBACK,), live=V2, config=V2, modified_at=LATER), attempt_age_s=700.0), "close"),
     ],
 )
-def test_of_one_look_follows_at_most_one_act_on_the_traffic(seen: ModelSnapshot, kind: str | None) -> None:
-    assert [a.kind for a in decide([seen])] == ([kind] if kind else [])
+def test_snapshot_leads_to_at_most_one_traffic_action(model: ModelSnapshot, kind: str | None) -> None:
+    assert [a.kind for a in decide_actions([model])] == ([kind] if kind else [])
 
 
-def test_models_do_not_wait_for_each_other_and_drift_is_said_beside() -> None:
-    looks = [
-        look(observed(live=V2, config=V2)),
-        look(observed(attempts=()), rollout="r1", due=RetrainingSignal("drift", 9, "PSI 0.4")),
+def test_actions_of_models_are_independent_and_include_a_due_retraining() -> None:
+    snapshots = [
+        snapshot(observe(live=V2, config=V2)),
+        snapshot(observe(attempts=()), rollout_id="r1", due_signal=RetrainingSignal("drift", 9, "PSI 0.4")),
     ]
-    assert [a.kind for a in decide(looks)] == ["finish", "tick", "retrain"]
+    assert [a.kind for a in decide_actions(snapshots)] == ["finish", "tick", "retrain"]
 
 
-def test_drift_is_answered_by_a_training_or_by_having_been_said() -> None:
+def test_drift_signal_ends_with_a_training_or_a_reported_alert() -> None:
     def record(seq: int, kind: str, **data: Any) -> Record:
         return Record(seq, EPOCH, kind, "churn", data.pop("version", 1), "ada", "PSI 0.4", data, "", "")  # type: ignore[arg-type]
 
     drifted, calm = record(1, "monitored", outcome="DRIFT"), record(2, "monitored", outcome="OK")
-    found = unanswered([drifted], "churn", 1)
-    assert found is not None
-    assert (found.seq, found.why) == (1, "PSI 0.4")
-    assert unanswered([drifted], "churn", 2) is None
-    assert unanswered([drifted], "other", 1) is None
-    for answer in (calm, record(2, "trained", version=2), record(2, "alert", retrain=1)):
-        assert unanswered([drifted, answer], "churn", 1) is None
-    assert unanswered([drifted, record(2, "alert", refused=1)], "churn", 1) is not None
+    signal = find_open_alert([drifted], "churn", 1)
+    assert signal is not None
+    assert (signal.seq, signal.reason) == (1, "PSI 0.4")
+    assert find_open_alert([drifted], "churn", 2) is None
+    assert find_open_alert([drifted], "other", 1) is None
+    for later in (calm, record(2, "trained", version=2), record(2, "alert", retraining_due=1)):
+        assert find_open_alert([drifted, later], "churn", 1) is None
+    assert find_open_alert([drifted, record(2, "alert", rejected_update=1)], "churn", 1) is not None
 
 
-def once(platform: FakeStackContext, **asked: Any) -> tuple[ActionResult, ...]:
-    return reconcile(platform, ["churn"], null_reporter, **{"every_s": 5.0, **asked})
+def reconcile_once(stack: FakeStackContext, **options: Any) -> tuple[ActionResult, ...]:
+    return reconcile(stack, ["churn"], null_reporter, **{"every_s": 5.0, **options})
 
 
-def test_there_is_nothing_to_do_and_nothing_is_done(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1)
-    before = told(platform)
-    assert once(platform) == ()
-    assert told(platform) == before
+def test_nothing_to_do_changes_nothing(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1)
+    before = ledger_events(stack)
+    assert reconcile_once(stack) == ()
+    assert ledger_events(stack) == before
 
 
-def test_a_deployment_that_nobody_followed_is_recorded_to_its_end(platform: FakeStackContext) -> None:
+def test_unattended_deployment_is_recorded(stack: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
-    assert once(platform) == ()
-    rolling(platform)._settle(E)
-    assert once(platform) == ()  # whoever follows it has a moment to record it
-    platform.clock.sleep(60)
-    (done,) = once(platform)
-    assert (done.action.kind, done.ok) == ("finish", True)
-    assert told(platform)[-1] == ("deployed", rolling(platform).live[E])
-    record = Ledger(platform.objects, "ledger", platform.clock).records()[-1]
-    assert record.data["verdict"] == "NO_DATA"  # nobody counted, and SageMaker knows alarms only
-    assert once(platform) == ()
+        deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
+    assert reconcile_once(stack) == ()
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    assert reconcile_once(stack) == ()  # a command that follows it has time to record it
+    stack.clock.sleep(60)
+    (result,) = reconcile_once(stack)
+    assert (result.action.kind, result.ok) == ("finish", True)
+    assert ledger_events(stack)[-1] == ("deployed", rolling_endpoints(stack).live[ENDPOINT])
+    record = Ledger(stack.objects, "ledger", stack.clock).records()[-1]
+    assert record.data["verdict"] == "NO_DATA"  # no command counted its predictions
+    assert reconcile_once(stack) == ()
 
 
-def test_a_canary_without_traffic_is_undone_before_the_next_look_would_be_too_late(baking: FakeStackContext) -> None:
-    champion = rolling(baking).live[E]
-    deploy_version(baking, version=2, bake_s=20, wait=False)
-    assert once(baking) == ()
-    baking.clock.sleep(14)
-    assert once(baking, every_s=1.0) == ()
-    (done,) = once(baking, every_s=7.0)
-    assert (done.action.kind, done.ok) == ("undo", True)
-    assert "0 answers" in done.told
-    assert rolling(baking).live[E] == champion
-    assert Ledger(baking.objects, "ledger", baking.clock).records()[-1].data["verdict"] == "NO_DATA"
+def test_canary_without_traffic_is_rolled_back_when_the_next_run_would_be_too_late(
+    baking_stack: FakeStackContext,
+) -> None:
+    champion = rolling_endpoints(baking_stack).live[ENDPOINT]
+    deploy_version(baking_stack, version=2, bake_s=20, wait=False)
+    assert reconcile_once(baking_stack) == ()
+    baking_stack.clock.sleep(14)
+    assert reconcile_once(baking_stack, every_s=1.0) == ()
+    (result,) = reconcile_once(baking_stack, every_s=7.0)
+    assert (result.action.kind, result.ok) == ("roll-back", True)
+    assert "0 predictions" in result.message
+    assert rolling_endpoints(baking_stack).live[ENDPOINT] == champion
+    assert Ledger(baking_stack.objects, "ledger", baking_stack.clock).records()[-1].data["verdict"] == "NO_DATA"
 
 
-def test_one_that_the_platform_undid_is_recorded_as_such(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1, wait=False)
-    platform.clock.sleep(60)
-    rolling(platform).undone_by = "alarm"
-    rolling(platform)._settle(E)
-    platform.clock.sleep(60)
-    (done,) = once(platform)
-    assert (done.action.kind, done.ok) == ("finish", True)
-    assert told(platform)[-1][0] == "rolled-back"
+def test_deployment_that_the_platform_rolled_back_is_recorded(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1, wait=False)
+    stack.clock.sleep(60)
+    rolling_endpoints(stack).rollback_reason = "alarm"
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    stack.clock.sleep(60)
+    (result,) = reconcile_once(stack)
+    assert (result.action.kind, result.ok) == ("finish", True)
+    assert ledger_events(stack)[-1][0] == "deployment-rolled-back"
 
 
-def test_what_nobody_follows_is_recorded_at_the_next_look(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1, wait=False)
-    platform.clock.sleep(1)
-    rolling(platform).undone_by = "alarm"
-    rolling(platform)._settle(E)
-    (done,) = once(platform)
-    assert (done.action.kind, done.ok) == ("finish", True)
-    assert [kind for kind, _ in told(platform)] == ["deploying", "resumed", "rolled-back"]
-    record = Ledger.of(platform).records()[-1]
+def test_unfollowed_roll_back_is_recorded_by_the_next_run(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1, wait=False)
+    stack.clock.sleep(1)
+    rolling_endpoints(stack).rollback_reason = "alarm"
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    (result,) = reconcile_once(stack)
+    assert (result.action.kind, result.ok) == ("finish", True)
+    assert [kind for kind, _ in ledger_events(stack)] == ["deployment-started", "resumed", "deployment-rolled-back"]
+    record = Ledger.of(stack).records()[-1]
     assert (record.version, record.data["reason"], record.data["strategy"]) == (1, "alarm", "canary")
 
 
-def test_what_somebody_follows_anew_is_theirs_to_record(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1, wait=False)
+def test_resumed_deployment_is_left_to_its_command_for_a_while(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1, wait=False)
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 1)), _kill_at("rollout"))
-    rolling(platform)._settle(E)
-    assert once(platform) == ()
-    platform.clock.sleep(60)
-    assert [done.action.kind for done in once(platform)] == ["finish"]
+        deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    assert reconcile_once(stack) == ()
+    stack.clock.sleep(60)
+    assert [result.action.kind for result in reconcile_once(stack)] == ["finish"]
 
 
-def test_the_end_is_recorded_though_somebody_rejected_the_version_meanwhile(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1, wait=False)
-    platform.clock.sleep(60)
-    rolling(platform).undone_by = "alarm"
-    rolling(platform)._settle(E)
-    platform.registry.set_approval(platform.registry.get(E, 1), "Rejected", "it was rolled back")
-    platform.clock.sleep(60)
-    (done,) = once(platform)
-    assert (done.ok, told(platform)[-1][0]) == (True, "rolled-back")
+def test_outcome_is_recorded_although_the_version_was_rejected_since(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1, wait=False)
+    stack.clock.sleep(60)
+    rolling_endpoints(stack).rollback_reason = "alarm"
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    stack.registry.set_approval(stack.registry.get(ENDPOINT, 1), "Rejected", "it was rolled back")
+    stack.clock.sleep(60)
+    (result,) = reconcile_once(stack)
+    assert (result.ok, ledger_events(stack)[-1][0]) == (True, "deployment-rolled-back")
 
 
-def test_a_starved_canary_is_undone_though_somebody_rejected_its_version_meanwhile(baking: FakeStackContext) -> None:
-    champion = rolling(baking).live[E]
-    deploy_version(baking, version=2, bake_s=20, wait=False)
-    baking.registry.set_approval(baking.registry.get(E, 2), "Rejected", "no")
-    baking.clock.sleep(14)
-    (done,) = once(baking, every_s=7.0)
-    assert (done.action.kind, done.ok, rolling(baking).live[E]) == ("undo", True, champion)
+def test_canary_without_traffic_is_rolled_back_although_its_version_was_rejected_since(
+    baking_stack: FakeStackContext,
+) -> None:
+    champion = rolling_endpoints(baking_stack).live[ENDPOINT]
+    deploy_version(baking_stack, version=2, bake_s=20, wait=False)
+    baking_stack.registry.set_approval(baking_stack.registry.get(ENDPOINT, 2), "Rejected", "no")
+    baking_stack.clock.sleep(14)
+    (result,) = reconcile_once(baking_stack, every_s=7.0)
+    assert (result.action.kind, result.ok, rolling_endpoints(baking_stack).live[ENDPOINT]) == (
+        "roll-back",
+        True,
+        champion,
+    )
 
 
-def test_a_copy_that_a_killed_rollback_left_is_deleted_when_nobody_can_be_asking_it(platform: FakeStackContext) -> None:
-    live = deploy_version(platform, version=1).live
-    endpoints = rolling(platform)
-    endpoints.create_endpoint(f"{E}-copy-v1", live, {})
+def test_orphaned_copy_of_a_killed_rollback_is_deleted(stack: FakeStackContext) -> None:
+    live = deploy_version(stack, version=1).live
+    endpoints = rolling_endpoints(stack)
+    endpoints.create_endpoint(f"{ENDPOINT}-copy-v1", live, {})
     endpoints.create_endpoint("bedplate-local-churn-copy-cat", live, {})
-    rested = platform.clock.now()
-    look = endpoints.observe
-    endpoints.observe = lambda name: replace(look(name), modified_at=rested)  # type: ignore[method-assign]
-    assert once(platform) == ()
-    platform.clock.sleep(601)
-    (done,) = once(platform)
-    assert (done.action.kind, done.action.endpoint) == ("sweep", f"{E}-copy-v1")
-    assert set(endpoints.live) == {E, "bedplate-local-churn-copy-cat"}
-    record = Ledger.of(platform).records()[-1]
-    assert (record.kind, record.data["deleted_endpoint"]) == ("alert", f"{E}-copy-v1")
-    assert once(platform) == ()
+    modified_at = stack.clock.now()
+    observe_endpoint = endpoints.observe
+    endpoints.observe = lambda name: replace(observe_endpoint(name), modified_at=modified_at)  # type: ignore[method-assign]
+    assert reconcile_once(stack) == ()
+    stack.clock.sleep(601)
+    (result,) = reconcile_once(stack)
+    assert (result.action.kind, result.action.endpoint) == ("delete-copy", f"{ENDPOINT}-copy-v1")
+    assert set(endpoints.live) == {ENDPOINT, "bedplate-local-churn-copy-cat"}
+    record = Ledger.of(stack).records()[-1]
+    assert (record.kind, record.data["deleted_endpoint"]) == ("alert", f"{ENDPOINT}-copy-v1")
+    assert reconcile_once(stack) == ()
 
 
-def test_a_killed_rollback_is_finished(platform: FakeStackContext) -> None:
+def test_killed_rollback_is_finished(stack: FakeStackContext) -> None:
     for version in (1, 2):
-        platform.objects.put(f"s3://artifacts/training/churn/job-{version}/output/model.tar.gz", b"x")
-        deploy_version(platform, version=version)
+        stack.objects.put(f"s3://artifacts/training/churn/job-{version}/output/model.tar.gz", b"x")
+        deploy_version(stack, version=version)
     with pytest.raises(KeyboardInterrupt):
-        rollback(prepare_rollback(platform, RollbackRequest("churn")), _kill_at("rollout"))
-    rolling(platform)._settle(E)
-    platform.clock.sleep(60)
-    (done,) = once(platform)
-    assert done.ok
-    assert told(platform)[-1] == ("rollback", rolling(platform).live[E])
+        rollback(prepare_rollback(stack, RollbackRequest("churn")), interrupt_at("rollout"))
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    stack.clock.sleep(60)
+    (result,) = reconcile_once(stack)
+    assert result.ok
+    assert ledger_events(stack)[-1] == ("rollback", rolling_endpoints(stack).live[ENDPOINT])
 
 
-def test_what_was_begun_and_never_moved_is_closed(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1)
-    platform.clock.sleep(5)
-    endpoints = rolling(platform)
+def test_attempt_that_never_moved_traffic_is_closed(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1)
+    stack.clock.sleep(5)
+    endpoints = rolling_endpoints(stack)
 
-    def killed(*_: Any) -> None:
+    def kill(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    endpoints.update = killed  # type: ignore[method-assign]
+    endpoints.update = kill  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        deploy(prepare(platform, DeployRequest("churn", 2)), null_reporter)
-    platform.clock.sleep(700)
-    (done,) = once(platform)
-    assert done.action.kind == "close"
-    assert once(platform) == ()
+        deploy(prepare(stack, DeployRequest("churn", 2)), null_reporter)
+    stack.clock.sleep(700)
+    (result,) = reconcile_once(stack)
+    assert result.action.kind == "close"
+    assert reconcile_once(stack) == ()
 
 
-def test_an_open_rollout_is_ticked(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1)
-    platform.clock.sleep(60)
-    begin(platform, propose(platform, DeployRequest("churn", 2), "shadow"), "churn")
+def test_open_rollout_is_ticked(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1)
+    stack.clock.sleep(60)
+    start_rollout(stack, propose_rollout(stack, DeployRequest("churn", 2), "shadow"), "churn")
     for _ in range(5):
-        (done,) = once(platform)
-        assert (done.action.kind, done.ok) == ("tick", True)
-    records = Ledger(platform.objects, "ledger", platform.clock).records()
-    assert rollouts_in(records, "churn")[-1].phase == "shadowing"
+        (result,) = reconcile_once(stack)
+        assert (result.action.kind, result.ok) == ("tick", True)
+    records = Ledger(stack.objects, "ledger", stack.clock).records()
+    assert list_rollouts(records, "churn")[-1].phase == "shadowing"
 
 
-def test_a_model_whose_act_fails_keeps_no_other_one_waiting(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1, wait=False)
-    rolling(platform)._settle(E)
-    platform.clock.sleep(60)
-    rolling(platform).fallbacks = {}
+def test_failed_action_does_not_stop_the_other_actions(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1, wait=False)
+    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    stack.clock.sleep(60)
+    rolling_endpoints(stack).fallbacks = {}
 
-    def down(*_: Any, **__: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise PlatformError("it is down")
 
-    rolling(platform).invoke = down  # type: ignore[method-assign]
-    (done, _) = reconcile(platform, ["churn", "churn"], null_reporter, every_s=5)
-    assert (done.ok, done.told) == (False, "it is down")
+    rolling_endpoints(stack).invoke = fail  # type: ignore[method-assign]
+    (result, _) = reconcile(stack, ["churn", "churn"], null_reporter, every_s=5)
+    assert (result.ok, result.message) == (False, "it is down")
 
 
-def test_the_wish_for_training_is_recorded_once(platform: FakeStackContext) -> None:
-    deploy_version(platform, version=1)
-    ledger = Ledger(platform.objects, "ledger", platform.clock)
+def test_due_retraining_is_reported_once(stack: FakeStackContext) -> None:
+    deploy_version(stack, version=1)
+    ledger = Ledger(stack.objects, "ledger", stack.clock)
     ledger.record("monitored", "PSI 0.4", actor="x", model="churn", version=1, data={"outcome": "DRIFT"})
-    (done,) = once(platform)
-    assert (done.action.kind, done.next_step) == ("retrain", "bedplate data register churn --data FILE")
-    assert once(platform) == ()
-    spec = platform.specs["churn"]
-    quiet = spec.retraining.model_copy(update={"on_drift": False})
-    platform.specs["churn"] = spec.model_copy(update={"retraining": quiet})
+    (result,) = reconcile_once(stack)
+    assert (result.action.kind, result.next_step) == ("retrain", "bedplate data register churn --data FILE")
+    assert reconcile_once(stack) == ()
+    spec = stack.specs["churn"]
+    settings = spec.retraining.model_copy(update={"on_drift": False})
+    stack.specs["churn"] = spec.model_copy(update={"retraining": settings})
     ledger.record("monitored", "PSI 0.5", actor="x", model="churn", version=1, data={"outcome": "DRIFT"})
-    assert once(platform) == ()
+    assert reconcile_once(stack) == ()

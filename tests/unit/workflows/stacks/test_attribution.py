@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from bedplate.domain.stacks.drift import PropertyDrift, StackDrift
 from bedplate.errors import PlatformError
 from bedplate.ports import TrailEvent
-from bedplate.workflows.stacks.attribution import who_changed
+from bedplate.workflows.stacks.attribution import find_changes
 
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 STATE = {
@@ -33,7 +33,7 @@ class FakeTrail:
     asked: list[tuple[str, datetime | None]] = field(default_factory=list)
     fault: Exception | None = None
 
-    def touching(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
+    def list_events(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
         if self.fault:
             raise self.fault
         self.asked.append((resource, since))
@@ -51,29 +51,29 @@ def drifted(*urns: str, kind: str = "aws:s3/bucketVersioning:BucketVersioning") 
 def test_of_several_changes_the_newest_of_this_kind_counts() -> None:
     newest_first = [event("eve", "PutBucketPolicy"), event("ada", "PutBucketVersioning"), event("bob", "CreateBucket")]
     trail = FakeTrail({"the-bucket": newest_first})
-    found = who_changed(trail, drifted("u:b", "u:b"), STATE, since=WHEN)
-    assert found.by["u:b"] == event("ada", "PutBucketVersioning")
+    found = find_changes(trail, drifted("u:b", "u:b"), STATE, since=WHEN)
+    assert found.events["u:b"] == event("ada", "PutBucketVersioning")
     assert trail.asked == [("the-bucket", WHEN)]  # once, however many properties
 
 
 def test_what_the_trail_calls_by_its_short_name_is_found_too() -> None:
     trail = FakeTrail({"alerts": [event("eve", "SetTopicAttributes")]})
-    assert who_changed(trail, drifted("u:t", kind="aws:sns/topic:Topic"), STATE, since=None).by["u:t"].person == "eve"  # type: ignore[union-attr]
+    assert find_changes(trail, drifted("u:t", kind="aws:sns/topic:Topic"), STATE, since=None).events["u:t"].username == "eve"  # type: ignore[union-attr]
 
 
 def test_what_the_trail_does_not_know_is_unknown() -> None:
-    found = who_changed(FakeTrail(), drifted("u:b", "u:never-heard-of"), STATE, since=WHEN)
-    assert found.by == {"u:b": None, "u:never-heard-of": None}
-    assert found.unknown is None
+    found = find_changes(FakeTrail(), drifted("u:b", "u:never-heard-of"), STATE, since=WHEN)
+    assert found.events == {"u:b": None, "u:never-heard-of": None}
+    assert found.error is None
 
 
 def test_a_trail_that_may_not_be_asked_is_said_and_drift_is_told_nevertheless() -> None:
-    found = who_changed(FakeTrail(fault=PlatformError("AccessDenied: no\nreally")), drifted("u:b"), STATE, since=WHEN)
-    assert (found.by, found.unknown) == ({"u:b": None}, "AccessDenied: no")
+    found = find_changes(FakeTrail(fault=PlatformError("AccessDenied: no\nreally")), drifted("u:b"), STATE, since=WHEN)
+    assert (found.events, found.error) == ({"u:b": None}, "AccessDenied: no")
 
 
 def test_nobody_changed_what_the_program_has_not_applied_yet() -> None:
     ahead = StackDrift((PropertyDrift("not applied", "u:b", "aws:x/y:Z", "n", "p", 2, 1, 1),))
     trail = FakeTrail()
-    assert who_changed(trail, ahead, STATE, since=None).by == {}
+    assert find_changes(trail, ahead, STATE, since=None).events == {}
     assert trail.asked == []

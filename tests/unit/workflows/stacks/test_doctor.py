@@ -12,12 +12,12 @@ import pytest
 
 from bedplate import ports
 from bedplate.domain.names import PERSONAS
-from bedplate.domain.stacks.diagnosis import Finding, Health, Quota, Subscription, fail, ok, quota_needs
-from bedplate.domain.stacks.permissions import Place, asks
+from bedplate.domain.stacks.diagnosis import Finding, Health, Quota, Subscription, fail, list_quota_needs, ok
+from bedplate.domain.stacks.permissions import StackArns, list_permissions
 from bedplate.errors import Denied, NotFound, PlatformError, UsageError
 from bedplate.settings import ModelSpec, PlatformOutputs, StackSettings
 from bedplate.workflows.stacks import doctor_machine as machine
-from bedplate.workflows.stacks.doctor import DoctorCheck, diagnose
+from bedplate.workflows.stacks.doctor import DoctorCheck, run_checks
 from bedplate.workflows.stacks.doctor_account import account_checks
 from builders import a_spec, outputs, settings
 from fakes import FakeAccount
@@ -33,8 +33,8 @@ class Run:
 
 @dataclass
 class Held:
-    told: str
-    elsewhere: bool
+    description: str
+    on_other_machine: bool
 
 
 @dataclass
@@ -50,10 +50,10 @@ class Deployment:
             raise NotFound("never brought up")
         return self.runs
 
-    def keeper(self) -> str:
+    def active_engine(self) -> str:
         return "pulumi"
 
-    def locked(self) -> Held | None:
+    def lock_holder(self) -> Held | None:
         return self.held
 
 
@@ -100,19 +100,19 @@ def examined(patient: FakeStack, persona: str | None = None) -> dict[str, Findin
     """Every finding by its name; a pulumi CLI is there."""
     pulumi = DoctorCheck("pulumi", "this machine", lambda: ok("pulumi", "3.260.0"))
     checks = (pulumi, *account_checks(lambda: patient, patient.settings, persona=persona))
-    return {each.check: each for each in diagnose(checks)}
+    return {each.check: each for each in run_checks(checks)}
 
 
 def generous(spec: ModelSpec) -> dict[str, Quota]:
-    needs = quota_needs({spec.name: spec})
-    return {need.name.casefold(): Quota(need.name, "L-1", need.most, True) for need in needs}
+    needs = list_quota_needs({spec.name: spec})
+    return {need.name.casefold(): Quota(need.name, "L-1", need.maximum, True) for need in needs}
 
 
 def test_a_healthy_stack_on_aws_has_nothing_to_mend() -> None:
-    patient = FakeStack(FakeAccount(limits=generous(a_spec())), settings=DEV)
+    patient = FakeStack(FakeAccount(quotas=generous(a_spec())), settings=DEV)
     found = examined(patient)
     assert {name: each for name, each in found.items() if each.health is not Health.OK} == {}
-    assert {each.mend for each in found.values()} == {""}
+    assert {each.fix for each in found.values()} == {""}
     assert {f"role {persona}" for persona in PERSONAS} <= found.keys()
 
 
@@ -182,12 +182,12 @@ PROVOKED: tuple[Provoked, ...] = (
 def test_each_failure_is_found_and_comes_with_its_mend(
     provoke: Callable[[FakeStack], Any], check: str, health: Health, what: str, mend: str
 ) -> None:
-    sick = FakeStack(FakeAccount(limits=generous(a_spec())))
+    sick = FakeStack(FakeAccount(quotas=generous(a_spec())))
     provoke(sick)
     found = examined(sick)[check]
     assert found.health is health, found
-    assert what in found.what
-    assert mend in found.mend
+    assert what in found.detail
+    assert mend in found.fix
 
 
 def test_without_credentials_what_needs_them_is_skipped_and_the_rest_is_looked_at() -> None:
@@ -222,19 +222,19 @@ def test_quotas_count_a_second_fleet_beside_what_serves_and_tell_failing_from_sc
 
     def found(value: float) -> Finding:
         limits[quota.name.casefold()] = replace(quota, value=value)
-        return examined(FakeStack(FakeAccount(limits=limits), spec=spec))[f"quota: {quota.name}"]
+        return examined(FakeStack(FakeAccount(quotas=limits), spec=spec))[f"quota: {quota.name}"]
 
     assert (found(3).health, found(4).health, found(7).health, found(8).health) == (
         Health.FAIL, Health.WARN, Health.WARN, Health.OK,
     )  # fmt: skip
-    assert "--quota-code L-7 --desired-value 8" in found(3).mend
+    assert "--quota-code L-7 --desired-value 8" in found(3).fix
 
 
 def test_quotas_of_several_models_add_up_where_they_run_at_once() -> None:
     two = {
         name: a_spec(name, training={"instance_type": "ml.g5.xlarge", "instance_count": 3}) for name in ("one", "two")
     }
-    by_name = {need.name: (need.least, need.most) for need in quota_needs(two, reconcile_on="ml.t3.medium")}
+    by_name = {need.name: (need.minimum, need.maximum) for need in list_quota_needs(two, reconciler_instance="ml.t3.medium")}
     assert by_name["ml.g5.xlarge for training job usage"] == (3, 3)
     assert by_name["ml.g5.xlarge for processing job usage"] == (1, 1)
     assert by_name["ml.m5.large for processing job usage"] == (1, 2), "every model is monitored in the same hour"
@@ -244,7 +244,7 @@ def test_quotas_of_several_models_add_up_where_they_run_at_once() -> None:
 
 def test_a_spot_training_asks_for_spot_instances() -> None:
     spec = a_spec(training={"instance_type": "ml.g5.xlarge", "spot": {"max_wait_s": 7200}})
-    trained = [need.name for need in quota_needs({"churn": spec}) if "training job" in need.name]
+    trained = [need.name for need in list_quota_needs({"churn": spec}) if "training job" in need.name]
     assert trained == ["ml.g5.xlarge for spot training job usage"]
 
 
@@ -253,9 +253,9 @@ def test_a_serverless_model_asks_for_concurrency_and_for_no_instances() -> None:
         serving={"mode": "serverless", "serverless": {"max_concurrency": 50}}, rollout={"strategy": "all-at-once"}
     )
     limits = {"maximum total concurrency across all serverless endpoints": Quota("x", "L-9", 10, False)}
-    found = examined(FakeStack(FakeAccount(limits=limits), spec=spec))
+    found = examined(FakeStack(FakeAccount(quotas=limits), spec=spec))
     row = found["quota: total concurrency across all serverless endpoints"]
-    assert (row.health, "not adjustable" in row.mend) == (Health.WARN, True)
+    assert (row.health, "not adjustable" in row.fix) == (Health.WARN, True)
     assert not [name for name in found if "endpoint usage" in name]
 
 
@@ -263,11 +263,11 @@ def test_a_serverless_model_asks_for_concurrency_and_for_no_instances() -> None:
 
 
 def test_every_persona_has_work_and_limits_in_this_environment_only() -> None:
-    place = Place("bedplate", "dev", "eu-west-1", ACCOUNT, ("churn",))
+    place = StackArns("bedplate", "dev", "eu-west-1", ACCOUNT, ("churn",))
     for persona in PERSONAS:
-        asked = asks(persona, place)
-        assert [ask for ask in asked if ask.allowed]
-        assert [ask for ask in asked if not ask.allowed], f"{persona} may do everything"
+        asked = list_permissions(persona, place)
+        assert [ask for ask in asked if ask.is_allowed]
+        assert [ask for ask in asked if not ask.is_allowed], f"{persona} may do everything"
         assert not [ask.resource for ask in asked if ask.resource != "*" and "bedplate" not in ask.resource
                     and ":key/" not in ask.resource and "/aws/sagemaker/" not in ask.resource]  # fmt: skip
 
@@ -287,16 +287,16 @@ def test_a_check_that_does_not_come_back_holds_up_nobody() -> None:
         return ok("slow", "at last")
 
     checks = (
-        DoctorCheck("slow", "s", hangs, limit_s=0.01),
+        DoctorCheck("slow", "s", hangs, timeout_s=0.01),
         DoctorCheck("quick", "s", healthy("quick")),
         DoctorCheck("behind", "s", healthy("behind"), after=("slow",)),
     )
-    found = diagnose(checks)
+    found = run_checks(checks)
     never.set()
     assert [(each.check, each.health) for each in found] == [
         ("slow", Health.FAIL), ("quick", Health.OK), ("behind", Health.SKIPPED),
     ]  # fmt: skip
-    assert "no answer within 0.01 s" in found[0].what
+    assert "no answer within 0.01 s" in found[0].detail
 
 
 def test_checks_run_side_by_side_and_are_told_in_their_order() -> None:
@@ -310,8 +310,8 @@ def test_checks_run_side_by_side_and_are_told_in_their_order() -> None:
         return look
 
     heard: list[str] = []
-    found = diagnose([DoctorCheck(name, "s", meets(name)) for name in "abc"], done=heard.append)
-    assert [(each.check, each.what) for each in found] == [("a", "met"), ("b", "met"), ("c", "met")]
+    found = run_checks([DoctorCheck(name, "s", meets(name)) for name in "abc"], on_check=heard.append)
+    assert [(each.check, each.detail) for each in found] == [("a", "met"), ("b", "met"), ("c", "met")]
     assert sorted(heard) == ["a", "b", "c"]
 
 
@@ -322,14 +322,14 @@ def test_a_check_that_raises_is_a_finding() -> None:
 
         return look
 
-    found = diagnose([
+    found = run_checks([
         DoctorCheck("ours", "s", raises(UsageError("no such thing", next_step="bedplate up"))),
         DoctorCheck("refused", "s", raises(Denied("may not"))),
         DoctorCheck("broken", "s", raises(KeyError("x"))),
     ])  # fmt: skip
     assert [each.health for each in found] == [Health.FAIL, Health.WARN, Health.FAIL]
-    assert [each.mend for each in found] == ["bedplate up", "ask with an identity that may", "report this as a fault"]
-    assert "KeyError" in found[2].what
+    assert [each.fix for each in found] == ["bedplate up", "ask with an identity that may", "report this as a fault"]
+    assert "KeyError" in found[2].detail
 
 
 def test_a_warning_stops_nothing_and_a_failure_stops_what_comes_after() -> None:
@@ -339,25 +339,25 @@ def test_a_warning_stops_nothing_and_a_failure_stops_what_comes_after() -> None:
         DoctorCheck("next", "s", healthy("next"), after=("bad",)),
         DoctorCheck("last", "s", healthy("last"), after=("next",)),
     )
-    assert [each.health for each in diagnose(chain)] == [Health.FAIL, Health.SKIPPED, Health.SKIPPED]
+    assert [each.health for each in run_checks(chain)] == [Health.FAIL, Health.SKIPPED, Health.SKIPPED]
     with pytest.raises(ValueError, match="not all of them come before it"):
-        diagnose((chain[1], bad))
+        run_checks((chain[1], bad))
 
 
 # --- this machine ----------------------------------------------------------------------------------------------------
 
 
 def test_packages_are_held_against_the_lock(tmp_path: Path) -> None:
-    assert machine.packages(tmp_path).health is Health.WARN, "no lock file"
-    have: Mapping[str, str] = machine.installed()
+    assert machine.check_packages(tmp_path).health is Health.WARN, "no lock file"
+    have: Mapping[str, str] = machine.list_installed()
     lock = tmp_path / "requirements.lock"
     lock.write_text(f"click=={have['click']} \\\n    --hash=sha256:00\npywin32==1 ; sys_platform == 'win32'\n")
-    assert machine.packages(tmp_path).health is Health.OK
+    assert machine.check_packages(tmp_path).health is Health.OK
     lock.write_text("click==0.0.1\n")
-    assert machine.packages(tmp_path).health is Health.WARN
+    assert machine.check_packages(tmp_path).health is Health.WARN
     lock.write_text("no-such-package-at-all==1.0\n")
-    found = machine.packages(tmp_path)
-    assert (found.health, found.mend) == (Health.FAIL, "make setup")
+    found = machine.check_packages(tmp_path)
+    assert (found.health, found.fix) == (Health.FAIL, "make setup")
 
 
 @pytest.fixture
@@ -377,27 +377,27 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
 
 
 def test_a_stack_on_aws_needs_the_pulumi_cli_and_the_laptop_does_not(tools: Callable[..., Path]) -> None:
-    judged = [machine.pulumi(None, "3.206.0", "dev", on_aws=on_aws) for on_aws in (True, False)]
+    judged = [machine.check_pulumi(None, "3.206.0", "dev", on_aws=on_aws) for on_aws in (True, False)]
     assert [each.health for each in judged] == [Health.FAIL, Health.SKIPPED]
-    assert "--install" in judged[0].mend
+    assert "--install" in judged[0].fix
     old, new, broken = tools("old", "v3.100.2"), tools("new", "v3.260.0"), tools("broken", "", 1)
-    judged = [machine.pulumi(path, "3.206.0", "dev", on_aws=True) for path in (old, new, broken)]
+    judged = [machine.check_pulumi(path, "3.206.0", "dev", on_aws=True) for path in (old, new, broken)]
     assert [each.health for each in judged] == [Health.FAIL, Health.OK, Health.FAIL]
 
 
 def test_docker_terraform_and_git_are_found_or_told(tools: Callable[..., Path], tmp_path: Path) -> None:
-    assert [machine.docker(on_aws=on_aws).health for on_aws in (True, False)] == [Health.WARN, Health.SKIPPED]
-    assert machine.terraform().health is Health.SKIPPED
-    assert machine.git(tmp_path).what.startswith("not found")
+    assert [machine.check_docker(on_aws=on_aws).health for on_aws in (True, False)] == [Health.WARN, Health.SKIPPED]
+    assert machine.check_terraform().health is Health.SKIPPED
+    assert machine.check_git(tmp_path).detail.startswith("not found")
     tools("docker", "", 1)
-    assert "engine does not answer" in machine.docker(on_aws=True).what
+    assert "engine does not answer" in machine.check_docker(on_aws=True).detail
     tools("docker", "28.1")
     tools("terraform", "Terraform v1.11.4")
     tools("git", "git version 2.47", 1)
-    assert (machine.docker(on_aws=True).what, machine.terraform().what) == ("28.1", "1.11.4")
-    assert "no commit" in machine.git(tmp_path).what
+    assert (machine.check_docker(on_aws=True).detail, machine.check_terraform().detail) == ("28.1", "1.11.4")
+    assert "no commit" in machine.check_git(tmp_path).detail
     tools("git", "git version 2.47")
-    assert machine.git(tmp_path).health is Health.OK
+    assert machine.check_git(tmp_path).health is Health.OK
 
 
 def test_a_faulty_stack_file_is_told_with_every_fault(tmp_path: Path) -> None:
@@ -407,13 +407,13 @@ def test_a_faulty_stack_file_is_told_with_every_fault(tmp_path: Path) -> None:
         tmp_path, "dev", on_aws=True, state_dir=tmp_path / ".bedplate",
         find_pulumi=lambda: (None, "3.206.0"), local=lambda: (None, True),
     )  # fmt: skip
-    found = {each.check: each for each in diagnose(checks)}
+    found = {each.check: each for each in run_checks(checks)}
     assert found["stack and models"].health is Health.FAIL
-    assert "Pulumi.dev.yaml" in found["stack and models"].what
+    assert "Pulumi.dev.yaml" in found["stack and models"].detail
     assert "port" not in found, "the local platform's port is nothing to a stack on AWS"
     assert found["disk"].health in (Health.OK, Health.WARN)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.os, "access", lambda path, mode: False)  # root may write anywhere
-    assert machine.disk(tmp_path / "a" / "b").health is Health.FAIL
+    assert machine.check_disk(tmp_path / "a" / "b").health is Health.FAIL

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 import yaml
 
-from bedplate.domain.stacks.environments import meets
+from bedplate.domain.stacks.environments import find_name_conflict
 from bedplate.errors import NotFound, PlatformError, SettingsError, UsageError
 from bedplate.settings import load_stack
 from bedplate.workflows.stacks.environments import (
     DeployedState,
     LiveModel,
     StateSummary,
-    compare,
+    compare_environments,
     list_environments,
-    look_at_deployed,
-    look_at_state,
+    read_deployed_state,
+    read_state,
 )
-from bedplate.workflows.stacks.new_stack import make_stack
+from bedplate.workflows.stacks.new_stack import create_stack_file
 from builders import a_spec
 
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -82,30 +82,30 @@ def test_a_list_says_what_each_state_holds_without_components_and_providers(proj
     held = [BUCKET, BUCKET, {"type": "bedplate:platform:Storage"}, {"type": "pulumi:providers:aws", "custom": True}]
     (row,) = list_environments(project, ["dev"], lambda _: FakeState(held))
     assert row.state == StateSummary(WHEN, "succeeded", {"aws:s3/bucket:Bucket": 2})
-    assert (row.state.count, row.account_id, row.models) == (2, "123456789012", ("churn",))
+    assert (row.state.resource_count, row.account_id, row.models) == (2, "123456789012", ("churn",))
 
 
 def test_a_list_goes_on_behind_a_faulty_file_and_a_backend_that_does_not_answer(project: Path) -> None:
     write(project, "qa", target="moon")
     rows = list_environments(project, ["dev", "qa"], lambda _: FakeState(fault=PlatformError("no backend\nat all")))
-    assert rows[0].state == StateSummary(unknown="no backend")
-    assert rows[1].faults is not None
-    assert "target" in rows[1].faults
+    assert rows[0].state == StateSummary(error="no backend")
+    assert rows[1].error is not None
+    assert "target" in rows[1].error
 
 
 def test_a_stack_that_was_never_brought_up_has_no_state() -> None:
-    assert look_at_state(FakeState(fault=NotFound("never"))) is None
+    assert read_state(FakeState(fault=NotFound("never"))) is None
 
 
 def test_a_new_stack_has_the_values_and_comments_of_its_model_but_never_its_account(project: Path) -> None:
     path = project / "stacks" / "Pulumi.dev.yaml"
     path.write_text(path.read_text().replace("aws:region: us-east-1", "aws:region: us-east-1  # near"))
-    made = make_stack(project, "qa", source="dev", region="eu-west-1").read_text()
-    assert made.startswith("# qa: made after dev")
+    made = create_stack_file(project, "qa", source="dev", region="eu-west-1").read_text()
+    assert made.startswith("# qa: drafted from dev")
     assert "aws:region: eu-west-1 # near" in made.replace("  #", " #")
     settings = load_stack(project, "qa")
     assert (settings.region, settings.account_id, settings.owner) == ("eu-west-1", None, "a@b.example")
-    make_stack(project, "prod", source="dev", account_id="999999999999")
+    create_stack_file(project, "prod", source="dev", account_id="999999999999")
     assert load_stack(project, "prod").account_id == "999999999999"
 
 
@@ -122,26 +122,26 @@ def test_a_new_stack_that_cannot_be_is_refused_and_nothing_is_written(
     project: Path, name: str, options: dict[str, str], told: str
 ) -> None:
     with pytest.raises(UsageError, match=told):
-        make_stack(project, name, source="dev", **options)
+        create_stack_file(project, name, source="dev", **options)
     assert [p.name for p in (project / "stacks").iterdir()] == ["Pulumi.dev.yaml"]
 
 
 def test_a_new_stack_that_would_be_faulty_is_not_written(project: Path) -> None:
     with pytest.raises(SettingsError, match="moon"):
-        make_stack(project, "qa", source="dev", region="moon")
+        create_stack_file(project, "qa", source="dev", region="moon")
     assert not (project / "stacks" / "Pulumi.qa.yaml").exists()
 
 
 def test_names_that_begin_alike_meet() -> None:
-    assert meets("dev", ["prod", "dev-eu"]) == "dev-eu"
-    assert meets("dev2", ["dev"]) is None
+    assert find_name_conflict("dev", ["prod", "dev-eu"]) == "dev-eu"
+    assert find_name_conflict("dev2", ["dev"]) is None
 
 
 def test_a_comparison_tells_settings_overrides_and_what_is_deployed(project: Path) -> None:
     write(project, "prod", budget={"monthly_usd": 50}, overrides={"churn": {"rollout": {"bake_s": 5}}})
     dev = DeployedState({"churn": LiveModel("r-v1-x", 1, 2)}, StateSummary(resources={"a": 1, "b": 2}))
     prod = DeployedState({"churn": LiveModel("r-v3-x", 3, 2)}, StateSummary(resources={"a": 1, "b": 3}))
-    found = compare(project, "dev", "prod", (dev, prod))
+    found = compare_environments(project, "dev", "prod", (dev, prod))
     assert [(d.key, d.a, d.b) for d in found.settings] == [("budget.monthly_usd", 5, 50)]
     assert [(d.key, d.a, d.b) for d in found.models["churn"]] == [("rollout.bake_s", 600, 5)]
     assert [(d.key, d.a, d.b) for d in found.deployed] == [
@@ -153,8 +153,8 @@ def test_a_comparison_tells_settings_overrides_and_what_is_deployed(project: Pat
 def test_an_environment_that_cannot_be_reached_makes_no_difference_of_what_is_deployed(project: Path) -> None:
     write(project, "prod")
     dev = DeployedState({"churn": LiveModel("r-v1-x", 1, 2)}, StateSummary(resources={"a": 1}))
-    prod = DeployedState({}, StateSummary(unknown="no pulumi"), unknown="no credentials")
-    assert compare(project, "dev", "prod", (dev, prod)).deployed == ()
+    prod = DeployedState({}, StateSummary(error="no pulumi"), error="no credentials")
+    assert compare_environments(project, "dev", "prod", (dev, prod)).deployed == ()
 
 
 def test_an_endpoint_that_does_not_answer_is_told_not_raised(project: Path) -> None:
@@ -164,4 +164,4 @@ def test_an_endpoint_that_does_not_answer_is_told_not_raised(project: Path) -> N
         def names(self, model: str) -> Any:
             raise PlatformError("there are no AWS credentials\nat all")
 
-    assert look_at_deployed(Unreachable(), None).unknown == "there are no AWS credentials"  # type: ignore[arg-type]
+    assert read_deployed_state(Unreachable(), None).error == "there are no AWS credentials"  # type: ignore[arg-type]

@@ -9,11 +9,19 @@ from typing import Any
 
 import pytest
 
-from bedplate.cli.views.stack_view import summary
+from bedplate.cli.views.stack_view import format_summary
 from bedplate.domain.policy import POLICIES
 from bedplate.errors import GateFailed
 from bedplate.workflows.stacks.policy_cache import PolicyCache
-from bedplate.workflows.stacks.stack import Watch, bring_up, judge_update, require_lawful, review, tear_down, unprotect
+from bedplate.workflows.stacks.stack import (
+    OnProgress,
+    bring_up,
+    check_policies,
+    require_compliant,
+    review_plan,
+    tear_down,
+    unprotect,
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Run:
     duration_s: float = 1.5
 
     @property
-    def changed(self) -> bool:
+    def has_changes(self) -> bool:
         return bool(set(self.counts) - {"same"})
 
 
@@ -35,19 +43,19 @@ class FakeStack:
     would: Run
     did: list[str] = field(default_factory=list)
 
-    def preview(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Run:
+    def preview(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> Run:
         self.did.append("preview")
         return self.would
 
-    def preview_destroy(self, *, on_progress: Watch | None = None) -> Run:
+    def preview_destroy(self, *, on_progress: OnProgress | None = None) -> Run:
         self.did.append("preview destroy")
         return self.would
 
-    def up(self, *, on_progress: Watch | None = None, refresh: bool = False) -> Run:
+    def up(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> Run:
         self.did.append(f"up refresh={refresh}")
         return self.would
 
-    def destroy(self, *, on_progress: Watch | None = None) -> Run:
+    def destroy(self, *, on_progress: OnProgress | None = None) -> Run:
         self.did.append("destroy")
         return self.would
 
@@ -66,15 +74,15 @@ def test_without_anybody_to_ask_it_goes_ahead() -> None:
 def test_what_was_not_agreed_to_is_not_done() -> None:
     stack = FakeStack(Run({"create": 3}))
     with pytest.raises(KeyboardInterrupt):
-        bring_up(stack, agree=refuse)
+        bring_up(stack, confirm=refuse)
     with pytest.raises(KeyboardInterrupt):
-        tear_down(stack, agree=refuse)
+        tear_down(stack, confirm=refuse)
     assert stack.did == ["preview", "preview destroy"]
 
 
 def test_nobody_is_asked_about_nothing() -> None:
     stack = FakeStack(Run({"same": 3}))
-    assert bring_up(stack, agree=refuse).counts == {"same": 3}
+    assert bring_up(stack, confirm=refuse).counts == {"same": 3}
     assert stack.did == ["preview"]
 
 
@@ -88,7 +96,7 @@ def test_nobody_is_asked_about_nothing() -> None:
     ],
 )
 def test_the_summary_line_says_what_was_done_or_would_be(counts: dict[str, int], planned: bool, line: str) -> None:
-    assert summary(Run(counts), planned=planned) == line
+    assert format_summary(Run(counts), planned=planned) == line
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def test_what_violates_a_mandatory_policy_is_not_brought_up() -> None:
     stack = FakeStack(Run({"create": 1}, resources=(Bucket(),)))
 
     def check(planned: Any) -> None:
-        require_lawful(judge_update(planned), stack="dev", applied=False)
+        require_compliant(check_policies(planned), stack="dev", applied=False)
 
     with pytest.raises(GateFailed, match=r"nothing was changed:\n(.|\n)*buckets-encrypted: aws:s3/bucket:Bucket open"):
         bring_up(stack, check=check)
@@ -113,7 +121,7 @@ def test_what_violates_a_mandatory_policy_is_not_brought_up() -> None:
 
 
 def test_a_review_holds_what_the_policies_found() -> None:
-    found = review(Run({"create": 1}, resources=()))
+    found = review_plan(Run({"create": 1}, resources=()))
     assert found.policies.violations == ()
     assert found.policies.policies == len(POLICIES)
 
@@ -122,12 +130,12 @@ def test_a_program_that_was_judged_is_known_again_until_anything_of_it_changes(t
     (tmp_path / "infra").mkdir()
     program = tmp_path / "infra" / "__main__.py"
     program.write_text("a = 1")
-    assert not PolicyCache(tmp_path, "dev", tmp_path / "state").already()
-    PolicyCache(tmp_path, "dev", tmp_path / "state").remember()
-    assert PolicyCache(tmp_path, "dev", tmp_path / "state").already()
-    assert not PolicyCache(tmp_path, "prod", tmp_path / "state").already()
+    assert not PolicyCache(tmp_path, "dev", tmp_path / "state").has_passed()
+    PolicyCache(tmp_path, "dev", tmp_path / "state").store()
+    assert PolicyCache(tmp_path, "dev", tmp_path / "state").has_passed()
+    assert not PolicyCache(tmp_path, "prod", tmp_path / "state").has_passed()
     program.write_text("a = 2")
-    assert not PolicyCache(tmp_path, "dev", tmp_path / "state").already()
+    assert not PolicyCache(tmp_path, "dev", tmp_path / "state").has_passed()
 
 
 def test_unprotecting_takes_the_protection_off_and_leaves_the_rest_of_the_state() -> None:

@@ -5,110 +5,110 @@ from pathlib import Path
 
 import pytest
 
-from bedplate.cli.pages.runs import bars, render
+from bedplate.cli.pages.runs import draw_bars, render
 from bedplate.errors import JobFailed, NotFound, UsageError
 from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.training import runs
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest, plan
-from builders import a_platform, a_spec
-from fakes import FakeStackContext, Heard, refuse
-from unit.workflows.training.test_train import write
+from builders import a_spec
+from fakes import FakeStackContext, RecordingReporter, failing_work
+from training_stack import build_training_stack
 
 SPEC = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 5})
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakeStackContext:
-    folder = tmp_path / "models" / "churn"
-    folder.mkdir(parents=True)
-    (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
-    (folder / "model.yaml").write_text("name: churn")
-    write(tmp_path / "data.parquet", 500)
-    return a_platform(tmp_path, SPEC)
+def stack(tmp_path: Path) -> FakeStackContext:
+    return build_training_stack(tmp_path, SPEC)
 
 
-def run(at: FakeStackContext, **overrides: str) -> None:
-    request = TrainRequest("churn", at.project_dir / "data.parquet", overrides)
-    ours = plan(at, request, null_reporter)
-    at.jobs.logs[ours.job_name] = [f"metric: train_auc=0.{overrides.get('max_iter', '100')}"]
-    train(at, ours, null_reporter)
+def train_churn(stack: FakeStackContext, **overrides: str) -> None:
+    """Trains `churn` with these hyperparameters; its train_auc is 0.<max_iter>."""
+    request = TrainRequest("churn", stack.project_dir / "data.parquet", overrides)
+    training_plan = plan(stack, request, null_reporter)
+    stack.jobs.logs[training_plan.job_name] = [f"metric: train_auc=0.{overrides.get('max_iter', '100')}"]
+    train(stack, training_plan, null_reporter)
 
 
-def test_a_training_is_kept_with_parameters_figures_and_where_it_comes_from(at: FakeStackContext) -> None:
-    run(at, max_iter="50")
-    (kept,) = runs.list_runs(at, "churn")
-    package = at.registry.get("bedplate-local-churn", 1)
-    assert (kept.name, kept.status, kept.job) == ("churn:1", "FINISHED", package.metadata["training_job"])
-    assert kept.params == {"max_iter": "50", "seed": "0"}
-    assert kept.metrics["train_auc"] == 0.5
-    assert kept.metrics["billable_seconds"] == 12.0
-    for told in ("data_sha256", "code_commit", "code_sha256", "image_uri", "data_uri", "code_uri"):
-        assert kept.tags[told] == package.metadata[told]
-    assert kept.tags["artifact_uri"] == package.artifact_uri
+def test_a_training_is_logged_with_parameters_metrics_and_lineage(stack: FakeStackContext) -> None:
+    train_churn(stack, max_iter="50")
+    (stored,) = runs.list_runs(stack, "churn")
+    package = stack.registry.get("bedplate-local-churn", 1)
+    assert (stored.name, stored.status, stored.job) == ("churn:1", "FINISHED", package.metadata["training_job"])
+    assert stored.params == {"max_iter": "50", "seed": "0"}
+    assert stored.metrics["train_auc"] == 0.5
+    assert stored.metrics["billable_seconds"] == 12.0
+    for tag in ("data_sha256", "code_commit", "code_sha256", "image_uri", "data_uri", "code_uri"):
+        assert stored.tags[tag] == package.metadata[tag]
+    assert stored.tags["artifact_uri"] == package.artifact_uri
 
 
-def test_a_training_that_failed_is_kept_with_its_reason(at: FakeStackContext) -> None:
-    at.jobs.work = refuse("ValueError: boom")
+def test_a_failed_training_is_logged_with_its_reason(stack: FakeStackContext) -> None:
+    stack.jobs.work = failing_work("ValueError: boom")
     with pytest.raises(JobFailed):
-        run(at)
-    (kept,) = runs.list_runs(at, "churn")
-    assert (kept.status, kept.tags["failure"]) == ("FAILED", "ValueError: boom")
-    assert "version" not in kept.tags
+        train_churn(stack)
+    (stored,) = runs.list_runs(stack, "churn")
+    assert (stored.status, stored.tags["failure"]) == ("FAILED", "ValueError: boom")
+    assert "version" not in stored.tags
 
 
-def test_a_server_that_does_not_answer_fails_no_training_and_is_said(at: FakeStackContext) -> None:
-    at.experiments.broken = True
-    heard = Heard()
-    request = TrainRequest("churn", at.project_dir / "data.parquet", {})
-    done = train(at, plan(at, request, null_reporter), heard)
-    assert done.package is not None
-    assert any("MLflow does not answer" in told["text"] for told in heard.of("warning"))
+def test_an_unreachable_server_gives_a_warning_and_fails_no_training(stack: FakeStackContext) -> None:
+    stack.experiments.is_unreachable = True
+    reporter = RecordingReporter()
+    request = TrainRequest("churn", stack.project_dir / "data.parquet", {})
+    result = train(stack, plan(stack, request, null_reporter), reporter)
+    assert result.package is not None
+    assert any("MLflow does not answer" in event["text"] for event in reporter.events_of("warning"))
 
 
-def test_two_runs_differ_where_they_were_made_to(at: FakeStackContext) -> None:
-    run(at, max_iter="50")
-    run(at, max_iter="60")
-    found = runs.compare(at, "churn", ("1", "churn:2"))
-    assert [row.name for row in found.params if row.differs] == ["max_iter"]
-    assert {row.name: row.values for row in found.metrics}["train_auc"] == (0.5, 0.6)
-    assert [each.name for each in runs.compare(at, "churn", ()).runs] == ["churn:1", "churn:2"], "the newest two"
-    page = render("churn", found)
+def test_two_runs_differ_in_the_changed_parameters(stack: FakeStackContext) -> None:
+    train_churn(stack, max_iter="50")
+    train_churn(stack, max_iter="60")
+    comparison = runs.compare_runs(stack, "churn", ("1", "churn:2"))
+    assert [row.name for row in comparison.params if row.is_different] == ["max_iter"]
+    assert {row.name: row.values for row in comparison.metrics}["train_auc"] == (0.5, 0.6)
+    assert [run.name for run in runs.compare_runs(stack, "churn", ()).runs] == ["churn:1", "churn:2"], "the newest two"
+    page = render("churn", comparison)
     assert page.count("<svg") == 1
     assert "0.6 best" in page
 
 
-def test_the_best_bar_follows_the_figures_direction() -> None:
-    assert "0.2 best" in bars("log_loss", ["a", "b", "c"], [0.2, 0.3, None])
-    assert "0.3 best" in bars("auc", ["a", "b", "c"], [0.2, 0.3, None])
-    assert "no figure" in bars("auc", ["a", "b"], [0.2, None])
+def test_the_best_bar_follows_the_direction_of_the_metric() -> None:
+    assert "0.2 best" in draw_bars("log_loss", ["a", "b", "c"], [0.2, 0.3, None])
+    assert "0.3 best" in draw_bars("auc", ["a", "b", "c"], [0.2, 0.3, None])
+    assert "no value" in draw_bars("auc", ["a", "b"], [0.2, None])
 
 
-def test_a_run_is_found_by_version_job_and_beginning_of_its_id(at: FakeStackContext) -> None:
-    run(at)
-    run(at, max_iter="50")
-    job = at.registry.get("bedplate-local-churn", 2).metadata["training_job"]
-    assert runs.find(at, "churn", "2") == runs.find(at, "churn", job) == runs.find(at, "churn", "run-2")
-    with pytest.raises(UsageError, match="beginning of 2 runs"):
-        runs.find(at, "churn", "run-")
-    with pytest.raises(NotFound, match="no run 'x'"):
-        runs.find(at, "churn", "x")
+def test_a_run_is_found_by_version_job_and_beginning_of_its_id(stack: FakeStackContext) -> None:
+    train_churn(stack)
+    train_churn(stack, max_iter="50")
+    job = stack.registry.get("bedplate-local-churn", 2).metadata["training_job"]
+    assert (
+        runs.find_run(stack, "churn", "2")
+        == runs.find_run(stack, "churn", job)
+        == runs.find_run(stack, "churn", "run-2")
+    )
+    with pytest.raises(UsageError, match="beginning of 2 run ids"):
+        runs.find_run(stack, "churn", "run-")
+    with pytest.raises(NotFound, match="has no run 'x'"):
+        runs.find_run(stack, "churn", "x")
     with pytest.raises(NotFound):
-        runs.find(at, "nope", "1")
+        runs.find_run(stack, "nope", "1")
 
 
-def test_one_run_is_nothing_to_compare(at: FakeStackContext) -> None:
-    run(at)
-    with pytest.raises(NotFound, match="needs two runs; it has 1"):
-        runs.compare(at, "churn", ())
+def test_comparing_a_single_run_is_an_error(stack: FakeStackContext) -> None:
+    train_churn(stack)
+    with pytest.raises(NotFound, match="needs two runs of churn; it has 1"):
+        runs.compare_runs(stack, "churn", ())
 
 
-def test_the_figures_of_the_holdout_join_the_run(at: FakeStackContext) -> None:
-    run(at)
-    package = at.registry.get("bedplate-local-churn", 1)
-    runs.keep_evaluation(at, null_reporter, model="churn", package=package, metrics={"auc": 0.7}, verdict="PASS")
-    (kept,) = runs.list_runs(at, "churn")
-    assert (kept.metrics["auc"], kept.tags["verdict"]) == (0.7, "PASS")
+def test_holdout_metrics_are_added_to_the_run(stack: FakeStackContext) -> None:
+    train_churn(stack)
+    package = stack.registry.get("bedplate-local-churn", 1)
+    runs.log_evaluation(stack, null_reporter, model="churn", package=package, metrics={"auc": 0.7}, verdict="PASS")
+    (stored,) = runs.list_runs(stack, "churn")
+    assert (stored.metrics["auc"], stored.tags["verdict"]) == (0.7, "PASS")
     unknown = replace(package, metadata={})
-    runs.keep_evaluation(at, null_reporter, model="churn", package=unknown, metrics={"auc": 0.1}, verdict="PASS")
-    assert runs.list_runs(at, "churn")[0].metrics["auc"] == 0.7
+    runs.log_evaluation(stack, null_reporter, model="churn", package=unknown, metrics={"auc": 0.1}, verdict="PASS")
+    assert runs.list_runs(stack, "churn")[0].metrics["auc"] == 0.7

@@ -8,7 +8,7 @@ import pytest
 
 from bedplate.domain.ledger import sha256
 from bedplate.errors import UsageError
-from bedplate.workflows.training.source import model_files, source_of
+from bedplate.workflows.training.source import read_model_files, read_source
 from builders import a_spec
 
 
@@ -28,57 +28,57 @@ def git(folder: Path, *args: str) -> None:
     subprocess.run(["git", "-C", str(folder), *args], check=True, capture_output=True)
 
 
-def dirty(project: Path) -> str:
-    return source_of(project, "churn", model_files(project, a_spec())).dirty
+def dirty_state(project: Path) -> str:
+    return read_source(project, "churn", read_model_files(project, a_spec())).dirty
 
 
 def test_a_committed_folder_is_clean_and_names_its_commit(project: Path) -> None:
-    source = source_of(project, "churn", model_files(project, a_spec()))
+    source = read_source(project, "churn", read_model_files(project, a_spec()))
     assert source.dirty == "false"
     assert len(source.commit) == 40
 
 
 def test_a_changed_script_is_dirty(project: Path) -> None:
     (project / "models" / "churn" / "train.py").write_text("# SM_MODEL_DIR, changed")
-    assert dirty(project) == "true"
+    assert dirty_state(project) == "true"
 
 
 def test_a_new_file_in_the_folder_is_dirty(project: Path) -> None:
     (project / "models" / "churn" / "extra.py").write_text("")
-    assert dirty(project) == "true"
+    assert dirty_state(project) == "true"
 
 
-def test_a_changed_file_elsewhere_is_nobodys_business_here(project: Path) -> None:
+def test_a_changed_file_outside_the_model_folder_is_not_dirty(project: Path) -> None:
     (project / "README.md").write_text("changed")
-    assert dirty(project) == "false"
+    assert dirty_state(project) == "false"
 
 
-def test_the_lock_counts(project: Path) -> None:
-    before = source_of(project, "churn", {}).lock_sha256
+def test_a_new_lock_file_changes_the_hash_and_is_dirty(project: Path) -> None:
+    before = read_source(project, "churn", {}).lock_sha256
     (project / "requirements").mkdir()
     (project / "requirements" / "bedplate.lock").write_text("numpy==2")
-    assert source_of(project, "churn", {}).lock_sha256 != before
-    assert dirty(project) == "true"
+    assert read_source(project, "churn", {}).lock_sha256 != before
+    assert dirty_state(project) == "true"
 
 
-def test_the_lock_of_a_repository_that_init_wrote_counts_too(tmp_path: Path) -> None:
-    assert source_of(tmp_path, "churn", {}).lock_sha256 == "none"
+def test_the_lock_file_of_a_new_repository_is_hashed(tmp_path: Path) -> None:
+    assert read_source(tmp_path, "churn", {}).lock_sha256 == "none"
     (tmp_path / "requirements.lock").write_text("numpy==2")
-    assert source_of(tmp_path, "churn", {}).lock_sha256 == sha256(b"numpy==2")
+    assert read_source(tmp_path, "churn", {}).lock_sha256 == sha256(b"numpy==2")
 
 
 def test_the_resolved_contract_is_packed_with_the_code(project: Path) -> None:
-    files = model_files(project, a_spec(fallback=0.4))
+    files = read_model_files(project, a_spec(fallback=0.4))
     assert json.loads(files["contract.json"])["fallback"] == 0.4
 
 
 def test_a_missing_entry_point_is_named(project: Path) -> None:
     with pytest.raises(UsageError, match=r"fit\.py"):
-        model_files(project, a_spec(training={"entry_point": "fit.py"}))
+        read_model_files(project, a_spec(training={"entry_point": "fit.py"}))
 
 
 def test_a_folder_too_large_for_code_names_its_largest_file(project: Path) -> None:
     with (project / "models" / "churn" / "weights.bin").open("wb") as file:
         file.truncate(60_000_000)
     with pytest.raises(UsageError, match=r"weights\.bin"):
-        model_files(project, a_spec())
+        read_model_files(project, a_spec())

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, UsageError
@@ -16,299 +12,282 @@ from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.training.train import TrainResult, train
 from bedplate.workflows.training.training_plan import TrainPlan, TrainRequest, plan
-from builders import a_platform, a_spec
-from fakes import FakeStackContext, Heard, refuse
+from builders import a_spec
+from fakes import FakeStackContext, RecordingReporter, failing_work
+from training_stack import build_training_stack, write_training_data
 
 TUNED = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 5})
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakeStackContext:
-    folder = tmp_path / "models" / "churn"
-    folder.mkdir(parents=True)
-    (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
-    (folder / "model.yaml").write_text("name: churn")
-    write(tmp_path / "data.parquet", 500)
-    return a_platform(tmp_path, TUNED)
+def stack(tmp_path: Path) -> FakeStackContext:
+    return build_training_stack(tmp_path, TUNED)
 
 
-def write(path: Path, rows: int, **changes: list[Any]) -> Path:
-    start = datetime(2013, 1, 1)
-    columns: Mapping[str, list[Any]] = {
-        "id": [f"c{i}" for i in range(rows)],
-        "at": [start + timedelta(hours=i) for i in range(rows)],
-        "left": [i % 2 for i in range(rows)],
-        "age": [float(i) for i in range(rows)],
-        "calls": [i % 7 for i in range(rows)],
-        "plan": ["pro" if i % 3 else "basic" for i in range(rows)],
-        **changes,
-    }
-    pq.write_table(pa.table(dict(columns)), path)
-    return path
+def build_request(stack: FakeStackContext, **changes: Any) -> TrainRequest:
+    return replace(TrainRequest("churn", stack.project_dir / "data.parquet", {}), **changes)
 
 
-def request(at: FakeStackContext, **changes: Any) -> TrainRequest:
-    return replace(TrainRequest("churn", at.project_dir / "data.parquet", {}), **changes)
+def build_plan(stack: FakeStackContext, **changes: Any) -> TrainPlan:
+    return plan(stack, build_request(stack, **changes), null_reporter)
 
 
-def planned(at: FakeStackContext, **changes: Any) -> TrainPlan:
-    return plan(at, request(at, **changes), null_reporter)
+def run_training(stack: FakeStackContext, **changes: Any) -> TrainResult:
+    return train(stack, build_plan(stack, **changes), null_reporter)
 
 
-def trained(at: FakeStackContext, **changes: Any) -> TrainResult:
-    return train(at, planned(at, **changes), null_reporter)
+def version_events(stack: FakeStackContext) -> list[tuple[str, int | None]]:
+    """(kind, version) of every record except those about data."""
+    records = Ledger(stack.objects, "ledger", stack.clock).records()
+    return [(r.kind, r.version) for r in records if r.kind != "data-registered"]
 
 
-def kinds(at: FakeStackContext) -> list[tuple[str, int | None]]:
-    """Of the records about versions, not of those about data."""
-    records = Ledger(at.objects, "ledger", at.clock).records()
-    return [(r.kind, r.version) for r in records if r.kind != "registered-data"]
+def test_a_training_registers_a_pending_version_and_is_recorded(stack: FakeStackContext) -> None:
+    result = run_training(stack)
+    assert result.package is not None
+    assert (result.package.version, result.package.approval) == (1, "PendingManualApproval")
+    assert result.package.artifact_uri.endswith("/output/model.tar.gz")
+    assert [r.kind for r in Ledger(stack.objects, "ledger", stack.clock).records()] == ["data-registered", "trained"]
 
 
-def test_a_training_ends_as_a_version_that_waits_and_as_a_record(at: FakeStackContext) -> None:
-    done = trained(at)
-    assert done.package is not None
-    assert (done.package.version, done.package.approval) == (1, "PendingManualApproval")
-    assert done.package.artifact_uri.endswith("/output/model.tar.gz")
-    assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["registered-data", "trained"]
+def test_planning_changes_nothing(stack: FakeStackContext) -> None:
+    build_plan(stack)
+    assert not stack.objects.puts
+    assert not stack.jobs.trainings
 
 
-def test_planning_changes_nothing(at: FakeStackContext) -> None:
-    planned(at)
-    assert not at.objects.puts
-    assert not at.jobs.trainings
-
-
-def test_the_holdout_is_uploaded_but_never_enters_the_job(at: FakeStackContext) -> None:
-    done = trained(at)
-    job = at.jobs.trainings[done.job.name]
-    assert done.package is not None
-    holdout = done.package.metadata["holdout_uri"]
-    assert at.objects.exists(holdout)
+def test_the_holdout_is_uploaded_but_is_not_an_input_of_the_job(stack: FakeStackContext) -> None:
+    result = run_training(stack)
+    job = stack.jobs.trainings[result.job.name]
+    assert result.package is not None
+    holdout = result.package.metadata["holdout_uri"]
+    assert stack.objects.exists(holdout)
     assert not [uri for uri in job.channels.values() if holdout.startswith(uri)]
 
 
-def test_the_job_carries_tags_key_limits_and_parameters(at: FakeStackContext) -> None:
-    done = trained(at, overrides={"max_iter": "50"}, seed=7)
-    job = at.jobs.trainings[done.job.name]
+def test_the_job_has_tags_key_limits_and_hyperparameters(stack: FakeStackContext) -> None:
+    result = run_training(stack, overrides={"max_iter": "50"}, seed=7)
+    job = stack.jobs.trainings[result.job.name]
     assert job.hyperparameters == {"max_iter": "50", "seed": "7"}
     assert job.tags["Model"] == "churn"
     assert set(job.tags) == {"Project", "Stack", "Model", "ModelVersion", "Owner", "CostCenter", "ManagedBy"}
-    assert (job.kms_key_arn, job.max_runtime_s) == (at.outputs.kms_key_arn, 3600)
+    assert (job.kms_key_arn, job.max_runtime_s) == (stack.outputs.kms_key_arn, 3600)
 
 
-def test_the_same_training_again_finds_its_version_and_does_nothing(at: FakeStackContext) -> None:
-    first, again = trained(at), trained(at)
+def test_repeating_a_training_returns_its_version_and_starts_no_job(stack: FakeStackContext) -> None:
+    first, again = run_training(stack), run_training(stack)
     assert again.package == first.package
-    assert len(at.jobs.trainings) == 1
-    assert kinds(at) == [("trained", 1)]
+    assert len(stack.jobs.trainings) == 1
+    assert version_events(stack) == [("trained", 1)]
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"overrides": {"max_iter": "5"}}])
-def test_another_setting_is_another_training(at: FakeStackContext, change: dict[str, Any]) -> None:
-    trained(at)
-    done = trained(at, **change)
-    assert done.package is not None
-    assert done.package.version == 2
+def test_another_hyperparameter_or_seed_starts_another_training(
+    stack: FakeStackContext, change: dict[str, Any]
+) -> None:
+    run_training(stack)
+    result = run_training(stack, **change)
+    assert result.package is not None
+    assert result.package.version == 2
 
 
-def test_changed_code_is_another_training(at: FakeStackContext) -> None:
-    first = planned(at).job_name
-    (at.project_dir / "models" / "churn" / "train.py").write_text("# SM_MODEL_DIR")
-    assert planned(at).job_name != first
+def test_changed_code_starts_another_training(stack: FakeStackContext) -> None:
+    first = build_plan(stack).job_name
+    (stack.project_dir / "models" / "churn" / "train.py").write_text("# SM_MODEL_DIR")
+    assert build_plan(stack).job_name != first
 
 
-def test_a_run_killed_while_the_job_ran_is_completed_by_the_same_command(at: FakeStackContext) -> None:
-    train(at, planned(at), null_reporter, wait=False)
-    assert kinds(at) == []
-    done = trained(at)
-    assert done.adopted
-    assert len(at.jobs.trainings) == 1
-    assert kinds(at) == [("trained", 1)]
+def test_a_run_killed_while_the_job_ran_is_completed_by_the_same_command(stack: FakeStackContext) -> None:
+    train(stack, build_plan(stack), null_reporter, wait=False)
+    assert version_events(stack) == []
+    result = run_training(stack)
+    assert result.is_existing_job
+    assert len(stack.jobs.trainings) == 1
+    assert version_events(stack) == [("trained", 1)]
 
 
-def test_a_run_killed_between_registry_and_ledger_records_once(at: FakeStackContext) -> None:
-    trained(at)
-    at.objects.held = {u: b for u, b in at.objects.held.items() if not u.startswith("s3://ledger")}
-    trained(at)
-    trained(at)
-    assert len(at.registry.held["bedplate-local-churn"]) == 1
-    assert kinds(at) == [("trained", 1)]
+def test_a_run_killed_before_its_ledger_record_is_recorded_once(stack: FakeStackContext) -> None:
+    run_training(stack)
+    stack.objects.contents = {u: b for u, b in stack.objects.contents.items() if not u.startswith("s3://ledger")}
+    run_training(stack)
+    run_training(stack)
+    assert len(stack.registry.packages["bedplate-local-churn"]) == 1
+    assert version_events(stack) == [("trained", 1)]
 
 
-def test_a_job_whose_artifact_was_destroyed_with_its_bucket_counts_as_none(at: FakeStackContext) -> None:
-    first = trained(at)
+def test_a_job_whose_artifact_was_deleted_is_run_again(stack: FakeStackContext) -> None:
+    first = run_training(stack)
     assert first.package is not None
-    del at.objects.held[first.package.artifact_uri]
-    again = trained(at)
+    del stack.objects.contents[first.package.artifact_uri]
+    again = run_training(stack)
     assert again.job.name.removesuffix("-2") == first.job.name.removesuffix("-1")
-    assert (again.adopted, len(at.jobs.trainings)) == (False, 2)
+    assert (again.is_existing_job, len(stack.jobs.trainings)) == (False, 2)
 
 
-def test_a_job_that_still_runs_is_followed_to_its_end(at: FakeStackContext) -> None:
-    name = train(at, planned(at), null_reporter, wait=False).job.name
-    finished = at.jobs.held[name]
-    at.jobs.held[name] = replace(finished, status="InProgress", phase="Training", artifact_uri=None)
-    at.jobs.logs[name] = ["epoch 1"]
-    sleep = at.clock.sleep
+def test_a_running_job_is_followed_until_it_ends(stack: FakeStackContext) -> None:
+    name = train(stack, build_plan(stack), null_reporter, wait=False).job.name
+    finished = stack.jobs.jobs[name]
+    stack.jobs.jobs[name] = replace(finished, status="InProgress", phase="Training", artifact_uri=None)
+    stack.jobs.logs[name] = ["epoch 1"]
+    sleep = stack.clock.sleep
 
-    def and_finish(seconds: float) -> None:
+    def sleep_and_finish(seconds: float) -> None:
         sleep(seconds)
-        at.jobs.logs[name].append("metric: train_auc=0.75")
-        at.jobs.held[name] = finished
+        stack.jobs.logs[name].append("metric: train_auc=0.75")
+        stack.jobs.jobs[name] = finished
 
-    at.clock.sleep = and_finish  # type: ignore[method-assign]
-    heard = Heard()
-    done = train(at, planned(at), heard)
-    assert done.metrics == {"train_auc": 0.75}
-    assert [e["line"] for e in heard.of("log")] == ["epoch 1", "metric: train_auc=0.75"]
-    assert [e["phase"] for e in heard.of("status")] == ["Training", "Completed"]
+    stack.clock.sleep = sleep_and_finish  # type: ignore[method-assign]
+    reporter = RecordingReporter()
+    result = train(stack, build_plan(stack), reporter)
+    assert result.metrics == {"train_auc": 0.75}
+    assert [e["line"] for e in reporter.events_of("log")] == ["epoch 1", "metric: train_auc=0.75"]
+    assert [e["phase"] for e in reporter.events_of("status")] == ["Training", "Completed"]
 
 
-def test_a_script_that_raises_is_told_with_its_exception_and_line_and_where_the_log_is(at: FakeStackContext) -> None:
-    at.jobs.work = refuse("ValueError: no such column\ntrain.py exited with code 1")
-    at.jobs.logs[planned(at).job_name] = ['  File "/opt/ml/code/train.py", line 12, in <module>', "ValueError"]
+def test_a_failed_script_is_reported_with_exception_line_and_log(stack: FakeStackContext) -> None:
+    stack.jobs.work = failing_work("ValueError: no such column\ntrain.py exited with code 1")
+    stack.jobs.logs[build_plan(stack).job_name] = ['  File "/opt/ml/code/train.py", line 12, in <module>', "ValueError"]
     with pytest.raises(JobFailed, match="ValueError: no such column") as failed:
-        trained(at)
+        run_training(stack)
     assert failed.value.exit_code == 1
     assert failed.value.next_step is not None
     assert "models log" in failed.value.next_step
     assert failed.value.message.endswith("ValueError: no such column (train.py, line 12)")
     assert "\n" not in failed.value.message
-    assert at.registry.held == {}
-    assert kinds(at) == []
+    assert stack.registry.packages == {}
+    assert version_events(stack) == []
 
 
-def test_after_a_failure_the_same_command_tries_again_under_the_next_name(at: FakeStackContext) -> None:
-    at.jobs.work = refuse("boom")
+def test_after_a_failure_the_same_command_tries_again_under_the_next_name(stack: FakeStackContext) -> None:
+    stack.jobs.work = failing_work("boom")
     with pytest.raises(JobFailed):
-        trained(at)
-    at.jobs.work = lambda request: None
-    assert trained(at).job.name.endswith("-2")
+        run_training(stack)
+    stack.jobs.work = lambda build_request: None
+    assert run_training(stack).job.name.endswith("-2")
 
 
-def test_a_training_that_may_cost_too_much_is_refused_before_anything_is_uploaded(at: FakeStackContext) -> None:
-    at.specs["churn"] = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 0.01})
-    with pytest.raises(OverBudget, match=r"training\.max_usd") as refused:
-        trained(at)
-    assert refused.value.exit_code == 8
-    assert not at.objects.puts
-    assert not at.jobs.trainings
+def test_a_training_above_its_cost_limit_is_rejected_before_any_upload(stack: FakeStackContext) -> None:
+    stack.specs["churn"] = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 0.01})
+    with pytest.raises(OverBudget, match=r"training\.max_usd") as error:
+        run_training(stack)
+    assert error.value.exit_code == 8
+    assert not stack.objects.puts
+    assert not stack.jobs.trainings
 
 
-def test_a_used_up_budget_refuses_and_another_models_does_not(at: FakeStackContext) -> None:
-    at.costs.held = [BudgetState("bedplate-local-fraud", 10, 12, None, ())]
-    assert planned(at).objections == ()
-    at.costs.held.append(BudgetState("bedplate-local-churn", 10, 12, None, ()))
+def test_only_the_models_own_exhausted_budget_rejects_a_training(stack: FakeStackContext) -> None:
+    stack.costs.budgets = [BudgetState("bedplate-local-fraud", 10, 12, None, ())]
+    assert build_plan(stack).warnings == ()
+    stack.costs.budgets.append(BudgetState("bedplate-local-churn", 10, 12, None, ()))
     with pytest.raises(OverBudget, match="used up"):
-        trained(at)
+        run_training(stack)
 
 
-def test_what_ran_already_is_registered_even_when_the_budget_is_gone(at: FakeStackContext) -> None:
-    train(at, planned(at), null_reporter, wait=False)
-    at.costs.held = [BudgetState("bedplate-local-churn", 10, 12, None, ())]
-    assert trained(at).package is not None
+def test_a_finished_job_is_registered_although_the_budget_is_exhausted(stack: FakeStackContext) -> None:
+    train(stack, build_plan(stack), null_reporter, wait=False)
+    stack.costs.budgets = [BudgetState("bedplate-local-churn", 10, 12, None, ())]
+    assert run_training(stack).package is not None
 
 
-def test_data_that_breaks_the_contract_is_refused_by_column(at: FakeStackContext) -> None:
-    write(at.project_dir / "data.parquet", 500, calls=[-1] * 500)
+def test_data_that_violates_the_contract_is_rejected_with_the_column(stack: FakeStackContext) -> None:
+    write_training_data(stack.project_dir / "data.parquet", calls=[-1] * 500)
     with pytest.raises(GateFailed, match="calls: range, expected at least 0 in 500 rows"):
-        planned(at)
+        build_plan(stack)
 
 
-def test_data_that_is_not_there_is_said(at: FakeStackContext) -> None:
+def test_missing_data_is_an_error(stack: FakeStackContext) -> None:
     with pytest.raises(NotFound, match=r"gone\.parquet"):
-        planned(at, data=at.project_dir / "gone.parquet")
+        build_plan(stack, data=stack.project_dir / "gone.parquet")
 
 
-def test_a_file_that_is_no_table_is_said(at: FakeStackContext) -> None:
-    (at.project_dir / "data.parquet").write_bytes(b"hello")
+def test_a_file_that_is_not_a_table_is_an_error(stack: FakeStackContext) -> None:
+    (stack.project_dir / "data.parquet").write_bytes(b"hello")
     with pytest.raises(UsageError, match="cannot be read"):
-        planned(at)
+        build_plan(stack)
 
 
-def test_a_model_that_the_stack_does_not_hold_names_the_way_there(at: FakeStackContext) -> None:
-    at.outputs = at.outputs.model_copy(update={"models": ("fraud",)})
+def test_a_model_missing_from_the_stack_names_the_next_step(stack: FakeStackContext) -> None:
+    stack.outputs = stack.outputs.model_copy(update={"models": ("fraud",)})
     with pytest.raises(NotFound, match="has no") as missing:
-        planned(at)
+        build_plan(stack)
     assert missing.value.next_step is not None
     assert "bedplate up" in missing.value.next_step
 
 
-def test_a_folder_without_git_is_said_to_be_of_unknown_state(at: FakeStackContext) -> None:
-    assert planned(at).lineage.source.dirty == "unknown"
-    assert planned(at).lineage.source.commit == "none"
+def test_a_folder_without_git_has_an_unknown_state(stack: FakeStackContext) -> None:
+    assert build_plan(stack).lineage.source.dirty == "unknown"
+    assert build_plan(stack).lineage.source.commit == "none"
 
 
-def test_data_in_the_models_folder_is_no_code(at: FakeStackContext) -> None:
-    before = planned(at).code
-    write(at.project_dir / "models" / "churn" / "data.parquet", 500)
-    (at.project_dir / "models" / "churn" / ".notes").write_text("hidden")
-    assert planned(at).code == before
+def test_data_files_in_the_model_folder_are_not_part_of_the_code(stack: FakeStackContext) -> None:
+    before = build_plan(stack).code
+    write_training_data(stack.project_dir / "models" / "churn" / "data.parquet")
+    (stack.project_dir / "models" / "churn" / ".notes").write_text("hidden")
+    assert build_plan(stack).code == before
 
 
-def test_two_who_start_the_same_training_at_once_share_the_job(at: FakeStackContext) -> None:
-    ours = planned(at)
-    trained(at)
-    assert train(at, ours, null_reporter).job.name == ours.job_name
-    assert len(at.registry.held["bedplate-local-churn"]) == 1
+def test_concurrent_equal_trainings_share_one_job(stack: FakeStackContext) -> None:
+    training_plan = build_plan(stack)
+    run_training(stack)
+    assert train(stack, training_plan, null_reporter).job.name == training_plan.job_name
+    assert len(stack.registry.packages["bedplate-local-churn"]) == 1
 
 
-def test_uncommitted_code_is_warned_of_before_anybody_waits_for_approval(at: FakeStackContext) -> None:
-    ours = planned(at)
-    lineage = replace(ours.lineage, source=replace(ours.lineage.source, dirty="true"))
-    heard = Heard()
-    train(at, replace(ours, lineage=lineage), heard)
-    assert "not committed" in heard.of("warning")[0]["text"]
+def test_uncommitted_code_gives_a_warning_before_the_approval(stack: FakeStackContext) -> None:
+    training_plan = build_plan(stack)
+    lineage = replace(training_plan.lineage, source=replace(training_plan.lineage.source, dirty="true"))
+    reporter = RecordingReporter()
+    train(stack, replace(training_plan, lineage=lineage), reporter)
+    assert "uncommitted changes" in reporter.events_of("warning")[0]["text"]
 
 
-def test_a_job_that_was_stopped_says_in_which_phase(at: FakeStackContext) -> None:
-    name = train(at, planned(at), null_reporter, wait=False).job.name
-    at.jobs.held[name] = replace(at.jobs.held[name], status="InProgress", phase="Training")
-    ours = planned(at)
-    stopped = replace(at.jobs.held[name], status="Stopped", phase="MaxRuntimeExceeded")
-    at.jobs.held[name] = stopped
+def test_the_error_of_a_stopped_job_names_its_phase(stack: FakeStackContext) -> None:
+    name = train(stack, build_plan(stack), null_reporter, wait=False).job.name
+    stack.jobs.jobs[name] = replace(stack.jobs.jobs[name], status="InProgress", phase="Training")
+    training_plan = build_plan(stack)
+    stopped = replace(stack.jobs.jobs[name], status="Stopped", phase="MaxRuntimeExceeded")
+    stack.jobs.jobs[name] = stopped
     with pytest.raises(JobFailed, match="MaxRuntimeExceeded"):
-        train(at, ours, null_reporter)
+        train(stack, training_plan, null_reporter)
 
 
 @pytest.mark.parametrize(
-    ("declared", "asked", "wait_s"),
+    ("declared", "requested", "wait_s"),
     [(None, None, None), (None, True, 7200), (9000, None, 9000), (9000, True, 9000), (9000, False, None)],
 )
-def test_spot_is_as_model_yaml_says_unless_the_command_says_otherwise(
-    at: FakeStackContext, declared: int | None, asked: bool | None, wait_s: int | None
+def test_the_spot_option_overrides_model_yaml(
+    stack: FakeStackContext, declared: int | None, requested: bool | None, wait_s: int | None
 ) -> None:
     spot = {"spot": {"max_wait_s": declared}} if declared else {}
-    at.specs["churn"] = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 5, **spot})
-    done = trained(at, spot=asked)
-    job = at.jobs.trainings[done.job.name]
+    stack.specs["churn"] = a_spec(training={"hyperparameters": {"max_iter": 100}, "max_usd": 5, **spot})
+    result = run_training(stack, spot=requested)
+    job = stack.jobs.trainings[result.job.name]
     assert job.spot_max_wait_s == wait_s
     assert (job.checkpoint_uri is None) == (wait_s is None)
 
 
-def test_another_attempt_finds_the_checkpoints_of_the_last_one_and_another_training_does_not(
-    at: FakeStackContext,
+def test_only_attempts_of_the_same_training_share_checkpoints(
+    stack: FakeStackContext,
 ) -> None:
-    at.jobs.work = refuse("boom")
+    stack.jobs.work = failing_work("boom")
     for changes in ({}, {}, {"seed": 5}):
         with pytest.raises(JobFailed):
-            trained(at, spot=True, **changes)
-    first, second, other = (job.checkpoint_uri for job in at.jobs.trainings.values())
+            run_training(stack, spot=True, **changes)
+    first, second, other = (job.checkpoint_uri for job in stack.jobs.trainings.values())
     assert first == second
     assert first != other
 
 
-def test_spot_asked_for_or_not_is_the_same_training(at: FakeStackContext) -> None:
-    assert planned(at, spot=True).job_name == planned(at).job_name
+def test_spot_and_on_demand_have_the_same_job_name(stack: FakeStackContext) -> None:
+    assert build_plan(stack, spot=True).job_name == build_plan(stack).job_name
 
 
-def test_a_wait_shorter_than_the_run_is_refused() -> None:
+def test_max_wait_below_max_runtime_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least max_runtime_s"):
         a_spec(training={"max_runtime_s": 600, "spot": {"max_wait_s": 599}})
 
 
-def test_what_spot_saved_is_counted_as_sagemaker_counts_it(at: FakeStackContext) -> None:
-    job = trained(at).job
-    assert replace(job, training_s=500.0, billable_s=100.0).saved_pct == 80
-    assert replace(job, training_s=100.0, billable_s=100.0).saved_pct is None
+def test_spot_savings_are_computed_as_sagemaker_does(stack: FakeStackContext) -> None:
+    job = run_training(stack).job
+    assert replace(job, training_s=500.0, billable_s=100.0).spot_savings_pct == 80
+    assert replace(job, training_s=100.0, billable_s=100.0).spot_savings_pct is None

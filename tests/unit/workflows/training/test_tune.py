@@ -11,9 +11,9 @@ from bedplate.settings import parse_range
 from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.training import runs
 from bedplate.workflows.training.tune import TunePlan, TuneRequest, TuneResult, plan, tune
-from builders import a_platform, a_spec
-from fakes import FakeStackContext, Heard, refuse
-from unit.workflows.training.test_train import write
+from builders import a_spec
+from fakes import FakeStackContext, RecordingReporter, failing_work
+from training_stack import build_training_stack
 
 DECLARED: dict[str, Any] = {
     "hyperparameters": {"rate": 0.1, "depth": 3},
@@ -23,110 +23,107 @@ DECLARED: dict[str, Any] = {
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> FakeStackContext:
-    folder = tmp_path / "models" / "churn"
-    folder.mkdir(parents=True)
-    (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
-    (folder / "model.yaml").write_text("name: churn")
-    write(tmp_path / "data.parquet", 500)
-    return a_platform(tmp_path, a_spec(training=DECLARED))
+def stack(tmp_path: Path) -> FakeStackContext:
+    return build_training_stack(tmp_path, a_spec(training=DECLARED))
 
 
-def planned(at: FakeStackContext, **changes: Any) -> TunePlan:
-    return plan(at, replace(TuneRequest("churn", at.project_dir / "data.parquet", {}, {}), **changes), null_reporter)
+def build_plan(stack: FakeStackContext, **changes: Any) -> TunePlan:
+    return plan(
+        stack, replace(TuneRequest("churn", stack.project_dir / "data.parquet", {}, {}), **changes), null_reporter
+    )
 
 
-def tuned(at: FakeStackContext, **changes: Any) -> TuneResult:
-    return tune(at, planned(at, **changes), null_reporter)
+def run_tuning(stack: FakeStackContext, **changes: Any) -> TuneResult:
+    return tune(stack, build_plan(stack, **changes), null_reporter)
 
 
-def test_the_best_trial_becomes_a_version_with_its_own_parameters(at: FakeStackContext) -> None:
-    done = tuned(at)
-    assert done.best is not None
-    assert done.registered is not None
-    package = done.registered.package
+def test_the_best_trial_becomes_a_version_with_its_own_parameters(stack: FakeStackContext) -> None:
+    result = run_tuning(stack)
+    assert result.best is not None
+    assert result.best_result is not None
+    package = result.best_result.package
     assert package is not None
-    assert package.metadata["training_job"] == done.best.job == done.job.trials[2].job
+    assert package.metadata["training_job"] == result.best.job == result.job.trials[2].job
     assert '"rate": "0.01"' in package.metadata["hyperparameters"]
     assert '"depth": "4"' in package.metadata["hyperparameters"]
-    assert done.registered.metrics == {"validation_auc": 0.3}
-    assert [p.version for p in at.registry.versions("bedplate-local-churn")] == [1], "and no other one"
+    assert result.best_result.metrics == {"validation_auc": 0.3}
+    assert [p.version for p in stack.registry.list_versions("bedplate-local-churn")] == [1], "and no other one"
 
 
-def test_the_smallest_is_best_where_less_is_better(at: FakeStackContext) -> None:
-    done = tuned(at, objective="validation_log_loss")
-    assert done.best == done.job.trials[0]
-    assert not next(iter(at.jobs.tunings.values())).maximize
+def test_the_smallest_value_of_a_loss_is_the_best(stack: FakeStackContext) -> None:
+    result = run_tuning(stack, objective="validation_log_loss")
+    assert result.best == result.job.trials[0]
+    assert not next(iter(stack.jobs.tunings.values())).maximize
 
 
-def test_every_trial_is_kept_as_a_run_of_its_tuning(at: FakeStackContext) -> None:
-    done = tuned(at)
-    held = runs.list_runs(at, "churn")
-    assert {run.job for run in held} == {trial.job for trial in done.job.trials}
-    assert {run.tags["tuning"] for run in held} == {done.job.name}
-    assert sorted(run.metrics["validation_auc"] for run in held) == [0.1, 0.2, 0.3]
+def test_every_trial_is_logged_as_a_run_of_its_tuning(stack: FakeStackContext) -> None:
+    result = run_tuning(stack)
+    stored = runs.list_runs(stack, "churn")
+    assert {run.job for run in stored} == {trial.job for trial in result.job.trials}
+    assert {run.tags["tuning"] for run in stored} == {result.job.name}
+    assert sorted(run.metrics["validation_auc"] for run in stored) == [0.1, 0.2, 0.3]
 
 
-def test_the_same_again_takes_up_what_there_is(at: FakeStackContext) -> None:
-    first, again = tuned(at), tuned(at)
+def test_the_same_tuning_again_resumes_the_existing_job(stack: FakeStackContext) -> None:
+    first, again = run_tuning(stack), run_tuning(stack)
     assert again.job == first.job
-    assert len(at.jobs.tunings) == 1
-    assert len(at.registry.held["bedplate-local-churn"]) == 1
-    assert planned(at, trials=4).name != planned(at).name
+    assert len(stack.jobs.tunings) == 1
+    assert len(stack.registry.packages["bedplate-local-churn"]) == 1
+    assert build_plan(stack, trials=4).name != build_plan(stack).name
 
 
-def test_the_command_line_goes_before_model_yaml(at: FakeStackContext) -> None:
-    at.specs["churn"] = a_spec(training={**DECLARED, "tuning": {**DECLARED["tuning"], "set": {}}})
-    tuned(at, ranges={"depth": parse_range("2:6")}, trials=2, parallel=7, strategy="Random", seed=9)
-    (asked,) = at.jobs.tunings.values()
-    assert list(asked.ranges) == ["depth"]
-    assert (asked.trials, asked.parallel, asked.strategy, asked.seed) == (2, 2, "Random", 9)
+def test_command_line_overrides_model_yaml(stack: FakeStackContext) -> None:
+    stack.specs["churn"] = a_spec(training={**DECLARED, "tuning": {**DECLARED["tuning"], "set": {}}})
+    run_tuning(stack, ranges={"depth": parse_range("2:6")}, trials=2, parallel=7, strategy="Random", seed=9)
+    (request,) = stack.jobs.tunings.values()
+    assert list(request.ranges) == ["depth"]
+    assert (request.max_trials, request.max_parallel, request.strategy, request.seed) == (2, 2, "Random", 9)
 
 
-def test_a_grid_has_as_many_trials_as_points(at: FakeStackContext) -> None:
+def test_a_grid_has_as_many_trials_as_points(stack: FakeStackContext) -> None:
     ranges = {"rate": parse_range("0.1,0.2,0.3")}
-    assert planned(at, ranges=ranges, strategy="Grid").trials == 3
+    assert build_plan(stack, ranges=ranges, strategy="Grid").trials == 3
     with pytest.raises(UsageError, match="a grid takes values"):
-        planned(at, strategy="Grid")
+        build_plan(stack, strategy="Grid")
 
 
-def test_all_trials_together_are_bounded_before_anything_is_changed(at: FakeStackContext) -> None:
-    with pytest.raises(OverBudget, match=r"all trials together may cost \$0\.69, and the limit is \$0\.50") as refused:
-        tuned(at, max_usd=0.5)
-    assert refused.value.exit_code == 8
-    assert not at.objects.puts
+def test_the_limit_on_the_cost_of_all_trials_is_checked_before_any_upload(stack: FakeStackContext) -> None:
+    with pytest.raises(OverBudget, match=r"all trials together may cost \$0\.69, and the limit is \$0\.50") as error:
+        run_tuning(stack, max_usd=0.5)
+    assert error.value.exit_code == 8
+    assert not stack.objects.puts
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"ranges": {"nope": parse_range("1:2")}}, "declares no 'nope'"),
         ({"settings": {"rate": "0.5"}}, "rate is both set and tuned"),
     ],
 )
-def test_what_does_not_fit_is_said(at: FakeStackContext, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        planned(at, **changes)
+def test_inconsistent_requests_are_errors(stack: FakeStackContext, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build_plan(stack, **changes)
 
 
-def test_without_a_declaration_ranges_and_objective_are_asked_for(at: FakeStackContext) -> None:
-    at.specs["churn"] = a_spec(training={"hyperparameters": {"rate": 0.1}})
-    with pytest.raises(UsageError, match="What to tune for"):
-        planned(at)
-    with pytest.raises(UsageError, match="Between which values"):
-        planned(at, objective="validation_auc")
+def test_missing_ranges_and_objective_are_errors(stack: FakeStackContext) -> None:
+    stack.specs["churn"] = a_spec(training={"hyperparameters": {"rate": 0.1}})
+    with pytest.raises(UsageError, match="No objective"):
+        build_plan(stack)
+    with pytest.raises(UsageError, match="No ranges"):
+        build_plan(stack, objective="validation_auc")
 
 
-def test_a_tuning_without_a_trial_that_ended_well_sends_to_a_log(at: FakeStackContext) -> None:
-    at.jobs.work = refuse("boom")
-    with pytest.raises(JobFailed, match="no trial gave 'validation_auc'") as failed:
-        tuned(at)
+def test_a_tuning_without_a_completed_trial_names_a_log(stack: FakeStackContext) -> None:
+    stack.jobs.work = failing_work("boom")
+    with pytest.raises(JobFailed, match="no trial reported 'validation_auc'") as failed:
+        run_tuning(stack)
     assert failed.value.next_step is not None
     assert failed.value.next_step.startswith("bedplate models log")
-    assert {run.status for run in runs.list_runs(at, "churn")} == {"FAILED"}
+    assert {run.status for run in runs.list_runs(stack, "churn")} == {"FAILED"}
 
 
-def test_trials_are_told_as_they_end(at: FakeStackContext) -> None:
-    heard = Heard()
-    tune(at, planned(at), heard)
-    assert [told["value"] for told in heard.of("trial")] == [0.1, 0.2, 0.3]
+def test_trials_are_reported_as_they_end(stack: FakeStackContext) -> None:
+    reporter = RecordingReporter()
+    tune(stack, build_plan(stack), reporter)
+    assert [event["value"] for event in reporter.events_of("trial")] == [0.1, 0.2, 0.3]

@@ -15,7 +15,7 @@ from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.ports import Package
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.versions.approve import ApprovalResult, ApproveRequest, approve
-from builders import a_package, a_platform, a_spec, settings
+from builders import a_package, a_spec, a_stack_context, settings
 from fakes import FakeStackContext
 
 GROUP = "bedplate-local-churn"
@@ -26,9 +26,9 @@ def stage(
     tmp_path: Path, *, risk: str = "low", target: str = "local", rules: dict[str, Any] | None = None, **metadata: str
 ) -> FakeStackContext:
     changes = {"settings": settings(target=target)}
-    at = a_platform(tmp_path, a_spec(risk=risk, approval=rules or {}), **changes)
+    at = a_stack_context(tmp_path, a_spec(risk=risk, approval=rules or {}), **changes)
     told = {**PASSED, **metadata}
-    at.registry.held[GROUP] = [a_package(1, metadata=told)]
+    at.registry.packages[GROUP] = [a_package(1, metadata=told)]
     evaluated(at, 1, verdict=told["verdict"])
     return at
 
@@ -82,9 +82,9 @@ def test_approving_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_run_killed_before_the_registry_is_completed(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    held = list(at.registry.held[GROUP])
+    held = list(at.registry.packages[GROUP])
     yes(at)
-    at.registry.held[GROUP] = held  # as if the kill had come before
+    at.registry.packages[GROUP] = held  # as if the kill had come before
     assert yes(at, version=1).outcome == "approved"
     assert (status(at), kinds(at)) == ("Approved", ["approved"])
 
@@ -141,7 +141,7 @@ def test_a_yes_is_not_written_behind_an_evaluation_that_it_has_not_seen(tmp_path
     at = stage(tmp_path)
 
     def fails() -> None:
-        at.registry.annotate(at.registry.get(GROUP, 1), {"verdict": "FAIL"})
+        at.registry.update_metadata(at.registry.get(GROUP, 1), {"verdict": "FAIL"})
         evaluated(at, 1, verdict="FAIL")
 
     meanwhile(at, contextlib.nullcontext, fails)
@@ -199,7 +199,7 @@ def test_a_first_yes_on_other_evidence_does_not_count(tmp_path: Path) -> None:
     at = stage(tmp_path, risk="high")
     with pytest.raises(ApprovalNeeded):
         yes(at, "ada@example.com")
-    at.registry.annotate(at.registry.get(GROUP, 1), {"evaluation_uri": "s3://artifacts/new.json"})
+    at.registry.update_metadata(at.registry.get(GROUP, 1), {"evaluation_uri": "s3://artifacts/new.json"})
     evaluated(at, 1, evaluation_uri="s3://artifacts/new.json")
     with pytest.raises(ApprovalNeeded, match="1 more person"):
         yes(at, "grace@example.com")
@@ -219,7 +219,7 @@ def test_a_rejection_needs_a_reason_and_undoes_the_first_yes(tmp_path: Path) -> 
 
 def test_the_newest_version_that_waits_is_meant(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    at.registry.held[GROUP] += [
+    at.registry.packages[GROUP] += [
         a_package(2, metadata=PASSED),
         a_package(3, metadata=PASSED, approval="Rejected"),
     ]
@@ -238,7 +238,7 @@ def test_a_verdict_that_a_hand_wrote_into_the_registry_opens_nothing(
     tmp_path: Path, by_hand: dict[str, str], told: str
 ) -> None:
     at = stage(tmp_path, verdict="FAIL")
-    at.registry.annotate(at.registry.get(GROUP, 1), by_hand)
+    at.registry.update_metadata(at.registry.get(GROUP, 1), by_hand)
     for force in (False, True):
         with pytest.raises(ApprovalNeeded, match=told) as refused:
             yes(at, force=force, reason="it is fine")
@@ -251,7 +251,7 @@ def test_an_evaluation_that_is_not_the_one_that_was_judged_is_measured_again(
     tmp_path: Path, body: bytes | None, told: str
 ) -> None:
     at = stage(tmp_path)
-    del at.objects.held[PASSED["evaluation_uri"]]
+    del at.objects.contents[PASSED["evaluation_uri"]]
     if body:
         at.objects.put(PASSED["evaluation_uri"], body)
     with pytest.raises(ApprovalNeeded, match=told) as refused:
@@ -261,7 +261,7 @@ def test_an_evaluation_that_is_not_the_one_that_was_judged_is_measured_again(
 
 def test_a_verdict_that_the_ledger_does_not_know_yet_is_no_evidence(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    at.registry.held[GROUP].append(a_package(2, metadata=PASSED))  # an evaluation that was killed before its record
+    at.registry.packages[GROUP].append(a_package(2, metadata=PASSED))  # an evaluation that was killed before its record
     with pytest.raises(ApprovalNeeded, match="the ledger holds no evaluation") as refused:
         yes(at, version=2)
     assert refused.value.next_step == "bedplate evaluate churn:2"
@@ -277,8 +277,8 @@ def test_the_last_evaluation_counts_and_not_one_before_it(tmp_path: Path) -> Non
 
 
 def test_what_was_never_evaluated_is_approved_by_force_only(tmp_path: Path) -> None:
-    at = a_platform(tmp_path, a_spec())
-    at.registry.held[GROUP] = [a_package(1)]
+    at = a_stack_context(tmp_path, a_spec())
+    at.registry.packages[GROUP] = [a_package(1)]
     with pytest.raises(ApprovalNeeded, match="never evaluated"):
         yes(at)
     assert yes(at, force=True, reason="a drill").waived == ("it was never evaluated",)
@@ -286,7 +286,7 @@ def test_what_was_never_evaluated_is_approved_by_force_only(tmp_path: Path) -> N
 
 def test_nothing_that_waits_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="waits"):
-        yes(a_platform(tmp_path))
+        yes(a_stack_context(tmp_path))
 
 
 def test_on_aws_nobody_speaks_for_somebody_else(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bedplate.domain.versions.package import archive
+from bedplate.domain.versions.package import build_archive
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.versions.card import gather, keep_details, publish, stays, tampered
-from builders import a_package, a_platform, a_spec
+from bedplate.workflows.versions.card import find_tampering, list_live_periods, load_card, publish_card, store_details
+from builders import a_package, a_spec, a_stack_context
 from fakes import FakeStackContext
 
 E = "bedplate-local-churn"
@@ -31,11 +31,11 @@ class FakeCards:
 @pytest.fixture
 def at(tmp_path: Path) -> FakeStackContext:
     """v1 was live, then v2, which is; the contract was another one when v2 was trained."""
-    made = a_platform(tmp_path, a_spec(limits=["today's"]))
+    made = a_stack_context(tmp_path, a_spec(limits=["today's"]))
     then = a_spec(limits=["never tried on new plans"], intended_use="calls")
-    made.objects.put("s3://artifacts/code", archive({"contract.json": then.model_dump_json().encode()}))
+    made.objects.put("s3://artifacts/code", build_archive({"contract.json": then.model_dump_json().encode()}))
     metadata = {"code_uri": "s3://artifacts/code", "evaluation_uri": "s3://artifacts/e/evaluation.json", "notes": "new"}
-    made.registry.held[GROUP] = [a_package(1), a_package(2, metadata=metadata), a_package(3)]
+    made.registry.packages[GROUP] = [a_package(1), a_package(2, metadata=metadata), a_package(3)]
     ledger = Ledger.of(made)
     for version in (1, 2):
         live = f"{E}-v{version}-0a1b2c3d"
@@ -46,47 +46,47 @@ def at(tmp_path: Path) -> FakeStackContext:
 
 
 def test_use_and_limits_are_those_of_its_training(at: FakeStackContext) -> None:
-    assert gather(at, "churn", 2).limits == ("never tried on new plans",)
-    assert gather(at, "churn", 2).intended_use == "calls"
-    assert gather(at, "churn", 1).limits == ("today's",)  # its code archive is not there
+    assert load_card(at, "churn", 2).limits == ("never tried on new plans",)
+    assert load_card(at, "churn", 2).intended_use == "calls"
+    assert load_card(at, "churn", 1).limits == ("today's",)  # its code archive is not there
 
 
 def test_where_a_version_is_and_was(at: FakeStackContext) -> None:
-    live, before, never = (gather(at, "churn", v) for v in (2, 1, 3))
-    assert (live.live, before.live, never.deployments) == (True, False, ())
+    live, before, never = (load_card(at, "churn", v) for v in (2, 1, 3))
+    assert (live.is_live, before.is_live, never.deployments) == (True, False, ())
     assert live.rollback_candidate == f"{E}-v1-0a1b2c3d"
     assert [d.role for d in before.deployments] == ["rollback candidate"]
-    assert before.stays[0].until == live.stays[0].since
-    assert live.stays[0].until is None
+    assert before.live_periods[0].until == live.live_periods[0].since
+    assert live.live_periods[0].until is None
 
 
 def test_stays_go_by_the_order_of_the_records(at: FakeStackContext) -> None:
     ledger = Ledger.of(at)
     data = {"live": f"{E}-v1-0a1b2c3d"}
     ledger.record("rollback", "back", actor="ada", model="churn", version=1, data=data)
-    assert [s.until is None for s in stays(ledger.records(), "churn", 1)] == [False, True]
-    assert [s.until is None for s in stays(ledger.records(), "churn", 2)] == [False]
+    assert [s.until is None for s in list_live_periods(ledger.records(), "churn", 1)] == [False, True]
+    assert [s.until is None for s in list_live_periods(ledger.records(), "churn", 2)] == [False]
 
 
 def test_later_notes_replace_those_of_the_training(at: FakeStackContext) -> None:
-    assert gather(at, "churn", 2).notes == "new"
+    assert load_card(at, "churn", 2).notes == "new"
     data = {"notes": "n" * 500}
     Ledger.of(at).record("approved", "yes", actor="ada", model="churn", version=2, data=data)
-    assert gather(at, "churn", 2).notes == "n" * 500
+    assert load_card(at, "churn", 2).notes == "n" * 500
 
 
 def test_details_that_somebody_changed_are_found(at: FakeStackContext) -> None:
-    card = gather(at, "churn", 2)
-    package = at.registry.annotate(at.registry.get(GROUP, 2), {"details_sha256": keep_details(at, card)})
-    assert tampered(at, package) is None
+    card = load_card(at, "churn", 2)
+    package = at.registry.update_metadata(at.registry.get(GROUP, 2), {"details_sha256": store_details(at, card)})
+    assert find_tampering(at, package) is None
     uri = "s3://artifacts/e/details.json"
     at.objects.put(uri, at.objects.get(uri).replace(b"calls", b"wages"))
-    assert "was changed" in (tampered(at, package) or "")
-    del at.objects.held[uri]
-    assert "is gone" in (tampered(at, package) or "")
+    assert "was changed" in (find_tampering(at, package) or "")
+    del at.objects.contents[uri]
+    assert "is gone" in (find_tampering(at, package) or "")
 
 
 def test_a_card_is_named_by_its_version_and_says_its_status(at: FakeStackContext) -> None:
     cards = FakeCards()
-    publish(at, cards, gather(at, "churn", 3))
+    publish_card(at, cards, load_card(at, "churn", 3))
     assert cards.held[f"{GROUP}-v3"][1] == "PendingReview"

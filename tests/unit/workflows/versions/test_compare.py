@@ -13,11 +13,11 @@ import pytest
 
 from bedplate.cli.pages.comparison import render
 from bedplate.domain.evidence.metrics import Estimate
-from bedplate.domain.versions.package import archive
+from bedplate.domain.versions.package import build_archive
 from bedplate.errors import UsageError
 from bedplate.workflows.stack_context import null_reporter
-from bedplate.workflows.versions.compare import compare, to_json
-from builders import a_package, a_platform, a_spec
+from bedplate.workflows.versions.compare import compare_versions, to_json
+from builders import a_package, a_spec, a_stack_context
 from fakes import EPOCH, FakeStackContext
 
 ROWS = 400
@@ -39,9 +39,9 @@ def answers(sharpness: float) -> Any:
 
 
 def stage(tmp_path: Path, *, holdouts: tuple[str, str] = ("h", "h"), data_to: str = "2024-02-01") -> FakeStackContext:
-    at = a_platform(tmp_path)
+    at = a_stack_context(tmp_path)
     spec = a_spec().model_dump_json().encode()
-    at.objects.put("s3://artifacts/code", archive({"train.py": b"", "contract.json": spec}))
+    at.objects.put("s3://artifacts/code", build_archive({"train.py": b"", "contract.json": spec}))
     packages = []
     for version, sharpness in ((1, 0.5), (2, 3.0)):
         metadata = {
@@ -53,28 +53,28 @@ def stage(tmp_path: Path, *, holdouts: tuple[str, str] = ("h", "h"), data_to: st
         }
         packages.append(a_package(version, metadata=metadata))
         at.objects.put(f"s3://artifacts/e/{version}/predictions.parquet", table(prediction=answers(sharpness)))
-    at.registry.held["bedplate-local-churn"] = packages
+    at.registry.packages["bedplate-local-churn"] = packages
     return at
 
 
 def test_two_evaluations_on_the_same_rows_are_compared_without_a_job(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    found = compare(at, "churn", 1, 2, null_reporter)
-    assert {f.metric: f.verdict for f in found.figures}["auc"] == "better"
+    found = compare_versions(at, "churn", 1, 2, null_reporter)
+    assert {f.metric: f.verdict for f in found.metrics}["auc"] == "better"
     assert set(found.segments["plan"]) == {"basic", "pro"}
-    assert ("hyperparameter", "depth", "1", "2") in {(r.topic, r.name, r.first, r.second) for r in found.made}
-    assert at.jobs.held == {}
+    assert ("hyperparameter", "depth", "1", "2") in {(r.topic, r.name, r.first, r.second) for r in found.provenance}
+    assert at.jobs.jobs == {}
     assert json.loads(json.dumps(to_json(found)))["rows"] == ROWS
-    page = render(found, stack="local", made_at=EPOCH)
-    assert page.count("<svg") == len(found.figures) + 1
+    page = render(found, stack="local", created_at=EPOCH)
+    assert page.count("<svg") == len(found.metrics) + 1
     assert "better" in page
 
 
 def test_other_rows_are_not_compared_and_the_way_out_is_named(tmp_path: Path) -> None:
-    found = compare(stage(tmp_path, holdouts=("h1", "h2")), "churn", 1, 2, null_reporter)
-    assert found.figures == ()
+    found = compare_versions(stage(tmp_path, holdouts=("h1", "h2")), "churn", 1, 2, null_reporter)
+    assert found.metrics == ()
     assert "--score" in (found.note or "")
-    assert "--score" in render(found, stack="local", made_at=EPOCH)
+    assert "--score" in render(found, stack="local", created_at=EPOCH)
 
 
 def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> None:
@@ -87,23 +87,30 @@ def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> Non
         assert request.inputs["holdout"][0] == "s3://data/h2"
         both = table(prediction=answers(0.5), champion_prediction=answers(3.0))
         at.objects.put(f"{prefix}/predictions.parquet", both)
-        told = {"model": "churn", "task": "binary", "rows": ROWS, "label_mean": 0.5, "candidate": {"auc": estimate}}
+        told = {
+            "format": 1,
+            "model": "churn",
+            "task": "binary",
+            "rows": ROWS,
+            "label_mean": 0.5,
+            "candidate": {"auc": estimate},
+        }
         rest = {"champion": None, "difference": None, "segments": {}, "fairness": [], "artifact_mb": 1, "seconds": 1}
         at.objects.put(f"{prefix}/evaluation.json", json.dumps({**told, **rest}).encode())
 
     at.jobs.work = work
-    found = compare(at, "churn", 1, 2, null_reporter, score=True)
-    assert {f.metric: f.verdict for f in found.figures}["auc"] == "worse"  # here the first one is the sharper one
-    assert "trained on some of them" in found.remarks[0]
+    found = compare_versions(at, "churn", 1, 2, null_reporter, score=True)
+    assert {f.metric: f.verdict for f in found.metrics}["auc"] == "worse"  # here the first one is the sharper one
+    assert "trained on some of them" in found.warnings[0]
     assert at.registry.get("bedplate-local-churn", 2).metadata["evaluation_uri"].endswith("/e/2/evaluation.json")
 
 
 def test_a_version_that_was_never_evaluated_is_named(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    del at.objects.held["s3://artifacts/e/1/predictions.parquet"]
-    assert "bedplate evaluate churn:1" in (compare(at, "churn", 1, 2, null_reporter).note or "")
+    del at.objects.contents["s3://artifacts/e/1/predictions.parquet"]
+    assert "bedplate evaluate churn:1" in (compare_versions(at, "churn", 1, 2, null_reporter).note or "")
 
 
 def test_a_version_is_not_compared_with_itself(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="itself"):
-        compare(stage(tmp_path), "churn", 2, 2, null_reporter)
+        compare_versions(stage(tmp_path), "churn", 2, 2, null_reporter)

@@ -13,9 +13,9 @@ from bedplate.domain.evidence import evaluation
 from bedplate.errors import Conflict, JobFailed, NotFound
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import null_reporter
-from bedplate.workflows.versions.evaluate import EvaluationResult, evaluate, keep_page, plan
-from builders import a_package, a_platform, a_spec
-from fakes import EPOCH, FakeStackContext, refuse
+from bedplate.workflows.versions.evaluate import EvaluationResult, evaluate, plan_evaluation, store_page
+from builders import a_package, a_spec, a_stack_context
+from fakes import EPOCH, FakeStackContext, failing_work
 
 SPEC = a_spec(gates={"thresholds": [{"metric": "auc", "min": 0.7}], "champion": {"metric": "auc"}})
 HOLDOUT = {"holdout_uri": "s3://data/datasets/churn/0a1b/holdout.parquet"}
@@ -34,7 +34,7 @@ def container(at: FakeStackContext, *, good: bool = True) -> Any:
             if {"BEDPLATE_FALLBACK"} & set(request.environment) or "champion" in request.inputs
             else None
         )
-        found = evaluation.evaluate(
+        found = evaluation.evaluate_models(
             SPEC, labels, candidate, champion, {"plan": ["basic"] * 400}, artifact_mb=1.0, seconds=0.1
         )
         (_, uri) = request.outputs["evaluation"]
@@ -45,25 +45,25 @@ def container(at: FakeStackContext, *, good: bool = True) -> Any:
 
 @pytest.fixture
 def at(tmp_path: Path) -> FakeStackContext:
-    made = a_platform(tmp_path, SPEC)
-    made.registry.held[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
+    made = a_stack_context(tmp_path, SPEC)
+    made.registry.packages[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
     fallback = made.endpoints.live[ENDPOINT]
     environment = {"BEDPLATE_FALLBACK": "0.2", "BEDPLATE_RELEASE": f"{ENDPOINT}-v0"}
-    made.endpoints.held[fallback] = ports.Release(fallback, None, environment, EPOCH)
+    made.endpoints.releases[fallback] = ports.Release(fallback, None, environment, EPOCH)
     made.jobs.work = container(made)
     return made
 
 
 def go_live(at: FakeStackContext, version: int) -> None:
     name = f"{ENDPOINT}-v{version}-0a1b2c3d"
-    at.endpoints.held[name] = ports.Release(
+    at.endpoints.releases[name] = ports.Release(
         name, f"s3://artifacts/{version}/model.tar.gz", {"BEDPLATE_RELEASE": name}, EPOCH
     )
     at.endpoints.live[ENDPOINT] = name
 
 
 def run(at: FakeStackContext, version: int | None = None) -> EvaluationResult:
-    return evaluate(at, plan(at, "churn", version), null_reporter)
+    return evaluate(at, plan_evaluation(at, "churn", version), null_reporter)
 
 
 def metadata(at: FakeStackContext) -> Any:
@@ -76,8 +76,8 @@ def kinds(at: FakeStackContext) -> list[str]:
 
 def test_a_verdict_ends_in_the_registry_and_in_the_ledger(at: FakeStackContext) -> None:
     done = run(at)
-    assert done.judgement is not None
-    assert done.judgement.outcome == "PASS"
+    assert done.gate_report is not None
+    assert done.gate_report.outcome == "PASS"
     assert metadata(at)["verdict"] == "PASS"
     assert metadata(at)["evaluation_uri"] == done.plan.evaluation_uri
     assert float(metadata(at)["metric.auc"]) > 0.7
@@ -90,7 +90,7 @@ def test_an_evaluation_whose_file_was_changed_is_measured_anew_or_not_judged(at:
     with pytest.raises(Conflict, match="was changed") as refused:
         run(at)
     assert refused.value.next_step == "bedplate evaluate churn:1 --again"
-    again = evaluate(at, plan(at, "churn", 1, again=True), null_reporter)
+    again = evaluate(at, plan_evaluation(at, "churn", 1, rerun=True), null_reporter)
     assert again.plan.evaluation_uri != uri
     assert kinds(at) == ["evaluated", "evaluated"]
 
@@ -99,16 +99,16 @@ def test_mlflow_gets_ready_while_a_job_runs_and_only_then(at: FakeStackContext) 
     submit = at.jobs.submit_processing
     at.jobs.submit_processing = lambda request: replace(submit(request), status="InProgress")  # type: ignore[method-assign]
     run(at)
-    assert at.experiments.warmed == 1
+    assert at.experiments.preloads == 1
     run(at)
-    assert at.experiments.warmed == 1
+    assert at.experiments.preloads == 1
 
 
 def test_a_failed_gate_is_recorded_like_any_other_verdict(at: FakeStackContext) -> None:
     at.jobs.work = container(at, good=False)
     done = run(at)
-    assert done.judgement is not None
-    assert (done.judgement.outcome, metadata(at)["verdict"], kinds(at)) == ("FAIL", "FAIL", ["evaluated"])
+    assert done.gate_report is not None
+    assert (done.gate_report.outcome, metadata(at)["verdict"], kinds(at)) == ("FAIL", "FAIL", ["evaluated"])
 
 
 def test_the_fallback_is_a_champion_that_answers_a_constant(at: FakeStackContext) -> None:
@@ -120,14 +120,14 @@ def test_the_fallback_is_a_champion_that_answers_a_constant(at: FakeStackContext
 
 
 def test_the_live_release_is_scored_on_the_same_rows(at: FakeStackContext) -> None:
-    at.registry.held[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
+    at.registry.packages[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
     go_live(at, 1)
     done = run(at)
     (request,) = at.jobs.processings.values()
     assert request.inputs["champion"][0] == "s3://artifacts/1/model.tar.gz"
     assert "BEDPLATE_FALLBACK" not in request.environment
     assert done.plan.champion is not None
-    assert done.plan.champion.called == "v1"
+    assert done.plan.champion.display_name == "v1"
 
 
 def test_the_live_version_itself_is_no_worse_than_itself(at: FakeStackContext) -> None:
@@ -135,15 +135,15 @@ def test_the_live_version_itself_is_no_worse_than_itself(at: FakeStackContext) -
     done = run(at)
     (request,) = at.jobs.processings.values()
     assert "champion" not in request.inputs
-    assert done.judgement is not None
-    assert done.judgement.outcome == "PASS"
+    assert done.gate_report is not None
+    assert done.gate_report.outcome == "PASS"
 
 
 def test_without_an_endpoint_the_champion_gate_has_no_data(at: FakeStackContext) -> None:
     at.endpoints.live.clear()
     done = run(at)
-    assert done.judgement is not None
-    assert done.judgement.outcome == "NO_DATA"
+    assert done.gate_report is not None
+    assert done.gate_report.outcome == "NO_DATA"
 
 
 def test_evaluating_again_adopts_the_job_and_records_nothing_new(at: FakeStackContext) -> None:
@@ -155,35 +155,35 @@ def test_evaluating_again_adopts_the_job_and_records_nothing_new(at: FakeStackCo
 
 def test_a_job_whose_result_was_destroyed_with_its_bucket_counts_as_none(at: FakeStackContext) -> None:
     first = run(at)
-    del at.objects.held[first.plan.evaluation_uri]
+    del at.objects.contents[first.plan.evaluation_uri]
     again = run(at)
-    assert again.judgement is not None
+    assert again.gate_report is not None
     assert again.plan.job_name != first.plan.job_name
 
 
 def test_a_run_killed_before_the_record_is_completed(at: FakeStackContext) -> None:
-    planned = plan(at, "churn", 1)
+    planned = plan_evaluation(at, "churn", 1)
     evaluate(at, planned, null_reporter)
-    at.objects.held = {u: b for u, b in at.objects.held.items() if not u.startswith("s3://ledger")}
-    at.registry.held[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
+    at.objects.contents = {u: b for u, b in at.objects.contents.items() if not u.startswith("s3://ledger")}
+    at.registry.packages[ENDPOINT] = [a_package(1, metadata=HOLDOUT)]
     run(at)
     assert metadata(at)["verdict"] == "PASS"
     assert (len(at.jobs.processings), kinds(at)) == (1, ["evaluated"])
 
 
 def test_another_champion_is_another_comparison(at: FakeStackContext) -> None:
-    first = plan(at, "churn", 1).evaluation_uri
-    at.registry.held[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
+    first = plan_evaluation(at, "churn", 1).evaluation_uri
+    at.registry.packages[ENDPOINT].append(a_package(2, metadata=HOLDOUT))
     go_live(at, 2)
-    assert plan(at, "churn", 1).evaluation_uri != first
+    assert plan_evaluation(at, "churn", 1).evaluation_uri != first
 
 
 def test_changed_gates_are_judged_anew_without_a_second_job(at: FakeStackContext) -> None:
     run(at)
     at.specs["churn"] = a_spec(gates={"thresholds": [{"metric": "auc", "min": 0.99}]})
     done = run(at)
-    assert done.judgement is not None
-    assert done.judgement.outcome == "FAIL"
+    assert done.gate_report is not None
+    assert done.gate_report.outcome == "FAIL"
     assert (metadata(at)["verdict"], len(at.jobs.processings), kinds(at)) == ("FAIL", 1, ["evaluated", "evaluated"])
 
 
@@ -191,25 +191,25 @@ def test_gates_that_want_something_else_measured_start_another_job(at: FakeStack
     run(at)
     more = {"gates": {"thresholds": [{"metric": "auc", "min": 0.7}], "leakage": {}}}
     at.specs["churn"] = a_spec(**more)
-    at.registry.held[ENDPOINT] = [a_package(1, metadata={**HOLDOUT, "data_uri": "s3://data/train.parquet"})]
+    at.registry.packages[ENDPOINT] = [a_package(1, metadata={**HOLDOUT, "data_uri": "s3://data/train.parquet"})]
     done = run(at)
     first, second = at.jobs.processings.values()
     assert "training" not in first.inputs
     assert second.inputs["training"][0] == "s3://data/train.parquet"
     told = json.loads(at.objects.get(done.plan.spec_uri))
     assert told["gates"]["leakage"]["max_single_feature"] == 0.95
-    assert done.judgement is not None
-    assert done.judgement.outcome == "NO_DATA", "the fake container tries nothing out, and that is no pass"
+    assert done.gate_report is not None
+    assert done.gate_report.outcome == "NO_DATA", "the fake container tries nothing out, and that is no pass"
 
 
 def test_the_page_is_kept_beside_the_evaluation(at: FakeStackContext) -> None:
-    planned = plan(at, "churn", 1)
-    keep_page(at, planned, "<html>")
+    planned = plan_evaluation(at, "churn", 1)
+    store_page(at, planned, "<html>")
     assert at.objects.get(planned.evaluation_uri.replace(".json", ".html")) == b"<html>"
 
 
 def test_a_job_that_fails_is_told_and_tried_again_under_the_next_name(at: FakeStackContext) -> None:
-    at.jobs.work = refuse("the candidate cannot score the holdout: KeyError: 'age'")
+    at.jobs.work = failing_work("the candidate cannot score the holdout: KeyError: 'age'")
     with pytest.raises(JobFailed, match="KeyError"):
         run(at)
     assert "verdict" not in metadata(at)
@@ -218,6 +218,6 @@ def test_a_job_that_fails_is_told_and_tried_again_under_the_next_name(at: FakeSt
 
 
 def test_a_version_that_names_no_holdout_is_said(at: FakeStackContext) -> None:
-    at.registry.held[ENDPOINT] = [a_package(1)]
+    at.registry.packages[ENDPOINT] = [a_package(1)]
     with pytest.raises(NotFound, match="no holdout"):
         run(at)

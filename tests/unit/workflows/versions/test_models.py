@@ -7,7 +7,7 @@ import yaml
 
 from bedplate.errors import NotFound
 from bedplate.workflows.versions.models import check_models, find_version, list_models
-from builders import a_package, a_platform, a_spec, settings
+from builders import a_package, a_spec, a_stack_context, settings
 
 GOOD_TRAIN = "import os\nprint(os.environ['SM_MODEL_DIR'])\n"
 GOOD_INFERENCE = "def model_fn(d): ...\ndef predict_fn(rows, model): ...\n"
@@ -26,7 +26,7 @@ def folder(
 
 
 def faults(project: Path) -> list[str]:
-    return [fault for c in check_models(project, (), settings(), "local") for fault in c.faults]
+    return [fault for c in check_models(project, (), settings(), "local") for fault in c.errors]
 
 
 def test_a_whole_folder_has_no_faults(tmp_path: Path) -> None:
@@ -59,15 +59,15 @@ def test_one_broken_model_does_not_hide_another(tmp_path: Path) -> None:
     folder(tmp_path)
     (folder(tmp_path, "fraud") / "model.yaml").write_text(": [")
     checked = check_models(tmp_path, (), settings(models=("churn", "fraud")), "local")
-    assert [(c.model, bool(c.faults)) for c in checked] == [("churn", False), ("fraud", True)]
+    assert [(c.model, bool(c.errors)) for c in checked] == [("churn", False), ("fraud", True)]
 
 
 def test_a_model_that_the_stack_does_not_name_is_a_fault_only_when_it_was_asked_for(tmp_path: Path) -> None:
     folder(tmp_path, "fraud")
     (asked,) = check_models(tmp_path, ("fraud",), settings(), "local")
-    assert asked.faults == ("stacks/Pulumi.local.yaml: bedplate:models: does not name fraud",)
+    assert asked.errors == ("stacks/Pulumi.local.yaml: bedplate:models: does not name fraud",)
     (found,) = check_models(tmp_path, (), settings(), "local")
-    assert (found.faults, found.elsewhere) == ((), True)
+    assert (found.errors, found.is_unlisted) == ((), True)
 
 
 def test_an_unknown_model_is_said(tmp_path: Path) -> None:
@@ -76,26 +76,26 @@ def test_an_unknown_model_is_said(tmp_path: Path) -> None:
 
 
 def test_the_list_shows_who_is_live_and_what_forced_its_way(tmp_path: Path) -> None:
-    at = a_platform(tmp_path)
+    at = a_stack_context(tmp_path)
     passed = {"verdict": "PASS", "metric.auc": "0.7123"}
-    at.registry.held["bedplate-local-churn"] = [
+    at.registry.packages["bedplate-local-churn"] = [
         a_package(1, metadata=passed),
         a_package(2, metadata={"verdict": "FAIL", "forced_by": "ada"}, approval="Approved"),
     ]
     at.endpoints.live["bedplate-local-churn"] = "bedplate-local-churn-v1-0a1b2c3d"
     (row,) = list_models(at)
     newest, oldest = row.versions
-    assert (newest.version, newest.live, newest.forced, newest.value) == (2, False, True, None)
-    assert (oldest.version, oldest.live, oldest.forced, oldest.value) == (1, True, False, 0.7123)
+    assert (newest.version, newest.is_live, newest.is_forced, newest.value) == (2, False, True, None)
+    assert (oldest.version, oldest.is_live, oldest.is_forced, oldest.value) == (1, True, False, 0.7123)
 
 
 def test_a_model_on_its_fallback_is_live_with_version_0(tmp_path: Path) -> None:
-    (row,) = list_models(a_platform(tmp_path))
+    (row,) = list_models(a_stack_context(tmp_path))
     assert (row.live_version, row.versions) == (0, ())
 
 
 def test_a_model_without_versions_names_the_way_to_the_first(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no version") as missing:
-        find_version(a_platform(tmp_path), "churn", None)
+        find_version(a_stack_context(tmp_path), "churn", None)
     assert missing.value.next_step is not None
     assert missing.value.next_step.startswith("bedplate train churn")

@@ -16,7 +16,7 @@ from bedplate.errors import ApprovalNeeded, Conflict, NotFound, UsageError
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.versions.approve import ApproveRequest, approve
 from bedplate.workflows.versions.promote import PromoteRequest, PromotionResult, promote
-from builders import a_package, a_platform, outputs, settings
+from builders import a_package, a_stack_context, outputs, settings
 from fakes import FakeClock, FakeObjects, FakeRegistry, FakeStackContext
 
 ARTIFACT = b"the model's own bytes"
@@ -37,17 +37,17 @@ class FakeOrigin:
     buckets: Mapping[BucketPurpose, str] = field(
         default_factory=lambda: {"artifacts": "src-artifacts", "data": "src-data", "ledger": "src-ledger"}
     )
-    readable_only: bool = False
+    is_read_only: bool = False
     digest: str | None = "sha256:abc"
 
     @property
     def ledger(self) -> Ledger | None:
-        return None if self.readable_only else Ledger(self.objects, "src-ledger", FakeClock())
+        return None if self.is_read_only else Ledger(self.objects, "src-ledger", FakeClock())
 
     def names(self, model: str) -> ModelNames:
         return ModelNames("bedplate", self.stack, model)
 
-    def pinned_image(self, image_uri: str) -> str | None:
+    def pin_image(self, image_uri: str) -> str | None:
         return f"{image_uri.partition(':')[0]}@{self.digest}" if self.digest else None
 
 
@@ -55,8 +55,8 @@ class FakeOrigin:
 def origin() -> FakeOrigin:
     made = FakeOrigin()
     for uri in PLACES.values():
-        made.objects.held[uri] = ARTIFACT if "model.tar.gz" in uri else uri.encode()
-    made.objects.held["s3://src-artifacts/evaluations/churn/v1/e1/predictions.parquet"] = b"rows"
+        made.objects.contents[uri] = ARTIFACT if "model.tar.gz" in uri else uri.encode()
+    made.objects.contents["s3://src-artifacts/evaluations/churn/v1/e1/predictions.parquet"] = b"rows"
     metadata = {
         **{key: uri for key, uri in PLACES.items() if key != "artifact"},
         "verdict": "PASS",
@@ -68,7 +68,7 @@ def origin() -> FakeOrigin:
     package = a_package(
         1, artifact_uri=PLACES["artifact"], metadata=metadata, approval="Approved", group="bedplate-staging-churn"
     )
-    made.registry.held["bedplate-staging-churn"] = [package]
+    made.registry.packages["bedplate-staging-churn"] = [package]
     vouch(made, "evaluated", verdict="PASS", evaluation_uri=PLACES["evaluation_uri"])
     vouch(made, "approved", final=True, people=["grace@example.com"])
     return made
@@ -81,7 +81,7 @@ def vouch(origin: FakeOrigin, kind: Kind, **data: Any) -> None:
 
 
 def a_target(tmp_path: Path, **promotion: Any) -> FakeStackContext:
-    target = a_platform(tmp_path, settings=settings(promotion=promotion), outputs=outputs(stack="prod"))
+    target = a_stack_context(tmp_path, settings=settings(promotion=promotion), outputs=outputs(stack="prod"))
     target.name = "prod"
     return target
 
@@ -99,8 +99,8 @@ def test_bytes_evidence_and_lineage_go_along_and_nothing_is_built(origin: FakeOr
     target = a_target(tmp_path)
     done = run(origin, target)
     assert done.artifact_sha256 == DIGEST
-    assert target.objects.held["s3://artifacts/training/churn/job-1/output/model.tar.gz"] == ARTIFACT
-    assert target.objects.held["s3://artifacts/evaluations/churn/v1/e1/predictions.parquet"] == b"rows"
+    assert target.objects.contents["s3://artifacts/training/churn/job-1/output/model.tar.gz"] == ARTIFACT
+    assert target.objects.contents["s3://artifacts/evaluations/churn/v1/e1/predictions.parquet"] == b"rows"
     assert done.package.artifact_uri == "s3://artifacts/training/churn/job-1/output/model.tar.gz"
     told = done.package.metadata
     assert told["holdout_uri"] == "s3://data/datasets/churn/d/holdout.parquet"
@@ -148,16 +148,16 @@ def test_the_image_is_named_by_its_digest(origin: FakeOrigin, tmp_path: Path) ->
 def test_the_origins_approval_is_kept_and_a_new_one_is_needed(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path)
     done = run(origin, target)
-    assert (done.package.approval, done.approved) == ("PendingManualApproval", False)
+    assert (done.package.approval, done.is_approved) == ("PendingManualApproval", False)
     assert "approved_by" not in done.package.metadata
     assert done.package.metadata["origin_approved_by"] == "grace@example.com"
     assert approve(target, ApproveRequest("churn", 1)).package.approval == "Approved"  # on the evidence that came along
 
 
 def test_where_rules_say_so_the_origins_approval_counts(origin: FakeOrigin, tmp_path: Path) -> None:
-    target = a_target(tmp_path, approval="carried")
+    target = a_target(tmp_path, approval="inherited")
     done = run(origin, target)
-    assert done.approved
+    assert done.is_approved
     assert done.package.approval_note == "approved in staging by grace@example.com"
     assert approve(target, ApproveRequest("churn", 1)).outcome == "unchanged"
 
@@ -166,7 +166,7 @@ def test_both_ledgers_record_it_once_however_often_it_is_asked(origin: FakeOrigi
     target = a_target(tmp_path)
     first, again = run(origin, target), run(origin, target)
     assert (first.outcome, again.outcome) == ("promoted", "unchanged")
-    assert again.package.version == first.package.version == len(target.registry.versions("bedplate-prod-churn"))
+    assert again.package.version == first.package.version == len(target.registry.list_versions("bedplate-prod-churn"))
     (here,), (there,) = records(Ledger.of(target)), records(origin.ledger)
     assert (here.version, there.version) == (1, 1)
     assert here.data["artifact_sha256"] == there.data["artifact_sha256"] == DIGEST
@@ -178,16 +178,16 @@ def test_a_run_that_was_killed_before_it_recorded_is_completed(origin: FakeOrigi
     target = a_target(tmp_path)
     run(origin, target)
     for objects in (target.objects, origin.objects):
-        for uri in [u for u, body in objects.held.items() if "/ledger/" in u and b'"promoted"' in body]:
-            del objects.held[uri]
+        for uri in [u for u, body in objects.contents.items() if "/ledger/" in u and b'"promoted"' in body]:
+            del objects.contents[uri]
     assert run(origin, target).outcome == "unchanged"
     assert len(records(Ledger.of(target))) == len(records(origin.ledger)) == 1
 
 
 def test_an_origin_that_can_only_be_read_is_said_to_have_no_record(origin: FakeOrigin, tmp_path: Path) -> None:
-    origin.readable_only = True
+    origin.is_read_only = True
     done = run(origin, a_target(tmp_path))
-    assert not done.recorded_at_origin
+    assert not done.is_recorded_at_origin
 
 
 def test_only_what_the_origin_approved_is_promoted(origin: FakeOrigin, tmp_path: Path) -> None:
@@ -207,28 +207,28 @@ def test_other_bytes_under_the_same_name_stop_it_before_anything_is_registered(
     origin: FakeOrigin, tmp_path: Path
 ) -> None:
     target = a_target(tmp_path)
-    target.objects.held["s3://artifacts/training/churn/job-1/output/model.tar.gz"] = b"something else"
+    target.objects.contents["s3://artifacts/training/churn/job-1/output/model.tar.gz"] = b"something else"
     with pytest.raises(Conflict, match="holds other bytes"):
         run(origin, target)
-    assert target.registry.held == {}
+    assert target.registry.packages == {}
 
 
 def test_an_artifact_that_changed_since_its_own_promotion_is_refused(origin: FakeOrigin, tmp_path: Path) -> None:
     package = origin.registry.get("bedplate-staging-churn", 1)
-    origin.registry.annotate(package, {"artifact_sha256": "0" * 64})
+    origin.registry.update_metadata(package, {"artifact_sha256": "0" * 64})
     with pytest.raises(Conflict, match="its promotion recorded 000000000000"):
         run(origin, a_target(tmp_path))
 
 
 def test_data_that_cannot_be_read_stays_behind_and_is_named(origin: FakeOrigin, tmp_path: Path) -> None:
-    del origin.objects.held[PLACES["holdout_uri"]]
+    del origin.objects.contents[PLACES["holdout_uri"]]
     done = run(origin, a_target(tmp_path))
-    assert done.left[0].startswith(PLACES["holdout_uri"])
+    assert done.not_copied[0].startswith(PLACES["holdout_uri"])
     assert done.package.metadata["holdout_uri"] == PLACES["holdout_uri"]
-    assert run(origin, a_target(tmp_path), with_data=False).left == ()
+    assert run(origin, a_target(tmp_path), with_data=False).not_copied == ()
 
 
 def test_evidence_that_cannot_be_read_stops_it(origin: FakeOrigin, tmp_path: Path) -> None:
-    del origin.objects.held[PLACES["evaluation_uri"]]
+    del origin.objects.contents[PLACES["evaluation_uri"]]
     with pytest.raises(NotFound):
         run(origin, a_target(tmp_path))

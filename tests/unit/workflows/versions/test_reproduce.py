@@ -13,8 +13,8 @@ import pytest
 
 from bedplate import ports
 from bedplate.domain.evidence import evaluation
-from bedplate.domain.versions.package import CONTRACT_FILE, archive, unarchive
-from bedplate.domain.versions.reproduction import Reproduction, compare_predictions, metrics_told
+from bedplate.domain.versions.package import CONTRACT_FILE, build_archive, read_archive
+from bedplate.domain.versions.reproduction import ReproductionResult, compare_predictions, compare_reproduced_metrics
 from bedplate.errors import GateFailed, JobFailed, NotFound, OverBudget, PlatformError
 from bedplate.settings import LOCK_FILES
 from bedplate.workflows.record.ledger import Ledger
@@ -22,9 +22,9 @@ from bedplate.workflows.stack_context import null_reporter
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest
 from bedplate.workflows.training.training_plan import plan as plan_training
-from bedplate.workflows.versions.reproduce import plan, reproduce
-from builders import a_platform, a_spec
-from fakes import FakeStackContext, Heard, refuse
+from bedplate.workflows.versions.reproduce import plan_reproduction, reproduce
+from builders import a_spec, a_stack_context
+from fakes import FakeStackContext, RecordingReporter, failing_work
 
 SPEC = a_spec(training={"hyperparameters": {"max_iter": 100}, "seed": 3, "max_usd": 5})
 
@@ -47,7 +47,7 @@ def at(tmp_path: Path) -> FakeStackContext:
         "plan": ["pro" if i % 3 else "basic" for i in range(rows)],
     }
     pq.write_table(pa.table(table), tmp_path / "data.parquet")
-    made = a_platform(tmp_path, SPEC)
+    made = a_stack_context(tmp_path, SPEC)
     done = train(
         made, plan_training(made, TrainRequest("churn", tmp_path / "data.parquet", {}), null_reporter), null_reporter
     )
@@ -68,7 +68,7 @@ def scoring(at: FakeStackContext, *, shift: float = 0.0) -> Any:
         again = registered.copy()
         again[0] += shift
         groups = {"plan": ["basic"] * 200}
-        found = evaluation.evaluate(SPEC, labels, again, registered, groups, artifact_mb=1.0, seconds=0.1)
+        found = evaluation.evaluate_models(SPEC, labels, again, registered, groups, artifact_mb=1.0, seconds=0.1)
         (_, uri) = request.outputs["evaluation"]
         at.objects.put(f"{uri}/evaluation.json", json.dumps(found.to_json()).encode())
         buffer = io.BytesIO()
@@ -78,8 +78,8 @@ def scoring(at: FakeStackContext, *, shift: float = 0.0) -> Any:
     return work
 
 
-def run(at: FakeStackContext, **options: Any) -> Reproduction:
-    return reproduce(at, plan(at, "churn", 1), null_reporter, **options)
+def run(at: FakeStackContext, **options: Any) -> ReproductionResult:
+    return reproduce(at, plan_reproduction(at, "churn", 1), null_reporter, **options)
 
 
 def metadata(at: FakeStackContext) -> dict[str, str]:
@@ -88,7 +88,7 @@ def metadata(at: FakeStackContext) -> dict[str, str]:
 
 def test_the_second_training_is_the_first_one_to_the_last_parameter(at: FakeStackContext) -> None:
     (first,) = at.jobs.trainings.values()
-    assert run(at).identical
+    assert run(at).is_identical
     _, again = at.jobs.trainings.values()
     for part in ("image_uri", "entry_point", "channels", "hyperparameters", "environment", "instance_type"):
         assert getattr(again, part) == getattr(first, part), part
@@ -96,21 +96,21 @@ def test_the_second_training_is_the_first_one_to_the_last_parameter(at: FakeStac
 
 def test_nothing_is_registered_and_nothing_recorded(at: FakeStackContext) -> None:
     run(at)
-    assert len(at.registry.held["bedplate-local-churn"]) == 1
-    assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["registered-data", "trained"]
+    assert len(at.registry.packages["bedplate-local-churn"]) == 1
+    assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["data-registered", "trained"]
 
 
 def test_one_prediction_that_differs_is_another_model(at: FakeStackContext) -> None:
     at.jobs.work = scoring(at, shift=1e-12)
     found = run(at)
-    assert not found.identical
+    assert not found.is_identical
     assert found.predictions.differing == 1
     assert found.predictions.max_difference == pytest.approx(1e-12, rel=1e-3)
 
 
 def test_the_code_comes_from_the_archive_and_not_from_the_folder(at: FakeStackContext) -> None:
     (at.project_dir / "models" / "churn" / "train.py").write_text("raise SystemExit('changed since')")
-    assert run(at).identical
+    assert run(at).is_identical
 
 
 def test_another_lock_file_is_refused_and_the_way_out_named(at: FakeStackContext) -> None:
@@ -119,15 +119,15 @@ def test_another_lock_file_is_refused_and_the_way_out_named(at: FakeStackContext
         run(at)
     assert refused.value.next_step == "bedplate reproduce churn:1 --anyway"
     assert len(at.jobs.trainings) == 1
-    heard = Heard()
-    assert reproduce(at, plan(at, "churn", 1), heard, anyway=True).identical
-    assert "lock file" in heard.of("warning")[0]["text"]
+    heard = RecordingReporter()
+    assert reproduce(at, plan_reproduction(at, "churn", 1), heard, allow_changes=True).is_identical
+    assert "lock file" in heard.events_of("warning")[0]["text"]
 
 
 def test_a_code_archive_that_was_replaced_is_refused(at: FakeStackContext) -> None:
     uri = metadata(at)["code_uri"]
-    files = unarchive(at.objects.get(uri))
-    at.objects.put(uri, archive({**files, "train.py": b"print('another')"}))
+    files = read_archive(at.objects.get(uri))
+    at.objects.put(uri, build_archive({**files, "train.py": b"print('another')"}))
     with pytest.raises(GateFailed, match="the code is"):
         run(at)
 
@@ -140,27 +140,27 @@ def test_data_that_was_altered_is_refused_whatever_is_said(at: FakeStackContext)
 
 @pytest.mark.parametrize(("key", "said"), [("data_uri", "data of churn:1 is gone"), ("code_uri", "code of churn:1")])
 def test_what_is_gone_is_said(at: FakeStackContext, key: str, said: str) -> None:
-    del at.objects.held[metadata(at)[key]]
+    del at.objects.contents[metadata(at)[key]]
     with pytest.raises(NotFound, match=said):
         run(at)
 
 
 def test_an_archive_without_a_contract_is_said(at: FakeStackContext) -> None:
     uri = metadata(at)["code_uri"]
-    at.objects.put(uri, archive({n: b for n, b in unarchive(at.objects.get(uri)).items() if n != CONTRACT_FILE}))
+    at.objects.put(uri, build_archive({n: b for n, b in read_archive(at.objects.get(uri)).items() if n != CONTRACT_FILE}))
     with pytest.raises(PlatformError, match="cannot be read"):
         run(at)
 
 
 def test_parameters_too_long_for_the_registry_come_from_the_ledger(at: FakeStackContext) -> None:
     package = at.registry.get("bedplate-local-churn", 1)
-    at.registry.annotate(package, {"hyperparameters": json.dumps({"sha256": "0a1b"})})
-    assert plan(at, "churn", 1).hyperparameters == {"max_iter": "100", "seed": "3"}
+    at.registry.update_metadata(package, {"hyperparameters": json.dumps({"sha256": "0a1b"})})
+    assert plan_reproduction(at, "churn", 1).hyperparameters == {"max_iter": "100", "seed": "3"}
 
 
 def test_a_run_that_was_killed_is_taken_up_and_a_complete_one_done_anew(at: FakeStackContext) -> None:
-    killed = plan(at, "churn", 1)
-    at.jobs.work = refuse("killed")
+    killed = plan_reproduction(at, "churn", 1)
+    at.jobs.work = failing_work("killed")
     with pytest.raises(JobFailed):
         reproduce(at, killed, null_reporter)
     at.jobs.work = scoring(at)
@@ -168,14 +168,14 @@ def test_a_run_that_was_killed_is_taken_up_and_a_complete_one_done_anew(at: Fake
     done = list(at.jobs.trainings)
     assert [name[-2:] for name in done[1:]] == ["-1", "-2"]
     del at.jobs.processings[done[-1]]
-    assert plan(at, "churn", 1).job_name == done[-1]
+    assert plan_reproduction(at, "churn", 1).job_name == done[-1]
     run(at)
     assert list(at.jobs.trainings) == done
-    assert plan(at, "churn", 1).job_name.endswith("-3")
+    assert plan_reproduction(at, "churn", 1).job_name.endswith("-3")
 
 
 def test_a_used_up_budget_refuses(at: FakeStackContext) -> None:
-    at.costs.held = [ports.BudgetState("bedplate-local-churn", 10, 12, None, ())]
+    at.costs.budgets = [ports.BudgetState("bedplate-local-churn", 10, 12, None, ())]
     with pytest.raises(OverBudget, match="used up"):
         run(at)
 
@@ -184,20 +184,20 @@ def test_predictions_kept_by_the_evaluation_are_compared_too(at: FakeStackContex
     buffer = io.BytesIO()
     pq.write_table(pa.table({"prediction": np.zeros(200)}), buffer)
     at.objects.put("s3://artifacts/e/predictions.parquet", buffer.getvalue())
-    at.registry.annotate(
+    at.registry.update_metadata(
         at.registry.get("bedplate-local-churn", 1), {"evaluation_uri": "s3://artifacts/e/evaluation.json"}
     )
     found = run(at)
     assert found.predictions.differing == 0
-    assert found.evaluated is not None
-    assert found.evaluated.differing == 200
-    assert not found.identical
+    assert found.evaluated_predictions is not None
+    assert found.evaluated_predictions.differing == 200
+    assert not found.is_identical
 
 
 def test_a_metric_that_is_not_what_the_registry_keeps_is_a_difference() -> None:
     same = compare_predictions([0.1], [0.1])
-    assert Reproduction(metrics_told({"metric.auc": "0.7"}, {"auc": 0.7}, {"auc": 0.7}), same, None).identical
-    assert not Reproduction(metrics_told({"metric.auc": "0.6"}, {"auc": 0.7}, {"auc": 0.7}), same, None).identical
+    assert ReproductionResult(compare_reproduced_metrics({"metric.auc": "0.7"}, {"auc": 0.7}, {"auc": 0.7}), same, None).is_identical
+    assert not ReproductionResult(compare_reproduced_metrics({"metric.auc": "0.6"}, {"auc": 0.7}, {"auc": 0.7}), same, None).is_identical
 
 
 def test_no_number_equals_no_number_and_nothing_else() -> None:

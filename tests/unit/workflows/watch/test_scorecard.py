@@ -9,49 +9,49 @@ from bedplate.errors import NotFound
 from bedplate.ports import BudgetState
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.versions.approve import ApproveRequest, approve
-from bedplate.workflows.watch.scorecard import scorecard
+from bedplate.workflows.watch.scorecard import build_scorecard
 from fakes import FakeStackContext
 from unit.workflows.versions.test_retrain import at, monitored
 
 __all__ = ["at"]
 
 
-def test_a_scorecard_answers_from_ledger_registry_budget_and_alarms(at: FakeStackContext) -> None:
+def test_a_scorecard_combines_ledger_registry_budget_and_alarms(at: FakeStackContext) -> None:
     package = at.registry.get("bedplate-local-churn", 1)
-    at.registry.annotate(package, {"verdict": "PASS", "metric.auc": "0.73"})
-    judged = {"verdict": "PASS"}
-    Ledger.of(at).record("evaluated", "judged", actor="ada", model="churn", version=1, data=judged)
+    at.registry.update_metadata(package, {"verdict": "PASS", "metric.auc": "0.73"})
+    verdict = {"verdict": "PASS"}
+    Ledger.of(at).record("evaluated", "judged", actor="ada", model="churn", version=1, data=verdict)
     approve(at, ApproveRequest("churn", 1, force=True, reason="a drill"))
     live = at.endpoints.live["bedplate-local-churn"]
     Ledger.of(at).record("deployed", "v1", actor="ada", model="churn", version=1, data={"release": live, "live": live})
     seq = monitored(at, "drift")
-    at.costs.held = [BudgetState("bedplate-local-churn", 100, 40, 80, ())]
+    at.costs.budgets = [BudgetState("bedplate-local-churn", 100, 40, 80, ())]
     at.metrics.raise_alarm(at.names("churn").drift_alarm, "PSI")
     at.clock.at += timedelta(days=2)
-    card = scorecard(at, "churn")
-    told = {line.question: line for line in card.lines}
-    assert told["live"].answer == "v1 since 2013-07-01 12:00 UTC"
-    assert told["approved by"].answer.startswith("ada@example.com, 2013-07-01")
-    assert told["approved by"].state == "OK", "there was no gate to force"
-    assert told["age"].answer == "2 days of 30 allowed"
-    assert told["gates of the live version"].answer == "PASS: auc 0.73"
-    assert (told["drift"].state, told["drift"].source) == ("ALARM", f"ledger: record {seq}")
-    assert told["performance on labels"].state == told["service"].state == "NO_DATA"
-    assert told["spend this month"].answer == "$40.00 of $100.00 (40 %), forecast $80.00"
-    assert at.names("churn").drift_alarm in told["open alerts"].answer
-    assert "drift: PSI 0.4" in told["open alerts"].answer
+    card = build_scorecard(at, "churn")
+    lines = {line.topic: line for line in card.lines}
+    assert lines["live"].detail == "v1 since 2013-07-01 12:00 UTC"
+    assert lines["approved by"].detail.startswith("ada@example.com, 2013-07-01")
+    assert lines["approved by"].state == "OK", "there was no gate to force"
+    assert lines["age"].detail == "2 days of 30 allowed"
+    assert lines["gates of the live version"].detail == "PASS: auc 0.73"
+    assert (lines["drift"].state, lines["drift"].source) == ("ALARM", f"ledger: record {seq}")
+    assert lines["performance on labels"].state == lines["service"].state == "NO_DATA"
+    assert lines["spend this month"].detail == "$40.00 of $100.00 (40 %), forecast $80.00"
+    assert at.names("churn").drift_alarm in lines["open alerts"].detail
+    assert "drift: PSI 0.4" in lines["open alerts"].detail
     assert card.state == "ALARM"
     page = render([card], "local")
     assert "ALARM" in page
     assert "$40.00 of $100.00" in page
 
 
-def test_the_fallback_is_never_ok_for_want_of_records(at: FakeStackContext) -> None:
+def test_the_fallback_without_records_is_not_ok(at: FakeStackContext) -> None:
     at.endpoints.live["bedplate-local-churn"] = "bedplate-local-churn-fallback"
-    told = {line.question: line.state for line in scorecard(at, "churn").lines}
-    assert told["approved by"] == told["age"] == told["gates of the live version"] == "NO_DATA"
+    lines = {line.topic: line.state for line in build_scorecard(at, "churn").lines}
+    assert lines["approved by"] == lines["age"] == lines["gates of the live version"] == "NO_DATA"
 
 
 def test_an_unknown_model_is_not_found(at: FakeStackContext) -> None:
     with pytest.raises(NotFound):
-        scorecard(at, "nope")
+        build_scorecard(at, "nope")

@@ -1,42 +1,42 @@
-"""Every resource type that the embedded engine knows; a type without a row is an error."""
+"""Every resource type that the embedded engine supports, one module per AWS service; any other type is an error."""
 
 from __future__ import annotations
 
-from bedplate.engine.provider.kind import ResourceType
+from bedplate.engine.provider.resource_type import ResourceType
 from bedplate.engine.provider.tables import (
-    access,
-    alerting,
-    automating,
-    models,
-    money,
-    network,
-    recording,
-    scaling,
-    storage,
-    tracking,
+    autoscaling,
+    budgets,
+    cloudtrail,
+    cloudwatch,
+    cost_explorer,
+    ec2,
+    ecr,
+    eventbridge,
+    iam,
+    kms,
+    s3,
+    sagemaker,
+    sns,
+    sqs,
+    ssm,
 )
 from bedplate.errors import UsageError
 
-ROOMS = (
-    storage,
-    access,
-    models,
-    alerting,
-    money,
-    recording,
-    network,
-    scaling,
-    automating,
-    tracking,
-)
-KINDS: dict[str, ResourceType] = {kind.type: kind for rows in ROOMS for kind in rows.KINDS}
+RESOURCE_TYPES: dict[str, ResourceType] = {
+    resource_type.type: resource_type
+    for table in (
+        *(autoscaling, budgets, cloudtrail, cloudwatch, cost_explorer, ec2, ecr, eventbridge),
+        *(iam, kms, s3, sagemaker, sns, sqs, ssm),
+    )
+    for resource_type in table.RESOURCE_TYPES
+}
 
 
-def kind_of(type: str) -> ResourceType:
-    """Raises UsageError for a type without a row."""
-    if type not in KINDS:
+def find_resource_type(type: str) -> ResourceType:
+    """The table entry of a Pulumi type token. Raises UsageError for a type without one."""
+    if type not in RESOURCE_TYPES:
         raise UsageError(
-            f"The embedded engine does not know the resource type {type} (it knows {len(KINDS)})",
+            f"The embedded engine does not support the resource type {type} (it supports {len(RESOURCE_TYPES)} types)",
             next_step="bedplate up --engine pulumi",
         )
-    return KINDS[type]
+    return RESOURCE_TYPES[type]

@@ -1,4 +1,4 @@
-"""Data capture: which requests are kept, and how a record looks, in SageMaker's JSON Lines."""
+"""Formats captured requests as SageMaker's data capture does: JSON Lines below a prefix per variant and hour."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bedplate.local.runtime.outbox import QueuedObject
+from bedplate.local.runtime.outbox import QueuedCapture
 from bedplate.local.runtime.transfer import split_uri
 
-_JSON = frozenset({"application/json", "application/jsonlines", "application/x-jsonlines"})
-_CSV = frozenset({"text/csv"})
+_JSON_TYPES = frozenset({"application/json", "application/jsonlines", "application/x-jsonlines"})
+_CSV_TYPES = frozenset({"text/csv"})
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureSettings:
-    """`sampling` is the share of requests kept, 0 to 1; `prefix` ends with a slash or is empty."""
+    """A DataCaptureConfig. `sampling` is the share of requests to capture, 0 to 1; `prefix` is empty or ends with /."""
 
     bucket: str
     prefix: str
     sampling: float
-    inputs: bool
-    outputs: bool
+    captures_input: bool
+    captures_output: bool
     json_types: frozenset[str]
     csv_types: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One answered request. `moment` is epoch seconds."""
+    """A request with its response. `timestamp` is in epoch seconds."""
 
     endpoint: str
     variant: str
-    moment: float
+    timestamp: float
     request_type: str
     request: bytes
-    answer_type: str
-    answer: bytes
+    response_type: str
+    response: bytes
     inference_id: str | None
-    attributes: str | None
+    custom_attributes: str | None
     event_id: str
 
 
 def capture_settings(config: Mapping[str, Any] | None) -> CaptureSettings | None:
-    """From an endpoint configuration's DataCaptureConfig; None where nothing is captured."""
+    """Returns the settings of an endpoint configuration's DataCaptureConfig; None where capture is off."""
     if not config or not config.get("EnableCapture", True):
         return None
     bucket, prefix = split_uri(config["DestinationS3Uri"])
@@ -57,49 +57,45 @@ def capture_settings(config: Mapping[str, Any] | None) -> CaptureSettings | None
         bucket=bucket,
         prefix=f"{prefix.rstrip('/')}/" if prefix.strip("/") else "",
         sampling=float(config.get("InitialSamplingPercentage", 100)) / 100,
-        inputs=bool(modes & {"Input", "InputAndOutput"}),
-        outputs=bool(modes & {"Output", "InputAndOutput"}),
-        json_types=_JSON | set(types.get("JsonContentTypes") or ()),
-        csv_types=_CSV | set(types.get("CsvContentTypes") or ()),
+        captures_input=bool(modes & {"Input", "InputAndOutput"}),
+        captures_output=bool(modes & {"Output", "InputAndOutput"}),
+        json_types=_JSON_TYPES | set(types.get("JsonContentTypes") or ()),
+        csv_types=_CSV_TYPES | set(types.get("CsvContentTypes") or ()),
     )
 
 
-def captured(settings: CaptureSettings, exchange: Exchange) -> QueuedObject:
-    """The record of an exchange, on its way to `<prefix><endpoint>/<variant>/yyyy/mm/dd/hh/mm-ss-mmm-<uuid>.jsonl`."""
-    moment = datetime.fromtimestamp(exchange.moment, UTC)
-
-    def name() -> str:
-        return f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
-
-    return QueuedObject(
+def build_capture(settings: CaptureSettings, exchange: Exchange) -> QueuedCapture:
+    """Returns the captured request for `<prefix><endpoint>/<variant>/yyyy/mm/dd/hh/mm-ss-mmm-<uuid>.jsonl`."""
+    time = datetime.fromtimestamp(exchange.timestamp, UTC)
+    return QueuedCapture(
         bucket=settings.bucket,
-        prefix=f"{settings.prefix}{exchange.endpoint}/{exchange.variant}/{moment:%Y/%m/%d/%H}/",
-        name=name,
+        prefix=f"{settings.prefix}{exchange.endpoint}/{exchange.variant}/{time:%Y/%m/%d/%H}/",
+        name=lambda: f"{time:%M-%S}-{time.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl",
         line=lambda: capture_line(settings, exchange),
     )
 
 
 def capture_line(settings: CaptureSettings, exchange: Exchange) -> bytes:
-    """One record, with its line's end."""
+    """Returns one capture record as a line with its line end."""
     data: dict[str, Any] = {}
-    if settings.inputs:
-        data["endpointInput"] = _side(settings, exchange.request_type, "INPUT", exchange.request)
-    if settings.outputs:
-        data["endpointOutput"] = _side(settings, exchange.answer_type, "OUTPUT", exchange.answer)
-    moment = datetime.fromtimestamp(exchange.moment, UTC)
+    if settings.captures_input:
+        data["endpointInput"] = _format_body(settings, exchange.request_type, "INPUT", exchange.request)
+    if settings.captures_output:
+        data["endpointOutput"] = _format_body(settings, exchange.response_type, "OUTPUT", exchange.response)
+    time = datetime.fromtimestamp(exchange.timestamp, UTC)
     metadata: dict[str, Any] = {"eventId": exchange.event_id}
     if exchange.inference_id:
         metadata["inferenceId"] = exchange.inference_id
-    if exchange.attributes:
-        metadata["customAttributes"] = [exchange.attributes]
-    metadata["inferenceTime"] = f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+    if exchange.custom_attributes:
+        metadata["customAttributes"] = [exchange.custom_attributes]
+    metadata["inferenceTime"] = f"{time:%Y-%m-%dT%H:%M:%S}Z"
     record = {"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
-def _side(settings: CaptureSettings, content_type: str, mode: str, body: bytes) -> dict[str, str]:
-    kind = content_type.split(";", 1)[0].strip().lower()
-    encoding = "JSON" if kind in settings.json_types else "CSV" if kind in settings.csv_types else "BASE64"
+def _format_body(settings: CaptureSettings, content_type: str, mode: str, body: bytes) -> dict[str, str]:
+    media_type = content_type.split(";", 1)[0].strip().lower()
+    encoding = "JSON" if media_type in settings.json_types else "CSV" if media_type in settings.csv_types else "BASE64"
     try:
         text = base64.b64encode(body).decode() if encoding == "BASE64" else body.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Endpoints: coming up, blue/green updates with auto-rollback, changes of weight, going away, coming back."""
+"""Runs an endpoint: creation, blue/green updates with auto-rollback, weight changes, deletion and restore."""
 
 from __future__ import annotations
 
@@ -8,121 +8,112 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bedplate.local.hooks import UNDER_WAY, Record, Services
+from bedplate.local.hooks import PENDING_UPDATE, Record, Services
 from bedplate.local.runtime.endpoints.fleet import (
     EndpointTraffic,
     Fleet,
-    assemble,
     await_ready,
-    pending_summaries,
-    release,
-    summaries,
+    pending_variant_summaries,
+    release_fleet,
+    start_fleet,
+    variant_summaries,
 )
 from bedplate.local.runtime.endpoints.model_source import ModelSourceError
-from bedplate.local.runtime.endpoints.serving_process import ServingPool
-from bedplate.local.runtime.endpoints.traffic_shift import TrafficShift, rollout_of
+from bedplate.local.runtime.endpoints.serving_pool import ServingPool
+from bedplate.local.runtime.endpoints.traffic_shift import TrafficShift, parse_traffic_shift
 from bedplate.local.runtime.metering import Meter
 
-_REASON = 1024
+_MAX_REASON = 1024
 _ALARM_POLL_S = 0.2
 
 
 class _EndpointStopped(Exception):
-    """The endpoint was deleted, or the platform ends, in the middle of an operation."""
+    """The endpoint was deleted or the platform is ending during an operation."""
 
 
 class _DeploymentRolledBack(Exception):
-    """The deployment has to go back; the message is the endpoint's FailureReason."""
+    """The deployment must be rolled back; the message becomes the endpoint's FailureReason."""
 
 
 class Endpoint:
-    """One endpoint: its traffic, and at most one operation at a time in a thread of its own."""
+    """One endpoint: its traffic, and at most one operation at a time, each in its own thread."""
 
     def __init__(self, services: Services, pool: ServingPool, meter: Meter, name: str) -> None:
         self._services = services
         self._pool = pool
         self._meter = meter
         self._name = name
-        self._wake = threading.Condition()
+        self._changed = threading.Condition()
         self._deleted = False
         self._closing = False
-        self._busy = threading.Lock()
+        self._operation_lock = threading.Lock()
         self._live: Fleet | None = None
-        self._coming_back = False
+        self._restoring = False
         self._traffic: EndpointTraffic | None = None
 
     def traffic(self, timeout_s: float) -> EndpointTraffic | None:
-        """Where requests go; None when it serves nothing. Waits while it comes back after a start of the platform."""
-        if self._traffic is None and self._coming_back:
-            with self._wake:
-                self._wake.wait_for(lambda: self._traffic is not None or not self._coming_back, timeout_s)
+        """Returns where requests go, None when the endpoint does not serve. Waits while the endpoint is restored."""
+        if self._traffic is None and self._restoring:
+            with self._changed:
+                self._changed.wait_for(lambda: self._traffic is not None or not self._restoring, timeout_s)
         return self._traffic
 
     def create(self, record: Record) -> None:
-        self._spawn(lambda: self._create(record))
+        self._start_operation(lambda: self._create(record))
 
     def update(self, record: Record, request: Record) -> None:
-        self._spawn(lambda: self._update(record, request))
+        self._start_operation(lambda: self._update(record, request))
 
-    def reweigh(self, record: Record, desired: Sequence[Record]) -> None:
-        self._spawn(lambda: self._reweigh(record, desired))
+    def set_weights(self, record: Record, desired: Sequence[Record]) -> None:
+        self._start_operation(lambda: self._set_weights(record, desired))
 
     def restore(self, record: Record) -> None:
-        self._coming_back = True
-        self._spawn(lambda: self._restore(record))
+        self._restoring = True
+        self._start_operation(lambda: self._restore(record))
 
     def delete(self) -> None:
         self._traffic = None
         self._interrupt(deleted=True)
-        self._spawn(self._delete)
+        self._start_operation(self._delete)
 
     def close(self) -> None:
-        """The platform ends: leave records as they are, so that the next start knows what was under way."""
+        """Stops operations and leaves the record unchanged, so that the next start of the platform resumes them."""
         self._interrupt(deleted=False)
 
-    # --- operations, each in a thread of its own -------------------------------------------------------------------
+    # --- operations, each in its own thread ------------------------------------------------------------------------
 
     def _create(self, record: Record) -> None:
         try:
-            fleet = self._start(record["EndpointConfigName"])
+            fleet = self._start_ready_fleet(record["EndpointConfigName"])
         except ModelSourceError as exc:
-            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_REASON])
+            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON])
             return
         self._go_live(fleet)
-        self._report(
-            EndpointStatus="InService",
-            ProductionVariants=summaries(fleet.variants, 1.0, fleet.started_at),
-            ShadowProductionVariants=summaries(fleet.shadows, 1.0, fleet.started_at) or None,
-        )
+        self._report_in_service(fleet)
 
     def _restore(self, record: Record) -> None:
-        """As it was; a deployment that was under way begins anew, as half of its fleet went down with the platform."""
+        """Serves as before; an interrupted deployment starts again, because its green fleet ended with the platform."""
         in_service = record["EndpointStatus"] == "InService"
         fleet: Fleet | None = None
         try:
-            fleet = self._assemble(record["EndpointConfigName"]).weighed(_desired(record))
+            fleet = self._start_fleet(record["EndpointConfigName"]).with_weights(_desired_properties(record))
             if in_service:
-                self._go_live(fleet)  # requests wait for it, as nothing but the laptop was shut
-            self._await(fleet)
+                self._go_live(fleet)  # requests that arrive before the fleet is ready wait for it
+            self._await_ready(fleet)
         except ModelSourceError as exc:
             self._live = None
             self._route(None)
             if fleet is not None:
-                self._let_go(fleet, keep_warm=False)
-            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_REASON], PendingDeploymentSummary=None)
+                self._release_fleet(fleet, keep_warm=False)
+            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON], PendingDeploymentSummary=None)
             return
         if in_service:
             return
         self._go_live(fleet)
-        if record["EndpointStatus"] == "Updating" and UNDER_WAY in record:
-            self._update(record, record[UNDER_WAY])
+        if record["EndpointStatus"] == "Updating" and PENDING_UPDATE in record:
+            self._update(record, record[PENDING_UPDATE])
             return
-        self._report(
-            EndpointStatus="InService",
-            ProductionVariants=summaries(fleet.variants, 1.0, fleet.started_at),
-            ShadowProductionVariants=summaries(fleet.shadows, 1.0, fleet.started_at) or None,
-            PendingDeploymentSummary=None,
-        )
+        self._report_in_service(fleet)
 
     def _update(self, record: Record, request: Record) -> None:
         blue = self._live
@@ -130,151 +121,155 @@ class Endpoint:
         deployment = request.get("DeploymentConfig")
         try:
             green = self._provision(record, request)
-            self._shift(blue, green, rollout_of(deployment, green.instances))
+            self._shift(blue, green, parse_traffic_shift(deployment, green.instances))
         except (ModelSourceError, _DeploymentRolledBack) as exc:
             self._roll_back(blue, green, str(exc))
             return
         except _EndpointStopped:
             if green is not None:
-                self._let_go(green, keep_warm=False)
+                self._release_fleet(green, keep_warm=False)
             raise
-        except Exception as exc:  # a fault of the runtime's own must not leave traffic between two fleets
+        except Exception as exc:  # an error of the runtime itself must not leave the traffic split over two fleets
             traceback.print_exc()
             self._roll_back(blue, green, f"InternalServerError: {type(exc).__name__}: {exc}")
             return
-        self._report_live(green, request, deployment)
+        self._finish_update(green, deployment)
         if blue is not None:
-            self._let_go(blue)
+            self._release_fleet(blue)
 
     def _provision(self, record: Record, request: Record) -> Fleet:
-        """The green fleet, answering to pings but without traffic."""
-        begun = self._services.now()
-        green = self._assemble(request["EndpointConfigName"])
+        """Returns the green fleet once it passes the health check, still without traffic."""
+        started_at = self._services.now()
+        green = self._start_fleet(request["EndpointConfigName"])
         try:
             if request.get("RetainAllVariantProperties"):
-                green = green.weighed(_retained(record, request, green))
-            self._tell_pending(green, 0.0, "Creating", begun)
-            self._await(green)
+                green = green.with_weights(_retained_properties(record, request, green))
+            self._report_pending(green, 0.0, "Creating", started_at)
+            self._await_ready(green)
         except BaseException:
-            release(self._pool, green, keep_warm=False)
+            release_fleet(self._pool, green, keep_warm=False)
             raise
-        self._charge(green)
+        self._meter_fleet(green)
         return green
 
-    def _shift(self, blue: Fleet | None, green: Fleet, plan: TrafficShift) -> None:
-        """Step by step to the green fleet. Raises _RolledBack when an alarm goes off on the way."""
-        begun = self._services.now()
-        self._watch(0.0, plan.alarms, begun)
-        for share in plan.shares:
-            parts = ((blue, 1.0 - share), (green, share)) if blue is not None else ((green, 1.0),)
-            self._route(EndpointTraffic(tuple(parts)))
+    def _shift(self, blue: Fleet | None, green: Fleet, shift: TrafficShift) -> None:
+        """Shifts traffic to the green fleet in steps. Raises _DeploymentRolledBack when an alarm fires meanwhile."""
+        started_at = self._services.now()
+        self._watch_alarms(0.0, shift.alarms, started_at)
+        for share in shift.shares:
+            fleets = ((blue, 1.0 - share), (green, share)) if blue is not None else ((green, 1.0),)
+            self._route(EndpointTraffic(tuple(fleets)))
             if blue is not None:
-                self._report(ProductionVariants=summaries(blue.variants, 1.0 - share, blue.started_at))
-            self._tell_pending(green, share, "Baking" if plan.wait_s else "ActivatingTraffic", begun)
-            self._watch(plan.wait_s, plan.alarms, begun)
-        self._watch(plan.termination_wait_s, plan.alarms, begun)
+                self._report(ProductionVariants=variant_summaries(blue.variants, 1.0 - share, blue.started_at))
+            self._report_pending(green, share, "Baking" if shift.wait_s else "ActivatingTraffic", started_at)
+            self._watch_alarms(shift.wait_s, shift.alarms, started_at)
+        self._watch_alarms(shift.termination_wait_s, shift.alarms, started_at)
 
-    def _report_live(self, fleet: Fleet, request: Record, deployment: Record | None) -> None:
+    def _finish_update(self, fleet: Fleet, deployment: Record | None) -> None:
         self._route(EndpointTraffic(((fleet, 1.0),)))
         self._live = fleet
         config = self._services.record("endpoint-config", fleet.config) or {}
         capture = config.get("DataCaptureConfig")
-        self._report(
-            EndpointStatus="InService",
+        self._report_in_service(
+            fleet,
             EndpointConfigName=fleet.config,
-            ProductionVariants=summaries(fleet.variants, 1.0, fleet.started_at),
-            ShadowProductionVariants=summaries(fleet.shadows, 1.0, fleet.started_at) or None,
-            DataCaptureConfig=_capture_view(capture) if capture else None,
-            PendingDeploymentSummary=None,
+            DataCaptureConfig=_capture_summary(capture) if capture else None,
             FailureReason=None,
             **({"LastDeploymentConfig": deployment} if deployment else {}),
         )
 
     def _roll_back(self, blue: Fleet | None, green: Fleet | None, reason: str) -> None:
-        """All traffic to the old fleet first; then say so."""
+        """Sends all traffic to the blue fleet, then reports the rollback."""
         if blue is None:
-            self._report(EndpointStatus="Failed", FailureReason=reason[:_REASON], PendingDeploymentSummary=None)
+            self._report(EndpointStatus="Failed", FailureReason=reason[:_MAX_REASON], PendingDeploymentSummary=None)
         else:
             self._route(EndpointTraffic(((blue, 1.0),)))
-            live = summaries(blue.variants, 1.0, blue.started_at)
-            self._report(EndpointStatus="RollingBack", ProductionVariants=live, FailureReason=reason[:_REASON])
+            live = variant_summaries(blue.variants, 1.0, blue.started_at)
+            self._report(EndpointStatus="RollingBack", ProductionVariants=live, FailureReason=reason[:_MAX_REASON])
         if green is not None:
-            self._let_go(green, keep_warm=False)
+            self._release_fleet(green, keep_warm=False)
         if blue is not None:
             self._report(EndpointStatus="InService", PendingDeploymentSummary=None)
 
-    def _reweigh(self, record: Record, desired: Sequence[Record]) -> None:
+    def _set_weights(self, record: Record, desired: Sequence[Record]) -> None:
         if self._live is None:
             self._report(EndpointStatus="Failed", FailureReason="The endpoint has no running fleet.")
             return
-        self._live = self._live.weighed(_wished(self._live, desired))
+        self._live = self._live.with_weights(_requested_properties(self._live, desired))
         self._route(EndpointTraffic(((self._live, 1.0),)))
-        self._charge(self._live)
-        self._report(
-            EndpointStatus="InService",
-            ProductionVariants=summaries(self._live.variants, 1.0, self._live.started_at),
-        )
+        self._meter_fleet(self._live)
+        variants = variant_summaries(self._live.variants, 1.0, self._live.started_at)
+        self._report(EndpointStatus="InService", ProductionVariants=variants)
 
     def _delete(self) -> None:
         if self._live is not None:
-            self._let_go(self._live, keep_warm=False)
+            self._release_fleet(self._live, keep_warm=False)
             self._live = None
-        self._pool.discard(self._name)
+        self._pool.drop_idle(self._name)
 
     # --- fleets ----------------------------------------------------------------------------------------------------
 
-    def _start(self, config: str) -> Fleet:
-        fleet = self._assemble(config)
+    def _start_ready_fleet(self, config: str) -> Fleet:
+        fleet = self._start_fleet(config)
         try:
-            self._await(fleet)
+            self._await_ready(fleet)
         except BaseException:
-            release(self._pool, fleet, keep_warm=False)
+            release_fleet(self._pool, fleet, keep_warm=False)
             raise
         return fleet
 
-    def _assemble(self, config: str) -> Fleet:
-        return assemble(self._services, self._pool, self._name, config)
+    def _start_fleet(self, config: str) -> Fleet:
+        return start_fleet(self._services, self._pool, self._name, config)
 
-    def _await(self, fleet: Fleet) -> None:
-        """Raises CannotServe when it does not come up, _Ended when nobody waits for it any more."""
+    def _await_ready(self, fleet: Fleet) -> None:
+        """Raises ModelSourceError when the fleet does not start, and _EndpointStopped."""
         if not await_ready(fleet, lambda: self._deleted or self._closing):
             raise _EndpointStopped
 
     def _go_live(self, fleet: Fleet) -> None:
         self._live = fleet
         self._route(EndpointTraffic(((fleet, 1.0),)))
-        self._charge(fleet)
+        self._meter_fleet(fleet)
 
     def _route(self, traffic: EndpointTraffic | None) -> None:
-        with self._wake:
+        with self._changed:
             self._traffic = traffic if not self._deleted else None
-            self._coming_back = False
-            self._wake.notify_all()
+            self._restoring = False
+            self._changed.notify_all()
 
-    def _charge(self, fleet: Fleet) -> None:
+    def _meter_fleet(self, fleet: Fleet) -> None:
         record = self._services.record("endpoint", self._name)
         if record is None:
             return
-        for variant in (*fleet.variants, *fleet.shadows):
+        for variant in fleet.all_variants:
             if variant.memory_mb:
-                continue  # serverless: paid for by the request, see the invoker
+                continue  # the invoker charges serverless variants per request
             key = (self._name, fleet.serial, variant.name)
             self._meter.stop(key)
             self._meter.start(key, record["EndpointArn"], "endpoint", variant.instance_type, variant.instances)
 
-    def _let_go(self, fleet: Fleet, *, keep_warm: bool = True) -> None:
-        for variant in (*fleet.variants, *fleet.shadows):
+    def _release_fleet(self, fleet: Fleet, *, keep_warm: bool = True) -> None:
+        for variant in fleet.all_variants:
             self._meter.stop((self._name, fleet.serial, variant.name))
-        release(self._pool, fleet, keep_warm=keep_warm)
+        release_fleet(self._pool, fleet, keep_warm=keep_warm)
 
-    # --- telling and waiting ---------------------------------------------------------------------------------------
+    # --- reporting and waiting -------------------------------------------------------------------------------------
 
-    def _tell_pending(self, green: Fleet, share: float, phase: str, begun: float) -> None:
+    def _report_in_service(self, fleet: Fleet, **changes: Any) -> None:
+        self._report(
+            EndpointStatus="InService",
+            ProductionVariants=variant_summaries(fleet.variants, 1.0, fleet.started_at),
+            ShadowProductionVariants=variant_summaries(fleet.shadows, 1.0, fleet.started_at) or None,
+            PendingDeploymentSummary=None,
+            **changes,
+        )
+
+    def _report_pending(self, green: Fleet, share: float, phase: str, started_at: float) -> None:
         self._report(
             PendingDeploymentSummary={
                 "EndpointConfigName": green.config,
-                "ProductionVariants": pending_summaries(green, share, phase, self._services.now()),
-                "StartTime": begun,
+                "ProductionVariants": pending_variant_summaries(green, share, phase, self._services.now()),
+                "StartTime": started_at,
             }
         )
 
@@ -282,59 +277,57 @@ class Endpoint:
         if self._deleted or self._closing:
             raise _EndpointStopped
         if changes.get("EndpointStatus") in ("InService", "Failed"):
-            changes[UNDER_WAY] = None
+            changes[PENDING_UPDATE] = None
         self._services.update("endpoint", self._name, **changes)
 
-    def _watch(self, seconds: float, alarms: Sequence[str], begun: float) -> None:
-        """Wait, looking at the alarms all the while. Raises _RolledBack when one is in ALARM, or was since it begun."""
+    def _watch_alarms(self, seconds: float, alarms: Sequence[str], started_at: float) -> None:
+        """Waits and polls the alarms. Raises _DeploymentRolledBack when one has fired since `started_at`."""
         deadline = time.monotonic() + seconds
         while True:
-            raised = [name for name in alarms if self._services.alarm_raised(name, begun)]
+            raised = [name for name in alarms if self._services.has_alarm_fired(name, started_at)]
             if raised:
                 raise _DeploymentRolledBack(
                     f"The deployment was rolled back because the following alarm(s) are in ALARM state: "
                     f"{', '.join(raised)}. The endpoint serves its previous configuration."
                 )
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0:
                 return
-            with self._wake:
-                if self._wake.wait_for(lambda: self._deleted or self._closing, min(left, _ALARM_POLL_S)):
+            with self._changed:
+                if self._changed.wait_for(lambda: self._deleted or self._closing, min(remaining_s, _ALARM_POLL_S)):
                     raise _EndpointStopped
 
     def _interrupt(self, *, deleted: bool) -> None:
-        with self._wake:
+        with self._changed:
             self._deleted, self._closing = self._deleted or deleted, self._closing or not deleted
-            self._coming_back = False
-            self._wake.notify_all()
+            self._restoring = False
+            self._changed.notify_all()
 
-    def _spawn(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=self._guarded, args=(work,), name=f"endpoint-{self._name}", daemon=True).start()
+    def _start_operation(self, operation: Callable[[], None]) -> None:
+        name = f"endpoint-{self._name}"
+        threading.Thread(target=self._run_operation, args=(operation,), name=name, daemon=True).start()
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        with self._busy:
+    def _run_operation(self, operation: Callable[[], None]) -> None:
+        with self._operation_lock:
             try:
-                work()
+                operation()
             except _EndpointStopped:
                 return
             except Exception as exc:  # an endpoint must not stay Creating or Updating for ever
                 traceback.print_exc()
                 if self._live is None:
                     self._route(None)
-                status = "InService" if self._live is not None else "Failed"
-                reason = f"InternalServerError: {type(exc).__name__}: {exc}"[:_REASON]
+                changes = {
+                    "EndpointStatus": "InService" if self._live is not None else "Failed",
+                    "FailureReason": f"InternalServerError: {type(exc).__name__}: {exc}"[:_MAX_REASON],
+                    "PendingDeploymentSummary": None,
+                }
                 if not (self._deleted or self._closing):
-                    self._services.update(
-                        "endpoint",
-                        self._name,
-                        EndpointStatus=status,
-                        FailureReason=reason,
-                        PendingDeploymentSummary=None,
-                    )
+                    self._services.update("endpoint", self._name, **changes)
 
 
-def _desired(record: Record) -> dict[str, tuple[float, int]]:
-    """Weight and instances that a record's variants are to have."""
+def _desired_properties(record: Record) -> dict[str, tuple[float, int]]:
+    """Returns the desired weight and instance count of each variant of an endpoint's record."""
     return {
         v["VariantName"]: (float(v["DesiredWeight"]), int(v["DesiredInstanceCount"]))
         for v in record.get("ProductionVariants") or ()
@@ -342,10 +335,10 @@ def _desired(record: Record) -> dict[str, tuple[float, int]]:
     }
 
 
-def _retained(record: Record, request: Record, green: Fleet) -> dict[str, tuple[float, int]]:
-    """What RetainAllVariantProperties keeps of the live variants, but for what the request excludes."""
+def _retained_properties(record: Record, request: Record, green: Fleet) -> dict[str, tuple[float, int]]:
+    """Returns the live variants' properties that RetainAllVariantProperties keeps, without the excluded ones."""
     excluded = {e["VariantPropertyType"] for e in request.get("ExcludeRetainedVariantProperties") or ()}
-    live = _desired(record)
+    live = _desired_properties(record)
     return {
         v.name: (
             v.weight if "DesiredWeight" in excluded else live[v.name][0],
@@ -356,23 +349,20 @@ def _retained(record: Record, request: Record, green: Fleet) -> dict[str, tuple[
     }
 
 
-def _wished(fleet: Fleet, desired: Sequence[Record]) -> dict[str, tuple[float, int]]:
-    wishes = {d["VariantName"]: d for d in desired}
+def _requested_properties(fleet: Fleet, desired: Sequence[Record]) -> dict[str, tuple[float, int]]:
+    """Returns weight and instance count for each variant in UpdateEndpointWeightsAndCapacities' request."""
+    requests = {d["VariantName"]: {key: value for key, value in d.items() if value is not None} for d in desired}
     return {
         v.name: (
-            float(_given(wishes[v.name].get("DesiredWeight"), v.weight)),
-            int(_given(wishes[v.name].get("DesiredInstanceCount"), v.instances)),
+            float(requests[v.name].get("DesiredWeight", v.weight)),
+            int(requests[v.name].get("DesiredInstanceCount", v.instances)),
         )
         for v in fleet.variants
-        if v.name in wishes
+        if v.name in requests
     }
 
 
-def _given(value: Any, otherwise: float) -> float:
-    return otherwise if value is None else value
-
-
-def _capture_view(capture: Record) -> Record:
+def _capture_summary(capture: Record) -> Record:
     enabled = bool(capture.get("EnableCapture", True))
     return {
         "EnableCapture": enabled,

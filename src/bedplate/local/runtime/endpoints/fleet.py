@@ -1,4 +1,4 @@
-"""A fleet: the variants of one endpoint configuration with their serving processes, and the traffic over fleets."""
+"""Runs a fleet, the variants of one endpoint configuration, and splits traffic over fleets."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime.endpoints.capture import CaptureSettings, capture_settings
-from bedplate.local.runtime.endpoints.model_source import ModelSource, ModelSourceError, source_of
-from bedplate.local.runtime.endpoints.serving_process import READY_TIMEOUT_S, ServingPool, ServingProcess
+from bedplate.local.runtime.endpoints.model_source import ModelSource, ModelSourceError, find_model_source
+from bedplate.local.runtime.endpoints.serving_pool import ServingPool
+from bedplate.local.runtime.endpoints.serving_process import READY_TIMEOUT_S, ServingProcess
 
-_LOOK_S = 0.25
+_POLL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """`instances` is logical: one process serves, as many instances are charged and shown."""
+    """A variant with its process. One process serves whatever `instances` is; charges and descriptions use it."""
 
     name: str
     process: ServingProcess
@@ -27,14 +27,14 @@ class Variant:
     weight: float
     instances: int
     instance_type: str
-    shadow: bool = False
+    is_shadow: bool = False
     memory_mb: int = 0
-    """Of a serverless variant; 0 for instances."""
+    """Memory of a serverless variant; 0 for a variant on instances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What one endpoint configuration runs. `shadow_share` is the part of requests that shadow variants get too."""
+    """The running variants of one endpoint configuration. `started_at` is in epoch seconds."""
 
     endpoint: str
     config: str
@@ -42,9 +42,12 @@ class Fleet:
     shadows: tuple[Variant, ...]
     capture: CaptureSettings | None
     started_at: float
-    queued: bool = False
-    """Asynchronous: its requests come from the queue."""
+    asynchronous: bool = False
     serial: int = field(default_factory=itertools.count(1).__next__)
+
+    @property
+    def all_variants(self) -> tuple[Variant, ...]:
+        return (*self.variants, *self.shadows)
 
     @property
     def instances(self) -> int:
@@ -52,11 +55,12 @@ class Fleet:
 
     @property
     def shadow_share(self) -> float:
+        """Share of requests, 0 to 1, that are also sent to the shadow variants."""
         production = sum(v.weight for v in self.variants)
         return min(1.0, max((v.weight for v in self.shadows), default=0.0) / production) if production else 0.0
 
-    def weighed(self, changes: Mapping[str, tuple[float, int]]) -> Fleet:
-        """With other weights and instance counts, by variant."""
+    def with_weights(self, changes: Mapping[str, tuple[float, int]]) -> Fleet:
+        """Returns the fleet with another weight and instance count for each variant in `changes`."""
         variants = tuple(
             replace(v, weight=changes[v.name][0], instances=changes[v.name][1]) if v.name in changes else v
             for v in self.variants
@@ -64,111 +68,119 @@ class Fleet:
         return replace(self, variants=variants)
 
 
-def assemble(services: Services, pool: ServingPool, endpoint: str, config_name: str) -> Fleet:
-    """Start what a configuration asks for, without waiting. Raises CannotServe, holding on to nothing."""
+def start_fleet(services: Services, pool: ServingPool, endpoint: str, config_name: str) -> Fleet:
+    """Starts the variants of an endpoint configuration without waiting for them.
+
+    Raises ModelSourceError after releasing the variants that it started.
+    """
     config = services.record("endpoint-config", config_name)
     if config is None:
         raise ModelSourceError(f'Could not find endpoint configuration "{config_name}".')
-    taken: list[Variant] = []
+    variants: list[Variant] = []
     try:
-        for entry in config.get("ProductionVariants") or []:
-            taken.append(_variant(services, pool, endpoint, entry, shadow=False))
-        for entry in config.get("ShadowProductionVariants") or []:
-            taken.append(_variant(services, pool, endpoint, entry, shadow=True))
+        for key in ("ProductionVariants", "ShadowProductionVariants"):
+            for entry in config.get(key) or []:
+                is_shadow = key == "ShadowProductionVariants"
+                variants.append(_start_variant(services, pool, endpoint, entry, is_shadow))
     except ModelSourceError:
-        for variant in taken:
+        for variant in variants:
             pool.release(endpoint, variant.name, variant.source, keep_warm=False)
         raise
     return Fleet(
         endpoint=endpoint,
         config=config_name,
-        variants=tuple(v for v in taken if not v.shadow),
-        shadows=tuple(v for v in taken if v.shadow),
+        variants=tuple(v for v in variants if not v.is_shadow),
+        shadows=tuple(v for v in variants if v.is_shadow),
         capture=capture_settings(config.get("DataCaptureConfig")),
         started_at=services.now(),
-        queued=bool(config.get("AsyncInferenceConfig")),
+        asynchronous=bool(config.get("AsyncInferenceConfig")),
     )
 
 
-def await_ready(fleet: Fleet, cancelled: Callable[[], bool]) -> bool:
-    """Wait until every process answers; False when it was cancelled meanwhile.
+def await_ready(fleet: Fleet, is_cancelled: Callable[[], bool]) -> bool:
+    """Waits until every process is ready; returns False when it was cancelled.
 
-    Raises CannotServe in SageMaker's words, with the end of the log, when one does not come up.
+    Raises ModelSourceError with SageMaker's message and the end of the log when a process does not start.
     """
-    for variant in (*fleet.variants, *fleet.shadows):
-        while not variant.process.await_ready(_LOOK_S) and variant.process.state == "starting":
-            if cancelled():
+    for variant in fleet.all_variants:
+        while not variant.process.await_ready(_POLL_S) and variant.process.state == "starting":
+            if is_cancelled():
                 return False
         if variant.process.state != "ready":
             raise ModelSourceError(
                 f"The primary container for production variant {variant.name} did not pass the ping health check. "
                 f"Please check CloudWatch logs for this endpoint. {variant.process.reason}"
             )
-    return not cancelled()
+    return not is_cancelled()
 
 
-def release(pool: ServingPool, fleet: Fleet, *, keep_warm: bool = True) -> None:
-    for variant in (*fleet.variants, *fleet.shadows):
+def release_fleet(pool: ServingPool, fleet: Fleet, *, keep_warm: bool = True) -> None:
+    for variant in fleet.all_variants:
         pool.release(fleet.endpoint, variant.name, variant.source, keep_warm=keep_warm)
 
 
 @dataclass(frozen=True, slots=True)
-class VariantTarget:
+class RequestTarget:
+    """The variant that gets a request, and its fleet."""
+
     fleet: Fleet
     variant: Variant
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointTraffic:
-    """Where an endpoint's requests go: every fleet with its share, split over its variants by weight."""
+    """Splits an endpoint's requests over fleets by share (0 to 1), and over the variants of a fleet by weight."""
 
     fleets: tuple[tuple[Fleet, float], ...]
-    _targets: tuple[VariantTarget, ...] = field(init=False, repr=False)
+    _targets: tuple[RequestTarget, ...] = field(init=False, repr=False)
     _bounds: tuple[float, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        targets, parts = [], []
+        targets, shares = [], []
         for fleet, share in self.fleets:
             total = sum(v.weight for v in fleet.variants)
             for variant in fleet.variants:
-                targets.append(VariantTarget(fleet, variant))
-                parts.append(share * (variant.weight / total if total else 1 / len(fleet.variants)))
+                targets.append(RequestTarget(fleet, variant))
+                shares.append(share * (variant.weight / total if total else 1 / len(fleet.variants)))
         object.__setattr__(self, "_targets", tuple(targets))
-        object.__setattr__(self, "_bounds", tuple(itertools.accumulate(parts)))
+        object.__setattr__(self, "_bounds", tuple(itertools.accumulate(shares)))
 
-    def pick(self, rng: random.Random, wanted: str | None = None) -> VariantTarget | None:
-        """By chance, in proportion; among the variants called `wanted` when given, None when there are none."""
-        if wanted is not None:
-            named = EndpointTraffic(
+    def pick(self, rng: random.Random, target_variant: str | None = None) -> RequestTarget | None:
+        """Picks a target at random in proportion to the shares, only among variants named `target_variant` if given.
+
+        Returns None where no variant matches.
+        """
+        if target_variant is not None:
+            restricted = EndpointTraffic(
                 tuple(
-                    (replace(fleet, variants=tuple(v for v in fleet.variants if v.name == wanted)), share)
+                    (replace(fleet, variants=tuple(v for v in fleet.variants if v.name == target_variant)), share)
                     for fleet, share in self.fleets
-                    if share > 0 and any(v.name == wanted for v in fleet.variants)
+                    if share > 0 and any(v.name == target_variant for v in fleet.variants)
                 )
             )
-            return named.pick(rng) if named.fleets else None
+            return restricted.pick(rng) if restricted.fleets else None
         if not self._targets:
             return None
         index = bisect.bisect_right(self._bounds, rng.random() * self._bounds[-1])
         return self._targets[min(index, len(self._targets) - 1)]
 
 
-def summaries(variants: Sequence[Variant], share: float, started_at: float, phase: str | None = None) -> list[Record]:
-    """ProductionVariantSummary of each: its current weight is what it has of the endpoint's traffic right now."""
-    return [_summary(v, share, started_at, phase) for v in variants]
+def variant_summaries(variants: Sequence[Variant], share: float, started_at: float) -> list[Record]:
+    """Returns each variant's ProductionVariantSummary; CurrentWeight is scaled by the fleet's share of the traffic."""
+    return [_variant_summary(v, share, started_at, []) for v in variants]
 
 
-def pending_summaries(fleet: Fleet, share: float, phase: str, since: float) -> list[Record]:
+def pending_variant_summaries(fleet: Fleet, share: float, phase: str, phase_started_at: float) -> list[Record]:
+    """Returns each variant's PendingProductionVariantSummary in a phase of the deployment."""
+    status = [{"Status": phase, "StartTime": phase_started_at}]
     return [
-        {**_summary(v, share, fleet.started_at, phase, since), "InstanceType": v.instance_type} for v in fleet.variants
+        {**_variant_summary(v, share, fleet.started_at, status), "InstanceType": v.instance_type}
+        for v in fleet.variants
     ]
 
 
-def _summary(
-    variant: Variant, share: float, started_at: float, phase: str | None = None, since: float | None = None
-) -> Record:
+def _variant_summary(variant: Variant, share: float, started_at: float, status: list[Record]) -> Record:
     image = variant.source.image
-    status = [{"Status": phase, "StartTime": since if since is not None else started_at}] if phase else []
     return {
         "VariantName": variant.name,
         "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": started_at}],
@@ -180,15 +192,12 @@ def _summary(
     }
 
 
-def _variant(
-    services: Services, pool: ServingPool, endpoint: str, entry: Mapping[str, Any], *, shadow: bool
-) -> Variant:
+def _start_variant(services: Services, pool: ServingPool, endpoint: str, entry: Record, is_shadow: bool) -> Variant:
     name = entry["VariantName"]
     if not entry.get("ModelName"):
-        raise ModelSourceError(
-            f"Variant {name} names no model; the local platform serves models, not inference components."
-        )
-    source = source_of(services, entry["ModelName"])
+        message = f"Variant {name} has no ModelName; the local platform serves models, not inference components."
+        raise ModelSourceError(message)
+    source = find_model_source(services, entry["ModelName"])
     serverless = entry.get("ServerlessConfig") or {}
     timeout_s = float(entry.get("ContainerStartupHealthCheckTimeoutInSeconds") or READY_TIMEOUT_S)
     return Variant(
@@ -198,6 +207,6 @@ def _variant(
         weight=float(entry.get("InitialVariantWeight", 1.0)),
         instances=int(entry.get("InitialInstanceCount") or 1),
         instance_type=entry.get("InstanceType") or "",
-        shadow=shadow,
+        is_shadow=is_shadow,
         memory_mb=int(serverless.get("MemorySizeInMB") or 0),
     )

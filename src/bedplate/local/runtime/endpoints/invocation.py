@@ -1,4 +1,4 @@
-"""InvokeEndpoint: which variant answers, what the caller gets, and what is captured and counted of it."""
+"""Runs InvokeEndpoint: picks a variant, calls its container, captures the request and records metrics."""
 
 from __future__ import annotations
 
@@ -9,29 +9,40 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from bedplate.domain.money.prices import serverless_type
 from bedplate.local.hooks import InvocationResponse, Services, Usage
-from bedplate.local.runtime.endpoints.capture import Exchange, captured
-from bedplate.local.runtime.endpoints.fleet import EndpointTraffic, VariantTarget
+from bedplate.local.runtime.endpoints.capture import Exchange, build_capture
+from bedplate.local.runtime.endpoints.fleet import EndpointTraffic, RequestTarget
 from bedplate.local.runtime.endpoints.serving_process import (
     LOG_GROUP,
-    ConnectionRefused,
+    ContainerNotListening,
     ContainerResponse,
     ContainerUnavailable,
 )
-from bedplate.local.runtime.outbox import Outbox, QueuedMetric
+from bedplate.local.runtime.log_metrics import MetricValue
+from bedplate.local.runtime.outbox import Outbox
 
 NAMESPACE = "AWS/SageMaker"
 WAIT_READY_S = 30.0
-"""How long a request waits for a process that is being started again."""
+"""A request waits this long for a container that is starting."""
 _SHADOW_BACKLOG = 200
-_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
-_PASSED_ON = ("content-type", "accept", _ATTRIBUTES, "x-amzn-sagemaker-inference-id")
+_ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
+_FORWARDED_HEADERS = ("content-type", "accept", _ATTRIBUTES_HEADER, "x-amzn-sagemaker-inference-id")
+
+
+class _Invocation(NamedTuple):
+    """A request as the container gets it. With `is_sampled` it is captured. `timestamp` is in epoch seconds."""
+
+    body: bytes
+    headers: dict[str, str]
+    timestamp: float
+    is_sampled: bool
 
 
 class Invoker:
-    """Answers requests. `traffic_of` gives an endpoint's traffic, None while it has none."""
+    """Invokes endpoints. `traffic_of` returns an endpoint's traffic, None while it has none."""
 
     def __init__(
         self,
@@ -51,117 +62,115 @@ class Invoker:
         self._shadows.shutdown(wait=False, cancel_futures=True)
 
     def invoke(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> InvocationResponse:
-        """InvokeEndpoint, which an asynchronous endpoint refuses."""
+        """Runs InvokeEndpoint, which asynchronous endpoints reject."""
         traffic = self._traffic_of(endpoint)
-        if traffic is not None and any(fleet.queued for fleet, _ in traffic.fleets):
-            message = f"Endpoint {endpoint} is asynchronous: it is asked by InvokeEndpointAsync."
-            return refusal(400, "ValidationError", message)
-        return self.answer(endpoint, body, headers)
+        if traffic is not None and any(fleet.asynchronous for fleet, _ in traffic.fleets):
+            message = f"Endpoint {endpoint} is asynchronous: use InvokeEndpointAsync."
+            return error_response(400, "ValidationError", message)
+        return self.dispatch(endpoint, body, headers)
 
-    def answer(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> InvocationResponse:
-        began = time.perf_counter()
-        moment = self._services.now()
+    def dispatch(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> InvocationResponse:
+        """Sends a request to a variant of a synchronous or asynchronous endpoint and returns the response."""
+        started_at = time.perf_counter()
+        timestamp = self._services.now()
         traffic = self._traffic_of(endpoint)
         if traffic is None:
-            return refusal(400, "ValidationError", f"Endpoint {endpoint} of account {self._account} not found.")
-        wanted = headers.get("x-amzn-sagemaker-target-variant")
-        target = traffic.pick(self._rng, wanted)
+            return error_response(400, "ValidationError", f"Endpoint {endpoint} of account {self._account} not found.")
+        target_variant = headers.get("x-amzn-sagemaker-target-variant")
+        target = traffic.pick(self._rng, target_variant)
         if target is None:
-            return refusal(400, "ValidationError", f"Variant {wanted} of endpoint {endpoint} not found.")
-        passed_on = {name: headers[name] for name in _PASSED_ON if name in headers}
-        passed_on.setdefault("content-type", "application/octet-stream")
-        reply, model_s = self._ask(target, body, passed_on)
-        kept = self._is_kept(target)
-        self._shadow(target, body, passed_on, moment, kept)
-        self._count(target, reply, model_s, time.perf_counter() - began - model_s, moment)
-        if reply is None:
-            return self._model_error(
-                target, ContainerResponse(0, {}, b"The container did not answer in time, or not at all.")
-            )
-        if kept:
-            self._capture(target, body, passed_on, reply, moment)
-        if reply.status >= 400:
-            return self._model_error(target, reply)
-        answer = {
-            "Content-Type": reply.headers.get("content-type", "application/octet-stream"),
+            return error_response(400, "ValidationError", f"Variant {target_variant} of endpoint {endpoint} not found.")
+        forwarded = {name: headers[name] for name in _FORWARDED_HEADERS if name in headers}
+        forwarded.setdefault("content-type", "application/octet-stream")
+        invocation = _Invocation(body, forwarded, timestamp, self._is_sampled(target))
+        response, model_s = self._request(target, invocation)
+        self._send_shadows(target, invocation)
+        self._record_metrics(target, response, model_s, time.perf_counter() - started_at - model_s, timestamp)
+        if response is None:
+            return self._model_error(target, ContainerResponse(0, {}, b"The container did not respond in time."))
+        self._capture(target, invocation, response)
+        if response.status >= 400:
+            return self._model_error(target, response)
+        response_headers = {
+            "Content-Type": response.headers.get("content-type", "application/octet-stream"),
             "x-Amzn-Invoked-Production-Variant": target.variant.name,
         }
-        if _ATTRIBUTES in reply.headers:
-            answer["X-Amzn-SageMaker-Custom-Attributes"] = reply.headers[_ATTRIBUTES]
-        return InvocationResponse(200, answer, reply.body)
+        if _ATTRIBUTES_HEADER in response.headers:
+            response_headers["X-Amzn-SageMaker-Custom-Attributes"] = response.headers[_ATTRIBUTES_HEADER]
+        return InvocationResponse(200, response_headers, response.body)
 
     @property
     def _account(self) -> str:
         return self._services.account_id
 
-    def _ask(
-        self, target: VariantTarget, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[ContainerResponse | None, float]:
-        """The container's reply, None when there is none, and the seconds that it took."""
+    def _request(self, target: RequestTarget, invocation: _Invocation) -> tuple[ContainerResponse | None, float]:
+        """Returns the container's response, None without one, and its duration in seconds."""
         process = target.variant.process
         deadline = time.monotonic() + WAIT_READY_S
-        asked = time.perf_counter()
+        sent_at = time.perf_counter()
         while process.await_ready(max(0.0, deadline - time.monotonic())):
-            asked = time.perf_counter()
+            sent_at = time.perf_counter()
             try:
-                return process.ask("POST", "/invocations", body, headers), time.perf_counter() - asked
-            except ConnectionRefused:
+                response = process.request("POST", "/invocations", invocation.body, invocation.headers)
+                return response, time.perf_counter() - sent_at
+            except ContainerNotListening:
                 continue
             except ContainerUnavailable:
                 break
-        return None, time.perf_counter() - asked
+        return None, time.perf_counter() - sent_at
 
-    def _is_kept(self, target: VariantTarget) -> bool:
-        """Whether this request is among the sampled ones: decided once, so that a copy is kept when its original is."""
+    def _is_sampled(self, target: RequestTarget) -> bool:
+        """Decides once per request whether it is captured, so that its shadow copies are captured as well or not."""
         settings = target.fleet.capture
         return settings is not None and (settings.sampling >= 1.0 or self._rng.random() < settings.sampling)
 
-    def _shadow(self, target: VariantTarget, body: bytes, headers: dict[str, str], moment: float, kept: bool) -> None:
-        """Send copies to the shadow variants; what they say is captured and counted, never returned."""
+    def _send_shadows(self, target: RequestTarget, invocation: _Invocation) -> None:
+        """Sends copies to the shadow variants, whose responses are captured and measured, but never returned."""
         fleet = target.fleet
         if not fleet.shadows or (fleet.shadow_share < 1.0 and self._rng.random() >= fleet.shadow_share):
             return
         for variant in fleet.shadows:
             if self._backlog.acquire(blocking=False):
-                self._shadows.submit(self._send_shadow, VariantTarget(fleet, variant), body, headers, moment, kept)
+                self._shadows.submit(self._send_shadow, RequestTarget(fleet, variant), invocation)
 
-    def _send_shadow(
-        self, target: VariantTarget, body: bytes, headers: dict[str, str], moment: float, kept: bool
-    ) -> None:
+    def _send_shadow(self, target: RequestTarget, invocation: _Invocation) -> None:
         try:
-            reply, model_s = self._ask(target, body, headers)
-            self._count(target, reply, model_s, 0.0, moment)
-            if reply is not None and kept:
-                self._capture(target, body, headers, reply, moment)
+            response, model_s = self._request(target, invocation)
+            self._record_metrics(target, response, model_s, 0.0, invocation.timestamp)
+            if response is not None:
+                self._capture(target, invocation, response)
         finally:
             self._backlog.release()
 
-    def _capture(
-        self, target: VariantTarget, body: bytes, headers: Mapping[str, str], reply: ContainerResponse, moment: float
-    ) -> None:
+    def _capture(self, target: RequestTarget, invocation: _Invocation, response: ContainerResponse) -> None:
         settings = target.fleet.capture
-        if settings is None or reply.status >= 400:
+        if settings is None or not invocation.is_sampled or response.status >= 400:
             return
         exchange = Exchange(
             endpoint=target.fleet.endpoint,
             variant=target.variant.name,
-            moment=moment,
-            request_type=headers["content-type"],
-            request=body,
-            answer_type=reply.headers.get("content-type", "application/octet-stream"),
-            answer=reply.body,
-            inference_id=headers.get("x-amzn-sagemaker-inference-id"),
-            attributes=reply.headers.get(_ATTRIBUTES),
+            timestamp=invocation.timestamp,
+            request_type=invocation.headers["content-type"],
+            request=invocation.body,
+            response_type=response.headers.get("content-type", "application/octet-stream"),
+            response=response.body,
+            inference_id=invocation.headers.get("x-amzn-sagemaker-inference-id"),
+            custom_attributes=response.headers.get(_ATTRIBUTES_HEADER),
             event_id=str(uuid.uuid4()),
         )
-        self._outbox.put(captured(settings, exchange))
+        self._outbox.put(build_capture(settings, exchange))
 
-    def _count(
-        self, target: VariantTarget, reply: ContainerResponse | None, model_s: float, overhead_s: float, moment: float
+    def _record_metrics(
+        self,
+        target: RequestTarget,
+        response: ContainerResponse | None,
+        model_s: float,
+        overhead_s: float,
+        timestamp: float,
     ) -> None:
-        """One value a request of each metric, errors 0 or 1, so that their average is the rate, as on SageMaker."""
+        """Records one value per request and metric; errors are 0 or 1, so that their average is the rate."""
         dims = {"EndpointName": target.fleet.endpoint, "VariantName": target.variant.name}
-        status = reply.status if reply is not None else 500
+        status = response.status if response is not None else 500
         values = (
             ("Invocations", 1.0, "None"),
             ("InvocationsPerInstance", 1.0 / max(1, target.variant.instances), "None"),
@@ -170,12 +179,12 @@ class Invoker:
             ("ModelLatency", model_s * 1e6, "Microseconds"),
             ("OverheadLatency", max(0.0, overhead_s) * 1e6, "Microseconds"),
         )
-        if target.variant.memory_mb and reply is not None:
-            self._charge(target, model_s)
-        self._outbox.put(*(QueuedMetric(NAMESPACE, name, dims, value, unit, moment) for name, value, unit in values))
+        if target.variant.memory_mb and response is not None:
+            self._charge_serverless(target, model_s)
+        self._outbox.put(*(MetricValue(NAMESPACE, name, dims, value, unit, timestamp) for name, value, unit in values))
 
-    def _charge(self, target: VariantTarget, model_s: float) -> None:
-        """Serverless: the time that the answer took, in the memory that it had."""
+    def _charge_serverless(self, target: RequestTarget, model_s: float) -> None:
+        """Charges a serverless variant for the response time at the price of its memory size."""
         services = self._services
         arn = f"arn:aws:sagemaker:{services.region}:{services.account_id}:endpoint/{target.fleet.endpoint}"
         services.charge(
@@ -189,20 +198,20 @@ class Invoker:
             )
         )
 
-    def _model_error(self, target: VariantTarget, reply: ContainerResponse) -> InvocationResponse:
-        side = "client" if 400 <= reply.status < 500 else "server"
-        said = reply.body.decode("utf-8", "replace")
+    def _model_error(self, target: RequestTarget, response: ContainerResponse) -> InvocationResponse:
+        error_source = "client" if 400 <= response.status < 500 else "server"
+        message = response.body.decode("utf-8", "replace")
         group = f"{LOG_GROUP}/{target.fleet.endpoint}"
-        message = (
-            f'Received {side} error ({reply.status}) from primary with message "{said}". '
+        summary = (
+            f'Received {error_source} error ({response.status}) from primary with message "{message}". '
             f"See the log group {group} in account {self._account} for more information."
         )
         arn = f"arn:aws:logs:{self._services.region}:{self._account}:log-group:{group}"
-        details = {"OriginalStatusCode": reply.status, "OriginalMessage": said, "LogStreamArn": arn}
-        return refusal(424, "ModelError", message, **details)
+        details = {"OriginalStatusCode": response.status, "OriginalMessage": message, "LogStreamArn": arn}
+        return error_response(424, "ModelError", summary, **details)
 
 
-def refusal(status: int, code: str, message: str, **details: object) -> InvocationResponse:
-    """An error of SageMaker's runtime, as botocore reads it."""
+def error_response(status: int, code: str, message: str, **details: object) -> InvocationResponse:
+    """Returns an error of SageMaker's runtime API in the format that botocore parses."""
     body = json.dumps({"Message": message, "message": message, **details}).encode()
     return InvocationResponse(status, {"Content-Type": "application/json", "x-amzn-errortype": code}, body)

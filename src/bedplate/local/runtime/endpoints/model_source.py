@@ -1,4 +1,4 @@
-"""What a variant of an endpoint is to serve: image, environment and artifact of its model, found in the records."""
+"""Finds what a variant serves, the image, environment and artifact of its model, and caches unpacked artifacts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from bedplate.local.runtime import archives, transfer
 
 
 class ModelSourceError(Exception):
-    """Why an endpoint cannot come up, as its FailureReason says."""
+    """The endpoint cannot start; the message becomes its FailureReason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """`artifact` is the object's address; None for a model without one. `digest` says what is the same."""
+    """What a variant serves. `artifact` is an S3 URI, None for a model without one; `is_archive` tells a tar from a
+    prefix. Equal `digest`s mean equal content."""
 
     model: str
     image: str
     environment: tuple[tuple[str, str], ...]
     artifact: str | None
     artifact_digest: str
-    packed: bool = True
+    is_archive: bool = True
 
     @property
     def digest(self) -> str:
@@ -35,25 +36,25 @@ class ModelSource:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def source_of(services: Services, model_name: str) -> ModelSource:
-    """Raises CannotServe when the model, its package or its artifact does not exist."""
+def find_model_source(services: Services, model_name: str) -> ModelSource:
+    """Returns what a model serves. Raises ModelSourceError when model, package or artifact does not exist."""
     model = services.record("model", model_name)
     if model is None:
         raise ModelSourceError(f'Could not find model "{model_name}".')
-    container = _container_of(services, model)
-    address, packed = _artifact_of(container)
+    container = _find_container(services, model)
+    address, packed = _artifact_location(container)
     return ModelSource(
         model=model_name,
         image=container.get("Image") or "",
         environment=tuple(sorted((container.get("Environment") or {}).items())),
         artifact=address,
-        artifact_digest=_digest(services, address, packed) if address else "none",
-        packed=packed,
+        artifact_digest=_artifact_digest(services, address, packed) if address else "none",
+        is_archive=packed,
     )
 
 
 class ModelCache:
-    """Unpacked models, each content once, for as long as anything serves it."""
+    """Keeps each unpacked artifact on disk once, as long as a process serves it."""
 
     def __init__(self, services: Services, folder: Path) -> None:
         self._services = services
@@ -61,29 +62,29 @@ class ModelCache:
         self._lock = threading.Lock()
         self._users: Counter[str] = Counter()
 
-    def take(self, source: ModelSource) -> Path:
-        """A container root whose `model/` holds the artifact. Raises CannotServe when it cannot be unpacked."""
+    def acquire(self, source: ModelSource) -> Path:
+        """Returns a container root with the artifact in `model/`. Raises ModelSourceError for an invalid archive."""
         root = self._folder / source.artifact_digest
         with self._lock:
             if not root.is_dir():
-                self._fill(source, root)
+                self._unpack_model(source, root)
             self._users[source.artifact_digest] += 1
         return root
 
-    def put_back(self, source: ModelSource) -> None:
+    def release(self, source: ModelSource) -> None:
         with self._lock:
             self._users[source.artifact_digest] -= 1
             if self._users[source.artifact_digest] <= 0:
                 del self._users[source.artifact_digest]
                 shutil.rmtree(self._folder / source.artifact_digest, ignore_errors=True)
 
-    def _fill(self, source: ModelSource, root: Path) -> None:
-        """Under another name first: a root that exists is whole."""
+    def _unpack_model(self, source: ModelSource, root: Path) -> None:
+        """Unpacks under a temporary name first, so that an existing root is always complete."""
         draft = root.with_name(root.name + ".draft")
         shutil.rmtree(draft, ignore_errors=True)
         (draft / "model").mkdir(parents=True)
         try:
-            if source.artifact and source.packed:
+            if source.artifact and source.is_archive:
                 bucket, key = transfer.split_uri(source.artifact)
                 archives.unpack(self._services.object_path(bucket, key), draft / "model")
             elif source.artifact:
@@ -94,7 +95,7 @@ class ModelCache:
         draft.rename(root)
 
 
-def _container_of(services: Services, model: Record) -> dict[str, Any]:
+def _find_container(services: Services, model: Record) -> dict[str, Any]:
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers") or []
     if len(containers) != 1:
         raise ModelSourceError(
@@ -107,13 +108,13 @@ def _container_of(services: Services, model: Record) -> dict[str, Any]:
     package = services.record("model-package", arn)
     if package is None:
         raise ModelSourceError(f"ModelPackage {arn} does not exist.")
-    packaged = dict(package["InferenceSpecification"]["Containers"][0])
-    merged = {**(packaged.get("Environment") or {}), **(container.get("Environment") or {})}
-    return {**packaged, **{k: v for k, v in container.items() if v}, "Environment": merged}
+    package_container = dict(package["InferenceSpecification"]["Containers"][0])
+    merged = {**(package_container.get("Environment") or {}), **(container.get("Environment") or {})}
+    return {**package_container, **{k: v for k, v in container.items() if v}, "Environment": merged}
 
 
-def _artifact_of(container: dict[str, Any]) -> tuple[str | None, bool]:
-    """Address of the artifact, and whether it is one archive."""
+def _artifact_location(container: dict[str, Any]) -> tuple[str | None, bool]:
+    """Returns the artifact's S3 URI and whether it is an archive."""
     if container.get("ModelDataUrl"):
         return container["ModelDataUrl"], True
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")
@@ -122,7 +123,7 @@ def _artifact_of(container: dict[str, Any]) -> tuple[str | None, bool]:
     return source["S3Uri"], source.get("CompressionType", "Gzip") == "Gzip"
 
 
-def _digest(services: Services, address: str, packed: bool) -> str:
+def _artifact_digest(services: Services, address: str, packed: bool) -> str:
     try:
         bucket, key = transfer.split_uri(address)
         names = [key] if packed else services.list_objects(bucket, key)

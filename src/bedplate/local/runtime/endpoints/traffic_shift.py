@@ -1,4 +1,4 @@
-"""What a DeploymentConfig asks for, as the shares of traffic that the new fleet gets one after the other."""
+"""Parses a DeploymentConfig into the shares of traffic that the green fleet gets step by step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TrafficShift:
-    """`shares` end with 1.0; after each one `wait_s` seconds are watched, after the last also `termination_wait_s`."""
+    """The steps of a deployment.
+
+    `shares` (0 to 1) end with 1.0. The alarms are watched for `wait_s` seconds after each share and for
+    `termination_wait_s` seconds more after the last.
+    """
 
     shares: tuple[float, ...] = (1.0,)
     wait_s: float = 0.0
@@ -18,15 +22,15 @@ class TrafficShift:
     alarms: tuple[str, ...] = ()
 
 
-def rollout_of(config: Mapping[str, Any] | None, instances: int) -> TrafficShift:
-    """SageMaker's blue/green (all at once, canary, linear) and rolling updates; without a configuration all at once.
+def parse_traffic_shift(config: Mapping[str, Any] | None, instances: int) -> TrafficShift:
+    """Parses a blue/green (all at once, canary, linear) or rolling update; without a configuration it is all at once.
 
-    `instances` is the size of the new fleet, for sizes given as a number of instances.
+    `instances` is the size of the green fleet, which a batch size in instances refers to.
 
-    >>> rollout_of({"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "LINEAR",
+    >>> parse_traffic_shift({"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "LINEAR",
     ...     "WaitIntervalInSeconds": 5, "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": 40}}}}, 1)
     TrafficShift(shares=(0.4, 0.8, 1.0), wait_s=5.0, termination_wait_s=0.0, alarms=())
-    >>> rollout_of(None, 1).shares
+    >>> parse_traffic_shift(None, 1).shares
     (1.0,)
     """
     config = config or {}
@@ -34,14 +38,14 @@ def rollout_of(config: Mapping[str, Any] | None, instances: int) -> TrafficShift
     rolling = config.get("RollingUpdatePolicy")
     if rolling:
         step = _share(rolling.get("MaximumBatchSize"), instances)
-        return TrafficShift(_steps(step), float(rolling.get("WaitIntervalInSeconds") or 0), 0.0, alarms)
+        return TrafficShift(_cumulative_shares(step), float(rolling.get("WaitIntervalInSeconds") or 0), 0.0, alarms)
     policy = config.get("BlueGreenUpdatePolicy") or {}
     routing = policy.get("TrafficRoutingConfiguration") or {}
     shares: tuple[float, ...] = (1.0,)
     if routing.get("Type") == "CANARY":
         shares = (_share(routing.get("CanarySize"), instances), 1.0)
     elif routing.get("Type") == "LINEAR":
-        shares = _steps(_share(routing.get("LinearStepSize"), instances))
+        shares = _cumulative_shares(_share(routing.get("LinearStepSize"), instances))
     return TrafficShift(
         shares,
         float(routing.get("WaitIntervalInSeconds") or 0),
@@ -58,6 +62,6 @@ def _share(size: Mapping[str, Any] | None, instances: int) -> float:
     return min(1.0, max(0.01, share))
 
 
-def _steps(step: float) -> tuple[float, ...]:
+def _cumulative_shares(step: float) -> tuple[float, ...]:
     count = math.ceil(round(1 / step, 6))
     return tuple(round(min(1.0, step * n), 6) for n in range(1, count + 1))

@@ -1,1 +1,1 @@
-"""Runs training, processing, tuning and monitoring jobs as subprocesses."""
+"""Runs training, processing, tuning and monitoring jobs as child processes."""

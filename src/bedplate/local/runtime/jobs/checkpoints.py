@@ -1,4 +1,4 @@
-"""Keeps what a training leaves in its checkpoint folder in S3 while it runs, and puts it back when it starts again."""
+"""Uploads a training job's checkpoint folder to S3 while it runs and restores it when the job starts again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bedplate.local.hooks import Record, Services
 from bedplate.local.runtime import transfer
 from bedplate.local.runtime.directories import local_path
 
-LOOK_S = 0.1
+POLL_S = 0.1
 DEFAULT_PATH = "/opt/ml/checkpoints"
 
 
-class Checkpoints:
-    """One run of a training: `with` it files go to S3 as they change, the last ones at the end."""
+class CheckpointSync:
+    """Context manager that uploads changed checkpoint files during one run, and the last ones when it ends."""
 
     def __init__(
         self, services: Services, record: Record, folder: Path, uri: str, interrupt: Callable[[], None]
@@ -29,61 +29,65 @@ class Checkpoints:
         self._folder = folder
         self._uri = uri.rstrip("/") + "/"
         self._interrupt = interrupt
-        self._seen: dict[Path, tuple[int, int]] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name=f"checkpoints-{self._name}", daemon=True)
+        self._uploaded: dict[Path, tuple[int, int]] = {}
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._upload_regularly, name=f"checkpoints-{self._name}", daemon=True)
 
     def restore(self) -> None:
-        """Make the folder, with what an earlier run left in S3."""
+        """Creates the folder and downloads the checkpoints of earlier runs."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with suppress(transfer.MissingData):  # the first run finds nothing
+        with suppress(transfer.MissingData):  # there are none before the first run
             transfer.download(self._services, self._uri, self._folder)
-        self._seen = self._files()
+        self._uploaded = self._file_stamps()
 
-    def __enter__(self) -> Checkpoints:
+    def __enter__(self) -> CheckpointSync:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._over.set()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._finished.set()
         self._thread.join()
-        self._keep()
+        self._upload_changes()
 
-    def _watch(self) -> None:
-        while not self._over.wait(LOOK_S):
+    def _upload_regularly(self) -> None:
+        while not self._finished.wait(POLL_S):
             try:
-                if self._keep() and self._spot and self._services.spot_reclaimed(self._name):
+                if self._upload_changes() and self._spot and self._services.is_spot_reclaimed(self._name):
                     self._interrupt()
                     return
-            except Exception:  # a checkpoint that could not be kept must not end the training
+            except Exception:  # a failed upload must not end the training
                 traceback.print_exc()
 
-    def _keep(self) -> int:
-        """Put to S3 what is new or has changed; the number of files."""
-        now = self._files()
-        fresh = [path for path, stamp in now.items() if self._seen.get(path) != stamp]
+    def _upload_changes(self) -> int:
+        """Uploads new and changed files; returns their number."""
+        stamps = self._file_stamps()
+        changed = [path for path, stamp in stamps.items() if self._uploaded.get(path) != stamp]
         bucket, prefix = transfer.split_uri(self._uri)
-        for path in fresh:
-            with suppress(FileNotFoundError):  # scripts write beside and rename
+        for path in changed:
+            with suppress(FileNotFoundError):  # scripts write to a temporary file and rename it
                 key = prefix + path.relative_to(self._folder).as_posix()
                 self._services.put_object(bucket, key, path, transfer.content_type(path))
-        self._seen = now
-        return len(fresh)
+        self._uploaded = stamps
+        return len(changed)
 
-    def _files(self) -> dict[Path, tuple[int, int]]:
-        found = {}
+    def _file_stamps(self) -> dict[Path, tuple[int, int]]:
+        stamps = {}
         for path in self._folder.rglob("*"):
             with suppress(FileNotFoundError):
-                told = path.stat()
+                stat = path.stat()
                 if path.is_file():
-                    found[path] = (told.st_mtime_ns, told.st_size)
-        return found
+                    stamps[path] = (stat.st_mtime_ns, stat.st_size)
+        return stamps
 
 
-def of(services: Services, record: Record, root: Path, interrupt: Callable[[], None]) -> Checkpoints | None:
-    """What a job asks for; None without a CheckpointConfig."""
+def build_checkpoint_sync(
+    services: Services, record: Record, root: Path, interrupt: Callable[[], None]
+) -> CheckpointSync | None:
+    """Returns the sync of a job's CheckpointConfig; None without one."""
     config = record.get("CheckpointConfig") or {}
     if not config.get("S3Uri"):
         return None
     folder = local_path(root, str(config.get("LocalPath") or DEFAULT_PATH).rstrip("/"))
-    return Checkpoints(services, record, folder, config["S3Uri"], interrupt)
+    return CheckpointSync(services, record, folder, config["S3Uri"], interrupt)

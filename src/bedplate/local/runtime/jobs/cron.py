@@ -1,4 +1,4 @@
-"""When a schedule is due: AWS's cron and rate expressions, in UTC."""
+"""Parses AWS's cron and rate expressions and computes when they are due, in UTC."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _YEARS_AHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Allowed values of each field. Weekdays as AWS counts them, Sunday is 1."""
+    """The allowed values of each field. Weekdays are AWS's, with Sunday as 1."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -27,17 +27,17 @@ class Cron:
     weekdays: frozenset[int]
     years: frozenset[int]
 
-    def next_after(self, moment: float) -> float | None:
-        """The first due time after `moment` (epoch seconds); None when there is none within eight years."""
-        first = datetime.fromtimestamp(moment, UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-        day = first.date()
+    def next_after(self, timestamp: float) -> float | None:
+        """Returns the first due time after `timestamp` (epoch seconds), None if there is none within eight years."""
+        earliest = datetime.fromtimestamp(timestamp, UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        day = earliest.date()
         for _ in range(366 * _YEARS_AHEAD):
             weekday = day.isoweekday() % 7 + 1
-            dated = day.year in self.years and day.month in self.months and day.day in self.days
-            if dated and weekday in self.weekdays:
+            matches_date = day.year in self.years and day.month in self.months and day.day in self.days
+            if matches_date and weekday in self.weekdays:
                 for hour, minute in itertools.product(sorted(self.hours), sorted(self.minutes)):
                     due = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
-                    if due >= first:
+                    if due >= earliest:
                         return due.timestamp()
             day += timedelta(days=1)
         return None
@@ -45,21 +45,21 @@ class Cron:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    every_s: float
+    interval_s: float
 
-    def next_after(self, moment: float) -> float | None:
-        return moment + self.every_s
+    def next_after(self, timestamp: float) -> float | None:
+        return timestamp + self.interval_s
 
 
-def parse(expression: str) -> Cron | Rate:
-    """Read `cron(minute hour day-of-month month day-of-week year)` or `rate(n unit)`. Raises ValueError.
+def parse_schedule(expression: str) -> Cron | Rate:
+    """Parses `cron(minute hour day-of-month month day-of-week year)` or `rate(n unit)`. Raises ValueError.
 
-    `*`, `?`, lists, ranges, steps and names are understood; `L`, `W` and `#` are not.
+    Supports `*`, `?`, lists, ranges, steps and names, but not `L`, `W` and `#`.
 
-    >>> hourly = parse("cron(0 * ? * * *)")
+    >>> hourly = parse_schedule("cron(0 * ? * * *)")
     >>> hourly.next_after(1), hourly.next_after(3600)
     (3600.0, 7200.0)
-    >>> parse("rate(1 day)").next_after(0)
+    >>> parse_schedule("rate(1 day)").next_after(0)
     86400.0
     """
     rate = _RATE.match(expression.strip())
@@ -68,43 +68,44 @@ def parse(expression: str) -> Cron | Rate:
     inner = re.match(r"^cron\((.+)\)$", expression.strip())
     fields: Sequence[str] = inner[1].split() if inner else ()
     if len(fields) != 6:
-        raise ValueError(
-            f'"{expression}" is no schedule: cron(minute hour day-of-month month day-of-week year) or rate(n unit) '
-            "was expected"
-        )
+        formats = "cron(minute hour day-of-month month day-of-week year) or rate(n unit)"
+        raise ValueError(f'"{expression}" is not a schedule expression: {formats} was expected')
     return Cron(
-        minutes=_field(fields[0], 0, 59),
-        hours=_field(fields[1], 0, 23),
-        days=_field(fields[2], 1, 31),
-        months=_field(fields[3], 1, 12, _MONTHS),
-        weekdays=_field(fields[4], 1, 7, _WEEKDAYS),
-        years=_field(fields[5], 1970, 2199),
+        minutes=_parse_field(fields[0], 0, 59),
+        hours=_parse_field(fields[1], 0, 23),
+        days=_parse_field(fields[2], 1, 31),
+        months=_parse_field(fields[3], 1, 12, _MONTHS),
+        weekdays=_parse_field(fields[4], 1, 7, _WEEKDAYS),
+        years=_parse_field(fields[5], 1970, 2199),
     )
 
 
-def _field(text: str, low: int, high: int, names: dict[str, int] | None = None) -> frozenset[int]:
-    """
-    >>> sorted(_field("1-5/2,9", 0, 10)), sorted(_field("0/4", 0, 10)), sorted(_field("MON,FRI", 1, 7, _WEEKDAYS))
-    ([1, 3, 5, 9], [0, 4, 8], [2, 6])
+def _parse_field(text: str, low: int, high: int, names: dict[str, int] | None = None) -> frozenset[int]:
+    """Returns the values that a field allows.
+
+    >>> sorted(_parse_field("1-5/2,9", 0, 10)), sorted(_parse_field("0/4", 0, 10))
+    ([1, 3, 5, 9], [0, 4, 8])
+    >>> sorted(_parse_field("MON,FRI", 1, 7, _WEEKDAYS))
+    [2, 6]
     """
     values: set[int] = set()
     for part in text.split(","):
         span, _, step = part.partition("/")
         first, _, last = span.partition("-")
-        start = low if first in ("*", "?") else _number(first, names, text)
-        end = _number(last, names, text) if last else high if first in ("*", "?") or step else start
-        every = _number(step, None, text) if step else 1
-        if not (low <= start <= high and low <= end <= high and every > 0):
+        start = low if first in ("*", "?") else _parse_number(first, names, text)
+        end = _parse_number(last, names, text) if last else high if first in ("*", "?") or step else start
+        step_size = _parse_number(step, None, text) if step else 1
+        if not (low <= start <= high and low <= end <= high and step_size > 0):
             raise ValueError(f'"{text}" is not between {low} and {high}')
-        values.update(range(start, end + 1, every))
+        values.update(range(start, end + 1, step_size))
     if not values:
-        raise ValueError(f'"{text}" names no value')
+        raise ValueError(f'"{text}" has no value')
     return frozenset(values)
 
 
-def _number(text: str, names: dict[str, int] | None, whole: str) -> int:
+def _parse_number(text: str, names: dict[str, int] | None, field: str) -> int:
     if names and text.upper() in names:
         return names[text.upper()]
     if not text.isdigit():
-        raise ValueError(f'"{whole}" cannot be read: numbers, names, *, ?, lists, ranges and steps are understood')
+        raise ValueError(f'"{field}" is not valid: use numbers, names, *, ?, lists, ranges and steps')
     return int(text)

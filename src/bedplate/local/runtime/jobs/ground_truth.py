@@ -1,4 +1,4 @@
-"""Merges SageMaker's ground truth into captured requests by inference id, as the job before a run does."""
+"""Merges ground truth into captured requests by inference ID, as SageMaker's merge job does before a run."""
 
 from __future__ import annotations
 
@@ -14,38 +14,41 @@ from bedplate.local.runtime.transfer import split_uri
 _HOUR = re.compile(r"(?:^|/)(\d{4}/\d\d/\d\d/\d\d)/[^/]+$")
 
 
-def known(services: Services, uri: str, *, since: float) -> dict[str, str]:
-    """Event id -> the data of its ground truth, of every hour from `since` (epoch seconds) on.
+def read_ground_truth(services: Services, uri: str, *, since: float) -> dict[str, str]:
+    """Returns the ground truth data of each event ID, from every hour since `since` (epoch seconds).
 
-    Below the address lie `yyyy/mm/dd/hh/*`, by the time at which outcomes were collected, JSON Lines of
-    `{"groundTruthData": {"data", "encoding"}, "eventMetadata": {"eventId"}, "eventVersion": "0"}`. Of several records
-    for one event later ones fill or replace what earlier ones say, line by line. Raises KeyError where there is no such
-    bucket.
+    The objects `yyyy/mm/dd/hh/*` below the S3 URI, by the hour in which labels were collected, are JSON Lines of
+    `{"groundTruthData": {"data", "encoding"}, "eventMetadata": {"eventId"}, "eventVersion": "0"}`. Several records of
+    one event are merged line by line, and the last non-empty line wins. Raises KeyError for an unknown bucket.
     """
     bucket, prefix = split_uri(uri)
-    first = f"{datetime.fromtimestamp(since, UTC):%Y/%m/%d/%H}"
-    found: dict[str, str] = {}
+    first_hour = f"{datetime.fromtimestamp(since, UTC):%Y/%m/%d/%H}"
+    data_by_event: dict[str, str] = {}
     for key in services.list_objects(bucket, prefix):
         hour = _HOUR.search(key)
-        if hour and hour[1] >= first:
-            for record in _records(services.get_object(bucket, key)):
+        if hour and hour[1] >= first_hour:
+            for record in _parse_records(services.get_object(bucket, key)):
                 if not isinstance(record.get("groundTruthData"), dict):
                     continue
                 event = str(record["eventMetadata"].get("eventId"))
-                found[event] = _filled(found.get(event, ""), str(record["groundTruthData"].get("data", "")))
-    return found
+                data_by_event[event] = _merge_lines(
+                    data_by_event.get(event, ""), str(record["groundTruthData"].get("data", ""))
+                )
+    return data_by_event
 
 
-def merge(services: Services, bucket: str, keys: Iterable[str], truth: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    """(Key, merged records) of every captured file with a request whose outcome is known; the other requests drop out.
+def merge_ground_truth(
+    services: Services, bucket: str, keys: Iterable[str], ground_truths: dict[str, str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yields key and merged records of every capture file with labelled requests; drops requests without a label.
 
-    An event is met by the inferenceId that its caller gave, and by its eventId without one.
+    A request is identified by the client's inferenceId, or by its eventId without one.
     """
     for key in keys:
         lines = []
-        for record in _records(services.get_object(bucket, key)):
-            told = record.get("eventMetadata") or {}
-            data = truth.get(str(told.get("inferenceId") or told.get("eventId")))
+        for record in _parse_records(services.get_object(bucket, key)):
+            metadata = record.get("eventMetadata") or {}
+            data = ground_truths.get(str(metadata.get("inferenceId") or metadata.get("eventId")))
             if data is not None:
                 merged = {**record, "groundTruthData": {"data": data, "encoding": "CSV"}}
                 lines.append(json.dumps(merged, separators=(",", ":")).encode() + b"\n")
@@ -53,19 +56,23 @@ def merge(services: Services, bucket: str, keys: Iterable[str], truth: dict[str,
             yield key, b"".join(lines)
 
 
-def _filled(earlier: str, later: str) -> str:
-    """
-    >>> _filled("1\\n\\n0", "\\n1\\n")
+def _merge_lines(earlier: str, later: str) -> str:
+    """Replaces the lines of `earlier` by those of `later` that are not empty.
+
+    >>> _merge_lines("1\\n\\n0", "\\n1\\n")
     '1\\n1\\n0'
     """
-    before, after = earlier.split("\n"), later.split("\n")
-    if len(before) != len(after):
+    earlier_lines, later_lines = earlier.split("\n"), later.split("\n")
+    if len(earlier_lines) != len(later_lines):
         return later
-    return "\n".join(new if new.strip() else old for old, new in zip(before, after, strict=True))
+    return "\n".join(
+        later_line if later_line.strip() else earlier_line
+        for earlier_line, later_line in zip(earlier_lines, later_lines, strict=True)
+    )
 
 
-def _records(body: bytes) -> Iterator[dict[str, Any]]:
-    """What cannot be read is passed over."""
+def _parse_records(body: bytes) -> Iterator[dict[str, Any]]:
+    """Yields the records of a JSON Lines body; skips lines that cannot be read."""
     for line in body.splitlines():
         try:
             record = json.loads(line)

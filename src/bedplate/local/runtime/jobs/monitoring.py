@@ -1,4 +1,4 @@
-"""The processing job that one run of a monitoring schedule is, with the captured requests of its window as input."""
+"""Builds the processing job of one run of a monitoring schedule, with the captured requests of its window."""
 
 from __future__ import annotations
 
@@ -8,117 +8,123 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bedplate.local.hooks import Kind, Record, Services
-from bedplate.local.runtime.jobs import ground_truth
+from bedplate.local.hooks import KindName, Record, Services
+from bedplate.local.runtime.jobs.ground_truth import merge_ground_truth, read_ground_truth
 from bedplate.local.runtime.transfer import MissingData, split_uri
 
-_DEFINITIONS: dict[str, Kind] = {
+_DEFINITIONS: dict[str, KindName] = {
     "DataQuality": "data-quality-job-definition",
     "ModelQuality": "model-quality-job-definition",
     "ModelBias": "model-bias-job-definition",
     "ModelExplainability": "model-explainability-job-definition",
 }
 _CAPTURE_NAME = re.compile(r"/(\d{4})/(\d\d)/(\d\d)/(\d\d)/(\d\d)-(\d\d)-(\d{3})-[^/]+\.jsonl$")
-_INPUT = "/opt/ml/processing/input/endpoint"
-_MODEL = "/opt/ml/processing/input/model"
-_CONFIG = "/opt/ml/processing/input/config"
-_PERIOD = re.compile(r"^-?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
-_BASELINE = "/opt/ml/processing/baseline"
+_ENDPOINT_DIR = "/opt/ml/processing/input/endpoint"
+_MODEL_DIR = "/opt/ml/processing/input/model"
+_CONFIG_DIR = "/opt/ml/processing/input/config"
+_DURATION = re.compile(r"^-?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
+_BASELINE_DIR = "/opt/ml/processing/baseline"
 
 
 class MonitoringStartError(Exception):
-    """Why a run could not start, as its FailureReason says."""
+    """A run could not start; the message becomes its FailureReason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureWindow:
-    """The requests of `start` up to `end`, epoch seconds."""
+    """The time window [start, end) of a run, in epoch seconds."""
 
     start: float
     end: float
 
-    def holds(self, key: str) -> bool:
-        """Whether a capture file was begun in the window, by its name.
+    def __str__(self) -> str:
+        return f"from {_format_time(self.start)} to {_format_time(self.end)}"
 
-        >>> CaptureWindow(0, 3600).holds("p/e/v/1970/01/01/00/59-59-999-x.jsonl")
+    def contains(self, key: str) -> bool:
+        """Returns whether the name of a capture file says that it was started in the window.
+
+        >>> CaptureWindow(0, 3600).contains("p/e/v/1970/01/01/00/59-59-999-x.jsonl")
         True
-        >>> CaptureWindow(0, 3600).holds("p/e/v/1970/01/01/01/00-00-000-x.jsonl")
+        >>> CaptureWindow(0, 3600).contains("p/e/v/1970/01/01/01/00-00-000-x.jsonl")
         False
         """
-        found = _CAPTURE_NAME.search(key)
-        if not found:
+        match = _CAPTURE_NAME.search(key)
+        if not match:
             return False
-        year, month, day, hour, minute, second, ms = (int(group) for group in found.groups())
-        moment = datetime(year, month, day, hour, minute, second, ms * 1000, tzinfo=UTC).timestamp()
-        return self.start <= moment < self.end
+        year, month, day, hour, minute, second, ms = (int(group) for group in match.groups())
+        timestamp = datetime(year, month, day, hour, minute, second, ms * 1000, tzinfo=UTC).timestamp()
+        return self.start <= timestamp < self.end
 
-    def moved(self, watched: Record) -> CaptureWindow:
-        """As far back as an endpoint input says: its offsets are taken from both ends.
+    def shifted_by(self, endpoint_input: Record) -> CaptureWindow:
+        """Returns the window moved back by the StartTimeOffset and EndTimeOffset of an EndpointInput.
 
-        >>> CaptureWindow(7200, 10800).moved({"StartTimeOffset": "-PT2H", "EndTimeOffset": "-PT1H"})
+        >>> CaptureWindow(7200, 10800).shifted_by({"StartTimeOffset": "-PT2H", "EndTimeOffset": "-PT1H"})
         CaptureWindow(start=0.0, end=7200.0)
         """
-        first, last = (period_s(watched.get(f"{side}TimeOffset") or "PT0H") for side in ("Start", "End"))
-        return CaptureWindow(self.start - first, self.end - last)
+        start_s, end_s = (duration_s(endpoint_input.get(f"{bound}TimeOffset") or "PT0H") for bound in ("Start", "End"))
+        return CaptureWindow(self.start - start_s, self.end - end_s)
 
 
-def period_s(period: str) -> float:
-    """Seconds of an ISO 8601 duration, whatever its sign; 0 of anything else.
+def duration_s(duration: str) -> float:
+    """Returns the absolute value of an ISO 8601 duration in seconds, 0 for any other text.
 
-    >>> period_s("-PT1H"), period_s("-P1DT30M")
+    >>> duration_s("-PT1H"), duration_s("-P1DT30M")
     (3600.0, 88200.0)
     """
-    found = _PERIOD.match(period)
-    if not found:
+    match = _DURATION.match(duration)
+    if not match:
         return 0.0
-    days, hours, minutes, seconds = (float(group or 0) for group in found.groups())
+    days, hours, minutes, seconds = (float(group or 0) for group in match.groups())
     return days * 86_400 + hours * 3600 + minutes * 60 + seconds
 
 
-def definition_of(services: Services, schedule: Record) -> Record:
-    """The job definition of a schedule. Raises CannotMonitor when it is gone."""
+def find_definition(services: Services, schedule: Record) -> Record:
+    """Returns the job definition of a schedule. Raises MonitoringStartError when it does not exist."""
     kind = schedule.get("MonitoringType") or "DataQuality"
     name = schedule.get("MonitoringJobDefinitionName") or ""
-    found = services.record(_DEFINITIONS[kind], name)
-    if found is None:
+    definition = services.record(_DEFINITIONS[kind], name)
+    if definition is None:
         inline = (schedule.get("MonitoringScheduleConfig") or {}).get("MonitoringJobDefinition")
         if inline:
-            return _from_inline(inline)
-        raise MonitoringStartError(
-            f"Job definition {name!r} of schedule {schedule['MonitoringScheduleName']} does not exist."
-        )
+            return _read_inline_definition(inline)
+        schedule_name = schedule["MonitoringScheduleName"]
+        raise MonitoringStartError(f"Job definition {name!r} of schedule {schedule_name} does not exist.")
     return {
-        "App": found[f"{kind}AppSpecification"],
-        "Baseline": found.get(f"{kind}BaselineConfig") or {},
-        "Input": found[f"{kind}JobInput"],
-        "Output": found[f"{kind}JobOutputConfig"],
-        "Resources": found["JobResources"],
-        "Stopping": found.get("StoppingCondition"),
-        "RoleArn": found["RoleArn"],
+        "App": definition[f"{kind}AppSpecification"],
+        "Baseline": definition.get(f"{kind}BaselineConfig") or {},
+        "Input": definition[f"{kind}JobInput"],
+        "Output": definition[f"{kind}JobOutputConfig"],
+        "Resources": definition["JobResources"],
+        "Stopping": definition.get("StoppingCondition"),
+        "RoleArn": definition["RoleArn"],
     }
 
 
-def processing_job(
+def build_processing_job(
     services: Services, schedule: Record, definition: Record, window: CaptureWindow, name: str, arn: str
 ) -> Record:
-    """The record of the run's job. Raises CannotMonitor when the endpoint, its capture or any request is missing."""
-    watched = (definition["Input"] or {}).get("EndpointInput")
-    if not watched:
+    """Returns the record of a run's processing job.
+
+    Raises MonitoringStartError when the endpoint, its capture or captured requests are missing.
+    """
+    endpoint_input = (definition["Input"] or {}).get("EndpointInput")
+    if not endpoint_input:
         raise MonitoringStartError("The local platform monitors endpoints, not batch transform jobs.")
-    window = window.moved(watched)
-    folder = watched.get("LocalPath") or _INPUT
+    window = window.shifted_by(endpoint_input)
+    folder = endpoint_input.get("LocalPath") or _ENDPOINT_DIR
     outputs = [entry["S3Output"] for entry in definition["Output"]["MonitoringOutputs"]]
-    app, baseline = definition["App"], definition["Baseline"]
+    app, baseline_files = definition["App"], _baseline_files(definition["Baseline"])
+    app_keys = ("ImageUri", "ContainerEntrypoint", "ContainerArguments")
     environment = {
         "dataset_format": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput","endpointOutput"]}}',
         "dataset_source": folder,
         "output_path": outputs[0]["LocalPath"],
         "publish_cloudwatch_metrics": "Enabled",
-        "sagemaker_endpoint_name": watched["EndpointName"],
+        "sagemaker_endpoint_name": endpoint_input["EndpointName"],
         "sagemaker_monitoring_schedule_name": schedule["MonitoringScheduleName"],
-        "start_time": _iso(window.start),
-        "end_time": _iso(window.end),
-        **_baseline_environment(baseline),
+        "start_time": _format_time(window.start),
+        "end_time": _format_time(window.end),
+        **{variable: f"{path}/{uri.rsplit('/', 1)[-1]}" for variable, _, path, uri in baseline_files},
         **(app.get("Environment") or {}),
     }
     return {
@@ -127,13 +133,11 @@ def processing_job(
         "ProcessingJobStatus": "InProgress",
         "MonitoringScheduleArn": schedule["MonitoringScheduleArn"],
         "RoleArn": definition["RoleArn"],
-        "AppSpecification": {
-            key: app[key] for key in ("ImageUri", "ContainerEntrypoint", "ContainerArguments") if app.get(key)
-        },
+        "AppSpecification": {key: app[key] for key in app_keys if app.get(key)},
         "Environment": environment,
         "ProcessingInputs": [
-            *_requests(services, definition, folder, window, f"{_run_uri(outputs[0]['S3Uri'], name)}/merge"),
-            *_baseline_inputs(baseline),
+            *_request_inputs(services, definition, folder, window, f"{_run_uri(outputs[0]['S3Uri'], name)}/merge"),
+            *(_input(input_name, uri, path) for _, input_name, path, uri in baseline_files),
             *_model_inputs(services, app),
         ],
         "ProcessingOutputConfig": {
@@ -148,37 +152,35 @@ def processing_job(
     }
 
 
-def _requests(
-    services: Services, definition: Record, folder: str, window: CaptureWindow, merged: str
+def _request_inputs(
+    services: Services, definition: Record, folder: str, window: CaptureWindow, merge_uri: str
 ) -> list[dict[str, Any]]:
-    """The captured requests of the window; with a ground truth only those whose outcome is known, and with it.
+    """Returns the captured requests of the window; with ground truth only the labelled ones, with their labels.
 
-    On SageMaker a job of its own merges them first; here it happens at once, and its result lies at `merged`.
+    SageMaker merges the ground truth in a separate job; here it is merged at once and stored at `merge_uri`.
     """
     endpoint = definition["Input"]["EndpointInput"]["EndpointName"]
-    bucket, base, keys = _captured(services, endpoint, window)
+    bucket, base, keys = _find_captures(services, endpoint, window)
     source = str((definition["Input"].get("GroundTruthS3Input") or {}).get("S3Uri") or "")
     if not source:
-        return _by_hour(f"s3://{bucket}/", base, keys, folder)
-    target, prefix = split_uri(merged)
+        return _hourly_inputs(f"s3://{bucket}/", base, keys, folder)
+    merge_bucket, prefix = split_uri(merge_uri)
     try:
-        truth = ground_truth.known(services, source, since=window.start)
-        found = []
-        for key, body in ground_truth.merge(services, bucket, keys, truth):
-            services.put_object(target, f"{prefix}/{key.removeprefix(base)}", body, "application/jsonlines")
-            found.append(key)
+        ground_truths = read_ground_truth(services, source, since=window.start)
+        merged_keys = []
+        for key, body in merge_ground_truth(services, bucket, keys, ground_truths):
+            services.put_object(merge_bucket, f"{prefix}/{key.removeprefix(base)}", body, "application/jsonlines")
+            merged_keys.append(key)
     except (KeyError, MissingData) as exc:
         raise MonitoringStartError(f"The ground truth cannot be merged: {exc.args[0]}") from exc
-    if not found:
-        raise MonitoringStartError(
-            f"NO_DATA: no request that {endpoint} captured from {_iso(window.start)} to {_iso(window.end)} has "
-            f"a ground truth below {source}."
-        )
-    return _by_hour(f"{merged}/", "", [key.removeprefix(base) for key in found], folder)
+    if not merged_keys:
+        message = f"no request that {endpoint} captured {window} has ground truth at {source}."
+        raise MonitoringStartError(f"NO_DATA: {message}")
+    return _hourly_inputs(f"{merge_uri}/", "", [key.removeprefix(base) for key in merged_keys], folder)
 
 
-def _captured(services: Services, endpoint: str, window: CaptureWindow) -> tuple[str, str, list[str]]:
-    """(Bucket, prefix before the endpoint's name, keys) of what was captured in the window."""
+def _find_captures(services: Services, endpoint: str, window: CaptureWindow) -> tuple[str, str, list[str]]:
+    """Returns the bucket, the prefix before the endpoint's name and the keys of the window's capture files."""
     record = services.record("endpoint", endpoint)
     if record is None:
         raise MonitoringStartError(f'Could not find endpoint "{endpoint}".')
@@ -188,19 +190,19 @@ def _captured(services: Services, endpoint: str, window: CaptureWindow) -> tuple
     bucket, prefix = split_uri(capture["DestinationS3Uri"])
     base = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
     try:
-        keys = [k for k in services.list_objects(bucket, f"{base}{endpoint}/") if window.holds(k)]
+        keys = [k for k in services.list_objects(bucket, f"{base}{endpoint}/") if window.contains(k)]
     except KeyError as exc:
         raise MonitoringStartError(f"The captured requests cannot be read: {exc.args[0]}") from exc
     if not keys:
-        raise MonitoringStartError(
-            f"No data: endpoint {endpoint} captured no request from {_iso(window.start)} to {_iso(window.end)}."
-        )
+        raise MonitoringStartError(f"No data: endpoint {endpoint} captured no request {window}.")
     return bucket, base, keys
 
 
-def _by_hour(root: str, base: str, keys: list[str], folder: str) -> list[dict[str, Any]]:
-    """One input for each hour and variant with requests of the window, below the same folders as in the bucket. As on
-    SageMaker a whole hour is given; the container reads the window from `start_time` and `end_time`."""
+def _hourly_inputs(root: str, base: str, keys: list[str], folder: str) -> list[dict[str, Any]]:
+    """Returns one input per hour and variant with captured requests, in the same folders as in the bucket.
+
+    As on SageMaker an input is a whole hour; the container selects the window by `start_time` and `end_time`.
+    """
     hours = sorted({key.rsplit("/", 1)[0] for key in keys})
     return [
         _input(f"endpoint-{n}", f"{root}{hour}/", f"{folder}/{hour.removeprefix(base)}")
@@ -209,27 +211,27 @@ def _by_hour(root: str, base: str, keys: list[str], folder: str) -> list[dict[st
 
 
 def _model_inputs(services: Services, app: Record) -> list[dict[str, Any]]:
-    """The configuration of a bias or explainability run, and the artifact of the model that it names to be asked.
+    """Returns the configuration of a bias or explainability run and the artifact of the model that it names.
 
-    SageMaker's own image asks a shadow endpoint that comes up for the run; here the image gets the model itself.
+    SageMaker's own image invokes a shadow endpoint that exists for the run; here the image gets the model itself.
     """
     uri = str(app.get("ConfigUri") or "")
     if not uri:
         return []
     try:
         bucket, key = split_uri(uri)
-        named = (json.loads(services.get_object(bucket, key)).get("predictor") or {}).get("model_name")
+        model_name = (json.loads(services.get_object(bucket, key)).get("predictor") or {}).get("model_name")
     except (KeyError, MissingData, ValueError) as exc:
         raise MonitoringStartError(f"The configuration {uri} cannot be read: {exc.args[0]}") from exc
-    found = [_input("config", uri, _CONFIG)]
-    if named:
-        model = services.record("model", named)
+    inputs = [_input("config", uri, _CONFIG_DIR)]
+    if model_name:
+        model = services.record("model", model_name)
         if model is None:
-            raise MonitoringStartError(f'Could not find model "{named}", which {uri} names as its predictor.')
+            raise MonitoringStartError(f'Could not find model "{model_name}", which {uri} names as its predictor.')
         artifact = (model.get("PrimaryContainer") or {}).get("ModelDataUrl")
         if artifact:
-            found.append(_input("model", artifact, _MODEL))
-    return found
+            inputs.append(_input("model", artifact, _MODEL_DIR))
+    return inputs
 
 
 def _input(name: str, uri: str, path: str) -> dict[str, Any]:
@@ -239,38 +241,24 @@ def _input(name: str, uri: str, path: str) -> dict[str, Any]:
     }
 
 
-def _baseline_environment(baseline: Record) -> dict[str, str]:
-    return {
-        variable: f"{_BASELINE}/{folder}/{_address(baseline, key).rsplit('/', 1)[-1]}"
-        for variable, folder, key in (
-            ("baseline_constraints", "constraints", "ConstraintsResource"),
-            ("baseline_statistics", "stats", "StatisticsResource"),
-        )
-        if _address(baseline, key)
-    }
-
-
-def _baseline_inputs(baseline: Record) -> list[dict[str, Any]]:
+def _baseline_files(baseline: Record) -> list[tuple[str, str, str, str]]:
+    """Returns environment variable, input name, folder and S3 URI of each file of the baseline."""
+    files = (
+        ("baseline_constraints", "constraints", "constraints", "ConstraintsResource"),
+        ("baseline_statistics", "baseline", "stats", "StatisticsResource"),
+    )
+    uris = {key: str((baseline.get(key) or {}).get("S3Uri") or "") for *_, key in files}
     return [
-        _input(name, _address(baseline, key), f"{_BASELINE}/{folder}")
-        for name, folder, key in (
-            ("constraints", "constraints", "ConstraintsResource"),
-            ("baseline", "stats", "StatisticsResource"),
-        )
-        if _address(baseline, key)
+        (variable, name, f"{_BASELINE_DIR}/{folder}", uris[key]) for variable, name, folder, key in files if uris[key]
     ]
 
 
-def _address(baseline: Record, key: str) -> str:
-    return str((baseline.get(key) or {}).get("S3Uri") or "")
-
-
 def _run_uri(uri: str, job_name: str) -> str:
-    """Each run writes below a folder of its own."""
+    """Returns the run's own folder in an output location."""
     return f"{uri.rstrip('/')}/{job_name}"
 
 
-def _from_inline(inline: Record) -> Record:
+def _read_inline_definition(inline: Record) -> Record:
     return {
         "App": {**inline["MonitoringAppSpecification"], "Environment": inline.get("Environment") or {}},
         "Baseline": inline.get("BaselineConfig") or {},
@@ -282,5 +270,5 @@ def _from_inline(inline: Record) -> Record:
     }
 
 
-def _iso(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
+def _format_time(timestamp: float) -> str:
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,134 +1,138 @@
-"""Tuning jobs: training jobs as their children, a few at a time, each at the point that the search chose."""
+"""Runs tuning jobs: starts training jobs as trials, a few at a time, with hyperparameters that a search selects."""
 
 from __future__ import annotations
 
 import threading
 import traceback
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
-from bedplate.domain.versions.tuning import worth_finishing
-from bedplate.local.hooks import Kind, Record, Services
+from bedplate.domain.versions.tuning import is_worth_finishing
+from bedplate.local.hooks import KindName, Record, Services
 from bedplate.local.runtime.jobs.training import TrainingRunner
-from bedplate.local.runtime.jobs.tuning_search import Search, search_of
+from bedplate.local.runtime.jobs.tuning_search import Search, build_search
 
-KIND: Kind = "hyper-parameter-tuning-job"
-LOOK_S = 0.1
+KIND: KindName = "hyper-parameter-tuning-job"
+POLL_S = 0.1
 _RUNNING = ("InProgress", "Stopping")
 
 
 class TuningRunner:
-    """Answers the hooks of tuning jobs."""
+    """Handles the hooks of tuning jobs."""
 
     def __init__(self, services: Services, training: TrainingRunner) -> None:
         self._services = services
         self._training = training
-        self._asked: dict[str, threading.Event] = {}
+        self._stop_events: dict[str, threading.Event] = {}
         self._closed = threading.Event()
-        self._heard: dict[str, list[tuple[str, float]]] = defaultdict(list)
-        training.on_metric = lambda job, name, value: self._heard[job].append((name, value))
+        self._metric_values: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        training.on_metric = lambda job, name, value: self._metric_values[job].append((name, value))
 
-    def started(self, record: Record) -> None:
+    def start(self, record: Record) -> None:
         name = record["HyperParameterTuningJobName"]
-        self._asked[name] = threading.Event()
+        self._stop_events[name] = threading.Event()
         threading.Thread(target=self._run, args=(name, record), name=f"tuning-{name}", daemon=True).start()
 
-    def stopped(self, name: str) -> None:
-        if name in self._asked:
-            self._asked[name].set()
+    def stop(self, name: str) -> None:
+        if name in self._stop_events:
+            self._stop_events[name].set()
 
     def restore(self) -> None:
-        """What ran when the platform ended has failed, as its trainings have."""
+        """Fails the tuning jobs that ran when the platform ended, as their training jobs failed."""
         for record in self._services.records(KIND):
             if record["HyperParameterTuningJobStatus"] in _RUNNING:
                 reason = "InternalServerError: the local platform ended while the tuning was running. Start it again."
-                self._end(record["HyperParameterTuningJobName"], "Failed", reason)
+                self._finish(record["HyperParameterTuningJobName"], "Failed", reason)
 
     def close(self) -> None:
         self._closed.set()
 
     def _run(self, name: str, record: Record) -> None:
         try:
-            _Tuning(self._services, self._training, record, self._heard).run(self._asked[name], self._closed)
-        except Exception as exc:  # whatever goes wrong here, a tuning must not stay InProgress for ever
+            tuning = _TuningJob(self._services, self._training, record, self._metric_values)
+            tuning.run(self._stop_events[name], self._closed)
+        except Exception as exc:  # no error may leave a tuning job InProgress for ever
             traceback.print_exc()
-            self._end(name, "Failed", f"InternalServerError: {type(exc).__name__}: {exc}")
+            self._finish(name, "Failed", f"InternalServerError: {type(exc).__name__}: {exc}")
 
-    def _end(self, name: str, status: str, reason: str | None) -> None:
-        now = self._services.now()
-        changes = {"HyperParameterTuningEndTime": now, "FailureReason": reason}
+    def _finish(self, name: str, status: str, reason: str | None) -> None:
+        changes = {"HyperParameterTuningEndTime": self._services.now(), "FailureReason": reason}
         self._services.update(KIND, name, HyperParameterTuningJobStatus=status, **changes)
 
 
-class _Tuning:
-    """One tuning on its way."""
+class _TuningJob:
+    """One running tuning job."""
 
     def __init__(
-        self, services: Services, training: TrainingRunner, record: Record, heard: dict[str, list[tuple[str, float]]]
+        self,
+        services: Services,
+        training: TrainingRunner,
+        record: Record,
+        metric_values: dict[str, list[tuple[str, float]]],
     ) -> None:
-        self._services, self._training, self._record, self._heard = services, training, record, heard
+        self._services, self._training, self._record, self._metric_values = services, training, record, metric_values
         self._name: str = record["HyperParameterTuningJobName"]
         config = record["HyperParameterTuningJobConfig"]
-        aim = config.get("HyperParameterTuningJobObjective") or {}
-        self._type, self._metric = aim.get("Type", "Maximize"), aim.get("MetricName", "")
-        self._limits = config["ResourceLimits"]
-        self._early = config.get("TrainingJobEarlyStoppingType") == "Auto"
+        objective = config.get("HyperParameterTuningJobObjective") or {}
+        self._type, self._metric = objective.get("Type", "Maximize"), objective.get("MetricName", "")
+        limits = config["ResourceLimits"]
+        self._max_trials = int(limits["MaxNumberOfTrainingJobs"])
+        self._max_parallel = int(limits["MaxParallelTrainingJobs"])
+        self._stops_early = config.get("TrainingJobEarlyStoppingType") == "Auto"
         seed = config.get("RandomSeed")
-        self._search: Search = search_of(record, zlib.crc32(self._name.encode()) if seed is None else int(seed))
-        self._launched: dict[str, dict[str, str]] = {}
+        self._search: Search = build_search(record, zlib.crc32(self._name.encode()) if seed is None else int(seed))
+        self._points: dict[str, dict[str, str]] = {}
         self._exhausted = False
 
-    def run(self, asked: threading.Event, closed: threading.Event) -> None:
-        """Until every trial has ended. With `asked` nothing new is begun, and what runs is stopped."""
-        told: Any = None
-        while not closed.is_set():
-            children = [self._services.record("training-job", name) or {} for name in self._launched]
+    def run(self, stop_event: threading.Event, closed_event: threading.Event) -> None:
+        """Runs until every trial has ended. After `stop_event` no trial starts and running ones are stopped."""
+        reported: Any = None
+        while not closed_event.is_set():
+            children = [self._services.record("training-job", name) or {} for name in self._points]
             running = [c for c in children if c.get("TrainingJobStatus") in _RUNNING]
-            if asked.is_set():
-                self._stop([c for c in running if c["TrainingJobStatus"] == "InProgress"])
+            if stop_event.is_set():
+                self._stop_trials(running)
             else:
-                self._launch(children, len(running))
-                if self._early:
-                    self._stop([c for c in running if not self._worthy(c, children)])
-            now = self._counted(children)
-            if now != told:
-                self._services.update(KIND, self._name, **now)
-                told = now
-            over = self._exhausted or len(self._launched) >= int(self._limits["MaxNumberOfTrainingJobs"])
-            if not running and len(children) == len(self._launched) and (over or asked.is_set()):
-                self._conclude(children, stopped=asked.is_set())
+                self._start_trials(children, len(running))
+                if self._stops_early:
+                    self._stop_trials([c for c in running if not self._is_worth_finishing(c, children)])
+            progress = self._progress(children)
+            if progress != reported:
+                self._services.update(KIND, self._name, **progress)
+                reported = progress
+            all_started = self._exhausted or len(self._points) >= self._max_trials
+            if not running and len(children) == len(self._points) and (all_started or stop_event.is_set()):
+                self._finish(children, stopped=stop_event.is_set())
                 return
-            closed.wait(LOOK_S)
+            closed_event.wait(POLL_S)
 
-    def _launch(self, children: list[Record], running: int) -> None:
-        while running < int(self._limits["MaxParallelTrainingJobs"]) and len(self._launched) < int(
-            self._limits["MaxNumberOfTrainingJobs"]
-        ):
+    def _start_trials(self, children: list[Record], running_count: int) -> None:
+        while running_count < self._max_parallel and len(self._points) < self._max_trials:
             sign = 1 if self._type == "Maximize" else -1
-            seen = [
-                (self._launched[c["TrainingJobName"]], sign * value)
+            trials = [
+                (self._points[c["TrainingJobName"]], sign * value)
                 for c in children
-                if c.get("TrainingJobStatus") == "Completed" and (value := self._value(c)) is not None
+                if c.get("TrainingJobStatus") == "Completed" and (value := _final_metric(c, self._metric)) is not None
             ]
-            point = self._search.next(seen)
+            point = self._search.next(trials)
             if point is None:
                 self._exhausted = True
                 return
-            self._begin(point)
-            running += 1
+            self._start_trial(point)
+            running_count += 1
 
-    def _begin(self, point: dict[str, str]) -> None:
-        number = len(self._launched) + 1
-        told = f"{self._name}/{number}/{sorted(point.items())}"
-        name = f"{self._name}-{number:03d}-{zlib.crc32(told.encode()):08x}"
-        defined, now = self._record["TrainingJobDefinition"], self._services.now()
-        output = defined["OutputDataConfig"]["S3OutputPath"].rstrip("/")
-        fixed = {**(defined.get("StaticHyperParameters") or {}), "_tuning_objective_metric": self._metric}
+    def _start_trial(self, point: dict[str, str]) -> None:
+        number = len(self._points) + 1
+        identity = f"{self._name}/{number}/{sorted(point.items())}"
+        name = f"{self._name}-{number:03d}-{zlib.crc32(identity.encode()):08x}"
+        definition, now = self._record["TrainingJobDefinition"], self._services.now()
+        output = definition["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        fixed = {**(definition.get("StaticHyperParameters") or {}), "_tuning_objective_metric": self._metric}
         arn = self._record["HyperParameterTuningJobArn"]
         transition = {"Status": "Starting", "StartTime": now, "StatusMessage": "Launching requested ML instances"}
         job = {
-            **{key: value for key, value in defined.items() if key != "StaticHyperParameters"},
+            **{key: value for key, value in definition.items() if key != "StaticHyperParameters"},
             "TrainingJobName": name,
             "TrainingJobArn": f"{arn.rpartition(':')[0]}:training-job/{name}",
             "TuningJobArn": arn,
@@ -142,52 +146,49 @@ class _Tuning:
             "Tags": [{"Key": key, "Value": value} for key, value in self._services.tags(arn).items()],
         }
         self._services.add("training-job", name, job)
-        self._launched[name] = point
-        self._training.started(self._services.record("training-job", name) or job)
+        self._points[name] = point
+        self._training.start(self._services.record("training-job", name) or job)
 
-    def _stop(self, children: list[Record]) -> None:
+    def _stop_trials(self, children: list[Record]) -> None:
         for child in children:
             if child.get("TrainingJobStatus") == "InProgress":
                 self._services.update("training-job", child["TrainingJobName"], TrainingJobStatus="Stopping")
-                self._training.stopped(child["TrainingJobName"])
+                self._training.stop(child["TrainingJobName"])
 
-    def _worthy(self, child: Record, children: list[Record]) -> bool:
-        def course(of: Record) -> list[float]:
-            return [value for name, value in self._heard[of["TrainingJobName"]] if name == self._metric]
+    def _is_worth_finishing(self, child: Record, children: list[Record]) -> bool:
+        def values_of(trial: Record) -> list[float]:
+            return [value for name, value in self._metric_values[trial["TrainingJobName"]] if name == self._metric]
 
-        others = [course(c) for c in children if c.get("TrainingJobName") != child["TrainingJobName"]]
-        return worth_finishing(course(child), others, maximize=self._type == "Maximize")
+        other_trials = [values_of(c) for c in children if c.get("TrainingJobName") != child["TrainingJobName"]]
+        return is_worth_finishing(values_of(child), other_trials, maximize=self._type == "Maximize")
 
-    def _value(self, child: Record) -> float | None:
-        told = child.get("FinalMetricDataList") or ()
-        return next((float(each["Value"]) for each in told if each["MetricName"] == self._metric), None)
-
-    def _counted(self, children: list[Record]) -> dict[str, Any]:
-        by = defaultdict(int, {"Completed": 0})
-        for child in children:
-            by[child.get("TrainingJobStatus", "InProgress")] += 1
-        valued = [c for c in children if self._value(c) is not None]
-        done = [c for c in valued if c.get("TrainingJobStatus") == "Completed"]
-        pick = max if self._type == "Maximize" else min
-        best = pick(done, key=lambda c: self._value(c) or 0.0) if done else None
+    def _progress(self, children: list[Record]) -> dict[str, Any]:
+        """Returns the counters and the best trial for the tuning job's record."""
+        counts = Counter(child.get("TrainingJobStatus", "InProgress") for child in children)
+        pending = counts["InProgress"] + counts["Stopping"]
+        measured = [c for c in children if _final_metric(c, self._metric) is not None]
+        completed = [c for c in measured if c.get("TrainingJobStatus") == "Completed"]
+        select = max if self._type == "Maximize" else min
+        best = select(completed, key=lambda c: _final_metric(c, self._metric) or 0.0) if completed else None
+        best_summary = trial_summary(best, self._record, self._points[best["TrainingJobName"]]) if best else None
         return {
             "TrainingJobStatusCounters": {
-                "Completed": by["Completed"],
-                "InProgress": by["InProgress"] + by["Stopping"],
+                "Completed": counts["Completed"],
+                "InProgress": pending,
                 "RetryableError": 0,
-                "NonRetryableError": by["Failed"],
-                "Stopped": by["Stopped"],
+                "NonRetryableError": counts["Failed"],
+                "Stopped": counts["Stopped"],
             },
             "ObjectiveStatusCounters": {
-                "Succeeded": len(done),
-                "Pending": by["InProgress"] + by["Stopping"],
-                "Failed": len(children) - len(done) - by["InProgress"] - by["Stopping"],
+                "Succeeded": len(completed),
+                "Pending": pending,
+                "Failed": len(children) - len(completed) - pending,
             },
-            "BestTrainingJob": summary(best, self._record, self._launched[best["TrainingJobName"]]) if best else None,
-            "bedplate:Trials": dict(self._launched),
+            "BestTrainingJob": best_summary,
+            "bedplate:Trials": dict(self._points),
         }
 
-    def _conclude(self, children: list[Record], *, stopped: bool) -> None:
+    def _finish(self, children: list[Record], *, stopped: bool) -> None:
         succeeded = any(c.get("TrainingJobStatus") == "Completed" for c in children)
         status = "Stopped" if stopped else "Completed" if succeeded else "Failed"
         reason = None if succeeded or stopped else "No training job succeeded"
@@ -197,21 +198,25 @@ class _Tuning:
             HyperParameterTuningJobStatus=status,
             HyperParameterTuningEndTime=self._services.now(),
             FailureReason=reason,
-            **self._counted(children),
+            **self._progress(children),
         )
 
 
-def summary(child: Record, tuning: Record, point: dict[str, str]) -> Record:
-    """A trial as SageMaker's lists of them tell it."""
-    aim = tuning["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective") or {}
-    told = child.get("FinalMetricDataList") or ()
-    value = next((each["Value"] for each in told if each["MetricName"] == aim.get("MetricName")), None)
-    ended = child.get("TrainingJobStatus") in ("Completed", "Failed", "Stopped")
+def _final_metric(child: Record, name: str | None) -> float | None:
+    metrics = child.get("FinalMetricDataList") or ()
+    return next((float(metric["Value"]) for metric in metrics if metric["MetricName"] == name), None)
+
+
+def trial_summary(child: Record, tuning: Record, point: dict[str, str]) -> Record:
+    """Returns a trial's HyperParameterTrainingJobSummary."""
+    objective = tuning["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective") or {}
+    value = _final_metric(child, objective.get("MetricName"))
+    has_ended = child.get("TrainingJobStatus") in ("Completed", "Failed", "Stopped")
     keys = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime")
     return {
         **{key: child[key] for key in (*keys, "TrainingJobStatus", "FailureReason") if key in child},
         "TuningJobName": tuning["HyperParameterTuningJobName"],
         "TunedHyperParameters": dict(point),
-        "ObjectiveStatus": ("Failed" if value is None else "Succeeded") if ended else "Pending",
-        **({"FinalHyperParameterTuningJobObjectiveMetric": {**aim, "Value": value}} if value is not None else {}),
+        "ObjectiveStatus": ("Failed" if value is None else "Succeeded") if has_ended else "Pending",
+        **({"FinalHyperParameterTuningJobObjectiveMetric": {**objective, "Value": value}} if value is not None else {}),
     }

@@ -1,1 +1,1 @@
-"""SageMaker's control plane: every resource kind as a record, one module per family of operations."""
+"""SageMaker's control plane: stores every kind of resource as a record; one module per family of operations."""

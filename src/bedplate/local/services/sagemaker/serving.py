@@ -1,4 +1,4 @@
-"""SageMaker's models, endpoint configurations and endpoints, as records; the runtime does the serving."""
+"""SageMaker's models, endpoint configurations and endpoints as records; the runtime serves the endpoints."""
 
 from __future__ import annotations
 
@@ -8,62 +8,53 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 
-from bedplate.local.hooks import UNDER_WAY, Record
+from bedplate.local.hooks import PENDING_UPDATE, Record
 from bedplate.local.services.installation import AwsApiError
-from bedplate.local.services.sagemaker.operations import SageMakerOperations
+from bedplate.local.services.sagemaker.operations import (
+    SageMakerOperations,
+    delete_operation,
+    describe_operation,
+    list_operation,
+)
 
-_BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+# AWS rejects an update of an endpoint in one of these statuses.
+_BUSY_STATUSES = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
 class ServingOperations(SageMakerOperations):
+    describe_model = describe_operation("model")
+    list_models = list_operation("model")
+    delete_model = delete_operation("model")
+    describe_endpoint_config = describe_operation("endpoint-config")
+    list_endpoint_configs = list_operation("endpoint-config")
+    delete_endpoint_config = delete_operation("endpoint-config")
+    describe_endpoint = describe_operation("endpoint")
+    list_endpoints = list_operation("endpoint")
+
     def create_model(self) -> ActionResult:
         for container in (self._request.get("PrimaryContainer"), *(self._request.get("Containers") or ())):
             if container:
-                container.setdefault("Mode", "SingleModel")
-        return self._created("model")[1]
-
-    def describe_model(self) -> ActionResult:
-        return self._described("model")
-
-    def list_models(self) -> ActionResult:
-        return self._listed("model")
-
-    def delete_model(self) -> ActionResult:
-        return self._deleted("model")
+                container.setdefault("Mode", "SingleModel")  # AWS's default, which DescribeModel shows
+        return self._create("model")[1]
 
     def create_endpoint_config(self) -> ActionResult:
         _check_variants(self._request)
         for variant in _variants(self._request):
             if variant.get("ModelName"):
                 self._records.get("model", variant["ModelName"])
-        return self._created("endpoint-config")[1]
-
-    def describe_endpoint_config(self) -> ActionResult:
-        return self._described("endpoint-config")
-
-    def list_endpoint_configs(self) -> ActionResult:
-        return self._listed("endpoint-config")
-
-    def delete_endpoint_config(self) -> ActionResult:
-        return self._deleted("endpoint-config")
+        return self._create("endpoint-config")[1]
 
     def create_endpoint(self) -> ActionResult:
         config = self._records.get("endpoint-config", self._request["EndpointConfigName"])
-        view = endpoint_view(config, self._request.get("DeploymentConfig"))
-        record, answer = self._created("endpoint", EndpointStatus="Creating", **view)
-        record.pop("DeploymentConfig", None)
+        view = build_endpoint_view(config, self._request.get("DeploymentConfig"))
+        record, response = self._create("endpoint", EndpointStatus="Creating", **view)
+        record.pop("DeploymentConfig", None)  # DescribeEndpoint shows it as LastDeploymentConfig
         self.platform.hooks.endpoint_created(copy.deepcopy(record))
-        return answer
-
-    def describe_endpoint(self) -> ActionResult:
-        return self._described("endpoint")
-
-    def list_endpoints(self) -> ActionResult:
-        return self._listed("endpoint")
+        return response
 
     def delete_endpoint(self) -> ActionResult:
         name = self._name("endpoint")
-        self._deleted("endpoint")
+        self._delete("endpoint")
         self.platform.hooks.endpoint_deleted(name)
         return EmptyResult()
 
@@ -77,7 +68,7 @@ class ServingOperations(SageMakerOperations):
             _check_same_variants(record, config)
         pending = {
             "EndpointConfigName": config["EndpointConfigName"],
-            "ProductionVariants": variant_summaries(config["ProductionVariants"]),
+            "ProductionVariants": build_variant_summaries(config["ProductionVariants"]),
             "StartTime": self.platform.now(),
         }
         record = self._records.update(
@@ -87,11 +78,11 @@ class ServingOperations(SageMakerOperations):
                 "EndpointStatus": "Updating",
                 "PendingDeploymentSummary": pending,
                 "FailureReason": None,
-                UNDER_WAY: request,
+                PENDING_UPDATE: request,
             },
         )
         self.platform.hooks.endpoint_updated(copy.deepcopy(record), request)
-        return self._arn_of("endpoint", record)
+        return self._arn_response("endpoint", record)
 
     def update_endpoint_weights_and_capacities(self) -> ActionResult:
         record = self._idle_endpoint("update weights of")
@@ -105,28 +96,29 @@ class ServingOperations(SageMakerOperations):
             )
             raise AwsApiError("ValidationException", message)
         for variant in record["ProductionVariants"]:
-            for wish in (d for d in desired if d["VariantName"] == variant["VariantName"]):
-                variant.update({k: v for k, v in wish.items() if k.startswith("Desired") and v is not None})
+            for target in (d for d in desired if d["VariantName"] == variant["VariantName"]):
+                variant.update({k: v for k, v in target.items() if k.startswith("Desired") and v is not None})
         record = self._records.update("endpoint", record["EndpointName"], {"EndpointStatus": "Updating"})
         self.platform.hooks.endpoint_weights_changed(copy.deepcopy(record), desired)
-        return self._arn_of("endpoint", record)
+        return self._arn_response("endpoint", record)
 
     def _idle_endpoint(self, verb: str) -> Record:
-        record = self._records.get("endpoint", self._name("endpoint"))
-        if record["EndpointStatus"] in _BUSY:
+        """Returns the endpoint of the request. Raises AWS's error while another operation changes it."""
+        record = self._find("endpoint")
+        if record["EndpointStatus"] in _BUSY_STATUSES:
             message = f'Cannot {verb} in-progress endpoint "{record["EndpointArn"]}".'
             raise AwsApiError("ValidationException", message)
         return record
 
 
-def endpoint_view(config: Mapping[str, Any], deployment: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What DescribeEndpoint shows of the configuration that is live; None removes what it does not have."""
+def build_endpoint_view(config: Mapping[str, Any], deployment: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns the fields of DescribeEndpoint for the live configuration; None removes a field from the record."""
     capture = config.get("DataCaptureConfig")
     shadows = config.get("ShadowProductionVariants")
     return {
         "EndpointConfigName": config["EndpointConfigName"],
-        "ProductionVariants": variant_summaries(config["ProductionVariants"]),
-        "ShadowProductionVariants": variant_summaries(shadows) if shadows else None,
+        "ProductionVariants": build_variant_summaries(config["ProductionVariants"]),
+        "ShadowProductionVariants": build_variant_summaries(shadows) if shadows else None,
         "DataCaptureConfig": {
             "EnableCapture": bool(capture.get("EnableCapture")),
             "CaptureStatus": "Started" if capture.get("EnableCapture") else "Stopped",
@@ -141,8 +133,8 @@ def endpoint_view(config: Mapping[str, Any], deployment: Mapping[str, Any] | Non
     }
 
 
-def variant_summaries(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """ProductionVariantSummary of each variant of a configuration, at its initial weight and count."""
+def build_variant_summaries(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a ProductionVariantSummary of each variant of a configuration, at its initial weight and count."""
     return [
         {
             "VariantName": v["VariantName"],
@@ -157,11 +149,12 @@ def variant_summaries(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _check_variants(request: Mapping[str, Any]) -> None:
-    """Names are used once; a shadow copies the traffic of exactly one production variant."""
+    """Rejects duplicate names, and a shadow variant beside anything but exactly one production variant, as AWS does."""
     names = [v["VariantName"] for v in _variants(request)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise AwsApiError("ValidationException", f"Variant names must be unique: {', '.join(twice)} is used twice.")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        message = f"Variant names must be unique: {', '.join(duplicates)} is used twice."
+        raise AwsApiError("ValidationException", message)
     shadows = request.get("ShadowProductionVariants") or ()
     if shadows and (len(request["ProductionVariants"]) != 1 or len(shadows) != 1):
         message = (
@@ -171,8 +164,11 @@ def _check_variants(request: Mapping[str, Any]) -> None:
 
 
 def _check_same_variants(record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Deployment guardrails move traffic between fleets of the same variants only (the SageMaker guide, Exclusions)."""
-    old, new = (sorted(v["VariantName"] for v in told["ProductionVariants"]) for told in (record, config))
+    """Rejects other variants with a DeploymentConfig.
+
+    Deployment guardrails move traffic only between fleets of the same variants (SageMaker developer guide, Exclusions).
+    """
+    old, new = (sorted(v["VariantName"] for v in source["ProductionVariants"]) for source in (record, config))
     if old != new:
         message = (
             f"With a DeploymentConfig the new endpoint configuration must have the same variants as the old one: "
@@ -182,4 +178,5 @@ def _check_same_variants(record: Mapping[str, Any], config: Mapping[str, Any]) -
 
 
 def _variants(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the production and the shadow variants of an endpoint configuration."""
     return [*request.get("ProductionVariants", ()), *(request.get("ShadowProductionVariants") or ())]

@@ -1,4 +1,4 @@
-"""Every model of the local stack: its contract holds, and its scripts train and answer as the contract says."""
+"""Every model of the local stack: its contract is valid, and its scripts train and predict by the contract."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ MODELS = load_stack(ROOT, "local").models
 
 
 @pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
-def test_the_contracts_hold_in_every_environment(stack: str) -> None:
-    done = subprocess.run(["bedplate", "models", "check", "--stack", stack], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_contracts_are_valid_in_every_environment(stack: str) -> None:
+    process = subprocess.run(
+        ["bedplate", "models", "check", "--stack", stack], cwd=ROOT, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_model_trains_and_gives_one_answer_for_each_row(model: str, tmp_path: Path) -> None:
+def test_a_model_trains_and_returns_one_prediction_for_each_row(model: str, tmp_path: Path) -> None:
     spec, folder = load_model(ROOT, model), ROOT / "models" / model
     subprocess.run([sys.executable, "prepare.py", str(tmp_path / "train.parquet")], cwd=folder, check=True)
     rows = pd.read_parquet(tmp_path / "train.parquet")
@@ -33,15 +35,15 @@ def test_a_model_trains_and_gives_one_answer_for_each_row(model: str, tmp_path: 
         cwd=folder,
         check=True,
     )
-    ask = (
+    script = (
         "import json, sys, pandas as pd, inference\n"
         f"rows = pd.read_parquet({str(tmp_path / 'train.parquet')!r}).head(20)\n"
         f"print(json.dumps([float(v) for v in inference.predict_fn(rows, inference.model_fn({str(tmp_path)!r}))]))"
     )
-    answers = json.loads(
-        subprocess.run([sys.executable, "-c", ask], cwd=folder, check=True, capture_output=True).stdout
+    predictions = json.loads(
+        subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, capture_output=True).stdout
     )
-    assert len(answers) == 20
-    assert len(set(answers)) > 1
+    assert len(predictions) == 20
+    assert len(set(predictions)) > 1
     if spec.task == "binary":
-        assert all(0 <= answer <= 1 for answer in answers)
+        assert all(0 <= prediction <= 1 for prediction in predictions)

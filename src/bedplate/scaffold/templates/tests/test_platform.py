@@ -1,4 +1,4 @@
-"""The platform program on the local platform, in a state of the test's own: up, again without a change, destroyed."""
+"""The Pulumi program on the local platform, with a temporary state: up, preview without changes, destroy."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Bedplate = Callable[..., subprocess.CompletedProcess[str]]
 def bedplate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bedplate]:
     state = {"BEDPLATE_PROJECT": str(ROOT), "BEDPLATE_STATE_DIR": str(tmp_path_factory.mktemp("state"))}
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(["bedplate", *words], env={**os.environ, **state}, capture_output=True, text=True)
-        assert done.returncode == 0, f"bedplate {' '.join(words)}: {done.stdout}{done.stderr}"
-        return done
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        process = subprocess.run(["bedplate", *arguments], env={**os.environ, **state}, capture_output=True, text=True)
+        assert process.returncode == 0, f"bedplate {' '.join(arguments)}: {process.stdout}{process.stderr}"
+        return process
 
     yield run
     run("local", "stop")
 
 
-def test_the_platform_comes_up_stays_as_it_is_and_goes(bedplate: Bedplate) -> None:
+def test_the_platform_can_be_created_and_destroyed(bedplate: Bedplate) -> None:
     bedplate("up", "--yes")
     outputs = json.loads(bedplate("outputs", "--json").stdout)
     assert outputs["stack"] == "local"
-    again = json.loads(bedplate("preview", "--json").stdout)
-    assert not again["changed"], again["steps"]
+    preview = json.loads(bedplate("preview", "--json").stdout)
+    assert not preview["changed"], preview["steps"]
     bedplate("destroy", "--yes")

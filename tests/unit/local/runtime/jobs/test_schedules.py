@@ -1,4 +1,4 @@
-"""Monitoring schedules: when they run, what a run looks at, how it ends."""
+"""Monitoring schedules start runs that analyze the captured requests of their window."""
 
 from __future__ import annotations
 
@@ -6,45 +6,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
-from bedplate.local.runtime.jobs.cron import parse
-from unit.local.runtime.rig import ARN, Rig
+from builders import capture_record
+from unit.local.runtime.runtime_driver import ARN, RuntimeDriver
 
 HOUR = 3600.0
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
-
-
-def at(*parts: int) -> float:
-    return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[arg-type,misc]
-
-
-@pytest.mark.parametrize(
-    ("expression", "moment", "due"),
-    [
-        ("cron(0 * ? * * *)", NOON, NOON + HOUR),
-        ("cron(0 * ? * * *)", NOON - 1, NOON),
-        ("cron(30 6 ? * MON-FRI *)", NOON, at(2026, 3, 2, 6, 30)),
-        ("cron(0 17/3 ? * * *)", NOON, at(2026, 3, 1, 17)),
-        ("cron(15 10 31 * ? *)", NOON, at(2026, 3, 31, 10, 15)),
-        ("cron(0 0 29 FEB ? *)", NOON, at(2028, 2, 29)),
-        ("rate(5 minutes)", NOON, NOON + 300),
-    ],
-)
-def test_next_due_time(expression: str, moment: float, due: float) -> None:
-    assert parse(expression).next_after(moment) == due
-
-
-def test_expression_of_the_past_is_never_due() -> None:
-    assert parse("cron(0 0 1 1 ? 1999)").next_after(NOON) is None
-
-
-@pytest.mark.parametrize(
-    "expression", ["hourly", "cron(0 * * * *)", "cron(61 * ? * * *)", "cron(x * ? * * *)", "rate(0 days)"]
-)
-def test_expression_that_cannot_be_read_says_so(expression: str) -> None:
-    with pytest.raises(ValueError):
-        parse(expression)
 
 
 class Clock:
@@ -55,14 +21,14 @@ class Clock:
         return self.now
 
 
-def watched(rig: Rig, *, baseline: bool = True) -> Clock:
-    """An endpoint that captures, and an hourly schedule over it, at noon."""
+def create_endpoint(driver: RuntimeDriver, *, baseline: bool = True) -> Clock:
+    """Adds an endpoint with data capture and a job definition, and sets the clock to one minute past noon."""
     clock = Clock(NOON + 60)
-    rig.world.clock = clock
+    driver.services.clock = clock
     capture = {"DestinationS3Uri": "s3://capture/base"}
-    rig.world.put("endpoint", "shop", {"EndpointName": "shop", "DataCaptureConfig": capture})
-    rig.world.put_object("artifacts", "baseline/statistics.json", b"{}")
-    rig.world.put(
+    driver.services.put_record("endpoint", "shop", {"EndpointName": "shop", "DataCaptureConfig": capture})
+    driver.services.put_object("artifacts", "baseline/statistics.json", b"{}")
+    driver.services.put_record(
         "data-quality-job-definition",
         "quality",
         {
@@ -81,7 +47,9 @@ def watched(rig: Rig, *, baseline: bool = True) -> Clock:
     return clock
 
 
-def schedule(rig: Rig, expression: str = "cron(0 * ? * * *)", status: str = "Scheduled") -> dict[str, Any]:
+def create_schedule(
+    driver: RuntimeDriver, expression: str = "cron(0 * ? * * *)", status: str = "Scheduled"
+) -> dict[str, Any]:
     record = {
         "MonitoringScheduleName": "hourly",
         "MonitoringScheduleArn": f"{ARN}:monitoring-schedule/hourly",
@@ -91,187 +59,195 @@ def schedule(rig: Rig, expression: str = "cron(0 * ? * * *)", status: str = "Sch
         "EndpointName": "shop",
         "MonitoringScheduleConfig": {"ScheduleConfig": {"ScheduleExpression": expression}},
     }
-    rig.world.put("monitoring-schedule", "hourly", record)
-    rig.hooks.schedule_changed(record)
+    driver.services.put_record("monitoring-schedule", "hourly", record)
+    driver.hooks.schedule_changed(record)
     return record
 
 
-def captures(rig: Rig, *minutes: int, hour: int = 12) -> None:
+def add_captures(driver: RuntimeDriver, *minutes: int, hour: int = 12) -> None:
     for minute in minutes:
-        rig.world.put_object("capture", f"base/shop/live/2026/03/01/{hour}/{minute:02d}-00-000-x.jsonl", b"{}\n")
+        driver.services.put_object("capture", f"base/shop/live/2026/03/01/{hour}/{minute:02d}-00-000-x.jsonl", b"{}\n")
 
 
-def execution(rig: Rig) -> dict[str, Any]:
-    rig.world.until(
+def wait_for_execution(driver: RuntimeDriver) -> dict[str, Any]:
+    driver.services.wait_until(
         lambda: any(
-            e["MonitoringExecutionStatus"] != "InProgress" for e in rig.world.tables["monitoring-execution"].values()
+            e["MonitoringExecutionStatus"] != "InProgress"
+            for e in driver.services.tables["monitoring-execution"].values()
         )
     )
-    [found] = rig.world.tables["monitoring-execution"].values()
-    return found
+    [execution] = driver.services.tables["monitoring-execution"].values()
+    return execution
 
 
-def test_nothing_runs_before_it_is_due_and_then_once(rig: Rig) -> None:
-    clock = watched(rig)
-    captures(rig, 5, 10)
-    schedule(rig)
-    assert rig.runtime.schedules.run_due() == []
+def test_due_schedule_runs_once(driver: RuntimeDriver) -> None:
+    clock = create_endpoint(driver)
+    add_captures(driver, 5, 10)
+    create_schedule(driver)
+    assert driver.runtime.schedules.run_due() == []
     clock.now = NOON + HOUR
-    assert rig.runtime.schedules.run_due() == ["hourly"]
-    assert rig.runtime.schedules.run_due() == []
+    assert driver.runtime.schedules.run_due() == ["hourly"]
+    assert driver.runtime.schedules.run_due() == []
 
 
-def test_run_looks_at_the_hour_before_and_its_violations_are_its_status(rig: Rig) -> None:
-    clock = watched(rig)
-    captures(rig, 5, 10)
-    captures(rig, 0, hour=13)
-    schedule(rig)
+def test_run_reads_the_previous_hour_and_reports_violations_in_its_status(driver: RuntimeDriver) -> None:
+    clock = create_endpoint(driver)
+    add_captures(driver, 5, 10)
+    add_captures(driver, 0, hour=13)
+    create_schedule(driver)
     clock.now = NOON + HOUR
-    rig.runtime.schedules.run_due()
-    found = execution(rig)
-    assert found["MonitoringExecutionStatus"] == "CompletedWithViolations"
-    assert found["ScheduledTime"] == NOON + HOUR
-    job = found["ProcessingJobArn"].rsplit("/", 1)[-1]
-    told = json.loads(rig.world.objects["artifacts"][f"monitoring/{job}/drift.json"])
-    assert told == {"records": 2, "window": "2026-03-01T12:00:00Z", "labels": 0}
+    driver.runtime.schedules.run_due()
+    execution = wait_for_execution(driver)
+    assert execution["MonitoringExecutionStatus"] == "CompletedWithViolations"
+    assert execution["ScheduledTime"] == NOON + HOUR
+    job = execution["ProcessingJobArn"].rsplit("/", 1)[-1]
+    report = json.loads(driver.services.objects["artifacts"][f"monitoring/{job}/drift.json"])
+    assert report == {"records": 2, "window": "2026-03-01T12:00:00Z", "labels": 0}
 
 
-def labelled_run(rig: Rig, *truth: dict[str, str], **offsets: str) -> dict[str, Any]:
-    """A model-quality run at one, over what was captured and the ground truth collected at half past noon."""
-    clock = watched(rig)
-    data = rig.world.tables["data-quality-job-definition"]["quality"]
+def run_with_labels(driver: RuntimeDriver, *ground_truths: dict[str, str], **offsets: str) -> dict[str, Any]:
+    """Runs a model-quality schedule at one o'clock with the ground truth that was collected after noon."""
+    clock = create_endpoint(driver)
+    data = driver.services.tables["data-quality-job-definition"]["quality"]
     definition = {key.replace("DataQuality", "ModelQuality"): value for key, value in data.items()}
     definition["ModelQualityJobInput"] = {
         "EndpointInput": {"EndpointName": "shop", **offsets},
         "GroundTruthS3Input": {"S3Uri": "s3://data/truth/"},
     }
-    rig.world.put("model-quality-job-definition", "quality", definition)
+    driver.services.put_record("model-quality-job-definition", "quality", definition)
     lines = [
         {"groundTruthData": {"data": data, "encoding": "CSV"}, "eventMetadata": {"eventId": event}, "eventVersion": "0"}
-        for told in truth
-        for event, data in told.items()
+        for labels in ground_truths
+        for event, data in labels.items()
     ]
     body = "\n".join(map(json.dumps, lines)).encode()
-    rig.world.put_object("data", "truth/2026/03/01/12/a.jsonl", body)
-    rig.world.put_object("data", "truth/2026/03/01/09/too-early.jsonl", body.replace(b"known", b"other"))
-    record = {**schedule(rig), "MonitoringType": "ModelQuality"}
-    rig.world.put("monitoring-schedule", "hourly", record)
-    rig.hooks.schedule_changed(record)
+    driver.services.put_object("data", "truth/2026/03/01/12/a.jsonl", body)
+    driver.services.put_object("data", "truth/2026/03/01/09/too-early.jsonl", body.replace(b"known", b"other"))
+    record = {**create_schedule(driver), "MonitoringType": "ModelQuality"}
+    driver.services.put_record("monitoring-schedule", "hourly", record)
+    driver.hooks.schedule_changed(record)
     clock.now = NOON + HOUR
-    rig.runtime.schedules.run_due()
-    return execution(rig)
+    driver.runtime.schedules.run_due()
+    return wait_for_execution(driver)
 
 
-def asked(rig: Rig, key: str, **meta: str) -> None:
-    rig.world.put_object("capture", f"base/shop/live/2026/03/01/{key}", json.dumps({"eventMetadata": meta}).encode())
+def add_request(driver: RuntimeDriver, key: str, **metadata: str) -> None:
+    record = capture_record([{"x": 1}], [0.5], **metadata)
+    driver.services.put_object("capture", f"base/shop/live/2026/03/01/{key}", json.dumps(record).encode())
 
 
-def merged(rig: Rig) -> dict[str, str]:
-    """Event id -> ground truth, of what the run was given."""
-    files = [body for key, body in rig.world.objects["artifacts"].items() if "/merge/shop/live/2026/03/01/" in key]
+def merged_labels(driver: RuntimeDriver) -> dict[str, str]:
+    """Returns the ground truth in the run's input by event ID."""
+    files = [
+        body for key, body in driver.services.objects["artifacts"].items() if "/merge/shop/live/2026/03/01/" in key
+    ]
     records = [json.loads(line) for body in files for line in body.splitlines()]
     return {r["eventMetadata"]["eventId"]: r["groundTruthData"]["data"] for r in records}
 
 
-def test_ground_truth_is_merged_by_inference_id_and_by_event_id_without_one(rig: Rig) -> None:
-    asked(rig, "12/05-00-000-a.jsonl", eventId="e1", inferenceId="known")
-    asked(rig, "12/06-00-000-b.jsonl", eventId="known-too")
-    asked(rig, "12/07-00-000-c.jsonl", eventId="known", inferenceId="nobody-told")
-    asked(rig, "12/08-00-000-d.jsonl", eventId="other")
-    found = labelled_run(rig, {"known": "1\n"}, {"known": "\n0", "known-too": "1"})
-    assert found["MonitoringType"] == "ModelQuality"
-    assert merged(rig) == {"e1": "1\n0", "known-too": "1"}
-    job = found["ProcessingJobArn"].rsplit("/", 1)[-1]
-    assert json.loads(rig.world.objects["artifacts"][f"monitoring/{job}/drift.json"])["records"] == 2
+def test_ground_truth_is_merged_by_inference_id_or_else_by_event_id(driver: RuntimeDriver) -> None:
+    add_request(driver, "12/05-00-000-a.jsonl", eventId="e1", inferenceId="known")
+    add_request(driver, "12/06-00-000-b.jsonl", eventId="known-too")
+    add_request(driver, "12/07-00-000-c.jsonl", eventId="known", inferenceId="unlabelled")
+    add_request(driver, "12/08-00-000-d.jsonl", eventId="other")
+    execution = run_with_labels(driver, {"known": "1\n"}, {"known": "\n0", "known-too": "1"})
+    assert execution["MonitoringType"] == "ModelQuality"
+    assert merged_labels(driver) == {"e1": "1\n0", "known-too": "1"}
+    job = execution["ProcessingJobArn"].rsplit("/", 1)[-1]
+    assert json.loads(driver.services.objects["artifacts"][f"monitoring/{job}/drift.json"])["records"] == 2
 
 
-def test_offsets_move_the_window_back_to_where_labels_are_known(rig: Rig) -> None:
-    asked(rig, "10/05-00-000-a.jsonl", eventId="before")
-    asked(rig, "11/05-00-000-a.jsonl", eventId="inside")
-    asked(rig, "12/05-00-000-a.jsonl", eventId="after")
+def test_time_offsets_move_the_window_back(driver: RuntimeDriver) -> None:
+    add_request(driver, "10/05-00-000-a.jsonl", eventId="before")
+    add_request(driver, "11/05-00-000-a.jsonl", eventId="inside")
+    add_request(driver, "12/05-00-000-a.jsonl", eventId="after")
     truth = dict.fromkeys(("before", "inside", "after"), "1")
-    labelled_run(rig, truth, StartTimeOffset="-PT1H", EndTimeOffset="-PT1H")
-    assert merged(rig) == {"inside": "1"}
+    run_with_labels(driver, truth, StartTimeOffset="-PT1H", EndTimeOffset="-PT1H")
+    assert merged_labels(driver) == {"inside": "1"}
 
 
-def test_run_without_any_outcome_has_failed_for_lack_of_data(rig: Rig) -> None:
-    asked(rig, "12/05-00-000-a.jsonl", eventId="unknown")
-    found = labelled_run(rig, {"known": "1"})
-    assert found["MonitoringExecutionStatus"] == "Failed"
-    assert found["FailureReason"].startswith("NO_DATA: no request that shop captured")
+def test_run_without_matching_ground_truth_fails_with_no_data(driver: RuntimeDriver) -> None:
+    add_request(driver, "12/05-00-000-a.jsonl", eventId="unknown")
+    execution = run_with_labels(driver, {"known": "1"})
+    assert execution["MonitoringExecutionStatus"] == "Failed"
+    assert execution["FailureReason"].startswith("NO_DATA: no request that shop captured")
 
 
-def explained_run(rig: Rig, *, model: bool = True) -> dict[str, Any]:
-    clock = watched(rig)
-    captures(rig, 5)
-    data = rig.world.tables["data-quality-job-definition"]["quality"]
+def run_with_explanation(driver: RuntimeDriver, *, model: bool = True) -> dict[str, Any]:
+    clock = create_endpoint(driver)
+    add_captures(driver, 5)
+    data = driver.services.tables["data-quality-job-definition"]["quality"]
     definition = {key.replace("DataQuality", "ModelExplainability"): value for key, value in data.items()}
     config = {"ConfigUri": "s3://artifacts/config.json"}
     definition["ModelExplainabilityAppSpecification"] = {
         **definition["ModelExplainabilityAppSpecification"],
         **config,
     }
-    rig.world.put("model-explainability-job-definition", "quality", definition)
-    rig.world.put_object("artifacts", "config.json", b'{"predictor": {"model_name": "shop-v1"}}')
+    driver.services.put_record("model-explainability-job-definition", "quality", definition)
+    driver.services.put_object("artifacts", "config.json", b'{"predictor": {"model_name": "shop-v1"}}')
     if model:
-        rig.world.put_object("artifacts", "m/model.tar.gz", b"model")
-        rig.world.put("model", "shop-v1", {"PrimaryContainer": {"ModelDataUrl": "s3://artifacts/m/model.tar.gz"}})
-    record = {**schedule(rig), "MonitoringType": "ModelExplainability"}
-    rig.world.put("monitoring-schedule", "hourly", record)
-    rig.hooks.schedule_changed(record)
+        driver.services.put_object("artifacts", "m/model.tar.gz", b"model")
+        driver.services.put_record(
+            "model", "shop-v1", {"PrimaryContainer": {"ModelDataUrl": "s3://artifacts/m/model.tar.gz"}}
+        )
+    record = {**create_schedule(driver), "MonitoringType": "ModelExplainability"}
+    driver.services.put_record("monitoring-schedule", "hourly", record)
+    driver.hooks.schedule_changed(record)
     clock.now = NOON + HOUR
-    rig.runtime.schedules.run_due()
-    return execution(rig)
+    driver.runtime.schedules.run_due()
+    return wait_for_execution(driver)
 
 
-def test_explainability_run_is_given_the_model_that_its_configuration_names(rig: Rig) -> None:
-    found = explained_run(rig)
+def test_explainability_run_gets_the_model_named_in_its_configuration(driver: RuntimeDriver) -> None:
+    execution = run_with_explanation(driver)
     [job] = [
-        j for j in rig.world.tables["processing-job"].values() if j["ProcessingJobArn"] == found["ProcessingJobArn"]
+        j
+        for j in driver.services.tables["processing-job"].values()
+        if j["ProcessingJobArn"] == execution["ProcessingJobArn"]
     ]
-    given = {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in job["ProcessingInputs"]}
-    assert given["model"] == "s3://artifacts/m/model.tar.gz"
-    assert given["config"] == "s3://artifacts/config.json"
+    inputs = {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in job["ProcessingInputs"]}
+    assert inputs["model"] == "s3://artifacts/m/model.tar.gz"
+    assert inputs["config"] == "s3://artifacts/config.json"
 
 
-def test_explainability_run_of_a_model_that_is_gone_fails_with_its_name(rig: Rig) -> None:
-    assert 'Could not find model "shop-v1"' in explained_run(rig, model=False)["FailureReason"]
+def test_explainability_run_of_a_missing_model_fails_and_names_it(driver: RuntimeDriver) -> None:
+    assert 'Could not find model "shop-v1"' in run_with_explanation(driver, model=False)["FailureReason"]
 
 
-def test_hour_without_requests_has_failed_for_lack_of_data(rig: Rig) -> None:
-    clock = watched(rig)
-    schedule(rig)
+def test_run_over_an_hour_without_requests_fails(driver: RuntimeDriver) -> None:
+    clock = create_endpoint(driver)
+    create_schedule(driver)
     clock.now = NOON + HOUR
-    rig.runtime.schedules.run_due()
-    found = execution(rig)
-    assert found["MonitoringExecutionStatus"] == "Failed"
-    assert "No data" in found["FailureReason"]
+    driver.runtime.schedules.run_due()
+    execution = wait_for_execution(driver)
+    assert execution["MonitoringExecutionStatus"] == "Failed"
+    assert "No data" in execution["FailureReason"]
 
 
-def test_stopped_and_deleted_schedules_do_not_run(rig: Rig) -> None:
-    clock = watched(rig)
-    captures(rig, 5)
-    schedule(rig, status="Stopped")
+def test_stopped_and_deleted_schedules_do_not_run(driver: RuntimeDriver) -> None:
+    clock = create_endpoint(driver)
+    add_captures(driver, 5)
+    create_schedule(driver, status="Stopped")
     clock.now = NOON + HOUR
-    assert rig.runtime.schedules.run_due() == []
-    schedule(rig)
-    rig.hooks.schedule_deleted("hourly")
+    assert driver.runtime.schedules.run_due() == []
+    create_schedule(driver)
+    driver.hooks.schedule_deleted("hourly")
     clock.now += HOUR
-    assert rig.runtime.schedules.run_due() == []
+    assert driver.runtime.schedules.run_due() == []
 
 
-def test_hours_missed_while_the_machine_slept_run_once(rig: Rig) -> None:
-    clock = watched(rig)
-    captures(rig, 5)
-    schedule(rig)
+def test_hours_missed_while_the_machine_slept_run_once(driver: RuntimeDriver) -> None:
+    clock = create_endpoint(driver)
+    add_captures(driver, 5)
+    create_schedule(driver)
     clock.now = NOON + 5 * HOUR
-    assert rig.runtime.schedules.run_due() == ["hourly"]
-    assert rig.runtime.schedules.run_due() == []
+    assert driver.runtime.schedules.run_due() == ["hourly"]
+    assert driver.runtime.schedules.run_due() == []
 
 
-def test_schedule_that_cannot_be_read_fails_with_the_reason(rig: Rig) -> None:
-    watched(rig)
-    schedule(rig, expression="every full moon")
-    record = rig.world.tables["monitoring-schedule"]["hourly"]
+def test_schedule_with_an_invalid_expression_fails_with_the_reason(driver: RuntimeDriver) -> None:
+    create_endpoint(driver)
+    create_schedule(driver, expression="every full moon")
+    record = driver.services.tables["monitoring-schedule"]["hourly"]
     assert record["MonitoringScheduleStatus"] == "Failed"
     assert "every full moon" in record["FailureReason"]

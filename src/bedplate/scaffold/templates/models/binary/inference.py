@@ -1,4 +1,4 @@
-"""Answers with the probability of the positive class."""
+"""Predicts the probability of the positive class."""
 
 from __future__ import annotations
 

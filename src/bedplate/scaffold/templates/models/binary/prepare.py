@@ -1,7 +1,7 @@
-"""Makes the table that the sample model learns from: `python prepare.py OUT.parquet`.
+"""Writes the training data of the sample model: `python prepare.py OUT.parquet`.
 
 Source: the breast cancer data of Wisconsin (W. H. Wolberg, W. N. Street, O. L. Mangasarian, 1993, UCI Machine Learning
-Repository), which scikit-learn carries along. One row is one needle aspirate. Replace it by your own query.
+Repository), which scikit-learn contains. One row is one needle aspirate. Replace it with your own query.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ def main() -> None:
     rows = pd.read_parquet(Path(args.training) / "train.parquet")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=args.C, max_iter=1000, random_state=args.seed))
     model.fit(rows[FEATURES].astype(float), rows[LABEL])
-    answers = model.predict_proba(rows[FEATURES].astype(float))[:, 1]
-    print(f"metric: train_auc={roc_auc_score(rows[LABEL], answers):.5f}", flush=True)
+    predictions = model.predict_proba(rows[FEATURES].astype(float))[:, 1]
+    print(f"metric: train_auc={roc_auc_score(rows[LABEL], predictions):.5f}", flush=True)
     joblib.dump(model, Path(args.model_dir) / "model.joblib")
 
 

@@ -1,4 +1,4 @@
-"""Answers with the expected value of the label."""
+"""Predicts the expected value of the label."""
 
 from __future__ import annotations
 

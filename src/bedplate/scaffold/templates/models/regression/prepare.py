@@ -1,7 +1,7 @@
-"""Makes the table that the sample model learns from: `python prepare.py OUT.parquet`.
+"""Writes the training data of the sample model: `python prepare.py OUT.parquet`.
 
 Source: the diabetes data of B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, "Least Angle Regression" (2004), which
-scikit-learn carries along. One row is one patient. Replace it by your own query.
+scikit-learn contains. One row is one patient. Replace it with your own query.
 """
 
 from __future__ import annotations

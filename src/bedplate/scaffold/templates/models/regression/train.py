@@ -27,8 +27,8 @@ def main() -> None:
     rows = pd.read_parquet(Path(args.training) / "train.parquet")
     model = make_pipeline(StandardScaler(), Ridge(alpha=args.alpha, random_state=args.seed))
     model.fit(rows[FEATURES].astype(float), rows[LABEL])
-    answers = model.predict(rows[FEATURES].astype(float))
-    print(f"metric: train_rmse={root_mean_squared_error(rows[LABEL], answers):.5f}", flush=True)
+    predictions = model.predict(rows[FEATURES].astype(float))
+    print(f"metric: train_rmse={root_mean_squared_error(rows[LABEL], predictions):.5f}", flush=True)
     joblib.dump(model, Path(args.model_dir) / "model.joblib")
 
 
