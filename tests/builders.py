@@ -1,4 +1,4 @@
-"""Values with sensible defaults, so that a test shows only what matters to it."""
+"""Builders with default values, so that a test names only the values that matter to it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,20 @@ def a_spec(name: str = "churn", **changes: Any) -> ModelSpec:
     return ModelSpec.model_validate({**values, **changes})
 
 
+def a_shop_spec(**changes: Any) -> ModelSpec:
+    """A small binary model: key, time, segment `shop`, number `x` and label `y`. `changes` replace top-level keys."""
+    columns = {
+        "id": {"type": "string", "role": "key"},
+        "at": {"type": "timestamp", "role": "time"},
+        "shop": {"type": "string", "role": "segment"},
+        "x": {"type": "number"},
+        "y": {"type": "integer", "role": "label"},
+    }
+    return a_spec("churn", data={"columns": columns}, **changes)
+
+
 def outputs(**changes: Any) -> PlatformOutputs:
+    """The outputs of a local stack with the model `churn`. `changes` replace fields."""
     values: dict[str, Any] = {
         "project": "bedplate",
         "stack": "local",
@@ -72,6 +85,7 @@ def outputs(**changes: Any) -> PlatformOutputs:
 
 
 def settings(**changes: Any) -> StackSettings:
+    """The settings of a local stack with the model `churn`. `changes` replace top-level keys."""
     values: dict[str, Any] = {
         "target": "local",
         "region": "us-east-1",
@@ -85,23 +99,24 @@ def settings(**changes: Any) -> StackSettings:
 
 
 def a_stack_context(project_dir: Path, *specs: ModelSpec, **changes: Any) -> FakeStackContext:
-    """A stack in memory with these models (one called `churn` without any), each live on its fallback."""
-    stored = {spec.name: spec for spec in specs or (a_spec(),)}
-    names = tuple(stored)
-    created = FakeStackContext(
+    """A stack in memory with these models (by default only `churn`), whose fallbacks are live. `changes` set fields."""
+    spec_by_name = {spec.name: spec for spec in specs or (a_spec(),)}
+    names = tuple(spec_by_name)
+    context = FakeStackContext(
         project_dir=project_dir,
         settings=changes.pop("settings", settings(models=names)),
         outputs=changes.pop(
             "outputs", outputs(models=names, fallback_releases={n: f"bedplate-local-{n}-fallback" for n in names})
         ),
-        specs=stored,
+        specs=spec_by_name,
         **changes,
     )
-    created.endpoints.live |= {created.names(n).endpoint: f"bedplate-local-{n}-fallback" for n in names}
-    return created
+    context.endpoints.live |= {context.names(n).endpoint: f"bedplate-local-{n}-fallback" for n in names}
+    return context
 
 
 def a_package(version: int = 1, *, model: str = "churn", **changes: Any) -> ports.Package:
+    """A registered version that is pending approval. `changes` replace fields; `metadata` is merged."""
     group = f"bedplate-local-{model}"
     metadata = {"model": model, "trained_by": "ada@example.com", "code_dirty": "false", **changes.pop("metadata", {})}
     values: dict[str, Any] = {
@@ -119,9 +134,9 @@ def a_package(version: int = 1, *, model: str = "churn", **changes: Any) -> port
     return ports.Package(**{**values, **changes})
 
 
-def record_approvals(platform: FakeStackContext, *versions: int, model: str = "churn") -> None:
-    """Put on record that these versions were approved, as `bedplate approve` does."""
-    ledger = Ledger(platform.objects, platform.outputs.ledger_bucket, platform.clock)
+def record_approvals(stack: FakeStackContext, *versions: int, model: str = "churn") -> None:
+    """Records in the ledger that these versions were approved, as `bedplate approve` does."""
+    ledger = Ledger.of(stack)
     for version in versions:
         data = {"final": True, "people": ["ada@example.com"]}
         ledger.record("approved", "ada approved it", actor="ada@example.com", model=model, version=version, data=data)
@@ -160,14 +175,14 @@ def capture_record(
 
 
 def binary_arm(successes: int, n: int) -> Arm:
-    """An experiment's arm of `n` rewards, of which `successes` are 1 and the others 0."""
+    """The arm of an experiment with `n` rewards: `successes` ones, and otherwise zeros."""
     return Arm.from_rewards([1] * successes + [0] * (n - successes))
 
 
 def check_table(
     table: pa.Table, contract: DataContract, *, now: datetime | None = None, **options: Any
 ) -> tuple[RuleResult, ...]:
-    """The result of every rule of the contract on a whole table; `options` are those of `TableCheck`."""
+    """The result of every rule of the contract for a table. `options` are those of `TableCheck`."""
     check = TableCheck(contract, table.column_names, **options)
     for batch in table.to_batches():
         check.add(batch)

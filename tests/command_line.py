@@ -1,4 +1,4 @@
-"""What a person types, and what comes back."""
+"""Runs `bedplate` commands in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bedplate.cli import main
 
 @dataclass(frozen=True)
 class CommandResult:
-    """A command that has ended."""
+    """The exit code and output of a command."""
 
     code: int
     stdout: str
@@ -27,8 +27,8 @@ class CommandResult:
 
 
 def run_bedplate(*args: str) -> CommandResult:
-    """`bedplate ...` in this process."""
-    output, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(output), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+    """Runs `bedplate ...` in this process, with its environment."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as exit_info:
         main(args)
-    return CommandResult(int(ended.value.code or 0), output.getvalue(), err.getvalue())
+    return CommandResult(int(exit_info.value.code or 0), stdout.getvalue(), stderr.getvalue())

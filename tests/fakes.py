@@ -1,4 +1,4 @@
-"""The ports, in memory: small enough to trust, honest enough to find faults. No I/O, no clock of their own."""
+"""In-memory implementations of the ports, without I/O and without a clock of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EPOCH = datetime(2013, 7, 1, 12, 0, tzinfo=UTC)
 
 @dataclass
 class FakeClock:
-    """Stands still; `sleep` moves it."""
+    """A clock that only `sleep` moves."""
 
     at: datetime = EPOCH
     slept_s: float = 0.0
@@ -39,7 +39,7 @@ class FakeClock:
 
 @dataclass
 class FakeObjects:
-    """Objects in a dict. `race` runs before each conditional put, to play another writer."""
+    """Objects in a dict. `race` runs before each conditional put, to simulate another writer."""
 
     contents: dict[str, bytes] = field(default_factory=dict)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -95,7 +95,7 @@ class FakeObjects:
 
 @dataclass
 class FakeRegistry:
-    """Versions by group. Approving one leaves the others alone, as SageMaker does."""
+    """Versions by model package group. Approving one version changes no other version, as in SageMaker."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     packages: dict[str, list[ports.Package]] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class FakeRegistry:
 
 @dataclass
 class FakeJobs:
-    """Jobs that end at once. `work` plays the container: it may write objects, and raises to make the job fail."""
+    """Jobs that end at once. `work` simulates the container: it may write objects, and raises to make the job fail."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     work: Callable[[Any], None] = lambda request: None
@@ -158,7 +158,7 @@ class FakeJobs:
     jobs: dict[str, ports.Job] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     objects: FakeObjects = field(default_factory=FakeObjects)
-    """Where a training leaves its artifact."""
+    """Where trainings write their artifacts."""
 
     def submit_training(self, request: ports.TrainingRequest) -> ports.Job:
         if request.name in self.trainings:
@@ -167,19 +167,19 @@ class FakeJobs:
         return self._run(request, f"{request.output_uri.rstrip('/')}/{request.name}/output/model.tar.gz")
 
     def submit_tuning(self, request: ports.TuningRequest) -> ports.TuningJob:
-        """Every trial takes the lower end of each range, its objective being its number of ten."""
+        """Runs each trial with the lower end of every range. The objective of trial n is n / 10."""
         trials = []
         for number in range(1, request.max_trials + 1):
             name = f"{request.name}-{number:03d}-0"
             params = {key: str(space).split(":")[0].split(",")[0] for key, space in request.ranges.items()}
-            given = {**request.training.hyperparameters, **params}
-            job = self.submit_training(replace(request.training, name=name, hyperparameters=given))
+            hyperparameters = {**request.training.hyperparameters, **params}
+            job = self.submit_training(replace(request.training, name=name, hyperparameters=hyperparameters))
             self.logs[name] = [f"metric: {request.objective}=0.{number}"]
             value = number / 10 if job.status == "Completed" else None
             trials.append(ports.TuningTrial(name, job.status, params, value))
-        result = [t for t in trials if t.objective_value is not None]
-        best = (max if request.maximize else min)(result, key=lambda t: t.objective_value or 0.0).job if result else None
-        status: ports.JobStatus = "Completed" if result else "Failed"
+        completed = sorted((t for t in trials if t.status == "Completed"), key=lambda t: t.objective_value or 0.0)
+        best = completed[-1 if request.maximize else 0].job if completed else None
+        status: ports.JobStatus = "Completed" if completed else "Failed"
         self.tunings[request.name] = request
         self.tuning_jobs[request.name] = ports.TuningJob(
             request.name, f"arn:{request.name}", status, None, best, tuple(trials)
@@ -230,28 +230,28 @@ class FakeJobs:
 
 @dataclass
 class FakeEndpoints:
-    """Endpoints by name, each with the release that is live; an update takes effect at once."""
+    """Endpoints by name, each with its live release; an update takes effect at once."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     live: dict[str, str] = field(default_factory=dict)
     releases: dict[str, ports.Release] = field(default_factory=dict)
     updates: list[tuple[str, str, ports.TrafficRouting]] = field(default_factory=list)
     status: str = "InService"
-    splits: dict[str, ports.MultiVariantDraft] = field(default_factory=dict)
+    multi_variants: dict[str, ports.MultiVariantDraft] = field(default_factory=dict)
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Endpoint -> variant -> weight, once `set_weights` was called on the configuration that is live."""
+    """Endpoint -> variant -> weight, after `set_weights` was called for the live configuration."""
     weight_changes: list[tuple[str, dict[str, float]]] = field(default_factory=list)
     requested_variants: list[str | None] = field(default_factory=list)
     predict: Callable[[str, Mapping[str, Any]], float] = lambda release, row: 0.5
-    """What a release answers to a row; may raise."""
+    """The prediction of a release for a row; may raise."""
     created_endpoints: list[str] = field(default_factory=list)
-    """Endpoints that were created beside those there were."""
+    """Names of the endpoints that `create_endpoint` created."""
 
     def observe(self, endpoint: str) -> ports.EndpointState:
         if endpoint not in self.live:
             raise NotFound(f"There is no endpoint {endpoint}", next_step="bedplate up")
         weights = self._weights(endpoint)
-        split = self.splits.get(self.live[endpoint])
+        draft = self.multi_variants.get(self.live[endpoint])
         total = sum(weights.values())
         return ports.EndpointState(
             name=endpoint,
@@ -262,13 +262,13 @@ class FakeEndpoints:
             pending_config=None,
             failure_reason=None,
             modified_at=self.clock.now(),
-            shadows={v.name: min(1.0, v.weight / total) for v in split.shadows} if split else {},
+            shadows={v.name: min(1.0, v.weight / total) for v in draft.shadows} if draft else {},
         )
 
     def create_multi_variant(self, draft: ports.MultiVariantDraft) -> None:
         for variant in (*draft.variants, *draft.shadows):
             self.get_release(variant.release)
-        self.splits.setdefault(draft.name, draft)
+        self.multi_variants.setdefault(draft.name, draft)
 
     def set_weights(self, endpoint: str, weights: Mapping[str, float]) -> None:
         live = self._weights(endpoint)
@@ -279,10 +279,10 @@ class FakeEndpoints:
         self.weights[endpoint] = {**live, **weights}
 
     def _weights(self, endpoint: str) -> dict[str, float]:
-        split = self.splits.get(self.live[endpoint])
-        if split is None:
+        draft = self.multi_variants.get(self.live[endpoint])
+        if draft is None:
             return {"live": 1.0}
-        return self.weights.get(endpoint) or {v.name: v.weight for v in split.variants}
+        return self.weights.get(endpoint) or {v.name: v.weight for v in draft.variants}
 
     def create_endpoint(self, name: str, release: str, tags: Mapping[str, str]) -> None:
         if name in self.live:
@@ -294,8 +294,8 @@ class FakeEndpoints:
         self.live.pop(name, None)
 
     def create_release(self, draft: ports.ReleaseDraft) -> ports.Release:
-        created = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
-        return self.releases.setdefault(draft.name, created)
+        release = ports.Release(draft.name, draft.artifact_uri, dict(draft.environment), self.clock.now())
+        return self.releases.setdefault(draft.name, release)
 
     def list_endpoints(self, prefix: str) -> Sequence[str]:
         return [name for name in self.live if name.startswith(prefix)]
@@ -306,11 +306,11 @@ class FakeEndpoints:
         return self.releases[name]
 
     def list_releases(self, endpoint: str) -> Sequence[ports.Release]:
-        mine = [r for r in self.releases.values() if r.name.startswith(f"{endpoint}-v")]
-        return tuple(sorted(mine, key=lambda r: r.created_at, reverse=True))
+        releases = [r for r in self.releases.values() if r.name.startswith(f"{endpoint}-v")]
+        return tuple(sorted(releases, key=lambda r: r.created_at, reverse=True))
 
     def delete_release(self, name: str) -> None:
-        if self.splits.pop(name, None) is None:
+        if self.multi_variants.pop(name, None) is None:
             self.releases.pop(name)
 
     def update(self, endpoint: str, release: str, traffic: ports.TrafficRouting) -> None:
@@ -327,24 +327,26 @@ class FakeEndpoints:
         inference_id: str | None = None,
         variant: str | None = None,
     ) -> ports.Prediction:
-        """A split answers with the variant that is asked for, else with its first, the champion's."""
+        """With several variants, the requested one responds, and without a request the first, which is the champion."""
         self.requested_variants.append(variant)
-        release, answering = self.live[endpoint], "live"
-        split = self.splits.get(release)
-        if split is not None:
-            matches = next((v for v in split.variants if v.name == (variant or split.variants[0].name)), None)
-            if matches is None:
+        release, variant_name = self.live[endpoint], "live"
+        draft = self.multi_variants.get(release)
+        if draft is not None:
+            match = next((v for v in draft.variants if v.name == (variant or draft.variants[0].name)), None)
+            if match is None:
                 raise PlatformError(f"Variant {variant} of endpoint {endpoint} not found")
-            release, answering = matches.release, matches.name
-        message = b"".join(b'{"prediction": %r}\n' % self.predict(release, json.loads(row)) for row in body.splitlines())
-        return ports.Prediction(message, content_type, answering, release, {"release": release})
+            release, variant_name = match.release, match.name
+        predictions = [self.predict(release, json.loads(row)) for row in body.splitlines()]
+        response = b"".join(b'{"prediction": %r}\n' % prediction for prediction in predictions)
+        return ports.Prediction(response, content_type, variant_name, release, {"release": release})
 
 
 @dataclass
 class RollingEndpoints(FakeEndpoints):
-    """Updates take `observations_needed` observations, as a rollout does; `rollback_reason` is why the platform undoes one, if it does.
+    """Endpoints whose updates end after `observations_needed` observations, or with `finish_update`.
 
-    A release answers with its own name, the fallback as `<endpoint>-v0`; SageMaker refuses a second update.
+    With a `rollback_reason`, the update is rolled back. A release responds under its own name, the fallback as
+    `<endpoint>-v0`. A second update during an update is rejected, as in SageMaker.
     """
 
     observations_needed: int = 2
@@ -357,7 +359,7 @@ class RollingEndpoints(FakeEndpoints):
     on_observe: Callable[[RollingEndpoints], None] = lambda self: None
     request_bodies: list[bytes] = field(default_factory=list)
     is_baking: bool = False
-    """Whether an update in flight says that it bakes, and since when."""
+    """Whether an update in flight reports that it bakes since its start."""
 
     def observe(self, endpoint: str) -> ports.EndpointState:
         self.on_observe(self)
@@ -366,7 +368,7 @@ class RollingEndpoints(FakeEndpoints):
         if self.pending is not None:
             self.observations += 1
             if self.observations > self.observations_needed:
-                self._finish_update(endpoint)
+                self.finish_update(endpoint)
         state = super().observe(endpoint)
         busy = self.pending is not None
         return replace(
@@ -397,7 +399,7 @@ class RollingEndpoints(FakeEndpoints):
         fallback = response.release == self.fallbacks.get(endpoint)
         return replace(response, release=f"{endpoint}-v0" if fallback else response.release)
 
-    def _finish_update(self, endpoint: str) -> None:
+    def finish_update(self, endpoint: str) -> None:
         self.modified_at = self.clock.now()
         if self.rollback_reason:
             self.failure = self.rollback_reason
@@ -469,7 +471,7 @@ class FakeSchedules:
 
 @dataclass
 class FakeSigner:
-    """Signs with a secret by HMAC: another key, digest or signature does not hold."""
+    """Signs with HMAC and a secret; signatures by another key or secret, or of another digest, are invalid."""
 
     secret: bytes = b"secret"
 
@@ -492,14 +494,14 @@ class FakeCosts:
         return tuple(self.budgets)
 
     def reverse_budget_actions(self, budget: str) -> int:
-        matches = [b for b in self.budgets if b.name == budget and b.blocks_training]
-        self.budgets = [replace(b, blocks_training=False) if b in matches else b for b in self.budgets]
-        return len(matches)
+        blocked = [b for b in self.budgets if b.name == budget and b.blocks_training]
+        self.budgets = [replace(b, blocks_training=False) if b in blocked else b for b in self.budgets]
+        return len(blocked)
 
 
 @dataclass
 class FakeExperiments:
-    """Runs by experiment and job. `is_unreachable` plays a server that does not answer."""
+    """Runs by experiment and job. `is_unreachable` simulates a server that does not respond."""
 
     runs: dict[str, dict[str, ports.ExperimentRun]] = field(default_factory=dict)
     is_unreachable: bool = False
@@ -536,7 +538,7 @@ class FakeExperiments:
 
 @dataclass
 class FakeAccount:
-    """An account where all is well: the `Account` port. `allows` says which (action, resource) IAM allows."""
+    """The `Account` port of an account without problems. `allows` decides what IAM allows."""
 
     clock: FakeClock = field(default_factory=lambda: FakeClock())
     region_state: str = "opt-in-not-required"
@@ -544,7 +546,7 @@ class FakeAccount:
     arn: str | None = "arn:aws:iam::123456789012:role/ada"
     skew_s: float = 0.0
     unreachable_services: tuple[str, ...] = ()
-    """Services that do not answer."""
+    """Services that do not respond."""
     quotas: dict[str, Quota] = field(default_factory=dict)
     budget_count: int = 3
     allows: Callable[[str, Permission], bool] = lambda action, ask: ask.is_allowed
@@ -552,7 +554,7 @@ class FakeAccount:
     subscriptions: tuple[Subscription, ...] = (Subscription("ml@example.com", True),)
     is_image_pushed: bool = True
     is_denied: bool = False
-    """Whether AWS refuses to tell anything."""
+    """Whether AWS denies every call."""
 
     def list_service_urls(self, services: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return {f"https://{service}.example": (service,) for service in services}
@@ -605,7 +607,7 @@ class FakeAccount:
 
 @dataclass
 class FakeStackContext:
-    """One stack with every port in memory; satisfies `workflows.platform.Platform`."""
+    """A `StackContext` of one stack, with every port in memory."""
 
     project_dir: Path
     settings: StackSettings
@@ -649,7 +651,7 @@ class FakeStackContext:
 
 @dataclass
 class RecordingReporter:
-    """A `Say` that remembers."""
+    """A `Reporter` that stores its events."""
 
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -661,7 +663,7 @@ class RecordingReporter:
 
 
 def failing_work(message: str) -> Callable[[Any], None]:
-    """Work that fails with this message."""
+    """Returns work for `FakeJobs` that fails with this message."""
 
     def work(request: Any) -> None:
         raise PlatformError(message)

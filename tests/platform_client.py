@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+ClientFactory = Callable[[str], Any]
+"""Returns a boto3 client for the name of a service, as the fixture `client` does."""
+
 
 def client_of(url: str, service: str) -> Any:
     """Returns a client without retries, so that a failing call fails at once."""

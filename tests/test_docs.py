@@ -1,4 +1,4 @@
-"""Documentation that cannot rot: README's commands are run as they stand, and links lead somewhere."""
+"""Runs the commands of README.md and of the tutorial in a fresh clone, and checks the links of all pages."""
 
 from __future__ import annotations
 
@@ -17,53 +17,58 @@ from repository import ROOT
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 
 
-def commands(page: Path) -> list[str]:
+def list_commands(page: Path) -> list[str]:
+    """The commands of the console blocks of a page."""
     blocks = re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
-    """What git tracks or would track, as a newcomer has it."""
-    listed = subprocess.run(
+    """A copy of the files that git tracks or would track."""
+    names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.splitlines()
-    here = tmp_path / "bedplate"
-    for name in listed:
+    clone = tmp_path / "bedplate"
+    for name in names:
         source = ROOT / name
         if source.is_file():
-            target = here / name
+            target = clone / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    yield here
-    subprocess.run([f"{Path(sys.executable).parent}/bedplate", "local", "stop"], cwd=here, check=False)
+    yield clone
+    subprocess.run([f"{Path(sys.executable).parent}/bedplate", "local", "stop"], cwd=clone, check=False)
 
 
-def test_readme_commands_work_in_a_fresh_clone_as_they_stand(clone: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_", "PYTEST"))}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    typed = commands(clone / "README.md")
-    assert any(line.startswith("bedplate rollback") for line in typed)
-    for line in typed:
-        result = subprocess.run(
-            line, shell=True, cwd=clone, env=environment, capture_output=True, text=True, timeout=180, check=False
-        )
-        assert result.returncode == 0, f"$ {line}\n{result.stdout}\n{result.stderr}"
+def build_environment(**variables: str) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_", "PYTEST"))}
+    return {**inherited, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}", **variables}
 
 
-def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -> None:
-    """Blocks with a path are saved, commands typed in their order, and each shown line is printed, but for figures."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("BEDPLATE_", "AWS_", "PYTEST"))}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
-        "COLUMNS": "140",
-        "NO_COLOR": "1",
-        **{f"GIT_{who}_{label}": "you@example.com" for who in ("AUTHOR", "COMMITTER") for label in ("NAME", "EMAIL")},
-    }
+def run_command(line: str, clone: Path, environment: dict[str, str]) -> str:
+    """Runs a line in a shell, and asserts that it succeeds. Returns its output."""
+    result = subprocess.run(
+        line, shell=True, cwd=clone, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert result.returncode == 0, f"$ {line}\n{result.stdout}\n{result.stderr}"
+    return result.stdout + result.stderr
+
+
+def test_readme_commands_work_in_a_fresh_clone(clone: Path) -> None:
+    lines = list_commands(clone / "README.md")
+    assert any(line.startswith("bedplate rollback") for line in lines)
+    for line in lines:
+        run_command(line, clone, build_environment())
+
+
+def test_tutorial_commands_print_the_lines_that_the_tutorial_shows(clone: Path) -> None:
+    """Saves the blocks that have a path, runs the commands in order, and compares the lines without their numbers."""
+    names = [f"GIT_{role}_{field}" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")]
+    environment = build_environment(COLUMNS="140", NO_COLOR="1", **dict.fromkeys(names, "you@example.com"))
     subprocess.run(
         "git init -q && git add -A && git commit -q -m clone && git config user.email you@example.com",
         shell=True,
@@ -78,40 +83,31 @@ def test_the_tutorial_followed_to_the_letter_prints_what_it_shows(clone: Path) -
             (clone / path).parent.mkdir(parents=True, exist_ok=True)
             (clone / path).write_text(body, encoding="utf-8")
         elif language == "console":
-            for line, shown in parse_console(body):
+            for line, expected in parse_console(body):
                 if line.startswith("export "):
                     name, _, value = line.removeprefix("export ").partition("=")
                     environment[name] = value
                     continue
-                result = subprocess.run(
-                    line,
-                    shell=True,
-                    cwd=clone,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=180,
-                    check=False,
-                )
-                message = f"$ {line}\n{result.stdout}\n{result.stderr}"
-                assert result.returncode == 0, message
-                printed = {mask_numbers(line_shown) for line_shown in (result.stdout + result.stderr).splitlines()}
-                assert [line_shown for line_shown in shown if mask_numbers(line_shown) not in printed] == [], message
+                output = run_command(line, clone, environment)
+                printed = {mask_numbers(printed_line) for printed_line in output.splitlines()}
+                missing = [expected_line for expected_line in expected if mask_numbers(expected_line) not in printed]
+                assert missing == [], f"$ {line}\n{output}"
 
 
 def parse_console(block: str) -> list[tuple[str, list[str]]]:
-    """Each command of a console block with the lines shown below it; `...` stands for any."""
-    parts = re.split(r"^\$ ", block, flags=re.M)[1:]
-    return [(first, [line for line in rest if line != "..."]) for first, *rest in (part.splitlines() for part in parts)]
+    """Each command of a console block with the lines below it; a line `...` stands for omitted lines."""
+    parts = [part.splitlines() for part in re.split(r"^\$ ", block, flags=re.M)[1:]]
+    return [(command, [line for line in lines if line != "..."]) for command, *lines in parts]
 
 
 def mask_numbers(line: str) -> str:
-    masked = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)  # hashes first: some of them begin like a number
+    """Replaces hashes and numbers with `#`, and runs of white space with one space."""
+    masked = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)  # hashes first, because some begin like a number
     return " ".join(re.sub(r"[-+]?\d[\d.,]*", "#", masked).split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_links_to_files_lead_somewhere(page: Path) -> None:
+def test_links_to_files_are_valid(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    dead = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
-    assert dead == []
+    broken = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert broken == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from bedplate.aws.sagemaker.endpoints import SageMakerEndpoints
 from bedplate.aws.session import Session
 from bedplate.ports import AsyncOutput, ReleaseDraft, ServerlessVariant, TrafficRouting
-
-Client = Callable[[str], Any]
+from platform_client import ClientFactory
 
 
 def draft(name: str, release: str, **mode: Any) -> ReleaseDraft:
@@ -41,7 +39,7 @@ def draft(name: str, release: str, **mode: Any) -> ReleaseDraft:
 
 @pytest.mark.parametrize("mode", ["serverless", "async"])
 def test_serverless_and_asynchronous_releases_serve_and_can_be_updated(
-    platform: str, client: Client, mode: str
+    platform: str, client: ClientFactory, mode: str
 ) -> None:
     client("s3").create_bucket(Bucket=f"modes-{mode}")
     output = AsyncOutput(f"s3://modes-{mode}/output", f"s3://modes-{mode}/failed", 4)

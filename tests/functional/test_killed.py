@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ import pytest
 from bedplate.engine.state.store import StateFiles
 from bedplate.local import lifecycle
 from inventory import list_inventory
-from repository import ROOT
+from program_copy import copy_program, write_local_stack_file
 
 POINTS = int(os.environ.get("BEDPLATE_TORTURE", "3"))
 """The number of kills; `make torture` sets fifty."""
@@ -37,21 +36,6 @@ class Project:
 
     folder: Path
     url: str
-
-    def write(self, *, changed: bool) -> None:
-        """Writes the committed stack file, or one that results in updates, a create, a delete and a replacement."""
-        text = (ROOT / "stacks" / "Pulumi.local.yaml").read_text()
-        if changed:
-            override = "      rollout: {bake_s: 6, min_predictions: 200}\n"
-            changes = {
-                "monthly_usd: 20\n": "monthly_usd: 21\n",
-                "finance@": "treasury@",
-                override: override + "      serving: {instance_type: ml.m5.xlarge}\n",
-            }
-            for old, new in changes.items():
-                assert old in text
-                text = text.replace(old, new)
-        (self.folder / "stacks" / "Pulumi.local.yaml").write_text(text)
 
     @property
     def paths(self) -> StateFiles:
@@ -114,9 +98,7 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("killed")
-    shutil.copy(ROOT / "Pulumi.yaml", folder)
-    for name in ("infra", "models", "stacks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_program(folder)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "BEDPLATE_", "PULUMI_"))]:
             patch.delenv(name)
@@ -127,7 +109,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def test_a_repeated_command_after_a_kill_at_a_random_point_ends_like_an_uninterrupted_one(project: Project) -> None:
     expected, lines = {}, {}
     for verb in VERBS:
-        project.write(changed=verb != "up")
+        write_local_stack_file(project.folder, changed=verb != "up")
         lines[verb] = project.run(verb)
         expected[verb] = project.state_and_inventory()
     assert lines["up"] > 100
@@ -139,7 +121,7 @@ def test_a_repeated_command_after_a_kill_at_a_random_point_ends_like_an_uninterr
     while kills < POINTS:
         for verb in VERBS:
             line, after_s = rng.randint(1, lines[verb]), rng.uniform(0, _JITTER_S)
-            project.write(changed=verb != "up")
+            write_local_stack_file(project.folder, changed=verb != "up")
             was_killed = project.kill(verb, line, after_s)
             label = f"{verb}, killed {after_s * 1000:.0f} ms after line {line} of {lines[verb]} (seed {SEED})"
             sys.stderr.write(f"{label}{'' if was_killed else ': it had ended'}\n")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from inbox import Inbox
+from platform_client import ClientFactory
 
-Client = Callable[[str], Any]
 
-
-def test_alarm_fires_within_seconds_and_notifies_its_topic_and_the_event_bus(client: Client, inbox: Inbox) -> None:
+def test_alarm_fires_within_seconds_and_notifies_its_topic_and_the_event_bus(
+    client: ClientFactory, inbox: Inbox
+) -> None:
     cloudwatch, events = client("cloudwatch"), client("events")
     pattern = {"source": ["aws.cloudwatch"], "detail": {"alarmName": ["quick"], "state": {"value": ["ALARM"]}}}
     events.put_rule(Name="quick", EventPattern=json.dumps(pattern))
@@ -42,7 +41,7 @@ def test_alarm_fires_within_seconds_and_notifies_its_topic_and_the_event_bus(cli
     cloudwatch.delete_alarms(AlarmNames=["quick-composite", "quick"])
 
 
-def test_set_alarm_state_notifies_the_topic(client: Client, inbox: Inbox) -> None:
+def test_set_alarm_state_notifies_the_topic(client: ClientFactory, inbox: Inbox) -> None:
     cloudwatch = client("cloudwatch")
     cloudwatch.put_metric_alarm(
         AlarmName="by-hand", Namespace="Test", MetricName="Nothing", Statistic="Sum", Period=60, EvaluationPeriods=1,
@@ -53,7 +52,7 @@ def test_set_alarm_state_notifies_the_topic(client: Client, inbox: Inbox) -> Non
     cloudwatch.delete_alarms(AlarmNames=["by-hand"])
 
 
-def test_statistics_include_percentiles_and_metric_math(client: Client) -> None:
+def test_statistics_include_percentiles_and_metric_math(client: ClientFactory) -> None:
     cloudwatch = client("cloudwatch")
     cloudwatch.put_metric_data(
         Namespace="Stats", MetricData=[{"MetricName": "L", "Values": [float(i) for i in range(1, 101)]}]

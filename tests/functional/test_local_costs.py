@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from platform_client import error_code_of
-
-Client = Callable[[str], Any]
-ACCOUNT = "123456789012"
+from builders import ACCOUNT
+from platform_client import ClientFactory, error_code_of
 
 
-def test_budget_can_be_read_updated_and_tagged(client: Client) -> None:
+def test_budget_can_be_read_updated_and_tagged(client: ClientFactory) -> None:
     budgets = client("budgets")
     names = {"AccountId": ACCOUNT, "BudgetName": "plain"}
     budget = {
@@ -40,7 +36,7 @@ def test_budget_can_be_read_updated_and_tagged(client: Client) -> None:
     assert error_code_of(budgets.describe_budget, **names) == "NotFoundException"
 
 
-def test_cost_explorer_returns_a_row_for_every_day_of_a_period(client: Client) -> None:
+def test_cost_explorer_returns_a_row_for_every_day_of_a_period(client: ClientFactory) -> None:
     today = datetime.now(UTC).date()
     period = {"Start": (today - timedelta(days=2)).isoformat(), "End": (today + timedelta(days=1)).isoformat()}
     response = client("ce").get_cost_and_usage(
@@ -49,7 +45,7 @@ def test_cost_explorer_returns_a_row_for_every_day_of_a_period(client: Client) -
     assert len(response["ResultsByTime"]) == 3
 
 
-def test_anomaly_monitors_and_subscriptions_can_be_created_and_deleted(client: Client) -> None:
+def test_anomaly_monitors_and_subscriptions_can_be_created_and_deleted(client: ClientFactory) -> None:
     ce = client("ce")
     monitor = {"MonitorName": "m", "MonitorType": "DIMENSIONAL", "MonitorDimension": "SERVICE"}
     arn = ce.create_anomaly_monitor(AnomalyMonitor=monitor)["MonitorArn"]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
-ACCOUNT = "123456789012"
-Client = Callable[[str], Any]
+from builders import ACCOUNT
+from platform_client import ClientFactory
+from polling import wait_until
 
 
-def create_pipeline(client: Client, name: str, *command: str) -> str:
+def create_pipeline(client: ClientFactory, name: str, *command: str) -> str:
     step = {
-        "Name": "say",
+        "Name": "print-reason",
         "Type": "Processing",
         "Arguments": {
             "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": list(command)},
@@ -36,7 +34,7 @@ def create_pipeline(client: Client, name: str, *command: str) -> str:
     return str(response["PipelineArn"])
 
 
-def send_event(client: Client, source: str, target: dict[str, Any]) -> None:
+def send_event(client: ClientFactory, source: str, target: dict[str, Any]) -> None:
     client("events").put_rule(Name=source, EventPattern=json.dumps({"source": [source]}))
     parameters = {"PipelineParameterList": [{"Name": "Reason", "Value": "$.detail.alarmName"}]}
     target = {"Id": "1", "SageMakerPipelineParameters": parameters, **target}
@@ -45,24 +43,17 @@ def send_event(client: Client, source: str, target: dict[str, Any]) -> None:
     client("events").put_events(Entries=[entry])
 
 
-def wait_for(read: Callable[[], Any], timeout_s: float = 60) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (result := read()):
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.1)
-    return result
-
-
-def test_event_runs_the_pipeline_step_with_parameters_from_the_event(client: Client) -> None:
+def test_event_runs_the_pipeline_step_with_parameters_from_the_event(client: ClientFactory) -> None:
     arn = create_pipeline(client, "reasons", "python", "-c", "import os; print('because of', os.environ['REASON'])")
     send_event(client, "test.reasons", {"Arn": arn})
     sagemaker = client("sagemaker")
     (execution,) = sagemaker.list_pipeline_executions(PipelineName="reasons")["PipelineExecutionSummaries"]
     arguments = {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
-    status = wait_for(
-        lambda: {sagemaker.describe_pipeline_execution(**arguments)["PipelineExecutionStatus"]} - {"Executing"}
+    status = wait_until(
+        lambda: sagemaker.describe_pipeline_execution(**arguments)["PipelineExecutionStatus"],
+        lambda status: status != "Executing",
     )
-    assert status == {"Succeeded"}
+    assert status == "Succeeded"
     (step,) = sagemaker.list_pipeline_execution_steps(**arguments)["PipelineExecutionSteps"]
     job = step["Metadata"]["ProcessingJob"]["Arn"].rsplit("/", 1)[-1]
     group = "/aws/sagemaker/ProcessingJobs"
@@ -71,7 +62,7 @@ def test_event_runs_the_pipeline_step_with_parameters_from_the_event(client: Cli
     assert "because of drift" in [line["message"] for line in lines]
 
 
-def test_event_for_a_missing_pipeline_reaches_the_dead_letter_queue_with_the_reason(client: Client) -> None:
+def test_event_for_a_missing_pipeline_reaches_the_dead_letter_queue_with_the_reason(client: ClientFactory) -> None:
     queue = client("sqs").create_queue(QueueName="dead-letters")["QueueUrl"]
     missing = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/missing"
     send_event(

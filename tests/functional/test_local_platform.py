@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,13 +13,12 @@ from botocore.exceptions import ClientError
 
 from bedplate.errors import PlatformError
 from bedplate.local import faults
+from builders import ACCOUNT
 from inbox import Inbox
-
-Client = Callable[[str], Any]
-ACCOUNT = "123456789012"
+from platform_client import ClientFactory
 
 
-def test_unsupported_operation_is_rejected_by_name(client: Client) -> None:
+def test_unsupported_operation_is_rejected_by_name(client: ClientFactory) -> None:
     with pytest.raises(ClientError, match="sagemaker:ListWorkforces") as raised:
         client("sagemaker").list_workforces()
     assert raised.value.response["Error"]["Code"] == "UnknownOperationException"
@@ -43,7 +41,7 @@ def test_requests_of_web_pages_and_to_motos_own_api_are_rejected(
     connection.close()
 
 
-def test_eight_concurrent_threads_see_no_error(client: Client) -> None:
+def test_eight_concurrent_threads_see_no_error(client: ClientFactory) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     sagemaker = client("sagemaker")
@@ -57,7 +55,7 @@ def test_eight_concurrent_threads_see_no_error(client: Client) -> None:
     assert len(sagemaker.list_model_package_groups(NameContains="threads-")["ModelPackageGroupSummaryList"]) == 40
 
 
-def test_long_polling_does_not_block_other_requests(client: Client) -> None:
+def test_long_polling_does_not_block_other_requests(client: ClientFactory) -> None:
     import threading
 
     queue = client("sqs").create_queue(QueueName="long-polling")["QueueUrl"]
@@ -73,7 +71,7 @@ def test_long_polling_does_not_block_other_requests(client: Client) -> None:
     assert responses[0]["Messages"][0]["Body"] == "here"
 
 
-def test_policies_of_a_principal_can_be_simulated(client: Client) -> None:
+def test_policies_of_a_principal_can_be_simulated(client: ClientFactory) -> None:
     iam = client("iam")
     trust = {
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "x.amazonaws.com"}, "Action": "sts:AssumeRole"}]
@@ -88,7 +86,7 @@ def test_policies_of_a_principal_can_be_simulated(client: Client) -> None:
     assert [r["EvalDecision"] for r in rows] == ["allowed", "implicitDeny"]
 
 
-def test_scalable_target_can_be_tagged_and_untagged(client: Client) -> None:
+def test_scalable_target_can_be_tagged_and_untagged(client: ClientFactory) -> None:
     scaling = client("application-autoscaling")
     target = {
         "ServiceNamespace": "sagemaker",
@@ -104,18 +102,18 @@ def test_scalable_target_can_be_tagged_and_untagged(client: Client) -> None:
     scaling.deregister_scalable_target(**target)
 
 
-def test_event_with_an_unsupported_target_still_reaches_the_other_targets(client: Client, inbox: Inbox) -> None:
+def test_event_with_an_unsupported_target_still_reaches_the_other_targets(client: ClientFactory, inbox: Inbox) -> None:
     events = client("events")
     events.put_rule(Name="mixed", EventPattern=json.dumps({"source": ["test.mixed"]}))
-    unknown = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:missing"
-    events.put_targets(Rule="mixed", Targets=[{"Id": "1", "Arn": unknown}, {"Id": "2", "Arn": inbox.topic}])
+    unsupported = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:missing"
+    events.put_targets(Rule="mixed", Targets=[{"Id": "1", "Arn": unsupported}, {"Id": "2", "Arn": inbox.topic}])
     response = events.put_events(Entries=[{"Source": "test.mixed", "DetailType": "t", "Detail": '{"a": 1}'}])
     assert response["FailedEntryCount"] == 0
     event = json.loads(inbox.receive()[0][1])
     assert (event["detail"], event["time"][-1]) == ({"a": 1}, "Z")
 
 
-def test_event_history_records_who_changed_what_and_when(client: Client) -> None:
+def test_event_history_records_who_changed_what_and_when(client: ClientFactory) -> None:
     iam = client("iam")
     iam.create_user(UserName="history-grace")
     key = iam.create_access_key(UserName="history-grace")["AccessKey"]

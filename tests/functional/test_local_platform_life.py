@@ -237,7 +237,7 @@ def test_concurrent_starts_start_one_server(project: Path) -> None:
     assert pids == {str(lifecycle.status(project).pid)}
 
 
-def test_files_of_a_dead_server_do_no_harm(project: Path) -> None:
+def test_files_of_a_dead_server_do_not_prevent_a_start(project: Path) -> None:
     state = local_state_dir(project)
     state.mkdir(parents=True)
     (state / "server.json").write_text(json.dumps({"port": 1, "pid": os.getpid()}))

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,20 +13,18 @@ import pytest
 from bedplate.aws.session import Session
 from bedplate.aws.storage.objects import S3Objects
 from bedplate.errors import NotFound
-from platform_client import error_code_of
-
-Client = Callable[[str], Any]
+from platform_client import ClientFactory, error_code_of
 
 
 @pytest.fixture
-def bucket(client: Client, request: pytest.FixtureRequest) -> str:
+def bucket(client: ClientFactory, request: pytest.FixtureRequest) -> str:
     name = "b-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
     client("s3").create_bucket(Bucket=name)
     client("s3").put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
 
 
-def test_tls_only_bucket_policy_allows_uploads(client: Client, bucket: str) -> None:
+def test_tls_only_bucket_policy_allows_uploads(client: ClientFactory, bucket: str) -> None:
     s3 = client("s3")
     tls_only = {
         "Effect": "Deny",
@@ -41,7 +38,7 @@ def test_tls_only_bucket_policy_allows_uploads(client: Client, bucket: str) -> N
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"in"
 
 
-def test_bucket_policy_denies_calls(client: Client, bucket: str) -> None:
+def test_bucket_policy_denies_calls(client: ClientFactory, bucket: str) -> None:
     s3 = client("s3")
     s3.put_object(Bucket=bucket, Key="protected/1", Body=b"x")
     deny = {
@@ -54,7 +51,7 @@ def test_bucket_policy_denies_calls(client: Client, bucket: str) -> None:
     assert error_code_of(s3.delete_object, Bucket=bucket, Key="protected/1") == "AccessDenied"
 
 
-def test_only_the_first_conditional_put_succeeds(client: Client, bucket: str) -> None:
+def test_only_the_first_conditional_put_succeeds(client: ClientFactory, bucket: str) -> None:
     s3 = client("s3")
     s3.put_object(Bucket=bucket, Key="once", Body=b"first", IfNoneMatch="*")
     assert (
@@ -63,7 +60,7 @@ def test_only_the_first_conditional_put_succeeds(client: Client, bucket: str) ->
     assert s3.get_object(Bucket=bucket, Key="once")["Body"].read() == b"first"
 
 
-def test_large_objects_are_read_whole_by_range_and_from_copies(client: Client, bucket: str) -> None:
+def test_large_objects_are_read_whole_by_range_and_from_copies(client: ClientFactory, bucket: str) -> None:
     s3 = client("s3")
     content = os.urandom(1 << 16) * (18 << 4)  # 18 MiB
     s3.put_object(Bucket=bucket, Key="whole", Body=content)
@@ -81,7 +78,7 @@ def test_large_objects_are_read_whole_by_range_and_from_copies(client: Client, b
     assert s3.head_object(Bucket=bucket, Key="parts")["ETag"].endswith('-3"')
 
 
-def test_fast_read_returns_the_same_as_motos_read(client: Client, bucket: str) -> None:
+def test_fast_read_returns_the_same_as_motos_read(client: ClientFactory, bucket: str) -> None:
     """A plain GET bypasses moto; a GET with a version id is handled by moto."""
     s3 = client("s3")
     s3.put_object(Bucket=bucket, Key="plain text", Body=b"x" * 10)
@@ -120,12 +117,12 @@ def test_many_objects_are_read_concurrently_in_order_and_a_missing_one_raises(pl
         list(objects.get_many([*uris, f"s3://{bucket}/none"]))
 
 
-def test_metadata_keeps_its_underscores(client: Client, bucket: str) -> None:
+def test_metadata_keeps_its_underscores(client: ClientFactory, bucket: str) -> None:
     client("s3").put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"data_sha256": "ab"})
     assert client("s3").head_object(Bucket=bucket, Key="k")["Metadata"] == {"data_sha256": "ab"}
 
 
-def test_all_versions_and_delete_markers_can_be_deleted(client: Client, bucket: str) -> None:
+def test_all_versions_and_delete_markers_can_be_deleted(client: ClientFactory, bucket: str) -> None:
     s3 = client("s3")
     for number in range(3):
         s3.put_object(Bucket=bucket, Key="k", Body=str(number).encode())
@@ -138,7 +135,7 @@ def test_all_versions_and_delete_markers_can_be_deleted(client: Client, bucket: 
     s3.delete_bucket(Bucket=bucket)
 
 
-def test_listing_returns_pages_by_prefix_and_delimiter_in_order(client: Client, bucket: str) -> None:
+def test_listing_returns_pages_by_prefix_and_delimiter_in_order(client: ClientFactory, bucket: str) -> None:
     s3 = client("s3")
     for key in ("a", "d/1", "d/2", "d/e/3", "d/é +&", "z", "gone"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
@@ -163,7 +160,7 @@ def test_listing_returns_pages_by_prefix_and_delimiter_in_order(client: Client, 
     assert error_code_of(s3.list_objects_v2, Bucket=bucket, ContinuationToken="?") == "InvalidArgument"
 
 
-def test_event_bridge_notification_setting_is_returned(client: Client, bucket: str) -> None:
+def test_event_bridge_notification_setting_is_returned(client: ClientFactory, bucket: str) -> None:
     s3 = client("s3")
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
     assert s3.get_bucket_notification_configuration(Bucket=bucket)["EventBridgeConfiguration"] == {}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from platform_client import error_code_of
+from builders import ACCOUNT
+from platform_client import ClientFactory, error_code_of
 
-Client = Callable[[str], Any]
-ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 
 
-def test_model_is_described_as_it_was_created(client: Client) -> None:
+def test_model_is_described_as_it_was_created(client: ClientFactory) -> None:
     sagemaker = client("sagemaker")
     fields = {"PrimaryContainer": {"Image": "img", "Environment": {"A": "1"}}, "EnableNetworkIsolation": True}
     sagemaker.create_model(
@@ -31,7 +29,7 @@ def test_model_is_described_as_it_was_created(client: Client) -> None:
     )
 
 
-def test_endpoint_configuration_keeps_every_field_and_accepts_any_instance_type(client: Client) -> None:
+def test_endpoint_configuration_keeps_every_field_and_accepts_any_instance_type(client: ClientFactory) -> None:
     sagemaker = client("sagemaker")
     sagemaker.create_model(ModelName="cfg-m", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "img"})
     variant = {"VariantName": "v", "ModelName": "cfg-m", "InstanceType": "ml.g5.xlarge", "InitialInstanceCount": 1}
@@ -59,7 +57,7 @@ def test_endpoint_configuration_keeps_every_field_and_accepts_any_instance_type(
     )
 
 
-def test_registry_never_reuses_a_version_number(client: Client) -> None:
+def test_registry_never_reuses_a_version_number(client: ClientFactory) -> None:
     sagemaker = client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName="numbers")
     specification = {
@@ -90,7 +88,7 @@ def test_registry_never_reuses_a_version_number(client: Client) -> None:
     assert error_code_of(sagemaker.delete_model_package_group, ModelPackageGroupName="numbers") == "ConflictException"
 
 
-def test_model_package_group_has_a_policy_and_can_be_deleted_when_empty(client: Client) -> None:
+def test_model_package_group_has_a_policy_and_can_be_deleted_when_empty(client: ClientFactory) -> None:
     sagemaker = client("sagemaker")
     name = {"ModelPackageGroupName": "policed"}
     sagemaker.create_model_package_group(**name)
@@ -102,7 +100,7 @@ def test_model_package_group_has_a_policy_and_can_be_deleted_when_empty(client: 
     assert error_code_of(sagemaker.describe_model_package_group, **name) == "ValidationException"
 
 
-def test_job_definition_and_schedule_can_be_created_stopped_and_deleted(client: Client) -> None:
+def test_job_definition_and_schedule_can_be_created_stopped_and_deleted(client: ClientFactory) -> None:
     sagemaker = client("sagemaker")
     sagemaker.create_data_quality_job_definition(
         JobDefinitionName="dq",
@@ -130,6 +128,6 @@ def test_job_definition_and_schedule_can_be_created_stopped_and_deleted(client: 
     assert error_code_of(sagemaker.describe_monitoring_schedule, MonitoringScheduleName="daily") == "ResourceNotFound"
 
 
-def test_invoking_a_missing_endpoint_fails(client: Client) -> None:
+def test_invoking_a_missing_endpoint_fails(client: ClientFactory) -> None:
     runtime = client("sagemaker-runtime")
     assert error_code_of(runtime.invoke_endpoint, EndpointName="missing", Body=b"1") == "ValidationError"

@@ -29,7 +29,7 @@ def releases(fault_stage: Stage) -> tuple[str, str]:
     """Two releases with different predictions that exist but are not live."""
     endpoints, names = SageMakerEndpoints(fault_stage.session), fault_stage.names
     sagemaker = fault_stage.session.client("sagemaker")
-    created = []
+    names_created = []
     for split, digest in ((40.0, "aaaaaaaa"), (60.0, "bbbbbbbb")):
         version = register_version(fault_stage, split=split)
         arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model-package/{names.package_group}/{version}"
@@ -50,8 +50,8 @@ def releases(fault_stage: Stage) -> tuple[str, str]:
             tags={},
         )
         endpoints.create_release(draft)
-        created.append(name)
-    return created[0], created[1]
+        names_created.append(name)
+    return names_created[0], names_created[1]
 
 
 def capture_uri(stage: Stage) -> str:
@@ -90,8 +90,8 @@ def test_traffic_follows_the_weights_and_a_variant_can_be_targeted(
     endpoint = fault_stage.names.endpoint
     variants = build_variant("live", releases[0], 3), build_variant("challenger", releases[1], 1)
     endpoints = deploy_draft(build_draft(fault_stage, "aaaa0001", *variants))
-    observed = Counter(endpoints.invoke(endpoint, ROW).variant for _ in range(80))
-    assert 40 < observed["live"] < 76
+    counts = Counter(endpoints.invoke(endpoint, ROW).variant for _ in range(80))
+    assert 40 < counts["live"] < 76
     prediction = endpoints.invoke(endpoint, ROW, variant="challenger")
     assert (prediction.variant, prediction.release) == ("challenger", releases[1])
     assert endpoints.observe(endpoint).variants == {"live": 0.75, "challenger": 0.25}
@@ -104,7 +104,7 @@ def test_traffic_follows_the_weights_and_a_variant_can_be_targeted(
     assert {endpoints.invoke(endpoint, ROW).release for _ in range(20)} == {releases[1]}
     with pytest.raises(PlatformError, match="not present"):
         endpoints.set_weights(endpoint, {"arm-9": 1})
-    with pytest.raises(UsageError, match="only between configurations of the same variants"):
+    with pytest.raises(UsageError, match="only between configurations with the same variants"):
         endpoints.update(endpoint, releases[0], TrafficRouting("CANARY", 10, 60, ()))
     endpoints.update(endpoint, releases[0], AT_ONCE)
     wait_until_settled(fault_stage)
@@ -121,7 +121,8 @@ def test_a_shadow_gets_every_request_and_its_predictions_are_only_captured(
     assert endpoints.observe(endpoint).variants == {"live": 1.0}
     predictions = [endpoints.invoke(endpoint, ROW, inference_id=f"shadowed-{n}") for n in range(10)]
     assert {prediction.release for prediction in predictions} == {releases[0]}
-    records = wait_until(lambda: read_captures(client("s3"), fault_stage, "challenger"), lambda found: len(found) >= 10)
+    s3 = client("s3")
+    records = wait_until(lambda: read_captures(s3, fault_stage, "challenger"), lambda records: len(records) == 10)
     assert set(records) == {f"shadowed-{n}" for n in range(10)}
     (attributes,) = records["shadowed-0"]["eventMetadata"]["customAttributes"]
     assert f"release={releases[1]}" in attributes
@@ -134,9 +135,7 @@ def test_a_shadow_gets_every_request_and_its_predictions_are_only_captured(
     assert len(metrics) == 1
 
 
-def test_configurations_that_sagemaker_does_not_allow_are_rejected(
-    fault_stage: Stage, releases: tuple[str, str]
-) -> None:
+def test_invalid_combinations_of_variants_are_rejected(fault_stage: Stage, releases: tuple[str, str]) -> None:
     endpoints = SageMakerEndpoints(fault_stage.session)
     variants = build_variant("live", releases[0]), build_variant("challenger", releases[1])
     valid = build_draft(fault_stage, "aaaa0003", *variants)

@@ -1,4 +1,4 @@
-"""What a platform engineer types between two `up`s, on one stack of the real program on a running local platform."""
+"""Commands of a platform engineer between two updates, on the real program on a running local platform."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALARM = "bedplate-local-churn-latency"
 BUCKET = "bedplate-local-artifacts-123456789012"
 
 
-def test_drift_names_what_was_changed_and_deleted_and_refresh_takes_it_over(site: Site) -> None:
+def test_drift_names_changes_and_deletions_and_refresh_updates_the_state(site: Site) -> None:
     clean = site.run("drift", "--json")
     assert (clean.code, clean.json["drifted"], clean.json["differences"]) == (0, False, [])
     before = state(site)
@@ -30,7 +30,7 @@ def test_drift_names_what_was_changed_and_deleted_and_refresh_takes_it_over(site
         ("changed", "artifacts", "versioningConfiguration.status", "Enabled", "Suspended"),
         ("gone", ALARM, "", "exists", None),
     ]
-    assert state(site) == before, "drift only looks"
+    assert state(site) == before, "drift changes nothing"
     calls = {event and event["name"] for event in drift.json["changed_by"].values()}
     assert calls == {"PutBucketVersioning", "DeleteAlarms"}
     assert drift.json["trail_error"] is None
@@ -48,19 +48,19 @@ def state(site: Site) -> str:
     return (site.project / ".bedplate" / "state" / "local.json").read_text()
 
 
-def test_a_release_by_the_command_line_is_no_drift(site: Site) -> None:
+def test_a_release_of_the_cli_is_no_drift(site: Site) -> None:
     client = site.client("sagemaker")
-    now = served(site)
+    now = read_live_config(site)
     config = client.describe_endpoint_config(EndpointConfigName=now)
     client.create_endpoint_config(EndpointConfigName="release", ProductionVariants=config["ProductionVariants"])
     serve(site, "release")
-    assert served(site) == "release"
+    assert read_live_config(site) == "release"
     assert site.run("drift").code == 0
     serve(site, now)
     client.delete_endpoint_config(EndpointConfigName="release")
 
 
-def served(site: Site) -> str:
+def read_live_config(site: Site) -> str:
     return str(site.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"])
 
 
@@ -72,7 +72,7 @@ def serve(site: Site, config: str) -> None:
     waiter.wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
 
 
-def test_preview_prices_the_change_and_warns_of_what_would_be_lost(site: Site) -> None:
+def test_preview_prices_the_change_and_warns_of_losses(site: Site) -> None:
     site.configure(models=[])
     plan = site.run("preview", "--json").json
     assert {(w["kind"], w["type"].split(":")[-1]) for w in plan["warnings"]} == {
@@ -96,7 +96,7 @@ def test_preview_prices_the_change_and_warns_of_what_would_be_lost(site: Site) -
     assert site.run("preview", "--json").json["monthly_cost"]["lines"] == []
 
 
-def test_another_mode_of_an_endpoint_that_is_up_is_refused_with_the_way_out(site: Site) -> None:
+def test_a_mode_change_of_an_existing_endpoint_is_refused(site: Site) -> None:
     path = site.project / "models" / "churn" / "model.yaml"
     before = path.read_text()
     changed = yaml.safe_load(before)
@@ -106,44 +106,46 @@ def test_another_mode_of_an_endpoint_that_is_up_is_refused_with_the_way_out(site
         previewed, applied = site.run("preview"), site.run("up", "--yes")
     finally:
         path.write_text(before)
-    for told in (previewed, applied):
-        assert told.code == 2
-        assert f"{ENDPOINT} is up as 'instance', and model.yaml says 'async'" in told.stderr
+    for result in (previewed, applied):
+        assert result.code == 2
+        assert f"{ENDPOINT} has mode 'instance', but model.yaml declares 'async'" in result.stderr
     assert site.run("preview", "--json").json["counts"].keys() == {"same"}
 
 
-def test_an_exported_state_comes_back_as_it_was(site: Site, tmp_path: Path) -> None:
-    kept = tmp_path / "state.json"
-    held = site.run("state", "list", "--json").json["resources"]
-    assert BUCKET in {resource["id"] for resource in held}
-    written = site.run("state", "export", "--file", str(kept), "--json").json
-    assert written["resources"] == len(held)
-    assert kept.stat().st_mode & 0o077 == 0
+def test_an_exported_state_can_be_imported(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    resources_before = site.run("state", "list", "--json").json["resources"]
+    assert BUCKET in {resource["id"] for resource in resources_before}
+    written = site.run("state", "export", "--file", str(path), "--json").json
+    assert written["resources"] == len(resources_before)
+    assert path.stat().st_mode & 0o077 == 0
 
-    fewer = json.loads(kept.read_text())
-    resources = fewer["deployment"]["resources"]
-    fewer["deployment"]["resources"] = [r for r in resources if not r["type"].endswith("dashboard:Dashboard")]
-    (tmp_path / "fewer.json").write_text(json.dumps(fewer))
-    assert site.run("state", "import", str(tmp_path / "fewer.json"), "--json").code == 2, "it asks, or wants --yes"
+    reduced = json.loads(path.read_text())
+    resources = reduced["deployment"]["resources"]
+    reduced["deployment"]["resources"] = [r for r in resources if not r["type"].endswith("dashboard:Dashboard")]
+    (tmp_path / "fewer.json").write_text(json.dumps(reduced))
+    assert site.run("state", "import", str(tmp_path / "fewer.json"), "--json").code == 2, (
+        "it needs a confirmation or --yes"
+    )
     assert site.run("state", "import", str(tmp_path / "fewer.json"), "--yes", "--json").code == 0
     assert site.run("preview", "--json").json["counts"]["create"] == 1
 
-    assert site.run("state", "import", str(kept), "--yes").code == 0
-    assert site.run("state", "list", "--json").json["resources"] == held
+    assert site.run("state", "import", str(path), "--yes").code == 0
+    assert site.run("state", "list", "--json").json["resources"] == resources_before
     assert not site.run("preview", "--json").json["changed"]
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"deployment": null}'])
-def test_what_is_no_exported_state_is_refused(site: Site, tmp_path: Path, text: str) -> None:
+def test_an_invalid_exported_state_is_refused(site: Site, tmp_path: Path, text: str) -> None:
     (tmp_path / "other.json").write_text(text)
-    ran = site.run("state", "import", str(tmp_path / "other.json"), "--yes")
-    assert (ran.code, "bedplate state export" in ran.stderr) == (2, True)
+    result = site.run("state", "import", str(tmp_path / "other.json"), "--yes")
+    assert (result.code, "bedplate state export" in result.stderr) == (2, True)
 
 
-def test_the_whole_stack_is_written_as_terraform_with_an_import_for_each_resource(site: Site, tmp_path: Path) -> None:
+def test_the_terraform_export_imports_every_resource(site: Site, tmp_path: Path) -> None:
     directory = tmp_path / "terraform"
-    told = site.run("export", "terraform", str(directory), "--json").json
-    held = [r for r in site.run("state", "list", "--json").json["resources"] if r["type"].startswith("aws:")]
+    summary = site.run("export", "terraform", str(directory), "--json").json
+    resources = [r for r in site.run("state", "list", "--json").json["resources"] if r["type"].startswith("aws:")]
     trees = {path.name: json.loads(path.read_text()) for path in directory.glob("*.tf.json")}
     written = [
         f"{kind}.{name}"
@@ -152,7 +154,7 @@ def test_the_whole_stack_is_written_as_terraform_with_an_import_for_each_resourc
         for name in named
     ]
     imported = {block["to"]: block["id"] for block in trees["imports.tf.json"]["import"]}
-    assert told["resources"] == len(held) == len(written) == len(imported)
+    assert summary["resources"] == len(resources) == len(written) == len(imported)
     assert set(written) == set(imported)
     assert imported[f"aws_sagemaker_endpoint.{ENDPOINT}"] == ENDPOINT
     endpoint = trees["serving.tf.json"]["resource"]["aws_sagemaker_endpoint"][ENDPOINT]
@@ -161,8 +163,8 @@ def test_the_whole_stack_is_written_as_terraform_with_an_import_for_each_resourc
 
 
 @pytest.mark.skipif(bool(missing_reason()), reason=missing_reason())
-def test_terraform_imports_the_whole_stack_and_plans_no_change(site: Site, tmp_path: Path) -> None:
-    told = site.run("export", "terraform", str(tmp_path / "terraform"), "--show-secrets", "--json").json
+def test_terraform_imports_the_stack_and_plans_no_change(site: Site, tmp_path: Path) -> None:
+    summary = site.run("export", "terraform", str(tmp_path / "terraform"), "--show-secrets", "--json").json
     terraform = Terraform(tmp_path / "terraform")
     terraform.init()
     terraform.run("plan", "-input=false", "-out=plan")
@@ -170,5 +172,5 @@ def test_terraform_imports_the_whole_stack_and_plans_no_change(site: Site, tmp_p
         r["address"]: r["change"] for r in json.loads(terraform.run("show", "-json", "plan"))["resource_changes"]
     }
     assert {address: c["actions"] for address, c in changes.items() if c["actions"] != ["no-op"]} == {}
-    assert len(changes) == told["resources"]
+    assert len(changes) == summary["resources"]
     assert all("importing" in change for change in changes.values())

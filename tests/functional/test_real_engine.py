@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -26,7 +24,7 @@ from bedplate.local import lifecycle
 from golden.oracle.cli_engine import CliEngine
 from golden.oracle.comparison import assert_same_result, dependency_pairs
 from golden.oracle.embedded_engine import RECORDINGS
-from repository import ROOT
+from program_copy import copy_program, write_local_stack_file
 
 CLI = pulumi_cli.find_executable()
 pytestmark = [
@@ -82,36 +80,11 @@ class Project:
             state_dir=self.folder / state,
         )
 
-    @property
-    def stack_file(self) -> Path:
-        return self.folder / "stacks" / "Pulumi.local.yaml"
-
-    def write(self, changes: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Writes the committed stack file with some of its text replaced."""
-        text = (ROOT / "stacks" / "Pulumi.local.yaml").read_text()
-        for old, new in changes.items():
-            assert old in text
-            text = text.replace(old, new)
-        self.stack_file.write_text(text)
-
-    def change(self) -> None:
-        """Changes budget, email and instance type, which results in updates, a create, a delete and a replacement."""
-        override = "      rollout: {bake_s: 6, min_predictions: 200}\n"
-        self.write(
-            {
-                "monthly_usd: 20\n": "monthly_usd: 21\n",
-                "finance@": "treasury@",
-                override: override + "      serving: {instance_type: ml.m5.xlarge}\n",
-            }
-        )
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("project")
-    shutil.copy(ROOT / "Pulumi.yaml", folder)
-    for name in ("infra", "models", "stacks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_program(folder)
     (folder / ".venv").symlink_to(sys.prefix)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "BEDPLATE_STATE", "PULUMI_"))]:
@@ -135,11 +108,11 @@ class EngineRuns:
 
 
 def run_all(project: Project, engine: Engine, state: str) -> EngineRuns:
-    project.write()
+    write_local_stack_file(project.folder)
     stack = project.stack(engine, state)
     preview, created, repeated = stack.preview(), stack.up(), stack.up()
     exported = stack.export(show_secrets=True)
-    project.change()
+    write_local_stack_file(project.folder, changed=True)
     preview_of_change, changed = stack.preview(), stack.set_message("a larger budget").up()
     destroyed = stack.set_message(None).destroy()
     return EngineRuns(preview, created, repeated, preview_of_change, changed, destroyed, exported, stack.history())
@@ -160,16 +133,16 @@ VERBS = ("preview", "created", "repeated", "preview_of_change", "changed", "dest
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_both_engines_take_the_same_steps(verb: str, pulumi: EngineRuns, embedded_runs: EngineRuns) -> None:
-    theirs, ours = getattr(pulumi, verb), getattr(embedded_runs, verb)
-    assert brief(ours) == brief(theirs)
-    assert ours.counts == theirs.counts
+    by_pulumi, by_embedded = getattr(pulumi, verb), getattr(embedded_runs, verb)
+    assert summarize_steps(by_embedded) == summarize_steps(by_pulumi)
+    assert by_embedded.counts == by_pulumi.counts
 
 
 @pytest.mark.parametrize("verb", ["created", "repeated", "changed"])
 def test_both_engines_export_the_same(verb: str, pulumi: EngineRuns, embedded_runs: EngineRuns) -> None:
-    theirs, ours = getattr(pulumi, verb), getattr(embedded_runs, verb)
-    assert without_uuids(ours.outputs) == without_uuids(theirs.outputs)
-    assert ours.outputs["fallback_releases"] == theirs.outputs["fallback_releases"]
+    by_pulumi, by_embedded = getattr(pulumi, verb), getattr(embedded_runs, verb)
+    assert without_uuids(by_embedded.outputs) == without_uuids(by_pulumi.outputs)
+    assert by_embedded.outputs["fallback_releases"] == by_pulumi.outputs["fallback_releases"]
 
 
 def test_both_engines_keep_the_same_history(pulumi: EngineRuns, embedded_runs: EngineRuns) -> None:
@@ -203,32 +176,32 @@ def test_the_runs_have_the_intended_operations(pulumi: EngineRuns) -> None:
 def test_neither_engine_writes_into_the_committed_stack_file(
     project: Project, pulumi: EngineRuns, embedded_runs: EngineRuns
 ) -> None:
-    assert "encryptionsalt" not in project.stack_file.read_text()
+    assert "encryptionsalt" not in (project.folder / "stacks" / "Pulumi.local.yaml").read_text()
 
 
 def test_each_engine_imports_the_export_of_the_other_without_changes(project: Project) -> None:
-    project.write()
+    write_local_stack_file(project.folder)
     first = project.stack("embedded", "from")
     created = first.up()
     imported = project.stack("pulumi", "imported-by-pulumi")
     imported.import_(first.export(show_secrets=True))
-    assert brief(imported.preview()) == brief(imported.up()) == []
-    back = project.stack("embedded", "imported-by-embedded")
-    back.import_(imported.export(show_secrets=True))
-    repeated = back.up()
-    assert brief(repeated) == []
+    assert summarize_steps(imported.preview()) == summarize_steps(imported.up()) == []
+    imported_back = project.stack("embedded", "imported-by-embedded")
+    imported_back.import_(imported.export(show_secrets=True))
+    repeated = imported_back.up()
+    assert summarize_steps(repeated) == []
     assert repeated.outputs == created.outputs
-    assert brief(back.refresh()) == []
-    assert back.destroy().counts == {"delete": created.counts["create"]}
+    assert summarize_steps(imported_back.refresh()) == []
+    assert imported_back.destroy().counts == {"delete": created.counts["create"]}
 
 
 def test_the_state_migrates_between_the_engines(project: Project) -> None:
-    project.write()
+    write_local_stack_file(project.folder)
     embedded, real = project.stack("embedded", "shared"), project.stack("pulumi", "shared")
     created = real.up()
     assert not embedded.up().has_changes
     assert embedded.outputs() == real.outputs() == created.outputs
-    project.change()
+    write_local_stack_file(project.folder, changed=True)
     changed = embedded.up()
     assert changed.has_changes
     assert not real.up().has_changes
@@ -237,7 +210,7 @@ def test_the_state_migrates_between_the_engines(project: Project) -> None:
 
 
 def test_the_embedded_engine_finds_the_resource_that_a_killed_cli_was_creating(project: Project) -> None:
-    project.write()
+    write_local_stack_file(project.folder)
     embedded, real = project.stack("embedded", "killed"), project.stack("pulumi", "killed")
     created = real.up()
     checkpoint = EngineDirectories((project.folder / "killed").resolve()).checkpoint("bedplate", "local")
@@ -262,7 +235,7 @@ def simulate_kill_during_create(name: str, checkpoint: Path) -> None:
     checkpoint.write_text(json.dumps(document))
 
 
-def brief(update: Update) -> list[tuple[Any, ...]]:
+def summarize_steps(update: Update) -> list[tuple[Any, ...]]:
     """Returns the steps with all changed properties, sorted because independent steps have no order."""
     return sorted(
         (

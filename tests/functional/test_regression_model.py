@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from background_traffic import BackgroundTraffic
 from bedplate.local import lifecycle
 from command_line import CommandResult, run_bedplate
 from platform_client import client_of
+from program_copy import copy_program
 from repository import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
@@ -57,14 +57,10 @@ def predict(client: Any, rows: list[dict[str, Any]], inference_id: str | None = 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HousePricesProject]:
-    (tmp_path / "stacks").mkdir()
-    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
-    shutil.copytree(ROOT / "infra", tmp_path / "infra", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "models" / MODEL, tmp_path / "models" / MODEL)
+    copy_program(tmp_path, "infra", f"models/{MODEL}", "stacks")
     contract = tmp_path / "models" / MODEL / "model.yaml"
     quick = contract.read_text().replace("min_rank_correlation: 0.6}", "min_rank_correlation: 0.6, rows: 40, draws: 2}")
     contract.write_text(quick.replace("requests: 100}", "requests: 20, batches: 20}"))
-    shutil.copy(ROOT / "stacks" / "Pulumi.houses.yaml", tmp_path / "stacks")
     for name, value in {
         "BEDPLATE_PROJECT": str(tmp_path),
         "BEDPLATE_STACK": "houses",
@@ -132,9 +128,9 @@ def test_a_regression_model_is_trained_deployed_monitored_and_rolled_back(projec
     assert (decision["prediction"], decision["version"]) == (pytest.approx(after), 1)
     assert decision["lineage"]["dataset_sha256"] == version
 
-    again = project.run("reproduce", f"{MODEL}:1", "--json").json
-    assert again["identical"]
-    assert again["predictions"] == {"rows": 997, "differing": 0, "max_difference": 0.0}
+    reproduction = project.run("reproduce", f"{MODEL}:1", "--json").json
+    assert reproduction["identical"]
+    assert reproduction["predictions"] == {"rows": 997, "differing": 0, "max_difference": 0.0}
     assert project.run("models", "compare", f"{MODEL}:1", f"{MODEL}:2", "--json").json
     project.run("report", MODEL, "--out", str(project.folder / "report.html"))
     report = (project.folder / "report.html").read_text()

@@ -121,7 +121,7 @@ def test_a_quality_drop_on_late_labels_is_a_violation_and_raises_the_alarm(sched
     assert explainability["MonitoringExecutionStatus"] == "Completed", explainability
     status = scheduled_model.run("status", "churn").stdout
     assert name in status
-    assert "runs by NOW" in status
+    assert "runs at NOW" in status
 
     for change in ("update", "none"):  # NOW has replaced the expressions
         assert {c["change"] for c in scheduled_model.run("monitor", "schedule", "churn", "--json").json} == {change}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-Client = Callable[[str], Any]
-ACCOUNT = "123456789012"
+from builders import ACCOUNT
+from platform_client import ClientFactory
+
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 TAG = {"Key": "Project", "Value": "tagged"}
 
 
-def find_tagged(client: Client, *kinds: str, value: str = "tagged") -> dict[str, dict[str, str]]:
+def find_tagged(client: ClientFactory, *kinds: str, value: str = "tagged") -> dict[str, dict[str, str]]:
     """Returns the tags by ARN of the resources with this Project tag, read in pages of two."""
     paginator = client("resourcegroupstaggingapi").get_paginator("get_resources")
     pages = paginator.paginate(
@@ -27,8 +25,8 @@ def find_tagged(client: Client, *kinds: str, value: str = "tagged") -> dict[str,
 
 
 @pytest.fixture
-def tagged_client(client: Client) -> Client:
-    """Creates, once, a resource of every kind that Bedplate makes taggable, all with the same tag."""
+def tagged_client(client: ClientFactory) -> ClientFactory:
+    """Creates one resource of every taggable kind with the same tag, unless an earlier test has."""
     sagemaker, cloudwatch = client("sagemaker"), client("cloudwatch")
     if sagemaker.list_model_package_groups(NameContains="tagged")["ModelPackageGroupSummaryList"]:
         return client
@@ -63,7 +61,7 @@ EVERYTHING = {
 }
 
 
-def test_tagged_resources_are_listed_from_every_service(tagged_client: Client) -> None:
+def test_tagged_resources_are_listed_from_every_service(tagged_client: ClientFactory) -> None:
     assert set(find_tagged(tagged_client)) == EVERYTHING
     assert find_tagged(tagged_client, value="unused") == {}
 
@@ -78,13 +76,13 @@ def test_tagged_resources_are_listed_from_every_service(tagged_client: Client) -
         (["sagemaker:endpoint"], 0),
     ],
 )
-def test_resources_can_be_filtered_by_type(tagged_client: Client, kinds: list[str], count: int) -> None:
+def test_resources_can_be_filtered_by_type(tagged_client: ClientFactory, kinds: list[str], count: int) -> None:
     assert len(find_tagged(tagged_client, *kinds)) == count
 
 
 @pytest.mark.parametrize("kind", ["sagemaker model/tagged", "cloudwatch alarm:tagged", "ecr repository/tagged"])
 def test_tag_set_by_the_tagging_api_is_the_services_own_tag_until_it_is_removed(
-    tagged_client: Client, kind: str
+    tagged_client: ClientFactory, kind: str
 ) -> None:
     tagging, arn = tagged_client("resourcegroupstaggingapi"), arn_of(kind)
     assert not tagging.tag_resources(ResourceARNList=[arn], Tags={"Stage": "late"})["FailedResourcesMap"]
@@ -94,7 +92,7 @@ def test_tag_set_by_the_tagging_api_is_the_services_own_tag_until_it_is_removed(
     assert list_own_tags(tagged_client, kind, arn) == [TAG]
 
 
-def list_own_tags(client: Client, kind: str, arn: str) -> list[dict[str, str]]:
+def list_own_tags(client: ClientFactory, kind: str, arn: str) -> list[dict[str, str]]:
     if kind.startswith("sagemaker"):
         return list(client("sagemaker").list_tags(ResourceArn=arn)["Tags"])
     if kind.startswith("ecr"):
@@ -102,7 +100,7 @@ def list_own_tags(client: Client, kind: str, arn: str) -> list[dict[str, str]]:
     return list(client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"])
 
 
-def test_deleted_resources_are_no_longer_listed(client: Client) -> None:
+def test_deleted_resources_are_no_longer_listed(client: ClientFactory) -> None:
     sagemaker, cloudwatch = client("sagemaker"), client("cloudwatch")
     tag = [{"Key": "Project", "Value": "passing"}]
     sagemaker.create_model_package_group(ModelPackageGroupName="passing", Tags=tag)

@@ -301,7 +301,7 @@ def test_two_versions_are_compared_row_by_row(stage: Stage, tmp_path: Path) -> N
     page = tmp_path / "compare.html"
     result = stage.run("models", "compare", f"churn:{first}", str(second), "--html", str(page), "--json")
     assert result.code == 0, result.stderr
-    auc = next(f for f in result.json["figures"] if f["metric"] == "auc")
+    auc = next(f for f in result.json["metrics"] if f["metric"] == "auc")
     assert auc["difference"]["value"] == pytest.approx(auc["second"]["value"] - auc["first"]["value"])
     assert auc["difference"]["ci_low"] <= auc["difference"]["value"] <= auc["difference"]["ci_high"]
     assert "<svg" in page.read_text()

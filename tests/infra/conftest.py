@@ -24,7 +24,9 @@ REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredResource:
+    """A resource that the program has registered, with its inputs."""
+
     type: str
     name: str
     inputs: dict[str, Any]
@@ -33,7 +35,7 @@ class Registered:
         return f"{self.type} {self.name}"
 
     def document(self, key: str = "policy") -> list[dict[str, Any]]:
-        """Return the statements of the policy document in this input."""
+        """Returns the statements of the policy document in this input."""
         return list(json.loads(self.inputs[key])["Statement"])
 
 
@@ -43,11 +45,11 @@ class Program:
 
     project: str
     stack: str
-    resources: list[Registered] = field(default_factory=list)
+    resources: list[RegisteredResource] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
 
-    def of(self, type_end: str) -> list[Registered]:
-        """Return all resources whose type ends with `type_end`; fails when there are none, so that no test is empty."""
+    def of_type(self, type_end: str) -> list[RegisteredResource]:
+        """Returns all resources whose type ends with `type_end`. Fails when there are none."""
         resources = [r for r in self.resources if r.type.endswith(type_end)]
         assert resources, f"the program registers no {type_end}"
         return resources
@@ -62,7 +64,7 @@ def _mocks(program: Program) -> Any:
     class Recorder(pulumi.runtime.Mocks):
         def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
             if args.typ.startswith("aws:"):
-                program.resources.append(Registered(args.typ, args.name, dict(args.inputs)))
+                program.resources.append(RegisteredResource(args.typ, args.name, dict(args.inputs)))
             service = args.typ.split(":")[1].split("/")[0] if ":" in args.typ else "x"
             outputs = {
                 "arn": f"arn:aws:{service}:{REGION}:{ACCOUNT}:{args.name}",
@@ -81,7 +83,7 @@ def _mocks(program: Program) -> Any:
 
 
 def run_program(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
-    """Run `infra/` of the project with this configuration; exceptions of the program are raised."""
+    """Runs `infra/` of the project with this configuration; exceptions of the program are raised."""
     with warnings.catch_warnings():
         # pulumi_aws itself warns about its own names when it is imported.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=r".* has been deprecated in favor of ")
@@ -92,7 +94,7 @@ def _run(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
     import pulumi
     from pulumi.runtime.stack import run_pulumi_func
 
-    program, before, real_export = Program("bedplate", stack), set(sys.modules), pulumi.export
+    program, modules_before, real_export = Program("bedplate", stack), set(sys.modules), pulumi.export
 
     def export(name: str, value: Any) -> None:
         pulumi.Output.from_input(value).apply(lambda resolved: program.exports.__setitem__(name, resolved))
@@ -117,7 +119,7 @@ def _run(project_dir: Path, stack: str, config: dict[str, Any]) -> Program:
         pulumi.export, asyncio.new_event_loop = real_export, new_loop
         for loop in loops:  # Pulumi's mock monitor creates one in each of its threads and leaves it open
             loop.close()
-        for name in set(sys.modules) - before:
+        for name in set(sys.modules) - modules_before:
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(project_dir / "infra")):
                 del sys.modules[name]
     return program
@@ -137,7 +139,7 @@ def a_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_config(**changes: Any) -> dict[str, Any]:
-    """Return the `config` of a stack file, with `changes` under the `bedplate:` keys."""
+    """Returns the `config` of a stack file, with `changes` under the `bedplate:` keys."""
     values = {
         "target": "aws",
         "owner": "platform@example.com",
@@ -151,7 +153,7 @@ def a_config(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def ran(a_project: Path) -> Callable[..., Program]:
+def run_stack(a_project: Path) -> Callable[..., Program]:
     """Runs the program for a stack and changes of its configuration, once for each combination."""
     programs: dict[str, Program] = {}
 
@@ -165,10 +167,10 @@ def ran(a_project: Path) -> Callable[..., Program]:
 
 
 @pytest.fixture
-def prod(ran: Callable[..., Program]) -> Program:
-    return ran("prod")
+def prod(run_stack: Callable[..., Program]) -> Program:
+    return run_stack("prod")
 
 
 @pytest.fixture
-def laptop(ran: Callable[..., Program]) -> Program:
-    return ran("local", target="local", storage={"force_destroy": True})
+def local(run_stack: Callable[..., Program]) -> Program:
+    return run_stack("local", target="local", storage={"force_destroy": True})

@@ -13,7 +13,7 @@ from .conftest import Program
 
 def body(program: Program, model: str) -> dict[str, Any]:
     name = ModelNames(program.project, program.stack, model).dashboard
-    dashboard = next(d for d in program.of("dashboard:Dashboard") if d.inputs["dashboardName"] == name)
+    dashboard = next(d for d in program.of_type("dashboard:Dashboard") if d.inputs["dashboardName"] == name)
     return dict(json.loads(dashboard.inputs["dashboardBody"]))
 
 
@@ -58,8 +58,8 @@ def test_no_widget_covers_another_or_leaves_the_grid(prod: Program) -> None:
 
 
 def test_only_the_composite_alarm_of_a_model_notifies_people(prod: Program) -> None:
-    alarms = {a.inputs["name"] for a in prod.of("MetricAlarm")}
-    rules = [set(re.findall(r'ALARM\("([^"]+)"\)', c.inputs["alarmRule"])) for c in prod.of("CompositeAlarm")]
+    alarms = {a.inputs["name"] for a in prod.of_type("MetricAlarm")}
+    rules = [set(re.findall(r'ALARM\("([^"]+)"\)', c.inputs["alarmRule"])) for c in prod.of_type("CompositeAlarm")]
     assert set().union(*rules) == alarms
     assert sum(map(len, rules)) == len(alarms), "no alarm is in two composite alarms"
-    assert not any(a.inputs.get("alarmActions") for a in prod.of("MetricAlarm"))
+    assert not any(a.inputs.get("alarmActions") for a in prod.of_type("MetricAlarm"))

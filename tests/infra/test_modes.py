@@ -22,15 +22,15 @@ ASYNC = {
         "schedule": [{"name": "night", "at": "cron(0 22 * * ? *)", "min_instances": 0, "max_instances": 1}],
     }
 }
-Ran = Callable[..., Program]
+RunStack = Callable[..., Program]
 
 
 def inputs_of(program: Program, type_end: str, model: str = "churn") -> list[dict[str, Any]]:
-    return [r.inputs for r in program.of(type_end) if model in r.name]
+    return [r.inputs for r in program.of_type(type_end) if model in r.name]
 
 
-def test_a_serverless_endpoint_has_no_instances_scaling_capture_or_monitoring(ran: Ran) -> None:
-    program = ran(overrides={"churn": SERVERLESS})
+def test_a_serverless_endpoint_has_no_instances_scaling_capture_or_monitoring(run_stack: RunStack) -> None:
+    program = run_stack(overrides={"churn": SERVERLESS})
     (config,) = inputs_of(program, "EndpointConfiguration")
     (variant,) = config["productionVariants"]
     assert variant["serverlessConfig"] == {"memorySizeInMb": 4096, "maxConcurrency": 20}
@@ -46,8 +46,8 @@ def test_a_serverless_endpoint_has_no_instances_scaling_capture_or_monitoring(ra
     assert inputs_of(program, "appautoscaling/target:Target", "prices"), "the other model has its instances"
 
 
-def test_an_asynchronous_endpoint_writes_to_s3_and_scales_from_zero(ran: Ran) -> None:
-    program = ran(overrides={"churn": ASYNC})
+def test_an_asynchronous_endpoint_writes_to_s3_and_scales_from_zero(run_stack: RunStack) -> None:
+    program = run_stack(overrides={"churn": ASYNC})
     (config,) = inputs_of(program, "EndpointConfiguration")
     output = config["asyncInferenceConfig"]["outputConfig"]
     assert output["s3OutputPath"].endswith("/capture/churn/async/output")
@@ -75,11 +75,13 @@ def test_an_asynchronous_endpoint_writes_to_s3_and_scales_from_zero(ran: Ran) ->
         ({"schedule": [{"name": "a", "at": "rate(1 day)", "min_instances": 0, "max_instances": 2}]}, "min_instances"),
     ],
 )
-def test_contradictory_values_are_rejected_with_their_key(ran: Ran, serving: dict[str, Any], key: str) -> None:
+def test_contradictions_are_rejected_with_their_key(
+    run_stack: RunStack, serving: dict[str, Any], key: str
+) -> None:
     with pytest.raises(SettingsError, match=key):
-        ran(overrides={"churn": {"serving": serving, "rollout": {"strategy": "all-at-once"}}})
+        run_stack(overrides={"churn": {"serving": serving, "rollout": {"strategy": "all-at-once"}}})
 
 
-def test_a_serverless_endpoint_cannot_have_a_canary(ran: Ran) -> None:
+def test_a_serverless_endpoint_cannot_have_a_canary(run_stack: RunStack) -> None:
     with pytest.raises(SettingsError, match="shifts traffic between instances"):
-        ran(overrides={"churn": {"serving": {"mode": "serverless", "capture_pct": 0}}})
+        run_stack(overrides={"churn": {"serving": {"mode": "serverless", "capture_pct": 0}}})

@@ -54,9 +54,9 @@ def tree() -> dict[str, Any]:
 
 @pytest.mark.parametrize("sort_keys", [False, True])
 def test_a_document_equals_pulumis_json_dumps(document: Any, sort_keys: bool) -> None:
-    ours = resolve(lambda: document(tree(), sort_keys=sort_keys))
-    assert ours == resolve(lambda: pulumi.Output.json_dumps(tree(), sort_keys=sort_keys))
-    assert next(iter(json.loads(str(ours[0])))) == ("made" if sort_keys else "z")
+    text = resolve(lambda: document(tree(), sort_keys=sort_keys))
+    assert text == resolve(lambda: pulumi.Output.json_dumps(tree(), sort_keys=sort_keys))
+    assert next(iter(json.loads(str(text[0])))) == ("made" if sort_keys else "z")
 
 
 def test_a_document_with_an_unknown_value_is_unknown(document: Any) -> None:

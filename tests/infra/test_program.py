@@ -25,7 +25,7 @@ def test_exports_are_the_fields_of_platform_outputs_and_validate(prod: Program) 
 
 
 def test_the_parameter_holds_the_exports(prod: Program) -> None:
-    (parameter,) = prod.of("ssm/parameter:Parameter")
+    (parameter,) = prod.of_type("ssm/parameter:Parameter")
     assert parameter.inputs["name"] == names.outputs_parameter("bedplate", "prod")
     text = parameter.inputs["value"]["value"]  # the SDK wraps every parameter's value as a secret
     assert json.loads(text) == prod.exports

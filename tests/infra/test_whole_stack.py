@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from bedplate.engine.provider.clients import AwsClients
 from bedplate.local import lifecycle
 from bedplate.settings import PlatformOutputs
 from builders import a_spec
-from repository import ROOT
+from inventory import list_inventory
+from program_copy import copy_program
 
 from .conftest import a_config
 
@@ -35,15 +35,14 @@ class Environment:
     def __init__(self, project: Path) -> None:
         self.project = project
         (project / "stacks").mkdir()
-        shutil.copy(ROOT / "Pulumi.yaml", project)
-        shutil.copytree(ROOT / "infra", project / "infra")
+        copy_program(project, "infra")
         self.write_model()
         self.write_stack()
-        url = str(lifecycle.start(project, port=0).url)
-        self.cloud = AwsClients(url, "us-east-1")
-        factory = provider_factory(url, "us-east-1")
+        self.url = str(lifecycle.start(project, port=0).url)
+        self.cloud = AwsClients(self.url, "us-east-1")
+        factory = provider_factory(self.url, "us-east-1")
         self.stack = Stack(
-            project, "local", endpoint_url=url, provider_factory=factory, state_dir=project / ".bedplate" / "state"
+            project, "local", endpoint_url=self.url, provider_factory=factory, state_dir=project / ".bedplate" / "state"
         )
 
     def write_model(self, **changes: Any) -> None:
@@ -59,47 +58,6 @@ class Environment:
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         return self.cloud.call(service, operation, **params)
-
-    def survivors(self) -> dict[str, list[Any]]:
-        """Return all resources that the platform still lists; keys with a scheduled deletion count as deleted."""
-        lists = {
-            ("s3", "ListBuckets"): "Buckets",
-            ("iam", "ListRoles"): "Roles",
-            ("ecr", "DescribeRepositories"): "repositories",
-            ("sagemaker", "ListModels"): "Models",
-            ("sagemaker", "ListEndpoints"): "Endpoints",
-            ("sagemaker", "ListEndpointConfigs"): "EndpointConfigs",
-            ("sagemaker", "ListModelPackageGroups"): "ModelPackageGroupSummaryList",
-            ("sagemaker", "ListMonitoringSchedules"): "MonitoringScheduleSummaries",
-            ("sagemaker", "ListDataQualityJobDefinitions"): "JobDefinitionSummaries",
-            ("cloudwatch", "DescribeAlarms"): "MetricAlarms",
-            ("logs", "DescribeLogGroups"): "logGroups",
-            ("sns", "ListTopics"): "Topics",
-            ("sns", "ListSubscriptions"): "Subscriptions",
-            ("events", "ListRules"): "Rules",
-            ("ssm", "DescribeParameters"): "Parameters",
-            ("sagemaker", "ListPipelines"): "PipelineSummaries",
-            ("sqs", "ListQueues"): "QueueUrls",
-            ("ce", "GetAnomalyMonitors"): "AnomalyMonitors",
-            ("ce", "GetAnomalySubscriptions"): "AnomalySubscriptions",
-            ("cloudwatch", "ListDashboards"): "DashboardEntries",
-        }
-        listings = {f"{service} {key}": self.call(service, op).get(key, []) for (service, op), key in lists.items()}
-        composite = self.call("cloudwatch", "DescribeAlarms", AlarmTypes=["CompositeAlarm"])
-        listings["composite alarms"] = composite.get("CompositeAlarms", [])
-        listings["iam policies"] = self.call("iam", "ListPolicies", Scope="Local")["Policies"]
-        listings["trails"] = self.call("cloudtrail", "DescribeTrails")["trailList"]
-        listings["budgets"] = self.call("budgets", "DescribeBudgets", AccountId=self.cloud.account_id).get(
-            "Budgets", []
-        )
-        scaled = self.call("application-autoscaling", "DescribeScalableTargets", ServiceNamespace="sagemaker")
-        listings["targets"] = scaled["ScalableTargets"]
-        listings["aliases"] = [
-            a for a in self.call("kms", "ListAliases")["Aliases"] if not a["AliasName"].startswith("alias/aws/")
-        ]
-        keys = [self.call("kms", "DescribeKey", KeyId=k["KeyId"]) for k in self.call("kms", "ListKeys")["Keys"]]
-        listings["keys"] = [k for k in keys if k["KeyMetadata"]["KeyState"] == "Enabled"]
-        return {name: resources for name, resources in listings.items() if resources}
 
 
 @pytest.fixture
@@ -135,7 +93,7 @@ getattr(Stack(project, "local", endpoint_url=url, provider_factory=factory, stat
 
 
 def kill_in(environment: Environment, verb: str, calls: int) -> None:
-    """Run a verb in a process that is killed right after `calls` calls to the platform."""
+    """Runs a verb in a process that is killed right after `calls` calls to the platform."""
     arguments = [verb, str(environment.project), environment.cloud.endpoint_url, str(calls)]
     process = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=120, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr.decode()
@@ -166,7 +124,7 @@ def test_up_refresh_and_destroy_leave_no_resources(environment: Environment) -> 
     assert not environment.stack.refresh().has_changes
 
     environment.stack.destroy()
-    assert environment.survivors() == {}
+    assert list_inventory(environment.url) == []
 
 
 def test_a_change_of_serving_replaces_release_zero_and_keeps_the_endpoint(environment: Environment) -> None:
@@ -186,7 +144,7 @@ def test_a_change_of_serving_replaces_release_zero_and_keeps_the_endpoint(enviro
     assert endpoint["EndpointConfigName"] == before.fallback_releases["churn"]
     assert not environment.stack.up().has_changes
     environment.stack.destroy()
-    assert environment.survivors() == {}
+    assert list_inventory(environment.url) == []
 
 
 def test_up_never_reverts_a_release(environment: Environment) -> None:
@@ -266,7 +224,7 @@ def test_network_readers_and_cost_tags_are_created_and_destroyed(environment: En
     tags = environment.call("ce", "ListCostAllocationTags", Status="Active")["CostAllocationTags"]
     assert {tag["TagKey"] for tag in tags} == {"Project", "Stack", "Model", "Owner", "CostCenter"}
     environment.stack.destroy()
-    assert environment.survivors() == {}
+    assert list_inventory(environment.url) == []
     assert (
         environment.call("ec2", "DescribeVpcs", VpcIds=[])["Vpcs"]
         == environment.call("ec2", "DescribeVpcs", Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
@@ -277,10 +235,11 @@ def test_network_readers_and_cost_tags_are_created_and_destroyed(environment: En
 def test_a_killed_update_neither_loses_nor_duplicates_resources(environment: Environment, calls: int) -> None:
     kill_in(environment, "up", calls)
     environment.stack.up()
-    usages = [key["KeyMetadata"].get("KeyUsage", "ENCRYPT_DECRYPT") for key in environment.survivors()["keys"]]
-    assert sorted(usages) == ["ENCRYPT_DECRYPT", "SIGN_VERIFY"]
+    inventory = list_inventory(environment.url)
+    assert len(inventory) == len(set(inventory)), "a resource exists twice"
+    assert len([entry for entry in inventory if entry.startswith("kms Keys: ")]) == 2
     assert not environment.stack.refresh().has_changes
     assert not environment.stack.up().has_changes
     kill_in(environment, "destroy", calls)
     environment.stack.destroy()
-    assert environment.survivors() == {}
+    assert list_inventory(environment.url) == []

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from builders import a_spec
+from builders import a_shop_spec
 
 INFERENCE = """
 import json
@@ -36,13 +36,6 @@ rows = pq.read_table(pathlib.Path(os.environ["SM_CHANNEL_TRAINING"]) / "train.pa
 print("metric: train_auc=0.75")
 (pathlib.Path(os.environ["SM_MODEL_DIR"]) / "weight.json").write_text(json.dumps(args.weight))
 """
-COLUMNS = {
-    "id": {"type": "string", "role": "key"},
-    "at": {"type": "timestamp", "role": "time"},
-    "shop": {"type": "string", "role": "segment"},
-    "x": {"type": "number"},
-    "y": {"type": "integer", "role": "label"},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +49,7 @@ def _imports_end_with_the_test(monkeypatch):
 
 @pytest.fixture
 def spec():
-    return a_spec(
-        "churn",
-        data={"columns": COLUMNS},
+    return a_shop_spec(
         gates={"fairness": [{"column": "shop", "metric": "selection_rate", "max_difference": 0.2, "min_rows": 10}]},
         monitors={"min_rows": 300, "window": "day"},
     )

@@ -95,7 +95,7 @@ def test_fallback_constant_is_evaluated_as_the_champion(root, add_model, monkeyp
     assert (champion["auc"].value, champion["brier"].value) == (0.5, 0.25)
 
 
-def test_champion_that_cannot_score_the_rows_counts_as_none(root, add_model, capfd):
+def test_champion_that_cannot_score_the_rows_is_left_out(root, add_model, capfd):
     add_model("candidate")
     add_model("champion", inference="def model_fn(d): return 1\ndef predict_fn(r, m): raise KeyError('z')")
     assert evaluate.main() == 0

@@ -13,9 +13,8 @@ from bedplate.container import live_monitoring, monitor
 from bedplate.container.paths import CONTAINER_ROOT
 from bedplate.domain.documents import FORMAT
 from bedplate.domain.evidence.live_quality import LiveReport
-from builders import a_spec, capture_record
+from builders import a_shop_spec, capture_record
 from release_builders import V1, V2
-from unit.container.conftest import COLUMNS
 
 ROWS = 600
 EXPLANATION = {"max_importance_shift": 0.3, "rows": 40, "background": 20, "draws": 2}
@@ -48,9 +47,7 @@ def run(root, monkeypatch):
 
 
 def write_constraints(root, *, metrics=None, fairness=(), importances=None, **changes) -> None:
-    spec = a_spec(
-        "churn",
-        data={"columns": COLUMNS},
+    spec = a_shop_spec(
         gates={
             "fairness": [{"column": "shop", "metric": "selection_rate", "max_difference": 0.2, "min_rows": 50}],
             "explanation": EXPLANATION,

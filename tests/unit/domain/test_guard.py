@@ -50,7 +50,7 @@ def test_alarm_computes_the_prediction_shift(candidate: list[int], champion: lis
     assert alarm_value(candidate, champion, min_predictions=1) == pytest.approx(prediction_shift(candidate, champion))
 
 
-def test_too_few_predictions_of_either_release_are_no_breach() -> None:
+def test_too_few_predictions_of_either_release_are_not_a_breach() -> None:
     far = ([1000, 0], [0, 1000])
     assert alarm_value(*far, min_predictions=1000) > 1
     assert alarm_value(*far, min_predictions=1001) == 0
@@ -74,7 +74,7 @@ def test_expressions_stay_within_the_limits_of_an_alarm() -> None:
     assert all(len(text) <= 1024 for text in expressions.values())
 
 
-def test_edges_survive_the_environment_variable() -> None:
+def test_edges_are_equal_after_a_round_trip_through_the_environment_variable() -> None:
     assert decode_edges(encode_edges((0.123456789,), "e-v1-0a1b2c3d", (0.5, 0.7))) == {
         "": (0.123457,),
         "e-v1-0a1b2c3d": (0.5, 0.7),

@@ -31,13 +31,13 @@ START = datetime(2013, 7, 1, tzinfo=UTC)
 
 
 def build_chain(*entries: Entry) -> list[tuple[int, bytes]]:
-    stored: list[tuple[int, bytes]] = []
+    chain: list[tuple[int, bytes]] = []
     prev = GENESIS
     for seq, entry in enumerate(entries, 1):
         raw = encode(build_record(entry, seq=seq, at=START + timedelta(hours=seq), prev=prev))
-        stored.append((seq, raw))
+        chain.append((seq, raw))
         prev = sha256(raw)
-    return stored
+    return chain
 
 
 def build_entry(kind: Kind = "trained", version: int | None = 1, **data: Any) -> Entry:
@@ -53,48 +53,48 @@ def test_empty_ledger_verifies() -> None:
 
 
 def test_intact_chain_verifies_and_has_a_head() -> None:
-    stored = build_chain(build_entry(), build_entry("evaluated"), build_entry("approved"))
-    result = verify(stored)
-    assert (result.ok, result.record_count, result.last_seq, result.head) == (True, 3, 3, sha256(stored[-1][1]))
+    chain = build_chain(build_entry(), build_entry("evaluated"), build_entry("approved"))
+    result = verify(chain)
+    assert (result.ok, result.record_count, result.last_seq, result.head) == (True, 3, 3, sha256(chain[-1][1]))
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_missing_record_is_found(lost: int) -> None:
-    stored = [s for s in build_chain(*[build_entry() for _ in range(4)]) if s[0] != lost]
-    first_break = verify(stored).first_break
+    chain = [s for s in build_chain(*[build_entry() for _ in range(4)]) if s[0] != lost]
+    first_break = verify(chain).first_break
     assert first_break is not None
     assert (first_break.seq, first_break.fault) == (lost, "missing")
 
 
 def test_altered_record_is_found() -> None:
-    stored = build_chain(build_entry(), build_entry(usd=1), build_entry())
-    stored[1] = (2, stored[1][1].replace(b'"usd":1', b'"usd":9'))
-    first_break = verify(stored).first_break
+    chain = build_chain(build_entry(), build_entry(usd=1), build_entry())
+    chain[1] = (2, chain[1][1].replace(b'"usd":1', b'"usd":9'))
+    first_break = verify(chain).first_break
     assert first_break is not None
     assert (first_break.seq, first_break.fault) == (2, "altered")
 
 
 def test_record_with_other_white_space_is_altered() -> None:
-    stored = build_chain(build_entry())
-    stored[0] = (1, json.dumps(json.loads(stored[0][1])).encode())
-    first_break = verify(stored).first_break
+    chain = build_chain(build_entry())
+    chain[0] = (1, json.dumps(json.loads(chain[0][1])).encode())
+    first_break = verify(chain).first_break
     assert first_break is not None
     assert first_break.fault == "altered"
 
 
 def test_rewritten_record_with_a_valid_hash_breaks_the_chain_at_the_next_one() -> None:
-    stored = build_chain(build_entry(), build_entry(usd=1), build_entry())
-    honest = decode(stored[1][1])
+    chain = build_chain(build_entry(), build_entry(usd=1), build_entry())
+    honest = decode(chain[1][1])
     forged = build_record(build_entry(usd=9), seq=2, at=honest.at, prev=honest.prev)
-    stored[1] = (2, encode(forged))
-    first_break = verify(stored).first_break
+    chain[1] = (2, encode(forged))
+    first_break = verify(chain).first_break
     assert first_break is not None
     assert (first_break.seq, first_break.fault) == (3, "wrong-prev")
 
 
 def test_record_under_another_number_is_misplaced() -> None:
-    stored = build_chain(build_entry(), build_entry())
-    first_break = verify([stored[0], (2, stored[0][1])]).first_break
+    chain = build_chain(build_entry(), build_entry())
+    first_break = verify([chain[0], (2, chain[0][1])]).first_break
     assert first_break is not None
     assert first_break.fault == "misplaced"
 
@@ -123,10 +123,10 @@ def test_every_record_has_a_format_and_another_format_cannot_be_read() -> None:
 
 
 def test_cut_off_end_is_found_only_with_an_expected_head() -> None:
-    stored = build_chain(build_entry(), build_entry(), build_entry())
-    earlier = verify(stored)
-    assert verify(stored[:2]).ok
-    first_break = verify(stored[:2], expected_head=(earlier.last_seq, earlier.head)).first_break
+    chain = build_chain(build_entry(), build_entry(), build_entry())
+    earlier = verify(chain)
+    assert verify(chain[:2]).ok
+    first_break = verify(chain[:2], expected_head=(earlier.last_seq, earlier.head)).first_break
     assert first_break is not None
     assert (first_break.seq, first_break.fault) == (3, "missing")
 
@@ -175,11 +175,11 @@ json_values = st.recursive(
 )
 def test_encoded_record_decodes_to_itself_and_verifies(data: dict[str, Any], summary: str) -> None:
     entry = replace(build_entry(), data=data, summary=summary)
-    stored = build_chain(entry)
-    record = decode(stored[0][1])
+    chain = build_chain(entry)
+    record = decode(chain[0][1])
     assert (record.data, record.summary) == (data, summary)
-    assert encode(record) == stored[0][1]
-    assert verify(stored).ok
+    assert encode(record) == chain[0][1]
+    assert verify(chain).ok
 
 
 def test_no_release_is_recorded_live_before_the_first_deployment() -> None:

@@ -36,9 +36,9 @@ def baking_stack(stack: FakeStackContext) -> FakeStackContext:
     def observe(rolling: RollingEndpoints) -> None:
         if rolling.pending and stack.metrics.alarms[name].state == "ALARM":
             rolling.rollback_reason = "alarm"
-            rolling._finish_update(ENDPOINT)
+            rolling.finish_update(ENDPOINT)
         elif rolling.pending and (stack.clock.now() - rolling.modified_at).total_seconds() >= 20:
-            rolling._finish_update(ENDPOINT)
+            rolling.finish_update(ENDPOINT)
 
     endpoints.on_observe = observe
     return stack

@@ -72,7 +72,7 @@ def _list_checks(stack: str, persona: str | None) -> tuple[DoctorCheck, ...]:
         on_aws=settings is not None and settings.target == "aws",
         state_dir=state_dir(project),
         find_pulumi=find_pulumi_cli,
-        local=lambda: find_local_platform(project),
+        find_local_platform=lambda: find_local_platform(project),
     )
     if settings is None:  # one of the machine checks reports the invalid file; without it the target is unknown
         return on_machine

@@ -42,11 +42,11 @@ def command(name: str | None, stack: str, as_json: bool) -> None:
             )
         value = values[name]
         if as_json:
-            render.emit_json(value)
+            render.emit_raw_json(value)
         else:
             click.echo(value if isinstance(value, str) else json.dumps(value))
     elif as_json:
-        render.emit_json(values)
+        render.emit_raw_json(values)
     else:
         render.print_target(connection.label)
         rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items()]

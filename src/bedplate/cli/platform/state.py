@@ -81,7 +81,7 @@ def export(
 
     document = options.connect(stack).deployment(engine, install=install).export(show_secrets=show_secrets)
     if target is None:
-        render.emit_json(document)
+        render.emit_raw_json(document)
         return
     target.touch(mode=0o600)
     target.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from bedplate.domain.money.cost_estimate import CostWarning
 
+JSON_FORMAT = 1
+"""Format of the documents that `--json` prints."""
 VERDICT_STYLE = {"PASS": "green", "FAIL": "bold red", "NO_DATA": "yellow", "OK": "green", "ALARM": "bold red"}
 
 
@@ -42,10 +44,16 @@ def stderr_console() -> Console:
 
 
 def emit_json(value: Any) -> None:
-    """Prints one JSON document on standard output.
+    """Prints one JSON document of Bedplate's own on standard output; each object at its top carries `format`.
 
     Dataclasses, times, enums and paths are converted, as keys too. NaN and infinity become null.
     """
+    plain = _plain(value)
+    emit_raw_json([_with_format(item) for item in plain] if isinstance(plain, list) else _with_format(plain))
+
+
+def emit_raw_json(value: Any) -> None:
+    """Prints JSON whose form others define, such as a stack's outputs, without a `format`."""
     sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -127,6 +135,10 @@ def format_seconds(duration_s: float) -> str:
     if duration_s < 3600:
         return f"{int(duration_s // 60)} min {int(duration_s % 60)} s"
     return f"{int(duration_s // 3600)} h {int(duration_s % 3600 // 60)} min"
+
+
+def _with_format(plain: Any) -> Any:
+    return {"format": JSON_FORMAT, **plain} if isinstance(plain, dict) else plain
 
 
 def _plain(value: Any) -> Any:

@@ -79,15 +79,18 @@ def decide_approval(
     return ApprovalDecision(outcome, people, (*gates, *source), ())
 
 
+def list_version_records(records: Iterable[Record], model: str, version: int | None) -> list[Record]:
+    """Returns the ledger's records of a version, in order; `version` None selects records of the model itself."""
+    return [r for r in records if r.model == model and r.version == version]
+
+
 def find_decision(records: Iterable[Record], model: str, version: int) -> Record | None:
     """Returns the record that decides whether a version is approved: its last rejection or final approval; None without
     one."""
-    decision = None
-    for record in records:
-        is_final = record.kind == "rejected" or (record.kind in APPROVAL_KINDS and bool(record.data.get("final")))
-        if record.model == model and record.version == version and is_final:
-            decision = record
-    return decision
+    for record in reversed(list_version_records(records, model, version)):
+        if record.kind == "rejected" or (record.kind in APPROVAL_KINDS and record.data.get("final")):
+            return record
+    return None
 
 
 def find_evidence_record(history: Sequence[Record], package_arn: str) -> Record | None:

@@ -1,4 +1,4 @@
-"""Who changed what drifted: asked of the account's event history, resource by resource."""
+"""Finds who changed each drifted resource, in the account's CloudTrail event history."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bedplate.ports import Trail, TrailEvent
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """By URN the last change that the trail knows since the last run, None where it knows none.
+    """The last change of each resource by URN since the last update, None without an event.
 
-    `error` says why the trail could not be asked at all.
+    `error` says why CloudTrail could not be queried.
     """
 
     events: Mapping[str, TrailEvent | None]
@@ -24,30 +24,31 @@ class Attribution:
 
 
 def find_changes(trail: Trail, drift: StackDrift, state: Mapping[str, Any], *, since: datetime | None) -> Attribution:
-    """Ask for every resource that the world has otherwise; what the program has not applied yet nobody changed.
+    """Looks up every drifted resource; changes of the program that are not applied yet have no event.
 
-    `state` is the stack's exported state, which knows what each resource is called in the world.
+    `state` is the stack's exported state, which contains each resource's physical name.
     """
-    called = {r["urn"]: _resource_names(r) for r in (state.get("deployment") or {}).get("resources") or [] if r.get("custom")}
-    drifted = {each.urn: each.type for each in drift.differences if each.kind != "not applied"}
-    found: dict[str, TrailEvent | None] = {}
-    asked: dict[str, Sequence[TrailEvent]] = {}
+    resources = (state.get("deployment") or {}).get("resources") or []
+    names_by_urn = {resource["urn"]: _resource_names(resource) for resource in resources if resource.get("custom")}
+    drifted = {difference.urn: difference.type for difference in drift.differences if difference.kind != "not applied"}
+    events: dict[str, TrailEvent | None] = {}
+    events_by_name: dict[str, Sequence[TrailEvent]] = {}
     try:
-        for urn, kind in drifted.items():
-            found[urn] = None
-            for name in called.get(urn, ()):
-                if name not in asked:
-                    asked[name] = trail.list_events(name, since=since)
-                if event := _choose_event(kind, asked[name]):
-                    found[urn] = event
+        for urn, resource_type in drifted.items():
+            events[urn] = None
+            for name in names_by_urn.get(urn, ()):
+                if name not in events_by_name:
+                    events_by_name[name] = trail.list_events(name, since=since)
+                if event := _choose_event(resource_type, events_by_name[name]):
+                    events[urn] = event
                     break
     except BedplateError as exc:
-        return Attribution({urn: found.get(urn) for urn in drifted}, exc.message.splitlines()[0])
-    return Attribution(found)
+        return Attribution({urn: events.get(urn) for urn in drifted}, exc.message.splitlines()[0])
+    return Attribution(events)
 
 
 def _resource_names(resource: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the trail may call it: its id, its name, its ARN, and what stands behind the ARN's type."""
+    """Returns the names that CloudTrail may use: id, name, bucket, ARN, and the ARN's last part."""
     outputs, inputs = resource.get("outputs") or {}, resource.get("inputs") or {}
     arn = str(outputs.get("arn") or inputs.get("arn") or "")
     names = [str(resource.get("id") or ""), str(inputs.get("name") or ""), str(inputs.get("bucket") or ""), arn]
@@ -55,15 +56,17 @@ def _resource_names(resource: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _choose_event(kind: str, events: Iterable[TrailEvent]) -> TrailEvent | None:
-    """The newest event; where several resources share a name (all that hang on a bucket), one that names this kind.
+def _choose_event(resource_type: str, events: Iterable[TrailEvent]) -> TrailEvent | None:
+    """Returns the newest event; if resources share a name (as the parts of a bucket do), the newest that names
+    this type.
 
     >>> from datetime import UTC, datetime
-    >>> def at(name): return TrailEvent(datetime(2026, 1, 1, tzinfo=UTC), "ada", name, "1")
-    >>> _choose_event("aws:s3/bucketVersioning:BucketVersioning", [at("PutBucketPolicy"), at("PutBucketVersioning")]).name
+    >>> def event(name): return TrailEvent(datetime(2026, 1, 1, tzinfo=UTC), "ada", name, "1")
+    >>> events = [event("PutBucketPolicy"), event("PutBucketVersioning")]
+    >>> _choose_event("aws:s3/bucketVersioning:BucketVersioning", events).name
     'PutBucketVersioning'
     """
-    known = list(events)
-    noun = kind.rpartition(":")[2].removesuffix("V2").removesuffix("Configuration")
-    near = [event for event in known if noun.lower() in event.name.lower()]
-    return next(iter(near or known), None)
+    all_events = list(events)
+    type_name = resource_type.rpartition(":")[2].removesuffix("V2").removesuffix("Configuration")
+    matching = [event for event in all_events if type_name.lower() in event.name.lower()]
+    return next(iter(matching or all_events), None)

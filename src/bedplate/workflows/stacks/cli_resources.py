@@ -1,4 +1,4 @@
-"""What the command line made in a stack: versions, releases, schedules, alarms; they go when the stack goes."""
+"""Lists and removes what the CLI created in a stack: versions, releases, schedules and alarms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bedplate.workflows.watch.schedules import list_schedules, remove_schedules
 
 @dataclass(frozen=True, slots=True)
 class CliResources:
-    """Of one model. SageMaker deletes no group that still has versions, and knows nothing of what a release was."""
+    """The resources of one model. SageMaker does not delete a group with versions, or a release with its endpoint."""
 
     model: str
     versions: tuple[Package, ...]
@@ -22,11 +22,11 @@ class CliResources:
 
 
 def list_cli_resources(stack: StackContext) -> tuple[CliResources, ...]:
-    """Of every model that the stack's file names and that has any.
+    """Returns the resources of every model in the stack's file that has any.
 
-    The platform's outputs are not asked, so that a destroy that broke off can be finished when they are gone.
+    The platform's outputs are not read, so that an interrupted destroy can be finished without them.
     """
-    found = []
+    resources = []
     for model in stack.settings.models:
         names = stack.names(model)
         try:
@@ -34,28 +34,28 @@ def list_cli_resources(stack: StackContext) -> tuple[CliResources, ...]:
         except NotFound:
             versions = ()
         releases = tuple(release.name for release in stack.endpoints.list_releases(names.endpoint))
-        schedules = tuple(each.name for each in list_schedules(stack, model))
+        schedules = tuple(schedule.name for schedule in list_schedules(stack, model))
         if versions or releases or schedules:
-            found.append(CliResources(model, versions, releases, schedules))
-    return tuple(found)
+            resources.append(CliResources(model, versions, releases, schedules))
+    return tuple(resources)
 
 
 def remove_versions(stack: StackContext, resources: Sequence[CliResources]) -> None:
-    """Before the groups are deleted."""
-    for package in (package for b in resources for package in b.versions):
+    """Must run before the package groups are deleted."""
+    for package in (package for item in resources for package in item.versions):
         stack.registry.delete(package)
 
 
 def remove_all_schedules(stack: StackContext, resources: Sequence[CliResources]) -> None:
-    """Schedules that the program knows nothing of, before the endpoint that they watch is deleted."""
-    for b in resources:
-        if b.schedules:
-            remove_schedules(stack, b.model)
+    """Removes schedules that are not part of the program, before their endpoint is deleted."""
+    for model_resources in resources:
+        if model_resources.schedules:
+            remove_schedules(stack, model_resources.model)
 
 
 def remove_releases(stack: StackContext, resources: Sequence[CliResources]) -> None:
-    """After the endpoints are gone: a live release cannot be deleted."""
-    for b in resources:
-        for release in b.releases:
+    """Must run after the endpoints are deleted, because a live release cannot be deleted."""
+    for model_resources in resources:
+        for release in model_resources.releases:
             stack.endpoints.delete_release(release)
-            stack.metrics.delete_alarm(stack.names(b.model).guard_alarm(release))
+            stack.metrics.delete_alarm(stack.names(model_resources.model).guard_alarm(release))

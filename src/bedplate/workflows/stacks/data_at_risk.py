@@ -1,4 +1,5 @@
-"""What a destroy would lose for ever: versions, records of the ledger, captured requests, training data."""
+"""Counts the data that a destroy would delete permanently: versions, ledger records, captured requests, training
+data."""
 
 from __future__ import annotations
 
@@ -24,52 +25,55 @@ _CONTENTS: dict[BucketPurpose, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class DataAtRisk:
-    """`objects` by purpose of their bucket, counted up to 1,000."""
+    """`objects` are by bucket purpose, counted up to 1,000."""
 
     versions: int
     objects: dict[BucketPurpose, int]
 
     @property
     def summary(self) -> str:
-        """In words, empty when nothing is held.
+        """Returns the counts in words, empty if there is no data.
 
         >>> DataAtRisk(2, {"ledger": 1000, "capture": 0}).summary
         '2 versions, 1,000 or more records of the ledger'
         """
         parts = [_format_count(self.versions, "version")] if self.versions else []
         for purpose, count in self.objects.items():
-            thing, whose = _CONTENTS[purpose]
+            noun, contents = _CONTENTS[purpose]
             if count:
-                parts.append(f"{_format_count(count, thing)} {whose}")
+                parts.append(f"{_format_count(count, noun)} {contents}")
         return ", ".join(parts)
 
 
 def _format_count(count: int, noun: str) -> str:
-    told = format_count(count, noun)
-    return told.replace(" ", " or more ", 1) if count >= _MAX_COUNT else told
+    text = format_count(count, noun)
+    return text.replace(" ", " or more ", 1) if count >= _MAX_COUNT else text
 
 
 def count_data(stack: StackContext, resources: Sequence[CliResources]) -> DataAtRisk:
-    """Count it; a bucket that is gone holds nothing."""
+    """Counts the data; a bucket that does not exist counts as empty."""
     account = stack.identity.account_id
-    objects = {p: _count(stack.objects, bucket(stack.project, stack.name, p, account)) for p in BUCKET_PURPOSES}
-    return DataAtRisk(sum(len(b.versions) for b in resources), objects)
+    objects = {
+        purpose: _count(stack.objects, bucket(stack.project, stack.name, purpose, account))
+        for purpose in BUCKET_PURPOSES
+    }
+    return DataAtRisk(sum(len(model_resources.versions) for model_resources in resources), objects)
 
 
 def confirm_data_loss(stack: StackContext, data: DataAtRisk, *, including_data: bool) -> None:
-    """Raises UsageError where the stack's file protects its data, there is some, and nobody said to take it along."""
+    """Raises UsageError if the stack's file protects its data, there is some, and `including_data` is False."""
     if stack.settings.storage.force_destroy or including_data or not data.summary:
         return
     raise UsageError(
         f"Stack {stack.name!r} protects its data (storage.force_destroy is false) and holds {data.summary}",
-        next_step=f"bedplate destroy --stack {stack.name} --including-data, which loses all of it for ever",
+        next_step=f"bedplate destroy --stack {stack.name} --including-data, which deletes all of it permanently",
     )
 
 
 def remove_data(stack: StackContext) -> int:
-    """Empty every bucket of the stack; how many objects stay because they are locked.
+    """Empties every bucket of the stack; returns the number of objects that stay because they are locked.
 
-    Those that AWS delivers logs into may hold new ones a moment later.
+    Buckets into which AWS delivers logs may have new objects a moment later.
     """
     account = stack.identity.account_id
     purposes: tuple[BucketPurpose, ...] = tuple(dict.fromkeys((*BUCKET_PURPOSES, "logs", "trail")))

@@ -1,4 +1,4 @@
-"""Runs checks side by side, each for a limited time, and gathers what they found."""
+"""Runs `doctor`'s checks concurrently, each with a time limit, and collects their findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Findings = Finding | Sequence[Finding]
 
 @dataclass(frozen=True, slots=True)
 class DoctorCheck:
-    """One look at one thing. It is skipped when a check that it comes `after` failed or was skipped."""
+    """One check. It is skipped if a check that it comes `after` failed or was skipped."""
 
     name: str
     section: str
@@ -32,47 +32,47 @@ def run_checks(
     on_check: Callable[[str], object] = str,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Finding, ...]:
-    """The findings of all checks, in the order of the checks; `on_check` hears each one's name as it ends.
+    """Returns the findings of all checks, in the order of the checks; calls `on_check` with each name as it ends.
 
-    A check that raises, or takes longer than its limit, has FAILed; one that is refused by AWS's permissions WARNs,
-    since what it asks about may be well. Raises ValueError for an `after` that names no check before it.
+    A check that raises or exceeds its time limit is FAIL; one that AWS denies is WARN, because the checked thing may be
+    fine. Raises ValueError for an `after` that does not precede the check.
     """
     names: set[str] = set()
     for check in checks:
         if not names.issuperset(check.after):
-            raise ValueError(f"{check.name} comes after {check.after}, and not all of them come before it")
+            raise ValueError(f"{check.name} depends on {check.after}, and not all of them come before it")
         names.add(check.name)
-    found: dict[str, tuple[Finding, ...]] = {}
-    waiting, running = list(checks), dict[str, tuple[DoctorCheck, float]]()
-    answers: SimpleQueue[tuple[str, tuple[Finding, ...]]] = SimpleQueue()
-    while waiting or running:
-        for check in [c for c in waiting if all(name in found for name in c.after)]:
-            waiting.remove(check)
-            stops = next((name for name in check.after if any(map(_blocks, found[name]))), None)
-            if stops:
-                found[check.name] = (skip(check.name, f"comes after {stops!r}"),)
+    findings: dict[str, tuple[Finding, ...]] = {}
+    pending, running = list(checks), dict[str, tuple[DoctorCheck, float]]()
+    results: SimpleQueue[tuple[str, tuple[Finding, ...]]] = SimpleQueue()
+    while pending or running:
+        for check in [c for c in pending if all(name in findings for name in c.after)]:
+            pending.remove(check)
+            blocker = next((name for name in check.after if any(map(_blocks, findings[name]))), None)
+            if blocker:
+                findings[check.name] = (skip(check.name, f"depends on {blocker!r}"),)
                 on_check(check.name)
                 continue
             running[check.name] = (check, clock() + check.timeout_s)
-            threading.Thread(target=_run_check, args=(check, answers), daemon=True).start()
+            threading.Thread(target=_run_check, args=(check, results), daemon=True).start()
         if not running:
             continue
         try:
-            name, told = answers.get(timeout=max(0.0, min(until for _, until in running.values()) - clock()))
+            name, check_findings = results.get(timeout=max(0.0, min(until for _, until in running.values()) - clock()))
         except Empty:
-            late = [check for check, until in running.values() if until <= clock()]
+            timed_out = [check for check, until in running.values() if until <= clock()]
         else:
-            late = []
-            if name in running:  # what comes too late was told already
+            timed_out = []
+            if name in running:  # a check that timed out was reported already
                 del running[name]
-                found[name] = told
+                findings[name] = check_findings
                 on_check(name)
-        for check in late:
+        for check in timed_out:
             del running[check.name]
-            said = f"no answer within {check.timeout_s:g} s"
-            found[check.name] = (fail(check.name, said, "look at the network, then: bedplate doctor"),)
+            detail = f"no result within {check.timeout_s:g} s"
+            findings[check.name] = (fail(check.name, detail, "check the network, then: bedplate doctor"),)
             on_check(check.name)
-    return tuple(replace(each, section=check.section) for check in checks for each in found[check.name])
+    return tuple(replace(finding, section=check.section) for check in checks for finding in findings[check.name])
 
 
 def _blocks(finding: Finding) -> bool:
@@ -81,12 +81,12 @@ def _blocks(finding: Finding) -> bool:
 
 def _run_check(check: DoctorCheck, results: SimpleQueue[tuple[str, tuple[Finding, ...]]]) -> None:
     try:
-        told = check.run()
-        found = (told,) if isinstance(told, Finding) else tuple(told)
+        returned = check.run()
+        findings = (returned,) if isinstance(returned, Finding) else tuple(returned)
     except Denied as exc:
-        found = (warn(check.name, f"could not be asked: {exc.message}", "ask with an identity that may"),)
+        findings = (warn(check.name, f"could not be checked: {exc.message}", "use an identity with this permission"),)
     except BedplateError as exc:
-        found = (fail(check.name, exc.message, exc.next_step or ""),)
-    except Exception as exc:  # a check that breaks must not take the others along
-        found = (fail(check.name, f"the check broke: {type(exc).__name__}: {exc}", "report this as a fault"),)
-    results.put((check.name, found))
+        findings = (fail(check.name, exc.message, exc.next_step or ""),)
+    except Exception as exc:  # a check that breaks must not stop the others
+        findings = (fail(check.name, f"the check broke: {type(exc).__name__}: {exc}", "report this as a bug"),)
+    results.put((check.name, findings))

@@ -1,4 +1,4 @@
-"""Whether the policies have seen this very program already, so that `up` need not run it twice to ask them again."""
+"""Remembers which program passed the policies, so that `up` need not run it twice."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from bedplate.domain import policy
 
 
 class PolicyCache:
-    """A fingerprint of everything that a stack is made from, kept beside its state after a judged run.
+    """The hash of a stack's program, stored beside its state after the policies passed.
 
-    It says only that nothing has to be asked before; what was applied is judged afterwards in any case.
+    It only saves the check before an update; what was applied is always checked afterwards.
     """
 
     def __init__(self, project_dir: Path, stack: str, state_dir: Path) -> None:
-        self._file = state_dir / f"{stack}.judged"
-        self._now = hash_program(project_dir, stack)
+        self._file = state_dir / f"{stack}.policies"
+        self._hash = hash_program(project_dir, stack)
 
     def has_passed(self) -> bool:
+        """Returns whether the current program passed."""
         try:
-            return self._file.read_text(encoding="utf-8") == self._now
+            return self._file.read_text(encoding="utf-8") == self._hash
         except FileNotFoundError:
             return False
 
     def store(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(self._now, encoding="utf-8")
+        self._file.write_text(self._hash, encoding="utf-8")
 
 
 def hash_program(project_dir: Path, stack: str) -> str:
-    """SHA-256 over the program, the stack's file, every model.yaml and the policies themselves."""
+    """Returns the SHA-256 of the program, the stack's file, every model.yaml and the policies."""
     digest = hashlib.sha256()
     for path in _list_sources(project_dir, stack):
         digest.update(f"{path.name}\0".encode())

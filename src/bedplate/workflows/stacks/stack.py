@@ -1,10 +1,11 @@
-"""Bring a stack up, compare it or tear it down: look first, let the person agree to what was seen, then act."""
+"""Updates, compares or destroys a stack: plans first, asks for confirmation, then acts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from bedplate.domain.policy import POLICIES, PolicyReport, evaluate
@@ -18,7 +19,7 @@ from bedplate.errors import GateFailed, UsageError
 
 
 class UpdateResult(Protocol):
-    """How a run went, or would go."""
+    """The result of an update, planned or performed."""
 
     @property
     def steps(self) -> Sequence[PlanStep]: ...
@@ -50,13 +51,13 @@ class UpdateProgress(Protocol):
 
 
 OnProgress = Callable[[Any], None]
-"""Called with `UpdateProgress` while a run works, from another thread."""
+"""Called with `UpdateProgress` during an update, from another thread."""
 Confirm = Callable[[UpdateResult], None]
-"""Called with what would be done before anything is; raises to stop."""
+"""Called with the planned update; raises to stop it."""
 
 
 class StackEngine(Protocol):
-    """`engine.stack.StackEngine`, as far as it is needed here."""
+    """`engine.automation.stack.Stack`, for updates and previews."""
 
     def preview(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> UpdateResult: ...
     def preview_destroy(self, *, on_progress: OnProgress | None = None) -> UpdateResult: ...
@@ -66,8 +67,28 @@ class StackEngine(Protocol):
     def destroy(self, *, on_progress: OnProgress | None = None) -> UpdateResult: ...
 
 
+class UpdateSummary(Protocol):
+    """`engine.automation.update.PastUpdate`."""
+
+    @property
+    def verb(self) -> str: ...
+    @property
+    def result(self) -> str: ...
+    @property
+    def started_at(self) -> datetime: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+
+
+class StackState(Protocol):
+    """`engine.automation.stack.Stack`, for reading its state and history."""
+
+    def history(self, limit: int = 20) -> Sequence[UpdateSummary]: ...
+    def export(self) -> Mapping[str, Any]: ...
+
+
 class ExportableStack(Protocol):
-    """`engine.stack.StackEngine`, as far as its state can be taken out and put back."""
+    """`engine.automation.stack.Stack`, for exporting and importing its state."""
 
     def export(self) -> Mapping[str, Any]: ...
     def import_(self, document: Mapping[str, Any]) -> None: ...
@@ -75,7 +96,7 @@ class ExportableStack(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlanReview:
-    """A plan with what a reviewer asks of it."""
+    """A planned update with its cost, its risks and its policy report."""
 
     update: UpdateResult
     cost: PlanCost
@@ -84,35 +105,41 @@ class PlanReview:
 
 
 def review_plan(planned: UpdateResult) -> PlanReview:
-    """What a plan costs a month, what it puts at risk, and which policies it violates."""
+    """Returns what a plan costs a month, what it puts at risk, and which policies it violates."""
     return PlanReview(planned, price_plan(planned.resources), find_risks(planned.resources), check_policies(planned))
 
 
 def check_policies(update: UpdateResult) -> PolicyReport:
-    """What a run leaves, or would leave, in the stack, put through every policy."""
+    """Evaluates every policy over the resources that exist after an update."""
     return evaluate(policy.list_planned_resources(update.resources), POLICIES)
 
 
 def require_compliant(report: PolicyReport, *, stack: str, applied: bool) -> None:
-    """Raises GateFailed, with every violation of a mandatory policy, when there is one."""
-    broken = [v for v in report.violations if v.level == "mandatory"]
-    if broken:
-        lines = "\n".join(f"  {v.policy}: {v.type} {v.name}: {v.detail}. Fix: {v.fix}" for v in broken)
-        count = "One mandatory policy is" if len(broken) == 1 else f"{len(broken)} mandatory policies are"
-        fate = "what was applied stays; mend it and bring it up again" if applied else "nothing was changed"
-        raise GateFailed(f"{count} violated, {fate}:\n{lines}", next_step=f"bedplate preview --stack {stack}")
+    """Raises GateFailed with all violations of mandatory policies, if there are any."""
+    violations = [violation for violation in report.violations if violation.level == "mandatory"]
+    if violations:
+        lines = "\n".join(
+            f"  {violation.policy}: {violation.type} {violation.name}: {violation.detail}. Fix: {violation.fix}"
+            for violation in violations
+        )
+        count = "One mandatory policy is" if len(violations) == 1 else f"{len(violations)} mandatory policies are"
+        outcome = "what was applied stays; fix it and run `up` again" if applied else "nothing was changed"
+        raise GateFailed(f"{count} violated, {outcome}:\n{lines}", next_step=f"bedplate preview --stack {stack}")
 
 
 def require_same_modes(update: UpdateResult, *, stack: str) -> None:
-    """Raises UsageError, with the way out, when a model that is up would have to answer in another mode."""
-    found = find_mode_changes(update.resources)
-    if found:
-        lines = "\n".join(f"  {c.endpoint} is up as {c.before!r}, and model.yaml says {c.after!r}" for c in found)
+    """Raises UsageError with instructions if the serving mode of an existing endpoint would change."""
+    changes = find_mode_changes(update.resources)
+    if changes:
+        lines = "\n".join(
+            f"  {change.endpoint} has mode {change.before!r}, but model.yaml declares {change.after!r}"
+            for change in changes
+        )
         raise UsageError(
-            f"serving.mode of a model that is up cannot change, for SageMaker turns no mode into another:\n{lines}\n"
-            f"Take the model out of bedplate:models in stacks/Pulumi.{stack}.yaml, bring the stack up, put it back "
-            "with the new mode, bring it up again, and deploy its version. Nothing was changed.",
-            next_step=f"bedplate up --stack {stack}, once the model is out of bedplate:models",
+            f"serving.mode cannot change while a model's endpoint exists; SageMaker does not support it:\n{lines}\n"
+            f"Remove the model from bedplate:models in stacks/Pulumi.{stack}.yaml, run `up`, add it again "
+            "with the new mode, run `up` again, and deploy its version. Nothing was changed.",
+            next_step=f"bedplate up --stack {stack}, after removing the model from bedplate:models",
         )
 
 
@@ -124,11 +151,11 @@ def bring_up(
     on_progress: OnProgress | None = None,
     refresh: bool = False,
 ) -> UpdateResult:
-    """Create or update. With `check` or `confirm` it is previewed first and shown to them, in this order; where somebody
-    is to agree, nothing is done when nothing would change.
+    """Creates or updates the stack. With `check` or `confirm`, previews it first and calls them in this order;
+    `confirm` is not called, and nothing is done, if nothing would change.
 
-    Raises PlatformError when a step failed (the same command again goes on from there), Locked when another run is at
-    work, and whatever `check` and `confirm` raise.
+    Raises PlatformError if a step failed (the same command again continues from there), Locked while another update is
+    running, and whatever `check` and `confirm` raise.
     """
     if check is not None or confirm is not None:
         planned = stack.preview(refresh=refresh)
@@ -148,7 +175,7 @@ def tear_down(
     before: Callable[[], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> UpdateResult:
-    """Delete everything that the stack holds; `before` runs once it was agreed to.
+    """Deletes all resources of the stack; `before` runs after the confirmation.
 
     Raises NotFound, PlatformError, Locked, and what `confirm` raises.
     """
@@ -160,13 +187,13 @@ def tear_down(
 
 
 def unprotect(stack: ExportableStack) -> int:
-    """Take the protection off everything in the state, as somebody asked to lose it; how many had one.
+    """Removes the protection of every resource in the state, and returns how many had one.
 
     Raises NotFound for a stack that was never brought up, Locked.
     """
     document = json.loads(json.dumps(stack.export()))
-    held = (document.get("deployment") or {}).get("resources") or []
-    protected = [resource for resource in held if resource.get("protect")]
+    resources = (document.get("deployment") or {}).get("resources") or []
+    protected = [resource for resource in resources if resource.get("protect")]
     for resource in protected:
         resource["protect"] = False
     if protected:
@@ -175,18 +202,20 @@ def unprotect(stack: ExportableStack) -> int:
 
 
 def find_drift(stack: StackEngine, *, on_progress: OnProgress | None = None) -> StackDrift:
-    """Compare program, state and world; nothing is changed, the state included. Raises NotFound, PlatformError."""
-    found = stack.preview_refresh(on_progress=on_progress)
+    """Compares program, state and live resources without changing them. Raises NotFound, PlatformError."""
+    refresh = stack.preview_refresh(on_progress=on_progress)
     pending = stack.preview(on_progress=on_progress)
-    return compare_steps(found.steps, pending.steps)
+    return compare_steps(refresh.steps, pending.steps)
 
 
-def refresh_state(stack: StackEngine, *, confirm: Confirm | None = None, on_progress: OnProgress | None = None) -> UpdateResult:
-    """Write the world's values into the state. With `confirm` it is looked at first, and nothing is done when the state
-    is right already. Raises NotFound, PlatformError, Locked, and what `confirm` raises."""
+def refresh_state(
+    stack: StackEngine, *, confirm: Confirm | None = None, on_progress: OnProgress | None = None
+) -> UpdateResult:
+    """Writes the live resources' values into the state. With `confirm`, previews it first and does nothing if the state
+    is up to date. Raises NotFound, PlatformError, Locked, and what `confirm` raises."""
     if confirm is not None:
-        found = stack.preview_refresh()
-        if not found.steps:
-            return found
-        confirm(found)
+        planned = stack.preview_refresh()
+        if not planned.steps:
+            return planned
+        confirm(planned)
     return stack.refresh(on_progress=on_progress)

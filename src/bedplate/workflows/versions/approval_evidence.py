@@ -11,6 +11,7 @@ from bedplate.domain.versions.approval import (
     find_contradiction,
     find_decision,
     find_evidence_record,
+    list_version_records,
 )
 from bedplate.errors import ApprovalNeeded, NotFound
 from bedplate.ports import Objects, Package
@@ -42,14 +43,11 @@ def require_recorded_evidence(
     appended to the command that the error suggests.
     """
     evidence = ApprovalEvidence.from_metadata(package.metadata)
-    history = [record for record in records if record.model == model and record.version == package.version]
-    evidence_record = find_evidence_record(history, package.arn)
-    recorded = (
-        evidence_record.data.get(EVALUATION_SHA256)
-        if evidence_record and evidence_record.data.get("evaluation_uri") == evidence.evaluation_uri
-        else None
-    )
-    actual = _hash_object(objects, evidence.evaluation_uri) if recorded and evidence.evaluation_uri else None
+    uri = evidence.evaluation_uri
+    evidence_record = find_evidence_record(list_version_records(records, model, package.version), package.arn)
+    data = evidence_record.data if evidence_record else {}
+    recorded = data.get(EVALUATION_SHA256) if data.get("evaluation_uri") == uri else None
+    actual = _hash_object(objects, uri) if recorded and uri else None
     contradiction = find_contradiction(evidence, evidence_record, actual)
     if contradiction is None:
         return

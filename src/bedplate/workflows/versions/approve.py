@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from bedplate.domain.ledger import Entry, Kind, Record
 from bedplate.domain.versions.approval import (
+    APPROVAL_KINDS,
     ApprovalDecision,
     ApprovalEvidence,
     decide_approval,
     find_decision,
+    list_version_records,
     unique_people,
 )
 from bedplate.domain.versions.package import MAX_METADATA_VALUE
@@ -22,7 +24,7 @@ from bedplate.workflows.versions.approval_evidence import require_recorded_evide
 
 MAX_ATTEMPTS = 10
 """How often a decision is retried when another person decides about the same version at the same time."""
-DECISION_KINDS: tuple[Kind, ...] = ("approved", "forced", "rejected", "evaluated")
+DECISION_KINDS: tuple[Kind, ...] = (*APPROVAL_KINDS, "rejected", "evaluated")
 """Kinds of records that a decision must be based on."""
 
 
@@ -71,7 +73,7 @@ def approve(stack: StackContext, request: ApproveRequest) -> ApprovalResult:
     for number in range(1, MAX_ATTEMPTS + 1):
         package = _find_package(stack, request)
         records = ledger.records()
-        history = [record for record in records if record.model == request.model and record.version == package.version]
+        history = list_version_records(records, request.model, package.version)
         attempt = _Attempt(stack, ledger, request, package, history, person, records[-1].seq if records else 0)
         try:
             if _record_manual_rejection(attempt):
@@ -231,7 +233,7 @@ def _record_approval(attempt: _Attempt, decision: ApprovalDecision, evidence: Ap
 
 def _reject(attempt: _Attempt) -> ApprovalResult:
     package, person, reason = attempt.package, attempt.person, attempt.request.reason or ""
-    decisions = [record.kind for record in attempt.history if record.kind in ("approved", "forced", "rejected")]
+    decisions = [record.kind for record in attempt.history if record.kind in (*APPROVAL_KINDS, "rejected")]
     is_recorded = decisions[-1:] == ["rejected"]
     if is_recorded and package.approval == "Rejected":
         return ApprovalResult(package, "unchanged", person, (), ())
@@ -266,12 +268,9 @@ def _restore_ledger_decision(attempt: _Attempt) -> None:
 
 def _list_approvals(history: list[Record], evidence: ApprovalEvidence) -> list[Record]:
     """Returns the approvals of this evaluation that no rejection followed."""
-    last_rejection = max((index for index, record in enumerate(history) if record.kind == "rejected"), default=-1)
-    return [
-        record
-        for record in history[last_rejection + 1 :]
-        if record.kind in ("approved", "forced") and record.data.get("evaluation_uri") == evidence.evaluation_uri
-    ]
+    last_rejection = max((i for i, record in enumerate(history) if record.kind == "rejected"), default=-1)
+    approvals = (r for r in history[last_rejection + 1 :] if r.kind in APPROVAL_KINDS)
+    return [r for r in approvals if r.data.get("evaluation_uri") == evidence.evaluation_uri]
 
 
 def _resolve_person(stack: StackContext, request: ApproveRequest) -> str:

@@ -12,6 +12,7 @@ from bedplate.domain.names import model_card
 from bedplate.domain.release import version_of
 from bedplate.domain.rollback import choose_target
 from bedplate.domain.rollout.state_machine import find_open_rollout
+from bedplate.domain.versions.approval import list_version_records
 from bedplate.domain.versions.card import LINEAGE, LivePeriod, VersionCard, VersionRole, sagemaker_status, to_sagemaker
 from bedplate.domain.versions.retirement import find_retirement
 from bedplate.errors import BedplateError, Conflict, NotFound, PlatformError
@@ -36,18 +37,12 @@ def load_card(stack: StackContext, model: str, version: int | None) -> VersionCa
 def build_card(stack: StackContext, model: str, package: Package, records: Sequence[Record]) -> VersionCard:
     """Returns the card of a package."""
     spec, contract = stack.model(model), _read_contract(stack, package)
-    metadata, own_records = (
-        package.metadata,
-        [record for record in records if record.model == model and record.version == package.version],
-    )
+    metadata, own_records = package.metadata, list_version_records(records, model, package.version)
     evaluation, evaluated = _read_evaluation(stack, package), _find_last(own_records, "evaluated")
     deployments, target = find_deployments(stack, model, package.version, records)
     retirement = find_retirement(records, model, package.version, spec.retire_on)
     card_spec = contract or spec
-    notes = next(
-        (str(record.data["notes"]) for record in reversed(own_records) if record.data.get("notes")),
-        metadata.get("notes"),
-    )
+    notes = [str(record.data["notes"]) for record in own_records if record.data.get("notes")]
     return VersionCard(
         model=model,
         version=package.version,
@@ -65,7 +60,7 @@ def build_card(stack: StackContext, model: str, package: Package, records: Seque
         task=card_spec.task,
         algorithm=metadata.get("algorithm"),
         fallback=card_spec.fallback,
-        notes=notes,
+        notes=notes[-1] if notes else metadata.get("notes"),
         artifact_uri=package.artifact_uri,
         image_uri=package.image_uri,
         lineage={key: metadata[key] for key in LINEAGE if metadata.get(key)},
@@ -112,15 +107,12 @@ def find_tampering(stack: StackContext, package: Package) -> str | None:
     expected, evaluation_uri = package.metadata.get("details_sha256"), package.metadata.get("evaluation_uri")
     if not expected or not evaluation_uri:
         return None
+    uri = details_uri(evaluation_uri)
     try:
-        actual = sha256(stack.objects.get(details_uri(evaluation_uri)))
+        actual = sha256(stack.objects.get(uri))
     except NotFound:
-        return f"{details_uri(evaluation_uri)} is gone"
-    return (
-        None
-        if actual == expected
-        else f"{details_uri(evaluation_uri)} was changed: {actual[:12]} instead of {expected[:12]}"
-    )
+        return f"{uri} is gone"
+    return None if actual == expected else f"{uri} was changed: {actual[:12]} instead of {expected[:12]}"
 
 
 def publish_card(stack: StackContext, cards: ModelCards, card: VersionCard) -> tuple[str, int]:
@@ -198,8 +190,7 @@ def find_deployments(
         target = None
     if target and version_of(target) == version:
         roles.append(VersionRole(view.endpoint, "rollback candidate", target))
-    live = version_of(view.live) == version
-    return tuple(roles), target if live else None
+    return tuple(roles), target if version_of(view.live) == version else None
 
 
 def _find_last(records: Sequence[Record], kind: str) -> Record | None:

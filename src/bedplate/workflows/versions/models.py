@@ -51,7 +51,7 @@ def list_models(stack: StackContext, model: str | None = None, *, newest: int | 
     """
     if model is not None:
         stack.model(model)
-    return tuple(_build_model_row(stack, model, newest) for model in ((model,) if model else stack.outputs.models))
+    return tuple(_build_model_row(stack, name, newest) for name in ((model,) if model else stack.outputs.models))
 
 
 def find_live_release(stack: StackContext, model: str) -> str | None:
@@ -137,10 +137,8 @@ def check_models(
     Raises NotFound for a model without a folder.
     """
     is_explicit = bool(models)
-    return tuple(
-        _check_model(project_dir, model, settings, stack, is_explicit=is_explicit)
-        for model in models or list_model_names(project_dir)
-    )
+    names = models or list_model_names(project_dir)
+    return tuple(_check_model(project_dir, name, settings, stack, is_explicit=is_explicit) for name in names)
 
 
 def _check_model(

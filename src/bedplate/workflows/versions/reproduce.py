@@ -118,10 +118,7 @@ def reproduce(
 
 def _require_reproducible(plan: ReproductionPlan, reporter: Reporter, *, allow_changes: bool) -> None:
     changes = [dependency for dependency in plan.dependencies if not dependency.is_same]
-    detail = "; ".join(
-        f"the {dependency.name} is {dependency.current[:12]}, the record says {dependency.recorded[:12]}"
-        for dependency in changes
-    )
+    detail = "; ".join(f"the {d.name} is {d.current[:12]}, the record says {d.recorded[:12]}" for d in changes)
     if changes and not allow_changes:
         raise GateFailed(
             f"{plan.ref} cannot be reproduced exactly: {detail}",

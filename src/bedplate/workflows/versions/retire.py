@@ -1,5 +1,4 @@
-"""Retires a version or a model from a date: checks its use, marks it and records it; running endpoints do not
-change."""
+"""Retires a version or a model from a date: checks its use, marks it and records it; endpoints stay as they are."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from datetime import date, timedelta
 
 from bedplate.domain.ledger import Record
 from bedplate.domain.release import fallback_name, version_of
+from bedplate.domain.versions.approval import list_version_records
 from bedplate.domain.versions.retirement import QUIET_DAYS, UsageSummary, find_retirement, retirement_warnings
 from bedplate.errors import ApprovalNeeded, NotFound, UsageError
 from bedplate.ports import Package
@@ -57,16 +57,15 @@ def retire(stack: StackContext, request: RetireRequest) -> RetirementResult:
     package = None
     if request.version is not None:
         package = stack.registry.get(stack.names(request.model).package_group, request.version)
-    ledger, today = Ledger.of(stack), stack.clock.now().date()
-    records = ledger.records()
+    today = stack.clock.now().date()
+    records = Ledger.of(stack).records()
     target = request.model if package is None else f"{request.model}:{package.version}"
     current_date = _find_date(records, request)
     if request.cancel:
         if current_date is None:
             return RetirementResult(target, None, (), is_changed=False)
         _mark(stack, package, NEVER)
-        _record(stack, ledger, request, target, None, ())
-        return RetirementResult(target, None, (), is_changed=True)
+        return _record(stack, request, RetirementResult(target, None, (), is_changed=True))
     retire_date = request.on or today
     warnings = retirement_warnings(_summarize_usage(stack, request, records))
     if warnings and retire_date <= today and not request.force:
@@ -77,8 +76,7 @@ def retire(stack: StackContext, request: RetireRequest) -> RetirementResult:
     _mark(stack, package, retire_date.isoformat())
     if current_date == retire_date:
         return RetirementResult(target, retire_date, warnings, is_changed=False)
-    _record(stack, ledger, request, target, retire_date, warnings)
-    return RetirementResult(target, retire_date, warnings, is_changed=True)
+    return _record(stack, request, RetirementResult(target, retire_date, warnings, is_changed=True))
 
 
 def require_not_retired(stack: StackContext, model: str, package: Package, records: Sequence[Record]) -> None:
@@ -87,26 +85,16 @@ def require_not_retired(stack: StackContext, model: str, package: Package, recor
     today = stack.clock.now().date()
     if retirement is None or not retirement.is_due(today):
         return
-    by_contract = retirement.declared_by == "model.yaml"
-    next_step = (
-        f"$EDITOR models/{model}/model.yaml"
-        if by_contract
-        else (f'bedplate models retire {retirement.target} --cancel --reason "..."')
-    )
+    next_step = f'bedplate models retire {retirement.target} --cancel --reason "..."'
+    if retirement.declared_by == "model.yaml":
+        next_step = f"$EDITOR models/{model}/model.yaml"
     raise UsageError(f"{retirement.describe(today)}. It can no longer be deployed", next_step=next_step)
 
 
 def _find_date(records: Sequence[Record], request: RetireRequest) -> date | None:
-    own_records = [
-        record
-        for record in records
-        if (record.kind, record.model, record.version) == ("retired", request.model, request.version)
-    ]
-    return (
-        date.fromisoformat(str(own_records[-1].data["retire_on"]))
-        if own_records and own_records[-1].data.get("retire_on")
-        else None
-    )
+    own_records = list_version_records(records, request.model, request.version)
+    dates = [record.data.get("retire_on") for record in own_records if record.kind == "retired"]
+    return date.fromisoformat(str(dates[-1])) if dates and dates[-1] else None
 
 
 def _summarize_usage(stack: StackContext, request: RetireRequest, records: Sequence[Record]) -> UsageSummary:
@@ -118,20 +106,13 @@ def _summarize_usage(stack: StackContext, request: RetireRequest, records: Seque
     if request.version is None:
         roles = [] if view.live == fallback else [f"live: {view.live} on {view.endpoint}"]
     else:
-        from bedplate.workflows.versions.card import (
-            find_deployments,  # numpy comes with it, which a rollback can do without
-        )
+        from bedplate.workflows.versions.card import find_deployments  # imports numpy, which a rollback avoids
 
         deployments, _ = find_deployments(stack, request.model, request.version, records)
         roles = [f"{d.role} on {d.endpoint}" for d in deployments]
-    releases = {
-        str(record.data["live"])
-        for record in records
-        if record.model == request.model and record.data.get("live") and record.data["live"] != fallback
-    }
-    selected = [
-        record for record in sorted(releases) if request.version is None or version_of(record) == request.version
-    ]
+    own_records = (record for record in records if record.model == request.model and record.data.get("live"))
+    releases = {str(record.data["live"]) for record in own_records} - {fallback}
+    selected = [name for name in sorted(releases) if request.version in (None, version_of(name))]
     return UsageSummary(roles, sum(_count_predictions(stack, view.endpoint, release) for release in selected))
 
 
@@ -155,17 +136,11 @@ def _mark(stack: StackContext, package: Package | None, retire_date: str) -> Non
         stack.registry.update_metadata(package, {RETIRE_ON: retire_date})
 
 
-def _record(
-    stack: StackContext,
-    ledger: Ledger,
-    request: RetireRequest,
-    target: str,
-    retire_date: date | None,
-    warnings: Sequence[str],
-) -> None:
+def _record(stack: StackContext, request: RetireRequest, result: RetirementResult) -> RetirementResult:
+    target, retire_date = result.target, result.on
     person = stack.identity.actor
     action = f"retires {target} from {retire_date} on" if retire_date else f"cancels the retirement of {target}"
-    ledger.record(
+    Ledger.of(stack).record(
         "retired",
         f"{person} {action}: {request.reason}",
         actor=person,
@@ -174,7 +149,8 @@ def _record(
         data={
             "retire_on": retire_date.isoformat() if retire_date else None,
             "reason": request.reason,
-            "overridden": list(warnings),
+            "overridden": list(result.warnings),
             "forced": request.force,
         },
     )
+    return result

@@ -67,10 +67,8 @@ def begin_retraining(stack: StackContext, request: RetrainRequest, reporter: Rep
     records = ledger.records()
     retraining = find_open_retraining(records, request.model)
     if retraining is not None:
-        reporter(
-            "step",
-            {"text": f"Resuming the retraining of record {retraining.seq} ({retraining.signal}: {retraining.reason})"},
-        )
+        cause = f"{retraining.signal}: {retraining.reason}"
+        reporter("step", {"text": f"Resuming the retraining of record {retraining.seq} ({cause})"})
         return retraining
     signal = _choose_signal(stack, request, records)
     dataset = _find_newer_data(stack, request.model)
@@ -132,9 +130,8 @@ def list_signals(stack: StackContext, model: str, records: list[Record]) -> tupl
             trained_at = datetime.fromisoformat(text) if text else None
         except NotFound:
             trained_at = None
-    return list_due_signals(
-        records, model, version, stack.model(model).retraining, trained_at=trained_at, now=stack.clock.now()
-    )
+    rules, now = stack.model(model).retraining, stack.clock.now()
+    return list_due_signals(records, model, version, rules, trained_at=trained_at, now=now)
 
 
 def find_live_version(stack: StackContext, model: str) -> int | None:

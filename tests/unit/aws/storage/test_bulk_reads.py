@@ -24,8 +24,8 @@ def test_a_bucket_is_a_host_on_aws_and_a_path_with_dots_or_an_endpoint_url(sessi
     assert host.netloc.startswith("bkt.s3.")
     assert host.netloc.endswith(".amazonaws.com")
     assert _bucket_address(session, "a.b").path == "/a.b/"
-    ours = Session("us-east-1", "http://127.0.0.1:4566", LOCAL_CREDENTIALS)
-    assert _bucket_address(ours, "bkt").geturl() == "http://127.0.0.1:4566/bkt/"
+    local_session = Session("us-east-1", "http://127.0.0.1:4566", LOCAL_CREDENTIALS)
+    assert _bucket_address(local_session, "bkt").geturl() == "http://127.0.0.1:4566/bkt/"
 
 
 def test_boto3s_client_reads_after_a_connection_error(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def format_result(result: RuleResult) -> tuple[str, str, int, list[tuple[int | N
     return result.column, result.rule, result.count, [(e.row, e.value) for e in result.examples]
 
 
-def test_table_that_fits_has_no_fault():
+def test_valid_table_has_no_violation():
     assert failures(contract(), x=[1, 2, 3]) == ()
 
 
@@ -73,34 +73,34 @@ def test_nulls_up_to_their_share_are_allowed():
         ("timestamp", ["2013-01-01T10:15:00Z"], [1.5]),
     ],
 )
-def test_type_decides(kind, good, bad):
+def test_value_of_another_type_is_a_violation(kind, good, bad):
     spec = contract(x=Column(type=kind))
     assert failures(spec, x=good) == ()
     (result,) = failures(spec, x=bad)
     assert (result.rule, result.count) == ("type", 1)
 
 
-def test_a_value_of_another_type_is_not_out_of_range_too():
+def test_a_value_of_another_type_does_not_also_count_as_out_of_range():
     spec = contract(x=Column(type="number", min=0, max=1))
     assert [r.rule for r in failures(spec, x=["a", "b"])] == ["type"]
 
 
-def test_fractions_are_no_integers():
+def test_fractions_are_not_integers():
     (result,) = failures(contract(x=Column(type="integer")), x=[1.0, 1.5])
     assert format_result(result) == ("x", "type", 1, [(1, "1.5")])
 
 
-def test_infinity_is_no_number_and_nan_is_null():
+def test_infinity_is_not_a_number_and_nan_is_null():
     result = failures(contract(), x=[float("nan"), 1.0, float("inf")])
     assert [format_result(r) for r in result] == [("x", "nulls", 1, [(0, "null")]), ("x", "type", 1, [(2, "inf")])]
 
 
-def test_text_that_is_no_time_is_found():
+def test_text_that_is_not_a_time_is_a_violation():
     (result,) = failures(contract(x=Column(type="timestamp")), x=["2013-01-01 10:15", "yesterday"])
     assert format_result(result) == ("x", "type", 1, [(1, "'yesterday'")])
 
 
-def test_bounds_belong_to_the_range():
+def test_bounds_are_inclusive():
     spec = contract(x=Column(type="number", min=0, max=10))
     assert failures(spec, x=[0.0, 10.0]) == ()
     (result,) = failures(spec, x=[-0.1, 5, 10.1])
@@ -118,7 +118,7 @@ def test_dictionary_encoded_text_is_text():
     assert failures(spec, x=pa.array(["a", "a"]).dictionary_encode()) == ()
 
 
-def test_keys_are_unique_together():
+def test_key_columns_are_unique_in_combination():
     spec = contract(part=Column(type="string", role="key"))
     assert failures(spec, id=[1, 1], part=["a", "b"]) == ()
     (result,) = failures(spec, id=[1, 1, 1], part=["a", "a", "b"])
@@ -142,7 +142,7 @@ def test_column_of_nulls_fits_any_nullable_type():
         assert next(r.outcome for r in results if (r.column, r.rule) == ("x", "type")) == "NO_DATA"
 
 
-def test_an_empty_table_is_no_data():
+def test_an_empty_table_gives_no_data():
     results = check_table(table(x=pa.array([], pa.float64())), contract())
     assert {r.outcome for r in results} == {"NO_DATA"}
 

@@ -44,7 +44,7 @@ def test_the_holdout_is_the_last_part_in_order_of_time() -> None:
 
 
 @pytest.mark.parametrize(("fraction", "holdout_rows"), [(0.1, 50), (0.5, 250)])
-def test_the_fraction_decides_how_much_is_held_out(fraction: float, holdout_rows: int) -> None:
+def test_the_fraction_sets_the_size_of_the_holdout(fraction: float, holdout_rows: int) -> None:
     assert split_dataset(rows(500), CONTRACT, fraction).holdout_rows == holdout_rows
 
 
@@ -71,14 +71,14 @@ def test_columns_that_are_not_in_the_contract_are_dropped() -> None:
     assert parts.data_sha256 == split_dataset(rows(300), CONTRACT, 0.2).data_sha256
 
 
-def test_too_few_rows_are_no_verdict() -> None:
+def test_too_few_rows_are_an_error() -> None:
     with pytest.raises(NotEnoughData):
         split_dataset(rows(MIN_ROWS * 5 - 10), CONTRACT, 0.2)
     with pytest.raises(NotEnoughData):
         split_dataset(rows(0), CONTRACT, 0.2)
 
 
-def test_without_a_time_column_the_order_of_the_rows_counts() -> None:
+def test_without_a_time_column_the_order_of_the_rows_is_used() -> None:
     columns = {n: c for n, c in a_spec().model_dump()["data"]["columns"].items() if c["role"] != "time"}
     contract = a_spec(data={"columns": columns}).data
     parts = split_dataset(rows(300), contract, 0.2)

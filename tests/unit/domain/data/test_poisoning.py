@@ -84,7 +84,7 @@ def test_a_changed_mean_is_reported_for_labels_that_are_not_binary():
     assert "all rows" in {s.subject for s in anomalies_by_kind(now, before)["label rate"]}
 
 
-def test_rows_without_a_label_count_for_no_rate_and_keep_their_numbers():
+def test_rows_without_a_label_are_not_in_rates_and_keep_their_row_numbers():
     before, now = clean(1), clean(2, first=ROWS)
     labels = [None if i < 1000 else 1 for i in range(ROWS)]
     now["left"] = pa.array(labels, pa.int64())
@@ -104,7 +104,7 @@ def flood(*, near: bool) -> dict[str, Any]:
     return now
 
 
-def test_a_flood_of_one_example_under_other_keys_is_found():
+def test_many_copies_of_one_row_under_other_keys_are_reported():
     (anomaly,) = anomalies_by_kind(flood(near=False), clean(2, first=ROWS))["duplicates"]
     assert (anomaly.count, anomaly.rows) == (400, tuple(range(3000, 3000 + MAX_ROWS)))
 
@@ -116,12 +116,12 @@ def test_copies_that_differ_a_little_and_in_time_are_near_duplicates():
     assert anomaly.count >= 395
 
 
-def test_duplicates_that_the_last_version_has_as_well_are_not_reported():
+def test_duplicates_that_the_last_version_also_has_are_not_reported():
     before, now = flood(near=False), flood(near=False)
     assert "duplicates" not in anomalies_by_kind(now, before)
 
 
-def test_a_burst_of_outliers_is_placed_in_time():
+def test_a_burst_of_outliers_is_reported_with_its_period():
     now = clean(1)
     now["age"][1000:1020] = 400.0
     (burst,) = anomalies_by_kind(now, None)["outlier burst"]
@@ -129,7 +129,7 @@ def test_a_burst_of_outliers_is_placed_in_time():
     assert "2013-01-01 16:40" in burst.message
 
 
-def test_outliers_all_over_are_no_burst():
+def test_scattered_outliers_are_not_a_burst():
     now = clean(1)
     now["age"][::40] = 400.0
     assert "outlier burst" not in anomalies_by_kind(now, None)

@@ -64,7 +64,7 @@ def report(captured: Sample, *, of: DriftBaseline | None = None, **monitors) -> 
     return analyze_drift(spec(**monitors), of or baseline(), captured, endpoint="e")
 
 
-def test_same_kind_of_rows_is_no_drift():
+def test_rows_of_the_same_distribution_have_no_drift():
     result = report(sample())
     assert (result.outcome, result.alerts) == ("OK", ())
     assert {d.verdict for d in result.features.values()} == {"stable"}
@@ -123,11 +123,11 @@ def test_weeks_begin_on_monday_and_have_no_values_with_few_rows():
 
 
 @pytest.mark.parametrize(("window", "count"), [("day", 42), ("week", 6), ("month", 2)])
-def test_window_size_is_the_contracts(window, count):
+def test_window_size_comes_from_the_contract(window, count):
     assert len(report(sample(), window=window).windows) == count
 
 
-def test_late_labels_measure_only_what_they_cover():
+def test_late_labels_measure_only_the_rows_that_they_label():
     predictions = np.random.default_rng(2).random(N)
     labels = np.where(np.arange(N) < 2000, (predictions > 0.5).astype(float), np.nan)
     result = report(sample(predictions=predictions, labels=labels))
@@ -139,7 +139,7 @@ def test_late_labels_measure_only_what_they_cover():
     assert result.windows[-1].performance["auc"] is None
 
 
-def test_fallen_metric_is_the_first_alert():
+def test_dropped_metric_is_the_first_alert():
     labels = np.random.default_rng(5).integers(0, 2, N).astype(float)
     result = report(sample(labels=labels, columns={"x": np.full(N, 3.0)}))
     assert result.alerts[0].kind == "performance"
@@ -183,12 +183,12 @@ def test_new_categories_are_named():
     assert result.quality["shop"].out_of_range == result.quality["shop"].unseen["east"]
 
 
-def test_column_that_changed_its_kind_is_an_error_that_says_so():
+def test_column_of_another_kind_than_its_baseline_is_an_error():
     with pytest.raises(ValueError, match="another data contract"):
         report(sample(columns={"x": CategoryColumn(("a",), np.zeros(N, dtype=int))}))
 
 
-def test_report_survives_json():
+def test_report_is_equal_after_a_json_round_trip():
     labels = np.random.default_rng(5).integers(0, 2, N).astype(float)
     result = report(sample(labels=labels, columns={"x": np.full(N, 3.0)}))
     text = json.loads(json.dumps(result.to_json()))

@@ -66,12 +66,12 @@ def test_no_batch_gives_empty_profiles():
     assert profiling.profile_batches([], REFERENCE)["x"].n_values == 0
 
 
-def test_reference_counted_again_is_itself():
+def test_counting_the_reference_rows_again_gives_the_reference():
     recounted = profiling.profile_batches(TABLE.to_batches(), REFERENCE)
     assert all(same(recounted[name], REFERENCE[name]) for name in REFERENCE)
 
 
-def test_profiles_survive_json():
+def test_profiles_are_equal_after_a_json_round_trip():
     for profile in REFERENCE.values():
         assert same(profile_from_json(json.loads(json.dumps(profile.to_json()))), profile)
 
@@ -85,7 +85,7 @@ def test_profiles_of_other_edges_do_not_merge():
         profiling.merge_profiles(REFERENCE["x"], REFERENCE["text"])
 
 
-def test_ks_is_scipys_within_the_width_of_a_bin():
+def test_ks_equals_scipys_within_the_width_of_a_bin():
     from scipy.stats import ks_2samp
 
     reference, current = RNG.normal(size=20_000), RNG.normal(0.1, 1.1, size=15_000)
@@ -113,14 +113,14 @@ def test_values_beyond_the_reference_fall_into_the_outer_bins():
     assert (drift.current_shares[0], drift.current_shares[-1]) == (0.5, 0.5)
 
 
-def test_ties_make_fewer_bins_and_a_constant_one_and_beyond():
+def test_ties_give_fewer_bins_and_a_constant_one_bin_and_its_overflow():
     mostly_zero = NumericProfile.build_reference(np.array([0.0] * 95 + [1, 2, 3, 4, 5]))
     assert compare_profiles(mostly_zero, mostly_zero).bins == ("to 0", "over 0")
     constant = NumericProfile.build_reference(np.zeros(50))
     assert compare_profiles(constant, constant.count_values(np.array([0.0, 1.0]))).current_shares == (0.5, 0.5)
 
 
-def test_column_of_nulls_has_no_figures():
+def test_column_of_nulls_has_no_verdict():
     nothing = NumericProfile.build_reference(np.full(10, np.nan))
     drift = with_verdicts({"x": compare_profiles(nothing, nothing.count_values(np.array([1.0])))}, min_rows=1)["x"]
     assert (drift.verdict, drift.bins, nothing.nulls) == ("NO_DATA", ("all",), 10)
@@ -136,7 +136,7 @@ def test_rare_and_new_categories_share_one_bin():
     assert drift.n_current == 2
 
 
-def test_unseen_categories_are_kept_by_name_up_to_a_limit():
+def test_new_categories_are_listed_up_to_a_limit():
     reference = REFERENCE["text"]
     assert isinstance(reference, CategoryProfile)
     names = [f"n{i}" for i in range(3 * MAX_UNSEEN)]
@@ -147,7 +147,7 @@ def test_unseen_categories_are_kept_by_name_up_to_a_limit():
     assert OTHERS in both.unseen
 
 
-def test_verdict_needs_rows_a_band_and_more_than_chance():
+def test_verdict_needs_enough_rows_a_band_and_significance():
     profile = NumericProfile.build_reference(np.random.default_rng(0).normal(size=5000))
     far = profile.count_values(np.random.default_rng(1).normal(1, size=400))
 
@@ -158,11 +158,11 @@ def test_verdict_needs_rows_a_band_and_more_than_chance():
     assert verdict(far, min_rows=401) == "NO_DATA"
     assert verdict(far, alert=50) == "moderate"
     assert verdict(far, alert=50, warn=40) == "stable"
-    few = profile.count_values(np.random.default_rng(2).normal(size=20))
-    assert compare_profiles(profile, few).psi > 0.1
-    assert verdict(few, min_rows=10) == "stable"
+    small_sample = profile.count_values(np.random.default_rng(2).normal(size=20))
+    assert compare_profiles(profile, small_sample).psi > 0.1
+    assert verdict(small_sample, min_rows=10) == "stable"
 
 
-def test_columns_of_two_kinds_are_no_comparison():
+def test_columns_of_two_kinds_cannot_be_compared():
     with pytest.raises(ValueError, match="cannot be compared"):
         compare_profiles(REFERENCE["x"], REFERENCE["text"])

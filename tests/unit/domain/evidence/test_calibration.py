@@ -18,7 +18,7 @@ def draw_rows(n: int = 4000, *, slope: float = 1.0, shift: float = 0.0, seed: in
     return labels, 1 / (1 + np.exp(-logit))
 
 
-def test_the_bins_are_those_of_scikit_learns_calibration_curve():
+def test_bins_equal_those_of_scikit_learns_calibration_curve():
     from sklearn.calibration import calibration_curve
 
     labels, scores = draw_rows()
@@ -31,7 +31,7 @@ def test_the_bins_are_those_of_scikit_learns_calibration_curve():
     assert measured.uncorrected_ece == pytest.approx(uncorrected)
 
 
-def test_slope_and_intercept_are_those_of_statsmodels():
+def test_slope_and_intercept_equal_those_of_statsmodels():
     import statsmodels.api as sm
 
     labels, scores = draw_rows(slope=0.7, shift=0.3)
@@ -62,14 +62,14 @@ def test_the_brier_score_is_the_sum_of_its_parts():
     assert abs(measured.within_bins) < 0.002
 
 
-def test_scores_of_few_values_have_nothing_hidden_in_bins():
+def test_scores_with_one_value_per_bin_have_no_variation_within_bins():
     rng = np.random.default_rng(1)
     scores = np.tile([0.1, 0.4, 0.8], 300)
     labels = (rng.random(900) < scores).astype(float)
     assert calibration(labels, scores, bins=3).within_bins == pytest.approx(0, abs=1e-12)
 
 
-def test_the_corrected_error_of_a_calibrated_model_is_near_nothing_and_its_interval_holds_it():
+def test_the_corrected_error_of_a_calibrated_model_is_near_zero_and_in_its_interval():
     corrected, plain = [], []
     for seed in range(20):
         measured = calibration(*draw_rows(800, seed=seed))
@@ -88,19 +88,19 @@ def test_the_interval_of_the_error_covers_the_true_one():
     assert covered >= 21
 
 
-def test_spiegelhalters_z_is_standard_normal_when_scores_are_right():
+def test_spiegelhalters_z_is_standard_normal_for_calibrated_scores():
     zs = [spiegelhalter_test(*draw_rows(500, seed=seed))[0] for seed in range(300)]
     assert np.mean(zs) == pytest.approx(0, abs=0.2)
     assert np.std(zs) == pytest.approx(1, abs=0.15)
     assert spiegelhalter_test(*draw_rows(slope=0.5))[1] < 1e-6
 
 
-def test_more_bins_are_more_bins():
+def test_the_number_of_bins_can_be_set():
     assert [len(calibration(*draw_rows(), bins=n).bins) for n in (5, 20)] == [5, 20]
 
 
 @pytest.mark.parametrize(("labels", "scores"), [([], []), ([1, 1], [0.5, 0.6]), ([0, 1, 1], [0.5, 0.5, 0.5])])
-def test_rows_that_cannot_tell_give_no_slope(labels, scores):
+def test_constant_labels_or_scores_give_no_slope(labels, scores):
     measured = calibration(np.array(labels, dtype=float), np.array(scores, dtype=float))
     assert math.isnan(measured.slope.value)
 

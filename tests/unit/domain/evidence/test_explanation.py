@@ -79,7 +79,7 @@ def test_importance_that_moves_to_another_feature_is_counted_as_a_share():
     assert [i.feature for i in explanation.importances][:2] == ["a", "d"]
 
 
-def test_rank_correlation_is_scipys():
+def test_rank_correlation_equals_scipys():
     from scipy.stats import spearmanr
 
     rng = np.random.default_rng(5)
@@ -99,7 +99,7 @@ def test_a_feature_of_one_model_only_counts_as_shift_and_not_in_the_rank_correla
     assert math.isnan(explanation.rank_correlation.value)
 
 
-def test_too_few_explained_rows_compare_nothing():
+def test_too_few_explained_rows_give_no_comparison():
     explanation = compare(np.ones((MIN_ROWS - 1, 4)), np.ones((200, 4)))
     assert explanation.importance_shift is None
     assert "fewer than 30" in explanation.note

@@ -37,7 +37,7 @@ def measure_fairness(rows, metric: str, **bound: float) -> Fairness:
         ("equalized_odds", reference.equalized_odds_difference),
     ],
 )
-def test_differences_are_those_of_fairlearn(rows, metric, function):
+def test_differences_equal_those_of_fairlearn(rows, metric, function):
     groups, labels, scores = rows
     expected = function(labels, scores >= THRESHOLD, sensitive_features=groups)
     assert measure_fairness(rows, metric).difference.value == pytest.approx(expected)
@@ -51,7 +51,7 @@ def test_differences_are_those_of_fairlearn(rows, metric, function):
         ("accuracy", accuracy_score),
     ],
 )
-def test_group_values_are_those_of_fairlearns_metric_frame(rows, metric, function):
+def test_group_values_equal_those_of_fairlearns_metric_frame(rows, metric, function):
     groups, labels, scores = rows
     frame = reference.MetricFrame(
         metrics=function, y_true=labels, y_pred=scores >= THRESHOLD, sensitive_features=groups
@@ -61,7 +61,7 @@ def test_group_values_are_those_of_fairlearns_metric_frame(rows, metric, functio
     assert result.difference.value == pytest.approx(frame.difference())
 
 
-def test_the_ratio_is_fairlearns_demographic_parity_ratio(rows):
+def test_the_ratio_equals_fairlearns_demographic_parity_ratio(rows):
     groups, labels, scores = rows
     expected = reference.demographic_parity_ratio(labels, scores >= THRESHOLD, sensitive_features=groups)
     result = measure_fairness(rows, "selection_rate", min_ratio=0.8)
@@ -80,7 +80,7 @@ def test_calibration_compares_mean_residuals(rows):
     assert measure_fairness(rows, "calibration").difference.value == pytest.approx(max(residuals) - min(residuals))
 
 
-def test_the_interval_of_two_means_is_the_one_of_statsmodels(rows):
+def test_the_interval_of_two_means_equals_that_of_statsmodels(rows):
     from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
     groups, labels, scores = rows
@@ -100,7 +100,7 @@ def test_a_group_with_too_few_rows_is_reported_and_not_compared(rows):
     assert "tiny" not in (result.highest_group, result.lowest_group)
 
 
-def test_one_group_alone_is_no_data(rows):
+def test_one_group_alone_gives_no_data(rows):
     groups, labels, scores = rows
     in_group = groups == "a"
     result = measure_fairness((groups[in_group], labels[in_group], scores[in_group]), "equalized_odds")
@@ -108,7 +108,7 @@ def test_one_group_alone_is_no_data(rows):
     assert result.metric == "equalized_odds"
 
 
-def test_fairness_survives_json(rows):
+def test_fairness_is_equal_after_a_json_round_trip(rows):
     for metric in ("selection_rate", "equalized_odds"):
         result = measure_fairness(rows, metric)
         assert Fairness.from_json(result.to_json()) == result

@@ -43,7 +43,7 @@ def check_serving(serve: Callable[[bytes, str], CaseResponse], **options: Any) -
     return {check.kind: check for check in check_responses(cases, responses, probability=True, **options)}
 
 
-def test_a_correct_server_has_no_fault() -> None:
+def test_a_correct_server_has_no_violation() -> None:
     checks = check_serving(serve_correctly)
     assert [check.faults for check in checks.values()] == [()] * len(checks)
     assert {kind: check.cases for kind, check in checks.items()} == {
@@ -124,13 +124,13 @@ def name_no_column(body: bytes, content_type: str) -> CaseResponse:
         (name_no_column, "null rejected", "names column None"),
     ],
 )
-def test_each_violation_is_a_fault_of_its_kind(serve: Any, kind: str, fault: str) -> None:
+def test_each_violation_is_reported_as_its_kind(serve: Any, kind: str, fault: str) -> None:
     checks = check_serving(serve)[kind]
     assert checks.faults
     assert fault in checks.faults[0]
 
 
-def test_a_prediction_that_changes_between_calls_is_a_fault() -> None:
+def test_a_prediction_that_changes_between_calls_is_a_violation() -> None:
     change_every_second_response.calls = 0  # type: ignore[attr-defined]
     checks = check_serving(change_every_second_response)
     assert any(checks[kind].faults for kind in ("same prediction twice", "content types", "row order"))
@@ -158,7 +158,7 @@ def test_large_predictions_may_differ_by_the_relative_tolerance(difference: floa
     assert (next(check for check in response if check.kind == "single row as in a batch").faults == ()) is is_equal
 
 
-def test_a_case_says_which_column_it_is_about() -> None:
+def test_a_case_names_its_column() -> None:
     checks: list[ContractCase] = [c for c in build_cases(SPEC.data, ROWS) if c.kind == "null rejected"]
     assert [c.rejected_column for c in checks] == ["calls", "plan"]
     assert json.loads(checks[0].body)["calls"] is None

@@ -32,7 +32,7 @@ def measure_leakage(train: pa.Table | None, holdout: pa.Table, spec: ModelSpec |
     return leakage(spec or a_spec(), train, holdout, holdout.column("left").to_numpy().astype(float))
 
 
-def test_innocent_data_shows_nothing() -> None:
+def test_data_without_leakage_has_no_findings() -> None:
     result = measure_leakage(table(1), table(2, start=N))
     assert (result.unavailable_features, result.shared_keys, result.same_content, result.out_of_order) == ((), 0, 0, 0)
     assert result.strongest is not None
@@ -49,14 +49,14 @@ def test_innocent_data_shows_nothing() -> None:
         ("plan", lambda left: np.where(left == 1, "pro", "basic")),
     ],
 )
-def test_a_feature_that_knows_the_label_is_found_in_whatever_form(column: str, make: Any) -> None:
+def test_a_feature_that_contains_the_label_is_found_in_every_form(column: str, make: Any) -> None:
     leaky = measure_leakage(table(1, **{column: make}), table(2, start=N, **{column: make}))
     assert leaky.single_features[0].feature == column
     assert leaky.strongest is not None
     assert leaky.strongest.ci_low > 0.95
 
 
-def test_a_regressions_features_are_held_against_r2() -> None:
+def test_features_of_a_regression_are_measured_by_r2() -> None:
     columns = {
         "id": {"type": "string", "role": "key"},
         "x": {"type": "number"},
@@ -72,7 +72,7 @@ def test_a_regressions_features_are_held_against_r2() -> None:
     assert leaky.strongest.value > 0.95
 
 
-def test_rows_that_training_holds_too_are_counted_by_key_and_by_content() -> None:
+def test_rows_that_are_also_in_the_training_data_are_counted_by_key_and_by_content() -> None:
     train, holdout = table(1), table(2, start=N)
     with_keys = holdout.set_column(
         0, "id", pa.array([*train.column("id").to_pylist()[:7], *holdout.column("id").to_pylist()[7:]])
@@ -95,7 +95,7 @@ def test_rows_not_later_than_training_are_counted() -> None:
     assert measure_leakage(table(1), table(2, start=N - 10)).out_of_order == 10
 
 
-def test_features_declared_as_known_afterwards_are_named() -> None:
+def test_features_that_are_unavailable_at_prediction_are_named() -> None:
     columns = {name: c.model_dump() for name, c in a_spec().data.columns.items()}
     columns["calls"]["available_at_prediction"] = False
     assert measure_leakage(table(1), table(2, start=N), a_spec(data={"columns": columns})).unavailable_features == (
@@ -103,6 +103,6 @@ def test_features_declared_as_known_afterwards_are_named() -> None:
     )
 
 
-def test_without_the_training_data_nothing_is_claimed() -> None:
+def test_without_the_training_data_nothing_is_measured() -> None:
     unknown = measure_leakage(None, table(2))
     assert (unknown.strongest, unknown.shared_keys, unknown.out_of_order) == (None, None, None)

@@ -27,7 +27,7 @@ def binary(request):
         ("log_loss", "log_loss"),
     ],
 )
-def test_binary_metrics_are_those_of_scikit_learn(binary, metric, reference):
+def test_binary_metrics_equal_those_of_scikit_learn(binary, metric, reference):
     import sklearn.metrics
 
     labels, scores = binary
@@ -36,7 +36,7 @@ def test_binary_metrics_are_those_of_scikit_learn(binary, metric, reference):
     )
 
 
-def test_accuracy_is_that_of_scikit_learn_at_one_half(binary):
+def test_accuracy_equals_that_of_scikit_learn_at_one_half(binary):
     from sklearn.metrics import accuracy_score
 
     labels, scores = binary
@@ -53,7 +53,7 @@ def test_calibration_error_is_the_mean_gap_of_ten_bins(binary):
 @pytest.mark.parametrize(
     ("metric", "reference"), [("rmse", "root_mean_squared_error"), ("mae", "mean_absolute_error"), ("r2", "r2_score")]
 )
-def test_regression_metrics_are_those_of_scikit_learn(metric, reference):
+def test_regression_metrics_equal_those_of_scikit_learn(metric, reference):
     import sklearn.metrics
 
     rng = np.random.default_rng(6)
@@ -101,11 +101,11 @@ def test_bootstrap_of_average_precision_resamples_rows(binary, digits):
     )
 
 
-def test_comparison_gives_each_model_the_estimates_that_it_has_alone(binary):
+def test_the_estimates_of_a_model_are_the_same_in_a_comparison_and_alone(binary):
     labels, scores = binary
-    both = metrics.compare_models("binary", labels, scores, scores**2)
-    assert both.candidate == metrics.estimate_metrics("binary", labels, scores)
-    assert both.champion == metrics.estimate_metrics("binary", labels, scores**2)
+    comparison = metrics.compare_models("binary", labels, scores, scores**2)
+    assert comparison.candidate == metrics.estimate_metrics("binary", labels, scores)
+    assert comparison.champion == metrics.estimate_metrics("binary", labels, scores**2)
 
 
 def test_difference_of_a_model_to_itself_is_zero(binary):
@@ -117,14 +117,14 @@ def test_difference_of_a_model_to_itself_is_zero(binary):
 def test_pairing_makes_a_small_constant_difference_significant(binary):
     labels, scores = binary
     better = np.clip(scores + 0.02 * (2 * labels - 1), 0, 1)
-    both = metrics.compare_models("binary", labels, better, scores)
-    estimate, alone = both.difference, both.candidate
+    comparison = metrics.compare_models("binary", labels, better, scores)
+    estimate, alone = comparison.difference, comparison.candidate
     assert estimate["auc"].ci_low > 0
     assert estimate["brier"].ci_high < 0
     assert estimate["brier"].ci_high - estimate["brier"].ci_low < (alone["brier"].ci_high - alone["brier"].ci_low) / 2
 
 
-def test_seed_decides_the_resamples(binary):
+def test_the_seed_determines_the_resamples(binary):
     first, again, other = (metrics.estimate_metrics("binary", *binary, seed=seed)["ece"] for seed in (1, 1, 2))
     assert first == again
     assert first != other
@@ -167,7 +167,7 @@ BOOTSTRAPPED = [
 
 
 @pytest.mark.parametrize(("task", "name"), BOOTSTRAPPED)
-def test_a_bootstrap_interval_is_scipys(task: str, name: str):
+def test_a_bootstrap_interval_equals_scipys(task: str, name: str):
     rng = np.random.default_rng(8)
     labels, scores = (rng.random(300) < 0.4).astype(float), rng.random(300)
     estimate = metrics.estimate_metrics(task, labels, scores, seed=5)[name]
@@ -176,7 +176,7 @@ def test_a_bootstrap_interval_is_scipys(task: str, name: str):
 
 
 @pytest.mark.parametrize(("task", "name"), BOOTSTRAPPED)
-def test_the_interval_of_a_difference_is_scipys_of_pairs(task: str, name: str):
+def test_the_interval_of_a_difference_equals_scipys_for_pairs(task: str, name: str):
     rng = np.random.default_rng(9)
     labels, first = (rng.random(300) < 0.4).astype(float), rng.random(300)
     second = np.clip(first + rng.normal(0, 0.1, 300), 0.01, 0.99)

@@ -9,35 +9,35 @@ from bedplate.domain.evidence.proportions import newcombe_interval, quantile_int
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 5), (8, 10), (30, 400), (400, 400)])
-def test_an_interval_of_a_share_is_wilsons_of_statsmodels(hits: int, n: int) -> None:
+def test_the_interval_of_a_share_equals_wilsons_of_statsmodels(hits: int, n: int) -> None:
     from statsmodels.stats.proportion import proportion_confint
 
     assert wilson_interval(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"), abs=1e-12)
 
 
 @pytest.mark.parametrize(("first", "second"), [((56, 70), (48, 80)), ((0, 20), (3, 30)), ((190, 200), (9, 40))])
-def test_an_interval_of_a_difference_is_newcombes_of_statsmodels(first, second) -> None:
+def test_the_interval_of_a_difference_equals_newcombes_of_statsmodels(first, second) -> None:
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     expected = confint_proportions_2indep(*first, *second, compare="diff", method="newcomb")
     assert newcombe_interval(*first, *second) == pytest.approx(expected, abs=1e-9)
 
 
-def test_an_interval_of_a_ratio_is_the_one_of_statsmodels() -> None:
+def test_the_interval_of_a_ratio_equals_that_of_statsmodels() -> None:
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     expected = confint_proportions_2indep(30, 100, 40, 90, compare="ratio", method="log")
     assert ratio_interval(30, 100, 40, 90) == pytest.approx(expected, rel=1e-3)
 
 
-def test_the_ratio_of_no_hit_at_all_has_an_upper_end_and_of_no_base_has_none() -> None:
+def test_a_ratio_of_zero_has_an_upper_bound_and_a_ratio_to_zero_has_none() -> None:
     low, high = ratio_interval(0, 50, 20, 50)
     assert low == 0
     assert 0 < high < 0.5
     assert ratio_interval(3, 50, 0, 50) == (0.0, np.inf)
 
 
-def test_a_quantiles_interval_is_scipys() -> None:
+def test_the_interval_of_a_quantile_equals_scipys() -> None:
     from scipy.stats import quantile_test
 
     values = np.sort(np.random.default_rng(3).gamma(2, size=500))
@@ -47,7 +47,7 @@ def test_a_quantiles_interval_is_scipys() -> None:
         assert (low, high) == pytest.approx((expected.low, expected.high))
 
 
-def test_a_high_quantile_of_few_figures_has_no_upper_end() -> None:
+def test_a_high_quantile_of_few_values_has_no_upper_bound() -> None:
     from bedplate.settings.gates import MIN_REQUESTS_FOR_P99
 
     assert quantile_interval([float(i) for i in range(MIN_REQUESTS_FOR_P99 - 1)], 0.99)[2] == np.inf

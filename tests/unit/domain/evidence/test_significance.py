@@ -16,12 +16,12 @@ from bedplate.domain.evidence.significance import binomial_tail, two_proportions
 @pytest.mark.parametrize(
     ("a", "n", "b", "m"), [(60, 100, 45, 100), (5, 1000, 1, 900), (40_006, 160_678, 37_616, 166_668)]
 )
-def test_two_proportions_are_compared_as_statsmodels_does(a, n, b, m):
+def test_the_p_value_of_two_proportions_equals_that_of_statsmodels(a, n, b, m):
     _, expected = proportions_ztest([a, b], [n, m])
     assert two_proportions_p_value(a, n, b, m) == pytest.approx(expected, rel=1e-9)
 
 
-def test_two_proportions_of_nothing_are_no_verdict_and_equal_certainties_are_equal():
+def test_proportions_without_rows_have_no_p_value_and_two_shares_of_one_are_equal():
     assert math.isnan(two_proportions_p_value(0, 0, 1, 2))
     assert two_proportions_p_value(5, 5, 9, 9) == 1.0
 
@@ -29,7 +29,7 @@ def test_two_proportions_of_nothing_are_no_verdict_and_equal_certainties_are_equ
 @pytest.mark.parametrize(
     ("k", "n", "p"), [(8, 10, 0.5), (1, 3, 0.001), (30, 800, 0.002), (400, 800, 0.5), (800, 800, 0.9)]
 )
-def test_the_binomial_tail_is_scipys(k, n, p):
+def test_the_binomial_tail_equals_scipys(k, n, p):
     assert binomial_tail(k, n, p) == pytest.approx(stats.binom.sf(k - 1, n, p), rel=1e-9)
 
 

@@ -20,7 +20,7 @@ COUNTS = [(50, 500, 90, 500), (3, 40, 9, 60), (0, 50, 4, 45), (480, 500, 499, 51
 
 
 @pytest.mark.parametrize(("s1", "n1", "s2", "n2"), COUNTS)
-def test_proportions_are_compared_as_statsmodels_does(s1: int, n1: int, s2: int, n2: int) -> None:
+def test_the_comparison_of_proportions_equals_that_of_statsmodels(s1: int, n1: int, s2: int, n2: int) -> None:
     from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
     estimate = fixed_test("binary", binary_arm(s1, n1), binary_arm(s2, n2))
@@ -31,7 +31,7 @@ def test_proportions_are_compared_as_statsmodels_does(s1: int, n1: int, s2: int,
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
-def test_means_are_compared_as_scipy_does(alpha: float) -> None:
+def test_the_comparison_of_means_equals_that_of_scipy(alpha: float) -> None:
     from scipy import stats
 
     rng = np.random.default_rng(3)
@@ -55,7 +55,7 @@ def test_sample_for_proportions_has_the_power_that_statsmodels_computes(
 
 
 @pytest.mark.parametrize(("sd", "effect", "power"), [(1.0, 0.2, 0.8), (5.0, 4.0, 0.9)])
-def test_sample_for_means_is_statsmodels(sd: float, effect: float, power: float) -> None:
+def test_sample_for_means_equals_that_of_statsmodels(sd: float, effect: float, power: float) -> None:
     from statsmodels.stats.power import TTestIndPower
 
     n = fixed_sample_size("continuous", RewardVariance(0, sd**2), effect=effect, power=power)
@@ -110,7 +110,9 @@ def test_interval_and_p_value_of_the_sequential_test_agree() -> None:
         ((0, 0), (0, 0), "NO_DATA", "needs 30"),
     ],
 )
-def test_verdict(champion: tuple[int, int], challenger: tuple[int, int], verdict: str, reason: str) -> None:
+def test_verdict_follows_significance_effect_and_sample_size(
+    champion: tuple[int, int], challenger: tuple[int, int], verdict: str, reason: str
+) -> None:
     result = run_ab_test("binary", binary_arm(*champion), binary_arm(*challenger), effect=0.02)
     assert result.verdict == verdict
     assert reason in result.reason
@@ -123,7 +125,7 @@ def test_smaller_effects_significance_levels_and_error_rates_need_more_rewards()
     assert sequential_sample_size(1.0, effect=0.3, power=0.95) > base
 
 
-def test_arms_add_up_as_if_measured_at_once() -> None:
+def test_the_sum_of_two_arms_equals_one_arm_with_all_rewards() -> None:
     values = np.random.default_rng(0).normal(3, 2, 50)
     added, whole = Arm.from_rewards(values[:20]) + Arm.from_rewards(values[20:]), Arm.from_rewards(values)
     assert (added.n, added.mean, added.variance) == pytest.approx((50, whole.mean, whole.variance))

@@ -31,7 +31,7 @@ def test_measurements_equal_those_of_numpy_and_scipy() -> None:
     assert measured.agreement_ci_low < measured.agreement_rate < measured.agreement_ci_high
 
 
-def test_slower_shadow_shows_with_an_interval_that_is_narrower_for_pairs() -> None:
+def test_the_latency_interval_of_a_slower_shadow_is_narrower_for_pairs() -> None:
     measured = measure_agreement(SCORES, NEAR, threshold=0.4, binary=True, champion_us=TIMES, shadow_us=TIMES + 1000)
     for comparison in measured.latency:
         assert (comparison.ci_low_ms, comparison.ci_high_ms) == pytest.approx((1.0, 1.0))
@@ -53,7 +53,7 @@ def test_regression_agrees_when_scores_are_near() -> None:
     )
 
 
-def test_without_a_pair_there_is_no_data() -> None:
+def test_no_pairs_give_no_data() -> None:
     measured = measure_agreement([], [], threshold=0.5, binary=True)
     assert measured.pairs == 0
     assert math.isnan(measured.agreement_rate)
@@ -76,7 +76,7 @@ def test_pairs_of_different_lengths_are_rejected() -> None:
         (AgreementBounds(min_agreement=None, max_psi=None), "NO_DATA"),
     ],
 )
-def test_every_bound_that_is_set_decides(bounds: AgreementBounds, verdict: str) -> None:
+def test_each_bound_that_is_set_affects_the_verdict(bounds: AgreementBounds, verdict: str) -> None:
     measured = measure_agreement(SCORES, NEAR, threshold=0.4, binary=True, champion_us=TIMES, shadow_us=TIMES)
     assert combine_outcomes(check.verdict for check in check_agreement(measured, bounds)) == verdict
 

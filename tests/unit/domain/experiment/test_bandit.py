@@ -10,7 +10,7 @@ from bedplate.domain.experiment.bandit import BanditLimits, allocate, best_proba
 from builders import binary_arm
 
 
-def test_chance_of_being_best_is_the_integral_over_both_beta_posteriors() -> None:
+def test_the_probability_of_being_best_is_the_integral_over_both_beta_posteriors() -> None:
     from scipy import integrate, stats
 
     first, second = stats.beta(1 + 20, 1 + 80), stats.beta(1 + 27, 1 + 73)
@@ -20,7 +20,7 @@ def test_chance_of_being_best_is_the_integral_over_both_beta_posteriors() -> Non
     assert probabilities.sum() == pytest.approx(1)
 
 
-def test_chance_of_the_higher_mean_is_that_of_two_t_posteriors() -> None:
+def test_the_probability_of_the_higher_mean_is_that_of_two_t_posteriors() -> None:
     from scipy import integrate, stats
 
     rng = np.random.default_rng(2)
@@ -44,7 +44,7 @@ def test_regret_is_well_below_that_of_a_uniform_split(kind: Reward) -> None:
     assert sum(b < u for b, u in zip(bandit, uniform, strict=True)) >= 7
 
 
-def test_same_seed_gives_the_same_weights_and_another_one_nearly_so() -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_seed_similar_ones() -> None:
     arms = {"live": binary_arm(50, 500), "challenger": binary_arm(60, 500)}
     first = allocate("binary", arms, seed=4)
     assert first == allocate("binary", arms, seed=4)
@@ -64,7 +64,7 @@ def test_weights_move_only_part_of_the_way_and_never_past_their_limits() -> None
     assert weights == pytest.approx({"live": 0.2, "challenger": 0.8})
 
 
-def test_winner_needs_the_confidence_that_was_asked_for() -> None:
+def test_the_winner_needs_the_required_confidence() -> None:
     arms = {"live": binary_arm(100, 1000), "challenger": binary_arm(125, 1000)}
     allocation = allocate("binary", arms, seed=0)
     assert 0.95 < allocation.best_probability["challenger"] < 0.99
@@ -72,7 +72,7 @@ def test_winner_needs_the_confidence_that_was_asked_for() -> None:
     assert allocate("binary", arms, seed=0, limits=BanditLimits(confidence=0.99)).winner is None
 
 
-def test_luck_of_the_first_few_moves_nothing() -> None:
+def test_an_arm_with_few_rewards_keeps_all_weights_unchanged() -> None:
     arms = {"live": binary_arm(0, 29), "challenger": binary_arm(500, 500)}
     allocation = allocate("binary", arms, seed=0, current={"live": 0.7, "challenger": 0.3})
     assert allocation.weights == {"live": 0.7, "challenger": 0.3}
@@ -81,7 +81,7 @@ def test_luck_of_the_first_few_moves_nothing() -> None:
 
 
 @pytest.mark.parametrize("limits", [BanditLimits(floor=0.6), BanditLimits(ceiling=0.4)])
-def test_limits_that_no_shares_meet_are_refused(limits: BanditLimits) -> None:
+def test_limits_that_no_shares_satisfy_are_rejected(limits: BanditLimits) -> None:
     with pytest.raises(ValueError, match="cannot each have"):
         allocate("binary", {"a": binary_arm(1, 50), "b": binary_arm(1, 50)}, seed=0, limits=limits)
 

@@ -8,7 +8,7 @@ import pytest
 from bedplate.domain.experiment.paired_bootstrap import mean_difference
 
 
-def test_interval_of_the_mean_difference_is_that_of_scipys_bootstrap() -> None:
+def test_the_interval_of_the_mean_difference_equals_that_of_scipys_bootstrap() -> None:
     from scipy import stats
 
     rng = np.random.default_rng(1)

@@ -46,12 +46,12 @@ def outcomes(gates: dict[str, Any], **measured: Any) -> list[Outcome]:
         ({"min_p": 0.001}, "PASS", "FAIL"),
     ],
 )
-def test_each_bound_on_calibration_tells_right_scores_from_wrong_ones(bound: dict[str, float], good, bad) -> None:
+def test_each_bound_on_calibration_rejects_miscalibrated_scores(bound: dict[str, float], good, bad) -> None:
     gates = {"calibration": bound}
     assert (outcomes(gates, calibration=GOOD), outcomes(gates, calibration=BAD)) == ([good], [bad])
 
 
-def test_calibration_of_too_few_rows_is_no_data_also_where_the_test_finds_nothing() -> None:
+def test_calibration_of_too_few_rows_gives_no_data_for_every_bound() -> None:
     gates = {"calibration": {"max_ece": 0.5, "min_p": 0.0001, "min_rows": 3001}}
     assert outcomes(gates, calibration=GOOD) == ["NO_DATA", "NO_DATA"]
     assert outcomes(gates) == ["NO_DATA", "NO_DATA"]
@@ -112,7 +112,7 @@ def test_without_an_explained_champion_there_is_no_data() -> None:
     assert outcomes({"explanation": {"max_importance_shift": 0.2}}) == ["NO_DATA"]
 
 
-def test_against_the_fallback_the_explanation_does_not_decide() -> None:
+def test_an_explanation_gate_against_the_fallback_does_not_decide() -> None:
     (verdict,) = judge_gates(
         {"explanation": {"max_importance_shift": 0.2}}, champion_is_constant=True, explanation=STEADY
     )
@@ -134,7 +134,7 @@ def test_against_the_fallback_the_explanation_does_not_decide() -> None:
         ({"out_of_order": 1}, "rows not after training"),
     ],
 )
-def test_each_sign_of_leakage_fails_by_its_name(changed: dict[str, Any], failing: str) -> None:
+def test_each_kind_of_leakage_fails_under_its_name(changed: dict[str, Any], failing: str) -> None:
     verdicts = judge_gates({"leakage": {}}, leakage=replace(CLEAN, **changed))
     assert [v.name for v in verdicts if v.outcome == "FAIL"] == [failing]
     assert {v.outcome for v in judge_gates({"leakage": {}}, leakage=CLEAN)} == {"PASS"}
@@ -159,7 +159,7 @@ def test_leakage_without_the_training_data_is_no_data() -> None:
     assert outcomes({"leakage": {}}) == ["NO_DATA"]
 
 
-def test_one_broken_case_of_the_inference_contract_fails_and_is_named() -> None:
+def test_one_violation_of_the_inference_contract_fails_and_is_named() -> None:
     assert outcomes({"inference": {}}, inference=NO_FAULTS) == ["PASS"]
     broken = (NO_FAULTS[0], CaseCheck("missing column", 3, ("age: 400 expected, answered 200",)))
     verdicts = judge_gates({"inference": {}}, inference=broken)
@@ -183,7 +183,7 @@ def test_one_broken_case_of_the_inference_contract_fails_and_is_named() -> None:
         ({"batch_p99_ms": 9.0, "batches": 368}, "NO_DATA"),
     ],
 )
-def test_a_latency_is_held_against_the_interval_of_its_quantile(bound: dict[str, Any], outcome: Outcome) -> None:
+def test_a_latency_bound_is_compared_with_the_interval_of_the_quantile(bound: dict[str, Any], outcome: Outcome) -> None:
     assert outcomes({"latency": bound}, latency=QUICK) == [outcome]
     assert outcomes({"latency": bound}) == ["NO_DATA"]
 

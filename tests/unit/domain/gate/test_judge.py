@@ -122,7 +122,7 @@ def test_a_segment_gate_fails_by_its_worst_value_and_never_by_a_small_one(
     assert judge_one_gate(gates, segments=segments(**values)).outcome == outcome
 
 
-def test_every_segment_is_reported_and_only_the_gate_decides() -> None:
+def test_every_segment_is_reported_but_only_the_gate_decides() -> None:
     gates = {"segments": [{"column": "plan", "metric": "auc", "min": 0.7, "min_rows": 200}]}
     report = judge_gates(gates, segments=segments(a=estimate(0.75), b=estimate(0.9, n=50), c=estimate(0.5)))
     assert [(v.name, v.outcome, v.decides) for v in report.verdicts] == [
@@ -136,7 +136,7 @@ def test_every_segment_is_reported_and_only_the_gate_decides() -> None:
 
 
 @pytest.mark.parametrize(("min_rows", "outcome"), [(1000, "PASS"), (1001, "NO_DATA")])
-def test_the_minimum_of_rows_decides_whether_a_segment_is_judged(min_rows: int, outcome: Outcome) -> None:
+def test_segments_with_too_few_rows_have_no_verdict(min_rows: int, outcome: Outcome) -> None:
     gates = {"segments": [{"column": "plan", "metric": "auc", "min": 0.7, "min_rows": min_rows}]}
     assert judge_one_gate(gates).outcome == outcome
 
@@ -147,13 +147,13 @@ def test_a_fairness_gate_bounds_the_largest_difference(largest: float, outcome: 
     assert judge_one_gate(gates).outcome == outcome
 
 
-def test_a_fairness_gate_at_another_threshold_is_another_figure() -> None:
+def test_a_fairness_gate_uses_its_own_decision_threshold() -> None:
     gates = {"fairness": [{"column": "plan", "metric": "selection_rate", "max_difference": 0.5, "threshold": 0.3}]}
     assert judge_one_gate(gates).outcome == "NO_DATA"
 
 
 @pytest.mark.parametrize(("megabytes", "outcome"), [(2.0, "PASS"), (2.01, "FAIL"), (None, "NO_DATA")])
-def test_a_size_is_counted_and_has_no_interval(megabytes: float | None, outcome: Outcome) -> None:
+def test_the_artifact_size_has_no_interval(megabytes: float | None, outcome: Outcome) -> None:
     verdict = judge_one_gate({"max_artifact_mb": 2.0}, artifact_mb=megabytes)
     assert (verdict.outcome, verdict.ci_low) == (outcome, None)
 
@@ -172,7 +172,7 @@ def test_a_model_without_gates_does_not_pass() -> None:
     assert judge_gates({}).outcome == "NO_DATA"
 
 
-def test_each_verdict_says_figure_bound_and_source() -> None:
+def test_each_verdict_has_value_bound_and_source() -> None:
     verdict = judge_one_gate({"thresholds": [{"metric": "auc", "min": 0.7}]})
     assert (verdict.value, verdict.bound, verdict.source, verdict.n_rows) == (0.75, ">= 0.7", "s3://e", 1000)
     assert "0.75 [0.74, 0.76]" in verdict.reason

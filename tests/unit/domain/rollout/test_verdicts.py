@@ -33,7 +33,7 @@ def shadow(
     return judge_shadow(PairedPredictions(first, second), traffic, settings, Slo(), binary=binary, max_psi=max_psi)
 
 
-def test_shadow_is_judged_once_there_are_enough_pairs() -> None:
+def test_shadow_gets_a_verdict_when_there_are_enough_pairs() -> None:
     assert shadow(PREDICTIONS[:99], PREDICTIONS[:99]).verdict is None
     assert shadow(PREDICTIONS, PREDICTIONS).verdict == "PASS"
     assert shadow([], []).verdict is None
@@ -41,16 +41,16 @@ def test_shadow_is_judged_once_there_are_enough_pairs() -> None:
 
 
 def test_decisions_on_different_sides_of_the_threshold_disagree() -> None:
-    other = [a if i < 70 else 1 - a for i, a in enumerate(PREDICTIONS)]
-    result = shadow(PREDICTIONS, other, max_psi=9)
+    other_predictions = [a if i < 70 else 1 - a for i, a in enumerate(PREDICTIONS)]
+    result = shadow(PREDICTIONS, other_predictions, max_psi=9)
     assert (result.verdict, result.measurements["agreement_pct"]) == ("FAIL", pytest.approx(70))
-    assert shadow(PREDICTIONS, other, max_psi=9, min_agreement_pct=50).verdict == "PASS"
-    assert shadow(PREDICTIONS, other, max_psi=9, threshold=2.0).verdict == "PASS"
+    assert shadow(PREDICTIONS, other_predictions, max_psi=9, min_agreement_pct=50).verdict == "PASS"
+    assert shadow(PREDICTIONS, other_predictions, max_psi=9, threshold=2.0).verdict == "PASS"
 
 
 def test_shadow_waits_while_the_agreement_interval_contains_its_bound() -> None:
-    other = [a if i < 92 else 1 - a for i, a in enumerate(PREDICTIONS)]
-    assert shadow(PREDICTIONS, other, max_psi=9).verdict is None
+    other_predictions = [a if i < 92 else 1 - a for i, a in enumerate(PREDICTIONS)]
+    assert shadow(PREDICTIONS, other_predictions, max_psi=9).verdict is None
 
 
 def test_shifted_predictions_fail_although_every_decision_agrees() -> None:
@@ -89,7 +89,7 @@ def test_ab_test_without_a_difference_fails_after_the_sample_size() -> None:
     assert judge_ab("binary", binary_arm(5000, 10000), binary_arm(5000, 10000), SETTINGS).verdict == "FAIL"
 
 
-def test_pairs_are_judged_by_the_interval() -> None:
+def test_the_interval_determines_the_verdict_of_pairs() -> None:
     draw = random.Random(5)
     first = [float(draw.random() < 0.5) for _ in range(400)]
     better = [max(a, float(draw.random() < 0.3)) for a in first]

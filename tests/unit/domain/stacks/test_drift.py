@@ -1,4 +1,4 @@
-"""Drift of a stack: who says what about a property, and what counts as drift."""
+"""Differences between program, state and live resources, and which of them are drift."""
 
 from __future__ import annotations
 
@@ -29,15 +29,21 @@ class AStep:
         return f"urn:{self.name}"
 
 
-def test_a_property_changed_in_the_world_is_told_by_all_three() -> None:
+def test_a_changed_live_property_has_all_three_values() -> None:
     drift = compare_steps([AStep("update", "a", (Change("size", 1, 2),))], [])
-    (told,) = drift.differences
-    assert (told.kind, told.path, told.program, told.state, told.live) == ("changed", "size", 1, 1, 2)
+    (difference,) = drift.differences
+    assert (difference.kind, difference.path, difference.program, difference.state, difference.live) == (
+        "changed",
+        "size",
+        1,
+        1,
+        2,
+    )
     assert drift.has_drifted
     assert not drift.has_unapplied_changes
 
 
-def test_a_property_changed_by_program_and_world_is_one_line() -> None:
+def test_a_property_changed_in_program_and_live_is_one_difference() -> None:
     drift = compare_steps(
         [AStep("update", "a", (Change("size", 1, 2),))],
         [AStep("update", "a", (Change("size", 1, 3), Change("kind", "x", "y")))],
@@ -48,14 +54,14 @@ def test_a_property_changed_by_program_and_world_is_one_line() -> None:
     ]
 
 
-def test_what_is_gone_is_one_line_whatever_the_program_would_change_in_it() -> None:
+def test_a_deleted_resource_is_one_difference_despite_program_changes() -> None:
     drift = compare_steps([AStep("delete", "a")], [AStep("update", "a", (Change("size", 1, 3),))])
     assert [(d.kind, d.path, d.program, d.state, d.live) for d in drift.differences] == [
         ("gone", "", "exists", "exists", None)
     ]
 
 
-def test_a_program_ahead_of_the_state_is_shown_and_is_no_drift() -> None:
+def test_unapplied_program_changes_are_listed_and_are_not_drift() -> None:
     drift = compare_steps([], [AStep("create", "new"), AStep("delete", "old")])
     assert [(d.kind, d.program, d.state) for d in drift.differences] == [
         ("not applied", "exists", None),
@@ -65,11 +71,11 @@ def test_a_program_ahead_of_the_state_is_shown_and_is_no_drift() -> None:
     assert not drift.has_drifted
 
 
-def test_a_resource_that_the_program_drops_has_no_value_in_it() -> None:
+def test_a_resource_removed_from_the_program_has_no_program_value() -> None:
     drift = compare_steps([AStep("update", "a", (Change("size", 1, 2),))], [AStep("delete", "a")])
     assert [(d.path, d.program) for d in drift.differences] == [("size", None), ("", None)]
 
 
-def test_nothing_different_is_no_drift() -> None:
+def test_no_difference_is_no_drift() -> None:
     assert compare_steps([], []).differences == ()
     assert not compare_steps([], []).has_drifted

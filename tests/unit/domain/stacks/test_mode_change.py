@@ -1,4 +1,4 @@
-"""A change of mode is found where an endpoint stays, and nowhere else."""
+"""A mode change is found for an endpoint that stays, and for no other."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def config(before: Any, after: Any) -> Resource:
         (ASYNC, INSTANCE, ("async", "instance")),
     ],
 )
-def test_every_change_of_an_endpoint_that_stays_is_found(before: Any, after: Any, modes: tuple[str, str]) -> None:
+def test_every_mode_change_of_an_existing_endpoint_is_found(before: Any, after: Any, modes: tuple[str, str]) -> None:
     assert find_mode_changes([config(before, after), endpoint({}, {})]) == (ModeChange("p-s-churn", *modes),)
 
 
-def test_other_changes_of_the_configuration_are_none() -> None:
+def test_other_configuration_changes_are_ignored() -> None:
     other = {"productionVariants": [{"instanceType": "ml.m5.xlarge"}]}
     assert find_mode_changes([config(INSTANCE, other), endpoint({}, {})]) == ()
 
 
-def test_an_endpoint_that_comes_or_goes_may_have_any_mode() -> None:
+def test_a_new_or_deleted_endpoint_may_have_any_mode() -> None:
     assert find_mode_changes([config(INSTANCE, ASYNC), endpoint(None, {})]) == ()
     assert find_mode_changes([config(INSTANCE, ASYNC), endpoint({}, None)]) == ()
     assert find_mode_changes([config(None, ASYNC), endpoint({}, {})]) == ()

@@ -8,71 +8,73 @@ from bedplate.settings import Approval
 CLEAN = ApprovalEvidence("PASS", "s3://e", "false")
 
 
-def judge(evidence: ApprovalEvidence = CLEAN, **changes: object) -> ApprovalDecision:
-    given = {"people_needed": 1, "person": "ada", "approved_before": [], "forced": False, **changes}
-    return decide_approval(evidence, **given)  # type: ignore[arg-type]
+def decide(evidence: ApprovalEvidence = CLEAN, **changes: object) -> ApprovalDecision:
+    arguments = {"required_approvals": 1, "person": "ada", "earlier_approvers": [], "force": False, **changes}
+    return decide_approval(evidence, **arguments)  # type: ignore[arg-type]
 
 
-def test_two_people_are_two_different_people() -> None:
-    assert judge(people_needed=2).outcome == "one-more"
-    assert judge(people_needed=2, approved_before=["ada"]).outcome == "one-more"
-    assert judge(people_needed=2, approved_before=["Ada "]).outcome == "one-more"
-    assert judge(people_needed=2, approved_before=["grace"]).people == ("grace", "ada")
-    assert judge(people_needed=2, approved_before=["grace"]).outcome == "approved"
-    assert judge(people_needed=3, approved_before=["grace"]).outcome == "one-more"
+def test_the_required_people_must_be_different() -> None:
+    assert decide(required_approvals=2).outcome == "needs-another"
+    assert decide(required_approvals=2, earlier_approvers=["ada"]).outcome == "needs-another"
+    assert decide(required_approvals=2, earlier_approvers=["Ada "]).outcome == "needs-another"
+    assert decide(required_approvals=2, earlier_approvers=["grace"]).people == ("grace", "ada")
+    assert decide(required_approvals=2, earlier_approvers=["grace"]).outcome == "approved"
+    assert decide(required_approvals=3, earlier_approvers=["grace"]).outcome == "needs-another"
 
 
 @pytest.mark.parametrize("verdict", [None, "FAIL", "NO_DATA"])
-def test_only_pass_opens(verdict: str | None) -> None:
+def test_a_verdict_other_than_pass_needs_force(verdict: str | None) -> None:
     evidence = ApprovalEvidence(verdict, None, "false")
-    assert judge(evidence).outcome == "refused"
-    forced = judge(evidence, forced=True)
+    assert decide(evidence).outcome == "refused"
+    forced = decide(evidence, force=True)
     assert forced.outcome == "approved"
     assert len(forced.waived) == 1
 
 
-def test_dirty_code_is_refused_even_with_a_pass() -> None:
+def test_uncommitted_code_is_refused_despite_a_pass() -> None:
     dirty = ApprovalEvidence("PASS", "s3://e", "true")
-    assert judge(dirty).outcome == "refused"
-    assert judge(dirty, commit_needed=False).outcome == "refused"
-    assert judge(dirty, forced=True, commit_needed=False).outcome == "approved"
+    assert decide(dirty).outcome == "refused"
+    assert decide(dirty, requires_commit=False).outcome == "refused"
+    assert decide(dirty, force=True, requires_commit=False).outcome == "approved"
 
 
-def test_where_a_commit_is_needed_force_does_not_replace_it() -> None:
+def test_force_does_not_replace_a_required_commit() -> None:
     for state in ("true", "unknown"):
-        decision = judge(ApprovalEvidence("FAIL", "s3://e", state), forced=True)
+        decision = decide(ApprovalEvidence("FAIL", "s3://e", state), force=True)
         assert (decision.outcome, decision.can_force) == ("refused", False)
 
 
-def test_only_named_approvers_count() -> None:
+def test_only_the_listed_approvers_may_approve() -> None:
     rules = Approval(approvers=("Grace",))
-    assert judge(rules=rules).exclusion
-    assert judge(rules=rules, person="grace").outcome == "approved"
-    assert judge(rules=rules, person="grace", people_needed=2, approved_before=["ada"]).outcome == "one-more"
-    assert judge(rules=rules, forced=True).outcome == "refused"
+    assert decide(rules=rules).exclusion
+    assert decide(rules=rules, person="grace").outcome == "approved"
+    assert (
+        decide(rules=rules, person="grace", required_approvals=2, earlier_approvers=["ada"]).outcome == "needs-another"
+    )
+    assert decide(rules=rules, force=True).outcome == "refused"
 
 
-def test_the_trainer_is_kept_out_only_where_the_contract_says_so() -> None:
+def test_the_trainer_is_excluded_only_if_the_contract_says_so() -> None:
     by_ada = ApprovalEvidence("PASS", "s3://e", "false", "Ada")
     rules = Approval(not_trainer=True)
-    assert judge(by_ada).outcome == "approved"
-    assert judge(by_ada, rules=rules, forced=True).outcome == "refused"
-    assert judge(by_ada, rules=rules, person="grace").outcome == "approved"
-    assert judge(CLEAN, rules=rules, person="grace").outcome == "refused"  # nobody knows who trained it
+    assert decide(by_ada).outcome == "approved"
+    assert decide(by_ada, rules=rules, force=True).outcome == "refused"
+    assert decide(by_ada, rules=rules, person="grace").outcome == "approved"
+    assert decide(CLEAN, rules=rules, person="grace").outcome == "refused"  # the trainer is not recorded
 
 
-def test_code_that_no_git_knows_is_refused_where_a_commit_is_needed() -> None:
+def test_code_without_git_is_refused_where_a_commit_is_required() -> None:
     unknown = ApprovalEvidence("PASS", "s3://e", "unknown")
-    assert judge(unknown).outcome == "refused"
-    assert judge(unknown, commit_needed=False).outcome == "approved"
+    assert decide(unknown).outcome == "refused"
+    assert decide(unknown, requires_commit=False).outcome == "approved"
 
 
-def test_force_does_not_replace_the_second_person() -> None:
-    assert judge(ApprovalEvidence("FAIL", None, "false"), people_needed=2, forced=True).outcome == "one-more"
+def test_force_does_not_replace_the_second_approver() -> None:
+    assert decide(ApprovalEvidence("FAIL", None, "false"), required_approvals=2, force=True).outcome == "needs-another"
 
 
-def test_force_waives_nothing_when_nothing_is_missing() -> None:
-    assert judge(forced=True).waived == ()
+def test_force_waives_nothing_if_nothing_is_missing() -> None:
+    assert decide(force=True).waived == ()
 
 
 def test_metadata_without_a_dirty_flag_counts_as_unknown() -> None:

@@ -25,45 +25,47 @@ def scores(predictions: np.ndarray) -> VersionScores:  # type: ignore[type-arg]
     return VersionScores(LABELS, predictions, {"plan": PLANS})
 
 
-def test_the_difference_is_the_second_minus_the_first_and_paired() -> None:
-    found = {f.metric: f for f in compare_metrics("binary", scores(POOR), scores(GOOD))}
+def test_the_difference_is_second_minus_first_and_paired() -> None:
+    rows = {f.metric: f for f in compare_metrics("binary", scores(POOR), scores(GOOD))}
     paired = compare_models("binary", LABELS, GOOD, POOR).difference["auc"]
-    assert found["auc"].difference == paired
-    assert found["auc"].second.value > found["auc"].first.value
-    assert found["auc"].verdict == found["brier"].verdict == "better"
+    assert rows["auc"].difference == paired
+    assert rows["auc"].second.value > rows["auc"].first.value
+    assert rows["auc"].verdict == rows["brier"].verdict == "better"
 
 
-def test_a_metric_that_should_be_low_is_better_when_it_falls() -> None:
-    back = {f.metric: f for f in compare_metrics("binary", scores(GOOD), scores(POOR))}
-    assert back["brier"].difference.value > 0
-    assert back["brier"].verdict == back["auc"].verdict == "worse"
+def test_a_rise_of_a_lower_is_better_metric_is_worse() -> None:
+    rows = {f.metric: f for f in compare_metrics("binary", scores(GOOD), scores(POOR))}
+    assert rows["brier"].difference.value > 0
+    assert rows["brier"].verdict == rows["auc"].verdict == "worse"
 
 
-def test_what_the_rows_cannot_tell_is_neither() -> None:
-    shaken = np.clip(GOOD + 1e-3 * RNG.standard_normal(2000), 0, 1)
-    assert {f.verdict for f in compare_metrics("binary", scores(GOOD), scores(shaken)) if f.metric == "auc"} == {"cannot tell"}
+def test_a_difference_within_its_interval_is_cannot_tell() -> None:
+    almost_equal = np.clip(GOOD + 1e-3 * RNG.standard_normal(2000), 0, 1)
+    assert {f.verdict for f in compare_metrics("binary", scores(GOOD), scores(almost_equal)) if f.metric == "auc"} == {
+        "cannot tell"
+    }
 
 
-def test_other_rows_are_refused() -> None:
+def test_scores_of_other_rows_are_rejected() -> None:
     with pytest.raises(ValueError, match="same rows"):
         compare_metrics("binary", scores(GOOD), VersionScores(1 - LABELS, POOR, {}))
 
 
-def test_segments_are_judged_by_themselves_and_rare_ones_left_out() -> None:
-    half = np.where(np.array(PLANS) == "pro", GOOD, POOR)
-    found = compare_segments("binary", "auc", scores(POOR), scores(half))["plan"]
-    assert {value: f.verdict for value, f in found.items()} == {"basic": "cannot tell", "pro": "better"}
-    assert found["pro"].first.n_rows == PLANS.count("pro")
+def test_segments_have_their_own_verdicts_and_rare_ones_are_left_out() -> None:
+    improved = np.where(np.array(PLANS) == "pro", GOOD, POOR)
+    segments = compare_segments("binary", "auc", scores(POOR), scores(improved))["plan"]
+    assert {value: f.verdict for value, f in segments.items()} == {"basic": "cannot tell", "pro": "better"}
+    assert segments["pro"].first.n_rows == PLANS.count("pro")
 
 
-def test_what_they_were_made_of_is_told_row_by_row() -> None:
-    one = Provenance(
+def test_provenance_lists_every_difference() -> None:
+    first = Provenance(
         {"code_commit": "aa", "data_rows": "10"}, {"depth": "3", "old": "1"}, {"age": "number", "plan": "string"}
     )
-    two = Provenance(
+    second = Provenance(
         {"code_commit": "bb", "data_rows": "10"}, {"depth": "3", "new": "2"}, {"age": "integer", "x": "number"}
     )
-    rows = {(r.topic, r.name): (r.first, r.second) for r in compare_provenance(one, two) if not r.is_same}
+    rows = {(r.topic, r.name): (r.first, r.second) for r in compare_provenance(first, second) if not r.is_same}
     assert rows == {
         ("code", "code_commit"): ("aa", "bb"),
         ("hyperparameter", "old"): ("1", "-"),
@@ -74,7 +76,7 @@ def test_what_they_were_made_of_is_told_row_by_row() -> None:
     }
 
 
-def test_a_feature_is_told_with_its_bounds() -> None:
-    told = describe_features(a_spec())
-    assert set(told) == {"age", "calls", "plan"}
-    assert told["plan"] == "type string, categories basic/pro"
+def test_a_feature_description_contains_its_bounds() -> None:
+    descriptions = describe_features(a_spec())
+    assert set(descriptions) == {"age", "calls", "plan"}
+    assert descriptions["plan"] == "type string, categories basic/pro"

@@ -52,7 +52,7 @@ LINEAGE = Lineage(
         {"source": replace(LINEAGE.source, lock_sha256="x" * 64)},
     ],
 )
-def test_whatever_decides_the_result_makes_another_training(change: dict[str, object]) -> None:
+def test_whatever_determines_the_result_changes_the_digest(change: dict[str, object]) -> None:
     assert training_digest(replace(LINEAGE, **change)) != training_digest(LINEAGE)  # type: ignore[arg-type]
 
 
@@ -60,23 +60,23 @@ def test_whatever_decides_the_result_makes_another_training(change: dict[str, ob
     "change",
     [{"source": replace(LINEAGE.source, commit="def", dirty="true")}, {"data_uri": "s3://other/train.parquet"}],
 )
-def test_what_decides_nothing_makes_the_same_training(change: dict[str, object]) -> None:
+def test_commit_and_storage_location_do_not_change_the_digest(change: dict[str, object]) -> None:
     assert training_digest(replace(LINEAGE, **change)) == training_digest(LINEAGE)  # type: ignore[arg-type]
 
 
 CODE = "s3://artifacts/training/churn/code/0a1b/sourcedir.tar.gz"
 
 
-def test_attempts_have_names_of_their_own_however_long_the_model_is_called() -> None:
+def test_attempts_of_a_long_model_name_have_different_job_names() -> None:
     names = {job_name("bedplate-staging-" + "m" * 60, training_digest(LINEAGE), attempt) for attempt in range(1, 13)}
     assert len(names) == 12
     assert max(map(len, names)) <= 63
 
 
 def test_metadata_fits_the_registry() -> None:
-    long = replace(LINEAGE, hyperparameters={f"parameter_{i}": "x" * 20 for i in range(40)})
+    lineage = replace(LINEAGE, hyperparameters={f"parameter_{i}": "x" * 20 for i in range(40)})
     values = build_metadata(
-        long, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z", code_uri=CODE
+        lineage, training_job="j", trained_by="ada@example.com", trained_at="2013-07-01T00:00:00Z", code_uri=CODE
     )
     assert max(map(len, values.values())) <= 256
     assert len(values) + 4 + 9 <= 50
@@ -90,32 +90,32 @@ def test_metadata_keeps_short_hyperparameters_readable() -> None:
     assert json.loads(values["hyperparameters"]) == {"max_iter": "100", "seed": "0"}
 
 
-def test_a_setting_that_the_model_does_not_declare_is_refused_by_name() -> None:
+def test_an_undeclared_hyperparameter_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="max_itr"):
         resolve_hyperparameters({"max_iter": 100}, {"max_itr": "5"}, 0)
 
 
-def test_the_seed_can_be_set_like_any_other() -> None:
+def test_the_seed_can_be_set_like_a_hyperparameter() -> None:
     assert resolve_hyperparameters({}, {"seed": "9"}, 1) == {"seed": "9"}
     assert resolve_hyperparameters({}, {}, 1) == {"seed": "1"}
 
 
-def test_a_file_moved_or_changed_changes_the_hash() -> None:
+def test_a_moved_or_changed_file_changes_the_hash() -> None:
     hashes = {code_sha256(f) for f in ({"a": b"1"}, {"b": b"1"}, {"a": b"2"}, {"a": b"1", "b": b""}, {})}
     assert len(hashes) == 5
 
 
-def test_an_archive_of_the_same_files_has_the_same_bytes_and_holds_them() -> None:
+def test_an_archive_of_the_same_files_has_the_same_bytes() -> None:
     files = {"train.py": b"print(1)", "sub/x.py": b""}
-    packed = build_archive(files)
-    assert packed == build_archive(dict(reversed(files.items())))
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        held = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
-    assert held == files
+    content = build_archive(files)
+    assert content == build_archive(dict(reversed(files.items())))
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        stored = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
+    assert stored == files
 
 
 @pytest.mark.parametrize(
-    ("declared", "given", "fits"),
+    ("declared", "text", "is_valid"),
     [
         (100, "1e-3", True),
         (0.1, "3", True),
@@ -125,14 +125,14 @@ def test_an_archive_of_the_same_files_has_the_same_bytes_and_holds_them() -> Non
         ("a", "3", True),
     ],
 )
-def test_a_setting_is_of_the_kind_that_the_contract_declares(declared: Any, given: str, fits: bool) -> None:
-    if fits:
-        assert resolve_hyperparameters({"it": declared}, {"it": given}, 0)["it"] == given
+def test_a_hyperparameter_must_have_the_declared_type(declared: Any, text: str, is_valid: bool) -> None:
+    if is_valid:
+        assert resolve_hyperparameters({"it": declared}, {"it": text}, 0)["it"] == text
         return
-    with pytest.raises(UsageError, match=rf"--set it={given}: .* expected, as in training.hyperparameters"):
-        resolve_hyperparameters({"it": declared}, {"it": given}, 0)
+    with pytest.raises(UsageError, match=rf"--set it={text}: .* expected, as in training.hyperparameters"):
+        resolve_hyperparameters({"it": declared}, {"it": text}, 0)
 
 
-def test_a_seed_is_a_number() -> None:
+def test_a_seed_must_be_a_number() -> None:
     with pytest.raises(UsageError, match="seed=x: a number expected"):
         resolve_hyperparameters({}, {"seed": "x"}, 0)

@@ -1,4 +1,4 @@
-"""Hyperparameter ranges convert values and shares, and the median rule stops weak trials."""
+"""Hyperparameter ranges convert values and positions, and the median rule stops weak trials."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import random
 
 import pytest
 
-from bedplate.domain.versions.tuning import is_worth_finishing, position_of, sample_point
-from bedplate.domain.versions.tuning import value_at as value_at
+from bedplate.domain.versions.tuning import is_worth_finishing, position_of, sample_point, value_at
 from bedplate.settings import parse_range
 
 
-def test_value_and_share_convert_to_each_other() -> None:
+def test_value_and_position_convert_to_each_other() -> None:
     rng = random.Random(3)
     ranges = {"n": parse_range("2:5"), "log": parse_range("1:100:log"), "kind": parse_range("a,b,c")}
     for _ in range(50):
         point = sample_point(ranges, rng)
-        assert {name: value_at(ranges[name], position_of(ranges[name], value)) for name, value in point.items()} == point
+        assert {
+            name: value_at(ranges[name], position_of(ranges[name], value)) for name, value in point.items()
+        } == point
 
 
 def test_median_rule_is_reversed_when_less_is_better() -> None:

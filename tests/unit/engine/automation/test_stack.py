@@ -74,8 +74,8 @@ def test_preview_up_a_second_up_and_destroy(project: Path) -> None:
     assert (up.counts, up.has_changes) == ({"create": 3}, True)
     assert up.outputs == {"second": "c:second-1", "password": "[secret]"}
     assert cloud.resources["first-1"] == {"size": 1, "kind": "small", "rules": [{"port": 80}]}
-    again = stack.up()
-    assert (again.counts, again.steps, again.has_changes) == ({"same": 3}, (), False)
+    repeated = stack.up()
+    assert (repeated.counts, repeated.steps, repeated.has_changes) == ({"same": 3}, (), False)
     assert stack.outputs(show_secrets=True)["password"] == "hush"
     assert stack.destroy().counts == {"delete": 3}
     assert cloud.resources == {}

@@ -50,8 +50,8 @@ def test_a_generated_name_depends_on_the_seed_and_is_kept(offline: AwsProvider) 
 def test_a_long_logical_name_is_cut_to_the_maximum_of_the_service(offline: AwsProvider) -> None:
     result = offline.check(build_urn(MODEL, "x" * 80), MODEL, None, {"executionRoleArn": ROLE}, b"1" * 32)
     assert len(result.inputs["name"]) == 63
-    again = offline.check(build_urn(MODEL, "x" * 80), MODEL, result.inputs, {"executionRoleArn": ROLE}, b"2" * 32)
-    assert again.inputs["name"] == result.inputs["name"]
+    rechecked = offline.check(build_urn(MODEL, "x" * 80), MODEL, result.inputs, {"executionRoleArn": ROLE}, b"2" * 32)
+    assert rechecked.inputs["name"] == result.inputs["name"]
 
 
 def test_a_program_that_removes_its_name_gets_a_generated_one(offline: AwsProvider) -> None:
@@ -66,7 +66,7 @@ def diff_inputs(provider: AwsProvider, type: str, old: dict[str, Any], new: dict
     return provider.diff(build_urn(type), "id", type, old, old, new, ())
 
 
-def test_an_ignored_change_is_no_difference_even_with_an_unknown_value(offline: AwsProvider) -> None:
+def test_an_ignored_change_is_not_a_difference_even_with_an_unknown_value(offline: AwsProvider) -> None:
     type = "aws:sagemaker/endpoint:Endpoint"
     old, tags = {"name": "e", "endpointConfigName": "v0", "tags": {"a": "1"}}, {"a": "2"}
     for config in ("v1", UNKNOWN):
@@ -78,7 +78,7 @@ def test_an_ignored_change_is_no_difference_even_with_an_unknown_value(offline: 
     assert offline.diff(build_urn(type), "e", type, old, old, changed, ("endpointConfigName",)).diffs == ("tags.a",)
 
 
-def test_equivalent_spellings_are_no_difference(offline: AwsProvider) -> None:
+def test_equivalent_spellings_are_equal(offline: AwsProvider) -> None:
     policy = {"Version": "2012-10-17", "Statement": [{"Action": ["a", "b"], "Effect": "Allow"}]}
     respelled = {"Statement": {"Effect": "Allow", "Action": ["b", "a"]}, "Version": "2012-10-17"}
     old = {"role": "r", "policy": json.dumps(policy, indent=2)}
@@ -193,7 +193,7 @@ def test_values_are_converted_to_the_shape_that_aws_expects() -> None:
         shapes.to_aws([{"encryptionType": "KMS"}, {"encryptionType": "AES256"}], scanning, "")
 
 
-def test_another_order_is_no_difference_and_an_extra_element_is() -> None:
+def test_another_order_is_not_a_difference_but_an_extra_element_is() -> None:
     targets = find_shape("cloudwatch", "PutMetricAlarm", "AlarmActions")
     assert shapes.from_aws(["a", "b"], ["b", "a"], targets) == ["a", "b"]
     assert shapes.from_aws(["a", "b"], ["b", "a", "c"], targets) == ["a", "b", "c"]

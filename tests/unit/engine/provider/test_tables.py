@@ -82,10 +82,10 @@ def test_a_preview_has_the_inputs_and_the_name_of_the_update(
     inputs = case.inputs(shared_resources)
     planned = apply(case.type, inputs, create=False)
     preview = provider.create(planned.urn, planned.type, planned.inputs, True, "")
-    again = provider.check(planned.urn, planned.type, None, inputs, SEED)
+    rechecked = provider.check(planned.urn, planned.type, None, inputs, SEED)
     assert preview.id == ""
     assert planned.inputs.items() <= preview.outputs.items()
-    assert again.inputs == planned.inputs
+    assert rechecked.inputs == planned.inputs
 
 
 @every_type

@@ -52,14 +52,14 @@ def test_the_state_on_disk_contains_no_plaintext_secret(tmp_path: Path) -> None:
 def test_secrets_are_read_as_secrets_and_cause_no_change(tmp_path: Path) -> None:
     engine = EmbeddedEngine(tmp_path)
     assert engine.run(secret_step()).ok
-    again = EmbeddedEngine(tmp_path, engine.cloud)
-    resources = {r.urn.split("::")[-1]: r for r in again.store.read().resources()}
+    reopened = EmbeddedEngine(tmp_path, engine.cloud)
+    resources = {r.urn.split("::")[-1]: r for r in reopened.store.read().resources()}
     assert resources["a"].inputs["x"] == Secret(HUSH)
     assert resources["a"].outputs["x"] == Secret(HUSH)
     assert resources["b"].outputs["computed"] == Secret("c:b-1")
     assert resources["oracle-s"].outputs["inherited"] == Secret("c:b-1")
-    assert again.run(secret_step()).counts == {"same": 3}
-    assert again.run(secret_step(value="another")).counts == {"same": 2, "update": 1}
+    assert reopened.run(secret_step()).counts == {"same": 3}
+    assert reopened.run(secret_step(value="another")).counts == {"same": 2, "update": 1}
 
 
 def test_the_key_of_a_generated_passphrase_is_derived_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

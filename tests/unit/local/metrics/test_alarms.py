@@ -56,7 +56,7 @@ def test_datapoints_to_alarm_requires_fewer_breaches(values: tuple[float, ...], 
         ("ignore", "ALARM", "ALARM"),
     ],
 )
-def test_missing_data_counts_as_treat_missing_data_says(treatment: str, no_data: str, one_breach: str) -> None:
+def test_treat_missing_data_determines_the_state_without_data(treatment: str, no_data: str, one_breach: str) -> None:
     alarm = {**ALARM, "TreatMissingData": treatment}
     assert evaluate_alarm(alarm, points(None, None, None), "ALARM").state == no_data
     assert evaluate_alarm(alarm, points(None, None, 2), "ALARM").state == one_breach

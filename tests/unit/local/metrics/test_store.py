@@ -41,15 +41,15 @@ def test_points_survive_a_restart(tmp_path: Path) -> None:
     first = MetricStore(tmp_path / "m.db", now=1000.0)
     first.put(LATENCY, [point(10.0, 1.0)])
     first.close()
-    again = MetricStore(tmp_path / "m.db", now=1000.0)
-    assert again.list_metrics() == [LATENCY]
-    assert again.list_points(LATENCY, 0.0, 20.0) == [point(10.0, 1.0)]
-    again.close()
+    reopened = MetricStore(tmp_path / "m.db", now=1000.0)
+    assert reopened.list_metrics() == [LATENCY]
+    assert reopened.list_points(LATENCY, 0.0, 20.0) == [point(10.0, 1.0)]
+    reopened.close()
 
 
 def test_dimensions_in_another_order_are_the_same_series() -> None:
-    both = [{"Name": "B", "Value": "2"}, {"Name": "A", "Value": "1"}]
-    assert Metric.parse({"Namespace": "n", "MetricName": "m", "Dimensions": both}).dims == (("A", "1"), ("B", "2"))
+    dimensions = [{"Name": "B", "Value": "2"}, {"Name": "A", "Value": "1"}]
+    assert Metric.parse({"Namespace": "n", "MetricName": "m", "Dimensions": dimensions}).dims == (("A", "1"), ("B", "2"))
 
 
 @pytest.mark.parametrize(

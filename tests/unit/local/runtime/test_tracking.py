@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.request
 
 from bedplate.local.hooks import Record
-from unit.local.runtime.runtime_driver import ARN, RuntimeDriver
+from runtime_driver import ARN, RuntimeDriver
 
 
 def start_server(driver: RuntimeDriver, name: str = "runs") -> Record:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.local.runtime import transfer
-from unit.local.runtime.in_memory_services import InMemoryServices
+from in_memory_services import InMemoryServices
 
 
 def test_manifest_selects_objects_and_keys_outside_the_folder_are_rejected(tmp_path: Path) -> None:

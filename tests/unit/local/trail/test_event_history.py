@@ -127,6 +127,6 @@ def test_the_history_is_bounded_and_survives_a_restart(tmp_path: Path, monkeypat
     for number in range(5):
         first.record(build_request(f"Update{number}"))
     first.close()
-    again = EventHistory(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
-    assert [e.body["eventName"] for e in again.lookup()] == ["Update4", "Update3", "Update2"]
-    again.close()
+    reopened = EventHistory(tmp_path / "trail.db", "123456789012", lambda: 1000.0)
+    assert [e.body["eventName"] for e in reopened.lookup()] == ["Update4", "Update3", "Update2"]
+    reopened.close()

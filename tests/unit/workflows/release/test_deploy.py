@@ -173,7 +173,7 @@ def test_bake_without_traffic_and_without_an_alarm_is_switched_back(baking_stack
     baking_stack.metrics.alarms.clear()
     name = f"{ENDPOINT}-errors"
     rolling_endpoints(baking_stack).on_observe = lambda rolling: (
-        rolling._finish_update(ENDPOINT)
+        rolling.finish_update(ENDPOINT)
         if rolling.pending and (baking_stack.clock.now() - rolling.modified_at).total_seconds() >= 20
         else None
     )
@@ -202,7 +202,7 @@ def test_command_killed_during_the_shift_resumes_the_update(stack: FakeStackCont
 def test_command_killed_after_the_shift_records_the_outcome(stack: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     result = deploy_version(stack, version=1)
     assert ledger_events(stack) == [("deployment-started", None), ("resumed", None), ("deployed", result.live)]
     assert len(rolling_endpoints(stack).updates) == 1
@@ -215,7 +215,7 @@ def test_unattended_roll_back_is_reported_first_and_retried_by_the_next_command(
         deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
     stack.clock.sleep(30)
     rolling_endpoints(stack).rollback_reason = "alarm"
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     rolling_endpoints(stack).rollback_reason = None
     with pytest.raises(RolledBack, match="rolled the last deployment of v1 back"):
         deploy_version(stack, version=1)
@@ -282,9 +282,9 @@ def test_canary_needs_more_than_one_instance(stack: FakeStackContext) -> None:
 
 
 def test_steps_and_progress_are_reported(stack: FakeStackContext) -> None:
-    heard = RecordingReporter()
-    deploy(prepare(stack, DeployRequest("churn", 1)), heard)
-    assert [s["message"].split()[0] for s in heard.events_of("step")] == [
+    reporter = RecordingReporter()
+    deploy(prepare(stack, DeployRequest("churn", 1)), reporter)
+    assert [s["message"].split()[0] for s in reporter.events_of("step")] == [
         "Create",
         "Record",
         "Shift",
@@ -292,7 +292,7 @@ def test_steps_and_progress_are_reported(stack: FakeStackContext) -> None:
         "Verify",
         "Record",
     ]
-    assert heard.events_of("rollout")[0]["status"] == "Updating"
+    assert reporter.events_of("rollout")[0]["status"] == "Updating"
 
 
 def test_probe_uses_captured_rows_without_the_label(stack: FakeStackContext) -> None:

@@ -98,7 +98,7 @@ def test_unattended_deployment_is_recorded(stack: FakeStackContext) -> None:
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
     assert reconcile_once(stack) == ()
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     assert reconcile_once(stack) == ()  # a command that follows it has time to record it
     stack.clock.sleep(60)
     (result,) = reconcile_once(stack)
@@ -128,7 +128,7 @@ def test_deployment_that_the_platform_rolled_back_is_recorded(stack: FakeStackCo
     deploy_version(stack, version=1, wait=False)
     stack.clock.sleep(60)
     rolling_endpoints(stack).rollback_reason = "alarm"
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     stack.clock.sleep(60)
     (result,) = reconcile_once(stack)
     assert (result.action.kind, result.ok) == ("finish", True)
@@ -139,7 +139,7 @@ def test_unfollowed_roll_back_is_recorded_by_the_next_run(stack: FakeStackContex
     deploy_version(stack, version=1, wait=False)
     stack.clock.sleep(1)
     rolling_endpoints(stack).rollback_reason = "alarm"
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     (result,) = reconcile_once(stack)
     assert (result.action.kind, result.ok) == ("finish", True)
     assert [kind for kind, _ in ledger_events(stack)] == ["deployment-started", "resumed", "deployment-rolled-back"]
@@ -151,7 +151,7 @@ def test_resumed_deployment_is_left_to_its_command_for_a_while(stack: FakeStackC
     deploy_version(stack, version=1, wait=False)
     with pytest.raises(KeyboardInterrupt):
         deploy(prepare(stack, DeployRequest("churn", 1)), interrupt_at("rollout"))
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     assert reconcile_once(stack) == ()
     stack.clock.sleep(60)
     assert [result.action.kind for result in reconcile_once(stack)] == ["finish"]
@@ -161,7 +161,7 @@ def test_outcome_is_recorded_although_the_version_was_rejected_since(stack: Fake
     deploy_version(stack, version=1, wait=False)
     stack.clock.sleep(60)
     rolling_endpoints(stack).rollback_reason = "alarm"
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     stack.registry.set_approval(stack.registry.get(ENDPOINT, 1), "Rejected", "it was rolled back")
     stack.clock.sleep(60)
     (result,) = reconcile_once(stack)
@@ -207,7 +207,7 @@ def test_killed_rollback_is_finished(stack: FakeStackContext) -> None:
         deploy_version(stack, version=version)
     with pytest.raises(KeyboardInterrupt):
         rollback(prepare_rollback(stack, RollbackRequest("churn")), interrupt_at("rollout"))
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     stack.clock.sleep(60)
     (result,) = reconcile_once(stack)
     assert result.ok
@@ -244,7 +244,7 @@ def test_open_rollout_is_ticked(stack: FakeStackContext) -> None:
 
 def test_failed_action_does_not_stop_the_other_actions(stack: FakeStackContext) -> None:
     deploy_version(stack, version=1, wait=False)
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     stack.clock.sleep(60)
     rolling_endpoints(stack).fallbacks = {}
 

@@ -62,7 +62,7 @@ def test_second_rollback_goes_to_the_fallback(stack: FakeStackContext, two_live:
 def test_killed_rollback_is_resumed_to_the_same_target(stack: FakeStackContext, two_live: tuple[str, str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         rollback(prepare(stack, RollbackRequest("churn")), interrupt_at("rollout"))
-    rolling_endpoints(stack)._finish_update(ENDPOINT)
+    rolling_endpoints(stack).finish_update(ENDPOINT)
     assert roll_back(stack).live == two_live[0]
     assert [kind for kind, _ in ledger_events(stack)][-3:] == ["deployment-started", "resumed", "rollback"]
 
@@ -78,7 +78,7 @@ def test_deployment_in_flight_is_aborted_by_its_alarm(stack: FakeStackContext, t
     def evaluate_alarms(endpoints: RollingEndpoints) -> None:
         if stack.metrics.alarms[f"{ENDPOINT}-errors"].state == "ALARM" and endpoints.pending:
             endpoints.rollback_reason = "alarm"
-            endpoints._finish_update(ENDPOINT)
+            endpoints.finish_update(ENDPOINT)
 
     rolling_endpoints(stack).on_observe = evaluate_alarms
     assert roll_back(stack, reason="stop it").live == two_live[0]

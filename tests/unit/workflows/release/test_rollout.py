@@ -86,7 +86,7 @@ def add_labels(stack: FakeStackContext, labels: dict[str, int]) -> None:
 def test_shadow_that_agrees_passes_and_is_promoted_by_a_person(stack: FakeStackContext, live: str) -> None:
     start(stack, "shadow")
     assert ticks(stack).phase == "shadowing"
-    split = rolling_endpoints(stack).splits[rolling_endpoints(stack).live[ENDPOINT]]
+    split = rolling_endpoints(stack).multi_variants[rolling_endpoints(stack).live[ENDPOINT]]
     assert ([v.name for v in split.variants], [v.name for v in split.shadows]) == (["live"], ["challenger"])
     assert split.shadows[0].weight == 1.0
     capture_variant(stack, "live", {str(i): i / 60 for i in range(60)})
@@ -281,7 +281,7 @@ def test_abort_rolls_a_promotion_in_flight_back(stack: FakeStackContext, live: s
     def observe(rolling: RollingEndpoints) -> None:
         if rolling.pending and stack.metrics.alarms[name].state == "ALARM":
             rolling.rollback_reason = "alarm"
-            rolling._finish_update(ENDPOINT)
+            rolling.finish_update(ENDPOINT)
             rolling.rollback_reason, rolling.observations_needed = None, 1
             stack.metrics.alarms[name] = replace(stack.metrics.alarms[name], state="OK")
 
@@ -413,9 +413,9 @@ def test_pruning_keeps_the_releases_of_an_open_rollout_and_deletes_finished_conf
         rolling_endpoints(stack).releases[newer] = release
     prune_releases(stack, "churn")
     assert {challenger, live} <= set(rolling_endpoints(stack).releases)
-    assert split in rolling_endpoints(stack).splits
+    assert split in rolling_endpoints(stack).multi_variants
     assert str(read_status(stack, "churn").rollout).startswith("ab of v2 is splitting: live 50 %")
     apply_command(stack, "churn", "abort", reason="x", reporter=null_reporter)
     ticks(stack)
     prune_releases(stack, "churn")
-    assert split not in rolling_endpoints(stack).splits
+    assert split not in rolling_endpoints(stack).multi_variants

@@ -1,4 +1,4 @@
-"""Who changed what drifted, as far as the trail knows."""
+"""Who changed drifted resources, according to CloudTrail."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ STATE = {
 @dataclass
 class FakeTrail:
     events: dict[str, list[TrailEvent]] = field(default_factory=dict)
-    asked: list[tuple[str, datetime | None]] = field(default_factory=list)
-    fault: Exception | None = None
+    queries: list[tuple[str, datetime | None]] = field(default_factory=list)
+    error: Exception | None = None
 
     def list_events(self, resource: str, *, since: datetime | None = None) -> Sequence[TrailEvent]:
-        if self.fault:
-            raise self.fault
-        self.asked.append((resource, since))
+        if self.error:
+            raise self.error
+        self.queries.append((resource, since))
         return self.events.get(resource, [])
 
 
@@ -44,36 +44,41 @@ def event(person: str, name: str) -> TrailEvent:
     return TrailEvent(WHEN, person, name, "id")
 
 
-def drifted(*urns: str, kind: str = "aws:s3/bucketVersioning:BucketVersioning") -> StackDrift:
+def build_drift(*urns: str, kind: str = "aws:s3/bucketVersioning:BucketVersioning") -> StackDrift:
     return StackDrift(tuple(PropertyDrift("changed", urn, kind, "n", "p", 1, 1, 2) for urn in urns))
 
 
-def test_of_several_changes_the_newest_of_this_kind_counts() -> None:
+def test_the_newest_event_of_the_resource_type_is_chosen() -> None:
     newest_first = [event("eve", "PutBucketPolicy"), event("ada", "PutBucketVersioning"), event("bob", "CreateBucket")]
     trail = FakeTrail({"the-bucket": newest_first})
-    found = find_changes(trail, drifted("u:b", "u:b"), STATE, since=WHEN)
-    assert found.events["u:b"] == event("ada", "PutBucketVersioning")
-    assert trail.asked == [("the-bucket", WHEN)]  # once, however many properties
+    attribution = find_changes(trail, build_drift("u:b", "u:b"), STATE, since=WHEN)
+    assert attribution.events["u:b"] == event("ada", "PutBucketVersioning")
+    assert trail.queries == [("the-bucket", WHEN)]  # once for all properties
 
 
-def test_what_the_trail_calls_by_its_short_name_is_found_too() -> None:
+def test_an_event_with_the_short_resource_name_is_found() -> None:
     trail = FakeTrail({"alerts": [event("eve", "SetTopicAttributes")]})
-    assert find_changes(trail, drifted("u:t", kind="aws:sns/topic:Topic"), STATE, since=None).events["u:t"].username == "eve"  # type: ignore[union-attr]
+    assert (
+        find_changes(trail, build_drift("u:t", kind="aws:sns/topic:Topic"), STATE, since=None).events["u:t"].username
+        == "eve"
+    )  # type: ignore[union-attr]
 
 
-def test_what_the_trail_does_not_know_is_unknown() -> None:
-    found = find_changes(FakeTrail(), drifted("u:b", "u:never-heard-of"), STATE, since=WHEN)
-    assert found.events == {"u:b": None, "u:never-heard-of": None}
-    assert found.error is None
+def test_a_resource_without_events_has_no_attribution() -> None:
+    attribution = find_changes(FakeTrail(), build_drift("u:b", "u:never-heard-of"), STATE, since=WHEN)
+    assert attribution.events == {"u:b": None, "u:never-heard-of": None}
+    assert attribution.error is None
 
 
-def test_a_trail_that_may_not_be_asked_is_said_and_drift_is_told_nevertheless() -> None:
-    found = find_changes(FakeTrail(fault=PlatformError("AccessDenied: no\nreally")), drifted("u:b"), STATE, since=WHEN)
-    assert (found.events, found.error) == ({"u:b": None}, "AccessDenied: no")
+def test_a_denied_trail_is_an_error_of_the_attribution() -> None:
+    attribution = find_changes(
+        FakeTrail(error=PlatformError("AccessDenied: no\nreally")), build_drift("u:b"), STATE, since=WHEN
+    )
+    assert (attribution.events, attribution.error) == ({"u:b": None}, "AccessDenied: no")
 
 
-def test_nobody_changed_what_the_program_has_not_applied_yet() -> None:
-    ahead = StackDrift((PropertyDrift("not applied", "u:b", "aws:x/y:Z", "n", "p", 2, 1, 1),))
+def test_unapplied_program_changes_have_no_attribution() -> None:
+    drift = StackDrift((PropertyDrift("not applied", "u:b", "aws:x/y:Z", "n", "p", 2, 1, 1),))
     trail = FakeTrail()
-    assert find_changes(trail, ahead, STATE, since=None).events == {}
-    assert trail.asked == []
+    assert find_changes(trail, drift, STATE, since=None).events == {}
+    assert trail.queries == []

@@ -1,4 +1,4 @@
-"""What goes with a stack besides what Pulumi made."""
+"""A destroy also removes what the CLI created."""
 
 from __future__ import annotations
 
@@ -18,40 +18,42 @@ E = "bedplate-local-churn"
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> FakeStackContext:
-    made = a_stack_context(tmp_path)
-    made.registry.packages[E] = [a_package(1), a_package(2)]
-    made.endpoints.releases[f"{E}-v1-0a1b2c3d"] = Release(f"{E}-v1-0a1b2c3d", None, {}, EPOCH)
-    return made
+def stack(tmp_path: Path) -> FakeStackContext:
+    stack = a_stack_context(tmp_path)
+    stack.registry.packages[E] = [a_package(1), a_package(2)]
+    stack.endpoints.releases[f"{E}-v1-0a1b2c3d"] = Release(f"{E}-v1-0a1b2c3d", None, {}, EPOCH)
+    return stack
 
 
-def test_versions_releases_and_guard_alarms_go(platform: FakeStackContext) -> None:
-    platform.metrics.guard_alarms[f"{E}-v1-0a1b2c3d-predictions"] = None  # type: ignore[assignment]
-    held = list_cli_resources(platform)
-    assert [(b.model, len(b.versions), b.releases) for b in held] == [("churn", 2, (f"{E}-v1-0a1b2c3d",))]
-    remove_versions(platform, held)
-    remove_releases(platform, held)
-    assert list_cli_resources(platform) == ()
-    assert platform.metrics.guard_alarms == {}
+def test_versions_releases_and_guard_alarms_are_removed(stack: FakeStackContext) -> None:
+    stack.metrics.guard_alarms[f"{E}-v1-0a1b2c3d-predictions"] = None  # type: ignore[assignment]
+    resources = list_cli_resources(stack)
+    assert [(item.model, len(item.versions), item.releases) for item in resources] == [
+        ("churn", 2, (f"{E}-v1-0a1b2c3d",))
+    ]
+    remove_versions(stack, resources)
+    remove_releases(stack, resources)
+    assert list_cli_resources(stack) == ()
+    assert stack.metrics.guard_alarms == {}
 
 
-def protecting(platform: FakeStackContext) -> FakeStackContext:
-    protected = platform.settings.storage.model_copy(update={"force_destroy": False})
-    platform.settings = platform.settings.model_copy(update={"storage": protected})
-    return platform
+def protecting(stack: FakeStackContext) -> FakeStackContext:
+    protected = stack.settings.storage.model_copy(update={"force_destroy": False})
+    stack.settings = stack.settings.model_copy(update={"storage": protected})
+    return stack
 
 
-def test_a_stack_that_protects_its_data_is_destroyed_only_with_the_flag(platform: FakeStackContext) -> None:
-    protecting(platform).objects.contents["s3://bedplate-local-ledger-123456789012/ledger/1.json"] = b"{}"
-    data = count_data(platform, list_cli_resources(platform))
-    with pytest.raises(UsageError, match=r"holds 2 versions, 1 record of the ledger") as told:
-        confirm_data_loss(platform, data, including_data=False)
-    assert "--including-data" in (told.value.next_step or "")
-    confirm_data_loss(platform, data, including_data=True)
-    assert remove_data(platform) == 0
-    assert platform.objects.contents == {}
+def test_protected_data_needs_the_flag(stack: FakeStackContext) -> None:
+    protecting(stack).objects.contents["s3://bedplate-local-ledger-123456789012/ledger/1.json"] = b"{}"
+    data = count_data(stack, list_cli_resources(stack))
+    with pytest.raises(UsageError, match=r"holds 2 versions, 1 record of the ledger") as error:
+        confirm_data_loss(stack, data, including_data=False)
+    assert "--including-data" in (error.value.next_step or "")
+    confirm_data_loss(stack, data, including_data=True)
+    assert remove_data(stack) == 0
+    assert stack.objects.contents == {}
 
 
-def test_nothing_held_is_nothing_to_protect(platform: FakeStackContext) -> None:
-    nothing = [replace(b, versions=()) for b in list_cli_resources(protecting(platform))]
-    confirm_data_loss(platform, count_data(platform, nothing), including_data=False)
+def test_a_stack_without_data_needs_no_flag(stack: FakeStackContext) -> None:
+    empty = [replace(b, versions=()) for b in list_cli_resources(protecting(stack))]
+    confirm_data_loss(stack, count_data(stack, empty), including_data=False)

@@ -1,4 +1,4 @@
-"""Bringing up and tearing down: what is asked, and when nothing is done."""
+"""Updates and destroys: what is confirmed, and when nothing is done."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bedplate.workflows.stacks.stack import (
 
 
 @dataclass(frozen=True)
-class Run:
+class FakeUpdateResult:
     counts: Mapping[str, int]
     steps: tuple[Any, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict)
@@ -40,50 +40,50 @@ class Run:
 
 @dataclass
 class FakeStack:
-    would: Run
-    did: list[str] = field(default_factory=list)
+    planned: FakeUpdateResult
+    calls: list[str] = field(default_factory=list)
 
-    def preview(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> Run:
-        self.did.append("preview")
-        return self.would
+    def preview(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> FakeUpdateResult:
+        self.calls.append("preview")
+        return self.planned
 
-    def preview_destroy(self, *, on_progress: OnProgress | None = None) -> Run:
-        self.did.append("preview destroy")
-        return self.would
+    def preview_destroy(self, *, on_progress: OnProgress | None = None) -> FakeUpdateResult:
+        self.calls.append("preview destroy")
+        return self.planned
 
-    def up(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> Run:
-        self.did.append(f"up refresh={refresh}")
-        return self.would
+    def up(self, *, on_progress: OnProgress | None = None, refresh: bool = False) -> FakeUpdateResult:
+        self.calls.append(f"up refresh={refresh}")
+        return self.planned
 
-    def destroy(self, *, on_progress: OnProgress | None = None) -> Run:
-        self.did.append("destroy")
-        return self.would
+    def destroy(self, *, on_progress: OnProgress | None = None) -> FakeUpdateResult:
+        self.calls.append("destroy")
+        return self.planned
 
 
-def refuse(planned: Any) -> None:
+def decline(planned: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_without_anybody_to_ask_it_goes_ahead() -> None:
-    stack = FakeStack(Run({"create": 3}))
+def test_without_confirm_the_update_runs() -> None:
+    stack = FakeStack(FakeUpdateResult({"create": 3}))
     bring_up(stack, refresh=True)
     tear_down(stack)
-    assert stack.did == ["up refresh=True", "destroy"]
+    assert stack.calls == ["up refresh=True", "destroy"]
 
 
-def test_what_was_not_agreed_to_is_not_done() -> None:
-    stack = FakeStack(Run({"create": 3}))
+def test_a_declined_plan_is_not_applied() -> None:
+    stack = FakeStack(FakeUpdateResult({"create": 3}))
     with pytest.raises(KeyboardInterrupt):
-        bring_up(stack, confirm=refuse)
+        bring_up(stack, confirm=decline)
     with pytest.raises(KeyboardInterrupt):
-        tear_down(stack, confirm=refuse)
-    assert stack.did == ["preview", "preview destroy"]
+        tear_down(stack, confirm=decline)
+    assert stack.calls == ["preview", "preview destroy"]
 
 
-def test_nobody_is_asked_about_nothing() -> None:
-    stack = FakeStack(Run({"same": 3}))
-    assert bring_up(stack, confirm=refuse).counts == {"same": 3}
-    assert stack.did == ["preview"]
+def test_a_plan_without_changes_is_not_confirmed() -> None:
+    stack = FakeStack(FakeUpdateResult({"same": 3}))
+    assert bring_up(stack, confirm=decline).counts == {"same": 3}
+    assert stack.calls == ["preview"]
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_nobody_is_asked_about_nothing() -> None:
         ({}, False, "No changes, in 1.5 s"),
     ],
 )
-def test_the_summary_line_says_what_was_done_or_would_be(counts: dict[str, int], planned: bool, line: str) -> None:
-    assert format_summary(Run(counts), planned=planned) == line
+def test_the_summary_line_counts_operations(counts: dict[str, int], planned: bool, line: str) -> None:
+    assert format_summary(FakeUpdateResult(counts), planned=planned) == line
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket that nothing encrypts, versions or shuts."""
+    """A bucket without encryption, versioning and public access block."""
 
     name: str = "open"
     type: str = "aws:s3/bucket:Bucket"
@@ -109,24 +109,24 @@ class Bucket:
     after: Mapping[str, Any] = field(default_factory=lambda: {"bucket": "open"})
 
 
-def test_what_violates_a_mandatory_policy_is_not_brought_up() -> None:
-    stack = FakeStack(Run({"create": 1}, resources=(Bucket(),)))
+def test_a_violation_of_a_mandatory_policy_stops_the_update() -> None:
+    stack = FakeStack(FakeUpdateResult({"create": 1}, resources=(Bucket(),)))
 
     def check(planned: Any) -> None:
         require_compliant(check_policies(planned), stack="dev", applied=False)
 
     with pytest.raises(GateFailed, match=r"nothing was changed:\n(.|\n)*buckets-encrypted: aws:s3/bucket:Bucket open"):
         bring_up(stack, check=check)
-    assert stack.did == ["preview"]
+    assert stack.calls == ["preview"]
 
 
-def test_a_review_holds_what_the_policies_found() -> None:
-    found = review_plan(Run({"create": 1}, resources=()))
-    assert found.policies.violations == ()
-    assert found.policies.policies == len(POLICIES)
+def test_a_review_contains_the_policy_report() -> None:
+    review = review_plan(FakeUpdateResult({"create": 1}, resources=()))
+    assert review.policies.violations == ()
+    assert review.policies.policies == len(POLICIES)
 
 
-def test_a_program_that_was_judged_is_known_again_until_anything_of_it_changes(tmp_path: Path) -> None:
+def test_the_policy_cache_is_valid_until_the_program_changes(tmp_path: Path) -> None:
     (tmp_path / "infra").mkdir()
     program = tmp_path / "infra" / "__main__.py"
     program.write_text("a = 1")
@@ -138,9 +138,9 @@ def test_a_program_that_was_judged_is_known_again_until_anything_of_it_changes(t
     assert not PolicyCache(tmp_path, "dev", tmp_path / "state").has_passed()
 
 
-def test_unprotecting_takes_the_protection_off_and_leaves_the_rest_of_the_state() -> None:
+def test_unprotect_changes_only_the_protection() -> None:
     @dataclass
-    class Held:
+    class FakeEngine:
         document: Any
 
         def export(self) -> Any:
@@ -149,6 +149,9 @@ def test_unprotecting_takes_the_protection_off_and_leaves_the_rest_of_the_state(
         def import_(self, document: Any) -> None:
             self.document = document
 
-    held = Held({"version": 3, "deployment": {"resources": [{"urn": "a", "protect": True}, {"urn": "b"}]}})
-    assert unprotect(held) == 1
-    assert held.document == {"version": 3, "deployment": {"resources": [{"urn": "a", "protect": False}, {"urn": "b"}]}}
+    engine = FakeEngine({"version": 3, "deployment": {"resources": [{"urn": "a", "protect": True}, {"urn": "b"}]}})
+    assert unprotect(engine) == 1
+    assert engine.document == {
+        "version": 3,
+        "deployment": {"resources": [{"urn": "a", "protect": False}, {"urn": "b"}]},
+    }

@@ -75,8 +75,8 @@ def test_the_job_has_tags_key_limits_and_hyperparameters(stack: FakeStackContext
 
 
 def test_repeating_a_training_returns_its_version_and_starts_no_job(stack: FakeStackContext) -> None:
-    first, again = run_training(stack), run_training(stack)
-    assert again.package == first.package
+    first_result, repeated = run_training(stack), run_training(stack)
+    assert repeated.package == first_result.package
     assert len(stack.jobs.trainings) == 1
     assert version_events(stack) == [("trained", 1)]
 
@@ -92,9 +92,9 @@ def test_another_hyperparameter_or_seed_starts_another_training(
 
 
 def test_changed_code_starts_another_training(stack: FakeStackContext) -> None:
-    first = build_plan(stack).job_name
+    first_result = build_plan(stack).job_name
     (stack.project_dir / "models" / "churn" / "train.py").write_text("# SM_MODEL_DIR")
-    assert build_plan(stack).job_name != first
+    assert build_plan(stack).job_name != first_result
 
 
 def test_a_run_killed_while_the_job_ran_is_completed_by_the_same_command(stack: FakeStackContext) -> None:
@@ -116,12 +116,12 @@ def test_a_run_killed_before_its_ledger_record_is_recorded_once(stack: FakeStack
 
 
 def test_a_job_whose_artifact_was_deleted_is_run_again(stack: FakeStackContext) -> None:
-    first = run_training(stack)
-    assert first.package is not None
-    del stack.objects.contents[first.package.artifact_uri]
-    again = run_training(stack)
-    assert again.job.name.removesuffix("-2") == first.job.name.removesuffix("-1")
-    assert (again.is_existing_job, len(stack.jobs.trainings)) == (False, 2)
+    first_result = run_training(stack)
+    assert first_result.package is not None
+    del stack.objects.contents[first_result.package.artifact_uri]
+    repeated = run_training(stack)
+    assert repeated.job.name.removesuffix("-2") == first_result.job.name.removesuffix("-1")
+    assert (repeated.is_existing_job, len(stack.jobs.trainings)) == (False, 2)
 
 
 def test_a_running_job_is_followed_until_it_ends(stack: FakeStackContext) -> None:
@@ -273,9 +273,9 @@ def test_only_attempts_of_the_same_training_share_checkpoints(
     for changes in ({}, {}, {"seed": 5}):
         with pytest.raises(JobFailed):
             run_training(stack, spot=True, **changes)
-    first, second, other = (job.checkpoint_uri for job in stack.jobs.trainings.values())
-    assert first == second
-    assert first != other
+    first_result, second, other = (job.checkpoint_uri for job in stack.jobs.trainings.values())
+    assert first_result == second
+    assert first_result != other
 
 
 def test_spot_and_on_demand_have_the_same_job_name(stack: FakeStackContext) -> None:

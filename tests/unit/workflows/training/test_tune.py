@@ -83,7 +83,7 @@ def test_command_line_overrides_model_yaml(stack: FakeStackContext) -> None:
 def test_a_grid_has_as_many_trials_as_points(stack: FakeStackContext) -> None:
     ranges = {"rate": parse_range("0.1,0.2,0.3")}
     assert build_plan(stack, ranges=ranges, strategy="Grid").trials == 3
-    with pytest.raises(UsageError, match="a grid takes values"):
+    with pytest.raises(UsageError, match="a grid takes comma-separated values"):
         build_plan(stack, strategy="Grid")
 
 

@@ -18,54 +18,56 @@ GROUP = "bedplate-local-churn"
 
 @dataclass
 class FakeCards:
-    held: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    cards: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     def put(self, name: str, content: Any, status: str) -> tuple[str, int]:
-        self.held[name] = (content, status)
+        self.cards[name] = (content, status)
         return f"arn:{name}", 1
 
     def delete(self, name: str) -> None:
-        self.held.pop(name, None)
+        self.cards.pop(name, None)
 
 
 @pytest.fixture
 def at(tmp_path: Path) -> FakeStackContext:
-    """v1 was live, then v2, which is; the contract was another one when v2 was trained."""
-    made = a_stack_context(tmp_path, a_spec(limits=["today's"]))
-    then = a_spec(limits=["never tried on new plans"], intended_use="calls")
-    made.objects.put("s3://artifacts/code", build_archive({"contract.json": then.model_dump_json().encode()}))
+    """v2 is live after v1; the contract has changed since the training of v2."""
+    created = a_stack_context(tmp_path, a_spec(limits=["today's"]))
+    training_spec = a_spec(limits=["never tried on new plans"], intended_use="calls")
+    created.objects.put(
+        "s3://artifacts/code", build_archive({"contract.json": training_spec.model_dump_json().encode()})
+    )
     metadata = {"code_uri": "s3://artifacts/code", "evaluation_uri": "s3://artifacts/e/evaluation.json", "notes": "new"}
-    made.registry.packages[GROUP] = [a_package(1), a_package(2, metadata=metadata), a_package(3)]
-    ledger = Ledger.of(made)
+    created.registry.packages[GROUP] = [a_package(1), a_package(2, metadata=metadata), a_package(3)]
+    ledger = Ledger.of(created)
     for version in (1, 2):
         live = f"{E}-v{version}-0a1b2c3d"
         ledger.record("deployed", "live", actor="ada", model="churn", version=version, data={"live": live})
-        made.clock.sleep(60)
-    made.endpoints.live[E] = f"{E}-v2-0a1b2c3d"
-    return made
+        created.clock.sleep(60)
+    created.endpoints.live[E] = f"{E}-v2-0a1b2c3d"
+    return created
 
 
-def test_use_and_limits_are_those_of_its_training(at: FakeStackContext) -> None:
+def test_use_and_limits_come_from_the_contract_of_the_training(at: FakeStackContext) -> None:
     assert load_card(at, "churn", 2).limits == ("never tried on new plans",)
     assert load_card(at, "churn", 2).intended_use == "calls"
-    assert load_card(at, "churn", 1).limits == ("today's",)  # its code archive is not there
+    assert load_card(at, "churn", 1).limits == ("today's",)  # its code archive does not exist
 
 
-def test_where_a_version_is_and_was(at: FakeStackContext) -> None:
-    live, before, never = (load_card(at, "churn", v) for v in (2, 1, 3))
-    assert (live.is_live, before.is_live, never.deployments) == (True, False, ())
+def test_the_card_lists_current_roles_and_live_periods(at: FakeStackContext) -> None:
+    live, earlier, never = (load_card(at, "churn", v) for v in (2, 1, 3))
+    assert (live.is_live, earlier.is_live, never.deployments) == (True, False, ())
     assert live.rollback_candidate == f"{E}-v1-0a1b2c3d"
-    assert [d.role for d in before.deployments] == ["rollback candidate"]
-    assert before.live_periods[0].until == live.live_periods[0].since
+    assert [role.role for role in earlier.deployments] == ["rollback candidate"]
+    assert earlier.live_periods[0].until == live.live_periods[0].since
     assert live.live_periods[0].until is None
 
 
-def test_stays_go_by_the_order_of_the_records(at: FakeStackContext) -> None:
+def test_live_periods_follow_the_order_of_the_records(at: FakeStackContext) -> None:
     ledger = Ledger.of(at)
     data = {"live": f"{E}-v1-0a1b2c3d"}
     ledger.record("rollback", "back", actor="ada", model="churn", version=1, data=data)
-    assert [s.until is None for s in list_live_periods(ledger.records(), "churn", 1)] == [False, True]
-    assert [s.until is None for s in list_live_periods(ledger.records(), "churn", 2)] == [False]
+    assert [period.until is None for period in list_live_periods(ledger.records(), "churn", 1)] == [False, True]
+    assert [period.until is None for period in list_live_periods(ledger.records(), "churn", 2)] == [False]
 
 
 def test_later_notes_replace_those_of_the_training(at: FakeStackContext) -> None:
@@ -75,7 +77,7 @@ def test_later_notes_replace_those_of_the_training(at: FakeStackContext) -> None
     assert load_card(at, "churn", 2).notes == "n" * 500
 
 
-def test_details_that_somebody_changed_are_found(at: FakeStackContext) -> None:
+def test_changed_details_are_found(at: FakeStackContext) -> None:
     card = load_card(at, "churn", 2)
     package = at.registry.update_metadata(at.registry.get(GROUP, 2), {"details_sha256": store_details(at, card)})
     assert find_tampering(at, package) is None
@@ -86,7 +88,7 @@ def test_details_that_somebody_changed_are_found(at: FakeStackContext) -> None:
     assert "is gone" in (find_tampering(at, package) or "")
 
 
-def test_a_card_is_named_by_its_version_and_says_its_status(at: FakeStackContext) -> None:
+def test_a_card_is_published_with_its_versions_name_and_status(at: FakeStackContext) -> None:
     cards = FakeCards()
     publish_card(at, cards, load_card(at, "churn", 3))
-    assert cards.held[f"{GROUP}-v3"][1] == "PendingReview"
+    assert cards.cards[f"{GROUP}-v3"][1] == "PendingReview"

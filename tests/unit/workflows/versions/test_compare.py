@@ -33,7 +33,7 @@ def table(**columns: Any) -> bytes:
     return sink.getvalue()
 
 
-def answers(sharpness: float) -> Any:
+def predict(sharpness: float) -> Any:
     noise = np.random.default_rng(1).standard_normal(ROWS)
     return 1 / (1 + np.exp(-(sharpness * (LABELS - 0.5) + noise)))
 
@@ -52,32 +52,34 @@ def stage(tmp_path: Path, *, holdouts: tuple[str, str] = ("h", "h"), data_to: st
             "data_to": data_to,
         }
         packages.append(a_package(version, metadata=metadata))
-        at.objects.put(f"s3://artifacts/e/{version}/predictions.parquet", table(prediction=answers(sharpness)))
+        at.objects.put(f"s3://artifacts/e/{version}/predictions.parquet", table(prediction=predict(sharpness)))
     at.registry.packages["bedplate-local-churn"] = packages
     return at
 
 
 def test_two_evaluations_on_the_same_rows_are_compared_without_a_job(tmp_path: Path) -> None:
     at = stage(tmp_path)
-    found = compare_versions(at, "churn", 1, 2, null_reporter)
-    assert {f.metric: f.verdict for f in found.metrics}["auc"] == "better"
-    assert set(found.segments["plan"]) == {"basic", "pro"}
-    assert ("hyperparameter", "depth", "1", "2") in {(r.topic, r.name, r.first, r.second) for r in found.provenance}
+    comparison = compare_versions(at, "churn", 1, 2, null_reporter)
+    assert {f.metric: f.verdict for f in comparison.metrics}["auc"] == "better"
+    assert set(comparison.segments["plan"]) == {"basic", "pro"}
+    assert ("hyperparameter", "depth", "1", "2") in {
+        (r.topic, r.name, r.first, r.second) for r in comparison.provenance
+    }
     assert at.jobs.jobs == {}
-    assert json.loads(json.dumps(to_json(found)))["rows"] == ROWS
-    page = render(found, stack="local", created_at=EPOCH)
-    assert page.count("<svg") == len(found.metrics) + 1
+    assert json.loads(json.dumps(to_json(comparison)))["rows"] == ROWS
+    page = render(comparison, stack="local", created_at=EPOCH)
+    assert page.count("<svg") == len(comparison.metrics) + 1
     assert "better" in page
 
 
-def test_other_rows_are_not_compared_and_the_way_out_is_named(tmp_path: Path) -> None:
-    found = compare_versions(stage(tmp_path, holdouts=("h1", "h2")), "churn", 1, 2, null_reporter)
-    assert found.metrics == ()
-    assert "--score" in (found.note or "")
-    assert "--score" in render(found, stack="local", created_at=EPOCH)
+def test_evaluations_on_different_rows_suggest_scoring(tmp_path: Path) -> None:
+    comparison = compare_versions(stage(tmp_path, holdouts=("h1", "h2")), "churn", 1, 2, null_reporter)
+    assert comparison.metrics == ()
+    assert "--score" in (comparison.note or "")
+    assert "--score" in render(comparison, stack="local", created_at=EPOCH)
 
 
-def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> None:
+def test_scoring_uses_the_holdout_of_the_second_version(tmp_path: Path) -> None:
     at = stage(tmp_path, holdouts=("s3://data/h1", "s3://data/h2"), data_to="2024-03-01T00:05:00+00:00")
     estimate = Estimate(0.7, 0.6, 0.8, ROWS).to_json()
 
@@ -85,9 +87,9 @@ def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> Non
         prefix = request.outputs["evaluation"][1]
         assert request.inputs["champion"][0] == at.registry.get("bedplate-local-churn", 1).artifact_uri
         assert request.inputs["holdout"][0] == "s3://data/h2"
-        both = table(prediction=answers(0.5), champion_prediction=answers(3.0))
+        both = table(prediction=predict(0.5), champion_prediction=predict(3.0))
         at.objects.put(f"{prefix}/predictions.parquet", both)
-        told = {
+        document = {
             "format": 1,
             "model": "churn",
             "task": "binary",
@@ -95,17 +97,19 @@ def test_scoring_lets_both_answer_the_second_ones_holdout(tmp_path: Path) -> Non
             "label_mean": 0.5,
             "candidate": {"auc": estimate},
         }
-        rest = {"champion": None, "difference": None, "segments": {}, "fairness": [], "artifact_mb": 1, "seconds": 1}
-        at.objects.put(f"{prefix}/evaluation.json", json.dumps({**told, **rest}).encode())
+        empty = {"champion": None, "difference": None, "segments": {}, "fairness": [], "artifact_mb": 1, "seconds": 1}
+        at.objects.put(f"{prefix}/evaluation.json", json.dumps({**document, **empty}).encode())
 
     at.jobs.work = work
-    found = compare_versions(at, "churn", 1, 2, null_reporter, score=True)
-    assert {f.metric: f.verdict for f in found.metrics}["auc"] == "worse"  # here the first one is the sharper one
-    assert "trained on some of them" in found.warnings[0]
+    comparison = compare_versions(at, "churn", 1, 2, null_reporter, score=True)
+    assert {f.metric: f.verdict for f in comparison.metrics}[
+        "auc"
+    ] == "worse"  # the first version is the better one here
+    assert "trained on some of them" in comparison.warnings[0]
     assert at.registry.get("bedplate-local-churn", 2).metadata["evaluation_uri"].endswith("/e/2/evaluation.json")
 
 
-def test_a_version_that_was_never_evaluated_is_named(tmp_path: Path) -> None:
+def test_an_unevaluated_version_is_named(tmp_path: Path) -> None:
     at = stage(tmp_path)
     del at.objects.contents["s3://artifacts/e/1/predictions.parquet"]
     assert "bedplate evaluate churn:1" in (compare_versions(at, "churn", 1, 2, null_reporter).note or "")

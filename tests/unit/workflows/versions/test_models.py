@@ -16,66 +16,70 @@ GOOD_INFERENCE = "def model_fn(d): ...\ndef predict_fn(rows, model): ...\n"
 def folder(
     project: Path, name: str = "churn", *, train: str = GOOD_TRAIN, inference: str | None = GOOD_INFERENCE
 ) -> Path:
-    made = project / "models" / name
-    made.mkdir(parents=True)
-    (made / "model.yaml").write_text(yaml.safe_dump(a_spec(name).model_dump(mode="json", exclude_defaults=True)))
-    (made / "train.py").write_text(train)
+    path = project / "models" / name
+    path.mkdir(parents=True)
+    (path / "model.yaml").write_text(yaml.safe_dump(a_spec(name).model_dump(mode="json", exclude_defaults=True)))
+    (path / "train.py").write_text(train)
     if inference is not None:
-        (made / "inference.py").write_text(inference)
-    return made
+        (path / "inference.py").write_text(inference)
+    return path
 
 
-def faults(project: Path) -> list[str]:
-    return [fault for c in check_models(project, (), settings(), "local") for fault in c.errors]
+def list_errors(project: Path) -> list[str]:
+    return [error for check in check_models(project, (), settings(), "local") for error in check.errors]
 
 
-def test_a_whole_folder_has_no_faults(tmp_path: Path) -> None:
+def test_a_complete_folder_has_no_errors(tmp_path: Path) -> None:
     folder(tmp_path)
-    assert faults(tmp_path) == []
+    assert list_errors(tmp_path) == []
 
 
-def test_every_fault_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+def test_errors_of_all_files_are_listed(tmp_path: Path) -> None:
     folder(tmp_path, train="def f(:", inference="def model_fn(d): ...")
-    told = faults(tmp_path)
-    assert len(told) == 2
-    assert told[0].startswith("models/churn/train.py: line 1")
-    assert told[1] == "models/churn/inference.py: does not define predict_fn"
+    errors = list_errors(tmp_path)
+    assert len(errors) == 2
+    assert errors[0].startswith("models/churn/train.py: line 1")
+    assert errors[1] == "models/churn/inference.py: does not define predict_fn"
 
 
-def test_a_missing_script_is_told(tmp_path: Path) -> None:
+def test_a_missing_script_is_an_error(tmp_path: Path) -> None:
     folder(tmp_path, inference=None)
-    assert faults(tmp_path) == ["models/churn/inference.py: does not exist"]
+    assert list_errors(tmp_path) == ["models/churn/inference.py: does not exist"]
 
 
-def test_faults_of_the_contract_name_file_key_and_expectation(tmp_path: Path) -> None:
+def test_contract_errors_name_file_key_and_expectation(tmp_path: Path) -> None:
     path = folder(tmp_path) / "model.yaml"
     path.write_text(path.read_text().replace("risk: low", "risk: none\nclour: red"))
-    told = faults(tmp_path)
-    assert any(f.startswith("models/churn/model.yaml:") and " risk: " in f and "'low'" in f for f in told)
-    assert any(f.startswith("models/churn/model.yaml:") and f.endswith(" clour: unknown key") for f in told)
+    errors = list_errors(tmp_path)
+    assert any(
+        error.startswith("models/churn/model.yaml:") and " risk: " in error and "'low'" in error for error in errors
+    )
+    assert any(
+        error.startswith("models/churn/model.yaml:") and error.endswith(" clour: unknown key") for error in errors
+    )
 
 
 def test_one_broken_model_does_not_hide_another(tmp_path: Path) -> None:
     folder(tmp_path)
     (folder(tmp_path, "fraud") / "model.yaml").write_text(": [")
-    checked = check_models(tmp_path, (), settings(models=("churn", "fraud")), "local")
-    assert [(c.model, bool(c.errors)) for c in checked] == [("churn", False), ("fraud", True)]
+    checks = check_models(tmp_path, (), settings(models=("churn", "fraud")), "local")
+    assert [(check.model, bool(check.errors)) for check in checks] == [("churn", False), ("fraud", True)]
 
 
-def test_a_model_that_the_stack_does_not_name_is_a_fault_only_when_it_was_asked_for(tmp_path: Path) -> None:
+def test_an_unlisted_model_is_an_error_only_if_it_was_named(tmp_path: Path) -> None:
     folder(tmp_path, "fraud")
-    (asked,) = check_models(tmp_path, ("fraud",), settings(), "local")
-    assert asked.errors == ("stacks/Pulumi.local.yaml: bedplate:models: does not name fraud",)
-    (found,) = check_models(tmp_path, (), settings(), "local")
-    assert (found.errors, found.is_unlisted) == ((), True)
+    (explicit,) = check_models(tmp_path, ("fraud",), settings(), "local")
+    assert explicit.errors == ("stacks/Pulumi.local.yaml: bedplate:models: does not name fraud",)
+    (implicit,) = check_models(tmp_path, (), settings(), "local")
+    assert (implicit.errors, implicit.is_unlisted) == ((), True)
 
 
-def test_an_unknown_model_is_said(tmp_path: Path) -> None:
+def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         check_models(tmp_path, ("nope",), settings(), "local")
 
 
-def test_the_list_shows_who_is_live_and_what_forced_its_way(tmp_path: Path) -> None:
+def test_the_list_shows_live_and_forced_versions(tmp_path: Path) -> None:
     at = a_stack_context(tmp_path)
     passed = {"verdict": "PASS", "metric.auc": "0.7123"}
     at.registry.packages["bedplate-local-churn"] = [
@@ -94,7 +98,7 @@ def test_a_model_on_its_fallback_is_live_with_version_0(tmp_path: Path) -> None:
     assert (row.live_version, row.versions) == (0, ())
 
 
-def test_a_model_without_versions_names_the_way_to_the_first(tmp_path: Path) -> None:
+def test_a_model_without_versions_suggests_training(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no version") as missing:
         find_version(a_stack_context(tmp_path), "churn", None)
     assert missing.value.next_step is not None

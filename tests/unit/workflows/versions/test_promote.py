@@ -1,4 +1,4 @@
-"""Promotion: the same bytes under another environment's names, recorded on both sides, approved where rules say so."""
+"""Promotion copies the same bytes, records on both sides, and inherits the approval where the rules allow it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fakes import FakeClock, FakeObjects, FakeRegistry, FakeStackContext
 
 ARTIFACT = b"the model's own bytes"
 DIGEST = hashlib.sha256(ARTIFACT).hexdigest()
-PLACES = {
+URIS = {
     "artifact": "s3://src-artifacts/training/churn/job-1/output/model.tar.gz",
     "evaluation_uri": "s3://src-artifacts/evaluations/churn/v1/e1/evaluation.json",
     "code_uri": "s3://src-artifacts/training/churn/code/c/sourcedir.tar.gz",
@@ -53,12 +53,12 @@ class FakeOrigin:
 
 @pytest.fixture
 def origin() -> FakeOrigin:
-    made = FakeOrigin()
-    for uri in PLACES.values():
-        made.objects.contents[uri] = ARTIFACT if "model.tar.gz" in uri else uri.encode()
-    made.objects.contents["s3://src-artifacts/evaluations/churn/v1/e1/predictions.parquet"] = b"rows"
+    created = FakeOrigin()
+    for uri in URIS.values():
+        created.objects.contents[uri] = ARTIFACT if "model.tar.gz" in uri else uri.encode()
+    created.objects.contents["s3://src-artifacts/evaluations/churn/v1/e1/predictions.parquet"] = b"rows"
     metadata = {
-        **{key: uri for key, uri in PLACES.items() if key != "artifact"},
+        **{key: uri for key, uri in URIS.items() if key != "artifact"},
         "verdict": "PASS",
         "metric.auc": "0.81",
         "training_job": "bedplate-staging-churn-1",
@@ -66,16 +66,16 @@ def origin() -> FakeOrigin:
         "approval_reason": "gates passed",
     }
     package = a_package(
-        1, artifact_uri=PLACES["artifact"], metadata=metadata, approval="Approved", group="bedplate-staging-churn"
+        1, artifact_uri=URIS["artifact"], metadata=metadata, approval="Approved", group="bedplate-staging-churn"
     )
-    made.registry.packages["bedplate-staging-churn"] = [package]
-    vouch(made, "evaluated", verdict="PASS", evaluation_uri=PLACES["evaluation_uri"])
-    vouch(made, "approved", final=True, people=["grace@example.com"])
-    return made
+    created.registry.packages["bedplate-staging-churn"] = [package]
+    record(created, "evaluated", verdict="PASS", evaluation_uri=URIS["evaluation_uri"])
+    record(created, "approved", final=True, people=["grace@example.com"])
+    return created
 
 
-def vouch(origin: FakeOrigin, kind: Kind, **data: Any) -> None:
-    """The origin's ledger knows that something was done about its version 1."""
+def record(origin: FakeOrigin, kind: Kind, **data: Any) -> None:
+    """Writes a record about version 1 to the origin's ledger."""
     assert origin.ledger is not None
     origin.ledger.record(kind, kind, actor="grace@example.com", model="churn", version=1, data=data)
 
@@ -95,86 +95,82 @@ def records(ledger: Ledger | None) -> list[Record]:
     return [r for r in ledger.records() if r.kind == "promoted"]
 
 
-def test_bytes_evidence_and_lineage_go_along_and_nothing_is_built(origin: FakeOrigin, tmp_path: Path) -> None:
+def test_bytes_evidence_and_lineage_are_copied_without_a_build(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path)
-    done = run(origin, target)
-    assert done.artifact_sha256 == DIGEST
+    result = run(origin, target)
+    assert result.artifact_sha256 == DIGEST
     assert target.objects.contents["s3://artifacts/training/churn/job-1/output/model.tar.gz"] == ARTIFACT
     assert target.objects.contents["s3://artifacts/evaluations/churn/v1/e1/predictions.parquet"] == b"rows"
-    assert done.package.artifact_uri == "s3://artifacts/training/churn/job-1/output/model.tar.gz"
-    told = done.package.metadata
-    assert told["holdout_uri"] == "s3://data/datasets/churn/d/holdout.parquet"
-    assert (told["verdict"], told["metric.auc"], told["artifact_sha256"]) == ("PASS", "0.81", DIGEST)
-    assert told["promoted_from"] == done.origin.arn
+    assert result.package.artifact_uri == "s3://artifacts/training/churn/job-1/output/model.tar.gz"
+    metadata = result.package.metadata
+    assert metadata["holdout_uri"] == "s3://data/datasets/churn/d/holdout.parquet"
+    assert (metadata["verdict"], metadata["metric.auc"], metadata["artifact_sha256"]) == ("PASS", "0.81", DIGEST)
+    assert metadata["promoted_from"] == result.origin.arn
     assert target.jobs.trainings == {} == target.jobs.processings
 
 
-def test_the_evidence_that_came_along_is_on_record_and_what_a_hand_makes_of_it_is_refused(
-    origin: FakeOrigin, tmp_path: Path
-) -> None:
+def test_copied_evidence_is_recorded_and_refused_after_a_change(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path)
-    made = run(origin, target).package
-    (record,) = records(Ledger.of(target))
-    assert (record.data["verdict"], record.data["evaluation_uri"]) == ("PASS", made.metadata["evaluation_uri"])
-    assert record.data["evaluation_sha256"] == hashlib.sha256(PLACES["evaluation_uri"].encode()).hexdigest()
-    target.objects.put(made.metadata["evaluation_uri"], b"better figures")
-    with pytest.raises(ApprovalNeeded, match="no evidence"):
-        approve(target, ApproveRequest("churn", made.version))
-    target.objects.put(made.metadata["evaluation_uri"], PLACES["evaluation_uri"].encode())
-    assert approve(target, ApproveRequest("churn", made.version)).outcome == "approved"
+    package = run(origin, target).package
+    (entry,) = records(Ledger.of(target))
+    assert (entry.data["verdict"], entry.data["evaluation_uri"]) == ("PASS", package.metadata["evaluation_uri"])
+    assert entry.data["evaluation_sha256"] == hashlib.sha256(URIS["evaluation_uri"].encode()).hexdigest()
+    target.objects.put(package.metadata["evaluation_uri"], b"better figures")
+    with pytest.raises(ApprovalNeeded, match="not valid evidence"):
+        approve(target, ApproveRequest("churn", package.version))
+    target.objects.put(package.metadata["evaluation_uri"], URIS["evaluation_uri"].encode())
+    assert approve(target, ApproveRequest("churn", package.version)).outcome == "approved"
 
 
-def test_what_a_hand_approved_or_judged_in_the_origins_registry_goes_nowhere(
-    origin: FakeOrigin, tmp_path: Path
-) -> None:
-    vouch(origin, "evaluated", verdict="FAIL", evaluation_uri=PLACES["evaluation_uri"])
-    with pytest.raises(ApprovalNeeded, match="no evidence") as refused:
+def test_changes_by_hand_in_the_origins_registry_are_refused(origin: FakeOrigin, tmp_path: Path) -> None:
+    record(origin, "evaluated", verdict="FAIL", evaluation_uri=URIS["evaluation_uri"])
+    with pytest.raises(ApprovalNeeded, match="not valid evidence") as error:
         run(origin, a_target(tmp_path))
-    assert refused.value.next_step == "bedplate evaluate churn:1 --stack staging"
-    vouch(origin, "rejected", reason="broken")
-    with pytest.raises(ApprovalNeeded, match="by hand") as refused:
+    assert error.value.next_step == "bedplate evaluate churn:1 --stack staging"
+    record(origin, "rejected", reason="broken")
+    with pytest.raises(ApprovalNeeded, match="by hand") as error:
         run(origin, a_target(tmp_path))
-    assert refused.value.next_step == "bedplate approve churn:1 --stack staging"
+    assert error.value.next_step == "bedplate approve churn:1 --stack staging"
 
 
-def test_the_image_is_named_by_its_digest(origin: FakeOrigin, tmp_path: Path) -> None:
-    done = run(origin, a_target(tmp_path))
-    assert done.package.image_uri.endswith("@sha256:abc")
-    assert done.package.metadata["image_uri"] == done.package.image_uri
+def test_the_image_is_pinned_by_digest(origin: FakeOrigin, tmp_path: Path) -> None:
+    result = run(origin, a_target(tmp_path))
+    assert result.package.image_uri.endswith("@sha256:abc")
+    assert result.package.metadata["image_uri"] == result.package.image_uri
     origin.digest = None
-    assert run(origin, a_target(tmp_path)).package.image_uri == done.origin.image_uri
+    assert run(origin, a_target(tmp_path)).package.image_uri == result.origin.image_uri
 
 
-def test_the_origins_approval_is_kept_and_a_new_one_is_needed(origin: FakeOrigin, tmp_path: Path) -> None:
+def test_a_new_approval_is_needed_in_the_target(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path)
-    done = run(origin, target)
-    assert (done.package.approval, done.is_approved) == ("PendingManualApproval", False)
-    assert "approved_by" not in done.package.metadata
-    assert done.package.metadata["origin_approved_by"] == "grace@example.com"
-    assert approve(target, ApproveRequest("churn", 1)).package.approval == "Approved"  # on the evidence that came along
+    result = run(origin, target)
+    assert (result.package.approval, result.is_approved) == ("PendingManualApproval", False)
+    assert "approved_by" not in result.package.metadata
+    assert result.package.metadata["origin_approved_by"] == "grace@example.com"
+    assert approve(target, ApproveRequest("churn", 1)).package.approval == "Approved"  # with the copied evidence
 
 
-def test_where_rules_say_so_the_origins_approval_counts(origin: FakeOrigin, tmp_path: Path) -> None:
+def test_an_inherited_approval_counts_in_the_target(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path, approval="inherited")
-    done = run(origin, target)
-    assert done.is_approved
-    assert done.package.approval_note == "approved in staging by grace@example.com"
+    result = run(origin, target)
+    assert result.is_approved
+    assert result.package.approval_note == "approved in staging by grace@example.com"
     assert approve(target, ApproveRequest("churn", 1)).outcome == "unchanged"
 
 
-def test_both_ledgers_record_it_once_however_often_it_is_asked(origin: FakeOrigin, tmp_path: Path) -> None:
+def test_both_ledgers_record_a_promotion_once(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path)
     first, again = run(origin, target), run(origin, target)
     assert (first.outcome, again.outcome) == ("promoted", "unchanged")
     assert again.package.version == first.package.version == len(target.registry.list_versions("bedplate-prod-churn"))
-    (here,), (there,) = records(Ledger.of(target)), records(origin.ledger)
-    assert (here.version, there.version) == (1, 1)
-    assert here.data["artifact_sha256"] == there.data["artifact_sha256"] == DIGEST
-    assert "came from staging version 1" in here.summary
-    assert "went to prod as version 1" in there.summary
+    (target_record,), (origin_record,) = records(Ledger.of(target)), records(origin.ledger)
+    assert (target_record.version, origin_record.version) == (1, 1)
+    assert target_record.data["artifact_sha256"] == origin_record.data["artifact_sha256"] == DIGEST
+    assert "came from staging version 1" in target_record.summary
+    assert "went to prod as version 1" in origin_record.summary
 
 
-def test_a_run_that_was_killed_before_it_recorded_is_completed(origin: FakeOrigin, tmp_path: Path) -> None:
+def test_a_run_killed_before_its_records_is_completed(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path)
     run(origin, target)
     for objects in (target.objects, origin.objects):
@@ -184,13 +180,13 @@ def test_a_run_that_was_killed_before_it_recorded_is_completed(origin: FakeOrigi
     assert len(records(Ledger.of(target))) == len(records(origin.ledger)) == 1
 
 
-def test_an_origin_that_can_only_be_read_is_said_to_have_no_record(origin: FakeOrigin, tmp_path: Path) -> None:
+def test_a_read_only_origin_gets_no_record(origin: FakeOrigin, tmp_path: Path) -> None:
     origin.is_read_only = True
-    done = run(origin, a_target(tmp_path))
-    assert not done.is_recorded_at_origin
+    result = run(origin, a_target(tmp_path))
+    assert not result.is_recorded_at_origin
 
 
-def test_only_what_the_origin_approved_is_promoted(origin: FakeOrigin, tmp_path: Path) -> None:
+def test_only_approved_versions_are_promoted(origin: FakeOrigin, tmp_path: Path) -> None:
     origin.registry.set_approval(origin.registry.get("bedplate-staging-churn", 1), "Rejected", "no")
     with pytest.raises(ApprovalNeeded, match="is Rejected in staging"):
         run(origin, a_target(tmp_path))
@@ -198,17 +194,15 @@ def test_only_what_the_origin_approved_is_promoted(origin: FakeOrigin, tmp_path:
         run(origin, a_target(tmp_path), version=None)
 
 
-def test_a_target_takes_versions_only_from_where_it_says(origin: FakeOrigin, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="takes versions from qa only"):
+def test_a_target_accepts_versions_only_from_its_sources(origin: FakeOrigin, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="accepts versions only from qa"):
         run(origin, a_target(tmp_path, sources=["qa"]))
 
 
-def test_other_bytes_under_the_same_name_stop_it_before_anything_is_registered(
-    origin: FakeOrigin, tmp_path: Path
-) -> None:
+def test_other_bytes_under_the_same_name_stop_before_registration(origin: FakeOrigin, tmp_path: Path) -> None:
     target = a_target(tmp_path)
     target.objects.contents["s3://artifacts/training/churn/job-1/output/model.tar.gz"] = b"something else"
-    with pytest.raises(Conflict, match="holds other bytes"):
+    with pytest.raises(Conflict, match="differs"):
         run(origin, target)
     assert target.registry.packages == {}
 
@@ -220,15 +214,15 @@ def test_an_artifact_that_changed_since_its_own_promotion_is_refused(origin: Fak
         run(origin, a_target(tmp_path))
 
 
-def test_data_that_cannot_be_read_stays_behind_and_is_named(origin: FakeOrigin, tmp_path: Path) -> None:
-    del origin.objects.contents[PLACES["holdout_uri"]]
-    done = run(origin, a_target(tmp_path))
-    assert done.not_copied[0].startswith(PLACES["holdout_uri"])
-    assert done.package.metadata["holdout_uri"] == PLACES["holdout_uri"]
+def test_unreadable_data_is_not_copied_and_named(origin: FakeOrigin, tmp_path: Path) -> None:
+    del origin.objects.contents[URIS["holdout_uri"]]
+    result = run(origin, a_target(tmp_path))
+    assert result.not_copied[0].startswith(URIS["holdout_uri"])
+    assert result.package.metadata["holdout_uri"] == URIS["holdout_uri"]
     assert run(origin, a_target(tmp_path), with_data=False).not_copied == ()
 
 
-def test_evidence_that_cannot_be_read_stops_it(origin: FakeOrigin, tmp_path: Path) -> None:
-    del origin.objects.contents[PLACES["evaluation_uri"]]
+def test_unreadable_evidence_stops_the_promotion(origin: FakeOrigin, tmp_path: Path) -> None:
+    del origin.objects.contents[URIS["evaluation_uri"]]
     with pytest.raises(NotFound):
         run(origin, a_target(tmp_path))

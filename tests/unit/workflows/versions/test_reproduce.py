@@ -31,7 +31,7 @@ SPEC = a_spec(training={"hyperparameters": {"max_iter": 100}, "seed": 3, "max_us
 
 @pytest.fixture
 def at(tmp_path: Path) -> FakeStackContext:
-    """A platform with one version, trained on 500 rows; scoring gives both models the same answers."""
+    """A stack with one version, trained on 500 rows; both models get the same scores."""
     folder = tmp_path / "models" / "churn"
     folder.mkdir(parents=True)
     (folder / "train.py").write_text("import os; print(os.environ['SM_MODEL_DIR'])")
@@ -47,17 +47,19 @@ def at(tmp_path: Path) -> FakeStackContext:
         "plan": ["pro" if i % 3 else "basic" for i in range(rows)],
     }
     pq.write_table(pa.table(table), tmp_path / "data.parquet")
-    made = a_stack_context(tmp_path, SPEC)
-    done = train(
-        made, plan_training(made, TrainRequest("churn", tmp_path / "data.parquet", {}), null_reporter), null_reporter
+    created = a_stack_context(tmp_path, SPEC)
+    training = train(
+        created,
+        plan_training(created, TrainRequest("churn", tmp_path / "data.parquet", {}), null_reporter),
+        null_reporter,
     )
-    assert done.package is not None
-    made.jobs.work = scoring(made)
-    return made
+    assert training.package is not None
+    created.jobs.work = scoring(created)
+    return created
 
 
 def scoring(at: FakeStackContext, *, shift: float = 0.0) -> Any:
-    """The image's verb `evaluate`, where the model that was trained again answers `shift` more in the first row."""
+    """Returns the work of the image's `evaluate`; the reproduced model predicts `shift` more in the first row."""
 
     def work(request: Any) -> None:
         if not isinstance(request, ports.ProcessingRequest):
@@ -65,14 +67,14 @@ def scoring(at: FakeStackContext, *, shift: float = 0.0) -> Any:
         random = np.random.default_rng(0)
         labels = (random.random(200) < 0.5).astype(float)
         registered = labels * 0.3 + random.random(200) / 2
-        again = registered.copy()
-        again[0] += shift
+        reproduced = registered.copy()
+        reproduced[0] += shift
         groups = {"plan": ["basic"] * 200}
-        found = evaluation.evaluate_models(SPEC, labels, again, registered, groups, artifact_mb=1.0, seconds=0.1)
+        result = evaluation.evaluate_models(SPEC, labels, reproduced, registered, groups, artifact_mb=1.0, seconds=0.1)
         (_, uri) = request.outputs["evaluation"]
-        at.objects.put(f"{uri}/evaluation.json", json.dumps(found.to_json()).encode())
+        at.objects.put(f"{uri}/evaluation.json", json.dumps(result.to_json()).encode())
         buffer = io.BytesIO()
-        pq.write_table(pa.table({"prediction": again, "champion_prediction": registered}), buffer)
+        pq.write_table(pa.table({"prediction": reproduced, "champion_prediction": registered}), buffer)
         at.objects.put(f"{uri}/predictions.parquet", buffer.getvalue())
 
     return work
@@ -100,28 +102,28 @@ def test_nothing_is_registered_and_nothing_recorded(at: FakeStackContext) -> Non
     assert [r.kind for r in Ledger(at.objects, "ledger", at.clock).records()] == ["data-registered", "trained"]
 
 
-def test_one_prediction_that_differs_is_another_model(at: FakeStackContext) -> None:
+def test_one_different_prediction_is_not_identical(at: FakeStackContext) -> None:
     at.jobs.work = scoring(at, shift=1e-12)
-    found = run(at)
-    assert not found.is_identical
-    assert found.predictions.differing == 1
-    assert found.predictions.max_difference == pytest.approx(1e-12, rel=1e-3)
+    result = run(at)
+    assert not result.is_identical
+    assert result.predictions.differing == 1
+    assert result.predictions.max_difference == pytest.approx(1e-12, rel=1e-3)
 
 
-def test_the_code_comes_from_the_archive_and_not_from_the_folder(at: FakeStackContext) -> None:
+def test_the_code_comes_from_the_archive(at: FakeStackContext) -> None:
     (at.project_dir / "models" / "churn" / "train.py").write_text("raise SystemExit('changed since')")
     assert run(at).is_identical
 
 
-def test_another_lock_file_is_refused_and_the_way_out_named(at: FakeStackContext) -> None:
+def test_another_lock_file_is_refused_unless_allowed(at: FakeStackContext) -> None:
     (at.project_dir / LOCK_FILES[0]).write_text("numpy==3")
-    with pytest.raises(GateFailed, match="the lock file is") as refused:
+    with pytest.raises(GateFailed, match="the lock file is") as error:
         run(at)
-    assert refused.value.next_step == "bedplate reproduce churn:1 --anyway"
+    assert error.value.next_step == "bedplate reproduce churn:1 --anyway"
     assert len(at.jobs.trainings) == 1
-    heard = RecordingReporter()
-    assert reproduce(at, plan_reproduction(at, "churn", 1), heard, allow_changes=True).is_identical
-    assert "lock file" in heard.events_of("warning")[0]["text"]
+    reporter = RecordingReporter()
+    assert reproduce(at, plan_reproduction(at, "churn", 1), reporter, allow_changes=True).is_identical
+    assert "lock file" in reporter.events_of("warning")[0]["text"]
 
 
 def test_a_code_archive_that_was_replaced_is_refused(at: FakeStackContext) -> None:
@@ -132,22 +134,26 @@ def test_a_code_archive_that_was_replaced_is_refused(at: FakeStackContext) -> No
         run(at)
 
 
-def test_data_that_was_altered_is_refused_whatever_is_said(at: FakeStackContext) -> None:
+def test_changed_data_is_refused_even_with_allow_changes(at: FakeStackContext) -> None:
     at.objects.put(metadata(at)["holdout_uri"], b"other rows")
-    with pytest.raises(PlatformError, match="altered"):
-        run(at, anyway=True)
+    with pytest.raises(PlatformError, match="was changed"):
+        run(at, allow_changes=True)
 
 
-@pytest.mark.parametrize(("key", "said"), [("data_uri", "data of churn:1 is gone"), ("code_uri", "code of churn:1")])
-def test_what_is_gone_is_said(at: FakeStackContext, key: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "message"), [("data_uri", "data of churn:1 no longer exists"), ("code_uri", "code of churn:1")]
+)
+def test_missing_data_or_code_is_named(at: FakeStackContext, key: str, message: str) -> None:
     del at.objects.contents[metadata(at)[key]]
-    with pytest.raises(NotFound, match=said):
+    with pytest.raises(NotFound, match=message):
         run(at)
 
 
-def test_an_archive_without_a_contract_is_said(at: FakeStackContext) -> None:
+def test_an_archive_without_a_contract_is_refused(at: FakeStackContext) -> None:
     uri = metadata(at)["code_uri"]
-    at.objects.put(uri, build_archive({n: b for n, b in read_archive(at.objects.get(uri)).items() if n != CONTRACT_FILE}))
+    at.objects.put(
+        uri, build_archive({n: b for n, b in read_archive(at.objects.get(uri)).items() if n != CONTRACT_FILE})
+    )
     with pytest.raises(PlatformError, match="cannot be read"):
         run(at)
 
@@ -158,49 +164,50 @@ def test_parameters_too_long_for_the_registry_come_from_the_ledger(at: FakeStack
     assert plan_reproduction(at, "churn", 1).hyperparameters == {"max_iter": "100", "seed": "3"}
 
 
-def test_a_run_that_was_killed_is_taken_up_and_a_complete_one_done_anew(at: FakeStackContext) -> None:
+def test_a_killed_run_is_resumed_and_a_complete_one_repeated(at: FakeStackContext) -> None:
     killed = plan_reproduction(at, "churn", 1)
     at.jobs.work = failing_work("killed")
     with pytest.raises(JobFailed):
         reproduce(at, killed, null_reporter)
     at.jobs.work = scoring(at)
     run(at)
-    done = list(at.jobs.trainings)
-    assert [name[-2:] for name in done[1:]] == ["-1", "-2"]
-    del at.jobs.processings[done[-1]]
-    assert plan_reproduction(at, "churn", 1).job_name == done[-1]
+    names = list(at.jobs.trainings)
+    assert [job[-2:] for job in names[1:]] == ["-1", "-2"]
+    del at.jobs.processings[names[-1]]
+    assert plan_reproduction(at, "churn", 1).job_name == names[-1]
     run(at)
-    assert list(at.jobs.trainings) == done
+    assert list(at.jobs.trainings) == names
     assert plan_reproduction(at, "churn", 1).job_name.endswith("-3")
 
 
-def test_a_used_up_budget_refuses(at: FakeStackContext) -> None:
+def test_a_used_up_budget_blocks_the_reproduction(at: FakeStackContext) -> None:
     at.costs.budgets = [ports.BudgetState("bedplate-local-churn", 10, 12, None, ())]
     with pytest.raises(OverBudget, match="used up"):
         run(at)
 
 
-def test_predictions_kept_by_the_evaluation_are_compared_too(at: FakeStackContext) -> None:
+def test_stored_predictions_of_the_evaluation_are_compared(at: FakeStackContext) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"prediction": np.zeros(200)}), buffer)
     at.objects.put("s3://artifacts/e/predictions.parquet", buffer.getvalue())
     at.registry.update_metadata(
         at.registry.get("bedplate-local-churn", 1), {"evaluation_uri": "s3://artifacts/e/evaluation.json"}
     )
-    found = run(at)
-    assert found.predictions.differing == 0
-    assert found.evaluated_predictions is not None
-    assert found.evaluated_predictions.differing == 200
-    assert not found.is_identical
+    result = run(at)
+    assert result.predictions.differing == 0
+    assert result.evaluated_predictions is not None
+    assert result.evaluated_predictions.differing == 200
+    assert not result.is_identical
 
 
-def test_a_metric_that_is_not_what_the_registry_keeps_is_a_difference() -> None:
+def test_a_metric_that_differs_from_the_registry_is_a_difference() -> None:
     same = compare_predictions([0.1], [0.1])
-    assert ReproductionResult(compare_reproduced_metrics({"metric.auc": "0.7"}, {"auc": 0.7}, {"auc": 0.7}), same, None).is_identical
-    assert not ReproductionResult(compare_reproduced_metrics({"metric.auc": "0.6"}, {"auc": 0.7}, {"auc": 0.7}), same, None).is_identical
+    for recorded, is_identical in (("0.7", True), ("0.6", False)):
+        metrics = compare_reproduced_metrics({"metric.auc": recorded}, {"auc": 0.7}, {"auc": 0.7})
+        assert ReproductionResult(metrics, same, None).is_identical is is_identical
 
 
-def test_no_number_equals_no_number_and_nothing_else() -> None:
+def test_nan_equals_only_nan() -> None:
     nan = float("nan")
     assert compare_predictions([nan, 1], [nan, 1]).differing == 0
     assert compare_predictions([nan, 1], [0, 1]).max_difference == float("inf")

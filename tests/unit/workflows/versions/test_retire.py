@@ -20,7 +20,7 @@ from release_stack import deploy_version
 TODAY = EPOCH.date()
 
 
-def asked(at: FakeStackContext, version: int | None = 1, **changes: Any) -> RetirementResult:
+def retire_version(at: FakeStackContext, version: int | None = 1, **changes: Any) -> RetirementResult:
     return retire(at, replace(RetireRequest("churn", version, "replaced"), **changes))
 
 
@@ -28,92 +28,92 @@ def kinds(at: FakeStackContext) -> list[str]:
     return [r.kind for r in Ledger.of(at).records() if r.kind == "retired"]
 
 
-def test_a_version_that_nobody_uses_is_retired_and_not_deployed_any_more(stack: FakeStackContext) -> None:
-    assert asked(stack) == RetirementResult("churn:1", TODAY, (), is_changed=True)
-    assert not asked(stack).is_changed
+def test_an_unused_version_is_retired_and_cannot_be_deployed(stack: FakeStackContext) -> None:
+    assert retire_version(stack) == RetirementResult("churn:1", TODAY, (), is_changed=True)
+    assert not retire_version(stack).is_changed
     assert kinds(stack) == ["retired"]
-    with pytest.raises(UsageError, match="churn:1 is retired since") as refused:
+    with pytest.raises(UsageError, match="churn:1 has been retired since") as error:
         prepare(stack, DeployRequest("churn", 1))
-    assert "--cancel" in str(refused.value.next_step)
+    assert "--cancel" in str(error.value.next_step)
     assert prepare(stack, DeployRequest("churn", 2)).version == 2
     assert stack.registry.get(ENDPOINT, 1).metadata["retire_on"] == TODAY.isoformat()
 
 
-def test_taken_back_it_is_deployed_again(stack: FakeStackContext) -> None:
-    asked(stack)
-    assert asked(stack, cancel=True).is_changed
-    assert not asked(stack, cancel=True).is_changed
+def test_a_cancelled_retirement_allows_deployment(stack: FakeStackContext) -> None:
+    retire_version(stack)
+    assert retire_version(stack, cancel=True).is_changed
+    assert not retire_version(stack, cancel=True).is_changed
     assert prepare(stack, DeployRequest("churn", 1)).version == 1
     assert load_card(stack, "churn", 1).retire_on is None
 
 
-def test_what_is_live_or_a_rollbacks_target_is_not_retired_today_without_force(stack: FakeStackContext) -> None:
+def test_a_live_version_or_rollback_target_needs_force_today(stack: FakeStackContext) -> None:
     deploy_version(stack, version=1)
     with pytest.raises(ApprovalNeeded, match="it is live"):
-        asked(stack)
+        retire_version(stack)
     stack.clock.sleep(600)
     deploy_version(stack, version=2)
     with pytest.raises(ApprovalNeeded, match="rollback candidate"):
-        asked(stack)
-    assert asked(stack, force=True).warnings
+        retire_version(stack)
+    assert retire_version(stack, force=True).warnings
     record = Ledger.of(stack).records()[-1]
     assert (record.data["forced"], record.data["overridden"]) == (True, [f"it is rollback candidate on {ENDPOINT}"])
 
 
-def test_a_day_to_come_is_announced_whatever_is_live_and_holds_from_that_day_on(stack: FakeStackContext) -> None:
+def test_a_future_date_is_accepted_while_live_and_applies_from_then(stack: FakeStackContext) -> None:
     deploy_version(stack, version=1)
-    done = asked(stack, on=TODAY + timedelta(days=40))
-    assert (done.is_changed, done.warnings) == (True, (f"it is live on {ENDPOINT}",))
+    result = retire_version(stack, on=TODAY + timedelta(days=40))
+    assert (result.is_changed, result.warnings) == (True, (f"it is live on {ENDPOINT}",))
     assert read_status(stack, "churn").retirement is None
     stack.clock.sleep(86400 * 11)
     assert "retires in 29 days" in (read_status(stack, "churn").retirement or "")
     assert prepare(stack, DeployRequest("churn", 1)).version == 1
     stack.clock.sleep(86400 * 30)
-    with pytest.raises(UsageError, match="is retired since"):
+    with pytest.raises(UsageError, match="has been retired since"):
         prepare(stack, DeployRequest("churn", 1))
 
 
-def test_what_gave_answers_in_the_last_days_is_still_in_use(stack: FakeStackContext) -> None:
+def test_a_version_with_recent_predictions_is_in_use(stack: FakeStackContext) -> None:
     deploy_version(stack, version=1)
     stack.clock.sleep(600)
     deploy_version(stack, version=2)
     stack.clock.sleep(600)
     version3 = stack.registry.get(ENDPOINT, 3)
     stack.registry.set_approval(version3, "Approved", "ada")
-    told = {"final": True}
-    Ledger.of(stack).record("approved", "yes", actor="ada", model="churn", version=3, data=told)
+    payload = {"final": True}
+    Ledger.of(stack).record("approved", "yes", actor="ada", model="churn", version=3, data=payload)
     deploy_version(stack, version=3)
-    answered = [(stack.clock.now(), 12.0)]
-    stack.metrics.list_datapoints = lambda *a, **k: answered  # type: ignore[method-assign]
-    with pytest.raises(ApprovalNeeded, match="12 answers in the last 7 days"):
-        asked(stack)
+    datapoints = [(stack.clock.now(), 12.0)]
+    stack.metrics.list_datapoints = lambda *a, **k: datapoints  # type: ignore[method-assign]
+    with pytest.raises(ApprovalNeeded, match="12 predictions in the last 7 days"):
+        retire_version(stack)
 
 
 def test_a_model_is_retired_with_all_its_versions(stack: FakeStackContext) -> None:
-    assert asked(stack, None).target == "churn"
+    assert retire_version(stack, None).target == "churn"
     for version in (1, 2, None):
-        with pytest.raises(UsageError, match="churn is retired"):
+        with pytest.raises(UsageError, match="churn has been retired"):
             prepare(stack, DeployRequest("churn", version))
 
 
-def test_the_contracts_own_date_is_heeded(stack: FakeStackContext) -> None:
+def test_the_contracts_retirement_date_applies(stack: FakeStackContext) -> None:
     stack.specs["churn"] = a_spec(retire_on=str(TODAY))
-    with pytest.raises(UsageError, match=r"model\.yaml") as refused:
+    with pytest.raises(UsageError, match=r"model\.yaml") as error:
         prepare(stack, DeployRequest("churn", 1))
-    assert "model.yaml" in str(refused.value.next_step)
-    assert "is retired since" in (read_status(stack, "churn").retirement or "")
+    assert "model.yaml" in str(error.value.next_step)
+    assert "has been retired since" in (read_status(stack, "churn").retirement or "")
 
 
 def test_the_earliest_date_counts(stack: FakeStackContext) -> None:
     stack.specs["churn"] = a_spec(retire_on="2999-01-01")
-    asked(stack, on=date(2998, 1, 1))
-    asked(stack, None, on=date(2997, 1, 1))
+    retire_version(stack, on=date(2998, 1, 1))
+    retire_version(stack, None, on=date(2997, 1, 1))
     assert load_card(stack, "churn", 1).retire_on == "2997-01-01"
     assert load_card(stack, "churn", 2).retire_on == "2997-01-01"
 
 
-def test_a_reason_is_wanted_and_the_version_must_exist(stack: FakeStackContext) -> None:
+def test_a_reason_and_an_existing_version_are_required(stack: FakeStackContext) -> None:
     with pytest.raises(UsageError, match="reason"):
-        asked(stack, reason=" ")
+        retire_version(stack, reason=" ")
     with pytest.raises(NotFound):
-        asked(stack, 9)
+        retire_version(stack, 9)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from unit.local.runtime.runtime_driver import RuntimeDriver
+from runtime_driver import RuntimeDriver
 
 ASYNCHRONOUS = {
     "AsyncInferenceConfig": {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bedplate.local.hooks import PENDING_UPDATE
-from unit.local.runtime.runtime_driver import RuntimeDriver, canary
+from runtime_driver import RuntimeDriver, canary
 
 
 def release_of(response: Any) -> str:

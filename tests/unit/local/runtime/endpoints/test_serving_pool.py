@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from unit.local.runtime.in_memory_services import InMemoryServices
-from unit.local.runtime.runtime_driver import RuntimeDriver
+from in_memory_services import InMemoryServices
+from runtime_driver import RuntimeDriver
 
 GROUP = "/aws/sagemaker/Endpoints/shop"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bedplate.local.runtime.endpoints.traffic_shift import parse_traffic_shift
-from unit.local.runtime.runtime_driver import canary
+from runtime_driver import canary
 
 
 @pytest.mark.parametrize(

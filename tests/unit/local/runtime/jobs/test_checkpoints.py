@@ -10,7 +10,7 @@ import pytest
 from bedplate.errors import UsageError
 from bedplate.local.faults import Fault
 from bedplate.local.runtime.jobs.training import LOG_GROUP, SPOT_PRICE_SHARE
-from unit.local.runtime.runtime_driver import RuntimeDriver
+from runtime_driver import RuntimeDriver
 
 CHECKPOINTS = "s3://artifacts/checkpoints/job"
 
@@ -36,7 +36,7 @@ def test_interrupted_spot_training_continues_from_its_checkpoints(driver: Runtim
     phases = [transition["Status"] for transition in record["SecondaryStatusTransitions"]]
     assert phases.count("Interrupted") == 2
     assert phases[phases.index("Interrupted") + 1] == "Starting"
-    assert driver.services.get_object("artifacts", "checkpoints/job/done") == b"3"
+    assert driver.services.get_object("artifacts", "checkpoints/job/last_block") == b"3"
     assert "out/job/output/model.tar.gz" in driver.services.objects["artifacts"]
 
 

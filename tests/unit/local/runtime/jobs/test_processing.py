@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from unit.local.runtime.runtime_driver import RuntimeDriver
+from runtime_driver import RuntimeDriver
 
 
 def test_processing_job_uploads_outputs_and_publishes_exit_message_and_metrics(driver: RuntimeDriver) -> None:

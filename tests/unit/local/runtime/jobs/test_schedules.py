@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from builders import capture_record
-from unit.local.runtime.runtime_driver import ARN, RuntimeDriver
+from runtime_driver import ARN, RuntimeDriver
 
 HOUR = 3600.0
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()

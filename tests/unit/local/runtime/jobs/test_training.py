@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from unit.local.runtime.runtime_driver import RuntimeDriver
+from runtime_driver import RuntimeDriver
 
 
 def members(body: bytes) -> dict[str, bytes]:

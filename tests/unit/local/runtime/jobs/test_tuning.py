@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bedplate.local.hooks import Record
-from unit.local.runtime.runtime_driver import ARN, RuntimeDriver
+from runtime_driver import ARN, RuntimeDriver
 
 
 def request(strategy: str = "Random", trials: int = 4, parallel: int = 2, **static: str) -> Record:

@@ -34,16 +34,16 @@ class InMemoryServices:
         self.fired_alarms: dict[str, float] = {}
         self.missing_buckets: set[str] = set()
         self.spot_reclaims: list[bool] = []
-        """Answers to `is_spot_reclaimed`, first come first served; False when they are used up."""
+        """Results of the next calls of `is_spot_reclaimed`, in order. When it is empty, the result is False."""
         self._changed = threading.Condition(threading.RLock())
 
     def wait_until(self, condition: Callable[[], Any], timeout_s: float = 20) -> Any:
         with self._changed:
-            assert self._changed.wait_for(condition, timeout_s), "it did not come true in time"
+            assert self._changed.wait_for(condition, timeout_s), f"the condition is not true after {timeout_s} s"
             return condition()
 
     def wait_for_status(self, kind: KindName, name: str, *statuses: str) -> Record:
-        """The record once its status is one of `statuses`."""
+        """Waits until the record's status is one of `statuses`. Returns the record."""
         key = {"training-job": "TrainingJobStatus", "processing-job": "ProcessingJobStatus"}.get(kind, "EndpointStatus")
         self.wait_until(lambda: self.tables[kind][name].get(key) in statuses)
         return copy.deepcopy(self.tables[kind][name])

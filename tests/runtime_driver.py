@@ -1,24 +1,23 @@
-"""Drives the runtime as the platform's control plane does, with a fake container."""
+"""Drives the local runtime as the platform's control plane does, with in-memory services and a fake container."""
 
 from __future__ import annotations
 
-import io
 import sys
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bedplate.domain.versions.package import build_archive
 from bedplate.local.hooks import PENDING_UPDATE, Hooks, InvocationResponse, Record
 from bedplate.local.runtime import attach
-from unit.local.runtime.in_memory_services import ACCOUNT, InMemoryServices
+from in_memory_services import ACCOUNT, InMemoryServices
 
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 FAKE_CONTAINER = [sys.executable, str(Path(__file__).with_name("fake_container.py"))]
 
 
 class RuntimeDriver:
-    """One runtime over in-memory services."""
+    """One runtime with in-memory services, and methods that start jobs and endpoints on it."""
 
     def __init__(self, services: InMemoryServices, *, serverless_idle_s: float = 60.0) -> None:
         self.services = services
@@ -96,8 +95,8 @@ class RuntimeDriver:
     # --- endpoints -------------------------------------------------------------------------------------------------
 
     def add_release(self, name: str, *, weights: str = "1", config: Record | None = None, **environment: str) -> str:
-        """A model with an artifact, and an endpoint configuration of the same name with one variant, `live`."""
-        self.services.put_object("artifacts", f"{name}.tar.gz", archive({"weights.txt": weights.encode()}))
+        """Adds a model with an artifact, and an endpoint configuration of the same name with one variant, `live`."""
+        self.services.put_object("artifacts", f"{name}.tar.gz", build_archive({"weights.txt": weights.encode()}))
         self.services.put_record(
             "model",
             name,
@@ -142,8 +141,8 @@ class RuntimeDriver:
         self.hooks.endpoint_created(record)
         return record
 
-    def update(self, config: str, deployment: Record | None = None, name: str = "shop", **more: Any) -> None:
-        request = {"EndpointName": name, "EndpointConfigName": config, **more}
+    def update(self, config: str, deployment: Record | None = None, name: str = "shop", **fields: Any) -> None:
+        request = {"EndpointName": name, "EndpointConfigName": config, **fields}
         if deployment:
             request["DeploymentConfig"] = deployment
         changes = {"EndpointStatus": "Updating", "FailureReason": None, PENDING_UPDATE: request}
@@ -156,21 +155,12 @@ class RuntimeDriver:
         return self.services.wait_for_status("endpoint", name, "InService", "Failed")
 
     def invoke(self, body: bytes = b"x", name: str = "shop", **headers: str) -> InvocationResponse:
-        extra = {f"x-amzn-sagemaker-{key.replace('_', '-')}": value for key, value in headers.items()}
-        return self.hooks.invoke(name, body, {"content-type": "application/jsonlines", **extra})
-
-
-def archive(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
+        named = {f"x-amzn-sagemaker-{key.replace('_', '-')}": value for key, value in headers.items()}
+        return self.hooks.invoke(name, body, {"content-type": "application/jsonlines", **named})
 
 
 def canary(percent: int = 50, wait_s: float = 0, alarms: Sequence[str] = (), kind: str = "CANARY") -> Record:
+    """A `DeploymentConfig` that shifts traffic in steps of `percent`."""
     size = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}[kind]
     return {
         "BlueGreenUpdatePolicy": {

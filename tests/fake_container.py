@@ -24,20 +24,20 @@ def train() -> int:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         print("hanging", flush=True)
         time.sleep(600)
-    if hyperparameters.get("blocks"):  # one block each time it is started, unless nobody takes the machine away
-        path = ROOT / "checkpoints" / "done"
+    if hyperparameters.get("blocks"):  # trains in blocks with a checkpoint each, and may wait for an interruption
+        path = ROOT / "checkpoints" / "last_block"
         block = int(path.read_text()) if path.exists() else 0
         print(f"begins after block {block}", flush=True)
         while block < int(hyperparameters["blocks"]):
             block += 1
             path.write_text(str(block))
-            print(f"kept block {block}", flush=True)
+            print(f"saved block {block}", flush=True)
             if block in json.loads(hyperparameters.get("wait_after", "[]")):
                 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
                 time.sleep(600)
-    if "x" in hyperparameters:  # a tuning's trial: best at 3
+    if "x" in hyperparameters:  # a trial of a tuning, whose score is best at x = 3
         print(f"metric: score={-((float(hyperparameters['x']) - 3) ** 2)}", flush=True)
-        if hyperparameters["x"] == "0":  # a bad one takes long
+        if hyperparameters["x"] == "0":  # a bad trial that does not end by itself
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
             time.sleep(600)
     rows = sum(p.stat().st_size for p in (ROOT / "input/data/training").rglob("*") if p.is_file())
