@@ -37,7 +37,7 @@ class Alerts(pulumi.ComponentResource):
 
 
 def _publishers(topic_arn: pulumi.Output[str], args: AlertsArgs) -> list[Statement]:
-    """Allow only this account's alarms, budgets, cost anomalies and event rules to publish."""
+    """Allows only this account's alarms, budgets, cost anomalies and event rules to publish."""
     account, region = args.account_id, args.region
     sources = {
         "cloudwatch": f"arn:aws:cloudwatch:{region}:{account}:alarm:*",

@@ -93,7 +93,7 @@ class Audit(pulumi.ComponentResource):
 
 
 def _delivery_statements(bucket: str, account_id: str, trail_arn: str) -> list[Statement]:
-    """Allow this trail to check the bucket and to write its files."""
+    """Allows this trail to check the bucket and to write its files."""
     cloudtrail, trail = {"Service": "cloudtrail.amazonaws.com"}, {"aws:SourceArn": trail_arn}
     bucket_arn, owner = f"arn:aws:s3:::{bucket}", {"s3:x-amz-acl": "bucket-owner-full-control"}
     files = f"{bucket_arn}/AWSLogs/{account_id}/*"

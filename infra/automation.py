@@ -77,7 +77,7 @@ class Automation(pulumi.ComponentResource):
         )
 
     def _create_reconciler(self, reconciler: Reconciler) -> None:
-        """Create a pipeline with one step that runs `bedplate reconcile` in the image, and the rules that start it."""
+        """Creates a pipeline with one step that runs `bedplate reconcile` in the image, and the rules that start it."""
         args = self._args
         pipeline = self._create_pipeline(reconciler)
         role_arn, queue_arn = self._create_start_role(reconciler, pipeline), self._create_dead_letter_queue()
@@ -121,7 +121,7 @@ class Automation(pulumi.ComponentResource):
         )
 
     def _create_start_role(self, reconciler: Reconciler, pipeline: aws.sagemaker.Pipeline) -> pulumi.Output[str]:
-        """Create EventBridge's role, which may only start this pipeline, and return its ARN."""
+        """Creates EventBridge's role, which may only start this pipeline, and returns its ARN."""
         args = self._args
         role = aws.iam.Role(
             "start-reconciler",
@@ -139,7 +139,7 @@ class Automation(pulumi.ComponentResource):
         return output_after(role.arn, policy.id)
 
     def _create_dead_letter_queue(self) -> pulumi.Output[str]:
-        """Create the queue of events that could not start a run, which keeps them for 14 days, and return its ARN."""
+        """Creates the queue of events that could not start a run, which keeps them for 14 days, and returns its ARN."""
         queue = aws.sqs.Queue(
             "dead-letters",
             name=f"{self._args.prefix}dead-letters",
@@ -160,14 +160,14 @@ class Automation(pulumi.ComponentResource):
         return output_after(queue.arn, policy.id)
 
     def _rule_arns(self) -> str:
-        """Return the ARN pattern of all event rules of the environment."""
+        """Returns the ARN pattern of all event rules of the environment."""
         return f"arn:aws:events:{self._args.region}:{self._args.account_id}:rule/{self._args.prefix}*"
 
 
 def _definition(
     settings: AutomationSettings, command: list[str], bucket: str, image_uri: str, role_arn: str, kms_key_arn: str
 ) -> dict[str, object]:
-    """Return a SageMaker pipeline definition (version 2020-12-01) with one parameter and one Processing step."""
+    """Returns a SageMaker pipeline definition (version 2020-12-01) with one parameter and one Processing step."""
     return {
         "Version": "2020-12-01",
         "Parameters": [{"Name": "Reason", "Type": "String", "DefaultValue": "by hand"}],
@@ -211,7 +211,7 @@ def _definition(
 
 
 def _reconcile_rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
-    """Return (description, event pattern) of the rules that start the reconciler, by rule name."""
+    """Returns (description, event pattern) of the rules that start the reconciler, by rule name."""
     return {
         "reconcile-alarms": (
             "One of a model's alarms (errors, latency, drift) went off: reconcile.",
@@ -257,7 +257,7 @@ def _reconcile_rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, obj
 
 
 def _alert_rules(args: AutomationArgs) -> dict[str, tuple[str, dict[str, object]]]:
-    """Return (description, event pattern) of the rules that notify people, by rule name."""
+    """Returns (description, event pattern) of the rules that notify people, by rule name."""
     own_names = [{"prefix": args.prefix}]
     return {
         "guard-alarms": (

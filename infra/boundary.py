@@ -11,7 +11,7 @@ PLATFORM_SERVICES = (
 
 
 def statements(scope: Scope) -> list[Statement]:
-    """Return the boundary's statements.
+    """Returns the boundary's statements.
 
     A boundary grants nothing: a role may do what both its own policy and the boundary allow. It excludes all services
     that the platform does not use, and even the platform engineer cannot delete the ledger, the trail or the boundary.

@@ -38,7 +38,7 @@ class BucketArgs:
 def create_bucket(
     args: BucketArgs, child: pulumi.ResourceOptions, protected: pulumi.ResourceOptions
 ) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy]:
-    """Create a bucket and return it with its policy, so that others can wait for the policy.
+    """Creates a bucket and returns it with its policy, so that others can wait for the policy.
 
     `protected` are the resource options of the bucket, `child` those of its settings.
     """
@@ -136,5 +136,5 @@ def _lifecycle_rules(args: BucketArgs) -> list[LifecycleRule]:
 
 
 def expiration_rule(rule_id: str, prefix: str, days: int) -> LifecycleRule:
-    """Return a rule that deletes the objects with this key prefix after `days`."""
+    """Returns a rule that deletes the objects with this key prefix after `days`."""
     return {"id": rule_id, "status": "Enabled", "filter": {"prefix": prefix}, "expiration": {"days": days}}

@@ -66,7 +66,8 @@ class Budgets(pulumi.ComponentResource):
     def _create_budgets(
         self, name: str, budget: PlatformBudget, tag: tuple[str, str], tags: Mapping[str, str]
     ) -> aws.budgets.Budget:
-        """Create the budget for spend with `tag`, one per stage with its own limit, and the actions; return the first.
+        """Creates the budget for spend with `tag`, one per stage with its own limit, and the actions. Returns the
+        first.
 
         The whole budget and the training stage's stop trainings.
         """
@@ -122,7 +123,7 @@ class Budgets(pulumi.ComponentResource):
         )
 
     def _create_action_role(self) -> pulumi.Output[str]:
-        """Create the role of AWS Budgets, which may only attach and detach the stop policies, and return its ARN."""
+        """Creates the role of AWS Budgets, which may only attach and detach the stop policies, and returns its ARN."""
         args = self._args
         budgets = f"arn:aws:budgets::{args.account_id}:budget/{args.platform_name}*"
         role = aws.iam.Role(
@@ -154,7 +155,7 @@ class Budgets(pulumi.ComponentResource):
         return output_after(role.arn, policy.id)
 
     def _create_stop_policy(self, name: str, tag: tuple[str, str], tags: Mapping[str, str]) -> aws.iam.Policy:
-        """Create a policy that denies trainings: of one model by the tag of its jobs, of the platform by job name."""
+        """Creates a policy that denies trainings: of one model by the tag of its jobs, of the platform by job name."""
         args, (key, value) = self._args, tag
         jobs = [
             f"arn:aws:sagemaker:*:{args.account_id}:{kind}/{args.platform_name}-*"
@@ -226,7 +227,7 @@ class Budgets(pulumi.ComponentResource):
 
 
 def _filter_expression(key: str, value: str, stage: LifeStage) -> aws.budgets.BudgetFilterExpressionArgsDict:
-    """Return the filter for one stage's spend with the tag."""
+    """Returns the filter for one stage's spend with the tag."""
     dimension, values = STAGE_DIMENSIONS[stage]
     match = "CONTAINS" if dimension == "USAGE_TYPE" else "EQUALS"
     return {

@@ -13,7 +13,7 @@ from bedplate.workflows.stacks.validation import validate_stack
 
 
 def read_settings(stack: str) -> StackSettings:
-    """Return the stack's settings. Pulumi passes lists and mappings as JSON text, all other values as plain text.
+    """Returns the stack's settings. Pulumi passes lists and mappings as JSON text, all other values as plain text.
 
     Raises SettingsError with one line per error.
     """
@@ -28,7 +28,7 @@ def read_settings(stack: str) -> StackSettings:
 
 
 def check_account(account_id: str, settings: StackSettings) -> str:
-    """Return `account_id`. Raises SettingsError when the stack file has another one."""
+    """Returns `account_id`. Raises SettingsError when the stack file has another one."""
     if settings.account_id not in (None, account_id):
         expected = f"the stack file's account_id is {settings.account_id}"
         raise SettingsError(

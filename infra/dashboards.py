@@ -64,7 +64,7 @@ class Dashboard(pulumi.ComponentResource):
 
 
 def _body(args: DashboardArgs, alarm_arns: Sequence[str]) -> Json:
-    """Return the dashboard with its widgets placed from left to right on CloudWatch's grid."""
+    """Returns the dashboard with its widgets placed from left to right on CloudWatch's grid."""
     widgets, x, y = [], 0, 0
     for widget in [_title(args), _alarms(alarm_arns), *_charts(args)]:
         width, height = widget.pop("size", (WIDTH, HEIGHT))
@@ -172,7 +172,7 @@ def _chart(
 
 
 def _by_release(names: ModelNames, metric: str, stat: str) -> list[Json]:
-    """Return a search for the metric of every release, whose names do not exist yet when `up` runs."""
+    """Returns a search for the metric of every release, whose names do not exist yet when `up` runs."""
     term = f'{{{SERVING_NAMESPACE},Endpoint,Release}} MetricName="{metric}" Endpoint="{names.endpoint}"'
     return [{"expression": f"SEARCH('{term}', '{stat}', 60)", "id": metric.lower(), "label": ""}]
 

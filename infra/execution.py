@@ -8,7 +8,7 @@ from personas.shared import encrypt
 
 
 def statements(scope: Scope, model: names.ModelNames) -> list[Statement]:
-    """Return the statements of one model's role. It has no access to the ledger and deletes nothing.
+    """Returns the statements of one model's role. It has no access to the ledger and deletes nothing.
 
     In every bucket the objects of a model have keys that begin with `<kind>/<model>/`.
     """
@@ -49,7 +49,7 @@ def statements(scope: Scope, model: names.ModelNames) -> list[Statement]:
 
 
 def container_statements(scope: Scope, *log_groups: str) -> list[Statement]:
-    """Return what every container of the image needs to start, and to write its logs and metrics."""
+    """Returns what every container of the image needs to start, and to write its logs and metrics."""
     namespaces = ["AWS/SageMaker", "/aws/sagemaker/*", "aws/sagemaker/*", "Bedplate/*"]
     return [
         # SageMaker creates a KMS grant to attach encrypted volumes to instances.

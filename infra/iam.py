@@ -18,19 +18,19 @@ PERSONA_TAG = "bedplate-persona"
 def allow(
     sid: str, action: str | list[str], resource: Any, condition: Statement | None = None, *, principal: Any = None
 ) -> Statement:
-    """Return an Allow statement; `principal` is for policies of resources, which ECR attaches without a resource."""
+    """Returns an Allow statement; `principal` is for policies of resources, which ECR attaches without a resource."""
     return _statement("Allow", sid, action, resource, condition, principal)
 
 
 def deny(
     sid: str, action: str | list[str], resource: Any, condition: Statement | None = None, *, principal: Any = None
 ) -> Statement:
-    """Return a Deny statement, which overrides every Allow."""
+    """Returns a Deny statement, which overrides every Allow."""
     return _statement("Deny", sid, action, resource, condition, principal)
 
 
 def deny_without_tls(action: str, resource: Any) -> Statement:
-    """Return the statement of a resource's policy that denies all requests without TLS."""
+    """Returns the statement of a resource's policy that denies all requests without TLS."""
     return deny("TlsOnly", action, resource, {"Bool": {"aws:SecureTransport": "false"}}, principal="*")
 
 
@@ -45,12 +45,12 @@ def _statement(effect: str, sid: str, action: Any, resource: Any, condition: Any
 
 
 def policy_document(*statements: Mapping[str, Any]) -> pulumi.Output[str]:
-    """Return the JSON text of a policy with these statements."""
+    """Returns the JSON text of a policy with these statements."""
     return document({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def service_trust(account_id: str, service: str = "sagemaker", source_arn: str | None = None) -> Statement:
-    """Return a trust policy for an AWS service, which may act for this account only (the confused-deputy guard)."""
+    """Returns a trust policy for an AWS service, which may act for this account only (the confused-deputy guard)."""
     condition: Statement = {"StringEquals": {"aws:SourceAccount": account_id}}
     return {
         "Effect": "Allow",
@@ -61,7 +61,7 @@ def service_trust(account_id: str, service: str = "sagemaker", source_arn: str |
 
 
 def persona_trust(account_id: str, persona: str) -> Statement:
-    """Return a trust policy for principals of this account with the persona's tag, which the identity provider sets."""
+    """Returns a trust policy for this account's principals with the persona's tag, which the identity provider sets."""
     return {
         "Effect": "Allow",
         "Principal": {"AWS": account_root(account_id)},
@@ -71,7 +71,7 @@ def persona_trust(account_id: str, persona: str) -> Statement:
 
 
 def account_root(account_id: str) -> str:
-    """Return the ARN that stands for a whole account, whose own IAM policies then decide."""
+    """Returns the ARN that stands for a whole account, whose own IAM policies then decide."""
     return f"arn:aws:iam::{account_id}:root"
 
 
@@ -119,7 +119,7 @@ class Scope:
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
 
     def sagemaker(self, *resource_types: str) -> list[str]:
-        """Return ARN patterns of all SageMaker resources of these types with the environment's prefix."""
+        """Returns ARN patterns of all SageMaker resources of these types with the environment's prefix."""
         return [self.arn("sagemaker", f"{resource_type}/{self.prefix}-*") for resource_type in resource_types]
 
     def buckets(self, *purposes: str) -> list[pulumi.Input[str]]:

@@ -64,7 +64,7 @@ class Identity(pulumi.ComponentResource):
         )
 
     def create_reconcile_job_role(self) -> pulumi.Output[str]:
-        """Create the role of the reconciler's processing job and return its ARN.
+        """Creates the role of the reconciler's processing job and returns its ARN.
 
         It may do what the persona `reconciler` may, and what its container needs.
         """
@@ -79,7 +79,7 @@ class Identity(pulumi.ComponentResource):
         return output_after(role.arn, *(policy.id for policy in policies))
 
     def _service_role(self, resource: str, name: str, description: str, tags: Mapping[str, str]) -> aws.iam.Role:
-        """Create a role that SageMaker assumes; its sessions last up to 12 hours, as long as a job may run."""
+        """Creates a role that SageMaker assumes; its sessions last up to 12 hours, as long as a job may run."""
         trust = iam.service_trust(self._scope.account_id)
         return self._role(resource, name, description, trust, tags, hours=12)
 

@@ -87,7 +87,7 @@ class Network(pulumi.ComponentResource):
         self.security_group_ids = [jobs.id]
 
     def _zones(self) -> list[tuple[str, str]]:
-        """Return every availability zone with its address block, a quarter of the VPC's."""
+        """Returns every availability zone with its address block, a quarter of the VPC's."""
         settings = self._args.settings
         zones = settings.availability_zones or tuple(f"{self._args.region}{letter}" for letter in "ab")
         blocks = ipaddress.ip_network(settings.cidr).subnets(prefixlen_diff=2)
@@ -147,7 +147,7 @@ class Network(pulumi.ComponentResource):
 
 
 def _s3_endpoint_statements(args: NetworkArgs) -> list[Statement]:
-    """Allow this account's principals, and the download of image layers, which ECR stores in a bucket of AWS."""
+    """Allows this account's principals, and the download of image layers, which ECR stores in a bucket of AWS."""
     layers = f"arn:aws:s3:::prod-{args.region}-starport-layer-bucket/*"
     own_account = {"StringEquals": {"aws:PrincipalAccount": args.account_id}}
     return [

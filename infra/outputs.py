@@ -10,7 +10,7 @@ import pulumi
 
 
 def document(tree: Mapping[str, Any], *, sort_keys: bool = False) -> pulumi.Output[str]:
-    """Return the JSON text of a tree of mappings, lists, plain values and outputs; unknown while an output is unknown.
+    """Returns the JSON text of a tree of mappings, lists, plain values and outputs; unknown while an output is unknown.
 
     It equals `pulumi.Output.json_dumps`, which turns every value of the tree into an output, plain ones included. With
     fifty models that took a third of the program's time.
@@ -23,7 +23,7 @@ def document(tree: Mapping[str, Any], *, sort_keys: bool = False) -> pulumi.Outp
 
 
 def output_after(value: pulumi.Input[str], *dependencies: pulumi.Output[Any]) -> pulumi.Output[str]:
-    """Return `value` as an output that becomes known only after the resources of `dependencies` exist."""
+    """Returns `value` as an output that becomes known only after the resources of `dependencies` exist."""
     return pulumi.Output.all(value, *dependencies).apply(lambda values: str(values[0]))
 
 
@@ -39,7 +39,7 @@ def _outputs(value: Any) -> Iterator[pulumi.Output[Any]]:
 
 
 def _resolve(value: Any, values: Iterator[Any]) -> Any:
-    """Return the tree with its outputs replaced by `values`, which are in the order of `_outputs`."""
+    """Returns the tree with its outputs replaced by `values`, which are in the order of `_outputs`."""
     if isinstance(value, pulumi.Output):
         return next(values)
     if isinstance(value, Mapping):

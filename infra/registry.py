@@ -105,7 +105,7 @@ def _version_readers(args: RegistryArgs, group: str) -> list[Statement]:
 
 
 def _expire_untagged_images() -> dict[str, object]:
-    """Return a lifecycle policy that keeps tagged images, because a rollback may need an old release."""
+    """Returns a lifecycle policy that keeps tagged images, because a rollback may need an old release."""
     return {
         "rules": [
             {

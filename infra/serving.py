@@ -71,7 +71,7 @@ class Serving(pulumi.ComponentResource):
         self.register_outputs({"endpointName": self.endpoint_name, "fallbackRelease": self.fallback_release})
 
     def _create_release_zero(self, args: ServingArgs) -> aws.sagemaker.EndpointConfiguration:
-        """Create the model and EndpointConfig of release 0, which predicts the constant `fallback`.
+        """Creates the model and EndpointConfig of release 0, which predicts the constant `fallback`.
 
         Pulumi names them (`...-v0-1a2b3c4`), so that a change creates new ones beside those that may be live.
         """
@@ -130,7 +130,7 @@ class Serving(pulumi.ComponentResource):
         )
 
     def _create_alarms(self, args: ServingArgs) -> list[aws.cloudwatch.MetricAlarm]:
-        """Create the alarms on errors and latency. Missing data is no alarm: `deploy` checks the traffic of a bake."""
+        """Creates the alarms on errors and latency. Missing data is no alarm: `deploy` checks the traffic of a bake."""
         slo, names = args.spec.serving.slo, args.names
         errors = aws.cloudwatch.MetricAlarm(
             names.errors_alarm,
@@ -218,7 +218,7 @@ class Serving(pulumi.ComponentResource):
             )
 
     def _scale_from_zero(self, args: ServingArgs, scalable_target: Mapping[str, Any]) -> None:
-        """Add the first instance when a request waits; without instances there is no backlog per instance to track."""
+        """Adds the first instance when a request waits; without instances there is no backlog per instance to track."""
         policy = aws.appautoscaling.Policy(
             f"{args.names.endpoint}-wake-up",
             name=f"{args.names.endpoint}-wake-up",
@@ -252,7 +252,7 @@ class Serving(pulumi.ComponentResource):
 
 
 def _capacity(serving: ServingSettings) -> dict[str, Any]:
-    """Return the instances of a variant, or its serverless configuration, as EndpointConfig takes them."""
+    """Returns the instances of a variant, or its serverless configuration, as EndpointConfig takes them."""
     if serving.mode != "serverless":
         return {"instance_type": serving.instance_type, "initial_instance_count": serving.instance_count}
     serverless = serving.serverless
@@ -295,7 +295,7 @@ def _backlog_metric(names: ModelNames) -> dict[str, Any]:
 def _deployment_config(
     spec: ModelSpec, alarms: list[aws.cloudwatch.MetricAlarm]
 ) -> aws.sagemaker.EndpointDeploymentConfigArgsDict:
-    """Return SageMaker's blue/green policy for model.yaml's `rollout`."""
+    """Returns SageMaker's blue/green policy for model.yaml's `rollout`."""
     rollout = spec.rollout
     return {
         "blue_green_update_policy": {

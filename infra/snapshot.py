@@ -16,7 +16,7 @@ MAX_BYTES = 5_000_000
 
 
 def snapshot(project_dir: Path) -> str:
-    """Return a tar.gz of `Pulumi.yaml`, `stacks/` and `models/` as base64. Raises SettingsError above 5 MB."""
+    """Returns a tar.gz of `Pulumi.yaml`, `stacks/` and `models/` as base64. Raises SettingsError above 5 MB."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in _files(project_dir):
@@ -33,7 +33,7 @@ def snapshot(project_dir: Path) -> str:
 
 
 def _files(project_dir: Path) -> list[Path]:
-    """Return the files of the archive, without hidden and compiled ones, in the order of their names."""
+    """Returns the files of the archive, without hidden and compiled ones, in the order of their names."""
     paths = [path for part in PARTS for path in (project_dir / part, *(project_dir / part).rglob("*"))]
     files = {path.relative_to(project_dir).as_posix(): path for path in paths if path.is_file()}
     return [

@@ -91,7 +91,7 @@ class Storage(pulumi.ComponentResource):
 def _create_log_bucket(
     args: StorageArgs, child: pulumi.ResourceOptions, protected: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
-    """Create the bucket for the access logs of all other buckets, and return its name.
+    """Creates the bucket for the access logs of all other buckets, and returns its name.
 
     It is encrypted with S3's own key, because S3 cannot deliver access logs to a bucket with a KMS key.
     """
@@ -125,7 +125,7 @@ def _create_log_bucket(
 def _create_signing_key(
     args: StorageArgs, child: pulumi.ResourceOptions, protected: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
-    """Create the key pair that signs the manifests of datasets, and return its ARN.
+    """Creates the key pair that signs the manifests of datasets, and returns its ARN.
 
     Its private key never leaves KMS. AWS does not rotate asymmetric keys.
     """
@@ -144,12 +144,12 @@ def _create_signing_key(
 
 
 def _iam_decides(args: StorageArgs) -> Statement:
-    """Return AWS's default key policy: IAM policies of the account decide. Resource "*" is the key itself."""
+    """Returns AWS's default key policy: IAM policies of the account decide. Resource "*" is the key itself."""
     return allow("AccountDecidesByIam", "kms:*", "*", principal={"AWS": account_root(args.account_id)})
 
 
 def _key_statements(args: StorageArgs) -> list[Statement]:
-    """Return the encryption key's policy: IAM of the account, and the services that use the key by themselves."""
+    """Returns the encryption key's policy: IAM of the account, and the services that use the key by themselves."""
     trail = names.trail_arn(args.project, args.stack, args.region, args.account_id)
     endpoint_logs = (
         f"arn:aws:logs:{args.region}:{args.account_id}:log-group:/aws/sagemaker/Endpoints/{args.project}-{args.stack}-*"
@@ -191,7 +191,7 @@ def _key_statements(args: StorageArgs) -> list[Statement]:
 
 
 def _reader_statements(args: StorageArgs) -> list[Statement]:
-    """Allow the accounts of other environments to copy only the artifacts of versions that they promote."""
+    """Allows the accounts of other environments to copy only the artifacts of versions that they promote."""
     if not args.reader_account_ids:
         return []
     bucket = names.bucket(args.project, args.stack, "artifacts", args.account_id)
@@ -207,7 +207,7 @@ def _reader_statements(args: StorageArgs) -> list[Statement]:
 
 
 def _expiration_rules(purpose: names.BucketPurpose, args: StorageArgs) -> list[LifecycleRule]:
-    """Return the rules that delete old objects. Models and ledger records never expire: a live release needs them."""
+    """Returns the rules that delete old objects. Models and ledger records never expire: a live release needs them."""
     if purpose == "ledger":
         return []
     return [
@@ -220,7 +220,7 @@ def _expiration_rules(purpose: names.BucketPurpose, args: StorageArgs) -> list[L
 def _expirations(
     purpose: names.BucketPurpose, model: names.ModelNames, settings: StorageSettings, contract_days: int
 ) -> tuple[tuple[str, str, int], ...]:
-    """Return (kind, key prefix, days) of one model's objects in a bucket."""
+    """Returns (kind, key prefix, days) of one model's objects in a bucket."""
     capture_days = min(settings.capture_retention_days, contract_days)
     if purpose == "artifacts":
         # SageMaker stores captured requests merged with their ground truth in the output of these two kinds.

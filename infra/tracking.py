@@ -48,7 +48,7 @@ class Tracking(pulumi.ComponentResource):
         self.register_outputs({"serverArn": self.server_arn, "url": self.url})
 
     def _role(self, args: TrackingArgs) -> pulumi.Output[str]:
-        """Create the server's role, which may read and write MLflow's artifacts only, and return its ARN."""
+        """Creates the server's role, which may read and write MLflow's artifacts only, and returns its ARN."""
         role = aws.iam.Role(
             "tracking",
             name=f"{args.name}-tracking",

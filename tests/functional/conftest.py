@@ -11,8 +11,8 @@ from bedplate.local import lifecycle
 from inbox import Inbox
 from local_stage import Stage, start_stage
 from platform_client import client_of
+from provisioned_site import Site, site_environment, start_site
 from serving_stage import prepare_endpoint
-from standing_stack import Site, at_home, start_site
 
 
 @pytest.fixture(scope="session")
@@ -38,16 +38,16 @@ def fault_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="session")
-def _standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def _session_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with start_site(tmp_path_factory.mktemp("site")) as site:
         yield site
 
 
 @pytest.fixture
-def site(_standing: Site) -> Iterator[Site]:
+def site(_session_site: Site) -> Iterator[Site]:
     """A provisioned stack with one model. Each test restores what it changes."""
-    with at_home(_standing.project):
-        yield _standing
+    with site_environment(_session_site.project):
+        yield _session_site
 
 
 @pytest.fixture

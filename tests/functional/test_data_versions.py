@@ -37,7 +37,7 @@ def test_changed_data_of_a_registered_version_is_rejected(stage: Stage) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=sink.getvalue().to_pybytes())
     error = stage.run("train", "churn", "--dataset", "latest", "--seed", "5")
     assert error.code == 3
-    assert "is not the data that was registered" in error.stderr
+    assert "was changed after its registration" in error.stderr
     assert "signed by ada@example.com" in error.stderr
 
 

@@ -14,7 +14,7 @@ from bedplate.domain.stacks.permissions import Permission
 from bedplate.errors import NotFound, PlatformError
 from bedplate.wiring import connect
 from bedplate.workflows.stacks.doctor_account import check_permissions
-from standing_stack import Site
+from provisioned_site import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
 ENDPOINT_QUOTA = "quota: ml.m5.large for endpoint usage"
@@ -83,7 +83,7 @@ def test_a_disabled_key_missing_subscribers_and_a_foreign_lock_are_found(site: S
     finally:
         kms.enable_key(KeyId=key)
         assert site.run("state", "unlock", "--yes").code == 0
-        update = site.run(*["up", "--refresh", "--stack", "local", "--yes"])
+        update = site.run("up", "--refresh", "--stack", "local", "--yes")
     assert code == 1
     assert (findings["key"]["health"], findings["key"]["fix"]) == ("FAIL", f"aws kms enable-key --key-id {key}")
     assert (findings["alerts"]["health"], findings["alerts"]["fix"]) == ("FAIL", "bedplate up --refresh --stack local")
@@ -94,7 +94,7 @@ def test_a_disabled_key_missing_subscribers_and_a_foreign_lock_are_found(site: S
 
 
 def test_the_shown_command_fixes_a_quota_that_is_too_small(site: Site) -> None:
-    site.model(serving={"instance_type": "ml.m5.large", "instance_count": 12, "max_instances": 30})
+    site.write_model(serving={"instance_type": "ml.m5.large", "instance_count": 12, "max_instances": 30})
     shown = site.run("doctor")
     lines = shown.stdout.splitlines()
     assert (shown.code, lines[-1].startswith("local: ")) == (1, True), "12 serve and a deployment adds 12: more than 20"
@@ -108,7 +108,7 @@ def test_the_shown_command_fixes_a_quota_that_is_too_small(site: Site) -> None:
         DesiredValue=float(request["--desired-value"]),
     )
     assert examine(site)[1][ENDPOINT_QUOTA]["health"] == "OK"
-    site.model()
+    site.write_model()
 
 
 def test_a_user_has_the_permissions_of_its_policies(site: Site) -> None:
@@ -142,7 +142,7 @@ def test_an_assumed_role_is_checked_as_its_persona(site: Site) -> None:
 
 def test_the_adapter_raises_what_it_cannot_determine(site: Site) -> None:
     account = AwsAccount(Session.local("us-east-1", site.url))
-    missing_role = "arn:aws:iam::123456789012:role/nobody"
+    missing_role = "arn:aws:iam::123456789012:role/missing"
     with pytest.raises((NotFound, PlatformError), match="Cannot simulate the permissions"):
         account.simulate_permissions(missing_role, Permission(("s3:GetObject",), "*"))
     with pytest.raises(PlatformError):

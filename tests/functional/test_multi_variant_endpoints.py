@@ -29,7 +29,7 @@ def releases(fault_stage: Stage) -> tuple[str, str]:
     """Two releases with different predictions that exist but are not live."""
     endpoints, names = SageMakerEndpoints(fault_stage.session), fault_stage.names
     sagemaker = fault_stage.session.client("sagemaker")
-    names_created = []
+    release_names = []
     for split, digest in ((40.0, "aaaaaaaa"), (60.0, "bbbbbbbb")):
         version = register_version(fault_stage, split=split)
         arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model-package/{names.package_group}/{version}"
@@ -50,8 +50,8 @@ def releases(fault_stage: Stage) -> tuple[str, str]:
             tags={},
         )
         endpoints.create_release(draft)
-        names_created.append(name)
-    return names_created[0], names_created[1]
+        release_names.append(name)
+    return release_names[0], release_names[1]
 
 
 def capture_uri(stage: Stage) -> str:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from benchmarks.terraform_cli import Terraform, missing_reason
 
-from standing_stack import Site
+from provisioned_site import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has been deprecated in favor of:DeprecationWarning")
 ENDPOINT = "bedplate-local-churn"
@@ -20,7 +20,7 @@ BUCKET = "bedplate-local-artifacts-123456789012"
 def test_drift_names_changes_and_deletions_and_refresh_updates_the_state(site: Site) -> None:
     clean = site.run("drift", "--json")
     assert (clean.code, clean.json["drifted"], clean.json["differences"]) == (0, False, [])
-    before = state(site)
+    before = read_state(site)
     site.client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
     site.client("cloudwatch").delete_alarms(AlarmNames=[ALARM])
 
@@ -30,13 +30,13 @@ def test_drift_names_changes_and_deletions_and_refresh_updates_the_state(site: S
         ("changed", "artifacts", "versioningConfiguration.status", "Enabled", "Suspended"),
         ("gone", ALARM, "", "exists", None),
     ]
-    assert state(site) == before, "drift changes nothing"
+    assert read_state(site) == before, "drift changes nothing"
     calls = {event and event["name"] for event in drift.json["changed_by"].values()}
     assert calls == {"PutBucketVersioning", "DeleteAlarms"}
     assert drift.json["trail_error"] is None
 
     assert site.run("refresh", "--dry-run", "--json").json["changed"]
-    assert state(site) == before
+    assert read_state(site) == before
     assert {step["op"] for step in site.run("refresh", "--json").json["steps"]} == {"update", "delete"}
     after = site.run("drift", "--json")
     assert (after.code, after.json["unapplied_changes"]) == (0, True)
@@ -44,19 +44,19 @@ def test_drift_names_changes_and_deletions_and_refresh_updates_the_state(site: S
     assert site.client("s3").get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
 
 
-def state(site: Site) -> str:
+def read_state(site: Site) -> str:
     return (site.project / ".bedplate" / "state" / "local.json").read_text()
 
 
-def test_a_release_of_the_cli_is_no_drift(site: Site) -> None:
+def test_a_release_of_the_cli_is_not_drift(site: Site) -> None:
     client = site.client("sagemaker")
-    now = read_live_config(site)
-    config = client.describe_endpoint_config(EndpointConfigName=now)
+    config_before = read_live_config(site)
+    config = client.describe_endpoint_config(EndpointConfigName=config_before)
     client.create_endpoint_config(EndpointConfigName="release", ProductionVariants=config["ProductionVariants"])
-    serve(site, "release")
+    deploy_config(site, "release")
     assert read_live_config(site) == "release"
     assert site.run("drift").code == 0
-    serve(site, now)
+    deploy_config(site, config_before)
     client.delete_endpoint_config(EndpointConfigName="release")
 
 
@@ -64,7 +64,7 @@ def read_live_config(site: Site) -> str:
     return str(site.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"])
 
 
-def serve(site: Site, config: str) -> None:
+def deploy_config(site: Site, config: str) -> None:
     client = site.client("sagemaker")
     waiter = client.get_waiter("endpoint_in_service")
     waiter.wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})

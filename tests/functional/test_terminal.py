@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.local import lifecycle
-from repository import ROOT
+from program_copy import copy_program
 
 BEDPLATE = str(Path(sys.executable).parent / "bedplate")
 
@@ -43,12 +42,10 @@ def run_on_terminal(*arguments: str, project: Path, timeout_s: float = 60) -> st
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    here = tmp_path_factory.mktemp("terminal")
-    for name in ("infra", "stacks", "models"):
-        shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(ROOT / "Pulumi.yaml", here / "Pulumi.yaml")
-    yield here
-    lifecycle.stop(here)
+    project = tmp_path_factory.mktemp("terminal")
+    copy_program(project)
+    yield project
+    lifecycle.stop(project)
 
 
 def test_a_plan_and_its_summary_stay_on_the_screen_after_the_progress(project: Path) -> None:

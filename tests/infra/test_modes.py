@@ -75,9 +75,7 @@ def test_an_asynchronous_endpoint_writes_to_s3_and_scales_from_zero(run_stack: R
         ({"schedule": [{"name": "a", "at": "rate(1 day)", "min_instances": 0, "max_instances": 2}]}, "min_instances"),
     ],
 )
-def test_contradictions_are_rejected_with_their_key(
-    run_stack: RunStack, serving: dict[str, Any], key: str
-) -> None:
+def test_contradictions_are_rejected_with_their_key(run_stack: RunStack, serving: dict[str, Any], key: str) -> None:
     with pytest.raises(SettingsError, match=key):
         run_stack(overrides={"churn": {"serving": serving, "rollout": {"strategy": "all-at-once"}}})
 

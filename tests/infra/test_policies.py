@@ -93,7 +93,7 @@ def test_every_endpoint_logs_into_an_encrypted_group_with_retention(program: Pro
 def test_endpoint_volumes_are_encrypted_unless_the_instance_encrypts_its_own_disk(program: Program) -> None:
     configs = {c.name.split("-")[2]: c.inputs for c in program.of_type("EndpointConfiguration")}
     assert configs["churn"]["kmsKeyArn"] == key_arn(program)  # ml.m5.large
-    assert configs["prices"].get("kmsKeyArn") is None  # ml.g5.xlarge: SageMaker refuses a key
+    assert configs["prices"].get("kmsKeyArn") is None  # ml.g5.xlarge, which takes no key
 
 
 # --- access ---------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def error_code(exc: Any) -> str:
 
 
 def is_missing(exc: Any) -> bool:
-    """Whether a ClientError says that the resource does not exist."""
+    """Returns whether a ClientError says that the resource does not exist."""
     code = error_code(exc)
     if code in ("ValidationException", "ValidationError"):
         return any(words in _message_of(exc).lower() for words in _SAGEMAKER_MISSING)
@@ -66,7 +66,7 @@ def is_missing(exc: Any) -> bool:
 
 
 def is_conflict(exc: Any) -> bool:
-    """Whether a ClientError says that the resource already exists, or changed in the meantime."""
+    """Returns whether a ClientError says that the resource already exists, or changed in the meantime."""
     code = error_code(exc)
     return code in _CONFLICT or (code == "ValidationException" and "already exist" in _message_of(exc).lower())
 

@@ -156,7 +156,7 @@ def _shift_queries(alarm: GuardAlarm) -> list[dict[str, Any]]:
         return {"Id": f"{id_prefix}{number}", "MetricStat": stat, "ReturnData": False}
 
     releases = {"c": alarm.candidate, "h": alarm.champion}
-    bins = [bin_query(prefix, name, i) for prefix, name in releases.items() for i in range(1, alarm.bins + 1)]
+    bins = [bin_query(prefix, name, i) for prefix, name in releases.items() for i in range(1, alarm.n_bins + 1)]
     math = [
         {
             "Id": name,
@@ -164,7 +164,7 @@ def _shift_queries(alarm: GuardAlarm) -> list[dict[str, Any]]:
             "Label": SHIFT_LABEL if name == "shift" else name,
             "ReturnData": name == "shift",
         }
-        for name, text in metric_math(alarm.bins, alarm.min_predictions).items()
+        for name, text in metric_math(alarm.n_bins, alarm.min_predictions).items()
     ]
     return [*bins, *math]
 

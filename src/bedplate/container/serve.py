@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_PORT = 8080
-PARENT_PID = "BEDPLATE_PARENT_PID"
+PARENT_PID_VARIABLE = "BEDPLATE_PARENT_PID"
 _PARENT_POLL_S = 1.0
 
 
@@ -54,7 +54,7 @@ class ModelPredictor:
 
 
 def main() -> int:
-    _exit_with_parent(os.environ.get(PARENT_PID))
+    _exit_with_parent(os.environ.get(PARENT_PID_VARIABLE))
     try:
         predictor = build_predictor(paths.root() / "model", os.environ)
         metrics = PredictionMetrics.from_environment(os.environ)

@@ -30,5 +30,5 @@ def check_format(document: object, name: str, *, next_step: str | None = None) -
 
 
 def finite_or_none(value: float) -> float | None:
-    """The value as JSON can hold it: None for NaN and infinity."""
+    """Returns the value as JSON can hold it: None for NaN and infinity."""
     return float(value) if math.isfinite(value) else None

@@ -14,14 +14,16 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 NAMESPACE = "Bedplate/Serving"
-BINS = 5
-"""An alarm on metric math takes at most ten metrics: five bins for each of two releases.
+MAX_BINS = 5
+"""The number of bins: an alarm on metric math takes at most ten metrics, five bins for each of two releases.
 
 Source: CloudWatch user guide, "Limits that apply to alarms based on metric math expressions"."""
 PERIODS_S = (10, 30, 60, 300)
 """Allowed alarm periods, in seconds; 10 and 30 s are high resolution."""
-_PRIOR = 0.5
+_PRIOR_COUNT = 0.5
+"""Predictions added to every bin, so that the logarithm of an empty bin's share is finite."""
 Edges = tuple[float, ...]
+"""Inner edges of bins, ascending; n edges make n + 1 bins, the first and the last of which are unbounded."""
 
 
 def quantile_edges(predictions: Sequence[float]) -> Edges | None:
@@ -30,11 +32,11 @@ def quantile_edges(predictions: Sequence[float]) -> Edges | None:
     >>> quantile_edges([i / 10 for i in range(10)]), quantile_edges([0.2] * 50), quantile_edges([0, 0, 0, 0, 1])
     ((0.1, 0.3, 0.5, 0.7), None, (0.0,))
     """
-    values = sorted(float(p) for p in predictions if math.isfinite(p))
+    values = sorted(float(prediction) for prediction in predictions if math.isfinite(prediction))
     if not values or values[0] == values[-1]:
         return None
-    cuts = [values[max(0, math.ceil(len(values) * i / BINS) - 1)] for i in range(1, BINS)]
-    return tuple(c for c in sorted(set(cuts)) if c < values[-1])
+    quantiles = [values[max(0, math.ceil(len(values) * i / MAX_BINS) - 1)] for i in range(1, MAX_BINS)]
+    return tuple(edge for edge in sorted(set(quantiles)) if edge < values[-1])
 
 
 def count_by_bin(edges: Edges, predictions: Sequence[float]) -> list[int]:
@@ -49,62 +51,72 @@ def count_by_bin(edges: Edges, predictions: Sequence[float]) -> list[int]:
     return counts
 
 
-def prediction_shift(candidate: Sequence[float], champion: Sequence[float]) -> float:
-    """Returns the population stability index of two releases' counts in the same bins, as the alarm computes it.
+def prediction_shift(candidate_counts: Sequence[float], champion_counts: Sequence[float]) -> float:
+    """Returns the population stability index (PSI) of two releases' counts in the same bins, as the alarm computes it.
+
+    Source: the sum over the bins of (q - p) * ln(q / p), with the smoothed shares q (candidate) and p (champion).
 
     >>> prediction_shift([10, 10], [10, 10]), round(prediction_shift([90, 10], [10, 90]), 2) > 0.25
     (0.0, True)
     """
-    q, p = _smoothed_shares(candidate), _smoothed_shares(champion)
-    return sum((a - b) * math.log(a / b) for a, b in zip(q, p, strict=True))
+    q, p = _smoothed_shares(candidate_counts), _smoothed_shares(champion_counts)
+    return sum((qi - pi) * math.log(qi / pi) for qi, pi in zip(q, p, strict=True))
 
 
-def metric_math(bins: int, min_predictions: int) -> dict[str, str]:
-    """Returns metric math expressions by id, over the metrics `c1`.. (candidate) and `h1`.. (champion).
+def metric_math(n_bins: int, min_predictions: int) -> dict[str, str]:
+    """Returns metric math expressions by id, over the metrics `c1`.. (candidate) and `h1`.. (champion), one per bin.
 
-    The alarm monitors `shift`. It is 0 unless both releases returned `min_predictions` in the period, because too
-    little data is not a breach. It is also 0 once the candidate returns more predictions than the champion, because
-    then the champion's part of the period lies before the candidate's, and the two see different traffic.
+    `cn` and `hn` are the totals over the bins, `t1`.. the bins' terms of the PSI, and `shift`, which the alarm
+    monitors, is their sum. FILL counts a bin without a datapoint as 0; otherwise the whole expression has no value.
+    `shift` is 0 unless both releases returned `min_predictions` in the period, because too little data is not a breach.
+    It is also 0 when the candidate returned more predictions than the champion: then the traffic moved within the
+    period, most of the champion's predictions are older than the candidate's, and the two saw different traffic.
     """
-    numbers = range(1, bins + 1)
-    fraction = {side: f"(FILL({side}%d,0)+{_PRIOR})/({side}n+{_PRIOR * bins})" for side in "ch"}
-    terms = {f"t{i}": "({c}-{h})*LOG(({c})/({h}))".format(**{s: f % i for s, f in fraction.items()}) for i in numbers}
-    enough = f"cn>={min_predictions} AND hn>={min_predictions} AND hn>=cn"
+    bin_numbers = range(1, n_bins + 1)
+    share = {id: f"(FILL({id}%d,0)+{_PRIOR_COUNT})/({id}n+{_PRIOR_COUNT * n_bins})" for id in "ch"}
+    terms = {f"t{i}": "({c}-{h})*LOG(({c})/({h}))".format(c=share["c"] % i, h=share["h"] % i) for i in bin_numbers}
+    condition = f"cn>={min_predictions} AND hn>={min_predictions} AND hn>=cn"
     return {
-        **{f"{side}n": "+".join(f"FILL({side}{i},0)" for i in numbers) for side in "ch"},
+        **{f"{id}n": "+".join(f"FILL({id}{i},0)" for i in bin_numbers) for id in "ch"},
         **terms,
-        "shift": f"IF({enough},{'+'.join(terms)},0)",
+        "shift": f"IF({condition},{'+'.join(terms)},0)",
     }
 
 
 def alarm_period_s(bake_s: float) -> int:
-    """Returns the longest alarm period that fits into a bake of `bake_s` seconds, in seconds.
+    """Returns the longest alarm period that fits into a bake of `bake_s` seconds, in seconds; at least 10.
 
     >>> alarm_period_s(6), alarm_period_s(60), alarm_period_s(600)
     (10, 60, 300)
     """
-    return max((p for p in PERIODS_S if p <= bake_s), default=PERIODS_S[0])
+    return max((period_s for period_s in PERIODS_S if period_s <= bake_s), default=PERIODS_S[0])
 
 
 def encode_edges(own_edges: Edges | None, champion: str | None, champion_edges: Edges | None) -> str | None:
-    """Returns the value of BEDPLATE_PREDICTION_EDGES: JSON of bin edges by release, with "" for the release's own."""
-    sets = {"": own_edges, champion or "": champion_edges} if champion else {"": own_edges}
-    rounded = {name: [float(f"{e:.6g}") for e in edges] for name, edges in sets.items() if edges}
+    """Returns the value of BEDPLATE_PREDICTION_EDGES: JSON of bin edges by release, with "" for the release's own.
+
+    None without edges. Six significant digits keep the text below 1024 characters, SageMaker's limit for a variable.
+    """
+    edges_by_release = {"": own_edges, champion or "": champion_edges} if champion else {"": own_edges}
+    rounded = {release: [float(f"{e:.6g}") for e in edges] for release, edges in edges_by_release.items() if edges}
     return json.dumps(rounded, separators=(",", ":")) if rounded else None
 
 
 def decode_edges(text: str | None) -> Mapping[str, Edges]:
-    """Parses the result of `encode_edges`; empty for None. Raises ValueError for any other text.
+    """Returns the bin edges by release in the result of `encode_edges`; empty for None.
+
+    Raises ValueError for any other text.
 
     >>> decode_edges(encode_edges((0.1, 0.2), "r-v1", (0.3,)))
     {'': (0.1, 0.2), 'r-v1': (0.3,)}
     """
     try:
-        return {str(name): tuple(map(float, edges)) for name, edges in json.loads(text or "{}").items()}
+        return {str(release): tuple(map(float, edges)) for release, edges in json.loads(text or "{}").items()}
     except (AttributeError, TypeError, ValueError) as exc:
         raise ValueError(f"expected bin edges by release, got {str(text)[:80]!r}") from exc
 
 
 def _smoothed_shares(counts: Sequence[float]) -> list[float]:
-    total = sum(counts) + _PRIOR * len(counts)
-    return [(count + _PRIOR) / total for count in counts]
+    """Returns each bin's share of the predictions, 0 to 1, after adding `_PRIOR_COUNT` to every bin."""
+    total = sum(counts) + _PRIOR_COUNT * len(counts)
+    return [(count + _PRIOR_COUNT) / total for count in counts]

@@ -281,7 +281,7 @@ def who_was_live(records: Sequence[Record], model: str, at: datetime) -> LiveRel
 
 
 def is_conclusive(tail: Sequence[Record], model: str, at: datetime) -> bool:
-    """Whether `who_was_live` returns the same from these last records of the ledger as from all of them.
+    """Returns whether `who_was_live` returns the same from these last records of the ledger as from all of them.
 
     The tail must reach back to the release before the live one, and to the training of the live version, which is the
     first record of a version.
@@ -327,7 +327,7 @@ def format_iso_ms(time: datetime) -> str:
 
 
 def _body(record: Record) -> dict[str, Any]:
-    """A record's stored fields except `hash`."""
+    """Returns a record's stored fields except `hash`."""
     values = {name: getattr(record, name) for name in _FIELDS - {"format", "hash"}}
     return {**values, "format": FORMAT, "at": format_iso_ms(record.at)}
 

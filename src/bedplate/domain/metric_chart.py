@@ -70,7 +70,7 @@ def parse_chart(alarm: Mapping[str, Any] | None) -> MetricChart | None:
 
 
 def _columns(values: Sequence[float], width: int) -> list[float]:
-    """At most `width` values: the largest of each run of points, so that no peak is lost."""
+    """Returns at most `width` values: the largest of each run of points, so that no peak is lost."""
     size = -(-len(values) // width)
     return [max(values[start : start + size]) for start in range(0, len(values), size)]
 

@@ -261,7 +261,7 @@ def parse_release_version(release: str) -> int | None:
 
 
 def is_multi_variant(config: str) -> bool:
-    """Whether an EndpointConfig's name is that of a multi-variant configuration, not of a single release.
+    """Returns whether an EndpointConfig's name is that of a multi-variant configuration, not of a single release.
 
     >>> is_multi_variant("bedplate-local-churn-split-0a1b2c3d"), is_multi_variant("bedplate-local-churn-v3-0a1b2c3d")
     (True, False)

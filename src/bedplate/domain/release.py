@@ -46,7 +46,7 @@ def hash_content(
 
 
 def _mode_settings(serving: Serving) -> dict[str, Any]:
-    """The settings of a serverless or asynchronous endpoint; empty for one on instances."""
+    """Returns the settings of a serverless or asynchronous endpoint; empty for one on instances."""
     if serving.mode == "serverless":
         return {"serverless": serving.serverless.model_dump()}
     return {"asynchronous": serving.asynchronous.model_dump()} if serving.mode == "async" else {}

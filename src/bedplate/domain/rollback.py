@@ -70,7 +70,7 @@ def list_past_releases(records: Sequence[Record], model: str, endpoint: str) -> 
 
 
 def _last_index(releases: Sequence[PastRelease], release: str) -> int:
-    """The last position of a release in the stack; the stack's length when it is not there."""
+    """Returns the last position of a release in the stack; the stack's length when it is not there."""
     return next((i for i in reversed(range(len(releases))) if releases[i].release == release), len(releases))
 
 
@@ -131,7 +131,7 @@ def _find_version(
 
 
 def _rollback_reasons(records: Sequence[Record], model: str) -> dict[str, str]:
-    """Why the platform rolled a release back, by release; a later successful deployment of it removes the reason."""
+    """Returns the reason of each release's last rollback by the platform, unless it was deployed again since."""
     reasons: dict[str, str] = {}
     for record in records:
         if record.model == model and record.kind == "deployment-rolled-back" and record.data.get("release"):
@@ -213,7 +213,7 @@ def plan_rollback(observed: ObservedEndpoint, target: PastRelease, *, abort_alar
 
 
 def _abort_steps(observed: ObservedEndpoint, abort_alarm: str | None) -> tuple[tuple[Step, ...], str | None]:
-    """The steps that roll an update in flight back, and the release that the update would have made live."""
+    """Returns the steps that roll an update in flight back, and the release that the update would have made live."""
     pending = observed.pending
     back_to = observed.config if observed.is_multi_variant else observed.config_of(observed.live)
     replaced = observed.release_of(pending) if pending else None

@@ -61,7 +61,7 @@ def format_path(path: Sequence[str | int]) -> str:
 
 
 def contains(outer: Path, inner: Path) -> bool:
-    """Whether `inner` equals `outer` or is nested in it.
+    """Returns whether `inner` equals `outer` or is nested in it.
 
     >>> contains(parse_path("a[*].b"), parse_path("a[3].b.c")), contains(parse_path("a.b"), parse_path("a"))
     (True, False)

@@ -121,7 +121,7 @@ def mask(value: Any) -> Any:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether the value contains `UNKNOWN` anywhere."""
+    """Returns whether the value contains `UNKNOWN` anywhere."""
     if isinstance(value, str):
         return value == UNKNOWN
     if isinstance(value, Secret):
@@ -134,7 +134,7 @@ def has_unknown(value: Any) -> bool:
 
 
 def has_secret(value: Any) -> bool:
-    """Whether the value contains a `Secret` anywhere."""
+    """Returns whether the value contains a `Secret` anywhere."""
     if isinstance(value, Secret):
         return True
     if isinstance(value, dict):

@@ -26,7 +26,7 @@ waits until the fault is cleared, so that the caller can be killed at that point
 operation `sagemaker:SpotTraining`: a training loses its spot instance after it saved a checkpoint, and restarts from
 the checkpoint."""
 SPOT_OPERATION = "sagemaker:SpotTraining"
-HOLD_S = 120.0
+MAX_HOLD_S = 120.0
 FAULTS_DISABLED = "This platform was started without faults"
 _OPERATION = re.compile(r"^[a-z0-9-]+:\w+$")
 _S3_OBJECT_OPERATIONS = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
@@ -70,7 +70,7 @@ class Faults:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._faults: list[Fault] = []
-        self._serial = 0
+        self._clear_count = 0
 
     def add(self, fault: Fault) -> None:
         with self._changed:
@@ -83,7 +83,7 @@ class Faults:
     def clear(self) -> None:
         """Removes every fault, and releases the responses that wait."""
         with self._changed:
-            self._faults, self._serial = [], self._serial + 1
+            self._faults, self._clear_count = [], self._clear_count + 1
             self._changed.notify_all()
 
     def inject(self, operation: str, request: bytes) -> FaultKind | None:
@@ -100,8 +100,8 @@ class Faults:
     def wait_until_cleared(self) -> None:
         """Returns when the faults are cleared, at the latest after HOLD_S seconds."""
         with self._changed:
-            serial = self._serial
-            self._changed.wait_for(lambda: self._serial != serial, HOLD_S)
+            serial = self._clear_count
+            self._changed.wait_for(lambda: self._clear_count != serial, MAX_HOLD_S)
 
 
 def operation_name(service: str, action: str, method: str, path: str) -> str:

@@ -175,10 +175,10 @@ class Services(Protocol):
     def charge(self, usage: Usage) -> None: ...
 
     def is_spot_reclaimed(self, job: str) -> bool:
-        """Whether a training loses its spot instance now; called after each saved checkpoint."""
+        """Returns whether a training loses its spot instance now; called after each saved checkpoint."""
 
     def has_alarm_fired(self, name: str, since: float) -> bool:
-        """Whether an alarm (metric or composite) is in ALARM, or was after `since`, in epoch seconds.
+        """Returns whether an alarm (metric or composite) is in ALARM, or was after `since`, in epoch seconds.
 
         Returns False when the alarm does not exist.
         """

@@ -170,7 +170,7 @@ def reset(project_dir: str | Path, *, region: str | None = None) -> Status:
 
 
 def is_default_port_free() -> bool:
-    """Whether the default port is free for a platform that is started now."""
+    """Returns whether the default port is free for a platform that is started now."""
     return not _is_port_taken(DEFAULT_PORT)
 
 

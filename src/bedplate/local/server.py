@@ -143,7 +143,7 @@ def _acquire_lock(lock: IO[str]) -> bool:
 
 
 def _is_lock_current(lock: IO[str]) -> bool:
-    """Whether the locked file still exists; it does not after the project was deleted, and the server stops."""
+    """Returns whether the locked file still exists; it does not after the project was deleted, and the server stops."""
     try:
         return Path(lock.name).stat().st_ino == os.fstat(lock.fileno()).st_ino
     except OSError:

@@ -68,7 +68,7 @@ class Account(Protocol):
         ...
 
     def has_sagemaker(self) -> bool:
-        """Whether the SDK's own table lists SageMaker in the region; True when the table does not list the region."""
+        """Returns whether botocore's table lists SageMaker in the region; True for a region that it does not list."""
         ...
 
     def list_quotas(self) -> Mapping[str, Quota]:

@@ -25,15 +25,15 @@ class AlarmState:
 class GuardAlarm:
     """An alarm on the shift between the predictions of `candidate` and `champion` within one period.
 
-    `bins` is the number of the champion's bins. The value is that of `domain.guard.expressions`; a `period_s` of 10 or
-    30 is high resolution.
+    `n_bins` is the number of the champion's bins. The metric math is that of `domain.guard.metric_math`; a `period_s`
+    of 10 or 30 makes it a high-resolution alarm.
     """
 
     name: str
     endpoint: str
     candidate: str
     champion: str
-    bins: int
+    n_bins: int
     min_predictions: int
     threshold: float
     period_s: int

@@ -43,7 +43,7 @@ class ScaffoldResult:
 
 
 def write_repository(directory: Path, request: ScaffoldRequest, *, git: bool = True) -> ScaffoldResult:
-    """Write the repository into a new or empty directory; with `git`, commit it.
+    """Writes the repository into a new or empty directory; with `git`, commit it.
 
     Raises UsageError for names that AWS would reject, and for a directory that is not empty.
     """
@@ -66,7 +66,7 @@ def write_repository(directory: Path, request: ScaffoldRequest, *, git: bool = T
 
 
 def render_files(request: ScaffoldRequest) -> dict[str, str]:
-    """Return the text of every file of the repository by its path."""
+    """Returns the text of every file of the repository by its path."""
     values = {
         "name": request.name,
         "model": request.model,
@@ -95,12 +95,12 @@ def render_files(request: ScaffoldRequest) -> dict[str, str]:
 
 
 def _first_offered(region: str, *instance_types: str) -> str:
-    """Return the first instance type that the region offers or may offer, as far as the table of regions knows."""
+    """Returns the first instance type that the region offers or may offer, as far as the table of regions knows."""
     return next((name for name in instance_types if is_offered(region, name) is not False), instance_types[-1])
 
 
 def program_dir() -> Path:
-    """Return the folder of the Pulumi program: beside this module in a wheel, else at the top of the repository."""
+    """Returns the folder of the Pulumi program: beside this module in a wheel, else at the top of the repository."""
     packaged = HERE / "infra"
     return packaged if packaged.is_dir() else HERE.parents[2] / "infra"
 

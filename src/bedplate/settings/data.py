@@ -100,11 +100,11 @@ class DataContract(StrictModel):
     datasheet: Datasheet = Datasheet()
 
     def columns_in(self, names: Collection[str]) -> dict[str, Column]:
-        """Return the contract's columns that are among `names`, in the contract's order."""
+        """Returns the contract's columns that are among `names`, in the contract's order."""
         return {name: column for name, column in self.columns.items() if name in names}
 
     def excluded_columns(self, purpose: Purpose) -> tuple[str, ...]:
-        """Return the columns whose purposes do not include `purpose`."""
+        """Returns the columns whose purposes do not include `purpose`."""
         return tuple(name for name, c in self.columns.items() if purpose not in c.purposes)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def draft_stack_file(text: str, *, stack: str, source: str, values: Mapping[str, str | None]) -> str:
-    """Return the text of a new stack file. `values` replace scalars by their key in the file; None removes the key.
+    """Returns the text of a new stack file. `values` replace scalars by their key in the file; None removes the key.
 
     Comment lines before `config:` describe the other environment and are replaced; comments beside values stay.
 

@@ -34,7 +34,7 @@ class FieldError:
 def validate(
     schema: type[M], values: Mapping[str, Any], placeholders: Mapping[str, Any]
 ) -> tuple[M | None, tuple[FieldError, ...]]:
-    """Return (parsed, errors) for values; with errors, `parsed` is built from the valid part of the values.
+    """Returns (parsed, errors) for values; with errors, `parsed` is built from the valid part of the values.
 
     Pydantic checks whether values agree with each other only after each of them is valid. So invalid values are removed
     and the remaining ones are validated again, until no new error appears. A required key gets its valid value from
@@ -79,7 +79,7 @@ def _field_errors(schema: type[BaseModel], values: Any, exc: ValidationError) ->
 
 
 def _merge_alternatives(errors: list[FieldError]) -> list[FieldError]:
-    """Merge the errors of one value that has alternative types (a list or the word 'all') into one."""
+    """Merges the errors of one value that has alternative types (a list or the word 'all') into one."""
     messages = list(dict.fromkeys(error.message for error in errors))
     if len(messages) < 2 or not all(message.startswith("input should be") for message in messages):
         return errors
@@ -104,7 +104,7 @@ def _parse_key(key: str) -> KeyPath:
 
 
 def _path_in_file(values: Any, location: tuple[str | int, ...], error_type: str) -> KeyPath:
-    """Return pydantic's location without the names that it adds for the members of a union."""
+    """Returns pydantic's location without the names that it adds for the members of a union."""
     path: list[str | int] = []
     for i, part in enumerate(location):
         is_mapping = isinstance(values, Mapping)
@@ -138,7 +138,7 @@ def _did_you_mean(word: str, candidates: list[str]) -> str:
 
 
 def _keys_at(schema: type[BaseModel], path: KeyPath) -> list[str]:
-    """Return the keys that are allowed at a path."""
+    """Returns the keys that are allowed at a path."""
     model: type[BaseModel] | None = schema
     for part in path:
         if model is not None:
@@ -154,7 +154,7 @@ def _find_model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _remove(values: Any, path: KeyPath, placeholders: Mapping[str, Any]) -> None:
-    """Remove the value at the path; a list is removed as a whole, and so is a mapping without a required key."""
+    """Removes the value at the path; a list is removed as a whole, and so is a mapping without a required key."""
     if not path:
         return
     if path[0] in placeholders:

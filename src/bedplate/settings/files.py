@@ -50,7 +50,7 @@ _PLACEHOLDERS: dict[type, Mapping[str, Any]] = {
 
 
 def load_stack(project_dir: Path, stack: str) -> StackSettings:
-    """Read `stacks/Pulumi.<stack>.yaml`.
+    """Reads `stacks/Pulumi.<stack>.yaml`.
 
     Raises NotFound when the file does not exist, and SettingsError with one line per error.
     """
@@ -60,7 +60,7 @@ def load_stack(project_dir: Path, stack: str) -> StackSettings:
 
 
 def load_partial_stack(project_dir: Path, stack: str) -> StackSettings | None:
-    """Return the valid part of a stack file with errors, so that its models can still be checked.
+    """Returns the valid part of a stack file with errors, so that its models can still be checked.
 
     Overrides are returned unchecked. None when the valid values contradict each other. Raises SettingsError for a file
     that is not YAML.
@@ -83,7 +83,7 @@ def _read_config(path: Path, source: str) -> dict[str, Any]:
 
 
 def stack_file(project_dir: Path, stack: str) -> Path:
-    """Return the path of the stack's file. Raises NotFound, with the existing stacks, when it does not exist."""
+    """Returns the path of the stack's file. Raises NotFound, with the existing stacks, when it does not exist."""
     path = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
     if not path.exists():
         stacks = list_stack_names(project_dir)
@@ -101,7 +101,7 @@ def list_stack_names(project_dir: Path) -> tuple[str, ...]:
 
 
 def parse_stack(config: dict[str, Any], *, source: str, positions: KeyPositions | None = None) -> StackSettings:
-    """Parse a Pulumi configuration (`aws:region` and the `bedplate:` keys), from a stack file or from the engine."""
+    """Parses a Pulumi configuration (`aws:region` and the `bedplate:` keys), from a stack file or from the engine."""
     return parse(StackSettings, _settings_values(config), source=source, layers=(positions,) if positions else ())
 
 
@@ -111,7 +111,7 @@ def _settings_values(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stack_positions(path: Path, source: str) -> KeyPositions:
-    """Return the positions of a stack file's keys, by the names that `StackSettings` gives them."""
+    """Returns the positions of a stack file's keys, by the names that `StackSettings` gives them."""
     return locate_keys(path.read_text(encoding="utf-8"), source, _settings_key)
 
 
@@ -125,7 +125,7 @@ def _settings_key(path: KeyPath) -> KeyPath | None:
 
 
 def load_model(project_dir: Path, model: str, settings: StackSettings | None = None, *, stack: str = "") -> ModelSpec:
-    """Read `models/<model>/model.yaml`, with the overrides of the stack's settings.
+    """Reads `models/<model>/model.yaml`, with the overrides of the stack's settings.
 
     Raises NotFound when the file does not exist, and SettingsError with one line per error.
     """
@@ -150,7 +150,7 @@ def load_model(project_dir: Path, model: str, settings: StackSettings | None = N
 
 
 def model_values(project_dir: Path, model: str, settings: StackSettings | None = None) -> dict[str, Any]:
-    """Return the unchecked values of model.yaml with the stack's overrides."""
+    """Returns the unchecked values of model.yaml with the stack's overrides."""
     path = project_dir / "models" / model / "model.yaml"
     values = read_yaml(path, str(path.relative_to(project_dir)))
     return _merge(values, settings.overrides.get(model, {})) if settings else values
@@ -159,7 +159,7 @@ def model_values(project_dir: Path, model: str, settings: StackSettings | None =
 def model_positions(
     project_dir: Path, model: str, settings: StackSettings | None = None, stack: str = ""
 ) -> tuple[KeyPositions, ...]:
-    """Return the positions of a model's keys: first in the stack's overrides, if there are any, then in model.yaml."""
+    """Returns the positions of a model's keys: first in the stack's overrides, if there are any, then in model.yaml."""
     path = project_dir / "models" / model / "model.yaml"
     model_keys = locate_keys(path.read_text(encoding="utf-8"), str(path.relative_to(project_dir)))
     stack_path = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
@@ -171,7 +171,7 @@ def model_positions(
 
 
 def load_models(project_dir: Path, settings: StackSettings, *, stack: str) -> dict[str, ModelSpec]:
-    """Read every model of the stack. Raises SettingsError with the errors of all of them together."""
+    """Reads every model of the stack. Raises SettingsError with the errors of all of them together."""
     specs: dict[str, ModelSpec] = {}
     errors: list[UsageError] = []
     for model in settings.models:
@@ -193,7 +193,7 @@ def list_model_names(project_dir: Path) -> tuple[str, ...]:
 
 
 def read_yaml(path: Path, display_name: str = "") -> dict[str, Any]:
-    """Return the mapping in a YAML file.
+    """Returns the mapping in a YAML file.
 
     Raises SettingsError, with `display_name` (default: the path), line and column, when the file is not YAML or not a
     mapping.
@@ -218,14 +218,14 @@ def read_yaml(path: Path, display_name: str = "") -> dict[str, Any]:
 
 @lru_cache(maxsize=512)
 def _load_yaml(text: str) -> Any:
-    """Parse a YAML text; cached, because a command and the program that it runs read the same files."""
+    """Parses a YAML text; cached, because a command and the program that it runs read the same files."""
     import yaml
 
     return yaml.load(text, Loader=yaml_loader())
 
 
 def _copy(value: Any) -> Any:
-    """Copy mappings and lists, so that callers may change them without changing the cached value."""
+    """Copies mappings and lists, so that callers may change them without changing the cached value."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -234,7 +234,7 @@ def _copy(value: Any) -> Any:
 
 
 def parse(schema: type[M], values: dict[str, Any], *, source: str, layers: tuple[KeyPositions, ...] = ()) -> M:
-    """Validate values.
+    """Validates values.
 
     Raises SettingsError with one line per error: `source`, or file, line and column where `layers` has the positions;
     then the key, and what was expected and found.

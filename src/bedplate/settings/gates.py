@@ -218,7 +218,7 @@ class Gates(StrictModel):
 
     @property
     def group_columns(self) -> tuple[tuple[str, str], ...]:
-        """(key, column) of every column whose values a gate compares."""
+        """Pairs of (key in model.yaml, column) for every column whose values a gate compares."""
         columns = [(f"gates.segments.{i}.column", gate.column) for i, gate in enumerate(self.segments)]
         columns += [(f"gates.fairness.{i}.column", gate.column) for i, gate in enumerate(self.fairness)]
         columns += [
@@ -227,7 +227,7 @@ class Gates(StrictModel):
         return tuple(columns)
 
     def task_errors(self, task: str) -> tuple[tuple[str, str], ...]:
-        """Return (message, key) for every gate that does not apply to the task; metrics are checked elsewhere."""
+        """Returns (message, key) for every gate that does not apply to the task; metrics are checked elsewhere."""
         errors = []
         if task == "regression" and self.calibration:
             errors.append(("calibration is about probabilities: task 'regression' has residuals", "gates.calibration"))

@@ -14,7 +14,7 @@ _DIGITS = 8
 
 
 def image_tag(project_dir: Path, settings: StackSettings) -> str:
-    """Return the stack file's `image_tag`, or `<Bedplate's version>-<8 digits of the SHA-256 of Dockerfile and lock>`.
+    """Returns the stack file's `image_tag`, or `<Bedplate's version>-<8 digits of the SHA-256 of Dockerfile and lock>`.
 
     Tags of the ECR repository are immutable, so the default must change whenever the image does. A project without
     Dockerfile and lock files gets the version alone.
@@ -29,7 +29,7 @@ def image_tag(project_dir: Path, settings: StackSettings) -> str:
 
 
 def image_name(project_dir: Path, project: str, stack: str, settings: StackSettings) -> str:
-    """Return the name to build and push, with the registry's address when the stack file has an `account_id`."""
+    """Returns the name to build and push, with the registry's address when the stack file has an `account_id`."""
     name = f"{project}-{stack}:{image_tag(project_dir, settings)}"
     if settings.account_id is None:
         return name

@@ -78,7 +78,7 @@ class ModelSpec(StrictModel):
         return self
 
     def _column_errors(self) -> list[Conflict]:
-        """Return the columns of gates and monitors that the data contract does not have or does not allow."""
+        """Returns the columns of gates and monitors that the data contract does not have or does not allow."""
         errors: list[Conflict] = []
         features = () if self.monitors.features == "all" else self.monitors.features
         monitored = [(f"monitors.features.{i}", column) for i, column in enumerate(features)]
@@ -116,7 +116,7 @@ class ModelSpec(StrictModel):
         return []
 
     def _metric_errors(self) -> list[Conflict]:
-        """Return the metrics of gates and monitors that the task does not have."""
+        """Returns the metrics of gates and monitors that the task does not have."""
         regression = {"rmse", "mae", "r2"}
         unavailable = regression if self.task == "binary" else set(get_args(Metric)) - regression
         metrics = [(f"gates.thresholds.{i}.metric", gate.metric) for i, gate in enumerate(self.gates.thresholds)]
@@ -130,7 +130,7 @@ class ModelSpec(StrictModel):
         ]
 
     def _schedule_errors(self) -> list[Conflict]:
-        """Return the schedules that have no requests to read, or no gate whose bound they use."""
+        """Returns the schedules that have no requests to read, or no gate whose bound they use."""
         schedules = self.monitors.schedules
         enabled = [kind for kind in ScheduleSettings.model_fields if getattr(schedules, kind) is not None]
         errors: list[Conflict] = []

@@ -53,7 +53,7 @@ class PlatformOutputs(StrictModel):
     """URL of the tracking server; empty without one."""
 
     def execution_role(self, model: str) -> str:
-        """Return the ARN of the role that a model's jobs and endpoint run as.
+        """Returns the ARN of the role that a model's jobs and endpoint run as.
 
         Raises NotFound when the platform has no role for the model.
         """

@@ -24,11 +24,11 @@ class KeyPositions:
     """Keys that the file repeats, with the line of their first occurrence; YAML silently uses the last one."""
 
     def matching_depth(self, path: KeyPath) -> int:
-        """Return how many leading keys of `path` are in the file."""
+        """Returns how many leading keys of `path` are in the file."""
         return next((n for n in range(len(path), 0, -1) if path[:n] in self.places), 0)
 
     def format_place(self, path: KeyPath) -> str:
-        """Return `file:line:column` of `path`, or of its nearest parent that is in the file.
+        """Returns `file:line:column` of `path`, or of its nearest parent that is in the file.
 
         >>> KeyPositions("a.yaml", {("x",): (3, 1)}).format_place(("x", "missing"))
         'a.yaml:3:1'
@@ -38,7 +38,7 @@ class KeyPositions:
 
 
 def locate_keys(text: str, file: str, rename: Callable[[KeyPath], KeyPath | None] = lambda path: path) -> KeyPositions:
-    """Return the positions of all keys of a YAML text; `rename` maps each path, and drops it by returning None.
+    """Returns the positions of all keys of a YAML text; `rename` maps each path, and drops it by returning None.
 
     Raises yaml.YAMLError when the text is not YAML.
     """
@@ -56,7 +56,7 @@ def locate_keys(text: str, file: str, rename: Callable[[KeyPath], KeyPath | None
 
 @lru_cache(maxsize=512)
 def _locate(text: str) -> tuple[tuple[KeyPath, Place], ...]:
-    """Return every path of a text with its place, in the text's order.
+    """Returns every path of a text with its place, in the text's order.
 
     Cached, because a command and the program that it runs read the same files, and a stack file is read once for every
     model that it overrides.
@@ -70,14 +70,14 @@ def _locate(text: str) -> tuple[tuple[KeyPath, Place], ...]:
 
 
 def yaml_loader() -> Any:
-    """Return libyaml's loader where PyYAML has it: ten times as fast as PyYAML's own, with equal values and places."""
+    """Returns libyaml's loader where PyYAML has it: ten times as fast as PyYAML's own, with equal values and places."""
     import yaml
 
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _walk(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Node]]:
-    """Yield every path with its node; for an entry of a mapping this is the node of its key."""
+    """Yields every path with its node; for an entry of a mapping this is the node of its key."""
     from yaml.nodes import MappingNode, SequenceNode
 
     if not path:
@@ -93,7 +93,7 @@ def _walk(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Node]]:
 
 
 def format_place(layers: tuple[KeyPositions, ...], path: KeyPath) -> str:
-    """Return the place of `path` in the layer that matches most of it; on a tie in the first, which overrides the rest.
+    """Returns the place of `path` in the layer that matches most of it; on a tie in the first, which has precedence.
 
     >>> model = KeyPositions("m.yaml", {("a",): (1, 1), ("a", "b"): (2, 3)})
     >>> overrides = KeyPositions("s.yaml", {("a",): (9, 5)})

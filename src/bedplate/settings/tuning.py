@@ -32,7 +32,7 @@ class Range:
 
 
 def parse_range(text: str) -> Range:
-    """Parse a range; numbers without decimal point and exponent are integers.
+    """Parses a range; numbers without decimal point and exponent are integers.
 
     >>> parse_range("0.01:0.3:log")
     Range(kind='continuous', low=0.01, high=0.3, log=True, values=())

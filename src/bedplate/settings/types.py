@@ -50,6 +50,6 @@ class ConflictingValues(ValueError):
 
 
 def raise_if_any(errors: Sequence[Conflict]) -> None:
-    """Raise `ConflictingValues` when `errors` is not empty."""
+    """Raises `ConflictingValues` when `errors` is not empty."""
     if errors:
         raise ConflictingValues(errors)

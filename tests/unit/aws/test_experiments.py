@@ -1,3 +1,5 @@
+"""MLflow runs are logged and listed through the experiments adapter."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Clients, credentials and outputs of a session, and the mapping of its errors."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The hash chain of the ledger, and the live release according to its records."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The states of a scorecard's lines."""
+
 from __future__ import annotations
 
 from datetime import timedelta

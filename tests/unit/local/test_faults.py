@@ -1,3 +1,5 @@
+"""Injected faults: how they are matched, counted and cleared."""
+
 from __future__ import annotations
 
 import threading

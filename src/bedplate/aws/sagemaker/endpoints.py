@@ -233,7 +233,7 @@ class SageMakerEndpoints:
         )
 
     def _is_async(self, endpoint: str) -> bool:
-        """Whether an endpoint is asynchronous; such an endpoint rejects InvokeEndpoint."""
+        """Returns whether an endpoint is asynchronous; such an endpoint rejects InvokeEndpoint."""
         response = self._sagemaker.describe_endpoint(EndpointName=endpoint)
         if response.get("AsyncInferenceConfig"):
             self._async_outputs[endpoint] = response["AsyncInferenceConfig"]["OutputConfig"]["S3OutputPath"]
@@ -319,7 +319,7 @@ def parse_custom_attributes(header: str) -> dict[str, str]:
 
 
 def _is_busy(exc: Any) -> bool:
-    """Whether SageMaker rejected a second update: a ValidationException (`Cannot update in-progress endpoint`)."""
+    """Returns whether SageMaker rejected a second update: `ValidationException: Cannot update in-progress endpoint`."""
     message = str(exc.response.get("Error", {}).get("Message", "")).lower()
     return is_conflict(exc) or "in-progress" in message or "in progress" in message or "being updated" in message
 

@@ -18,7 +18,7 @@ from bedplate.ports import ObjectInfo
 MAX_READERS = MAX_CONNECTIONS
 """Number of objects read at the same time."""
 _BATCH_SIZE = 16
-_CONDITIONAL_TRIES = 5
+_CONDITIONAL_WRITE_ATTEMPTS = 5
 
 
 class S3Objects:
@@ -68,7 +68,7 @@ class S3Objects:
         from botocore.exceptions import ClientError
 
         bucket, key = split_uri(uri)
-        for _ in range(_CONDITIONAL_TRIES):
+        for _ in range(_CONDITIONAL_WRITE_ATTEMPTS):
             with map_client_errors(f"Cannot write {uri}"):
                 try:
                     self._s3.put_object(

@@ -24,7 +24,7 @@ class KmsSigner:
         return bytes(response["Signature"])
 
     def verify(self, key_arn: str, digest: bytes, signature: bytes) -> bool:
-        """Whether the signature is the key's for this digest; KMS raises an error when it is not."""
+        """Returns whether the signature is the key's for this digest; KMS raises an error when it is not."""
         from botocore.exceptions import ClientError
 
         with map_client_errors(f"Cannot verify with {key_arn}"):

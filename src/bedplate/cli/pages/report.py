@@ -38,7 +38,7 @@ def _build_tiles(report: Report) -> list[Tile]:
     live = report.live
     tiles = [Tile("live now", "release 0", "the fallback")]
     if live:
-        tiles = [Tile("live now", live.release_short, f"since {live.since:%H:%M:%S} UTC")]
+        tiles = [Tile("live now", live.display_name, f"since {live.since:%H:%M:%S} UTC")]
     if report.drift and report.drift.features:
         drift, largest = report.drift, _by_psi(report.drift)[:1]
         tone = {"OK": "good", "WARN": "warn", "DRIFT": "bad"}.get(drift.outcome, "")

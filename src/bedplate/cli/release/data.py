@@ -78,7 +78,7 @@ def check(
         spec,
         path,
         purpose=purpose,
-        against=previous.short if previous else None,
+        against=previous.short_hash if previous else None,
         profile=read_profile(connection, previous) if previous else None,
     )
     if as_json:
@@ -145,15 +145,15 @@ def register(
         return
     work.require_accepted(plan, accept)
     version = work.register(connection, plan, reporter, accept=accept)
-    is_unchanged = plan.existing is not None and plan.existing.raw == version.raw
+    is_unchanged = plan.existing is not None and plan.existing.manifest_bytes == version.manifest_bytes
     if as_json:
         emit_json({**_version_to_dict(version), "unchanged": is_unchanged})
         return
     verb = "was already registered" if is_unchanged else "registered and signed"
     console().print(
-        f"[bold green]{version.short}[/bold green] {verb}: {version.manifest.rows:,} rows of {model}'s data"
+        f"[bold green]{version.short_hash}[/bold green] {verb}: {version.manifest.rows:,} rows of {model}'s data"
     )
-    console().print(f"Next:  bedplate train {model} --dataset {version.short}")
+    console().print(f"Next:  bedplate train {model} --dataset {version.short_hash}")
 
 
 @command.command("list")
@@ -179,7 +179,7 @@ def list_(model: str, stack: str, as_json: bool) -> None:
     columns = ("Version", "Rows", "MB", "Status", "Registered (UTC)", "By")
     rows = [
         (
-            version.short,
+            version.short_hash,
             f"{version.manifest.rows:,}",
             f"{version.manifest.size / 1e6:,.1f}",
             version.manifest.status,
@@ -211,10 +211,10 @@ def show(model: str, version: str, stack: str, as_json: bool) -> None:
       0  the signature is valid
       3  the signature is not valid
     """
-    from bedplate.workflows.data.versions import find_version, read_datasheet, require_signature
+    from bedplate.workflows.data.versions import find_dataset_version, read_datasheet, require_signature
 
     connection = options.connect(stack)
-    data_version = find_version(connection, model, version)
+    data_version = find_dataset_version(connection, model, version)
     require_signature(connection, data_version)
     sheet = dict(read_datasheet(connection, data_version))
     if as_json:
@@ -223,7 +223,7 @@ def show(model: str, version: str, stack: str, as_json: bool) -> None:
     columns = sheet.pop("columns")
     manifest = data_version.manifest
     console().print(
-        f"[bold]{model}[/bold] data {data_version.short}  {manifest.status}, [green]signature is valid[/green]"
+        f"[bold]{model}[/bold] data {data_version.short_hash}  {manifest.status}, [green]signature is valid[/green]"
     )
     facts = {**sheet, "rows": f"{manifest.rows:,}", "bytes": f"{manifest.size:,}", "sha256": manifest.sha256}
     facts |= {"uri": data_version.data_uri, "registered_at": manifest.registered_at}
@@ -336,10 +336,10 @@ def _connect(stack: str, *, offline: bool) -> Connection:
 
 def _find_last_accepted(connection: Connection, model: str) -> DataVersion | None:
     """Returns the last accepted version; None when there is none, or when the platform cannot be reached."""
-    from bedplate.workflows.data.versions import last_accepted
+    from bedplate.workflows.data.versions import find_last_accepted
 
     try:
-        return last_accepted(connection, model)
+        return find_last_accepted(connection, model)
     except NotFound:
         return None
     except BedplateError as exc:

@@ -83,9 +83,9 @@ def command(
         emit_json(_result_to_dict(result) | predictions)
     elif output != "-":
         _print_result(result, sample, spec.data.keys)
-    if result.failed:
+    if result.failed_requests:
         raise PlatformError(
-            f"{result.failed} of {result.requests} requests failed: {result.first_failure}",
+            f"{result.failed_requests} of {result.requests} requests failed: {result.first_failure}",
             next_step=f"bedplate status {model}",
         )
 
@@ -98,12 +98,12 @@ def _result_to_dict(result: InvokeResult) -> dict[str, Any]:
     return {
         "rows": result.rows,
         "requests": result.requests,
-        "failed": result.failed,
-        "seconds": round(result.seconds, 3),
+        "failed": result.failed_requests,
+        "seconds": round(result.duration_s, 3),
         "rows_per_s": round(result.rows_per_s, 1),
         "p50_ms": result.latency_ms(0.5),
         "p99_ms": result.latency_ms(0.99),
-        "releases": dict(result.releases),
+        "releases": dict(result.rows_by_release),
     }
 
 
@@ -172,13 +172,15 @@ def _print_result(result: InvokeResult, sample: list[RowPrediction], keys: tuple
             for row in sample
         ]
         print_table(None, (*keys, "prediction", "release"), rows, right_aligned=("prediction",))
-    releases = ", ".join(f"{display_name(release)} {count:,}" for release, count in result.releases.most_common())
+    releases = ", ".join(
+        f"{display_name(release)} {count:,}" for release, count in result.rows_by_release.most_common()
+    )
     p50, p99 = result.latency_ms(0.5), result.latency_ms(0.99)
     facts = [
         ("rows", f"{result.rows:,}"),
-        ("requests", f"{result.requests:,} ({result.failed:,} failed)"),
+        ("requests", f"{result.requests:,} ({result.failed_requests:,} failed)"),
         ("rate", f"{result.rows_per_s:,.0f} rows/s"),
         ("latency per request", "-" if p50 is None or p99 is None else f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"),
-        ("answered by", releases or "none"),
+        ("rows by release", releases or "none"),
     ]
     print_table(None, ("", ""), facts)

@@ -151,7 +151,7 @@ def compare(
 def _print_comparison(comparison: RunComparison, metrics: tuple[str, ...], *, show_all: bool) -> None:
     from rich.text import Text
 
-    from bedplate.domain.versions.runs import find_best
+    from bedplate.domain.versions.runs import find_best_index
 
     rows: list[Sequence[object]] = [
         (param.name, *("-" if value is None else value for value in param.values))
@@ -162,7 +162,7 @@ def _print_comparison(comparison: RunComparison, metrics: tuple[str, ...], *, sh
         if (metrics and metric.name not in metrics) or not (metric.is_different or show_all or metrics):
             continue
         values = [v if isinstance(v, float) else None for v in metric.values]
-        best_index = find_best(metric.name, values) if metric.is_different else None
+        best_index = find_best_index(metric.name, values) if metric.is_different else None
         cells = [Text(_format_value(v), style="bold green" if i == best_index else "") for i, v in enumerate(values)]
         rows.append((metric.name, *cells))
     if not rows:

@@ -72,9 +72,9 @@ def command(
 ) -> None:
     """Search MODEL's hyperparameters with a SageMaker tuning job, and register the best trial as a new version.
 
-    Options that are not given are taken from training.tuning in model.yaml. Whether more or less is better follows from
-    the objective's name. `bedplate runs` shows every trial. The maximum cost of all trials is checked before the start.
-    The same command resumes a tuning job that was interrupted. The new version then waits for its evaluation.
+    Options that are not given are taken from training.tuning in model.yaml. Whether higher or lower is better follows
+    from the objective's name. `bedplate runs` shows every trial. The maximum cost of all trials is checked before the
+    start. The same command resumes a tuning job that was interrupted. The new version then waits for its evaluation.
 
     \b
     Examples:
@@ -144,7 +144,7 @@ def _print_plan(plan: TunePlan, *, as_json: bool) -> None:
         emit_json({**_result_to_dict(plan, None), "warnings": plan.warnings})
         return
     price = "price unknown" if plan.max_usd is None else f"at most {format_usd(plan.max_usd)}"
-    direction = "more" if plan.maximize else "less"
+    direction = "higher" if plan.maximize else "lower"
     console().print(
         f"{plan.trials} trials, {plan.parallel} at a time, {plan.strategy}; {plan.objective}: {direction} is better"
     )

@@ -8,7 +8,7 @@ GAP = 2
 
 
 def fits(columns: Sequence[Sequence[str]], width: int) -> bool:
-    """Whether the longest words of all columns fit beside each other into `width` characters.
+    """Returns whether the longest words of all columns fit beside each other into `width` characters.
 
     >>> columns = [["Of", "auc by origin"], ["Key", "gates.max"]]
     >>> fits(columns, 17), fits(columns, 16)

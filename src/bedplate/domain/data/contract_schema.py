@@ -75,7 +75,7 @@ def expectations(column: Column) -> dict[str, str]:
 
 
 def has_type(value: object, kind: str) -> bool:
-    """Whether one value has the contract's type.
+    """Returns whether one value has the contract's type.
 
     >>> has_type(1.0, "integer"), has_type(1.5, "integer"), has_type(True, "number")
     (True, False, False)

@@ -12,7 +12,7 @@ from bedplate.domain.documents import FORMAT, check_format
 from bedplate.settings import ModelSpec
 
 MANIFEST, SIGNATURE, DATASHEET, PROFILE = "manifest.json", "signature.json", "datasheet.json", "profile.json"
-MIN_PREFIX = 6
+MIN_HASH_DIGITS = 6
 """Fewest digits of a content hash that identify a version on the command line."""
 
 
@@ -54,7 +54,7 @@ class Manifest:
         return "accepted in spite of warnings" if self.accept_reason else "with warnings"
 
     def encode(self) -> bytes:
-        """The bytes that are stored and signed: canonical JSON."""
+        """Returns the bytes that are stored and signed: canonical JSON."""
         return canonical_json(asdict(self))
 
     @classmethod

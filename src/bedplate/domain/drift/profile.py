@@ -79,7 +79,7 @@ class NumericProfile:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; the extremes are None without values."""
+        """Returns the fields as JSON values; the extremes are None without values."""
         return {
             "kind": "number",
             "edges": self.edges.tolist(),
@@ -136,7 +136,7 @@ class CategoryProfile:
         return CategoryProfile(self.categories, self.counts + other.counts, unseen, self.nulls + other.nulls)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
+        """Returns the fields as JSON values."""
         return {
             "kind": "category",
             "categories": list(self.categories),

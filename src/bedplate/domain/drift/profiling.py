@@ -79,7 +79,7 @@ def merge_profiles(first: ColumnProfile, second: ColumnProfile) -> ColumnProfile
 
 
 def is_categorical(data_type: pa.DataType) -> bool:
-    """Whether values of this type are profiled as categories: text, booleans and dictionaries."""
+    """Returns whether values of this type are profiled as categories: text, booleans and dictionaries."""
     import pyarrow.types as kinds
 
     text = kinds.is_string(data_type) or kinds.is_large_string(data_type) or kinds.is_string_view(data_type)

@@ -115,7 +115,7 @@ class DriftReport:
         return max(values, default=math.nan)
 
     def to_json(self) -> dict[str, Any]:
-        """The document `drift.json`: times as ISO 8601, NaN as None."""
+        """Returns the document `drift.json`: times as ISO 8601, NaN as None."""
         return {"format": FORMAT, **to_json_value(dataclasses.asdict(self))}
 
     @classmethod

@@ -66,7 +66,7 @@ class Evaluation:
     analyses: Analyses = Analyses()
 
     def to_json(self) -> dict[str, Any]:
-        """The document `evaluation.json`; NaN is None."""
+        """Returns the document `evaluation.json`; NaN is None."""
         return {"format": FORMAT, **json.loads(_EVALUATION.dump_json(self))}
 
     @classmethod

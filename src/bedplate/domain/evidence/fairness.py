@@ -52,7 +52,7 @@ class Fairness:
     component: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; NaN is None."""
+        """Returns the fields as JSON values; NaN is None."""
         document: dict[str, Any] = json.loads(_FAIRNESS.dump_json(self))
         return document
 
@@ -150,5 +150,5 @@ def _ratio(lowest: _Group, highest: _Group, n_rows: int) -> Estimate:
 
 
 def _counts(group: _Group) -> tuple[float, int]:
-    """The successes and the trials of a group's proportion."""
+    """Returns the successes and the trials of a group's proportion."""
     return group.mean * group.n_rows, group.n_rows

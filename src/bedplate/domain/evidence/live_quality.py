@@ -63,7 +63,7 @@ class LiveReport:
         return tuple(f for f in self.findings if f.verdict == "FAIL")
 
     def to_json(self) -> dict[str, Any]:
-        """The document `report.json`."""
+        """Returns the document `report.json`."""
         return {"format": FORMAT, **dataclasses.asdict(self)}
 
     @classmethod

@@ -43,7 +43,7 @@ class Estimate:
         return cls(float("nan"), float("nan"), float("nan"), n_rows)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as a dict; NaN and infinity are None."""
+        """Returns the fields as a dict; NaN and infinity are None."""
         return {name: finite_or_none(value) for name, value in asdict(self).items()} | {"n_rows": self.n_rows}
 
 

@@ -128,7 +128,7 @@ def sequential_test(
 
 
 def _half_width(variance: float, effect: float, alpha: float) -> float:
-    """Half the width of the sequential test's interval, for a difference with this variance."""
+    """Returns half the width of the sequential test's interval, for a difference with this variance."""
     mixture, total = effect**2, variance + effect**2
     return math.sqrt(variance * total / mixture * (2 * math.log(1 / alpha) + math.log(total / variance)))
 

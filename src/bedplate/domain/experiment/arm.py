@@ -44,7 +44,7 @@ class Arm:
         return self.variance / self.n if self.n else math.inf
 
     def __add__(self, other: Arm) -> Arm:
-        """The arm of all rewards of both, so that arms can be stored and added instead of single rewards.
+        """Returns the arm of all rewards of both, so that arms can be stored and added instead of single rewards.
 
         Source: Chan, Golub and LeVeque (1979), updating formulae.
 

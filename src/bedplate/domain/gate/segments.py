@@ -45,7 +45,7 @@ def compare_if_enough_rows(
 
 
 def format_too_few(n_rows: int, min_rows: int) -> str:
-    """The reason of a verdict on too few rows."""
+    """Returns the reason of a verdict on too few rows."""
     return f"{n_rows} rows, fewer than the required {min_rows}"
 
 

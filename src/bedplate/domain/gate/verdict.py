@@ -58,7 +58,7 @@ class GateReport:
     outcome: Outcome
 
     def with_outcome(self, outcome: Outcome) -> tuple[Verdict, ...]:
-        """The deciding verdicts with this outcome."""
+        """Returns the deciding verdicts with this outcome."""
         return tuple(v for v in self.verdicts if v.outcome == outcome and v.decides)
 
 

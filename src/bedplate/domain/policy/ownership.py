@@ -9,7 +9,7 @@ from typing import Any
 from bedplate.domain import tags
 from bedplate.domain.policy.rules import PlannedResource, PlannedStack, PolicyFinding
 
-# Types of pulumi-aws without a `tags` argument; a test asks pulumi-aws itself.
+# Types of pulumi-aws without a `tags` argument; a test compares them with pulumi-aws.
 TAGLESS = frozenset(
     f"aws:{type}"
     for type in (
@@ -34,7 +34,6 @@ TAGLESS = frozenset(
         "s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
         "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
         "s3/bucketVersioning:BucketVersioning",
-        "sqs/queuePolicy:QueuePolicy",
         "sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",
         "sns/topicPolicy:TopicPolicy",
         "sns/topicSubscription:TopicSubscription",

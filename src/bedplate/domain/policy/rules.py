@@ -106,8 +106,7 @@ class PolicyViolation:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """`violations` has mandatory ones first; `undecided` are pairs of policy and resource that depend on unknown
-    inputs."""
+    """`violations` has mandatory ones first; `undecided` are (policy, resource) pairs that depend on unknown inputs."""
 
     violations: tuple[PolicyViolation, ...]
     undecided: tuple[tuple[str, str], ...]
@@ -120,11 +119,15 @@ class PolicyReport:
 
 def evaluate(resources: Iterable[PlannedResource], policies: Sequence[Policy]) -> PolicyReport:
     """Evaluates every policy over the resources."""
-    program = PlannedStack(tuple(r for r in resources if r.type.startswith("aws:")))
+    program = PlannedStack(tuple(resource for resource in resources if resource.type.startswith("aws:")))
     violations: list[PolicyViolation] = []
     undecided: list[tuple[str, str]] = []
     for policy in policies:
-        scopes = (program,) if policy.scope == "stack" else tuple(PlannedStack((r,)) for r in program.resources)
+        scopes = (
+            (program,)
+            if policy.scope == "stack"
+            else tuple(PlannedStack((resource,)) for resource in program.resources)
+        )
         for scope in scopes:
             try:
                 for resource, detail in policy.check(scope):
@@ -143,4 +146,5 @@ def list_planned_resources(resources: Iterable[ResourceChange]) -> Iterator[Plan
 
 
 def as_list(value: Any) -> list[Any]:
+    """Returns a list as it is, and any other value as a list of one."""
     return list(value) if isinstance(value, list | tuple) else [value]

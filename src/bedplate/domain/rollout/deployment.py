@@ -337,7 +337,7 @@ def _follow_steps(observed: ObservedEndpoint, release: str, version: int) -> tup
 
 
 def _plan_join(observed: ObservedEndpoint, target: ReleaseTarget) -> Plan:
-    """An update in flight is followed when it deploys the same version; otherwise the endpoint is locked."""
+    """Plans to follow an update in flight of the same version. Raises Locked when it deploys another one."""
     in_flight = observed.pending or (observed.attempts[-1].release if observed.attempts else None)
     version = version_of(in_flight) if in_flight else None
     if in_flight is None or version != target.version or any(a.is_rollback for a in observed.attempts[-1:]):
@@ -353,7 +353,7 @@ def _plan_join(observed: ObservedEndpoint, target: ReleaseTarget) -> Plan:
 
 
 def _find_unrecorded(observed: ObservedEndpoint) -> Attempt | None:
-    """The attempt that moved traffic but has no recorded outcome; one that moved no traffic does not count."""
+    """Returns the attempt that moved traffic but has no recorded outcome; one that moved no traffic does not count."""
     for attempt in reversed(observed.attempts):
         if attempt.release == observed.live and observed.recorded_live != observed.live:
             return attempt

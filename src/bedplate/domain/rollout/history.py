@@ -90,7 +90,7 @@ def _summarize_start(record: Record) -> RolloutSummary:
 
 
 def _apply_record(movement: RolloutSummary, record: Record) -> RolloutSummary:
-    """A record ends the movement that it names and, unless it reports a roll-back, every other open one."""
+    """Closes the movement that a record names and, unless it reports a rollback, every other open one."""
     data = record.data
     if "rejected_update" in data:
         return _close(movement, record) if movement.id == f"#{data['rejected_update']}" else movement

@@ -192,7 +192,7 @@ def judge_bandit(
 
 
 def _finite_values(**values: object) -> dict[str, object]:
-    """The values that are known and finite, because the ledger holds JSON."""
+    """Returns the values that are known and finite, because the ledger holds JSON."""
 
     def is_finite(value: object) -> bool:
         numbers = value if isinstance(value, list) else [value]

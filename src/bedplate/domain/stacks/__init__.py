@@ -1,1 +1,1 @@
-"""What a run does to a stack: its plan, what that costs and risks, what drifted, what survived."""
+"""Rules on stacks: plans with their cost and risks, drift, health checks, permissions, remaining resources."""

@@ -58,6 +58,7 @@ class StackArns:
         return self.sagemaker(f"endpoint/{self.names(model).endpoint}")
 
     def bucket(self, purpose: BucketPurpose, suffix: str = "") -> str:
+        """Returns the ARN of the bucket of a purpose, or with `suffix` of an object in it."""
         name = bucket(self.project, self.stack, purpose, self.account_id)
         return f"arn:{self.partition}:s3:::{name}{suffix}"
 
@@ -76,7 +77,7 @@ def list_permissions(persona: str, arns: StackArns) -> tuple[Permission, ...]:
 
 
 def _read_permissions(arns: StackArns) -> tuple[Permission, ...]:
-    """Of `status`, `models`, `costs`: the commands that only read."""
+    """Returns the permissions of `status`, `models` and `costs`, which only read."""
     list_actions = ("ListEndpoints", "ListModelPackageGroups", "ListTrainingJobs", "ListMonitoringExecutions")
     describe_actions = ("sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig")
     return (
@@ -114,7 +115,7 @@ def _ledger_permissions(arns: StackArns) -> tuple[Permission, ...]:
 
 
 def _data_scientist(arns: StackArns) -> tuple[Permission, ...]:
-    """Of `train`, `evaluate`, `deploy`, `rollback`, `monitor`, `labels`."""
+    """Returns the permissions of `train`, `evaluate`, `deploy`, `rollback`, `monitor` and `labels`."""
     permissions: list[Permission] = [*_read_permissions(arns), *_ledger_permissions(arns)]
     readable: tuple[BucketPurpose, ...] = ("artifacts", "data", "capture")
     permissions += [Permission(("s3:ListBucket",), arns.bucket(purpose)) for purpose in readable]
@@ -145,7 +146,7 @@ def _data_scientist(arns: StackArns) -> tuple[Permission, ...]:
 
 
 def _platform_engineer(arns: StackArns) -> tuple[Permission, ...]:
-    """Of `up`, `preview`, `drift`, `destroy`."""
+    """Returns the permissions of `up`, `preview`, `drift` and `destroy`."""
     boundary = arns.arn("iam", f"policy/{arns.prefix}-boundary", region=False)
     role = arns.arn("iam", f"role/{arns.prefix}-data-scientist", region=False)
     with_boundary: ConditionKeys = (("iam:PermissionsBoundary", boundary),)

@@ -20,7 +20,7 @@ class PropertyDiff(Protocol):
     def replaces(self) -> bool: ...
 
 
-class PlanStep(Protocol):
+class PlannedOperation(Protocol):
     """The operation on one resource, planned or performed."""
 
     @property
@@ -31,23 +31,20 @@ class PlanStep(Protocol):
     def type(self) -> str: ...
     @property
     def name(self) -> str: ...
+
+
+class PlanStep(PlannedOperation, Protocol):
+    """An operation that changes a resource, with the properties that change."""
+
     @property
     def changes(self) -> Sequence[PropertyDiff]: ...
     @property
     def replace_keys(self) -> Sequence[str]: ...
 
 
-class ResourceChange(Protocol):
+class ResourceChange(PlannedOperation, Protocol):
     """One resource before and after the update, whether it changes or not."""
 
-    @property
-    def op(self) -> str: ...
-    @property
-    def urn(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def name(self) -> str: ...
     @property
     def parent(self) -> str: ...
     @property

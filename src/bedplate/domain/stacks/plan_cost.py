@@ -84,7 +84,7 @@ class CostLine:
 
     @property
     def difference_usd(self) -> float | None:
-        """None if either price is unknown."""
+        """Returns None if either price is unknown."""
         if self.before.usd is None or self.after.usd is None:
             return None
         return self.after.usd - self.before.usd
@@ -112,7 +112,7 @@ class PlanCost:
 
     @property
     def difference_usd(self) -> float:
-        """The sum of the known differences; `unknown_count` is the number of lines without one."""
+        """Returns the sum of the known differences; `unknown_count` is the number of lines without one."""
         return sum(line.difference_usd or 0.0 for line in self.lines)
 
     @property

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 _JOB_KINDS = ("training-job", "processing-job", "hyper-parameter-tuning-job")
 """Kinds of SageMaker resources that stay as records of jobs."""
+_NAMED_KINDS = ("endpoint", "endpoint-config", "model", "model-package-group", "monitoring-schedule", "pipeline")
+"""Kinds whose CLI command and option are named after the kind."""
 _FREE = "stays as a free record; to delete it"
 
 # By service and kind of an ARN: the command that deletes it, or what happens to it without one.
@@ -13,28 +15,15 @@ _REMOVAL = {
     "s3": "aws s3 rb --force s3://{name}, after deleting its object versions (locked objects: after their retention)",
     "kms:key": "nothing to do if its deletion is scheduled; otherwise: aws kms schedule-key-deletion --key-id {name}",
     **{f"sagemaker:{kind}": f"{_FREE}: aws sagemaker delete-{kind} --{kind}-name {{name}}" for kind in _JOB_KINDS},
-    "sagemaker:endpoint": "aws sagemaker delete-endpoint --endpoint-name {name}",
-    "sagemaker:endpoint-config": "aws sagemaker delete-endpoint-config --endpoint-config-name {name}",
-    "sagemaker:model": "aws sagemaker delete-model --model-name {name}",
+    **{f"sagemaker:{kind}": f"aws sagemaker delete-{kind} --{kind}-name {{name}}" for kind in _NAMED_KINDS},
+    **{
+        f"sagemaker:{kind}-job-definition": f"aws sagemaker delete-{kind}-job-definition --job-definition-name {{name}}"
+        for kind in ("data-quality", "model-quality", "model-bias", "model-explainability")
+    },
     "sagemaker:model-package": "aws sagemaker delete-model-package --model-package-name {arn}",
-    "sagemaker:model-package-group": "aws sagemaker delete-model-package-group --model-package-group-name {name}",
-    "sagemaker:monitoring-schedule": "aws sagemaker delete-monitoring-schedule --monitoring-schedule-name {name}",
-    "sagemaker:model-quality-job-definition": (
-        "aws sagemaker delete-model-quality-job-definition --job-definition-name {name}"
-    ),
-    "sagemaker:model-bias-job-definition": (
-        "aws sagemaker delete-model-bias-job-definition --job-definition-name {name}"
-    ),
-    "sagemaker:model-explainability-job-definition": (
-        "aws sagemaker delete-model-explainability-job-definition --job-definition-name {name}"
-    ),
+    "sagemaker:mlflow-tracking-server": "aws sagemaker delete-mlflow-tracking-server --tracking-server-name {name}",
     "cloudwatch:alarm": "aws cloudwatch delete-alarms --alarm-names {name}",
     "logs:log-group": "aws logs delete-log-group --log-group-name {name}",
-    "sagemaker:pipeline": "aws sagemaker delete-pipeline --pipeline-name {name}",
-    "sagemaker:mlflow-tracking-server": "aws sagemaker delete-mlflow-tracking-server --tracking-server-name {name}",
-    "sagemaker:data-quality-job-definition": (
-        "aws sagemaker delete-data-quality-job-definition --job-definition-name {name}"
-    ),
     "sns": "aws sns delete-topic --topic-arn {arn}",
     "sqs": "aws sqs delete-queue --queue-url <the URL printed by aws sqs get-queue-url --queue-name {name}>",
     "ecr:repository": "aws ecr delete-repository --force --repository-name {name}",

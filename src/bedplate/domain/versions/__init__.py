@@ -1,1 +1,1 @@
-"""What is known of a version, and the rules on approving, promoting, retraining and retiring it."""
+"""Rules on versions: metadata, comparison, approval, promotion, retraining, retirement, cards."""

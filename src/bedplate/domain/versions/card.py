@@ -343,7 +343,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """
+    """Escapes a text for a cell of a Markdown table.
+
     >>> _cell("a | b")
     'a \\\\| b'
     """

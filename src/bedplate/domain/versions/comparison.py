@@ -63,8 +63,8 @@ class MetricRow:
 
 @dataclass(frozen=True, slots=True)
 class VersionScores:
-    """Labels and one version's predictions of held-out rows, in the same order. `groups` is segment column -> value of
-    each row."""
+    """One version's predictions and the labels of held-out rows, in the same order. `groups` is segment column ->
+    values."""
 
     labels: NDArray[np.float64]
     predictions: NDArray[np.float64]
@@ -72,9 +72,11 @@ class VersionScores:
     first_time: datetime | None = None
 
     def has_same_rows(self, other: VersionScores) -> bool:
+        """Returns whether both have the same labels in the same order."""
         return bool(np.array_equal(self.labels, other.labels))
 
     def select(self, rows: NDArray[np.bool_]) -> VersionScores:
+        """Returns the scores of the selected rows, without groups."""
         return VersionScores(self.labels[rows], self.predictions[rows], {})
 
 
@@ -136,8 +138,7 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The inputs of a version's training. `features` is name -> type and bounds, empty if its contract no longer
-    exists."""
+    """The inputs of a version's training. `features` is name -> type and bounds, empty without its contract."""
 
     metadata: Mapping[str, str]
     hyperparameters: Mapping[str, str]

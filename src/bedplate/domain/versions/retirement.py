@@ -1,4 +1,4 @@
-"""Finds when a version or a model is retired, from the ledger or model.yaml, and what speaks against it."""
+"""Finds when a version or a model is retired, from the ledger or model.yaml, and the reasons against it."""
 
 from __future__ import annotations
 

@@ -39,11 +39,13 @@ def is_higher_better(metric: str) -> bool:
     return not any(metric.endswith(name) for name in LOWER_IS_BETTER)
 
 
-def find_best(metric: str, values: Sequence[float | None]) -> int | None:
+def find_best_index(metric: str, values: Sequence[float | None]) -> int | None:
     """Returns the index of the best value, the first of equal ones; None if there is no value.
 
-    >>> find_best("auc", [0.7, None, 0.8]), find_best("log_loss", [0.7, 0.6, None]), find_best("auc", [None])
-    (2, 1, None)
+    >>> find_best_index("auc", [0.7, None, 0.8]), find_best_index("log_loss", [0.7, 0.6, None])
+    (2, 1)
+    >>> find_best_index("auc", [None]) is None
+    True
     """
     candidates = [(index, value) for index, value in enumerate(values) if value is not None and value == value]
     if not candidates:

@@ -118,8 +118,8 @@ def format_cyclonedx(packages: Sequence[LockedPackage], *, image_uri: str, lock_
 
 
 def _component(package: LockedPackage) -> dict[str, Any]:
-    """A lock file lists the hashes of all files of a package and not the one that the image installed, so only a single
-    hash is a component hash; several are properties."""
+    """Returns a component. A lock file lists the hashes of all files of a package, not the one that was installed, so
+    only a single hash is the component's hash; several are properties."""
     component: dict[str, Any] = {
         "type": "library",
         "bom-ref": package.purl,

@@ -18,20 +18,21 @@ _PLUGIN_WARNING = "using pulumi-resource-aws from $PATH"
 
 
 class ProgressListener:
-    """Handles engine events and collects the steps; `refreshing` includes those of refreshes of single resources."""
+    """Handles engine events and collects the steps; `includes_refreshes` includes those of refreshes of single
+    resources."""
 
-    def __init__(self, on_progress: Callable[[Progress], None] | None, *, refreshing: bool) -> None:
-        self._refreshing = refreshing
+    def __init__(self, on_progress: Callable[[Progress], None] | None, *, includes_refreshes: bool) -> None:
+        self._includes_refreshes = includes_refreshes
         self.errors: list[str] = []
         self.messages: list[str] = []
         self.counts: dict[str, int] = {}
         self._on_progress = on_progress
         self._steps: list[StackStep] = []
-        self._completed = 0
+        self._completed_count = 0
 
     def handle(self, event: EngineEvent) -> None:
         """Processes one engine event."""
-        if not self._refreshing and _is_refresh(event):
+        if not self._includes_refreshes and _is_refresh(event):
             return
         if event.resource_pre_event is not None:
             metadata = event.resource_pre_event.metadata
@@ -76,9 +77,9 @@ class ProgressListener:
             return
         op = _op(metadata)
         if state != "begin" and op not in ("replace", "delete-replaced"):
-            self._completed += 1
+            self._completed_count += 1
         if self._on_progress is not None:
-            self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._completed))
+            self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._completed_count))
 
 
 def _is_refresh(event: EngineEvent) -> bool:
@@ -99,17 +100,17 @@ def _add_resource_name(urn: str | None, message: str) -> str:
 
 def _build_step(metadata: Any) -> StackStep:
     op = _op(metadata)
-    keys = tuple(metadata.keys or ())
+    replace_keys = tuple(metadata.keys or ())
     changes: tuple[PropertyChange, ...] = ()
     if op in ("update", "replace") and metadata.old is not None and metadata.new is not None:
-        changes = _property_changes(metadata, keys)
+        changes = _property_changes(metadata, replace_keys)
     return StackStep(
         op,
         metadata.urn,
         metadata.type,
         name_of(metadata.urn),
         changes,
-        keys,
+        replace_keys,
         parent=(metadata.new or metadata.old).parent or "",
         before=_masked_inputs(metadata.old) if op not in ("create", "import") else None,
         after=None if op.startswith(("delete", "discard")) else _masked_inputs(metadata.new),
@@ -120,21 +121,21 @@ def _masked_inputs(state: Any) -> dict[str, Any] | None:
     return None if state is None else dict(mask(state.inputs or {}))
 
 
-def _property_changes(metadata: Any, keys: tuple[str, ...]) -> tuple[PropertyChange, ...]:
+def _property_changes(metadata: Any, replace_keys: tuple[str, ...]) -> tuple[PropertyChange, ...]:
     """Returns every difference below the provider's diff paths, and each diff path that has no difference below it."""
     old, new = (dict(mask(state.inputs or {})) for state in (metadata.old, metadata.new))
     diff_paths = [property_paths.parse_path(path) for path in metadata.diffs or ()]
-    replace_paths = [property_paths.parse_path(path) for path in keys if not path.startswith("#")]
+    replace_paths = [property_paths.parse_path(path) for path in replace_keys if not path.startswith("#")]
     changes: list[PropertyChange] = []
-    explained: set[property_paths.Path] = set()
+    paths_with_difference: set[property_paths.Path] = set()
     for path, before, after in property_paths.differences(old, new):
-        owner = next((diff_path for diff_path in diff_paths if _overlap(diff_path, path)), None)
-        if owner is not None:
-            explained.add(owner)
+        changed_path = next((diff_path for diff_path in diff_paths if _overlap(diff_path, path)), None)
+        if changed_path is not None:
+            paths_with_difference.add(changed_path)
             replaces = any(_overlap(replace_path, path) for replace_path in replace_paths)
             changes.append(PropertyChange(property_paths.format_path(path), before, after, replaces))
     for path in diff_paths:
-        if path not in explained:
+        if path not in paths_with_difference:
             value = old.get(str(path[0])), new.get(str(path[0]))
             changes.append(PropertyChange(property_paths.format_path(path), *value, replaces=path in replace_paths))
     return tuple(changes)

@@ -228,7 +228,7 @@ class Stack:
         create: bool = True,
         refreshing: bool = False,
     ) -> Update:
-        listener = ProgressListener(on_progress, refreshing=refreshing)
+        listener = ProgressListener(on_progress, includes_refreshes=refreshing)
         started = time.perf_counter()
         if self._command is not None:
             self._command.open_store(self.name).prefetch_key()

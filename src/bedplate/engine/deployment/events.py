@@ -134,7 +134,7 @@ class Events:
 
 
 def _is_unchanged_read(step: Step) -> bool:
-    """Whether a read has the same outputs as the last one; Pulumi counts only reads that differ."""
+    """Returns whether a read has the same outputs as the last one; Pulumi counts only reads that differ."""
     return step.old is None or step.new is None or reveal(step.old.outputs) == reveal(step.new.outputs)
 
 

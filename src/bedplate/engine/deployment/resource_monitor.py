@@ -147,7 +147,7 @@ class ResourceMonitor:
             raise RunStopped(str(exc)) from exc
 
     def _wait_for_wave(self, goal: Goal) -> None:
-        """If the goal depends on a resource of the running wave, waits for the other steps of that wave."""
+        """Waits for the other steps of the running wave if the goal depends on a resource of that wave."""
         dependencies = {goal.parent, goal.provider.rpartition("::")[0], goal.deleted_with}
         dependencies.update(goal.dependencies, goal.replace_with)
         wave = self._workers.current_wave()

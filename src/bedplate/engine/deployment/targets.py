@@ -30,7 +30,7 @@ class Selection:
         return bool(self.targets or self.replace)
 
     def includes(self, resource: Resource) -> bool:
-        """Whether the run may change the resource; always true for providers and the stack itself."""
+        """Returns whether the run may change the resource; always true for providers and the stack itself."""
         if not self.targets or resource.is_provider or resource.type == ROOT_TYPE:
             return True
         is_dependent = self.target_dependents and self.reached & resource.all_dependencies()
@@ -40,7 +40,7 @@ class Selection:
         return False
 
     def must_replace(self, urn: str) -> bool:
-        """Whether --replace names this URN."""
+        """Returns whether --replace names this URN."""
         return matches_any(self.replace, urn)
 
     def unknown_targets(self, urns: Iterable[str]) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def target_pattern(text: str) -> str:
 
 
 def matches_any(patterns: Iterable[str], urn: str) -> bool:
-    """Whether any of the URNs or patterns matches `urn`.
+    """Returns whether any of the URNs or patterns matches `urn`.
 
     >>> urn = "urn:pulumi:s::p::t:t:T::a"
     >>> matches_any(["**::a"], urn), matches_any(["urn:*:s::p::t:*:T::a"], urn)

@@ -52,7 +52,7 @@ class Workers(ThreadPoolExecutor):
         return super().submit(work)
 
     def mark_planned(self) -> None:
-        """Called by a worker whose registration is planned; only the execution of its steps is left."""
+        """Counts the calling worker's registration as planned; only the execution of its steps is left."""
         if getattr(self._thread_state, "counted", False):
             self._thread_state.counted = False
             with self._condition:
@@ -80,11 +80,11 @@ class Workers(ThreadPoolExecutor):
             return self._wave
 
     def wait_for_wave(self, is_over: Callable[[], bool]) -> None:
-        """Called by a worker before it plans a registration that depends on a resource of the running wave.
+        """Waits up to `_GRACE_S` seconds for the other steps of the running wave, or until `is_over`.
 
-        Waits up to `_GRACE_S` for the other steps of that wave, or until `is_over`. Quick steps have finished by then,
-        so that their failure stops the registration, as in Pulumi, whichever thread runs first. `wait_until_idle` does
-        not wait for a worker that waits here.
+        A worker calls it before it plans a registration that depends on a resource of that wave. Quick steps have
+        finished by then, so that their failure stops the registration, as in Pulumi, whichever thread runs first.
+        `wait_until_idle` does not wait for a worker that waits here.
         """
         with self._condition:
             if self._running_steps == 0 or not getattr(self._thread_state, "counted", False):

@@ -102,7 +102,7 @@ class AwsProvider:
         )
 
     def _is_same_identity(self, resource_type: ResourceType, urn: str, old: Properties, new: Properties) -> bool:
-        """Whether the replacement has the same identity as the resource that it replaces, so that both cannot exist."""
+        """Returns whether the replacement has the identity of the resource that it replaces: both cannot exist."""
         if resource_type.has_generated_id or naming.has_generated_name(resource_type, urn, old):
             return False
         return all(is_equivalent(old.get(key), new.get(key)) for key in resource_type.key_properties)
@@ -246,7 +246,7 @@ class AwsProvider:
         strict: bool = False,
         identity_only: bool = False,
     ) -> Params | None:
-        """The parameters of an operation, of all properties or of those that identify the resource; None to skip it."""
+        """Returns an operation's parameters, from all properties or the identifying ones; None skips the operation."""
         identity = {key: properties[key] for key in (*resource_type.key_properties, "id") if key in properties}
         sent = identity if identity_only else properties
         params = parameters.build_request(self._aws, resource_type, operation, sent, strict=strict)
@@ -259,7 +259,7 @@ class AwsProvider:
         return self._aws.call(resource_type.service, operation, **params) if params is not None else {}
 
     def _describe(self, resource_type: ResourceType, properties: Properties) -> Response | None:
-        """The resource as AWS describes it; None when it does not exist."""
+        """Returns the resource as AWS describes it; None when it does not exist."""
         params = self._build_params(resource_type, resource_type.read, properties, identity_only=True) or {}
         codes = resource_type.missing_codes
         response = self._aws.call_or_none(resource_type.service, resource_type.read, *codes, **params)
@@ -275,7 +275,7 @@ class AwsProvider:
         *,
         from_read: bool = False,
     ) -> Properties:
-        """The inputs, the computed outputs of the resource type, and the id."""
+        """Returns the inputs, the computed outputs of the resource type, and the id."""
         outputs = {k: v for k, v in state.items() if k in resource_type.computed_outputs} | dict(inputs)
         for name, source in resource_type.outputs.items():
             if source.startswith("="):
@@ -296,12 +296,12 @@ class AwsProvider:
 
 
 def _drop_unset(properties: Mapping[str, Any]) -> Properties:
-    """Without properties that are None or that Pulumi uses internally (`__defaults`)."""
+    """Returns the properties except those that are None or that Pulumi uses internally (`__defaults`)."""
     return {k: v for k, v in properties.items() if v is not None and not k.startswith("__")}
 
 
 def _list_differences(path: str, old: Any, new: Any) -> list[tuple[str, tuple[Any, Any]]]:
-    """Every leaf that differs, as (path, (old, new)). Equivalent spellings, and two empty values, do not differ."""
+    """Returns every leaf that differs as (path, (old, new)); equivalent spellings and two empty values are equal."""
     if is_equivalent(old, new) or (path and _is_empty(old) and _is_empty(new)):
         return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
@@ -316,5 +316,5 @@ def _list_differences(path: str, old: Any, new: Any) -> list[tuple[str, tuple[An
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value has no effect at AWS: None, an empty text, list or mapping."""
+    """Returns whether a value has no effect at AWS: None, an empty text, list or mapping."""
     return value in (None, "", [], {})

@@ -41,7 +41,7 @@ def _get_policy_document(_aws: AwsClients, args: Properties) -> Properties:
 
 
 def _build_statement(declared: Properties) -> dict[str, Any]:
-    """A statement of an IAM policy, from the properties of Pulumi's GetPolicyDocumentStatement."""
+    """Builds an IAM policy statement from the properties of Pulumi's GetPolicyDocumentStatement."""
     statement: dict[str, Any] = {"Sid": declared["sid"]} if declared.get("sid") else {}
     statement["Effect"] = declared.get("effect", "Allow")
     for key, member in (
@@ -70,7 +70,7 @@ def _build_principals(principals: list[Properties]) -> Any:
 
 
 def _unwrap_single(values: list[str]) -> Any:
-    """A list of one element as the element; longer lists in descending order, as Terraform's provider writes them."""
+    """Returns the only element of a list, or a longer list in descending order, as Terraform's provider writes it."""
     return values[0] if len(values) == 1 else sorted(values, reverse=True)
 
 

@@ -12,7 +12,7 @@ _SUFFIX_LENGTH = 8  # a dash and seven digits
 
 
 def logical_name(urn: str) -> str:
-    """The last part of a URN.
+    """Returns the last part of a URN.
 
     >>> logical_name("urn:pulumi:dev::shop::aws:s3/bucket:Bucket::ledger")
     'ledger'
@@ -23,7 +23,7 @@ def logical_name(urn: str) -> str:
 def missing_name(
     resource_type: ResourceType, urn: str, news: Properties, olds: Properties | None, random_seed: bytes
 ) -> Properties:
-    """The physical name as {property: name} where the program gives none, else {}.
+    """Returns the physical name as {property: name} where the program gives none, else {}.
 
     A generated name is kept from `olds`; a new one depends on `random_seed` only.
     """

@@ -28,7 +28,7 @@ def fill_format(aws: AwsClients, template: str, *fields: Mapping[str, Any]) -> s
 def build_request(
     aws: AwsClients, resource_type: ResourceType, operation: str, properties: Properties, *, strict: bool = False
 ) -> Params:
-    """The parameters of an operation: each property that it has a member for, and the type's fixed parameters.
+    """Returns the parameters of an operation: each property that it has a member for, and the type's fixed parameters.
 
     With `strict`, raises UnknownMember for a property that no operation of the resource type has a member for.
     """
@@ -49,7 +49,7 @@ def build_request(
 
 
 def _target_paths(resource_type: ResourceType, shape: Any, name: str) -> Iterable[str]:
-    """The member paths of an operation's input that take a property."""
+    """Returns the member paths of an operation's input that take a property."""
     if name in resource_type.member_paths:
         paths = resource_type.member_paths[name].split("|")
         yield from (path for path in paths if _top_member(path) in shape.members)
@@ -68,7 +68,7 @@ def _top_member(path: str) -> str:
 
 
 def _call_properties(resource_type: ResourceType) -> set[str]:
-    """Properties that other operations than the create take."""
+    """Returns the properties that other operations than the create take."""
     calls = (*resource_type.create_follow_ups, *resource_type.update_calls)
     return {name for call in calls for name in call.properties}
 
@@ -94,7 +94,7 @@ def _set_value(params: Params, path: str, value: Any) -> None:
 
 
 def value_at(value: Any, path: str, fields: Mapping[str, Any] | None = None) -> Any:
-    """The value at a path (`a.b`, `a[0].b`, `a[Id={targetId}]`), or None if there is none.
+    """Returns the value at a path (`a.b`, `a[0].b`, `a[Id={targetId}]`), or None if there is none.
 
     >>> value_at({"a": [{"Id": "x"}, {"Id": "y", "b": 2}]}, "a[Id={id}].b", {"id": "y"})
     2
@@ -116,8 +116,10 @@ def value_at(value: Any, path: str, fields: Mapping[str, Any] | None = None) -> 
 def read_properties(
     aws: AwsClients, resource_type: ResourceType, declared: Properties, actual: Mapping[str, Any]
 ) -> Properties:
-    """The values that the properties of `declared` have at AWS; a property that the response does not contain keeps
-    its declared value."""
+    """Returns the values that the properties of `declared` have at AWS.
+
+    A property that the response does not contain keeps its declared value.
+    """
     shape = aws.operation_model(resource_type.service, resource_type.read).output_shape
     if resource_type.read_path:
         shape = _shape_at(shape, resource_type.read_path)
@@ -136,7 +138,7 @@ def read_properties(
 
 
 def import_inputs(aws: AwsClients, resource_type: ResourceType, actual: Mapping[str, Any]) -> Properties:
-    """For an import: the inputs that a program needs to declare, as far as the create operation has members for it."""
+    """Returns the inputs that a program must declare for an import: all for which the create operation has a member."""
     shape = aws.operation_model(resource_type.service, resource_type.create).input_shape
     if resource_type.payload_path:
         shape = _shape_at(shape, resource_type.payload_path)
@@ -151,7 +153,7 @@ def import_inputs(aws: AwsClients, resource_type: ResourceType, actual: Mapping[
 
 
 def _to_camel_case(value: Any, shape: Any) -> Any:
-    """An AWS value with the members of its structures renamed to camelCase."""
+    """Renames the members of an AWS value's structures to camelCase."""
     if shape.type_name == "structure" and isinstance(value, Mapping):
         return {_camel_case(k): _to_camel_case(v, shape.members[k]) for k, v in value.items() if k in shape.members}
     if shape.type_name == "list" and isinstance(value, list):
@@ -160,7 +162,7 @@ def _to_camel_case(value: Any, shape: Any) -> Any:
 
 
 def _camel_case(member: str) -> str:
-    """The property name of an AWS member.
+    """Returns the property name of an AWS member.
 
     >>> _camel_case("ModelName"), _camel_case("KMSMasterKeyID"), _camel_case("OKActions")
     ('modelName', 'kmsMasterKeyID', 'okActions')
@@ -170,7 +172,7 @@ def _camel_case(member: str) -> str:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether a value is or contains `UNKNOWN`."""
+    """Returns whether a value is or contains `UNKNOWN`."""
     if isinstance(value, Mapping):
         return any(map(has_unknown, value.values()))
     if isinstance(value, list):

@@ -23,7 +23,7 @@ class FollowUpCall:
 
 
 def toggle_calls(property: str, enable: str, disable: str) -> tuple[FollowUpCall, FollowUpCall]:
-    """The two calls of a property that one operation sets and another removes."""
+    """Returns the two calls of a property that one operation sets and another removes."""
     return (
         FollowUpCall(enable, (property,), condition=lambda new: bool(new.get(property))),
         FollowUpCall(disable, (property,), condition=lambda new: not new.get(property)),
@@ -128,13 +128,13 @@ class ResourceType:
         return ("id", *self.outputs, *(("tagsAll",) if self.tags else ()))
 
     def keys_of_id(self, id: str) -> Properties:
-        """The key properties that an id contains."""
+        """Returns the key properties that an id contains."""
         if self.parse_id:
             return self.parse_id(id)
         return {} if self.has_generated_id else {self.key_properties[0]: id}
 
     def needs_replacement(self, path: str) -> bool:
-        """Whether a change at a property path (`a.b[0].c`) cannot be made in place."""
+        """Returns whether a change at a property path (`a.b[0].c`) cannot be made in place."""
         segments = [segment.split("[")[0] for segment in path.split(".")]
         if segments[0] == "tags":
             return False
@@ -156,7 +156,7 @@ def named_type(
 def default_param(
     operation: str, name: str, default: Any
 ) -> Callable[[AwsClients, str, Properties, Params], Params | None]:
-    """An `adjust_params` hook that sets a parameter of one operation if no property did.
+    """Returns an `adjust_params` hook that sets a parameter of one operation if no property did.
 
     Some settings have no delete operation: the provider deletes them by putting this default.
     """

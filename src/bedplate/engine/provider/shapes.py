@@ -27,7 +27,7 @@ class UnknownMember(Exception):
 
 
 def find_member(members: Iterable[str], name: str) -> str | None:
-    """The member that corresponds to a Pulumi property, or None.
+    """Returns the member that corresponds to a Pulumi property, or None.
 
     >>> find_member(["KMSMasterKeyID", "SSEAlgorithm"], "kmsMasterKeyId")
     'KMSMasterKeyID'
@@ -92,7 +92,7 @@ def _to_list(value: Any, shape: Any, path: str) -> Any:
 
 
 def pair_members(shape: Any) -> tuple[str, str] | None:
-    """The names of both members if a list consists of key-value pairs, else None."""
+    """Returns the names of both members if a list consists of key-value pairs, else None."""
     if shape.type_name != "list" or shape.member.type_name != "structure":
         return None
     members = set(shape.member.members)
@@ -175,7 +175,7 @@ def _items_from_aws(declared: list[Any], actual: list[Any], shape: Any) -> list[
 def match_items(
     declared: list[_Item], actual: list[_Item], is_match: Callable[[_Item, _Item], bool]
 ) -> tuple[list[_Item], list[_Item]]:
-    """The declared elements that have a match in `actual`, in declared order, and the actual elements without one."""
+    """Returns the declared elements that match one of `actual`, in declared order, and the actual ones without one."""
     unmatched = list(actual)
     matched = []
     for item in declared:
@@ -190,12 +190,12 @@ def match_items(
 
 
 def prefer_declared(declared: Any, actual: Any) -> Any:
-    """`declared` if both are equivalent, so that the program's spelling stays; else `actual`."""
+    """Returns `declared` if both are equivalent, so that the program's spelling stays; else `actual`."""
     return declared if is_equivalent(declared, actual) else actual
 
 
 def is_equivalent(first: Any, second: Any) -> bool:
-    """Whether two values are equal or spell the same value differently.
+    """Returns whether two values are equal or spell the same value differently.
 
     JSON texts are compared by content, decimal numbers in texts as numbers, and within JSON a list of one element
     equals the element (as in policies).
@@ -218,7 +218,7 @@ def is_equivalent(first: Any, second: Any) -> bool:
 
 
 def _parse_text(text: str) -> tuple[str, Any] | None:
-    """The content of a text that is JSON or a decimal number, with its kind; None for any other text."""
+    """Returns the content of a text that is JSON or a decimal number, with its kind; None for any other text."""
     if text[:1] in "{[":
         try:
             return ("json", _canonical_json(json.loads(text)))
@@ -231,7 +231,7 @@ def _parse_text(text: str) -> tuple[str, Any] | None:
 
 
 def _canonical_json(value: Any) -> Any:
-    """A JSON value in which lists of one element are unwrapped and lists of texts are sorted.
+    """Returns a JSON value in which lists of one element are unwrapped and lists of texts are sorted.
 
     In policies `"Action": "x"` equals `"Action": ["x"]`, and the order of a list of texts has no effect.
     """

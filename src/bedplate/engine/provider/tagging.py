@@ -1,4 +1,4 @@
-"""Adds, removes and lists the tags of a resource with the operations that its service has for that."""
+"""Adds, removes and lists the tags of a resource with its service's tag operations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from bedplate.engine.provider.resource_type import ResourceType
 from bedplate.engine.provider.shapes import to_aws
 
 _TAG_MEMBERS = ("Tags", "tags", "TagSet", "TagList", "TagsList", "ResourceTags")
+"""The names that services give to the tags in the response of their list operation."""
 
 
 def build_tag_params(aws: AwsClients, resource_type: ResourceType, tags: Mapping[str, str]) -> Params:
-    """The parameters of the create operation that carry the tags."""
+    """Returns the parameters of the create operation that carry the tags."""
     assert resource_type.tags is not None
     member = resource_type.tags.tags_member
     if resource_type.tags.ec2_resource_type:
@@ -25,13 +26,13 @@ def build_tag_params(aws: AwsClients, resource_type: ResourceType, tags: Mapping
 
 
 def list_tags(aws: AwsClients, resource_type: ResourceType, outputs: Mapping[str, Any]) -> dict[str, str]:
-    """All tags of the resource, including the intent tag; empty if the resource does not exist."""
+    """Returns all tags of the resource, including the intent tag; empty if the resource does not exist."""
     assert resource_type.tags is not None
     codes = ("NoSuchTagSet", *resource_type.missing_codes)
     operation = resource_type.tags.list
     target = _target_params(aws, resource_type, operation, outputs)
     response = aws.call_or_none(resource_type.service, operation, *codes, **target) or {}
-    response = next(iter(response.get("ResourceTagList", ())), response)
+    response = next(iter(response.get("ResourceTagList", ())), response)  # CloudTrail lists tags by resource
     tags: Any = next((response[member] for member in _TAG_MEMBERS if member in response), [])
     if isinstance(tags, Mapping):
         return dict(tags)
@@ -47,7 +48,10 @@ def update_tags(
     old: Mapping[str, str],
     new: Mapping[str, str],
 ) -> None:
-    """Adds and removes the tags that differ; S3, whose operation replaces all tags, gets all of them."""
+    """Adds and removes the tags that differ between the declared tags `old` and `new`.
+
+    S3's operation replaces all tags, so it gets `new` and the current tags that the program never declared.
+    """
     tags, service = resource_type.tags, resource_type.service
     assert tags is not None
     target = _target_params(aws, resource_type, tags.add, outputs)
@@ -67,7 +71,7 @@ def update_tags(
 
 
 def _target_params(aws: AwsClients, resource_type: ResourceType, operation: str, outputs: Mapping[str, Any]) -> Params:
-    """The parameters of a tag operation that identify the resource."""
+    """Returns the parameters of a tag operation that identify the resource."""
     assert resource_type.tags is not None
     members = aws.operation_model(resource_type.service, operation).input_shape.members
     target = resource_type.tags.target
@@ -75,7 +79,7 @@ def _target_params(aws: AwsClients, resource_type: ResourceType, operation: str,
 
 
 def _fill_formats(aws: AwsClients, value: Any, outputs: Mapping[str, Any]) -> Any:
-    """Fills every format within a parameter."""
+    """Returns a parameter with every format in it filled from the outputs, such as `{arn}`."""
     if isinstance(value, str):
         return fill_format(aws, value, outputs)
     if isinstance(value, Mapping):

@@ -100,7 +100,7 @@ def read_entries(path: Path) -> list[Entry]:
 
 
 def is_continuation(entries: list[Entry], checkpoint: bytes) -> bool:
-    """Whether these entries were written after this checkpoint."""
+    """Returns whether these entries were written after this checkpoint."""
     return bool(entries) and entries[0].get("checkpoint_sha256") == _hash(checkpoint)
 
 

@@ -83,7 +83,7 @@ def unlock(path: Path, *, stack: str, clock: Callable[[], float] = time.time) ->
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a run holds the lock, according to its file; a run on another machine is assumed to be running."""
+    """Returns whether a run holds the lock, according to its file; one on another machine is assumed to be running."""
     owner = _read_owner(path)
     if owner is None or owner["host"] != socket.gethostname():
         return owner is not None

@@ -18,7 +18,7 @@ class StateEpoch:
         self._generation = generation
 
     def needs_refresh(self) -> bool:
-        """Whether the run must refresh the state before it plans anything; always False on AWS."""
+        """Returns whether the run must refresh the state before it plans anything; always False on AWS."""
         if self._generation is None:
             return False
         try:

@@ -194,7 +194,7 @@ class StateStore:
             self.write(snapshot)
 
     def has_journal(self) -> bool:
-        """Whether a killed run has left a journal."""
+        """Returns whether a killed run has left a journal."""
         return self.paths.journal.exists()
 
     def _unsaved_secrets_provider(self) -> dict[str, Any] | None:

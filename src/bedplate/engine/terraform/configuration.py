@@ -124,7 +124,7 @@ class _ResourceWriter:
         return {"//": self.resource["urn"], **block, **self._build_lifecycle(arguments), **self._build_depends_on()}
 
     def _format_value(self, value: Any, spec: Mapping[str, Any], path: str, references: References) -> Any:
-        """A value in Terraform's JSON syntax, with references to the resources that it comes from."""
+        """Returns a value in Terraform's JSON syntax, with references to the resources that it comes from."""
         signature = signature_of(value)
         if signature == SECRET:
             variable = f"{self.resource_type}_{self.name}_{snake_case(re.sub(r'[^A-Za-z0-9]+', '_', path))}"
@@ -150,7 +150,7 @@ class _ResourceWriter:
         return value
 
     def _format_nested(self, value: Any, spec: Mapping[str, Any], path: str, references: References) -> Any:
-        """One or several blocks, or an attribute that consists of objects, which is always a list."""
+        """Returns one or several blocks, or an attribute of objects, which is always a list."""
         items = value if isinstance(value, list) else [value]
         objects = [self._format_object(item, spec["in"], path, references) for item in items]
         return objects if isinstance(value, list) or spec["as"] == "attribute" else objects[0]
@@ -172,7 +172,7 @@ class _ResourceWriter:
         return build_references([(".".join(self.addresses[urn]), self.outputs[urn]) for urn in upstream])
 
     def _build_lifecycle(self, arguments: Arguments) -> Tree:
-        """`ignore_changes` and `prevent_destroy`; Terraform ignores whole arguments, so `a.b` ignores all of `a`."""
+        """Returns `ignore_changes` and `prevent_destroy`; Terraform ignores whole arguments, `a` for `a.b`."""
         properties = {re.split(r"[.\[]", path)[0] for path in self.resource.get("ignoreChanges") or []}
         ignored = {find_argument(self.resource_type, arguments, snake_case(name), name) for name in properties}
         ignored.update(IGNORED_AFTER_IMPORT.get(self.resource_type, ()))
@@ -182,7 +182,7 @@ class _ResourceWriter:
         return {"lifecycle": rules} if rules else {}
 
     def _build_depends_on(self) -> Tree:
-        """Dependencies that no reference in the block implies."""
+        """Returns `depends_on` for the dependencies that no reference in the block implies."""
         urns = (urn for urn in self.resource.get("dependencies") or [] if urn not in self._referenced_urns)
         addresses = sorted(".".join(self.addresses[urn]) for urn in urns if urn in self.addresses)
         return {"depends_on": addresses} if addresses else {}
@@ -200,7 +200,7 @@ class _ResourceWriter:
 
 
 def _name_all_operators(text: str) -> str:
-    """A Cost Explorer expression as Terraform's provider stores it: with every operator, null if it is not used."""
+    """Returns a Cost Explorer expression as Terraform's provider stores it: unused operators are null."""
     operators = dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or", "Tags"))
     return json.dumps({**operators, **json.loads(text)})
 
@@ -210,12 +210,12 @@ def _list_resources(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _find_properties(document: Mapping[str, Any], type: str, field: str) -> Tree:
-    """The `inputs` or `outputs` of the first resource of a type, empty if there is none."""
+    """Returns the `inputs` or `outputs` of the first resource of a type, empty if there is none."""
     return next((resource.get(field, {}) for resource in _list_resources(document) if resource["type"] == type), {})
 
 
 def _assign_addresses(resources: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
-    """URN -> (Terraform type, unique name); names of one type repeat only under different parents and get a number."""
+    """Returns (Terraform type, unique name) by URN; equal names under different parents get a number."""
     addresses: dict[str, tuple[str, str]] = {}
     for resource in resources:
         resource_type = find_terraform_type(resource["type"])
@@ -229,7 +229,7 @@ def _assign_addresses(resources: Sequence[Mapping[str, Any]]) -> dict[str, tuple
 
 
 def _component_of(resource: Mapping[str, Any]) -> str:
-    """The component that contains a resource (`storage`, `serving`), or `platform` if none does."""
+    """Returns the component that contains a resource (`storage`, `serving`), or `platform` if none does."""
     chain = resource["urn"].split("::")[2].split("$")
     return chain[0].rpartition(":")[2].lower() if len(chain) > 1 else "platform"
 
@@ -237,7 +237,7 @@ def _component_of(resource: Mapping[str, Any]) -> str:
 def _build_providers(
     document: Mapping[str, Any], resources: Sequence[Mapping[str, Any]], endpoint_url: str | None
 ) -> Tree:
-    """The provider block, restricted to the local platform's address, or to the resources' account if it is one."""
+    """Returns the provider block, restricted to the local platform's address, or to the resources' only account."""
     region = _find_properties(document, "pulumi:providers:aws", "inputs").get("region")
     arns = (str(resource["outputs"].get("arn")) for resource in resources)
     account_ids = {match[1] for arn in arns if (match := re.match(r"arn:[^:]+:[^:]+:[^:]*:(\d{12}):", arn))}
@@ -265,7 +265,7 @@ def _build_providers(
 def _build_outputs(
     document: Mapping[str, Any], addresses: Mapping[str, tuple[str, str]], outputs: Mapping[str, Mapping[str, Any]]
 ) -> Tree:
-    """The stack's outputs except secrets, as references where a resource has the value."""
+    """Returns the stack's outputs except secrets, as references where a resource has the value."""
     stack_outputs = _find_properties(document, "pulumi:pulumi:Stack", "outputs")
     references = build_references([(".".join(address), outputs[urn]) for urn, address in addresses.items()])
     return {

@@ -59,7 +59,7 @@ def _require_own_directory(directory: Path) -> None:
 
 
 def _earlier_files(directory: Path) -> tuple[str, ...]:
-    """The names of the files that an earlier export wrote into the directory."""
+    """Returns the names of the files that an earlier export wrote into the directory."""
     marker = directory / MARKER
     if not marker.exists():
         return ()

@@ -68,14 +68,14 @@ IMPORT_ID_FORMATS = {
 
 @cache
 def load_schema() -> dict[str, Arguments]:
-    """Terraform type -> its arguments, as in `arguments.json`."""
+    """Returns the arguments of each Terraform type, as in `arguments.json`."""
     text = resources.files("bedplate.engine.terraform").joinpath("arguments.json").read_text(encoding="utf-8")
     schema: dict[str, Arguments] = json.loads(text)
     return schema
 
 
 def find_terraform_type(token: str) -> str:
-    """The Terraform type of a Pulumi type token.
+    """Returns the Terraform type of a Pulumi type token.
 
     >>> find_terraform_type("aws:s3/bucketVersioning:BucketVersioning")
     'aws_s3_bucket_versioning'
@@ -93,7 +93,7 @@ def find_terraform_type(token: str) -> str:
 
 
 def find_argument(resource_type: str, arguments: Arguments, name: str, path: str) -> str:
-    """The argument of a property with the snake-case name `name` at `path`. Raises BedplateError if there is none.
+    """Returns the argument for the property at `path`, whose snake-case name is `name`. Raises BedplateError for none.
 
     >>> find_argument("aws_x", {"rule": {"as": "block", "in": {}}}, "rules", "rules")
     'rule'
@@ -106,7 +106,7 @@ def find_argument(resource_type: str, arguments: Arguments, name: str, path: str
 
 
 def format_import_id(resource_type: str, pulumi_id: str, outputs: Mapping[str, Any]) -> str:
-    """The id of a resource in an `import` block."""
+    """Returns the id of a resource in an `import` block."""
     return IMPORT_ID_FORMATS[resource_type].format_map(outputs) if resource_type in IMPORT_ID_FORMATS else pulumi_id
 
 
@@ -120,6 +120,6 @@ def snake_case(name: str) -> str:
 
 
 def _singulars(name: str) -> tuple[str, ...]:
-    """The words that can have `name` as their plural."""
+    """Returns the words that can have `name` as their plural."""
     endings = (("ies", "y"), ("es", ""), ("s", ""))
     return tuple(name.removesuffix(plural) + singular for plural, singular in endings if name.endswith(plural))

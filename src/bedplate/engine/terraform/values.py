@@ -47,7 +47,7 @@ def escape(text: str) -> str:
 
 
 def signature_of(value: Any) -> str | None:
-    """The signature of a secret, an asset or an archive, or None for any other value."""
+    """Returns the signature of a secret, an asset or an archive, or None for any other value."""
     return value.get(SIGNATURE) if isinstance(value, dict) else None
 
 

@@ -54,7 +54,7 @@ def filter_charges(charges: Iterable[Charge], budget: Mapping[str, Any]) -> list
 
 
 def matches(charge: Charge, expression: Mapping[str, Any]) -> bool:
-    """Whether a charge matches a Cost Explorer expression: And, Or, Not, Dimensions, Tags.
+    """Returns whether a charge matches a Cost Explorer expression: And, Or, Not, Dimensions, Tags.
 
     >>> c = Charge(0, "arn", "training", "ml.m5.large", 1, 1, 1, tags={"Model": "churn"})
     >>> matches(c, {"Not": {"Tags": {"Key": "Model", "Values": ["churn"]}}})
@@ -113,7 +113,7 @@ def threshold_usd(notification: Mapping[str, Any], limit_usd: float) -> float:
 
 
 def is_threshold_crossed(notification: Mapping[str, Any], limit_usd: float, spend: BudgetSpend) -> bool:
-    """Whether the actual or forecast spend, whichever the notification is for, crosses its threshold."""
+    """Returns whether the actual or forecast spend, whichever the notification is for, crosses its threshold."""
     amount = spend.actual_usd if notification["NotificationType"] == "ACTUAL" else spend.forecast_usd
     threshold = threshold_usd(notification, limit_usd)
     operator = notification.get("ComparisonOperator", "GREATER_THAN")
@@ -123,7 +123,7 @@ def is_threshold_crossed(notification: Mapping[str, Any], limit_usd: float, spen
 
 
 def _passes_filters(charge: Charge, filters: Mapping[str, list[str]]) -> bool:
-    """Whether a charge matches every filter and every tag: one of the values of each."""
+    """Returns whether a charge matches every filter and every tag: one of the values of each."""
     for name, accepted in filters.items():
         if name == "TagKeyValue":
             by_key: dict[str, list[str]] = {}

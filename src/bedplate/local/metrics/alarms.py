@@ -23,11 +23,11 @@ _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Datapoint:
-    """The statistic of one period: None without data; `low_sample` with too few samples for a percentile."""
+    """The statistic of one period: None without data; `has_low_sample` with too few samples for a percentile."""
 
     start: float
     value: float | None
-    low_sample: bool = False
+    has_low_sample: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +48,27 @@ def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], cu
     and low data samples".
     """
     periods = int(alarm["EvaluationPeriods"])
-    needed = int(alarm.get("DatapointsToAlarm") or periods)
+    datapoints_to_alarm = int(alarm.get("DatapointsToAlarm") or periods)
     treatment = alarm.get("TreatMissingData") or "missing"
-    if alarm.get("EvaluateLowSampleCountPercentile") == "ignore" and any(d.low_sample for d in datapoints):
+    if alarm.get("EvaluateLowSampleCountPercentile") == "ignore" and any(d.has_low_sample for d in datapoints):
         return AlarmEvaluation(current, "Too few samples for the percentile: the state is kept.")
-    compare, words = _COMPARE[alarm["ComparisonOperator"]]
+    compare, comparison_text = _COMPARE[alarm["ComparisonOperator"]]
     threshold = float(alarm["Threshold"])
     values = [d.value for d in datapoints if d.value is not None]
-    missing = periods - len(values)
-    breaching = sum(compare(value, threshold) for value in values)
-    described = f"{len(values)} datapoint{'s' if len(values) != 1 else ''} {_format_values(values)}"
-    comparison = f"{words} the threshold ({threshold:g})"
+    missing_count = periods - len(values)
+    breaching_count = sum(compare(value, threshold) for value in values)
+    values_text = f"{len(values)} datapoint{'s' if len(values) != 1 else ''} {_format_values(values)}"
+    threshold_text = f"{comparison_text} the threshold ({threshold:g})"
     leaves_out_missing = treatment in ("missing", "ignore")
     if not values and leaves_out_missing:
         if treatment == "ignore":
             return AlarmEvaluation(current, "No data: the state is kept.")
         return AlarmEvaluation("INSUFFICIENT_DATA", "Insufficient Data: no datapoints were received.")
-    counted = breaching + (missing if treatment == "breaching" else 0)
-    all_breach = leaves_out_missing and len(values) < needed and breaching == len(values)
+    counted = breaching_count + (missing_count if treatment == "breaching" else 0)
+    all_breach = leaves_out_missing and len(values) < datapoints_to_alarm and breaching_count == len(values)
     if all_breach and treatment == "ignore":
-        return AlarmEvaluation(current, f"Too little data for a new state: {described}.")
-    state: State = "ALARM" if counted >= needed or all_breach else "OK"
+        return AlarmEvaluation(current, f"Too little data for a new state: {values_text}.")
+    state: State = "ALARM" if counted >= datapoints_to_alarm or all_breach else "OK"
     if not values:
         label = "Breaching" if state == "ALARM" else "NonBreaching"
         reason = f"no datapoints were received for {periods} periods and missing data was treated as [{label}]."
@@ -76,11 +76,12 @@ def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], cu
     if state == "ALARM":
         reason = (
             f"Threshold Crossed: {counted} out of the last {periods} datapoints {_format_values(values)} were "
-            f"{comparison} (minimum {needed} datapoint{'s' if needed != 1 else ''} for OK -> ALARM transition)."
+            f"{threshold_text} (minimum {datapoints_to_alarm} datapoint{'s' if datapoints_to_alarm != 1 else ''} for "
+            "OK -> ALARM transition)."
         )
         return AlarmEvaluation(state, reason, tuple(values))
     return AlarmEvaluation(
-        state, f"Threshold not crossed: {breaching} of {described} were {comparison}.", tuple(values)
+        state, f"Threshold not crossed: {breaching_count} of {values_text} were {threshold_text}.", tuple(values)
     )
 
 
@@ -119,7 +120,7 @@ class AlarmRuleError(ValueError):
 
 
 def evaluate_rule(rule: str, states: Mapping[str, str]) -> bool:
-    """Whether a composite alarm's rule is true, given the states of alarms by name or ARN.
+    """Returns whether a composite alarm's rule is true, given the states of alarms by name or ARN.
 
     >>> evaluate_rule('ALARM("a") AND NOT (OK(b) OR FALSE)', {"a": "ALARM", "b": "INSUFFICIENT_DATA"})
     True

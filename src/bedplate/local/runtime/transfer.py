@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from bedplate.local.hooks import Services
 
 
-class MissingData(Exception):
+class DataSourceError(Exception):
     """A request names an S3 URI without objects; the message is SageMaker's."""
 
 
@@ -24,7 +24,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     scheme, _, path = uri.partition("://")
     if scheme != "s3" or not path:
-        raise MissingData(f'"{uri}" is not an S3 URI: s3://bucket/key was expected')
+        raise DataSourceError(f'"{uri}" is not an S3 URI: s3://bucket/key was expected')
     bucket, _, key = path.partition("/")
     return bucket, key
 
@@ -36,12 +36,12 @@ def download(services: Services, uri: str, folder: Path, *, data_type: str = "S3
     for bucket, key, name in _list_sources(services, uri, data_type):
         target = folder / name
         if not target.resolve().is_relative_to(folder.resolve()):
-            raise MissingData(f'object "{key}" of {uri} would be written outside its folder')
+            raise DataSourceError(f'object "{key}" of {uri} would be written outside its folder')
         target.parent.mkdir(parents=True, exist_ok=True)
         _copy_file(services.object_path(bucket, key), target, gunzip and name.endswith(".gz"))
         count += 1
     if not count:
-        raise MissingData(
+        raise DataSourceError(
             f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
             f"exists in the selected region ({services.region}) and that objects exist under that S3 prefix."
         )
@@ -94,7 +94,7 @@ def _list_sources(services: Services, uri: str, data_type: str) -> Iterator[tupl
             return
         keys = services.list_objects(bucket, prefix)
     except KeyError as exc:
-        raise MissingData(f"{uri}: {exc.args[0]}") from exc
+        raise DataSourceError(f"{uri}: {exc.args[0]}") from exc
     if data_type == "S3Object":
         keys = [k for k in keys if k == prefix]
     yield from ((bucket, key, relative_name(prefix, key)) for key in keys if not key.endswith("/"))

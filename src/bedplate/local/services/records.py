@@ -1,7 +1,8 @@
 """Stores SageMaker resources as plain dicts: creates, finds, lists, deletes and tags them by kind.
 
-A record is the request that created the resource plus the fields that AWS adds (ARN, times, status). moto's serializer
-returns the fields that the operation's response shape has. Times are epoch seconds.
+A record is the request that created the resource plus the fields that AWS adds (ARN, times, status). A whole record can
+be returned, because moto's serializer drops the fields that the operation's response shape does not have. Times are
+epoch seconds.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _PAGE_SIZE = 100
 class RecordKind:
     """How the SageMaker API names the fields, the list and the errors of one kind of resource.
 
-    `noun` is the prefix of its fields (`TrainingJob` of `TrainingJobName`). Messages are templates with `{kind}`,
-    `{name}` and `{arn}`. AWS identifies some kinds by their ARN, and lists most kinds with the newest first.
+    `noun` is the prefix of its fields (`TrainingJob` of `TrainingJobName`). `list_field` is the list in the response of
+    its List operation. Codes and messages are SageMaker's; messages are templates with `{kind}`, `{name}` and `{arn}`.
     """
 
     kind: KindName
@@ -37,12 +38,12 @@ class RecordKind:
     missing_code: str = "ValidationException"
     exists_message: str = 'Cannot create already existing {kind} "{arn}".'
     exists_code: str = "ValidationException"
-    keyed_by_arn: bool = False
-    oldest_first: bool = False
+    is_identified_by_arn: bool = False
+    is_listed_oldest_first: bool = False
 
     @property
     def id_field(self) -> str:
-        return self.arn_field if self.keyed_by_arn else f"{self.noun}Name"
+        return self.arn_field if self.is_identified_by_arn else f"{self.noun}Name"
 
     @property
     def arn_field(self) -> str:
@@ -70,7 +71,7 @@ RECORD_KINDS: dict[KindName, RecordKind] = {
             exists_message="Training job names must be unique within an AWS account and region, and a training job "
             "with this name already exists ({arn})",
             exists_code="ResourceInUse",
-            oldest_first=True,
+            is_listed_oldest_first=True,
         ),
         RecordKind(
             "processing-job",
@@ -81,7 +82,7 @@ RECORD_KINDS: dict[KindName, RecordKind] = {
             exists_message="Job name must be unique within an AWS account and region, and a job with this name already "
             "exists ({arn})",
             exists_code="ResourceInUse",
-            oldest_first=True,
+            is_listed_oldest_first=True,
         ),
         RecordKind(
             "model-package-group",
@@ -89,7 +90,7 @@ RECORD_KINDS: dict[KindName, RecordKind] = {
             "ModelPackageGroupSummaryList",
             missing_message="ModelPackageGroup {arn} does not exist.",
             exists_message="Model Package Group already exists: {arn}",
-            oldest_first=True,
+            is_listed_oldest_first=True,
         ),
         RecordKind(
             "model-package",
@@ -97,8 +98,8 @@ RECORD_KINDS: dict[KindName, RecordKind] = {
             "ModelPackageSummaryList",
             "ModelApprovalStatus",
             missing_message="ModelPackage {name} does not exist.",
-            keyed_by_arn=True,
-            oldest_first=True,
+            is_identified_by_arn=True,
+            is_listed_oldest_first=True,
         ),
         *(
             RecordKind(
@@ -132,7 +133,7 @@ RECORD_KINDS: dict[KindName, RecordKind] = {
             "ProcessingJob",  # AWS identifies a monitoring execution by the ARN of its processing job
             "MonitoringExecutionSummaries",
             "MonitoringExecutionStatus",
-            keyed_by_arn=True,
+            is_identified_by_arn=True,
         ),
         RecordKind(
             "mlflow-tracking-server",
@@ -171,14 +172,14 @@ RECORD_KINDS: dict[KindName, RecordKind] = {
             "PipelineExecutionSummaries",
             missing_message="Pipeline execution with ARN {name} does not exist.",
             missing_code="ResourceNotFound",
-            keyed_by_arn=True,
+            is_identified_by_arn=True,
         ),
     )
 }
 
 
 class Records:
-    """All records of one region by kind and name, and the tags of each ARN. The SageMaker backend holds it."""
+    """All records of one region by kind and name, and the tags of each ARN; held by moto's SageMaker backend."""
 
     platform: ClassVar[LocalPlatform]  # on the class, because instances are pickled
 
@@ -191,10 +192,11 @@ class Records:
         return self.tables.setdefault(kind, {})
 
     def arn(self, kind: KindName, name: str) -> str:
+        """Returns the ARN of a name; an ARN is returned unchanged."""
         return name if name.startswith("arn:") else f"{self._prefix}{kind}/{name}"
 
     def create(self, kind: KindName, request: Mapping[str, Any], **extra_fields: Any) -> Record:
-        """Stores and returns the record of a Create request. Raises the service's error when the name exists."""
+        """Stores and returns the record of a Create request. Raises SageMaker's AwsApiError when the name exists."""
         record_kind = RECORD_KINDS[kind]
         name = extra_fields.get(record_kind.id_field) or request[record_kind.id_field]
         if name in self[kind]:
@@ -211,9 +213,9 @@ class Records:
         return added
 
     def get(self, kind: KindName, name: str) -> Record:
-        """Returns the record with this name or ARN. Raises the service's error when it does not exist."""
+        """Returns the record with this name or ARN. Raises SageMaker's AwsApiError when it does not exist."""
         record_kind = RECORD_KINDS[kind]
-        key = name.rsplit("/", 1)[-1] if name.startswith("arn:") and not record_kind.keyed_by_arn else name
+        key = name.rsplit("/", 1)[-1] if name.startswith("arn:") and not record_kind.is_identified_by_arn else name
         if key not in self[kind]:
             raise self._error(record_kind.missing_code, record_kind.missing_message, kind, name)
         return self[kind][key]
@@ -238,15 +240,15 @@ class Records:
     def list_page(
         self, kind: KindName, request: Mapping[str, Any], rows: Iterable[Record] | None = None
     ) -> tuple[list[Record], str | None]:
-        """Returns one page of a List call, filtered and sorted as requested, and the token of the next page.
+        """Returns one page of a List call, filtered and sorted as requested, and the token of the next page, if any.
 
-        `rows` replaces the records of the kind.
+        Lists `rows` instead of all records of the kind, if given.
         """
         record_kind = RECORD_KINDS[kind]
         matches = [r for r in (self[kind].values() if rows is None else rows) if _matches(r, record_kind, request)]
         sort_fields = {"Name": record_kind.id_field, "Status": record_kind.status_field}
         sort_field = sort_fields.get(str(request.get("SortBy")), "CreationTime")
-        order = request.get("SortOrder", "Ascending" if record_kind.oldest_first else "Descending")
+        order = request.get("SortOrder", "Ascending" if record_kind.is_listed_oldest_first else "Descending")
         matches.sort(key=lambda r: r.get(sort_field, ""), reverse=order == "Descending")
         return page_of(matches, request.get("NextToken"), int(request.get("MaxResults") or _PAGE_SIZE))
 

@@ -125,7 +125,7 @@ class BlobStore:
         self._discarded.append(blob.path)
 
     def before_snapshot(self) -> None:
-        """Called before a snapshot is written, which refers to none of the files discarded so far."""
+        """Marks the discarded files as deletable after the next snapshot, which does not refer to them."""
         self._deletable += self._discarded
         self._discarded = []
 

@@ -14,7 +14,7 @@ class Generation:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Created once when the platform starts, before the first request."""
+        """Reads or creates the id; called once when the platform starts, before the first request."""
         self._id_file = folder / "generation"
         self._unsaved_file = folder / "unsaved"
         self._has_unsaved = False

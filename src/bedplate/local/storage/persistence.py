@@ -58,7 +58,7 @@ class Partition(Protocol):
         """Adds parts (group, part, state) to a backend that was just loaded."""
 
     def forget(self, backend: Any) -> None:
-        """Called when the last changes could not be written: marks every part as changed."""
+        """Marks every part as changed; called when the last changes could not be written."""
 
 
 BackendKey = tuple[str, str, str]

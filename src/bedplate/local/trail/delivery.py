@@ -24,7 +24,7 @@ class TrailDelivery:
         self._selectors: list[dict[str, Any]] = []
 
     def is_recorded(self, call: ApiCall) -> bool:
-        """Whether a trail records this data event of S3. Called for every event, so it uses cached selectors."""
+        """Returns whether a trail records this S3 data event, by cached selectors: it is called for every event."""
         arns = [name for kind, name in call.resources if kind == "AWS::S3::Object"]
         return any(_selects_object(selector, arns) for selector in self._selectors)
 

@@ -41,7 +41,7 @@ def discard(environ: Environ) -> None:
 
 
 def _is_object_upload(environ: Mapping[str, Any]) -> bool:
-    """Whether the body of a request to S3 is the bytes of an object, or of a part."""
+    """Returns whether the body of a request to S3 is the bytes of an object, or of a part."""
     parameters = {pair.split("=", 1)[0] for pair in environ.get("QUERY_STRING", "").split("&") if pair}
     return (
         environ["REQUEST_METHOD"] == "PUT"

@@ -211,7 +211,7 @@ class Gateway:
         )
 
     def _receive_messages(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Long polling without holding the lock: asks moto repeatedly, each time without waiting."""
+        """Polls moto repeatedly without waiting in it, so that SQS long polling does not hold the platform's lock."""
         raw = environ["wsgi.input"].read()
         try:
             request = json.loads(raw)
@@ -273,14 +273,14 @@ def _error_code(status: str, headers: list[tuple[str, str]]) -> str:
 
 
 def _is_foreign(environ: Environ) -> bool:
-    """Whether the request is from a web page of another origin, or to moto's own API, which can reset everything."""
+    """Returns whether a request comes from a web page of another origin, or is for moto's API, which can reset data."""
     origin = environ.get("HTTP_ORIGIN", "")
     is_cross_origin = bool(origin) and not re.match(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:|$)", origin)
     return is_cross_origin or environ.get("PATH_INFO", "").startswith("/moto-api/")
 
 
 def _reads_buffered_data(service: str, action: str, method: str) -> bool:
-    """Whether the request reads data that the runtime buffers and has to write first: S3 objects or metrics."""
+    """Returns whether the request reads data that the runtime buffers and has to write first: S3 objects or metrics."""
     return (service == "s3" and method == "GET") or (service == "cloudwatch" and bool(_READ_ACTION.match(action)))
 
 

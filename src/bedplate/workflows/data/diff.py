@@ -9,7 +9,7 @@ from bedplate.domain.data.diff import DataDiff, diff_datasets
 from bedplate.errors import NotFound
 from bedplate.settings import ModelSpec
 from bedplate.workflows.data.files import DataFile, is_profiled
-from bedplate.workflows.data.versions import download_version, find_version
+from bedplate.workflows.data.versions import download_version, find_dataset_version
 from bedplate.workflows.stack_context import StackContext
 
 
@@ -45,5 +45,5 @@ def _open_version(stack: StackContext, spec: ModelSpec, name: str) -> tuple[str,
         return name, DataFile.open(path, next_step=next_step)
     if path.suffix:
         raise NotFound(f"{name} does not exist", next_step=next_step)
-    version = find_version(stack, spec.name, name)
-    return version.short, DataFile.open(download_version(stack, version), next_step=next_step)
+    version = find_dataset_version(stack, spec.name, name)
+    return version.short_hash, DataFile.open(download_version(stack, version), next_step=next_step)

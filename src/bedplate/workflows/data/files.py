@@ -92,7 +92,7 @@ def cast_text(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
 
 
 def is_profiled(column: Column) -> bool:
-    """Whether a column has a profile: every column but keys and timestamps."""
+    """Returns whether a column has a profile: every column but keys and timestamps."""
     return column.role not in ("key", "time") and column.type != "timestamp"
 
 

@@ -32,7 +32,7 @@ from bedplate.workflows.data.files import DataFile, file_sha256, is_profiled
 from bedplate.workflows.data.versions import (
     DataVersion,
     download_version,
-    last_accepted,
+    find_last_accepted,
     list_versions,
     read_profile,
     require_signature,
@@ -93,13 +93,13 @@ def plan(
     if is_checked and not (purpose and _has_excluded_columns(spec, file, purpose)):
         return Registration(spec, file, sha256, file.table(spec.data), None, (), None, existing)
     reporter("step", {"text": f"Checking {path} against the data contract"})
-    parent = last_accepted(stack, spec.name, excluding=sha256)
+    parent = find_last_accepted(stack, spec.name, excluding=sha256)
     report = check_file(
         stack,
         spec,
         path,
         purpose=purpose,
-        against=parent.short if parent else None,
+        against=parent.short_hash if parent else None,
         profile=read_profile(stack, parent) if parent else None,
     )
     require_valid(report)
@@ -149,7 +149,7 @@ def _find_anomalies(
 
     previous = None
     if parent:
-        reporter("step", {"text": f"Comparing with version {parent.short}, the last accepted one"})
+        reporter("step", {"text": f"Comparing with version {parent.short_hash}, the last accepted one"})
         parent_file = DataFile.open(download_version(stack, parent), next_step=f"bedplate data list {spec.name}")
         previous = parent_file.table(spec.data)
     return find_anomalies(table, spec.data, previous)
@@ -206,13 +206,13 @@ def _record(stack: StackContext, version: DataVersion, detail: str) -> None:
     manifest = version.manifest
     Ledger.of(stack).record(
         "data-registered",
-        f"data {version.short} of {manifest.model} registered: {detail}",
+        f"data {version.short_hash} of {manifest.model} registered: {detail}",
         actor=stack.identity.actor,
         model=manifest.model,
         data={
             "sha256": manifest.sha256,
             "uri": version.data_uri,
-            "manifest_sha256": digest(version.raw),
+            "manifest_sha256": digest(version.manifest_bytes),
             "rows": manifest.rows,
             "parent": manifest.parent,
             "warnings": list(manifest.warnings),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bedplate.domain.data.version import (
     DATASHEET,
     MANIFEST,
-    MIN_PREFIX,
+    MIN_HASH_DIGITS,
     PROFILE,
     SIGNATURE,
     Manifest,
@@ -28,7 +28,7 @@ from bedplate.workflows.stack_context import StackContext
 if TYPE_CHECKING:
     from bedplate.domain.drift.profile import ColumnProfile
 
-READERS = 16
+MAX_READERS = 16
 LATEST = "latest"
 
 
@@ -38,14 +38,14 @@ class DataVersion:
 
     prefix: str
     manifest: Manifest
-    raw: bytes
+    manifest_bytes: bytes
 
     @property
     def data_uri(self) -> str:
         return f"{self.prefix}{self.manifest.file}"
 
     @property
-    def short(self) -> str:
+    def short_hash(self) -> str:
         return self.manifest.sha256[:12]
 
 
@@ -57,46 +57,46 @@ def list_versions(stack: StackContext, model: str) -> tuple[DataVersion, ...]:
     """Returns every completely registered version, newest first. Raises GateFailed for a corrupt manifest."""
     stack.model(model)
     root = f"s3://{stack.outputs.data_bucket}/{stack.names(model).dataset_versions_prefix}"
-    signed = [info.uri for info in stack.objects.list(root) if info.uri.endswith(f"/{SIGNATURE}")]
-    with ThreadPoolExecutor(READERS) as pool:
-        loaded = pool.map(lambda uri: _read_version(stack, model, uri.removesuffix(SIGNATURE)), signed)
+    signature_uris = [info.uri for info in stack.objects.list(root) if info.uri.endswith(f"/{SIGNATURE}")]
+    with ThreadPoolExecutor(MAX_READERS) as pool:
+        loaded = pool.map(lambda uri: _read_version(stack, model, uri.removesuffix(SIGNATURE)), signature_uris)
         return tuple(sorted(loaded, key=lambda v: (v.manifest.registered_at, v.manifest.sha256), reverse=True))
 
 
-def find_version(stack: StackContext, model: str, name: str) -> DataVersion:
-    """Returns the version whose content hash begins with `name`, or the last accepted one for `latest`.
+def find_dataset_version(stack: StackContext, model: str, ref: str) -> DataVersion:
+    """Returns the version whose content hash begins with `ref`, or the last accepted one for `latest`.
 
     Raises NotFound, and UsageError when the prefix is too short or ambiguous.
     """
-    candidates = list_versions(stack, model)
+    versions = list_versions(stack, model)
     next_step = f"bedplate data list {model}"
-    if name == LATEST:
-        accepted = _latest_accepted(candidates)
+    if ref == LATEST:
+        accepted = _latest_accepted(versions)
         if accepted is None:
             raise NotFound(
                 f"{model} has no accepted version of its data", next_step=f"bedplate data register {model} --data FILE"
             )
         return accepted
-    if len(name) < MIN_PREFIX:
+    if len(ref) < MIN_HASH_DIGITS:
         raise UsageError(
-            f"{name!r}: expected `latest` or at least {MIN_PREFIX} digits of a content hash", next_step=next_step
+            f"{ref!r}: expected `latest` or at least {MIN_HASH_DIGITS} digits of a content hash", next_step=next_step
         )
-    matches = [v for v in candidates if v.manifest.sha256.startswith(name.lower())]
+    matches = [v for v in versions if v.manifest.sha256.startswith(ref.lower())]
     if not matches:
-        raise NotFound(f"{model} has no version of its data that begins with {name}", next_step=next_step)
+        raise NotFound(f"{model} has no version of its data that begins with {ref}", next_step=next_step)
     if len(matches) > 1:
-        raise UsageError(f"{len(matches)} versions of {model}'s data begin with {name}", next_step=next_step)
+        raise UsageError(f"{len(matches)} versions of {model}'s data begin with {ref}", next_step=next_step)
     return matches[0]
 
 
-def last_accepted(stack: StackContext, model: str, *, excluding: str | None = None) -> DataVersion | None:
+def find_last_accepted(stack: StackContext, model: str, *, excluding: str | None = None) -> DataVersion | None:
     """Returns the newest accepted version, without the one whose hash is `excluding`."""
     return _latest_accepted(v for v in list_versions(stack, model) if v.manifest.sha256 != excluding)
 
 
 def require_signature(stack: StackContext, version: DataVersion) -> None:
     """Raises GateFailed unless the platform's key signed the manifest."""
-    model, label = version.manifest.model, f"Version {version.short} of {version.manifest.model}'s data"
+    model, label = version.manifest.model, f"Version {version.short_hash} of {version.manifest.model}'s data"
     try:
         document = json.loads(stack.objects.get(f"{version.prefix}{SIGNATURE}"))
         signature = base64.b64decode(document["signature"], validate=True)
@@ -108,7 +108,7 @@ def require_signature(stack: StackContext, version: DataVersion) -> None:
             f"{label} is stored in the place of version {stored_sha256[:12]}", next_step=_register_again(model)
         )
     key = signing_key(stack)
-    if not stack.signer.verify(key, bytes.fromhex(digest(version.raw)), signature):
+    if not stack.signer.verify(key, bytes.fromhex(digest(version.manifest_bytes)), signature):
         raise GateFailed(
             f"{label}: {key} did not sign this manifest; it was changed, or signed with another key",
             next_step=_register_again(model),
@@ -133,8 +133,8 @@ def download_version(stack: StackContext, version: DataVersion) -> Path:
     if actual_sha256 != version.manifest.sha256:
         path.unlink()
         raise GateFailed(
-            f"{version.data_uri} is not the data that was registered: its content hashes to {actual_sha256[:12]}, "
-            f"{version.short} was signed by {version.manifest.registered_by} on {version.manifest.registered_at[:10]}",
+            f"{version.data_uri} was changed after its registration: its hash is {actual_sha256[:12]}, and "
+            f"{version.manifest.registered_by} signed {version.short_hash} on {version.manifest.registered_at[:10]}",
             next_step=_register_again(version.manifest.model),
         )
     return path
@@ -144,7 +144,7 @@ def read_profile(stack: StackContext, version: DataVersion) -> dict[str, ColumnP
     """Returns the registered profile of each column. Raises GateFailed when it was changed since."""
     from bedplate.domain.drift.profile import profile_from_json
 
-    raw = _read_part(stack, version, PROFILE, version.manifest.profile_sha256)
+    raw = _read_file(stack, version, PROFILE, version.manifest.profile_sha256)
     document = json.loads(raw)
     check_format(document, PROFILE, next_step=_register_again(version.manifest.model))
     return {name: profile_from_json(profile) for name, profile in document["columns"].items()}
@@ -152,7 +152,7 @@ def read_profile(stack: StackContext, version: DataVersion) -> dict[str, ColumnP
 
 def read_datasheet(stack: StackContext, version: DataVersion) -> Mapping[str, Any]:
     """Returns the datasheet. Raises GateFailed when it was changed since the registration."""
-    sheet: dict[str, Any] = json.loads(_read_part(stack, version, DATASHEET, version.manifest.datasheet_sha256))
+    sheet: dict[str, Any] = json.loads(_read_file(stack, version, DATASHEET, version.manifest.datasheet_sha256))
     check_format(sheet, DATASHEET, next_step=_register_again(version.manifest.model))
     return {key: value for key, value in sheet.items() if key != "format"}
 
@@ -166,19 +166,19 @@ def signing_key(stack: StackContext) -> str:
     return stack.outputs.signing_key_arn
 
 
-def _latest_accepted(candidates: Iterable[DataVersion]) -> DataVersion | None:
-    accepted = [v for v in candidates if v.manifest.is_accepted]
+def _latest_accepted(versions: Iterable[DataVersion]) -> DataVersion | None:
+    accepted = [v for v in versions if v.manifest.is_accepted]
     return max(accepted, key=lambda v: (v.manifest.accepted_at, v.manifest.sha256), default=None)
 
 
-def _read_part(stack: StackContext, version: DataVersion, name: str, expected: str) -> bytes:
+def _read_file(stack: StackContext, version: DataVersion, name: str, expected_sha256: str) -> bytes:
     try:
         raw = stack.objects.get(f"{version.prefix}{name}")
     except NotFound as exc:
         raise GateFailed(
             f"{version.prefix}{name} is missing", next_step=_register_again(version.manifest.model)
         ) from exc
-    if digest(raw) != expected:
+    if digest(raw) != expected_sha256:
         raise GateFailed(
             f"{version.prefix}{name} was changed since it was registered",
             next_step=_register_again(version.manifest.model),

@@ -12,7 +12,7 @@ from bedplate.domain.names import VARIANT
 from bedplate.domain.release import version_of
 from bedplate.workflows.stack_context import StackContext
 
-READERS = 16
+MAX_READERS = 16
 PROBE_ID_PREFIX = "bedplate-"
 """Prefix of the inferenceIds of Bedplate's own requests, which are skipped."""
 WINDOWS = (timedelta(minutes=10), timedelta(hours=2), timedelta(days=2), timedelta(days=30), timedelta(days=400))
@@ -73,9 +73,9 @@ def find_event(
         uris = [uri for uri in _list_files(stack, model, start, end) if uri not in visited]
         visited |= set(uris)
         newest_first = uris[::-1]
-        with ThreadPoolExecutor(READERS) as pool:
-            for first in range(0, len(uris), READERS):
-                batch = newest_first[first : first + READERS]
+        with ThreadPoolExecutor(MAX_READERS) as pool:
+            for first in range(0, len(uris), MAX_READERS):
+                batch = newest_first[first : first + MAX_READERS]
                 for uri, body in zip(batch, pool.map(stack.objects.get, batch), strict=True):
                     for request in reversed(list(read_capture(body)) if needle in body else []):
                         if event_id in (request.event_id, request.inference_id):
@@ -92,7 +92,7 @@ def _list_files(stack: StackContext, model: str, start: datetime, end: datetime,
 
 def _read_requests(stack: StackContext, newest_first: list[str]) -> Iterator[CapturedRequest]:
     """Reads the files in batches, so that no more files are read than needed."""
-    with ThreadPoolExecutor(READERS) as pool:
-        for first in range(0, len(newest_first), READERS):
-            for body in pool.map(stack.objects.get, newest_first[first : first + READERS]):
+    with ThreadPoolExecutor(MAX_READERS) as pool:
+        for first in range(0, len(newest_first), MAX_READERS):
+            for body in pool.map(stack.objects.get, newest_first[first : first + MAX_READERS]):
                 yield from reversed(list(read_capture(body)))

@@ -126,7 +126,7 @@ def count_predictions(
 def _recent_predictions(
     stack: StackContext, observed: ObservedEndpoint, config: str, now: datetime
 ) -> dict[str, float]:
-    """Predictions of the old and the new release in the last minute."""
+    """Returns the predictions of the old and the new release in the last minute."""
     start, releases = now - timedelta(seconds=60), {"predictions_old": observed.live, "predictions_new": config}
     counts = {k: count_predictions(stack, observed.endpoint, release, start, now) for k, release in releases.items()}
     return {key: count for key, count in counts.items() if count}

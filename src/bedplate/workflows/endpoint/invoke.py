@@ -45,9 +45,9 @@ class InvokeResult:
 
     rows: int = 0
     requests: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    releases: Counter[str] = field(default_factory=Counter)
+    failed_requests: int = 0
+    duration_s: float = 0.0
+    rows_by_release: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
     first_failure: str | None = None
 
@@ -62,7 +62,7 @@ class InvokeResult:
 
     @property
     def rows_per_s(self) -> float:
-        return self.rows / self.seconds if self.seconds else 0.0
+        return self.rows / self.duration_s if self.duration_s else 0.0
 
 
 def invoke(
@@ -80,7 +80,7 @@ def invoke(
     """
     endpoint = stack.names(request.model).endpoint
     keys = stack.model(request.model).data.keys
-    result, start = InvokeResult(), timer()
+    result, started_at_s = InvokeResult(), timer()
 
     def send(number: int, rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, ...], str | None, float, str | None]:
         sent_at = timer()
@@ -104,15 +104,17 @@ def invoke(
                 in_flight.append((rows, pool.submit(send, number, rows)))
                 if len(in_flight) >= request.concurrency:
                     _collect(in_flight, keys, result, on_prediction)
-                    result.seconds = timer() - start
-                    reporter("progress", {"done": result.rows, "total": request.total_rows, "failed": result.failed})
+                    result.duration_s = timer() - started_at_s
+                    reporter(
+                        "progress", {"done": result.rows, "total": request.total_rows, "failed": result.failed_requests}
+                    )
             while in_flight:
                 _collect(in_flight, keys, result, on_prediction)
         except BaseException:
             for _, future in in_flight:
                 future.cancel()
             raise
-    result.seconds = timer() - start
+    result.duration_s = timer() - started_at_s
     return result
 
 
@@ -138,11 +140,11 @@ def _collect(
     result.requests += 1
     result.rows += len(rows)
     if failure is not None:
-        result.failed += 1
+        result.failed_requests += 1
         result.first_failure = result.first_failure or failure
     else:
         result.latencies_ms.append(latency_ms)
-        result.releases[release or "unknown"] += len(rows)
+        result.rows_by_release[release or "unknown"] += len(rows)
     for index, row in enumerate(rows):
         row_keys = {key: row[key] for key in keys if key in row}
         prediction = predictions[index] if index < len(predictions) else None

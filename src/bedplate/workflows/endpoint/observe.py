@@ -57,7 +57,7 @@ def build_observation(
 
 
 def _read_champion(stack: StackContext, config: str) -> str:
-    """The first release of a multi-variant EndpointConfig that is not in the ledger."""
+    """Returns the first release of a multi-variant EndpointConfig that is not in the ledger."""
     return str(stack.endpoints.get_release(config).environment.get(RELEASE_VARIABLE, config))
 
 

@@ -248,7 +248,7 @@ class Ledger:
             self._cache.save([copy for _, copy in copies])
 
     def _load_cache(self) -> list[CachedRecord]:
-        """The cached records if the last of them is unchanged in the bucket; the chain then vouches for the others."""
+        """Returns the cached records if the last one is unchanged in the bucket; its hash then covers the others."""
         cached = self._cache.load() if self._cache else []
         try:
             return cached if cached and self._get(len(cached)) == cached[-1].raw else []
@@ -256,7 +256,7 @@ class Ledger:
             return []
 
     def _load_tail(self, last: int) -> tuple[int, list[bytes]]:
-        """The first record's number and the bytes of the tail cache; (`last` + 1, []) when it is outdated."""
+        """Returns the first record's number and the bytes of the tail cache; (`last` + 1, []) when it is outdated."""
         bodies = [copy.raw for copy in self._cache.tail.load()] if self._cache else []
         try:
             if bodies and self._get(decode(bodies[-1]).seq) == bodies[-1]:

@@ -202,7 +202,7 @@ def read_champion_edges(
 
 
 def _evaluation_predictions(stack: StackContext, package: ports.Package) -> list[float]:
-    """A version's predictions in its evaluation; empty when it was never evaluated."""
+    """Returns a version's predictions in its evaluation; empty when it was never evaluated."""
     uri = package.metadata.get("evaluation_uri")
     predictions_uri = f"{uri.rpartition('/')[0]}/predictions.parquet" if uri else ""
     if not predictions_uri or not stack.objects.exists(predictions_uri):
@@ -214,7 +214,7 @@ def _evaluation_predictions(stack: StackContext, package: ports.Package) -> list
 
 
 def is_live_release(stack: StackContext, observed: ObservedEndpoint, package: ports.Package, spec: ModelSpec) -> bool:
-    """Whether the live release serves this version with the same content."""
+    """Returns whether the live release serves this version with the same content."""
     if observed.live == fallback_name(observed.endpoint) or version_of(observed.live) != package.version:
         return False
     try:
@@ -316,7 +316,7 @@ def _guard_alarm(
         endpoint=names.endpoint,
         candidate=draft.name,
         champion=champion,
-        bins=bins,
+        n_bins=bins,
         min_predictions=spec.rollout.min_predictions,
         threshold=spec.rollout.max_prediction_shift,
         period_s=alarm_period_s(bake_s),
@@ -342,7 +342,7 @@ def unattended_verdict(stack: StackContext, observed: ObservedEndpoint) -> str |
 
 
 def _displayed_alarms(plan: Plan, names: ModelNames, observed: ObservedEndpoint) -> tuple[str, ...]:
-    """The alarms to display: the plan's own, or those of the update in flight."""
+    """Returns the alarms to display: the plan's own, or those of the update in flight."""
     for step in plan.steps:
         if isinstance(step, Shift):
             return step.alarms

@@ -264,7 +264,7 @@ def _unexpected_release_error(tools: DeploymentTools, step: Follow, result: Foll
 
 
 def _alarm_chart(tools: DeploymentTools, result: FollowResult) -> MetricChart | None:
-    """The alarm's datapoints from shortly before the update until now.
+    """Returns the alarm's datapoints from shortly before the update until now.
 
     The datapoint that raised the alarm is added when it is the highest, because later predictions may have changed the
     value of its period.

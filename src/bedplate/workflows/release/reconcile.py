@@ -86,7 +86,7 @@ def take_snapshot(stack: StackContext, model: str, records: Sequence[Record], *,
 def _insufficient_predictions(
     stack: StackContext, observed: ObservedEndpoint, state: EndpointState, every_s: float
 ) -> float | None:
-    """The candidate's predictions when its bake is about to end with too few; None otherwise."""
+    """Returns the candidate's predictions when its bake is about to end with too few; None otherwise."""
     attempt, now = observed.attempts[-1] if observed.attempts else None, stack.clock.now()
     if attempt is None or not observed.is_busy or attempt.is_rollback or not attempt.min_bake_predictions:
         return None
@@ -195,7 +195,7 @@ def _retrain(stack: StackContext, ledger: Ledger, action: Action, reporter: Repo
 
 
 def _is_requested(records: Sequence[Record], model: str, signal: RetrainingSignal) -> bool:
-    """Whether a signal without a record of its own (age) was already reported since the last training."""
+    """Returns whether a signal without a record of its own (age) was already reported since the last training."""
     for record in reversed(records):
         if record.model == model and record.kind == "alert" and "retraining_due" in record.data:
             return bool(record.data["retraining_due"] == signal.seq)

@@ -190,7 +190,7 @@ def _check_predictions(stack: StackContext, spec: ModelSpec, target: PastRelease
 
 
 def _find_abort_alarm(stack: StackContext, observed: ObservedEndpoint) -> str | None:
-    """An alarm that monitors the update in flight: the release's guard, which notifies no one, or that on errors."""
+    """Returns an alarm that monitors the update in flight: the guard alarm, which notifies no one, or another."""
     names = stack.names(observed.model)
     candidates = [*([names.guard_alarm(observed.pending)] if observed.pending else []), *names.rollback_alarms]
     existing = stack.metrics.get_alarms(candidates)

@@ -67,7 +67,7 @@ def _paired_predictions(stack: StackContext, state: RolloutState) -> PairedPredi
 
 
 def _matching_requests(stack: StackContext, state: RolloutState) -> Iterator[tuple[CapturedRequest, CapturedRequest]]:
-    """The captured requests that both variants got, as pairs of (champion's, challenger's)."""
+    """Returns the captured requests that both variants got, as pairs of (champion's, challenger's)."""
     unmatched: dict[str, deque[CapturedRequest]] = defaultdict(deque)
     for request in _read_requests(stack, state, CHALLENGER):
         unmatched[_request_key(request)].append(request)
@@ -97,13 +97,13 @@ def _read_requests(stack: StackContext, state: RolloutState, variant: str) -> tu
 
 
 def _has_binary_reward(spec: ModelSpec) -> bool:
-    """Whether every reward is 0 or 1."""
+    """Returns whether every reward is 0 or 1."""
     metric = spec.rollout.experiment.metric
     return metric == "correct" or (metric == "outcome" and spec.task == "binary")
 
 
 def _reward(spec: ModelSpec, prediction: float, label: float) -> float:
-    """The reward of one prediction; a higher reward is better for every metric."""
+    """Returns the reward of one prediction; a higher reward is better for every metric."""
     settings = spec.rollout.experiment
     if settings.metric == "outcome":
         return label
@@ -115,7 +115,7 @@ def _reward(spec: ModelSpec, prediction: float, label: float) -> float:
 
 
 def _read_labels(stack: StackContext, spec: ModelSpec, state: RolloutState) -> Mapping[Key, float]:
-    """The labels that were added since the rollout started, by key."""
+    """Returns the labels that were added since the rollout started, by key."""
     prefix = f"s3://{stack.outputs.data_bucket}/{stack.names(spec.name).labels_prefix}"
     labels: dict[Key, float] = {}
     for info in stack.objects.list(prefix):

@@ -1,1 +1,1 @@
-"""Environments as a whole: bring up, compare, diagnose, tear down."""
+"""Workflows on stacks: update, compare, diagnose and destroy environments."""

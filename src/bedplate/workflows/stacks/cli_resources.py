@@ -41,7 +41,7 @@ def list_cli_resources(stack: StackContext) -> tuple[CliResources, ...]:
 
 
 def remove_versions(stack: StackContext, resources: Sequence[CliResources]) -> None:
-    """Must run before the package groups are deleted."""
+    """Deletes the versions; must run before the package groups are deleted."""
     for package in (package for item in resources for package in item.versions):
         stack.registry.delete(package)
 
@@ -54,7 +54,7 @@ def remove_all_schedules(stack: StackContext, resources: Sequence[CliResources])
 
 
 def remove_releases(stack: StackContext, resources: Sequence[CliResources]) -> None:
-    """Must run after the endpoints are deleted, because a live release cannot be deleted."""
+    """Deletes releases and their alarms; must run after the endpoints are deleted, because a live release cannot be."""
     for model_resources in resources:
         for release in model_resources.releases:
             stack.endpoints.delete_release(release)

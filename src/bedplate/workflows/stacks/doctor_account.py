@@ -9,19 +9,8 @@ from typing import Protocol
 
 from bedplate import ports
 from bedplate.domain.names import PERSONAS
-from bedplate.domain.stacks import availability
-from bedplate.domain.stacks.diagnosis import (
-    Finding,
-    assess_alerts,
-    assess_budgets,
-    assess_clock,
-    assess_quotas,
-    fail,
-    list_quota_needs,
-    ok,
-    skip,
-    warn,
-)
+from bedplate.domain.stacks import availability, diagnosis
+from bedplate.domain.stacks.diagnosis import Finding, fail, ok, skip, warn
 from bedplate.domain.stacks.permissions import (
     ConditionKeys,
     Permission,
@@ -117,6 +106,7 @@ def account_checks(
 
 
 def check_local_platform(stack: CheckedStack) -> Finding:
+    """Checks that the local platform responds; `connect` has started it."""
     return ok("local platform", f"responds at {stack.local_url}")
 
 
@@ -131,7 +121,7 @@ def check_endpoints(account: ports.Account) -> tuple[Finding, ...]:
     clock = skip("clock", "no server returned its time")
     for time in responses.values():
         if not isinstance(time, str) and time.server_time is not None:
-            clock = assess_clock(time.local_time, time.server_time)
+            clock = diagnosis.assess_clock(time.local_time, time.server_time)
             break
     if not errors:
         service_count = sum(map(len, services_by_url.values()))
@@ -165,6 +155,7 @@ def check_credentials(stack: CheckedStack) -> Finding:
 
 
 def check_account(stack: CheckedStack) -> Finding:
+    """Checks that the credentials belong to the account in the stack's file."""
     actual, expected = stack.identity.account_id, stack.settings.account_id
     file = f"stacks/Pulumi.{stack.name}.yaml"
     if stack.local_url:
@@ -179,6 +170,7 @@ def check_account(stack: CheckedStack) -> Finding:
 
 
 def check_region(account: ports.Account, name: str) -> Finding:
+    """Checks that the region has SageMaker and is enabled in the account."""
     if not account.has_sagemaker():
         detail = f"{name} has no SageMaker according to the SDK's endpoint table"
         return fail("region", detail, "set aws:region in the stack's file to another region")
@@ -213,15 +205,16 @@ def check_instance_types(models: Mapping[str, ModelSpec], settings: StackSetting
 
 
 def check_quotas(stack: CheckedStack) -> tuple[Finding, ...]:
+    """Checks that the quotas suffice for the stack's models and the reconciler."""
     automation = stack.settings.automation
     reconciler = automation.instance_type if automation.reconcile else None
-    needs = list_quota_needs(_load_models(stack), reconciler_instance=reconciler)
-    return assess_quotas(needs, stack.account.list_quotas())
+    needs = diagnosis.list_quota_needs(_load_models(stack), reconciler_instance=reconciler)
+    return diagnosis.assess_quotas(needs, stack.account.list_quotas())
 
 
 def check_budgets(stack: CheckedStack) -> Finding:
     """Counts the platform's budget and one for each model, without the few budgets of stages."""
-    return assess_budgets(stack.account.count_budgets(), 1 + len(stack.settings.models))
+    return diagnosis.assess_budgets(stack.account.count_budgets(), 1 + len(stack.settings.models))
 
 
 def check_permissions(stack: CheckedStack, persona: str | None) -> tuple[Finding, ...]:
@@ -308,6 +301,7 @@ def _check_lock(lock: LockInfo | None, last_result: str | None, stack: str) -> F
 
 
 def check_stack(stack: CheckedStack) -> Finding:
+    """Checks that the stack is up."""
     try:
         outputs = stack.outputs
     except NotFound:
@@ -325,6 +319,7 @@ def check_image(stack: CheckedStack) -> Finding:
 
 
 def check_key(stack: CheckedStack) -> Finding:
+    """Checks that the stack's KMS key is enabled and that the credentials can use it."""
     arn = stack.outputs.kms_key_arn
     key_state = stack.account.get_key_state(arn)
     if key_state != "Enabled":
@@ -338,8 +333,9 @@ def check_key(stack: CheckedStack) -> Finding:
 
 
 def check_alerts(stack: CheckedStack) -> Finding:
+    """Checks that the alert addresses of the stack's file have confirmed subscriptions."""
     subscriptions = stack.account.list_subscriptions(stack.outputs.alerts_topic_arn)
-    return assess_alerts(
+    return diagnosis.assess_alerts(
         stack.settings.alerts.emails, subscriptions, up_command=f"bedplate up --refresh --stack {stack.name}"
     )
 
@@ -360,5 +356,5 @@ def _build_arns(stack: CheckedStack) -> StackArns:
 
 
 def _format_first(texts: Sequence[str]) -> str:
-    rest = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return ", ".join(texts[:_SHOWN]) + rest
+    others = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + others

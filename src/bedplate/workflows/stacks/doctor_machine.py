@@ -57,7 +57,8 @@ def machine_checks(
 
 
 def assess_python(version: tuple[int, ...]) -> Finding:
-    """
+    """Checks the Python version.
+
     >>> assess_python((3, 10, 4)).health.value, assess_python((3, 12, 1)).health.value
     ('FAIL', 'OK')
     """
@@ -168,6 +169,7 @@ def check_docker(*, on_aws: bool) -> Finding:
 
 
 def check_terraform() -> Finding:
+    """Checks for Terraform, which only the Terraform export needs."""
     path = shutil.which("terraform")
     if path is None:
         return skip("terraform", "not found; only `bedplate export terraform` needs it", "install Terraform")
@@ -183,7 +185,8 @@ def check_disk(state_dir: Path) -> Finding:
 
 
 def assess_disk(free_gb: float, folder: Path) -> Finding:
-    """
+    """Checks the free disk space.
+
     >>> [assess_disk(free, Path("x")).health.value for free in (0.2, 3, 100)]
     ['FAIL', 'WARN', 'OK']
     """
@@ -195,8 +198,9 @@ def assess_disk(free_gb: float, folder: Path) -> Finding:
 
 
 def check_port(url: str | None, usual_is_free: bool) -> Finding:
-    """
-    >>> check_port("http://127.0.0.1:4566", False).what, check_port(None, False).health.value
+    """Checks that the local platform runs or that its usual port is free.
+
+    >>> check_port("http://127.0.0.1:4566", False).detail, check_port(None, False).health.value
     ('the local platform runs at http://127.0.0.1:4566', 'WARN')
     """
     if url:
@@ -226,7 +230,8 @@ def _run_command(command: list[str]) -> str | None:
 
 
 def _parse_version(version: str) -> tuple[int, ...]:
-    """
+    """Returns the numbers of a version, empty if it has none.
+
     >>> _parse_version("3.206.0-alpha.1"), _parse_version("dev")
     ((3, 206, 0), ())
     """

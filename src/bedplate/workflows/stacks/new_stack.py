@@ -40,8 +40,8 @@ def create_stack_file(
         raise UsageError(f"{path.relative_to(project_dir)} already exists", next_step=f"$EDITOR {path}")
     if other := find_name_conflict(name, others):
         raise UsageError(
-            f"Resources of {name!r} and {other!r} would share the prefix <project>-{min(name, other)}-..., and the roles "
-            "of one stack could access the other's resources",
+            f"Resources of {name!r} and {other!r} would share the prefix <project>-{min(name, other)}-..., and the "
+            "roles of one stack could access the other's resources",
             next_step=f"bedplate stack new {name.replace('-', '')} --from {source}",
         )
     source_settings = load_stack(project_dir, source)

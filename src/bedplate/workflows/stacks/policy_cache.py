@@ -27,6 +27,7 @@ class PolicyCache:
             return False
 
     def store(self) -> None:
+        """Remembers that the current program passed."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(self._hash, encoding="utf-8")
 

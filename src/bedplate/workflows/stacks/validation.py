@@ -53,12 +53,12 @@ def validate_stack(project_dir: Path, stack: str) -> ValidatedStack:
     except SettingsError as exc:
         problems += exc.problems or (exc.message,)
     models: dict[str, ModelSpec] = {}
-    unknown: list[str] = []
+    warnings: list[str] = []
     names = settings.models if settings else _read_model_names(path)
-    effective_settings = settings or (load_partial_stack(project_dir, stack) if names else None)
+    partial = settings or (load_partial_stack(project_dir, stack) if names else None)
     for number, model in enumerate(names):
         try:
-            models[model] = load_model(project_dir, model, effective_settings, stack=stack)
+            models[model] = load_model(project_dir, model, partial, stack=stack)
         except NotFound as exc:
             place = stack_positions(path, file_name).format_place(("models", number))
             problems.append(f"{place}: models: {exc.message}")
@@ -67,28 +67,22 @@ def validate_stack(project_dir: Path, stack: str) -> ValidatedStack:
             problems += exc.problems or (exc.message,)
             if not exc.problems:
                 continue  # not even YAML
-        if effective_settings is not None and (
-            settings or effective_settings.region == read_yaml(path)["config"].get("aws:region")
-        ):
-            positions = model_positions(project_dir, model, effective_settings, stack)
+        # The region of an invalid file counts only if the partial settings contain it.
+        if partial is not None and (settings or partial.region == read_yaml(path)["config"].get("aws:region")):
+            positions = model_positions(project_dir, model, partial, stack)
             for message, is_error in _check_instance_types(
-                model_values(project_dir, model, effective_settings), effective_settings, positions
+                model_values(project_dir, model, partial), partial, positions
             ):
-                (problems if is_error else unknown).append(message)
+                (problems if is_error else warnings).append(message)
     if other := find_name_conflict(stack, list_stack_names(project_dir)):
-        problems.append(
-            f"{file_name}:1:1: (the file's name): resources of {stack!r} and {other!r} would have conflicting names"
-        )
+        conflict = f"resources of {stack!r} and {other!r} would have conflicting names"
+        problems.append(f"{file_name}:1:1: (the file's name): {conflict}")
     if problems or settings is None:
         problems = list(dict.fromkeys(problems))
         count = "one error" if len(problems) == 1 else f"{len(problems)} errors"
-        file = problems[0].split(":")[0]
-        raise SettingsError(
-            f"Stack {stack!r} has {count}",
-            problems=tuple(problems),
-            next_step=f"$EDITOR {file}, then the same command again",
-        )
-    return ValidatedStack(settings, models, tuple(unknown))
+        next_step = f"$EDITOR {problems[0].split(':')[0]}, then the same command again"
+        raise SettingsError(f"Stack {stack!r} has {count}", problems=tuple(problems), next_step=next_step)
+    return ValidatedStack(settings, models, tuple(warnings))
 
 
 def _read_model_names(path: Path) -> tuple[str, ...]:
@@ -124,5 +118,7 @@ def _check_instance_types(
             yield f"{place}: it is not known whether {settings.region} offers {instance}", False
         elif not is_offered:
             regions = ", ".join(availability.list_regions_with(instance)[:4])
-            detail = f"{settings.region} does not offer {instance} (as of {availability.AS_OF}; {regions} and others do)"
+            detail = (
+                f"region {settings.region} has no {instance} (as of {availability.AS_OF}, unlike {regions} and others)"
+            )
             yield f"{place}: {detail}; if AWS offers it now, add it to the stack's available_instance_types", True

@@ -15,8 +15,8 @@ from bedplate.ports import ExperimentRun, Job, Package, Reporter, RunDraft, RunS
 from bedplate.workflows.stack_context import StackContext
 
 _STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
-MAX_REASON = 500
-ID_LENGTH = 8
+MAX_REASON_LENGTH = 500
+SHORT_ID_LENGTH = 8
 """Characters of an id that `runs list` shows; a shorter number is a version."""
 
 
@@ -76,7 +76,7 @@ def log_run(
         "holdout_uri": lineage.holdout_uri,
         "code_uri": code_uri,
         "artifact_uri": job.artifact_uri or "",
-        "failure": (job.failure_reason or "")[:MAX_REASON],
+        "failure": (job.failure_reason or "")[:MAX_REASON_LENGTH],
         **(tags or {}),
     }
     draft = RunDraft(
@@ -131,12 +131,14 @@ def compare_runs(stack: StackContext, model: str, refs: Sequence[str]) -> RunCom
         raise NotFound(
             f"A comparison needs two runs of {model}; it has {len(runs)}", next_step=f"bedplate train {model} --help"
         )
-    return RunComparison(compared, build_rows([run.params for run in compared]), build_rows([run.metrics for run in compared]))
+    return RunComparison(
+        compared, build_rows([run.params for run in compared]), build_rows([run.metrics for run in compared])
+    )
 
 
 def _select_run(runs: Sequence[ExperimentRun], model: str, ref: str) -> ExperimentRun:
     number = ref.removeprefix(f"{model}:").removeprefix("v")
-    if number.isdigit() and len(number) < ID_LENGTH:
+    if number.isdigit() and len(number) < SHORT_ID_LENGTH:
         matches = [run for run in runs if run.tags.get("version") == number][:1]
     else:
         matches = [run for run in runs if run.job == ref] or [run for run in runs if run.id.startswith(ref)]

@@ -59,7 +59,9 @@ def read_sbom(stack: StackContext, package: Package) -> bytes:
     return sbom
 
 
-def scan_version(stack: StackContext, package: Package, reporter: Reporter, *, auditor: Auditor | None = None) -> VulnerabilityScan:
+def scan_version(
+    stack: StackContext, package: Package, reporter: Reporter, *, auditor: Auditor | None = None
+) -> VulnerabilityScan:
     """Scans a version's packages for published vulnerabilities with pip-audit.
 
     Raises nothing: a failed scan is a `Scan` with `trouble`, which is never a pass.

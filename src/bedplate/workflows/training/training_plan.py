@@ -16,7 +16,7 @@ from bedplate.ports import Job, Package, Reporter
 from bedplate.settings import ModelSpec
 from bedplate.workflows.data.register import Registration
 from bedplate.workflows.data.register import plan as plan_registration
-from bedplate.workflows.data.versions import download_version, find_version
+from bedplate.workflows.data.versions import download_version, find_dataset_version
 from bedplate.workflows.stack_context import StackContext
 from bedplate.workflows.training.source import read_model_files, read_source
 
@@ -141,8 +141,8 @@ def _read_dataset(stack: StackContext, spec: ModelSpec, data: Path | str, report
     """Reads the training rows from a file, or from a registered version whose signature is verified."""
     if isinstance(data, Path):
         return plan_registration(stack, spec, data, reporter, purpose="training")
-    version = find_version(stack, spec.name, data)
-    reporter("step", {"text": f"Verifying the signature of data version {version.short}"})
+    version = find_dataset_version(stack, spec.name, data)
+    reporter("step", {"text": f"Verifying the signature of data version {version.short_hash}"})
     return plan_registration(stack, spec, download_version(stack, version), reporter, purpose="training")
 
 

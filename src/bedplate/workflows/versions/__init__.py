@@ -1,1 +1,1 @@
-"""What is said of a version, and by whom: gates, approval, cards, comparison, promotion, retirement."""
+"""Workflows on versions: evaluate, approve, compare, reproduce, promote, retrain, retire, and cards."""

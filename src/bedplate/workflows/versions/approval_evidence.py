@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bedplate.domain.ledger import Record, sha256
-from bedplate.domain.versions.approval import (
-    EVALUATION_SHA256,
-    ApprovalEvidence,
-    find_contradiction,
-    find_decision,
-    find_evidence_record,
-    list_version_records,
-)
+from bedplate.domain.versions import approval
 from bedplate.errors import ApprovalNeeded, NotFound
 from bedplate.ports import Objects, Package
 
@@ -23,7 +16,7 @@ def require_recorded_approval(records: Sequence[Record], model: str, package: Pa
 
     `flags` are appended to the command that the error suggests.
     """
-    decision = find_decision(records, model, package.version)
+    decision = approval.find_decision(records, model, package.version)
     if decision is not None and decision.kind != "rejected":
         return
     ref = f"{model}:{package.version}"
@@ -42,13 +35,15 @@ def require_recorded_evidence(
     A verdict written into the registry by hand, or an evaluation whose file was changed, proves nothing. `flags` are
     appended to the command that the error suggests.
     """
-    evidence = ApprovalEvidence.from_metadata(package.metadata)
+    evidence = approval.ApprovalEvidence.from_metadata(package.metadata)
     uri = evidence.evaluation_uri
-    evidence_record = find_evidence_record(list_version_records(records, model, package.version), package.arn)
+    evidence_record = approval.find_evidence_record(
+        approval.list_version_records(records, model, package.version), package.arn
+    )
     data = evidence_record.data if evidence_record else {}
-    recorded = data.get(EVALUATION_SHA256) if data.get("evaluation_uri") == uri else None
+    recorded = data.get(approval.EVALUATION_SHA256) if data.get("evaluation_uri") == uri else None
     actual = _hash_object(objects, uri) if recorded and uri else None
-    contradiction = find_contradiction(evidence, evidence_record, actual)
+    contradiction = approval.find_contradiction(evidence, evidence_record, actual)
     if contradiction is None:
         return
     ref = f"{model}:{package.version}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from bedplate.domain.evidence.evaluation import Evaluation
 from bedplate.domain.ledger import LIVE_KINDS, Record, sha256
@@ -195,7 +194,3 @@ def find_deployments(
 
 def _find_last(records: Sequence[Record], kind: str) -> Record | None:
     return next((record for record in reversed(records) if record.kind == kind), None)
-
-
-def to_json(card: VersionCard, **more: Any) -> dict[str, Any]:
-    return {**card.to_json(), **more}

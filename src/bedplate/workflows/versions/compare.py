@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -142,11 +142,8 @@ def _read_scores(stack: StackContext, spec: ModelSpec, uri: str, column: str) ->
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(stack.objects.get(uri)))
-    groups = {
-        name: [str(value) for value in table.column(name).to_pylist()]
-        for name in spec.data.segments
-        if name in table.column_names
-    }
+    segments = [name for name in spec.data.segments if name in table.column_names]
+    groups = {name: [str(value) for value in table.column(name).to_pylist()] for name in segments}
     first_time = None
     if spec.data.time in table.column_names:
         import pyarrow.compute as pc
@@ -191,8 +188,5 @@ def to_json(comparison: VersionComparison) -> dict[str, object]:
             column: {value: row.to_json() for value, row in values.items()}
             for column, values in comparison.segments.items()
         },
-        "provenance": [
-            {"topic": row.topic, "name": row.name, "first": row.first, "second": row.second, "is_same": row.is_same}
-            for row in comparison.provenance
-        ],
+        "provenance": [{**asdict(row), "is_same": row.is_same} for row in comparison.provenance],
     }

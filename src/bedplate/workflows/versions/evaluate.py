@@ -273,7 +273,7 @@ def _require_unchanged(stack: StackContext, plan: EvaluationPlan, digest: str) -
 
 
 def _fallback(champion: Champion | None) -> dict[str, str]:
-    """The fallback has no artifact: the container gets its constant, and compares the candidate with that."""
+    """Returns the constant of a champion without an artifact (the fallback), which the container compares with."""
     if champion is None or champion.artifact_uri or champion.constant is None:
         return {}
     return {"BEDPLATE_FALLBACK": str(champion.constant)}

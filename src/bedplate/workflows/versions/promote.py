@@ -1,5 +1,4 @@
-"""Promotes a version from one environment's registry to another's: the same bytes and the same image, without a
-rebuild."""
+"""Promotes a version to another environment's registry: the same bytes and the same image, without a rebuild."""
 
 from __future__ import annotations
 
@@ -24,8 +23,6 @@ from bedplate.errors import ApprovalNeeded, Conflict, NotFound, PlatformError, U
 from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext, model_tags
 from bedplate.workflows.versions.approval_evidence import require_recorded_approval, require_recorded_evidence
-
-_BLOCK = 1 << 20
 
 
 class PromotionSource(Protocol):
@@ -213,11 +210,8 @@ def _copy_object(origin: ports.Objects, target: ports.Objects, source_uri: str, 
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require_recorded_hash(digest: str, package: ports.Package, existing: ports.Package | None, ref: str) -> None:
@@ -264,7 +258,7 @@ def _build_draft(
 def _inherit_approval(
     origin: PromotionSource, stack: StackContext, model: str, promoted: ports.Package, package: ports.Package
 ) -> ports.Package:
-    """If the target inherits approvals, writes the origin's approval as this environment's, with its approver."""
+    """Writes the origin's approval, with its approver, as this environment's if the target inherits approvals."""
     if stack.settings.promotion.approval != "inherited" or promoted.approval != "PendingManualApproval":
         return promoted
     approver = package.metadata.get("approved_by", "unknown")

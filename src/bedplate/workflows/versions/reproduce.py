@@ -71,6 +71,7 @@ def plan_reproduction(stack: StackContext, model: str, version: int | None) -> R
     _require_same_data(stack, model, package)
     hyperparameters = read_hyperparameters(package, _read_records(stack, package))
     settings = code.spec.training
+    lock = find_lock_file(stack.project_dir)
     cost = estimate_cost(
         "training",
         instance_type=metadata["instance_type"],
@@ -86,7 +87,7 @@ def plan_reproduction(stack: StackContext, model: str, version: int | None) -> R
         hyperparameters=hyperparameters,
         dependencies=(
             DependencyCheck("code", metadata["code_sha256"], code.sha256),
-            DependencyCheck("lock file", metadata["lock_sha256"], _lock_sha256(stack)),
+            DependencyCheck("lock file", metadata["lock_sha256"], sha256(lock.read_bytes()) if lock else "none"),
         ),
         cost=cost,
         warnings=() if job else cost_warnings(cost, limit_usd=settings.max_usd, budgets=list_budgets(stack, model)),
@@ -161,11 +162,6 @@ def _require_same_data(stack: StackContext, model: str, package: Package) -> Non
 def _read_records(stack: StackContext, package: Package) -> list[Record]:
     """Reads the ledger only if the hyperparameters did not fit into the registry."""
     return Ledger.of(stack).records() if '"sha256"' in package.metadata.get("hyperparameters", "") else []
-
-
-def _lock_sha256(stack: StackContext) -> str:
-    lock = find_lock_file(stack.project_dir)
-    return sha256(lock.read_bytes()) if lock else "none"
 
 
 def _find_run(stack: StackContext, base: str, digest: str) -> tuple[str, Job | None, Job | None]:

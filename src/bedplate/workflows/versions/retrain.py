@@ -20,9 +20,9 @@ from bedplate.domain.versions.retraining import (
 )
 from bedplate.errors import BedplateError, GateFailed, JobFailed, NotEnoughData, NotFound, OverBudget
 from bedplate.ports import Package, Reporter
-from bedplate.workflows.data.versions import LATEST, find_version
+from bedplate.workflows.data.versions import LATEST, find_dataset_version
 from bedplate.workflows.record.ledger import Ledger
-from bedplate.workflows.stack_context import StackContext
+from bedplate.workflows.stack_context import StackContext, find_package
 from bedplate.workflows.training.train import train
 from bedplate.workflows.training.training_plan import TrainRequest, require_model
 from bedplate.workflows.training.training_plan import plan as plan_training
@@ -123,13 +123,9 @@ def continue_retraining(
 def list_signals(stack: StackContext, model: str, records: list[Record]) -> tuple[RetrainingSignal, ...]:
     """Returns the signals that require a retraining of the live version now."""
     version = find_live_version(stack, model)
-    trained_at = None
-    if version:
-        try:
-            text = stack.registry.get(stack.names(model).package_group, version).metadata.get("trained_at")
-            trained_at = datetime.fromisoformat(text) if text else None
-        except NotFound:
-            trained_at = None
+    package = find_package(stack, model, version)
+    text = package.metadata.get("trained_at") if package else None
+    trained_at = datetime.fromisoformat(text) if text else None
     rules, now = stack.model(model).retraining, stack.clock.now()
     return list_due_signals(records, model, version, rules, trained_at=trained_at, now=now)
 
@@ -155,12 +151,9 @@ def _choose_signal(stack: StackContext, request: RetrainRequest, records: list[R
 
 def _find_newer_data(stack: StackContext, model: str) -> str:
     """Returns the hash of the newest accepted data; raises NotEnoughData if the live version was trained on it."""
-    newest = find_version(stack, model, LATEST).manifest.sha256
+    newest = find_dataset_version(stack, model, LATEST).manifest.sha256
     version = find_live_version(stack, model)
-    try:
-        package = stack.registry.get(stack.names(model).package_group, version) if version else None
-    except NotFound:
-        package = None
+    package = find_package(stack, model, version)
     if package is not None and package.metadata.get("dataset_sha256") == newest:
         raise NotEnoughData(
             f"{model}:{version}, which is live, was trained on the newest data ({newest[:12]})",

@@ -26,7 +26,7 @@ from bedplate.workflows.watch.schedule_results import ScheduleResults, read_sche
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HistoryEntry:
     """One ledger record as a line of the report; `tone` is good, warn, bad or empty."""
 
     at: datetime
@@ -62,7 +62,7 @@ class TrafficChart:
 
 @dataclass(frozen=True, slots=True)
 class LiveSummary:
-    release_short: str
+    display_name: str
     since: datetime
 
 
@@ -82,7 +82,7 @@ class Report:
     target: str
     created_at: datetime
     live: LiveSummary | None
-    events: tuple[Event, ...]
+    events: tuple[HistoryEntry, ...]
     is_ledger_intact: bool
     gates: tuple[GateResult, ...]
     segment_metric: str
@@ -107,7 +107,7 @@ _TONES = {
     "forced": "warn",
 } | dict.fromkeys(("alert", "rollback"), "warn")
 _PERIODS_S = (1, 5, 10, 30, 60, 300, 3600, 86400)
-_POINTS = 150
+_MAX_POINTS = 150
 VERSIONS_SHOWN = 3
 
 
@@ -123,7 +123,7 @@ def build_report(stack: StackContext, model: str, *, target: str) -> Report:
     model_records = [r for r in records if r.model == model]
     live = who_was_live(records, model, effective_now(records, now))
     metric = spec.gates.segments[0].metric if spec.gates.segments else primary_metric(spec)
-    hidden = set(spec.data.excluded_columns("debugging"))
+    excluded_columns = set(spec.data.excluded_columns("debugging"))
     rollbacks = [r for r in model_records if r.kind == "rollback"]
     return Report(
         model=model,
@@ -132,7 +132,9 @@ def build_report(stack: StackContext, model: str, *, target: str) -> Report:
         target=target,
         created_at=now,
         live=LiveSummary(display_name(live.release), live.since) if live else None,
-        events=tuple(Event(r.at, r.kind, r.version, r.actor, r.summary, _TONES.get(r.kind, "")) for r in model_records),
+        events=tuple(
+            HistoryEntry(r.at, r.kind, r.version, r.actor, r.summary, _TONES.get(r.kind, "")) for r in model_records
+        ),
         is_ledger_intact=ledger.verify().ok,
         gates=_list_gates(model_records),
         segment_metric=metric,
@@ -140,7 +142,7 @@ def build_report(stack: StackContext, model: str, *, target: str) -> Report:
             g.column: g.min if g.min is not None else g.max for g in spec.gates.segments if g.metric == metric
         },
         segments=_read_segments(stack, spec, model_records, metric),
-        drift=_read_drift(stack, model, hidden),
+        drift=_read_drift(stack, model, excluded_columns),
         traffic=_build_traffic_chart(stack, model, model_records, now),
         last_rollback=RollbackSummary(rollbacks[-1].version or 0, rollbacks[-1].data.get("switch_s"))
         if rollbacks
@@ -153,13 +155,13 @@ def build_report(stack: StackContext, model: str, *, target: str) -> Report:
             ),
             None,
         ),
-        schedules=read_schedule_results(stack, model, hidden),
+        schedules=read_schedule_results(stack, model, excluded_columns),
         spend=_read_spend(stack, spec, model, now),
         budgets=tuple(standing.budget for standing in list_budgets(stack)),
     )
 
 
-def _read_drift(stack: StackContext, model: str, hidden: Collection[str]) -> DriftReport | None:
+def _read_drift(stack: StackContext, model: str, excluded_columns: Collection[str]) -> DriftReport | None:
     """Reads the last drift report without the values of columns that are excluded from debugging."""
     try:
         report = read_latest_report(stack, model)[1]
@@ -167,20 +169,20 @@ def _read_drift(stack: StackContext, model: str, hidden: Collection[str]) -> Dri
         return None
     performance = report.performance
     if performance:
-        segments = {name: values for name, values in performance.segments.items() if name not in hidden}
+        segments = {name: values for name, values in performance.segments.items() if name not in excluded_columns}
         performance = replace(performance, segments=segments)
     return replace(
         report,
-        features={name: drift for name, drift in report.features.items() if name not in hidden},
-        quality={name: quality for name, quality in report.quality.items() if name not in hidden},
-        contract=tuple(v for v in report.contract if v.column not in hidden),
+        features={name: drift for name, drift in report.features.items() if name not in excluded_columns},
+        quality={name: quality for name, quality in report.quality.items() if name not in excluded_columns},
+        contract=tuple(v for v in report.contract if v.column not in excluded_columns),
         performance=performance,
     )
 
 
 def _list_gates(records: Sequence[Record]) -> tuple[GateResult, ...]:
     """Returns the verdicts of each version's last evaluation, oldest version first."""
-    last = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
+    last_evaluations = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
     return tuple(
         GateResult(
             version,
@@ -192,7 +194,7 @@ def _list_gates(records: Sequence[Record]) -> tuple[GateResult, ...]:
             v["outcome"],
             v.get("reason", ""),
         )
-        for version, record in sorted(last.items())
+        for version, record in sorted(last_evaluations.items())
         for v in record.data.get("gates", ())
     )
 
@@ -202,9 +204,9 @@ def _read_segments(
 ) -> dict[str, dict[str, Estimate]]:
     """Returns the metric of the newest versions in every segment that has its gate's minimum number of rows."""
     min_rows = {gate.column: gate.min_rows for gate in spec.gates.segments}
-    last = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
+    last_evaluations = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
     rows: dict[str, dict[str, Estimate]] = {}
-    for version, record in sorted(last.items())[-VERSIONS_SHOWN:]:
+    for version, record in sorted(last_evaluations.items())[-VERSIONS_SHOWN:]:
         evaluation = Evaluation.from_json(json.loads(stack.objects.get(record.data["evaluation_uri"])))
         for column in [name for name in spec.data.segments if "debugging" in spec.data.columns[name].purposes]:
             for value, metrics in evaluation.segments.get(column, {}).items():
@@ -219,13 +221,13 @@ def _build_traffic_chart(
     stack: StackContext, model: str, records: Sequence[Record], now: datetime
 ) -> TrafficChart | None:
     """Returns the predictions of every deployed release since the first deployment; None without any."""
-    moves = [r for r in records if r.kind in ("deployment-started", *LIVE_KINDS)]
-    if not moves:
+    deployment_records = [r for r in records if r.kind in ("deployment-started", *LIVE_KINDS)]
+    if not deployment_records:
         return None
-    endpoint, start = stack.names(model).endpoint, moves[0].at
-    period_s = next((p for p in _PERIODS_S if (now - start).total_seconds() / p <= _POINTS), _PERIODS_S[-1])
+    endpoint, start = stack.names(model).endpoint, deployment_records[0].at
+    period_s = next((p for p in _PERIODS_S if (now - start).total_seconds() / p <= _MAX_POINTS), _PERIODS_S[-1])
     releases = dict.fromkeys(
-        [fallback_name(endpoint), *(str(r.data["release"]) for r in moves if r.data.get("release"))]
+        [fallback_name(endpoint), *(str(r.data["release"]) for r in deployment_records if r.data.get("release"))]
     )
     predictions: dict[str, dict[datetime, float]] = {}
     for release in releases:
@@ -244,7 +246,7 @@ def _build_traffic_chart(
     times = tuple(sorted({t for points in predictions.values() for t in points}))
     if not times:
         return None
-    marks = {r.at: f"{r.kind} v{r.version}" for r in moves if r.kind != "deployment-started"}
+    marks = {r.at: f"{r.kind} v{r.version}" for r in deployment_records if r.kind != "deployment-started"}
     return TrafficChart(
         times, {name: [points.get(t, 0.0) for t in times] for name, points in predictions.items()}, marks
     )
@@ -256,9 +258,13 @@ def _read_spend(
     """Returns this month's spend by stage, of the model and of the platform."""
     days = now.day
     settings = stack.settings.budget
-    of_model = {s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=model).spending.shares}
-    of_all = {s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=None).spending.shares}
+    model_usd_by_stage = {
+        s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=model).spending.shares
+    }
+    platform_usd_by_stage = {
+        s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=None).spending.shares
+    }
     return {
-        model: (of_model, spec.budget.monthly_usd, spec.budget.actual_thresholds_pct),
-        "the platform": (of_all, settings.monthly_usd, settings.actual_thresholds_pct),
+        model: (model_usd_by_stage, spec.budget.monthly_usd, spec.budget.actual_thresholds_pct),
+        "the platform": (platform_usd_by_stage, settings.monthly_usd, settings.actual_thresholds_pct),
     }

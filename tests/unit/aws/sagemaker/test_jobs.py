@@ -1,3 +1,5 @@
+"""The requests that the jobs adapter sends to SageMaker, and how it reads jobs and logs."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""The registry adapter on a local SageMaker: versions, approvals, metadata and model cards."""
+
 from __future__ import annotations
 
 from dataclasses import replace

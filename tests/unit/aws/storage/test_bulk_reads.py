@@ -1,4 +1,4 @@
-"""Reading many objects without boto3's client: the addresses, and when the client takes over."""
+"""Bulk reads without boto3's client: addresses, signatures, and the cases in which boto3's client reads."""
 
 from __future__ import annotations
 

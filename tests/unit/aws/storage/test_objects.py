@@ -1,3 +1,5 @@
+"""Objects are written, read, listed and downloaded through the S3 adapter."""
+
 from __future__ import annotations
 
 from datetime import UTC, timedelta

@@ -13,7 +13,7 @@ from bedplate.domain.evidence.live_quality import LiveFinding, LiveReport
 from bedplate.domain.evidence.metrics import Estimate
 from bedplate.domain.metric_chart import MetricChart
 from bedplate.ports import BudgetState, MonitoringExecution
-from bedplate.workflows.watch.report import Event, GateResult, LiveSummary, Report, RollbackSummary, TrafficChart
+from bedplate.workflows.watch.report import GateResult, HistoryEntry, LiveSummary, Report, RollbackSummary, TrafficChart
 from bedplate.workflows.watch.schedule_results import ScheduleResults
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -68,7 +68,7 @@ def full_report() -> Report:
     return replace(
         EMPTY,
         live=LiveSummary("v1", NOW),
-        events=(Event(NOW, "forced", 1, "mara@b.example", "because <b>I</b> say so", "warn"),),
+        events=(HistoryEntry(NOW, "forced", 1, "mara@b.example", "because <b>I</b> say so", "warn"),),
         gates=(GateResult(1, "auc", 0.73, 0.72, 0.74, ">= 0.7", "PASS", "inside"),),
         segment_bounds={"plan": 0.6},
         segments={"plan pro": {"v1": Estimate(0.7, 0.6, 0.8, 100)}},

@@ -1,3 +1,5 @@
+"""JSON documents and tables of the command line."""
+
 from __future__ import annotations
 
 import io
@@ -36,10 +38,20 @@ def test_json_converts_times_as_keys_and_nan_to_null(capsys: pytest.CaptureFixtu
     at = datetime(2026, 1, 2, tzinfo=UTC)
     render.emit_json({at: [Record(at, float("nan"))], 3: (Path("a"), {"b", "a"}), "day": date(2026, 1, 2)})
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "format": 1,
         "2026-01-02T00:00:00+00:00": [{"at": "2026-01-02T00:00:00+00:00", "value": None}],
         "3": ["a", ["a", "b"]],
         "day": "2026-01-02",
     }
+
+
+def test_each_object_of_a_json_list_carries_the_format_and_foreign_json_does_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    render.emit_json([{"a": 1}, 2])
+    assert json.loads(capsys.readouterr().out) == [{"format": 1, "a": 1}, 2]
+    render.emit_raw_json({"a": 1})
+    assert json.loads(capsys.readouterr().out) == {"a": 1}
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])

@@ -1,3 +1,5 @@
+"""A table is split into training data and holdout, reproducibly."""
+
 from __future__ import annotations
 
 import io

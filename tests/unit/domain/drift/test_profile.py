@@ -1,4 +1,4 @@
-"""Profiles merge by addition, whatever the parts, and their figures are those of the whole samples."""
+"""Profiles of parts merge by addition into the profile of the whole sample."""
 
 from __future__ import annotations
 
@@ -142,9 +142,9 @@ def test_new_categories_are_listed_up_to_a_limit():
     names = [f"n{i}" for i in range(3 * MAX_UNSEEN)]
     drift = reference.count_values(names, np.arange(len(names)))
     assert len(drift.unseen) == MAX_UNSEEN
-    both = drift.merge(drift)
-    assert sum(both.unseen.values()) == 2 * len(names) == both.n_values
-    assert OTHERS in both.unseen
+    doubled = drift.merge(drift)
+    assert sum(doubled.unseen.values()) == 2 * len(names) == doubled.n_values
+    assert OTHERS in doubled.unseen
 
 
 def test_verdict_needs_enough_rows_a_band_and_significance():

@@ -151,14 +151,13 @@ def test_large_predictions_may_differ_by_the_relative_tolerance(difference: floa
         alone = difference if len(rows) == 1 else 0.0
         return CaseResponse(200, response.content_type, encode([1e6 + (row["age"] or 0) + alone for row in rows]))
 
-    checks = build_cases(SPEC.data, ROWS)
-    response = check_responses(
-        checks, [predict_price(case.body, case.content_type) for case in checks], probability=False
-    )
-    assert (next(check for check in response if check.kind == "single row as in a batch").faults == ()) is is_equal
+    cases = build_cases(SPEC.data, ROWS)
+    responses = [predict_price(case.body, case.content_type) for case in cases]
+    checks = check_responses(cases, responses, probability=False)
+    assert (next(check for check in checks if check.kind == "single row as in a batch").faults == ()) is is_equal
 
 
 def test_a_case_names_its_column() -> None:
-    checks: list[ContractCase] = [c for c in build_cases(SPEC.data, ROWS) if c.kind == "null rejected"]
-    assert [c.rejected_column for c in checks] == ["calls", "plan"]
-    assert json.loads(checks[0].body)["calls"] is None
+    cases: list[ContractCase] = [c for c in build_cases(SPEC.data, ROWS) if c.kind == "null rejected"]
+    assert [c.rejected_column for c in cases] == ["calls", "plan"]
+    assert json.loads(cases[0].body)["calls"] is None

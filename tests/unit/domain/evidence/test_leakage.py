@@ -1,3 +1,5 @@
+"""Signs of label leakage between features, training data and holdout."""
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta

@@ -1,3 +1,5 @@
+"""Fixed-sample and sequential tests of two arms."""
+
 from __future__ import annotations
 
 import math
@@ -63,17 +65,19 @@ def test_sample_for_means_equals_that_of_statsmodels(sd: float, effect: float, p
 
 
 def test_repeated_sequential_tests_of_equal_arms_rarely_find_a_difference() -> None:
-    """300 tests of two equal arms, looked at 40 times each: the sequential test errs in at most 5 %, the fixed one in
-    a multiple of that."""
+    """Tests two equal arms 300 times and evaluates each test 40 times.
+
+    The sequential test finds a difference in at most 5 % of the tests, the fixed-sample test in a multiple of that.
+    """
     rng = np.random.default_rng(11)
-    fooled = {"sequential": 0, "fixed": 0}
+    errors = {"sequential": 0, "fixed": 0}
     for _ in range(300):
         sums = rng.binomial(50, 0.2, (40, 2)).cumsum(axis=0)
         arms = [(binary_arm(int(a), 50 * i), binary_arm(int(b), 50 * i)) for i, (a, b) in enumerate(sums, 1)]
-        fooled["sequential"] += any(_excludes_zero(sequential_test("binary", *pair, effect=0.05)) for pair in arms)
-        fooled["fixed"] += any(_excludes_zero(fixed_test("binary", *pair)) for pair in arms)
-    assert fooled["sequential"] <= 15
-    assert fooled["fixed"] > 45
+        errors["sequential"] += any(_excludes_zero(sequential_test("binary", *pair, effect=0.05)) for pair in arms)
+        errors["fixed"] += any(_excludes_zero(fixed_test("binary", *pair)) for pair in arms)
+    assert errors["sequential"] <= 15
+    assert errors["fixed"] > 45
 
 
 def test_the_effect_is_detected_within_the_sequential_sample_size() -> None:

@@ -1,3 +1,5 @@
+"""Agreement of a shadow with the champion on the same requests."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""The bootstrap interval of a mean difference of pairs."""
+
 from __future__ import annotations
 
 import math

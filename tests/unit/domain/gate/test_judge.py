@@ -1,3 +1,5 @@
+"""Verdicts on thresholds, champion, segments, fairness and artifact size."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Cost estimates of jobs, and the limits and budgets that they are compared with."""
+
 from __future__ import annotations
 
 import pytest

@@ -39,13 +39,13 @@ def only(*resources: AResource) -> CostLine:
 
 
 @pytest.mark.parametrize(
-    ("region", "ending"), [("eu-west-1", "in eu-west-1, where they differ"), ("us-east-1", "by hand")]
+    ("region", "suffix"), [("eu-west-1", "in eu-west-1, where they differ"), ("us-east-1", "by hand")]
 )
-def test_prices_name_their_region_and_date(region: str, ending: str) -> None:
+def test_prices_name_their_region_and_date(region: str, suffix: str) -> None:
     provider = AResource("create", "pulumi:providers:aws", after={"region": region})
     price_source = price_plan([provider, AResource("create", KEY, after={})]).price_source
     assert price_source.startswith("AWS list prices of us-east-1 as of 2025")
-    assert price_source.endswith(ending)
+    assert price_source.endswith(suffix)
 
 
 def test_a_new_endpoint_costs_its_instances_for_730_hours() -> None:

@@ -1,3 +1,5 @@
+"""The rules that an approval must satisfy."""
+
 from __future__ import annotations
 
 import pytest

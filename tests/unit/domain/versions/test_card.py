@@ -1,3 +1,5 @@
+"""The content of a model card, in SageMaker's schema and as Markdown."""
+
 from __future__ import annotations
 
 import json

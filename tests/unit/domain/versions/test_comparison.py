@@ -1,3 +1,5 @@
+"""The comparison of two versions on the same rows."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Training jobs' names, metadata and code archives are derived from what determines the result."""
+
 from __future__ import annotations
 
 import io

@@ -32,7 +32,7 @@ class Case:
     update: BuildInputs | None = None
     """Changed inputs that the provider updates in place."""
     replacements: dict[str, Any] = field(default_factory=dict)
-    """Changed inputs, each of which forces a replacement by itself."""
+    """Changed inputs, each of which alone forces a replacement."""
     has_tags: bool = False
     survives_delete: bool = False
     """AWS has no delete operation for it, so that it exists after the delete as well."""

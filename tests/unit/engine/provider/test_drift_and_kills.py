@@ -50,7 +50,7 @@ def test_a_changed_threshold_is_drift(create: Apply, aws: AwsClients) -> None:
     aws.call("cloudwatch", "PutMetricAlarm", AlarmName=alarm.id, TreatMissingData="notBreaching", **metric, **when)
     drift = list_drift(alarm)
     assert drift["threshold"] == (0.9, 0.01)
-    assert "alarmActions" in drift  # the second put left them out
+    assert "alarmActions" in drift  # the second put has removed them
 
 
 def test_a_tag_added_by_hand_is_drift_and_is_removed(create: Apply, aws: AwsClients) -> None:

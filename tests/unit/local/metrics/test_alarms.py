@@ -81,7 +81,7 @@ def test_comparison_operators(operator: str, less: str, equal: str, greater: str
 
 
 def test_low_sample_of_a_percentile_keeps_the_state_only_with_ignore() -> None:
-    low = [Datapoint(0.0, 9.0, low_sample=True)]
+    low = [Datapoint(0.0, 9.0, has_low_sample=True)]
     alarm = {**ALARM, "EvaluationPeriods": 1}
     assert evaluate_alarm({**alarm, "EvaluateLowSampleCountPercentile": "ignore"}, low, "OK").state == "OK"
     assert evaluate_alarm({**alarm, "EvaluateLowSampleCountPercentile": "evaluate"}, low, "OK").state == "ALARM"

@@ -49,7 +49,8 @@ def test_points_survive_a_restart(tmp_path: Path) -> None:
 
 def test_dimensions_in_another_order_are_the_same_series() -> None:
     dimensions = [{"Name": "B", "Value": "2"}, {"Name": "A", "Value": "1"}]
-    assert Metric.parse({"Namespace": "n", "MetricName": "m", "Dimensions": dimensions}).dims == (("A", "1"), ("B", "2"))
+    metric = Metric.parse({"Namespace": "n", "MetricName": "m", "Dimensions": dimensions})
+    assert metric.dims == (("A", "1"), ("B", "2"))
 
 
 @pytest.mark.parametrize(
@@ -90,8 +91,8 @@ def test_a_percentile_alarm_marks_datapoints_with_too_few_samples(store: MetricS
         **SHAPE, "ExtendedStatistic": "p50", "Period": 10, "EvaluationPeriods": 1,
         "EvaluateLowSampleCountPercentile": "ignore",
     }  # fmt: skip
-    assert not alarm_datapoints(store, alarm, 100.0)[0].low_sample
-    assert alarm_datapoints(store, {**alarm, "ExtendedStatistic": "p99"}, 100.0)[0].low_sample
+    assert not alarm_datapoints(store, alarm, 100.0)[0].has_low_sample
+    assert alarm_datapoints(store, {**alarm, "ExtendedStatistic": "p99"}, 100.0)[0].has_low_sample
 
 
 def test_an_alarm_on_metric_math_evaluates_the_expression(store: MetricStore) -> None:

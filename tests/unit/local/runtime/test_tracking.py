@@ -37,7 +37,7 @@ def test_tracking_server_is_healthy_at_its_url(driver: RuntimeDriver) -> None:
 def test_tracking_server_is_restored_with_the_platform(driver: RuntimeDriver) -> None:
     first_url = start_server(driver)["TrackingServerUrl"]
     driver.close()
-    driver.services.wait_until(lambda: not is_healthy(first_url))  # its workers go a moment after it
+    driver.services.wait_until(lambda: not is_healthy(first_url))  # its workers end shortly after it
     restarted = driver.restart()
     try:
         table = driver.services.tables["mlflow-tracking-server"]

@@ -18,5 +18,5 @@ def test_manifest_selects_objects_and_keys_outside_the_folder_are_rejected(tmp_p
     assert transfer.download(services, "s3://b/manifest", tmp_path / "got", data_type="ManifestFile") == 1
     assert [p.name for p in (tmp_path / "got").iterdir()] == ["c.csv"]
     services.put_object("b", "in2/../../out", b"x")
-    with pytest.raises(transfer.MissingData, match="outside its folder"):
+    with pytest.raises(transfer.DataSourceError, match="outside its folder"):
         transfer.download(services, "s3://b/in2/", tmp_path / "got2")

@@ -22,7 +22,7 @@ from bedplate.workflows.data.register import plan, register, require_accepted
 from bedplate.workflows.data.versions import (
     DataVersion,
     download_version,
-    find_version,
+    find_dataset_version,
     list_versions,
     read_datasheet,
     require_signature,
@@ -66,7 +66,7 @@ def test_a_version_has_the_hash_of_its_file_a_signature_and_a_record(stack: Fake
     assert version.manifest.sha256 == file_sha256(stack.project_dir / "data.parquet")
     assert stack.objects.get(version.data_uri) == (stack.project_dir / "data.parquet").read_bytes()
     require_signature(stack, version)
-    assert registration_summaries(stack) == [f"data {version.short} of churn registered: 500 rows, no warning"]
+    assert registration_summaries(stack) == [f"data {version.short_hash} of churn registered: 500 rows, no warning"]
 
 
 def test_registering_the_same_file_again_returns_the_same_version(stack: FakeStackContext) -> None:
@@ -109,7 +109,7 @@ def test_suspicious_data_needs_a_reason_which_is_stored(stack: FakeStackContext)
     version = register_file(stack, "poisoned.parquet", accept="corrected by hand")
     assert version.manifest.accept_reason == "corrected by hand"
     assert version.manifest.parent == first.manifest.sha256
-    assert find_version(stack, "churn", "latest") == version
+    assert find_dataset_version(stack, "churn", "latest") == version
 
 
 def test_a_version_with_unaccepted_warnings_is_not_the_latest(stack: FakeStackContext) -> None:
@@ -117,18 +117,18 @@ def test_a_version_with_unaccepted_warnings_is_not_the_latest(stack: FakeStackCo
     write_poisoned_data(stack)
     pending = plan(stack, stack.model("churn"), stack.project_dir / "poisoned.parquet", null_reporter)
     warned = register(stack, pending, null_reporter)
-    assert (warned.manifest.status, find_version(stack, "churn", "latest")) == ("with warnings", first)
+    assert (warned.manifest.status, find_dataset_version(stack, "churn", "latest")) == ("with warnings", first)
     with pytest.raises(ApprovalNeeded):
         register_file(stack, "poisoned.parquet")
     accepted = register_file(stack, "poisoned.parquet", accept="looked at it")
     require_signature(stack, accepted)
-    assert find_version(stack, "churn", "latest").manifest.accept_reason == "looked at it"
+    assert find_dataset_version(stack, "churn", "latest").manifest.accept_reason == "looked at it"
 
 
 def test_changed_data_is_rejected_before_training(stack: FakeStackContext) -> None:
     version = register_file(stack)
     stack.objects.contents[version.data_uri] = stack.objects.contents[version.data_uri][:-1] + b"X"
-    with pytest.raises(GateFailed, match="is not the data that was registered"):
+    with pytest.raises(GateFailed, match="was changed after its registration"):
         plan_training(stack, TrainRequest("churn", "latest", {}), null_reporter)
 
 
@@ -142,7 +142,7 @@ def test_a_changed_manifest_or_signature_is_rejected(stack: FakeStackContext, pa
         document = json.loads(stack.objects.contents[uri])
         stack.objects.contents[uri] = json.dumps({**document, "signature": "AAAA"}).encode()
     with pytest.raises(GateFailed, match="signed"):
-        download_version(stack, find_version(stack, "churn", "latest"))
+        download_version(stack, find_dataset_version(stack, "churn", "latest"))
 
 
 def test_a_version_copied_to_the_place_of_another_is_rejected(stack: FakeStackContext) -> None:
@@ -175,7 +175,7 @@ def test_registering_again_restores_changed_data(stack: FakeStackContext) -> Non
     stack.objects.contents[version.data_uri] = b"tampered"
     register_file(stack, again=True)
     assert (
-        download_version(stack, find_version(stack, "churn", "latest")).read_bytes()
+        download_version(stack, find_dataset_version(stack, "churn", "latest")).read_bytes()
         == (stack.project_dir / "data.parquet").read_bytes()
     )
 
@@ -189,7 +189,7 @@ def test_training_on_a_version_and_on_its_file_is_the_same_training(stack: FakeS
     again = plan_training(stack, TrainRequest("churn", "latest", {}), null_reporter)
     assert again.package == first.package
     assert first.package is not None
-    assert first.package.metadata["dataset_sha256"] == find_version(stack, "churn", "latest").manifest.sha256
+    assert first.package.metadata["dataset_sha256"] == find_dataset_version(stack, "churn", "latest").manifest.sha256
 
 
 def test_changed_uploads_of_an_earlier_training_are_rejected(stack: FakeStackContext) -> None:
@@ -232,16 +232,16 @@ def test_columns_without_the_purpose_training_are_dropped_if_the_contract_says_s
 
 def test_versions_are_found_by_the_beginning_of_their_hash(stack: FakeStackContext) -> None:
     version = register_file(stack)
-    assert find_version(stack, "churn", version.short) == version
+    assert find_dataset_version(stack, "churn", version.short_hash) == version
     with pytest.raises(UsageError, match="6 digits"):
-        find_version(stack, "churn", "ab")
+        find_dataset_version(stack, "churn", "ab")
     with pytest.raises(NotFound, match="begins with 000000"):
-        find_version(stack, "churn", "000000")
+        find_dataset_version(stack, "churn", "000000")
 
 
 def test_latest_without_a_version_names_the_next_command(stack: FakeStackContext) -> None:
     with pytest.raises(NotFound, match="no accepted version") as missing:
-        find_version(stack, "churn", "latest")
+        find_dataset_version(stack, "churn", "latest")
     assert "bedplate data register churn" in str(missing.value.next_step)
 
 
@@ -254,7 +254,7 @@ def test_a_stack_without_a_signing_key_names_the_next_command(stack: FakeStackCo
 
 def test_a_manifest_is_read_back_as_it_was_written(stack: FakeStackContext) -> None:
     version = register_file(stack)
-    assert Manifest.decode(version.raw) == version.manifest
+    assert Manifest.decode(version.manifest_bytes) == version.manifest
     with pytest.raises(ValueError, match="has no format number"):
         Manifest.decode(b"{}")
 
@@ -292,7 +292,7 @@ def test_two_versions_are_compared_column_by_column(stack: FakeStackContext) -> 
     write_training_data(
         stack.project_dir / "b.parquet", id=[f"d{i}" for i in range(500)], plan=plans, calls=[None] * 5 + [3] * 495
     )
-    diff = compare_versions(stack, "churn", first.short, str(stack.project_dir / "b.parquet")).diff
+    diff = compare_versions(stack, "churn", first.short_hash, str(stack.project_dir / "b.parquet")).diff
     columns = {c.name: c for c in diff.columns}
     assert columns["plan"].shifts[0] == pytest.approx(("basic", 167 / 500, 50 / 500))
     assert columns["calls"].null_share_b == 0.01

@@ -31,8 +31,8 @@ def test_predictions_are_returned_in_the_order_of_the_rows_with_their_keys(stack
         stack, InvokeRequest("churn", rows(25), batch_size=10, concurrency=3), predictions.append, null_reporter
     )
     assert [p.keys["id"] for p in predictions] == [f"r{i}" for i in range(25)]
-    assert (result.rows, result.requests, result.failed) == (25, 3, 0)
-    assert dict(result.releases) == {"bedplate-local-churn-fallback": 25}
+    assert (result.rows, result.requests, result.failed_requests) == (25, 3, 0)
+    assert dict(result.rows_by_release) == {"bedplate-local-churn-fallback": 25}
 
 
 def test_rejected_request_raises_the_models_message(stack: FakeStackContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_failed_request_is_counted_and_the_next_one_is_sent(
     result = invoke(
         stack, InvokeRequest("churn", rows(4), batch_size=2, concurrency=1), predictions.append, null_reporter
     )
-    assert (result.failed, result.requests, result.first_failure) == (1, 2, "the model failed (500)")
+    assert (result.failed_requests, result.requests, result.first_failure) == (1, 2, "the model failed (500)")
     assert [p.prediction is None for p in predictions] == [True, True, False, False]
 
 
@@ -69,7 +69,7 @@ def test_rate_and_latency_are_measured(stack: FakeStackContext) -> None:
     request = InvokeRequest("churn", rows(4), batch_size=2, concurrency=1)
     result = invoke(stack, request, lambda a: None, null_reporter, timer=lambda: next(ticks))
     assert result.latency_ms(0.5) == 1000.0
-    assert result.rows_per_s == pytest.approx(4 / result.seconds)
+    assert result.rows_per_s == pytest.approx(4 / result.duration_s)
 
 
 def test_progress_is_reported(stack: FakeStackContext) -> None:

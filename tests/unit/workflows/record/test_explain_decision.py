@@ -1,3 +1,5 @@
+"""A captured prediction is traced to its release, version, evaluation and approvals."""
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta

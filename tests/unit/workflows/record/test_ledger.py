@@ -1,3 +1,5 @@
+"""The ledger in S3: concurrent writers, gaps, the cache, verification and clock skew."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor

@@ -99,7 +99,7 @@ def test_canary_is_guarded_in_the_champions_bins(stack: FakeStackContext) -> Non
     result = deploy_version(stack, version=2)
     (guard,) = stack.metrics.guard_alarms.values()
     assert (guard.endpoint, guard.candidate, guard.champion) == (ENDPOINT, result.live, champion)
-    assert (guard.threshold, guard.min_predictions, guard.bins) == (0.25, 300, 5)
+    assert (guard.threshold, guard.min_predictions, guard.n_bins) == (0.25, 300, 5)
     edges = json.loads(rolling_endpoints(stack).releases[result.live].environment["BEDPLATE_PREDICTION_EDGES"])
     assert edges == {champion: [0.1975, 0.3975, 0.5975, 0.7975]}
     own = json.loads(rolling_endpoints(stack).releases[champion].environment["BEDPLATE_PREDICTION_EDGES"])

@@ -183,7 +183,7 @@ def test_target_is_scored_on_a_copy_before_traffic_moves(stack: FakeStackContext
     assert checks["re-score"].verdict == "PASS"
     assert "all 2 rows, mean 0.375" in checks["re-score"].detail
     assert rolling_endpoints(stack).created_endpoints == [f"{ENDPOINT}-copy-v1"]
-    assert set(rolling_endpoints(stack).live) == {ENDPOINT}  # the copy is gone again
+    assert set(rolling_endpoints(stack).live) == {ENDPOINT}  # the copy was deleted
     assert rolling_endpoints(stack).live[ENDPOINT] == two_live[1]
 
 
@@ -251,7 +251,7 @@ def test_drill_on_the_live_endpoint_goes_there_and_back(stack: FakeStackContext,
         "drill",
     ]
     assert {"switch, first prediction", "switch back"} <= set(result.durations_s)
-    assert roll_back(stack).live == two_live[0]  # a drill does not change what a rollback goes back to
+    assert roll_back(stack).live == two_live[0]  # a drill does not change the target of the next rollback
 
 
 def test_drill_fails_for_an_unhealthy_target(stack: FakeStackContext, two_live: tuple[str, str]) -> None:

@@ -1,3 +1,5 @@
+"""Trainings are logged as MLflow runs, listed and compared."""
+
 from __future__ import annotations
 
 from dataclasses import replace

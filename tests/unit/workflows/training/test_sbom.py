@@ -1,3 +1,5 @@
+"""A version's SBOM is stored, verified and scanned."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The code, commit and lock file of a model folder."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""A training checks data and cost, runs or resumes its job, and registers a version."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Trainings of several models and hyperparameters run in parallel within one cost limit."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""A tuning runs trials within its limits and registers the best one."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -58,10 +60,10 @@ def test_the_smallest_value_of_a_loss_is_the_best(stack: FakeStackContext) -> No
 
 def test_every_trial_is_logged_as_a_run_of_its_tuning(stack: FakeStackContext) -> None:
     result = run_tuning(stack)
-    stored = runs.list_runs(stack, "churn")
-    assert {run.job for run in stored} == {trial.job for trial in result.job.trials}
-    assert {run.tags["tuning"] for run in stored} == {result.job.name}
-    assert sorted(run.metrics["validation_auc"] for run in stored) == [0.1, 0.2, 0.3]
+    logged_runs = runs.list_runs(stack, "churn")
+    assert {run.job for run in logged_runs} == {trial.job for trial in result.job.trials}
+    assert {run.tags["tuning"] for run in logged_runs} == {result.job.name}
+    assert sorted(run.metrics["validation_auc"] for run in logged_runs) == [0.1, 0.2, 0.3]
 
 
 def test_the_same_tuning_again_resumes_the_existing_job(stack: FakeStackContext) -> None:

@@ -1,3 +1,5 @@
+"""Model folders are checked, and models are listed with their versions."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -80,14 +82,14 @@ def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_list_shows_live_and_forced_versions(tmp_path: Path) -> None:
-    at = a_stack_context(tmp_path)
+    stack = a_stack_context(tmp_path)
     passed = {"verdict": "PASS", "metric.auc": "0.7123"}
-    at.registry.packages["bedplate-local-churn"] = [
+    stack.registry.packages["bedplate-local-churn"] = [
         a_package(1, metadata=passed),
         a_package(2, metadata={"verdict": "FAIL", "forced_by": "ada"}, approval="Approved"),
     ]
-    at.endpoints.live["bedplate-local-churn"] = "bedplate-local-churn-v1-0a1b2c3d"
-    (row,) = list_models(at)
+    stack.endpoints.live["bedplate-local-churn"] = "bedplate-local-churn-v1-0a1b2c3d"
+    (row,) = list_models(stack)
     newest, oldest = row.versions
     assert (newest.version, newest.is_live, newest.is_forced, newest.value) == (2, False, True, None)
     assert (oldest.version, oldest.is_live, oldest.is_forced, oldest.value) == (1, True, False, 0.7123)

@@ -53,10 +53,10 @@ class FakeOrigin:
 
 @pytest.fixture
 def origin() -> FakeOrigin:
-    created = FakeOrigin()
+    fake_origin = FakeOrigin()
     for uri in URIS.values():
-        created.objects.contents[uri] = ARTIFACT if "model.tar.gz" in uri else uri.encode()
-    created.objects.contents["s3://src-artifacts/evaluations/churn/v1/e1/predictions.parquet"] = b"rows"
+        fake_origin.objects.contents[uri] = ARTIFACT if "model.tar.gz" in uri else uri.encode()
+    fake_origin.objects.contents["s3://src-artifacts/evaluations/churn/v1/e1/predictions.parquet"] = b"rows"
     metadata = {
         **{key: uri for key, uri in URIS.items() if key != "artifact"},
         "verdict": "PASS",
@@ -68,10 +68,10 @@ def origin() -> FakeOrigin:
     package = a_package(
         1, artifact_uri=URIS["artifact"], metadata=metadata, approval="Approved", group="bedplate-staging-churn"
     )
-    created.registry.packages["bedplate-staging-churn"] = [package]
-    record(created, "evaluated", verdict="PASS", evaluation_uri=URIS["evaluation_uri"])
-    record(created, "approved", final=True, people=["grace@example.com"])
-    return created
+    fake_origin.registry.packages["bedplate-staging-churn"] = [package]
+    record(fake_origin, "evaluated", verdict="PASS", evaluation_uri=URIS["evaluation_uri"])
+    record(fake_origin, "approved", final=True, people=["grace@example.com"])
+    return fake_origin
 
 
 def record(origin: FakeOrigin, kind: Kind, **data: Any) -> None:

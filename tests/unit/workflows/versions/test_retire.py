@@ -1,3 +1,5 @@
+"""Versions and models are retired, now or on a date."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -20,18 +22,18 @@ from release_stack import deploy_version
 TODAY = EPOCH.date()
 
 
-def retire_version(at: FakeStackContext, version: int | None = 1, **changes: Any) -> RetirementResult:
-    return retire(at, replace(RetireRequest("churn", version, "replaced"), **changes))
+def retire_version(stack: FakeStackContext, version: int | None = 1, **changes: Any) -> RetirementResult:
+    return retire(stack, replace(RetireRequest("churn", version, "replaced"), **changes))
 
 
-def kinds(at: FakeStackContext) -> list[str]:
-    return [r.kind for r in Ledger.of(at).records() if r.kind == "retired"]
+def record_kinds(stack: FakeStackContext) -> list[str]:
+    return [r.kind for r in Ledger.of(stack).records() if r.kind == "retired"]
 
 
 def test_an_unused_version_is_retired_and_cannot_be_deployed(stack: FakeStackContext) -> None:
     assert retire_version(stack) == RetirementResult("churn:1", TODAY, (), is_changed=True)
     assert not retire_version(stack).is_changed
-    assert kinds(stack) == ["retired"]
+    assert record_kinds(stack) == ["retired"]
     with pytest.raises(UsageError, match="churn:1 has been retired since") as error:
         prepare(stack, DeployRequest("churn", 1))
     assert "--cancel" in str(error.value.next_step)

@@ -60,7 +60,7 @@ def test_the_report_has_the_live_release_and_the_rollback_duration(stack: FakeSt
     add_record(stack, "rollback", 1, live=V1, release=V1, switch_s=0.7)
     report = build_report(stack, "churn", target="LOCAL")
     assert report.live is not None
-    assert report.live.release_short == "v1"
+    assert report.live.display_name == "v1"
     assert report.last_rollback is not None
     assert (report.last_rollback.version, report.last_rollback.duration_s) == (1, 0.7)
     assert [a.tone for a in report.events] == ["good", "warn"]

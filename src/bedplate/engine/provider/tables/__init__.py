@@ -33,7 +33,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
 
 
 def find_resource_type(type: str) -> ResourceType:
-    """The table entry of a Pulumi type token. Raises UsageError for a type without one."""
+    """Returns the table entry of a Pulumi type token. Raises UsageError for a type without one."""
     if type not in RESOURCE_TYPES:
         raise UsageError(
             f"The embedded engine does not support the resource type {type} (it supports {len(RESOURCE_TYPES)} types)",

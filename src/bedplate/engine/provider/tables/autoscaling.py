@@ -12,7 +12,7 @@ MISSING_TARGET_CODES = ("ObjectNotFoundException", "No scalable target found")
 
 
 def _parse_target_id(id: str) -> Properties:
-    """The keys in `sagemaker/endpoint/e/variant/v/sagemaker:variant:DesiredInstanceCount`, the id for imports."""
+    """Returns the keys in `sagemaker/endpoint/e/variant/v/sagemaker:variant:DesiredInstanceCount`, an import's id."""
     if id.count("/") != 5:
         return {"resourceId": id}
     namespace, remainder = id.split("/", 1)
@@ -21,13 +21,13 @@ def _parse_target_id(id: str) -> Properties:
 
 
 def _parse_policy_id(id: str) -> Properties:
-    """The keys in the target's id for imports, followed by `/` and the policy's name."""
+    """Returns the keys in an import's id: that of the target, `/` and the policy's name."""
     target, _, name = id.rpartition("/")
     return {**(_parse_target_id(target) if target else {}), "name": name}
 
 
 def _parse_action_id(id: str) -> Properties:
-    """The keys in `name/namespace/resource`, and the only dimension that SageMaker scales."""
+    """Returns the keys in `name/namespace/resource`, and the only scalable dimension that SageMaker's variants have."""
     name, namespace, resource_id = id.split("/", 2)
     dimension = "sagemaker:variant:DesiredInstanceCount"
     return {"name": name, "serviceNamespace": namespace, "resourceId": resource_id, "scalableDimension": dimension}
@@ -36,7 +36,7 @@ def _parse_action_id(id: str) -> Properties:
 def _scaling_type(
     type: str, noun: str, plural: str, name_member: str, updatable: tuple[str, ...], **fields: Any
 ) -> ResourceType:
-    """A named rule of a scalable target with the operations Put<noun>, Describe<plural> and Delete<noun>."""
+    """Returns the type of a scalable target's rule with the operations Put<noun>, Describe<plural>, Delete<noun>."""
     return ResourceType(
         type,
         "application-autoscaling",

@@ -20,7 +20,7 @@ _CLAUSE_MEMBERS = {"key": "Key", "values": "Values", "matchOptions": "MatchOptio
 
 
 def _budget_params(_aws: AwsClients, operation: str, properties: Properties, params: Params) -> Params:
-    """AWS has one member for amount and unit and a mapping for cost filters, and takes notifications separately."""
+    """Converts Pulumi's properties: AWS groups amount and unit, maps filters, and takes notifications separately."""
     member = {"CreateBudget": "Budget", "UpdateBudget": "NewBudget"}.get(operation)
     if member is None:
         return params
@@ -92,7 +92,7 @@ def _read_budget(aws: AwsClients, inputs: Properties, actual: Mapping[str, Any])
 
 
 def _notification_key(notification: Properties) -> Params:
-    """The members that identify a notification of a budget."""
+    """Returns the members that identify a notification of a budget."""
     names = ("notificationType", "comparisonOperator", "threshold", "thresholdType")
     return {f"{name[0].upper()}{name[1:]}": notification[name] for name in names}
 
@@ -106,7 +106,7 @@ def _list_subscribers(notification: Properties) -> list[Params]:
 
 
 def _list_notifications(aws: AwsClients, budget: str) -> list[Properties]:
-    """The notifications of a budget at AWS, with their subscribers, as Pulumi's properties."""
+    """Returns the notifications of a budget at AWS, with their subscribers, as Pulumi's properties."""
     target = {"AccountId": aws.account_id, "BudgetName": budget}
     notifications = []
     for notification in aws.call("budgets", "DescribeNotificationsForBudget", **target).get("Notifications", ()):
@@ -122,7 +122,7 @@ def _list_notifications(aws: AwsClients, budget: str) -> list[Properties]:
 
 
 def _match_objects(declared: list[Properties], actual: list[Properties]) -> list[Properties]:
-    """The actual objects, in the order and spelling of the declared ones that are equivalent."""
+    """Returns the actual objects, in the order and spelling of the declared ones that are equivalent."""
     matched, unmatched = match_items(
         declared, actual, lambda item, candidate: _normalize(item) == _normalize(candidate)
     )
@@ -130,7 +130,7 @@ def _match_objects(declared: list[Properties], actual: list[Properties]) -> list
 
 
 def _normalize(properties: Properties) -> Properties:
-    """Sorted lists, the threshold as a number, and no empty values, so that equivalent objects are equal."""
+    """Sorts lists, converts the threshold to a number and drops empty values, so that equivalent objects are equal."""
     return {
         k: sorted(v) if isinstance(v, list) else float(v) if k == "threshold" else v for k, v in properties.items() if v
     }
@@ -157,7 +157,7 @@ def _without(notifications: list[Properties], others: list[Properties]) -> list[
 
 
 def _parse_action_id(id: str) -> Properties:
-    """The keys in `account:action id:budget`, the id for imports."""
+    """Returns the keys in `account:action id:budget`, the id for imports."""
     _, action_id, budget = id.split(":", 2)
     return {"actionId": action_id, "budgetName": budget}
 

@@ -13,7 +13,7 @@ from bedplate.engine.provider.shapes import prefer_declared
 
 
 def _anomaly_params(_aws: AwsClients, operation: str, properties: Properties, params: Params) -> Params:
-    """The id is the ARN, which Get takes in a list; a monitor's specification is JSON text in Pulumi only."""
+    """Sends the id as ARN, which Get takes in a list. A monitor's specification is JSON text in Pulumi only."""
     noun = "Monitor" if "Monitor" in operation else "Subscription"
     if operation.startswith("Get"):
         params[f"{noun}ArnList"] = [properties["id"]]
@@ -32,7 +32,7 @@ def _read_monitor(_aws: AwsClients, inputs: Properties, actual: Mapping[str, Any
 
 
 def _anomaly_type(noun: str, **fields: Any) -> ResourceType:
-    """An anomaly monitor or subscription, whose ARN is its id."""
+    """Returns the type of an anomaly monitor or subscription, whose id is its ARN."""
     operations = (f"CreateAnomaly{noun}", f"GetAnomaly{noun}s", f"DeleteAnomaly{noun}")
 
     def find_by_intent(aws: AwsClients, intent: str, _inputs: Properties) -> str | None:

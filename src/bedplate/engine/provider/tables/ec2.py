@@ -21,7 +21,7 @@ DELETED_STATES = ("deleted", "deleting")
 def _find_by_intent(
     operation: str, list_member: str, id_member: str
 ) -> Callable[[AwsClients, str, Properties], str | None]:
-    """A `find_id` hook: the id of the resource that carries the intent's tag and is not deleted."""
+    """Returns a `find_id` hook, which finds the resource that has the intent tag and is not deleted."""
 
     def find_id(aws: AwsClients, intent: str, _inputs: Properties) -> str | None:
         filters = [{"Name": f"tag:{INTENT_TAG}", "Values": [intent]}]
@@ -35,7 +35,7 @@ def _find_by_intent(
 def _ec2_type(
     type: str, operations: tuple[str, str, str], id_member: str, tag_type: str, **fields: Any
 ) -> ResourceType:
-    """A resource that EC2 assigns an id to, and that is found by its tags."""
+    """Returns the type of a resource whose id EC2 assigns, and which its tags identify after a kill."""
     id_property = f"{id_member[0].lower()}{id_member[1:]}"
     list_member = operations[1].removeprefix("Describe")
     target = {"Resources": ["{id}"], "Filters": [{"Name": "resource-id", "Values": ["{id}"]}]}
@@ -68,7 +68,7 @@ def _ec2_type(
 
 
 def _set_vpc_attributes(aws: AwsClients, properties: Properties) -> None:
-    """EC2 takes one attribute per call."""
+    """Sets the declared attributes one by one, because ModifyVpcAttribute takes one per call."""
     for name, member in VPC_ATTRIBUTES.items():
         if name in properties:
             value = {"Value": bool(properties[name])}
@@ -88,13 +88,13 @@ def _read_vpc(aws: AwsClients, inputs: Properties, _actual: Mapping[str, Any]) -
 
 
 def _revoke_default_egress(aws: AwsClients, properties: Properties) -> None:
-    """AWS allows all egress of a new group; like pulumi-aws, the provider revokes that rule."""
+    """Revokes the rule that AWS adds to a new group, which allows all egress, as pulumi-aws does."""
     permissions = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     aws.call("ec2", "RevokeSecurityGroupEgress", GroupId=properties["id"], IpPermissions=permissions)
 
 
 def _rule_params(_aws: AwsClients, operation: str, properties: Properties, params: Params) -> Params:
-    """EC2 takes a rule's description with its peer."""
+    """Moves the rule's description into its peer (a group, prefix list or IP range), where EC2 expects it."""
     if operation.startswith("Authorize"):
         (permission,) = params["IpPermissions"]
         for peer in ("UserIdGroupPairs", "PrefixListIds", "IpRanges"):
@@ -159,7 +159,7 @@ def _read_association(_aws: AwsClients, inputs: Properties, actual: Mapping[str,
 
 
 def _find_association(aws: AwsClients, _intent: str, inputs: Properties) -> str | None:
-    """An association has no tags, but a subnet has at most one association."""
+    """Finds the association by its subnet, which has at most one; associations have no tags."""
     filters = [{"Name": "association.subnet-id", "Values": [inputs["subnetId"]]}]
     for table in aws.call("ec2", "DescribeRouteTables", Filters=filters)["RouteTables"]:
         for association in table["Associations"]:
@@ -182,7 +182,7 @@ def _set_prefix_list(aws: AwsClients, properties: Properties) -> None:
 
 
 def _endpoint_params(_aws: AwsClients, operation: str, _properties: Properties, params: Params) -> Params:
-    """An update sends no sets: `_update_endpoint_sets` adds and removes their members."""
+    """Drops the sets from an update: `_update_endpoint_sets` adds and removes their members."""
     if operation == "ModifyVpcEndpoint":
         return {k: v for k, v in params.items() if k in ("VpcEndpointId", "PolicyDocument", "PrivateDnsEnabled")}
     return params
@@ -201,7 +201,7 @@ def _update_endpoint_sets(aws: AwsClients, old: Properties, new: Properties) -> 
 
 
 def _read_endpoint(_aws: AwsClients, inputs: Properties, actual: Mapping[str, Any]) -> Properties:
-    """The sets, in the declared order if only the order differs."""
+    """Returns subnets, route tables and security groups, in the declared order if only the order differs."""
     groups = [group["GroupId"] for group in actual.get("Groups", ())]
     live_sets = {name: actual.get(member, []) for name, member in ENDPOINT_SETS.items()} | {"securityGroupIds": groups}
     return {

@@ -8,7 +8,7 @@ from bedplate.engine.provider.resource_type import FollowUpCall, ResourceType, T
 def _repository_policy(
     type: str, operations: tuple[str, str, str], policy_member: str, missing_code: str
 ) -> ResourceType:
-    """A policy of a repository, which ECR replaces as a whole; the repository's name is its id."""
+    """Returns the type of a repository's policy: ECR replaces it as a whole, and its id is the repository's name."""
     return ResourceType(
         type,
         "ecr",

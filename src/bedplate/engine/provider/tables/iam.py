@@ -17,7 +17,7 @@ MAX_POLICY_VERSIONS = 5
 
 
 def _policy_text(document: str | Mapping[str, Any]) -> str:
-    """A policy document as JSON text. IAM returns it URL-encoded; botocore mostly decodes it to a mapping."""
+    """Returns a policy document as JSON: IAM returns it URL-encoded, and botocore mostly decodes it to a mapping."""
     return json.dumps(document) if isinstance(document, Mapping) else unquote(document)
 
 
@@ -30,8 +30,7 @@ def _read_role(_aws: AwsClients, inputs: Properties, actual: Mapping[str, Any]) 
 
 
 def _detach_role_policies(aws: AwsClients, properties: Properties, _inputs: Properties) -> None:
-    """With `forceDetachPolicies`, removes all policies: IAM does not delete a role that has any, the program's or
-    not."""
+    """Removes all policies of a role with `forceDetachPolicies`, because IAM does not delete a role that has any."""
     role = properties["name"]
     if (
         not properties.get("forceDetachPolicies")
@@ -55,7 +54,7 @@ def _read_policy(aws: AwsClients, inputs: Properties, actual: Mapping[str, Any])
 
 
 def _list_old_versions(aws: AwsClients, arn: str) -> list[Mapping[str, Any]]:
-    """The versions of a managed policy that are not its default, none if the policy does not exist."""
+    """Returns the versions of a managed policy that are not its default, none if the policy does not exist."""
     page = aws.call_or_none("iam", "ListPolicyVersions", "NoSuchEntity", PolicyArn=arn) or {"Versions": []}
     return [version for version in page["Versions"] if not version["IsDefaultVersion"]]
 
@@ -72,7 +71,7 @@ def _create_policy_version(aws: AwsClients, old: Properties, new: Properties) ->
 
 
 def _delete_old_versions(aws: AwsClients, properties: Properties, _inputs: Properties) -> None:
-    """IAM deletes only a policy that has no version but the default."""
+    """Deletes the versions that are not the default, because IAM deletes only a policy with a single version."""
     for version in _list_old_versions(aws, properties["id"]):
         aws.call("iam", "DeletePolicyVersion", PolicyArn=properties["id"], VersionId=version["VersionId"])
 

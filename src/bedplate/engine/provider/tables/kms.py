@@ -23,7 +23,7 @@ def _read_key(aws: AwsClients, inputs: Properties, _actual: Mapping[str, Any]) -
 
 
 def _find_key_by_intent(aws: AwsClients, intent: str, _inputs: Properties) -> str | None:
-    """The key with the intent's tag: KMS assigns a new id at every create."""
+    """Returns the key with the intent's tag: KMS assigns a new id at every create."""
     params: Params = {}
     while True:
         page = aws.call("kms", "ListKeys", **params)

@@ -13,27 +13,33 @@ from bedplate.engine.provider.clients import AwsClients, Params, ServiceError
 from bedplate.engine.provider.resource_type import FollowUpCall, ResourceType, TagOperations, default_param, named_type
 
 MISSING_BUCKET_CODES = ("NoSuchBucket", "404")
+"""S3's errors for a bucket that does not exist; HeadBucket returns only the status, because HEAD has no body."""
 
 # --- buckets ---------------------------------------------------------------------------------------------------------
 
 
 def _require_new_bucket(aws: AwsClients, inputs: Properties) -> None:
-    """S3 returns 200 for creating a bucket that the account already owns, which would adopt another stack's bucket."""
+    """Raises ServiceError when the bucket exists.
+
+    In us-east-1 CreateBucket returns 200 for a bucket that the account already owns; without this check the stack would
+    adopt another stack's bucket.
+    """
     if aws.call_or_none("s3", "HeadBucket", *MISSING_BUCKET_CODES, Bucket=inputs["bucket"]) is not None:
         raise ServiceError("CreateBucket", "BucketAlreadyOwnedByYou", f"bucket {inputs['bucket']} already exists")
 
 
 def _bucket_params(aws: AwsClients, operation: str, _properties: Properties, params: Params) -> Params:
-    """S3 requires a location constraint in every region but us-east-1, where it rejects one."""
+    """Adds the location constraint, which S3 requires in every region except us-east-1, where it rejects one."""
     if operation == "CreateBucket" and aws.region != "us-east-1":
         params["CreateBucketConfiguration"] = {"LocationConstraint": aws.region}
     return params
 
 
 def _empty_bucket(aws: AwsClients, properties: Properties, inputs: Properties) -> None:
-    """Deletes every version and delete marker of a bucket with `forceDestroy`; leaves any other bucket as it is.
+    """Deletes every version and delete marker of a bucket with `forceDestroy`, and the tags of every empty bucket.
 
-    An empty bucket loses its tags too: moto keeps them, with this bucket's intent, for the next bucket of the name.
+    The tags are deleted because moto keeps them, with the intent tag, for the next bucket of the same name. S3 deletes
+    a version that object lock protects in governance mode only with BypassGovernanceRetention.
     """
     bucket = properties["bucket"]
     bypass = {"BypassGovernanceRetention": True} if inputs.get("objectLockEnabled") else {}
@@ -47,7 +53,7 @@ def _empty_bucket(aws: AwsClients, properties: Properties, inputs: Properties) -
 
 
 def _list_versions(aws: AwsClients, bucket: str) -> list[Params]:
-    """Up to 1000 versions and delete markers of a bucket."""
+    """Returns key and version id of up to 1000 versions and delete markers, as many as DeleteObjects takes."""
     page = aws.call_or_none("s3", "ListObjectVersions", *MISSING_BUCKET_CODES, Bucket=bucket, MaxKeys=1000) or {}
     versions = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
     return [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
@@ -57,7 +63,7 @@ def _list_versions(aws: AwsClients, bucket: str) -> list[Params]:
 
 
 def _object_lock_params(_aws: AwsClients, operation: str, _properties: Properties, params: Params) -> Params:
-    """Object lock cannot be removed from a bucket: a delete only removes the default retention."""
+    """Keeps object lock enabled, because S3 cannot remove it: a delete removes only the default retention."""
     if operation == "PutObjectLockConfiguration":
         params.setdefault("ObjectLockConfiguration", {})["ObjectLockEnabled"] = "Enabled"
     return params
@@ -70,7 +76,10 @@ def _bucket_setting(
     missing_codes: tuple[str, ...] = (),
     **fields: Any,
 ) -> ResourceType:
-    """One setting of a bucket, which S3 replaces as a whole; the bucket's name is its id."""
+    """Returns the type of a bucket's setting; its id is the bucket's name, and every Put replaces the whole setting.
+
+    `operations` put, get and delete it; a setting that S3 cannot delete has its Put as the third one.
+    """
     return ResourceType(
         type=f"aws:s3/{name[0].lower()}{name[1:]}:{name}",
         service="s3",
@@ -96,7 +105,10 @@ def _object_params(_aws: AwsClients, operation: str, properties: Properties, par
 
 
 def _read_object(aws: AwsClients, inputs: Properties, _actual: Mapping[str, Any]) -> Properties:
-    """Compares the content itself: S3's ETag of an object encrypted with a KMS key is not a hash of its content."""
+    """Returns the declared content if the object has the same, otherwise the object's content.
+
+    It reads the object, because the ETag of an object that is encrypted with a KMS key is not a hash of its content.
+    """
     declared = base64.b64decode(inputs["contentBase64"]) if inputs.get("contentBase64") else b""
     content = aws.call("s3", "GetObject", Bucket=inputs["bucket"], Key=inputs["key"])["Body"].read()
     if hashlib.sha256(declared).digest() == hashlib.sha256(content).digest():
@@ -131,7 +143,8 @@ RESOURCE_TYPES = (
         "BucketVersioning",
         ("PutBucketVersioning", "GetBucketVersioning", "PutBucketVersioning"),
         ("versioningConfiguration",),
-        ("InvalidBucketState",),  # object lock forbids suspending versioning: it stays until the bucket is deleted
+        # S3 does not suspend the versioning of a bucket with object lock; the delete then counts as done.
+        ("InvalidBucketState",),
         is_alive=lambda actual: bool(actual.get("Status")),
         adjust_params=default_param("PutBucketVersioning", "VersioningConfiguration", {"Status": "Suspended"}),
         read_inputs=lambda _aws, _inputs, actual: {"versioningConfiguration": {"status": actual["Status"]}},
@@ -204,7 +217,9 @@ RESOURCE_TYPES = (
         replaces=("bucket", "key"),
         tags=TagOperations(
             {"Bucket": "{bucket}", "Key": "{key}"},
-            *("PutObjectTagging", "DeleteObjectTagging", "GetObjectTagging"),
+            add="PutObjectTagging",
+            remove="DeleteObjectTagging",
+            list="GetObjectTagging",
             on_create=False,
         ),
         adjust_params=_object_params,

@@ -24,7 +24,7 @@ BUSY_STATUSES = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 
 
 def _sagemaker_type(type: str, noun: str, arn: str, *, name: str = "name", **fields: Any) -> ResourceType:
-    """A named SageMaker resource with the operations Create<noun>, Describe<noun> and Delete<noun>."""
+    """Returns the type of a named resource with the operations Create<noun>, Describe<noun> and Delete<noun>."""
     defaults = {"member_paths": {name: f"{arn.removesuffix('Arn')}Name"}, "outputs": {"arn": f"={arn}|{arn}"}}
     return named_type(
         f"aws:sagemaker/{type[0].lower()}{type[1:]}:{type}",
@@ -41,7 +41,7 @@ def _sagemaker_type(type: str, noun: str, arn: str, *, name: str = "name", **fie
 
 
 def _describe_status(aws: AwsClients, endpoint: str) -> tuple[str, str]:
-    """The status of an endpoint, and the reason of a failure."""
+    """Returns the status of an endpoint, and the reason of a failure."""
     response = aws.call("sagemaker", "DescribeEndpoint", EndpointName=endpoint)
     return response["EndpointStatus"], response.get("FailureReason", "no reason given")
 
@@ -59,7 +59,7 @@ def _wait_in_service(aws: AwsClients, outputs: Properties) -> None:
 
 
 def _wait_not_busy(aws: AwsClients, properties: Properties, _inputs: Properties) -> None:
-    """SageMaker deletes or updates an endpoint only while no other operation on it is running."""
+    """Waits until no operation on the endpoint is running, because SageMaker rejects a second one."""
     endpoint = properties["name"]
 
     def is_not_busy() -> bool:
@@ -85,7 +85,7 @@ def _wait_updated(aws: AwsClients, old: Properties, new: Properties) -> None:
 
 
 def _read_endpoint(_aws: AwsClients, inputs: Properties, actual: Mapping[str, Any]) -> Properties:
-    """Keeps the declared deployment configuration: `bedplate deploy` passes a different one with each deployment."""
+    """Returns the declared deployment configuration unread, because every `bedplate deploy` passes another one."""
     return {"deploymentConfig": inputs.get("deploymentConfig"), "endpointConfigName": actual["EndpointConfigName"]}
 
 
@@ -93,7 +93,7 @@ def _read_endpoint(_aws: AwsClients, inputs: Properties, actual: Mapping[str, An
 
 
 def _stop_schedule(aws: AwsClients, properties: Properties, _inputs: Properties) -> None:
-    """SageMaker does not delete a schedule while an execution runs; the local platform ends the execution."""
+    """Stops the schedule, because SageMaker does not delete it during an execution; the local platform ends that."""
     aws.call_or_none("sagemaker", "StopMonitoringSchedule", *MISSING_CODES, MonitoringScheduleName=properties["name"])
 
 

@@ -18,7 +18,7 @@ TOPIC_ATTRIBUTES = {
 
 
 def _update_topic(aws: AwsClients, old: Properties, new: Properties) -> None:
-    """SetTopicAttributes takes one attribute per call."""
+    """Updates the attributes that differ; SetTopicAttributes takes one attribute per call."""
     for key, name in TOPIC_ATTRIBUTES.items():
         if not is_equivalent(old.get(key), new.get(key)):
             value = str(new.get(key) or "")
@@ -26,7 +26,7 @@ def _update_topic(aws: AwsClients, old: Properties, new: Properties) -> None:
 
 
 def _topic_policy_params(_aws: AwsClients, operation: str, properties: Properties, _params: Params) -> Params:
-    """A topic always has a policy: deleting the program's restores SNS's default, which allows the owner only."""
+    """Restores SNS's default policy (only the owner) on a delete, because a topic always has a policy."""
     arn = properties.get("arn") or properties["id"]
     if operation == "GetTopicAttributes":
         return {"TopicArn": arn}
@@ -48,7 +48,7 @@ def _topic_policy_params(_aws: AwsClients, operation: str, properties: Propertie
 
 
 def _find_subscription(aws: AwsClients, _intent: str, inputs: Properties) -> str | None:
-    """A topic has at most one subscription for a protocol and endpoint, so these identify it."""
+    """Finds the subscription by protocol and endpoint, of which a topic has at most one."""
     page = aws.call_or_none("sns", "ListSubscriptionsByTopic", *MISSING_CODES, TopicArn=inputs["topic"]) or {}
     for subscription in page.get("Subscriptions", ()):
         if (subscription["Protocol"], subscription["Endpoint"]) == (inputs["protocol"], inputs["endpoint"]):

@@ -14,7 +14,7 @@ MISSING_CODES = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue",
 
 
 def _queue_params(_aws: AwsClients, operation: str, properties: Properties, params: Params) -> Params:
-    """Every operation but the create identifies the queue by its URL, which is the id."""
+    """Identifies the queue by its URL, which is the id, in every operation except the create."""
     if operation == "CreateQueue":
         return params
     params = {"AttributeNames": ["All"]} if operation == "GetQueueAttributes" else params
@@ -22,7 +22,10 @@ def _queue_params(_aws: AwsClients, operation: str, properties: Properties, para
 
 
 def _find_queue_by_intent(aws: AwsClients, intent: str, inputs: Properties) -> str | None:
-    """The queue of the name, if it has the intent's tag or, after a kill between the create and its tags, none."""
+    """Returns the URL of the queue with this name if its intent tag is `intent`, or missing.
+
+    The tag is missing after a kill between the create and the tagging.
+    """
     response = aws.call_or_none("sqs", "GetQueueUrl", *MISSING_CODES, QueueName=inputs["name"])
     if response is None:
         return None
@@ -32,7 +35,7 @@ def _find_queue_by_intent(aws: AwsClients, intent: str, inputs: Properties) -> s
 
 
 def _read_queue(_aws: AwsClients, inputs: Properties, actual: Mapping[str, Any]) -> Properties:
-    """SQS returns every attribute as text."""
+    """Returns the attributes with Pulumi's types; SQS returns each as text."""
     retention_s = actual.get("MessageRetentionPeriod", inputs.get("messageRetentionSeconds"))
     return {
         "messageRetentionSeconds": retention_s if retention_s is None else int(retention_s),
@@ -41,7 +44,7 @@ def _read_queue(_aws: AwsClients, inputs: Properties, actual: Mapping[str, Any])
 
 
 def _queue_policy_params(_aws: AwsClients, operation: str, properties: Properties, _params: Params) -> Params:
-    """A policy has no delete operation: an empty text removes it."""
+    """Deletes the policy by setting it to an empty text, because it has no delete operation."""
     url = properties["queueUrl"]
     if operation == "GetQueueAttributes":
         return {"QueueUrl": url, "AttributeNames": ["Policy"]}

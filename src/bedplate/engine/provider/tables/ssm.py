@@ -11,7 +11,7 @@ from bedplate.engine.provider.resource_type import FollowUpCall, TagOperations, 
 
 
 def _parameter_params(_aws: AwsClients, operation: str, properties: Properties, params: Params) -> Params:
-    """Only an update, whose properties include an id, overwrites an existing parameter."""
+    """Overwrites an existing parameter only in an update, whose properties include an id."""
     if operation == "PutParameter" and "id" in properties:
         params["Overwrite"] = True
     if operation == "GetParameter":
@@ -20,7 +20,7 @@ def _parameter_params(_aws: AwsClients, operation: str, properties: Properties, 
 
 
 def _read_parameter(aws: AwsClients, inputs: Properties, _actual: Mapping[str, Any]) -> Properties:
-    """The description, and the declared tier: for Intelligent-Tiering AWS returns the tier that it chose."""
+    """Returns the description, and the declared tier: for Intelligent-Tiering AWS returns the tier that it chose."""
     filters = [{"Key": "Name", "Option": "Equals", "Values": [inputs["name"]]}]
     parameters = aws.call("ssm", "DescribeParameters", ParameterFilters=filters)["Parameters"]
     live_inputs: Properties = {"tier": inputs.get("tier")}

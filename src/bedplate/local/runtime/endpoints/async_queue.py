@@ -14,7 +14,7 @@ from bedplate.local.hooks import InvocationResponse, Services
 from bedplate.local.runtime.endpoints.invocation import NAMESPACE, error_response
 from bedplate.local.runtime.log_metrics import MetricValue
 from bedplate.local.runtime.outbox import Outbox
-from bedplate.local.runtime.transfer import MissingData, split_uri
+from bedplate.local.runtime.transfer import DataSourceError, split_uri
 
 WORKERS = 4
 _FORWARDED_HEADERS = {
@@ -95,7 +95,7 @@ class InvocationQueue:
         try:
             body = self._services.get_object(*split_uri(invocation.input_uri))
             response = self._invoke(invocation.endpoint, body, invocation.headers)
-        except (KeyError, MissingData) as exc:
+        except (KeyError, DataSourceError) as exc:
             response = error_response(400, "ValidationError", f"The request cannot be read: {exc.args[0]}")
         finally:
             self._change_backlog(invocation.endpoint, -1)

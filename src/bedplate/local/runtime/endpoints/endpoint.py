@@ -23,7 +23,7 @@ from bedplate.local.runtime.endpoints.serving_pool import ServingPool
 from bedplate.local.runtime.endpoints.traffic_shift import TrafficShift, parse_traffic_shift
 from bedplate.local.runtime.metering import Meter
 
-_MAX_REASON = 1024
+_MAX_REASON_LENGTH = 1024
 _ALARM_POLL_S = 0.2
 
 
@@ -47,7 +47,7 @@ class Endpoint:
         self._deleted = False
         self._closing = False
         self._operation_lock = threading.Lock()
-        self._live: Fleet | None = None
+        self._live_fleet: Fleet | None = None
         self._restoring = False
         self._traffic: EndpointTraffic | None = None
 
@@ -86,7 +86,7 @@ class Endpoint:
         try:
             fleet = self._start_ready_fleet(record["EndpointConfigName"])
         except ModelSourceError as exc:
-            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON])
+            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON_LENGTH])
             return
         self._go_live(fleet)
         self._report_in_service(fleet)
@@ -96,16 +96,18 @@ class Endpoint:
         in_service = record["EndpointStatus"] == "InService"
         fleet: Fleet | None = None
         try:
-            fleet = self._start_fleet(record["EndpointConfigName"]).with_weights(_desired_properties(record))
+            fleet = self._start_fleet(record["EndpointConfigName"]).with_capacities(_desired_capacities(record))
             if in_service:
                 self._go_live(fleet)  # requests that arrive before the fleet is ready wait for it
             self._await_ready(fleet)
         except ModelSourceError as exc:
-            self._live = None
+            self._live_fleet = None
             self._route(None)
             if fleet is not None:
                 self._release_fleet(fleet, keep_warm=False)
-            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON], PendingDeploymentSummary=None)
+            self._report(
+                EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON_LENGTH], PendingDeploymentSummary=None
+            )
             return
         if in_service:
             return
@@ -116,7 +118,7 @@ class Endpoint:
         self._report_in_service(fleet)
 
     def _update(self, record: Record, request: Record) -> None:
-        blue = self._live
+        blue = self._live_fleet
         green: Fleet | None = None
         deployment = request.get("DeploymentConfig")
         try:
@@ -143,7 +145,7 @@ class Endpoint:
         green = self._start_fleet(request["EndpointConfigName"])
         try:
             if request.get("RetainAllVariantProperties"):
-                green = green.with_weights(_retained_properties(record, request, green))
+                green = green.with_capacities(_retained_capacities(record, request, green))
             self._report_pending(green, 0.0, "Creating", started_at)
             self._await_ready(green)
         except BaseException:
@@ -167,7 +169,7 @@ class Endpoint:
 
     def _finish_update(self, fleet: Fleet, deployment: Record | None) -> None:
         self._route(EndpointTraffic(((fleet, 1.0),)))
-        self._live = fleet
+        self._live_fleet = fleet
         config = self._services.record("endpoint-config", fleet.config) or {}
         capture = config.get("DataCaptureConfig")
         self._report_in_service(
@@ -181,30 +183,34 @@ class Endpoint:
     def _roll_back(self, blue: Fleet | None, green: Fleet | None, reason: str) -> None:
         """Sends all traffic to the blue fleet, then reports the rollback."""
         if blue is None:
-            self._report(EndpointStatus="Failed", FailureReason=reason[:_MAX_REASON], PendingDeploymentSummary=None)
+            self._report(
+                EndpointStatus="Failed", FailureReason=reason[:_MAX_REASON_LENGTH], PendingDeploymentSummary=None
+            )
         else:
             self._route(EndpointTraffic(((blue, 1.0),)))
             live = variant_summaries(blue.variants, 1.0, blue.started_at)
-            self._report(EndpointStatus="RollingBack", ProductionVariants=live, FailureReason=reason[:_MAX_REASON])
+            self._report(
+                EndpointStatus="RollingBack", ProductionVariants=live, FailureReason=reason[:_MAX_REASON_LENGTH]
+            )
         if green is not None:
             self._release_fleet(green, keep_warm=False)
         if blue is not None:
             self._report(EndpointStatus="InService", PendingDeploymentSummary=None)
 
     def _set_weights(self, record: Record, desired: Sequence[Record]) -> None:
-        if self._live is None:
+        if self._live_fleet is None:
             self._report(EndpointStatus="Failed", FailureReason="The endpoint has no running fleet.")
             return
-        self._live = self._live.with_weights(_requested_properties(self._live, desired))
-        self._route(EndpointTraffic(((self._live, 1.0),)))
-        self._meter_fleet(self._live)
-        variants = variant_summaries(self._live.variants, 1.0, self._live.started_at)
+        self._live_fleet = self._live_fleet.with_capacities(_requested_capacities(self._live_fleet, desired))
+        self._route(EndpointTraffic(((self._live_fleet, 1.0),)))
+        self._meter_fleet(self._live_fleet)
+        variants = variant_summaries(self._live_fleet.variants, 1.0, self._live_fleet.started_at)
         self._report(EndpointStatus="InService", ProductionVariants=variants)
 
     def _delete(self) -> None:
-        if self._live is not None:
-            self._release_fleet(self._live, keep_warm=False)
-            self._live = None
+        if self._live_fleet is not None:
+            self._release_fleet(self._live_fleet, keep_warm=False)
+            self._live_fleet = None
         self._pool.drop_idle(self._name)
 
     # --- fleets ----------------------------------------------------------------------------------------------------
@@ -227,7 +233,7 @@ class Endpoint:
             raise _EndpointStopped
 
     def _go_live(self, fleet: Fleet) -> None:
-        self._live = fleet
+        self._live_fleet = fleet
         self._route(EndpointTraffic(((fleet, 1.0),)))
         self._meter_fleet(fleet)
 
@@ -315,18 +321,18 @@ class Endpoint:
                 return
             except Exception as exc:  # an endpoint must not stay Creating or Updating for ever
                 traceback.print_exc()
-                if self._live is None:
+                if self._live_fleet is None:
                     self._route(None)
                 changes = {
-                    "EndpointStatus": "InService" if self._live is not None else "Failed",
-                    "FailureReason": f"InternalServerError: {type(exc).__name__}: {exc}"[:_MAX_REASON],
+                    "EndpointStatus": "InService" if self._live_fleet is not None else "Failed",
+                    "FailureReason": f"InternalServerError: {type(exc).__name__}: {exc}"[:_MAX_REASON_LENGTH],
                     "PendingDeploymentSummary": None,
                 }
                 if not (self._deleted or self._closing):
                     self._services.update("endpoint", self._name, **changes)
 
 
-def _desired_properties(record: Record) -> dict[str, tuple[float, int]]:
+def _desired_capacities(record: Record) -> dict[str, tuple[float, int]]:
     """Returns the desired weight and instance count of each variant of an endpoint's record."""
     return {
         v["VariantName"]: (float(v["DesiredWeight"]), int(v["DesiredInstanceCount"]))
@@ -335,10 +341,10 @@ def _desired_properties(record: Record) -> dict[str, tuple[float, int]]:
     }
 
 
-def _retained_properties(record: Record, request: Record, green: Fleet) -> dict[str, tuple[float, int]]:
+def _retained_capacities(record: Record, request: Record, green: Fleet) -> dict[str, tuple[float, int]]:
     """Returns the live variants' properties that RetainAllVariantProperties keeps, without the excluded ones."""
     excluded = {e["VariantPropertyType"] for e in request.get("ExcludeRetainedVariantProperties") or ()}
-    live = _desired_properties(record)
+    live = _desired_capacities(record)
     return {
         v.name: (
             v.weight if "DesiredWeight" in excluded else live[v.name][0],
@@ -349,7 +355,7 @@ def _retained_properties(record: Record, request: Record, green: Fleet) -> dict[
     }
 
 
-def _requested_properties(fleet: Fleet, desired: Sequence[Record]) -> dict[str, tuple[float, int]]:
+def _requested_capacities(fleet: Fleet, desired: Sequence[Record]) -> dict[str, tuple[float, int]]:
     """Returns weight and instance count for each variant in UpdateEndpointWeightsAndCapacities' request."""
     requests = {d["VariantName"]: {key: value for key, value in d.items() if value is not None} for d in desired}
     return {

@@ -59,10 +59,10 @@ class Fleet:
         production = sum(v.weight for v in self.variants)
         return min(1.0, max((v.weight for v in self.shadows), default=0.0) / production) if production else 0.0
 
-    def with_weights(self, changes: Mapping[str, tuple[float, int]]) -> Fleet:
-        """Returns the fleet with another weight and instance count for each variant in `changes`."""
+    def with_capacities(self, capacities: Mapping[str, tuple[float, int]]) -> Fleet:
+        """Returns the fleet with another weight and instance count for each variant in `capacities`."""
         variants = tuple(
-            replace(v, weight=changes[v.name][0], instances=changes[v.name][1]) if v.name in changes else v
+            replace(v, weight=capacities[v.name][0], instances=capacities[v.name][1]) if v.name in capacities else v
             for v in self.variants
         )
         return replace(self, variants=variants)

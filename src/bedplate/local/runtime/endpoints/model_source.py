@@ -89,7 +89,7 @@ class ModelCache:
                 archives.unpack(self._services.object_path(bucket, key), draft / "model")
             elif source.artifact:
                 transfer.download(self._services, source.artifact, draft / "model")
-        except (ValueError, KeyError, transfer.MissingData) as exc:
+        except (ValueError, KeyError, transfer.DataSourceError) as exc:
             shutil.rmtree(draft, ignore_errors=True)
             raise ModelSourceError(f"Failed to load model data from {source.artifact}: {exc.args[0]}") from exc
         draft.rename(root)
@@ -131,6 +131,6 @@ def _artifact_digest(services: Services, address: str, packed: bool) -> str:
         for name in names:
             with services.object_path(bucket, name).open("rb") as content:
                 total.update(name.encode() + hashlib.file_digest(content, "sha256").digest())
-    except (KeyError, transfer.MissingData) as exc:
+    except (KeyError, transfer.DataSourceError) as exc:
         raise ModelSourceError(f"Could not find model data at {address}: {exc.args[0]}.") from exc
     return total.hexdigest()[:16]

@@ -36,7 +36,7 @@ class CheckpointSync:
     def restore(self) -> None:
         """Creates the folder and downloads the checkpoints of earlier runs."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with suppress(transfer.MissingData):  # there are none before the first run
+        with suppress(transfer.DataSourceError):  # there are none before the first run
             transfer.download(self._services, self._uri, self._folder)
         self._uploaded = self._file_stamps()
 

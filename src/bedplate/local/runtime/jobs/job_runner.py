@@ -17,7 +17,7 @@ from bedplate.local.runtime.outbox import Outbox
 
 MAX_RUNTIME_S = 86_400
 """The default of MaxRuntimeInSeconds."""
-MAX_REASON = 1024
+MAX_REASON_LENGTH = 1024
 """Characters of a FailureReason."""
 INTERRUPTED_REASON = "InternalServerError: the local platform ended while the job was running. Start the job again."
 
@@ -60,5 +60,5 @@ class JobRunner:
         data_type = source.get("S3DataType") or "S3Prefix"
         try:
             transfer.download(self.services, source["S3Uri"], folder, data_type=data_type, gunzip=gunzip)
-        except (transfer.MissingData, ValueError) as exc:
+        except (transfer.DataSourceError, ValueError) as exc:
             raise JobError(f"ClientError: Data download failed: {label}: {exc}") from exc

@@ -10,7 +10,7 @@ from typing import Any
 
 from bedplate.local.hooks import KindName, Record, Services
 from bedplate.local.runtime.jobs.ground_truth import merge_ground_truth, read_ground_truth
-from bedplate.local.runtime.transfer import MissingData, split_uri
+from bedplate.local.runtime.transfer import DataSourceError, split_uri
 
 _DEFINITIONS: dict[str, KindName] = {
     "DataQuality": "data-quality-job-definition",
@@ -171,7 +171,7 @@ def _request_inputs(
         for key, body in merge_ground_truth(services, bucket, keys, ground_truths):
             services.put_object(merge_bucket, f"{prefix}/{key.removeprefix(base)}", body, "application/jsonlines")
             merged_keys.append(key)
-    except (KeyError, MissingData) as exc:
+    except (KeyError, DataSourceError) as exc:
         raise MonitoringStartError(f"The ground truth cannot be merged: {exc.args[0]}") from exc
     if not merged_keys:
         message = f"no request that {endpoint} captured {window} has ground truth at {source}."
@@ -221,7 +221,7 @@ def _model_inputs(services: Services, app: Record) -> list[dict[str, Any]]:
     try:
         bucket, key = split_uri(uri)
         model_name = (json.loads(services.get_object(bucket, key)).get("predictor") or {}).get("model_name")
-    except (KeyError, MissingData, ValueError) as exc:
+    except (KeyError, DataSourceError, ValueError) as exc:
         raise MonitoringStartError(f"The configuration {uri} cannot be read: {exc.args[0]}") from exc
     inputs = [_input("config", uri, _CONFIG_DIR)]
     if model_name:

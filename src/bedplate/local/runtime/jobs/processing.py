@@ -15,7 +15,13 @@ from bedplate.local.hooks import Record
 from bedplate.local.runtime import directories, transfer
 from bedplate.local.runtime.child_process import ChildProcess
 from bedplate.local.runtime.jobs.job_pool import PooledJob
-from bedplate.local.runtime.jobs.job_runner import INTERRUPTED_REASON, MAX_REASON, MAX_RUNTIME_S, JobError, JobRunner
+from bedplate.local.runtime.jobs.job_runner import (
+    INTERRUPTED_REASON,
+    MAX_REASON_LENGTH,
+    MAX_RUNTIME_S,
+    JobError,
+    JobRunner,
+)
 from bedplate.local.runtime.log_metrics import MetricValue
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
@@ -69,7 +75,7 @@ class ProcessingRunner(JobRunner):
         if not self.pool.is_closed:
             self.outbox.flush()
             self._finish(
-                record, status, FailureReason=reason[:MAX_REASON] if reason else None, ExitMessage=exit_message
+                record, status, FailureReason=reason[:MAX_REASON_LENGTH] if reason else None, ExitMessage=exit_message
             )
 
     def _run_job(self, record: Record, pooled_job: PooledJob, root: Path) -> tuple[str, str | None]:
@@ -82,7 +88,7 @@ class ProcessingRunner(JobRunner):
         shutil.rmtree(root, ignore_errors=True)
         directories.prepare_processing(root, record)
         self._download(record, root)
-        outputs = _outputs(record, root)
+        outputs = _list_outputs(record, root)
         for folder, _ in outputs:
             folder.mkdir(parents=True, exist_ok=True)
         child = self._start_container(record, pooled_job, root)
@@ -167,10 +173,10 @@ class ProcessingRunner(JobRunner):
 def _read_exit_message(root: Path) -> str | None:
     """Returns what the container wrote to `output/message`, if anything."""
     path = root / "output" / "message"
-    return path.read_text("utf-8", "replace").strip()[:MAX_REASON] or None if path.is_file() else None
+    return path.read_text("utf-8", "replace").strip()[:MAX_REASON_LENGTH] or None if path.is_file() else None
 
 
-def _outputs(record: Record, root: Path) -> list[tuple[Path, str]]:
+def _list_outputs(record: Record, root: Path) -> list[tuple[Path, str]]:
     """Returns folder and S3 URI of every output."""
     entries = (record.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     outputs = [entry["S3Output"] for entry in entries if entry.get("S3Output")]

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bedplate.domain.versions.tuning import value_at, list_grid_points, sample_point, position_of
+from bedplate.domain.versions.tuning import list_grid_points, position_of, sample_point, value_at
 from bedplate.local.hooks import Record
 from bedplate.settings import Range
 

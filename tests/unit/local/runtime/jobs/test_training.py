@@ -101,7 +101,7 @@ def test_job_that_ran_when_the_platform_ended_is_failed_after_restart(driver: Ru
     killed = dict(driver.services.tables["training-job"]["job"])
     driver.close()
     assert driver.services.wait_for_status("training-job", "job", "Failed")
-    driver.services.put_record("training-job", "job", killed)  # as a kill leaves it
+    driver.services.put_record("training-job", "job", killed)  # the state after a kill
     restarted = driver.restart()
     restarted.hooks.restore()
     try:

@@ -1,8 +1,7 @@
-"""A stack of the real program with one model, up on a local platform of its own: each test leaves it as it found it."""
+"""A project with a copy of the Pulumi program and one model, whose stack is provisioned on its own local platform."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from bedplate.local import lifecycle
 from builders import a_spec
 from command_line import CommandResult, run_bedplate
 from platform_client import client_of
-from repository import ROOT
+from program_copy import copy_program
 
 
 @dataclass(frozen=True)
 class Site:
-    """The model is `churn`; commands are typed in this process, inside `at_home`."""
+    """A project with the model `churn`, and its running local platform. Commands run inside `site_environment`."""
 
     project: Path
     url: str
@@ -33,7 +32,7 @@ class Site:
         return client_of(self.url, service)
 
     def configure(self, **changes: Any) -> None:
-        """Write the stack file with these keys changed; nothing is lost with it unless a test says otherwise."""
+        """Writes the stack file with these keys changed. By default `destroy` may delete all data."""
         values = {
             "target": "local",
             "owner": "platform@example.com",
@@ -47,15 +46,15 @@ class Site:
         config = {"aws:region": "us-east-1", **{f"bedplate:{key}": value for key, value in values.items()}}
         (self.project / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
 
-    def model(self, **changes: Any) -> None:
-        """Write model.yaml with these keys changed."""
+    def write_model(self, **changes: Any) -> None:
+        """Writes model.yaml with these keys changed."""
         spec = a_spec("churn", **changes).model_dump(mode="json", exclude_none=True)
         (self.project / "models" / "churn" / "model.yaml").write_text(yaml.safe_dump(spec))
 
 
 @contextmanager
-def at_home(project: Path) -> Iterator[None]:
-    """Commands typed in this process are about this project."""
+def site_environment(project: Path) -> Iterator[None]:
+    """Makes commands in this process use this project."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEDPLATE_PROJECT", str(project))
         for name in ("BEDPLATE_STATE_DIR", "BEDPLATE_STACK"):
@@ -65,18 +64,17 @@ def at_home(project: Path) -> Iterator[None]:
 
 @contextmanager
 def start_site(project: Path) -> Iterator[Site]:
-    """`up` in an empty folder; the platform stops in the end."""
-    (project / "stacks").mkdir()
-    shutil.copy(ROOT / "Pulumi.yaml", project)
-    shutil.copytree(ROOT / "infra", project / "infra")
-    (project / "models" / "churn").mkdir(parents=True)
-    created = Site(project, str(lifecycle.start(project, port=0).url))
+    """Writes the project into an empty folder and runs `up`. Stops the platform at the end of the block."""
+    copy_program(project, "infra")
+    for folder in ("stacks", "models/churn"):
+        (project / folder).mkdir(parents=True)
+    site = Site(project, str(lifecycle.start(project, port=0).url))
     try:
-        created.configure()
-        created.model()
-        with at_home(project):
-            up = created.run("up", "--json")
+        site.configure()
+        site.write_model()
+        with site_environment(project):
+            up = site.run("up", "--json")
         assert up.code == 0, up.stderr
-        yield created
+        yield site
     finally:
         lifecycle.stop(project)
