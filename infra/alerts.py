@@ -13,6 +13,8 @@ from iam import Statement, allow, deny_without_tls, policy_document
 
 @dataclass(frozen=True)
 class AlertsArgs:
+    """`name` is the topic's name; each of `emails` gets a subscription."""
+
     name: str
     region: str
     account_id: str
@@ -22,7 +24,7 @@ class AlertsArgs:
 
 
 class Alerts(pulumi.ComponentResource):
-    """Output: `topic_arn`, known after the topic's policy exists, so that publishers wait for it."""
+    """Outputs: `topic_arn`, which is the policy's output, so that publishers are created after the topic's policy."""
 
     def __init__(self, name: str, args: AlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Alerts", name, None, opts)
@@ -30,14 +32,17 @@ class Alerts(pulumi.ComponentResource):
         topic = aws.sns.Topic("alerts", name=args.name, kms_master_key_id=args.kms_key_arn, tags=args.tags, opts=child)
         statements = policy_document(*_publishers(topic.arn, args), deny_without_tls("sns:Publish", topic.arn))
         policy = aws.sns.TopicPolicy("alerts", arn=topic.arn, policy=statements, opts=child)
-        for email in args.emails:  # AWS sends each address a message that must be confirmed once
+        for email in args.emails:  # SNS sends alerts to an address only after its owner confirmed SNS's first e-mail
             aws.sns.TopicSubscription(email, topic=topic.arn, protocol="email", endpoint=email, opts=child)
         self.topic_arn = policy.arn
         self.register_outputs({"topicArn": self.topic_arn})
 
 
 def _publishers(topic_arn: pulumi.Output[str], args: AlertsArgs) -> list[Statement]:
-    """Allows only this account's alarms, budgets, cost anomalies and event rules to publish."""
+    """Returns statements that allow this account's alarms, budgets, cost anomalies and event rules to publish.
+
+    The source ARN is required because the services publish for every account (the confused-deputy problem).
+    """
     account, region = args.account_id, args.region
     sources = {
         "cloudwatch": f"arn:aws:cloudwatch:{region}:{account}:alarm:*",

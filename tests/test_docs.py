@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from repository import ROOT
+from repository import ROOT, SOURCE
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+MARKDOWN = [
+    *PAGES,
+    ROOT / "models" / "house-prices" / "README.md",
+    ROOT / "tests" / "golden" / "oracle" / "README.md",
+    SOURCE / "scaffold" / "templates" / "README.md",
+]
 
 
 def list_commands(page: Path) -> list[str]:
@@ -104,6 +110,21 @@ def mask_numbers(line: str) -> str:
     """Replaces hashes and numbers with `#`, and runs of white space with one space."""
     masked = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)  # hashes first, because some begin like a number
     return " ".join(re.sub(r"[-+]?\d[\d.,]*", "#", masked).split())
+
+
+def prose_lines(page: Path) -> Iterator[tuple[int, str]]:
+    """The numbered lines of a page that are neither a table nor part of a code block."""
+    in_code = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            in_code = not in_code
+        elif not in_code and not line.startswith("|"):
+            yield number, line
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda p: str(p.relative_to(ROOT)))
+def test_prose_wraps_at_120_characters(page: Path) -> None:
+    assert [number for number, line in prose_lines(page) if len(line) > 120] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

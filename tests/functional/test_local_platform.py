@@ -144,5 +144,5 @@ def test_event_history_records_who_changed_what_and_when(client: ClientFactory) 
 
 
 def test_faults_are_rejected_by_a_platform_that_was_started_without_them(platform: str) -> None:
-    with pytest.raises(PlatformError, match="started without faults"):
+    with pytest.raises(PlatformError, match="started without --faults"):
         faults.request_faults(platform, "POST", {"operation": "s3:PutObject", "kind": "error"})

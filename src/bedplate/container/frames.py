@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def build_frame(columns: Mapping[str, Sequence[Any]], features: Sequence[Feature]) -> pd.DataFrame:
     """Returns the columns of a request (from `requests.extract_columns`) as a DataFrame in the contract's order.
 
-    Numbers are float64. Integers are int64 and booleans bool, or float64 and object where a value is null. Text and
-    times are strings, None for null.
+    Numbers are float64. Integers are int64, or float64 if a value is null; booleans are bool, or object if a value is
+    null. Text and times are pandas' `str`, with null as a missing value.
     """
     import numpy as np
     import pandas as pd
@@ -48,9 +48,11 @@ def frame_from_table(table: pa.Table, features: Sequence[Feature]) -> pd.DataFra
 
 
 def _format_times(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns times in ISO 8601, as requests have them: `2024-05-01T12:00:00Z`. Text is returned unchanged."""
     import pyarrow.compute as pc
 
     return array if str(array.type) == "string" else pc.strftime(array, format="%Y-%m-%dT%H:%M:%SZ")
 
 
 _PANDAS_TYPES = {"string": "str", "timestamp": "str", "boolean": "object"}
+"""The pandas dtype of each contract type that numpy does not hold; booleans only with null values."""

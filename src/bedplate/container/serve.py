@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8080
 PARENT_PID_VARIABLE = "BEDPLATE_PARENT_PID"
+"""Variable with the process id after whose end this process exits too; set by the local platform only."""
 _PARENT_POLL_S = 1.0
 
 
 class ModelPredictor:
-    """Checks requests against the data contract and scores them; the script's own `input_fn` replaces the checks."""
+    """Checks requests against the data contract and predicts with the model's script.
+
+    The script's own `input_fn` replaces the checks, and its `output_fn` encodes the response.
+    """
 
     def __init__(self, script: Script, features: Sequence[Feature], excluded: frozenset[str] = frozenset()) -> None:
         self._script = script
@@ -33,20 +37,22 @@ class ModelPredictor:
         self._excluded = excluded
 
     def predict(self, body: bytes, content_type: str, accept: str) -> tuple[Sequence[float], tuple[bytes, str] | None]:
-        predictions = self._script.predict(self._rows(body, content_type))
+        """Returns the predictions, and (body, content type) of `output_fn`'s response; None without an `output_fn`."""
+        predictions = self._script.predict(self._parse_rows(body, content_type))
         if self._script.output_fn is None:
             return predictions.tolist(), None
         try:
             response = self._script.output_fn(predictions, accept)
-        except Exception as exc:  # a script may raise anything; the response repeats its message
+        except Exception as exc:  # a script can raise any exception; the response contains its message
             raise InferenceError(f"output_fn raised {type(exc).__name__}: {exc}") from exc
         return predictions.tolist(), (response.encode() if isinstance(response, str) else bytes(response), accept)
 
-    def _rows(self, body: bytes, content_type: str) -> pd.DataFrame | Any:
+    def _parse_rows(self, body: bytes, content_type: str) -> pd.DataFrame | Any:
+        """Returns the request's rows as `predict_fn` takes them: what `input_fn` returns, otherwise a DataFrame."""
         if self._script.input_fn is not None:
             try:
                 return self._script.input_fn(body, content_type)
-            except Exception as exc:  # as above
+            except Exception as exc:  # see output_fn
                 raise InferenceError(f"input_fn raised {type(exc).__name__}: {exc}") from exc
         from bedplate.container.frames import build_frame
 
@@ -54,6 +60,7 @@ class ModelPredictor:
 
 
 def main() -> int:
+    """Serves until the process is stopped; returns the exit code 1 when the model cannot be loaded."""
     _exit_with_parent(os.environ.get(PARENT_PID_VARIABLE))
     try:
         predictor = build_predictor(paths.root() / "model", os.environ)
@@ -63,9 +70,9 @@ def main() -> int:
         return 1
     import uvicorn
 
-    names = ("release", "version", "model")
-    attributes = {name: os.environ.get(f"BEDPLATE_{name.upper()}", "unknown") for name in names}
-    # In SageMaker's container the port must be reachable from outside; elsewhere only this machine connects.
+    # Sent with every response in the custom-attributes header.
+    attributes = {k: os.environ.get(f"BEDPLATE_{k.upper()}", "unknown") for k in ("release", "version", "model")}
+    # In SageMaker's container the port must be reachable from outside; on the local platform only from this machine.
     host = "127.0.0.1" if os.environ.get(paths.CONTAINER_ROOT) else "0.0.0.0"
     config = uvicorn.Config(
         Application(predictor, metrics, attributes, time.time, _write_stdout),
@@ -99,7 +106,7 @@ def build_predictor(model_dir: Path, environment: Mapping[str, str]) -> Predicto
 
 
 def _preload() -> None:
-    """Imports what the first request would otherwise import."""
+    """Imports pandas and its string type (pyarrow), so that the first request does not wait for the imports."""
     import pandas as pd
 
     pd.DataFrame({"text": pd.array(["a"], dtype="str")})
@@ -111,7 +118,7 @@ def _write_stdout(line: bytes) -> None:
 
 
 def _exit_with_parent(pid: str | None) -> None:
-    """Exits when process `pid` has ended, for systems without the parent-death signal of Linux (macOS)."""
+    """Exits when process `pid` has ended, because macOS lacks Linux's signal on the end of the parent process."""
     if pid:
         threading.Thread(target=_watch_parent, args=(int(pid),), daemon=True).start()
 

@@ -27,14 +27,14 @@ operation `sagemaker:SpotTraining`: a training loses its spot instance after it 
 the checkpoint."""
 SPOT_OPERATION = "sagemaker:SpotTraining"
 MAX_HOLD_S = 120.0
-FAULTS_DISABLED = "This platform was started without faults"
+FAULTS_DISABLED = "The local platform was started without --faults, so it injects no faults"
 _OPERATION = re.compile(r"^[a-z0-9-]+:\w+$")
 _S3_OBJECT_OPERATIONS = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Calls of `operation` (`service:Operation`) whose request contains `match` fail as `kind` says.
+    """Makes calls of `operation` (`service:Operation`) fail in the manner of `kind` if their request contains `match`.
 
     The first `skip` of them succeed, the next `times` fail. `matched` counts the calls that matched, `injected` those
     that failed.
@@ -57,15 +57,15 @@ class Fault:
         if kind not in KINDS:
             raise UsageError(f"Expected one of {', '.join(KINDS)}, found {kind!r}")
         if (kind == "interrupt") is not (operation == SPOT_OPERATION):
-            raise UsageError(f"interrupt and {SPOT_OPERATION} belong together, found {kind!r} of {operation!r}")
+            raise UsageError(f"interrupt applies to {SPOT_OPERATION} only, and vice versa; found {kind} of {operation}")
         times, skip = fields.get("times", 1), fields.get("skip", 0)
         if not (isinstance(times, int) and isinstance(skip, int) and times >= 1 and skip >= 0):
-            raise UsageError(f"Expected times of at least 1 and skip of at least 0, found {times!r} and {skip!r}")
+            raise UsageError(f"Expected times >= 1 and skip >= 0, found times {times!r} and skip {skip!r}")
         return cls(operation, kind, times, skip, str(fields.get("match", "")))
 
 
 class Faults:
-    """The faults of one platform. Every method may be called from any thread."""
+    """The faults of one local platform. Every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -87,7 +87,10 @@ class Faults:
             self._changed.notify_all()
 
     def inject(self, operation: str, request: bytes) -> FaultKind | None:
-        """Returns how this call fails, None if not. Only the first fault that matches counts the call."""
+        """Returns the kind of fault for this call, None if it succeeds. Only the first matching fault counts the call.
+
+        `request` is the path and the body, in which `match` is searched.
+        """
         with self._changed:
             for index, fault in enumerate(self._faults):
                 if fault.operation != operation or fault.match.encode() not in request:
@@ -105,7 +108,10 @@ class Faults:
 
 
 def operation_name(service: str, action: str, method: str, path: str) -> str:
-    """Returns `service:Operation` of a request; S3's operations are derived from method and path.
+    """Returns `service:Operation` of a request.
+
+    S3's requests name no action: objects' operations and ListObjects follow from method and path, and any other is
+    named by its method (`s3:POST`).
 
     >>> operation_name("sagemaker", "UpdateEndpoint", "POST", "/")
     'sagemaker:UpdateEndpoint'
@@ -126,9 +132,10 @@ def operation_name(service: str, action: str, method: str, path: str) -> str:
 def request_faults(
     url: str, method: Literal["GET", "POST", "DELETE"], fault: Mapping[str, Any] | None = None
 ) -> list[Fault]:
-    """Lists, adds to (POST) or clears (DELETE) the faults of the platform at `url`; returns its faults afterwards.
+    """Lists (GET), adds (POST `fault`) or clears (DELETE) the faults of the local platform; returns them afterwards.
 
-    Raises UsageError for an invalid fault, PlatformError when the platform was started without faults.
+    Raises UsageError for an invalid fault, PlatformError when the platform does not respond or was started without
+    `--faults`.
     """
     connection = http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=10)
     try:

@@ -132,7 +132,7 @@ def start(
                 )
             if faults and not running.faults:
                 raise PlatformError(
-                    f"The local platform of {project_dir} already runs, without faults",
+                    f"The local platform of {project_dir} already runs, without --faults",
                     next_step="bedplate local stop && bedplate local start --faults",
                 )
             return running

@@ -57,7 +57,7 @@ class LocalPlatform:
         self.lock = threading.RLock()
         self.closing = threading.Event()
         self.faults: Faults | None = None
-        """The faults to inject; None when the platform was started without faults."""
+        """The faults to inject; None when the platform was started without `--faults`."""
         self.loops: list[tuple[str, Callable[[], None], float]] = []
         self._objects = BucketAccess(self)
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Reads stack files and model.yaml, and reports all errors of a file at once: line, key, expected and found value."""
+"""Reads stack files and model.yaml, and reports all errors of a file at once: line, key, expectation and value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PLACEHOLDERS: dict[type, Mapping[str, Any]] = {
         "alerts": {"emails": []},
     },
     ModelSpec: {
-        "name": "nameless",
+        "name": "placeholder",
         "owner": "owner@example.com",
         "on_call": "owner@example.com",
         "description": "",
@@ -41,7 +41,7 @@ _PLACEHOLDERS: dict[type, Mapping[str, Any]] = {
             "columns": {
                 "id": {"type": "string", "role": "key"},
                 "x": {"type": "number"},
-                **{"y": {"type": "number", "role": "label"}},
+                "y": {"type": "number", "role": "label"},
             }
         },
         "budget": {"monthly_usd": 1},
@@ -50,7 +50,7 @@ _PLACEHOLDERS: dict[type, Mapping[str, Any]] = {
 
 
 def load_stack(project_dir: Path, stack: str) -> StackSettings:
-    """Reads `stacks/Pulumi.<stack>.yaml`.
+    """Returns the settings in `stacks/Pulumi.<stack>.yaml`.
 
     Raises NotFound when the file does not exist, and SettingsError with one line per error.
     """
@@ -62,8 +62,8 @@ def load_stack(project_dir: Path, stack: str) -> StackSettings:
 def load_partial_stack(project_dir: Path, stack: str) -> StackSettings | None:
     """Returns the valid part of a stack file with errors, so that its models can still be checked.
 
-    Overrides are returned unchecked. None when the valid values contradict each other. Raises SettingsError for a file
-    that is not YAML.
+    Returns the overrides unchecked, and None when the valid values contradict each other. Raises SettingsError for a
+    file that is not YAML.
     """
     path = stack_file(project_dir, stack)
     values = _settings_values(_read_config(path, str(path.relative_to(project_dir))))
@@ -76,20 +76,21 @@ def load_partial_stack(project_dir: Path, stack: str) -> StackSettings | None:
 
 
 def _read_config(path: Path, source: str) -> dict[str, Any]:
+    """Returns the `config` section of a stack file. Raises SettingsError for a file that is not YAML."""
     config = read_yaml(path, source).get("config", {})
     if not isinstance(config, dict):
-        raise SettingsError(f"{source}:1:1: 'config' must hold keys and values", next_step=f"$EDITOR {source}")
+        raise SettingsError(f"{source}:1:1: expected a mapping under 'config'", next_step=f"$EDITOR {source}")
     return config
 
 
 def stack_file(project_dir: Path, stack: str) -> Path:
-    """Returns the path of the stack's file. Raises NotFound, with the existing stacks, when it does not exist."""
+    """Returns the path of the stack's file. Raises NotFound, which lists the existing stacks, for a missing file."""
     path = project_dir / "stacks" / f"Pulumi.{stack}.yaml"
     if not path.exists():
         stacks = list_stack_names(project_dir)
         raise NotFound(
-            f"There is no stack {stack!r}: {path.relative_to(project_dir)} does not exist "
-            f"(there are: {', '.join(stacks) or 'none'})",
+            f"There is no stack {stack!r}: {path.relative_to(project_dir)} does not exist; "
+            f"existing stacks: {', '.join(stacks) or 'none'}",
             next_step=f"bedplate up --stack {stacks[0]}" if stacks else "bedplate --help",
         )
     return path
@@ -101,7 +102,7 @@ def list_stack_names(project_dir: Path) -> tuple[str, ...]:
 
 
 def parse_stack(config: dict[str, Any], *, source: str, positions: KeyPositions | None = None) -> StackSettings:
-    """Parses a Pulumi configuration (`aws:region` and the `bedplate:` keys), from a stack file or from the engine."""
+    """Returns the settings in a Pulumi configuration (`aws:region`, `bedplate:` keys) of a stack file or the engine."""
     return parse(StackSettings, _settings_values(config), source=source, layers=(positions,) if positions else ())
 
 
@@ -116,6 +117,11 @@ def stack_positions(path: Path, source: str) -> KeyPositions:
 
 
 def _settings_key(path: KeyPath) -> KeyPath | None:
+    """Returns the path in StackSettings of a path in a stack file; None for a key that is not a setting.
+
+    >>> _settings_key(("config", "bedplate:budget", "monthly_usd")), _settings_key(("config", "aws:region"))
+    (('budget', 'monthly_usd'), ('region',))
+    """
     if len(path) < 2 or path[0] != "config":
         return () if path == ("config",) else None
     key = str(path[1])
@@ -125,7 +131,7 @@ def _settings_key(path: KeyPath) -> KeyPath | None:
 
 
 def load_model(project_dir: Path, model: str, settings: StackSettings | None = None, *, stack: str = "") -> ModelSpec:
-    """Reads `models/<model>/model.yaml`, with the overrides of the stack's settings.
+    """Returns the settings in `models/<model>/model.yaml`, with the overrides of the stack's settings.
 
     Raises NotFound when the file does not exist, and SettingsError with one line per error.
     """
@@ -133,8 +139,8 @@ def load_model(project_dir: Path, model: str, settings: StackSettings | None = N
     if not path.exists():
         models = list_model_names(project_dir)
         raise NotFound(
-            f"There is no model {model!r}: models/{model}/model.yaml does not exist "
-            f"(there are: {', '.join(models) or 'none'})",
+            f"There is no model {model!r}: models/{model}/model.yaml does not exist; "
+            f"existing models: {', '.join(models) or 'none'}",
             next_step="bedplate models list",
         )
     values, source = model_values(project_dir, model, settings), str(path.relative_to(project_dir))
@@ -171,7 +177,7 @@ def model_positions(
 
 
 def load_models(project_dir: Path, settings: StackSettings, *, stack: str) -> dict[str, ModelSpec]:
-    """Reads every model of the stack. Raises SettingsError with the errors of all of them together."""
+    """Returns every model of the stack by its name. Raises SettingsError with the errors of all models together."""
     specs: dict[str, ModelSpec] = {}
     errors: list[UsageError] = []
     for model in settings.models:
@@ -212,20 +218,20 @@ def read_yaml(path: Path, display_name: str = "") -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{file}:1:1: not valid YAML: {exc}", next_step=edit) from exc
     if not isinstance(values, dict):
-        raise SettingsError(f"{file}:1:1: keys and values expected, found {type(values).__name__}", next_step=edit)
+        raise SettingsError(f"{file}:1:1: expected a mapping, found {type(values).__name__}", next_step=edit)
     return values
 
 
 @lru_cache(maxsize=512)
 def _load_yaml(text: str) -> Any:
-    """Parses a YAML text; cached, because a command and the program that it runs read the same files."""
+    """Returns the value of a YAML text; cached, because a command and the program that it runs read the same files."""
     import yaml
 
     return yaml.load(text, Loader=yaml_loader())
 
 
 def _copy(value: Any) -> Any:
-    """Copies mappings and lists, so that callers may change them without changing the cached value."""
+    """Copies mappings and lists, so that callers can change them without changing the cached value."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -234,10 +240,10 @@ def _copy(value: Any) -> Any:
 
 
 def parse(schema: type[M], values: dict[str, Any], *, source: str, layers: tuple[KeyPositions, ...] = ()) -> M:
-    """Validates values.
+    """Returns the values as a validated `schema`.
 
-    Raises SettingsError with one line per error: `source`, or file, line and column where `layers` has the positions;
-    then the key, and what was expected and found.
+    Raises SettingsError with one line per error: the file (with line and column where `layers` has the positions), the
+    key, and what was expected and found. `source` starts with the file's name and describes the values in the message.
     """
     parsed, errors = field_errors.validate(schema, values, _PLACEHOLDERS.get(schema, {}))
     file = source.split()[0]
@@ -253,6 +259,7 @@ def parse(schema: type[M], values: dict[str, Any], *, source: str, layers: tuple
 
 
 def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """Returns `base` with the values of `override`; mappings are merged recursively, lists are replaced."""
     nested = {
         k: _merge(base[k], v) for k, v in override.items() if isinstance(v, dict) and isinstance(base.get(k), dict)
     }

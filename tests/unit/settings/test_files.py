@@ -70,7 +70,7 @@ def test_a_valid_stack_is_read_with_its_region(project: Path) -> None:
 
 
 def test_an_unknown_stack_lists_those_that_exist(project: Path) -> None:
-    with pytest.raises(NotFound, match=r"no stack 'prod'.*there are: dev"):
+    with pytest.raises(NotFound, match=r"no stack 'prod'.*existing stacks: dev"):
         load_stack(project, "prod")
 
 
@@ -125,7 +125,7 @@ def test_an_error_in_an_override_names_the_stack_file(project: Path) -> None:
 
 
 def test_an_unknown_model_lists_those_that_exist(project: Path) -> None:
-    with pytest.raises(NotFound, match=r"no model 'fraud'.*there are: churn"):
+    with pytest.raises(NotFound, match=r"no model 'fraud'.*existing models: churn"):
         load_model(project, "fraud")
 
 

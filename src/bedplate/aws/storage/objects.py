@@ -17,7 +17,8 @@ from bedplate.ports import ObjectInfo
 
 MAX_READERS = MAX_CONNECTIONS
 """Number of objects read at the same time."""
-_BATCH_SIZE = 16
+_MAX_BATCH_SIZE = 16
+"""Objects that one thread reads before it takes the next batch."""
 _CONDITIONAL_WRITE_ATTEMPTS = 5
 
 
@@ -28,13 +29,13 @@ class S3Objects:
         self._session = session
 
     def get(self, uri: str) -> bytes:
-        """Raises NotFound for a key or bucket that does not exist."""
+        """Returns an object's content. Raises NotFound for a key or bucket that does not exist."""
         bucket, key = split_uri(uri)
         with map_client_errors(f"Cannot read {uri}"):
             return bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def get_many(self, uris: Sequence[str]) -> Iterator[bytes]:
-        """Yields the objects in order. Raises NotFound on reaching one that does not exist."""
+        """Yields the objects' contents in the order of `uris`. Raises NotFound at the first that does not exist."""
         from concurrent.futures import ThreadPoolExecutor
 
         from bedplate.aws.storage.bulk_reads import BulkReader
@@ -46,10 +47,10 @@ class S3Objects:
             for uri in batch:
                 bucket, key = split_uri(uri)
                 body = readers[bucket].get(key)
-                bodies.append(self.get(uri) if body is None else body)
+                bodies.append(self.get(uri) if body is None else body)  # `get` retries, and raises the proper error
             return bodies
 
-        size = max(1, min(_BATCH_SIZE, len(uris) // MAX_READERS))
+        size = max(1, min(_MAX_BATCH_SIZE, len(uris) // MAX_READERS))
         try:
             with ThreadPoolExecutor(MAX_READERS) as pool:
                 for bodies in pool.map(read, [uris[start : start + size] for start in range(0, len(uris), size)]):
@@ -64,7 +65,11 @@ class S3Objects:
             self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def put_if_absent(self, uri: str, body: bytes) -> bool:
-        """Writes with `If-None-Match: *`; retries while S3 returns 409 because of a concurrent conditional write."""
+        """Writes an object unless it exists (`If-None-Match: *`); returns whether it was written.
+
+        Retries while S3 returns 409, which means that another conditional write of the key is in progress. Raises
+        Conflict after the last attempt.
+        """
         from botocore.exceptions import ClientError
 
         bucket, key = split_uri(uri)
@@ -80,9 +85,10 @@ class S3Objects:
                         return False
                     if error_code(exc) not in ("ConditionalRequestConflict", "409"):
                         raise
-        raise Conflict(f"Cannot write {uri}: other commands are writing it at the same time")
+        raise Conflict(f"Cannot write {uri}: other commands are writing it at the same time; run the command again")
 
     def exists(self, uri: str) -> bool:
+        """Returns whether the object exists; False for a bucket that does not exist."""
         bucket, key = split_uri(uri)
         try:
             with map_client_errors(f"Cannot read {uri}"):
@@ -92,6 +98,7 @@ class S3Objects:
         return True
 
     def list(self, prefix_uri: str, *, start_after: str | None = None) -> Iterator[ObjectInfo]:
+        """Yields the objects whose URI starts with `prefix_uri`, sorted by key, after the URI `start_after` if set."""
         bucket, prefix = split_uri(prefix_uri, key_needed=False)
         start = {"StartAfter": split_uri(start_after)[1]} if start_after else {}
         with map_client_errors(f"Cannot list {prefix_uri}"):
@@ -105,19 +112,19 @@ class S3Objects:
                     )
 
     def empty_bucket(self, bucket: str) -> int:
-        """Returns how many versions could not be deleted, because of an object lock for example.
+        """Deletes every version and delete marker; returns the number that S3 did not delete, such as locked versions.
 
         Returns 0 for a bucket that does not exist.
         """
-        remaining = 0
+        error_count = 0
         with contextlib.suppress(NotFound), map_client_errors(f"Cannot empty {bucket}"):
             for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
                 versions = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
                 identifiers = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
                 if identifiers:
                     response = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": identifiers, "Quiet": True})
-                    remaining += len(response.get("Errors", ()))
-        return remaining
+                    error_count += len(response.get("Errors", ()))
+        return error_count
 
     def upload(self, path: Path, uri: str, *, progress: Callable[[int], None] | None = None) -> None:
         """Uploads large files in parallel parts; calls `progress` with the number of bytes of each step."""
@@ -126,7 +133,7 @@ class S3Objects:
             self._s3.upload_file(str(path), bucket, key, Callback=progress)
 
     def download(self, uri: str, path: Path) -> None:
-        """Writes the file atomically."""
+        """Downloads an object to `path`, which never holds a part of it: the file is renamed when it is complete."""
         bucket, key = split_uri(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")

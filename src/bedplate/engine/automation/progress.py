@@ -1,4 +1,4 @@
-"""Converts the engine events of a run to steps, counts, messages and progress; works for both engines."""
+"""Converts the engine events of a run to steps, counts, messages and progress, for the Pulumi CLI and our engine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from pulumi.automation import EngineEvent
 
 _PLUGIN_WARNING = "using pulumi-resource-aws from $PATH"
-"""Start of the CLI's warning about a plugin that is on PATH, which is ours and intended."""
+"""Start of the Pulumi CLI's warning that it takes the AWS plugin from PATH, where Bedplate puts its own plugin."""
 
 
 class ProgressListener:
-    """Handles engine events and collects the steps; `includes_refreshes` includes those of refreshes of single
-    resources."""
+    """Collects steps, errors, messages and counts from engine events, and reports the progress of each resource.
+
+    `includes_refreshes` also collects the refreshes of single resources, which are the steps of `pulumi refresh`.
+    """
 
     def __init__(self, on_progress: Callable[[Progress], None] | None, *, includes_refreshes: bool) -> None:
         self._includes_refreshes = includes_refreshes
@@ -53,18 +55,18 @@ class ProgressListener:
             self.counts = count_operations(event.summary_event.resource_changes)
 
     def steps(self) -> tuple[StackStep, ...]:
-        """Returns the steps that change something, in order."""
+        """Returns all steps in order except those with the operation `same`, without the parts of a replacement."""
         return tuple(step for step in self.resources() if step.op != "same")
 
     def resources(self) -> tuple[StackStep, ...]:
-        """Returns all steps in order, without the parts of a replacement."""
+        """Returns all steps in order; a replacement is the one step `replace`, without its creation and deletion."""
         replaced = {step.urn for step in self._steps if step.op == "replace"}
         parts = {"create-replacement", "read-replacement", "import-replacement", "delete-replaced", "discard-replaced"}
         return tuple(step for step in self._steps if not (step.op in parts and step.urn in replaced))
 
     def _add_diagnostic(self, event: Any) -> None:
         message = event.message.strip()
-        if event.severity == "error":
+        if event.severity == "error":  # the general message only counts where no resource reported an error
             if message not in ("update failed", "preview failed") or not self.errors:
                 self.errors.append(_add_resource_name(event.urn, message))
         elif event.severity == "debug" or event.ephemeral or message.startswith(_PLUGIN_WARNING):
@@ -76,18 +78,19 @@ class ProgressListener:
         if _is_default_provider(metadata):
             return
         op = _op(metadata)
-        if state != "begin" and op not in ("replace", "delete-replaced"):
+        if state != "begin" and op not in ("replace", "delete-replaced"):  # create-replacement counts a replacement
             self._completed_count += 1
         if self._on_progress is not None:
             self._on_progress(Progress(state, op, metadata.type, name_of(metadata.urn), self._completed_count))
 
 
 def _is_refresh(event: EngineEvent) -> bool:
-    body = event.resource_pre_event or event.res_outputs_event
-    return body is not None and _op(body.metadata) == "refresh"
+    resource_event = event.resource_pre_event or event.res_outputs_event
+    return resource_event is not None and _op(resource_event.metadata) == "refresh"
 
 
 def _op(metadata: Any) -> str:
+    """Returns the operation of an event's metadata; the Automation API gives it as an enum or as text."""
     return str(getattr(metadata.op, "value", metadata.op))
 
 
@@ -122,7 +125,12 @@ def _masked_inputs(state: Any) -> dict[str, Any] | None:
 
 
 def _property_changes(metadata: Any, replace_keys: tuple[str, ...]) -> tuple[PropertyChange, ...]:
-    """Returns every difference below the provider's diff paths, and each diff path that has no difference below it."""
+    """Returns the differences of the inputs that the provider reports.
+
+    These are the differences at or below the paths of the provider's diff (`metadata.diffs`), and each path of the
+    diff without one, such as a computed value. `replace_keys` are the properties that force a replacement; Pulumi's own
+    markers among them, such as `#initerror`, start with `#`.
+    """
     old, new = (dict(mask(state.inputs or {})) for state in (metadata.old, metadata.new))
     diff_paths = [property_paths.parse_path(path) for path in metadata.diffs or ()]
     replace_paths = [property_paths.parse_path(path) for path in replace_keys if not path.startswith("#")]
@@ -136,21 +144,23 @@ def _property_changes(metadata: Any, replace_keys: tuple[str, ...]) -> tuple[Pro
             changes.append(PropertyChange(property_paths.format_path(path), before, after, replaces))
     for path in diff_paths:
         if path not in paths_with_difference:
-            value = old.get(str(path[0])), new.get(str(path[0]))
-            changes.append(PropertyChange(property_paths.format_path(path), *value, replaces=path in replace_paths))
+            values = old.get(str(path[0])), new.get(str(path[0]))
+            changes.append(PropertyChange(property_paths.format_path(path), *values, replaces=path in replace_paths))
     return tuple(changes)
 
 
 def _overlap(first: property_paths.Path, second: property_paths.Path) -> bool:
+    """Returns whether the paths are equal or one is nested in the other."""
     return property_paths.contains(first, second) or property_paths.contains(second, first)
 
 
 def _is_default_provider(metadata: Any) -> bool:
+    """Returns whether the resource is a provider that Pulumi adds by itself, such as `default_6_83_0`."""
     return metadata.type.startswith(PROVIDER_PREFIX) and name_of(metadata.urn).split("_")[0] == "default"
 
 
 def _build_refresh_step(metadata: Any) -> StackStep | None:
-    """Returns the step of a refreshed resource, None when it agrees with the state."""
+    """Returns the step of a refreshed resource: `delete` when it no longer exists; None when it equals the state."""
     if metadata.new is None:
         return StackStep("delete", metadata.urn, metadata.type, name_of(metadata.urn))
     changes = _property_changes(metadata, ())

@@ -1,4 +1,4 @@
-"""Parses the requests of Pulumi's SDK, registrations and reads, into goals."""
+"""Parses RegisterResource and ReadResource requests of Pulumi's SDK into goals, the states that a program declares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bedplate.engine.timeouts import parse_duration_s
 
 def parse_goal(request: Any) -> Goal:
     """Returns the goal of a RegisterResource request. Raises UsageError for an invalid duration in customTimeouts."""
-    timeouts = {
+    timeouts_s = {
         key: parse_duration_s(getattr(request.customTimeouts, key))
         for key in ("create", "update", "delete")
         if getattr(request.customTimeouts, key)
@@ -31,17 +31,18 @@ def parse_goal(request: Any) -> Goal:
         ignore_changes=tuple(request.ignoreChanges),
         replace_on_changes=tuple(request.replaceOnChanges),
         additional_secret_outputs=tuple(request.additionalSecretOutputs),
+        # Older SDKs send aliases as URNs only.
         aliases=tuple(_parse_alias(a) for a in request.aliases) + tuple(Alias(urn=u) for u in request.aliasURNs),
         import_id=request.importId,
         retain_on_delete=request.retainOnDelete,
         deleted_with=request.deletedWith,
         replace_with=tuple(request.replace_with),
-        custom_timeouts=timeouts,
+        custom_timeouts=timeouts_s,
     )
 
 
 def parse_read_goal(request: Any) -> Goal:
-    """Returns the goal of a ReadResource request."""
+    """Returns the goal of a ReadResource request, whose `import_id` is the physical id to read."""
     return Goal(
         type=request.type,
         name=request.name,

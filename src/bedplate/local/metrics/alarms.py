@@ -23,7 +23,10 @@ _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Datapoint:
-    """The statistic of one period: None without data; `has_low_sample` with too few samples for a percentile."""
+    """The statistic of the period that starts at `start` (epoch seconds); `value` is None without data.
+
+    `has_low_sample` means that the period has too few samples for the percentile.
+    """
 
     start: float
     value: float | None
@@ -32,6 +35,8 @@ class Datapoint:
 
 @dataclass(frozen=True, slots=True)
 class AlarmEvaluation:
+    """The new state, its reason for people, and the values of the datapoints that decided it."""
+
     state: State
     reason: str
     values: tuple[float, ...] = ()
@@ -40,18 +45,19 @@ class AlarmEvaluation:
 def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], current: State) -> AlarmEvaluation:
     """Returns the state of a metric alarm, from the datapoints of its evaluation periods, newest last.
 
-    `alarm` has the fields of PutMetricAlarm. TreatMissingData decides how periods without data count: `missing` (the
-    default) and `ignore` leave them out, and when no period has data, `missing` returns INSUFFICIENT_DATA and `ignore`
-    the current state; `breaching` and `notBreaching` count them as such. When EvaluateLowSampleCountPercentile is
+    `alarm` has the fields of PutMetricAlarm. TreatMissingData decides how periods without data count. `breaching` and
+    `notBreaching` count them as such; `missing` (the default) and `ignore` leave them out. Without any data, `missing`
+    returns INSUFFICIENT_DATA and `ignore` the current state. With less data than DatapointsToAlarm, all of it
+    breaching, `missing` returns ALARM and `ignore` the current state. When EvaluateLowSampleCountPercentile is
     `ignore`, a percentile of too few samples returns the current state.
     Source: CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data" and "Percentile-based alarms
     and low data samples".
     """
     periods = int(alarm["EvaluationPeriods"])
     datapoints_to_alarm = int(alarm.get("DatapointsToAlarm") or periods)
-    treatment = alarm.get("TreatMissingData") or "missing"
+    treat_missing_data = alarm.get("TreatMissingData") or "missing"
     if alarm.get("EvaluateLowSampleCountPercentile") == "ignore" and any(d.has_low_sample for d in datapoints):
-        return AlarmEvaluation(current, "Too few samples for the percentile: the state is kept.")
+        return AlarmEvaluation(current, "Unchanged: the percentile has too few samples.")
     compare, comparison_text = _COMPARE[alarm["ComparisonOperator"]]
     threshold = float(alarm["Threshold"])
     values = [d.value for d in datapoints if d.value is not None]
@@ -59,23 +65,23 @@ def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], cu
     breaching_count = sum(compare(value, threshold) for value in values)
     values_text = f"{len(values)} datapoint{'s' if len(values) != 1 else ''} {_format_values(values)}"
     threshold_text = f"{comparison_text} the threshold ({threshold:g})"
-    leaves_out_missing = treatment in ("missing", "ignore")
+    leaves_out_missing = treat_missing_data in ("missing", "ignore")
     if not values and leaves_out_missing:
-        if treatment == "ignore":
-            return AlarmEvaluation(current, "No data: the state is kept.")
+        if treat_missing_data == "ignore":
+            return AlarmEvaluation(current, "Unchanged: no datapoints were received.")
         return AlarmEvaluation("INSUFFICIENT_DATA", "Insufficient Data: no datapoints were received.")
-    counted = breaching_count + (missing_count if treatment == "breaching" else 0)
+    alarming_count = breaching_count + (missing_count if treat_missing_data == "breaching" else 0)
     all_breach = leaves_out_missing and len(values) < datapoints_to_alarm and breaching_count == len(values)
-    if all_breach and treatment == "ignore":
-        return AlarmEvaluation(current, f"Too little data for a new state: {values_text}.")
-    state: State = "ALARM" if counted >= datapoints_to_alarm or all_breach else "OK"
+    if all_breach and treat_missing_data == "ignore":
+        return AlarmEvaluation(current, f"Unchanged: fewer than {datapoints_to_alarm} datapoints, {values_text}.")
+    state: State = "ALARM" if alarming_count >= datapoints_to_alarm or all_breach else "OK"
     if not values:
         label = "Breaching" if state == "ALARM" else "NonBreaching"
         reason = f"no datapoints were received for {periods} periods and missing data was treated as [{label}]."
         return AlarmEvaluation(state, f"Threshold Crossed: {reason}")
     if state == "ALARM":
         reason = (
-            f"Threshold Crossed: {counted} out of the last {periods} datapoints {_format_values(values)} were "
+            f"Threshold Crossed: {alarming_count} out of the last {periods} datapoints {_format_values(values)} were "
             f"{threshold_text} (minimum {datapoints_to_alarm} datapoint{'s' if datapoints_to_alarm != 1 else ''} for "
             "OK -> ALARM transition)."
         )
@@ -116,7 +122,7 @@ _TOKEN = re.compile(
 
 
 class AlarmRuleError(ValueError):
-    """An AlarmRule that cannot be parsed; the message says where."""
+    """An AlarmRule cannot be parsed; the message names what was expected and what was found."""
 
 
 def evaluate_rule(rule: str, states: Mapping[str, str]) -> bool:
@@ -128,12 +134,12 @@ def evaluate_rule(rule: str, states: Mapping[str, str]) -> bool:
     tokens = _tokenize(rule)
     value, remaining = _parse_or(tokens, {k.rsplit(":alarm:", 1)[-1]: v for k, v in states.items()})
     if remaining:
-        raise AlarmRuleError(f"AlarmRule {rule!r} has an expression too many")
+        raise AlarmRuleError(f"AlarmRule {rule!r}: expected AND, OR or the end, found {remaining[0][0]}")
     return value
 
 
 def alarm_names(rule: str) -> list[str]:
-    """Returns the names of the alarms in a rule.
+    """Returns the names of the alarms in a rule, in order, with repetitions. Raises AlarmRuleError.
 
     >>> alarm_names('ALARM("a") OR OK(arn:aws:cloudwatch:us-east-1:1:alarm:b)')
     ['a', 'b']
@@ -142,12 +148,13 @@ def alarm_names(rule: str) -> list[str]:
 
 
 def _tokenize(rule: str) -> list[tuple[str, str]]:
+    """Returns the rule's tokens as (kind, alarm name); the kind is a state, a keyword or a parenthesis."""
     tokens, position = [], 0
     text = rule.strip()
     while position < len(text):
         match = _TOKEN.match(text, position)
         if not match:
-            raise AlarmRuleError(f"AlarmRule cannot be parsed from {text[position:]!r} on")
+            raise AlarmRuleError(f"AlarmRule {rule!r}: expected an operator or ALARM(name), found {text[position:]!r}")
         if match["state"]:
             tokens.append((match["state"], (match["quoted"] or match["plain"]).rsplit(":alarm:", 1)[-1]))
         else:
@@ -177,7 +184,7 @@ def _parse_and(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Token
 
 def _parse_operand(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _Tokens]:
     if not tokens:
-        raise AlarmRuleError("AlarmRule ends too early")
+        raise AlarmRuleError("AlarmRule: expected an expression such as ALARM(name), found the end")
     (kind, name), remaining = tokens[0], tokens[1:]
     if kind == "NOT":
         value, remaining = _parse_operand(remaining, states)
@@ -185,10 +192,10 @@ def _parse_operand(tokens: _Tokens, states: Mapping[str, str]) -> tuple[bool, _T
     if kind == "(":
         value, remaining = _parse_or(remaining, states)
         if not remaining or remaining[0][0] != ")":
-            raise AlarmRuleError("AlarmRule lacks a closing parenthesis")
+            raise AlarmRuleError("AlarmRule: expected a closing parenthesis")
         return value, remaining[1:]
     if kind in ("TRUE", "FALSE"):
         return kind == "TRUE", remaining
     if kind in ("ALARM", "OK", "INSUFFICIENT_DATA"):
         return states.get(name) == kind, remaining
-    raise AlarmRuleError(f"AlarmRule has {kind} where an alarm is expected")
+    raise AlarmRuleError(f"AlarmRule: expected an expression such as ALARM(name), found {kind}")

@@ -1,4 +1,4 @@
-"""Downloads objects of the platform's S3 into folders and uploads files, as SageMaker's S3 data sources do."""
+"""Downloads objects of the local platform's S3 into folders and uploads files, as SageMaker does for its jobs."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from bedplate.local.hooks import Services
 
 
 class DataSourceError(Exception):
-    """A request names an S3 URI without objects; the message is SageMaker's."""
+    """An S3 data source cannot be read, for example because it has no objects."""
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Returns bucket and key of an S3 URI. Raises MissingData for any other text.
+    """Returns bucket and key of an S3 URI. Raises DataSourceError for any other text.
 
     >>> split_uri("s3://bucket/a/b.csv")
     ('bucket', 'a/b.csv')
     """
     scheme, _, path = uri.partition("://")
     if scheme != "s3" or not path:
-        raise DataSourceError(f'"{uri}" is not an S3 URI: s3://bucket/key was expected')
+        raise DataSourceError(f'Expected an S3 URI such as s3://bucket/key, found "{uri}"')
     bucket, _, key = path.partition("/")
     return bucket, key
 
 
 def download(services: Services, uri: str, folder: Path, *, data_type: str = "S3Prefix", gunzip: bool = False) -> int:
-    """Copies the objects of an S3 data source into `folder` and returns their number. Raises MissingData for none."""
+    """Copies the objects of an S3 data source into `folder` and returns their number.
+
+    `data_type` is SageMaker's S3DataType. Raises DataSourceError without objects, with SageMaker's message.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for bucket, key, name in _list_sources(services, uri, data_type):
         target = folder / name
         if not target.resolve().is_relative_to(folder.resolve()):
-            raise DataSourceError(f'object "{key}" of {uri} would be written outside its folder')
+            raise DataSourceError(f'object "{key}" of {uri} would be written outside its folder {folder}')
         target.parent.mkdir(parents=True, exist_ok=True)
         _copy_file(services.object_path(bucket, key), target, gunzip and name.endswith(".gz"))
         count += 1
@@ -60,7 +63,7 @@ def upload(services: Services, folder: Path, uri: str) -> int:
 
 
 def content_type(path: Path) -> str:
-    """Returns the content type that a file is stored with.
+    """Returns the content type by a file's extension; S3's default for an unknown one.
 
     >>> content_type(Path("a.json")), content_type(Path("a.unknown"))
     ('application/json', 'binary/octet-stream')
@@ -69,7 +72,9 @@ def content_type(path: Path) -> str:
 
 
 def relative_name(prefix: str, key: str) -> str:
-    """Returns an object's path relative to the channel's folder.
+    """Returns an object's path relative to the folder that the objects with the prefix are copied into.
+
+    A prefix need not end at a slash: `data/tr` includes `data/train/a.csv`, whose path then starts with `train`.
 
     >>> relative_name("data/train/", "data/train/a/b.csv"), relative_name("data/train", "data/train/a.csv")
     ('a/b.csv', 'a.csv')
@@ -85,6 +90,7 @@ def relative_name(prefix: str, key: str) -> str:
 
 
 def _list_sources(services: Services, uri: str, data_type: str) -> Iterator[tuple[str, str, str]]:
+    """Yields bucket, key and relative path of each object; a manifest is a JSON list of a prefix and relative keys."""
     bucket, prefix = split_uri(uri)
     try:
         if data_type == "ManifestFile":

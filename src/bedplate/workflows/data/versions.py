@@ -34,7 +34,7 @@ LATEST = "latest"
 
 @dataclass(frozen=True, slots=True)
 class DataVersion:
-    """One registered version: its S3 prefix, its manifest, and the manifest's stored bytes."""
+    """One registered version: its S3 URI with a trailing slash, its manifest, and the manifest's stored bytes."""
 
     prefix: str
     manifest: Manifest
@@ -50,11 +50,15 @@ class DataVersion:
 
 
 def version_prefix(stack: StackContext, model: str, sha256: str) -> str:
+    """Returns the S3 URI of a version's folder, with a trailing slash."""
     return f"s3://{stack.outputs.data_bucket}/{stack.names(model).dataset_versions_prefix}{sha256}/"
 
 
 def list_versions(stack: StackContext, model: str) -> tuple[DataVersion, ...]:
-    """Returns every completely registered version, newest first. Raises GateFailed for a corrupt manifest."""
+    """Returns every registered version, newest first. Raises GateFailed for a corrupt manifest.
+
+    A version without a signature is left out: its registration was interrupted, because the signature is written last.
+    """
     stack.model(model)
     root = f"s3://{stack.outputs.data_bucket}/{stack.names(model).dataset_versions_prefix}"
     signature_uris = [info.uri for info in stack.objects.list(root) if info.uri.endswith(f"/{SIGNATURE}")]
@@ -64,9 +68,9 @@ def list_versions(stack: StackContext, model: str) -> tuple[DataVersion, ...]:
 
 
 def find_dataset_version(stack: StackContext, model: str, ref: str) -> DataVersion:
-    """Returns the version whose content hash begins with `ref`, or the last accepted one for `latest`.
+    """Returns the version whose content hash starts with `ref`, or the last accepted one for `latest`.
 
-    Raises NotFound, and UsageError when the prefix is too short or ambiguous.
+    Raises NotFound without a match, UsageError when `ref` is too short or ambiguous.
     """
     versions = list_versions(stack, model)
     next_step = f"bedplate data list {model}"
@@ -74,18 +78,19 @@ def find_dataset_version(stack: StackContext, model: str, ref: str) -> DataVersi
         accepted = _latest_accepted(versions)
         if accepted is None:
             raise NotFound(
-                f"{model} has no accepted version of its data", next_step=f"bedplate data register {model} --data FILE"
+                f"{model} has no accepted dataset version", next_step=f"bedplate data register {model} --data FILE"
             )
         return accepted
     if len(ref) < MIN_HASH_DIGITS:
         raise UsageError(
-            f"{ref!r}: expected `latest` or at least {MIN_HASH_DIGITS} digits of a content hash", next_step=next_step
+            f"Expected `latest` or at least {MIN_HASH_DIGITS} digits of a content hash, found {ref!r}",
+            next_step=next_step,
         )
     matches = [v for v in versions if v.manifest.sha256.startswith(ref.lower())]
     if not matches:
-        raise NotFound(f"{model} has no version of its data that begins with {ref}", next_step=next_step)
+        raise NotFound(f"{model} has no dataset version whose hash starts with {ref!r}", next_step=next_step)
     if len(matches) > 1:
-        raise UsageError(f"{len(matches)} versions of {model}'s data begin with {ref}", next_step=next_step)
+        raise UsageError(f"The hashes of {len(matches)} dataset versions start with {ref!r}", next_step=next_step)
     return matches[0]
 
 
@@ -95,7 +100,7 @@ def find_last_accepted(stack: StackContext, model: str, *, excluding: str | None
 
 
 def require_signature(stack: StackContext, version: DataVersion) -> None:
-    """Raises GateFailed unless the platform's key signed the manifest."""
+    """Raises GateFailed unless the stack's key signed the manifest, and the manifest's hash is that of its folder."""
     model, label = version.manifest.model, f"Version {version.short_hash} of {version.manifest.model}'s data"
     try:
         document = json.loads(stack.objects.get(f"{version.prefix}{SIGNATURE}"))
@@ -105,20 +110,21 @@ def require_signature(stack: StackContext, version: DataVersion) -> None:
     stored_sha256 = version.prefix.rstrip("/").rpartition("/")[2]
     if version.manifest.sha256 != stored_sha256:
         raise GateFailed(
-            f"{label} is stored in the place of version {stored_sha256[:12]}", next_step=_register_again(model)
+            f"{label} is stored under the hash of version {stored_sha256[:12]}", next_step=_register_again(model)
         )
     key = signing_key(stack)
     if not stack.signer.verify(key, bytes.fromhex(digest(version.manifest_bytes)), signature):
         raise GateFailed(
-            f"{label}: {key} did not sign this manifest; it was changed, or signed with another key",
+            f"{label}: its signature is not by {key}; the manifest was changed, or signed with another key",
             next_step=_register_again(model),
         )
 
 
 def download_version(stack: StackContext, version: DataVersion) -> Path:
-    """Downloads a version's data and verifies its signature and its hash. Raises GateFailed.
+    """Downloads a version's data, verifies its signature and its hash, and returns the local file.
 
-    The object is downloaded every time, because a cached copy would hide that it was changed.
+    The object is downloaded every time, because a cached copy would hide that it was changed. Raises GateFailed when
+    the verification fails or the object is missing.
     """
     require_signature(stack, version)
     path = _cache_path(stack, version)
@@ -126,7 +132,7 @@ def download_version(stack: StackContext, version: DataVersion) -> Path:
         stack.objects.download(version.data_uri, path)
     except NotFound as exc:
         raise GateFailed(
-            f"{version.data_uri} is missing, although its manifest exists",
+            f"{version.data_uri} does not exist, although its manifest does",
             next_step=_register_again(version.manifest.model),
         ) from exc
     actual_sha256 = file_sha256(path)
@@ -141,20 +147,19 @@ def download_version(stack: StackContext, version: DataVersion) -> Path:
 
 
 def read_profile(stack: StackContext, version: DataVersion) -> dict[str, ColumnProfile]:
-    """Returns the registered profile of each column. Raises GateFailed when it was changed since."""
+    """Returns the registered profile of each column. Raises GateFailed when it was changed since the registration."""
     from bedplate.domain.drift.profile import profile_from_json
 
-    raw = _read_file(stack, version, PROFILE, version.manifest.profile_sha256)
-    document = json.loads(raw)
+    document = json.loads(_read_file(stack, version, PROFILE, version.manifest.profile_sha256))
     check_format(document, PROFILE, next_step=_register_again(version.manifest.model))
     return {name: profile_from_json(profile) for name, profile in document["columns"].items()}
 
 
 def read_datasheet(stack: StackContext, version: DataVersion) -> Mapping[str, Any]:
     """Returns the datasheet. Raises GateFailed when it was changed since the registration."""
-    sheet: dict[str, Any] = json.loads(_read_file(stack, version, DATASHEET, version.manifest.datasheet_sha256))
-    check_format(sheet, DATASHEET, next_step=_register_again(version.manifest.model))
-    return {key: value for key, value in sheet.items() if key != "format"}
+    datasheet: dict[str, Any] = json.loads(_read_file(stack, version, DATASHEET, version.manifest.datasheet_sha256))
+    check_format(datasheet, DATASHEET, next_step=_register_again(version.manifest.model))
+    return {key: value for key, value in datasheet.items() if key != "format"}
 
 
 def signing_key(stack: StackContext) -> str:
@@ -172,24 +177,21 @@ def _latest_accepted(versions: Iterable[DataVersion]) -> DataVersion | None:
 
 
 def _read_file(stack: StackContext, version: DataVersion, name: str, expected_sha256: str) -> bytes:
+    """Returns one file of a version. Raises GateFailed when it does not exist or has another hash."""
+    uri, next_step = f"{version.prefix}{name}", _register_again(version.manifest.model)
     try:
-        raw = stack.objects.get(f"{version.prefix}{name}")
+        content = stack.objects.get(uri)
     except NotFound as exc:
-        raise GateFailed(
-            f"{version.prefix}{name} is missing", next_step=_register_again(version.manifest.model)
-        ) from exc
-    if digest(raw) != expected_sha256:
-        raise GateFailed(
-            f"{version.prefix}{name} was changed since it was registered",
-            next_step=_register_again(version.manifest.model),
-        )
-    return raw
+        raise GateFailed(f"{uri} does not exist, although its manifest does", next_step=next_step) from exc
+    if digest(content) != expected_sha256:
+        raise GateFailed(f"{uri} was changed after its registration", next_step=next_step)
+    return content
 
 
 def _read_version(stack: StackContext, model: str, prefix: str) -> DataVersion:
     try:
-        raw = stack.objects.get(f"{prefix}{MANIFEST}")
-        return DataVersion(prefix, Manifest.decode(raw), raw)
+        manifest_bytes = stack.objects.get(f"{prefix}{MANIFEST}")
+        return DataVersion(prefix, Manifest.decode(manifest_bytes), manifest_bytes)
     except (NotFound, ValueError) as exc:
         raise GateFailed(f"{prefix}{MANIFEST} cannot be read: {exc}", next_step=_register_again(model)) from exc
 

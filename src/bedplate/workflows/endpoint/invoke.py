@@ -18,9 +18,9 @@ from bedplate.workflows.stack_context import StackContext
 
 @dataclass(frozen=True, slots=True)
 class InvokeRequest:
-    """The rows to send; a batch is one request.
+    """The rows to send, `batch_size` in each request and up to `concurrency` requests at a time, in order.
 
-    Up to `concurrency` requests are in flight at once, sent in the order of the rows.
+    `total_rows` is the number of rows for the progress; None when it is unknown.
     """
 
     model: str
@@ -32,7 +32,10 @@ class InvokeRequest:
 
 @dataclass(frozen=True, slots=True)
 class RowPrediction:
-    """One row's prediction; None when its request failed."""
+    """One row's prediction and the release that returned it, both None when its request failed.
+
+    `keys` are the row's values of the contract's key columns.
+    """
 
     keys: Mapping[str, Any]
     prediction: float | None
@@ -41,7 +44,7 @@ class RowPrediction:
 
 @dataclass(slots=True)
 class InvokeResult:
-    """Counts and measurements. Latencies are those of requests, in milliseconds, measured by the client."""
+    """Counts and measurements of all requests. Latencies are those of successful requests, measured by the client."""
 
     rows: int = 0
     requests: int = 0
@@ -73,43 +76,44 @@ def invoke(
     *,
     timer: Callable[[], float] = time.perf_counter,
 ) -> InvokeResult:
-    """Sends all rows and calls `on_prediction` for every row in the order of the rows.
+    """Sends all rows, calls `on_prediction` for every row in the order of the rows, and returns the measurements.
 
     Raises UsageError with the model's message for a request that the model rejects (4xx), because the following
     requests would be rejected too. A failed request (5xx) is counted, and the next one is sent.
     """
     endpoint = stack.names(request.model).endpoint
-    keys = stack.model(request.model).data.keys
+    key_columns = stack.model(request.model).data.keys
     result, started_at_s = InvokeResult(), timer()
 
-    def send(number: int, rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, ...], str | None, float, str | None]:
-        sent_at = timer()
+    def send(index: int, rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, ...], str | None, float, str | None]:
+        """Sends a batch; returns its predictions, release, latency in milliseconds, and the failure's message."""
+        sent_at_s = timer()
         try:
             response = stack.endpoints.invoke(endpoint, encode_rows(rows))
         except UsageError as exc:
-            first = number * request.batch_size + 1
+            first_row = index * request.batch_size + 1
             raise UsageError(
-                f"Rows {first:,} to {first + len(rows) - 1:,}: {exc.message}",
+                f"The model rejects rows {first_row:,} to {first_row + len(rows) - 1:,}: {exc.message}",
                 next_step=f"bedplate models check {request.model}, or correct the rows",
             ) from exc
         except PlatformError as exc:
             return (), None, 0.0, exc.message
-        return parse_predictions(response.body), response.release, (timer() - sent_at) * 1000, None
+        return parse_predictions(response.body), response.release, (timer() - sent_at_s) * 1000, None
 
     with ThreadPoolExecutor(request.concurrency) as pool:
         in_flight: deque[tuple[Sequence[Mapping[str, Any]], Future[Any]]] = deque()
         batches = enumerate(_batches(request.rows, request.batch_size))
         try:
-            for number, rows in batches:
-                in_flight.append((rows, pool.submit(send, number, rows)))
+            for index, rows in batches:
+                in_flight.append((rows, pool.submit(send, index, rows)))
                 if len(in_flight) >= request.concurrency:
-                    _collect(in_flight, keys, result, on_prediction)
+                    _collect(in_flight, key_columns, result, on_prediction)
                     result.duration_s = timer() - started_at_s
                     reporter(
                         "progress", {"done": result.rows, "total": request.total_rows, "failed": result.failed_requests}
                     )
             while in_flight:
-                _collect(in_flight, keys, result, on_prediction)
+                _collect(in_flight, key_columns, result, on_prediction)
         except BaseException:
             for _, future in in_flight:
                 future.cancel()
@@ -131,10 +135,11 @@ def encode_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _collect(
     in_flight: deque[tuple[Sequence[Mapping[str, Any]], Future[Any]]],
-    keys: Sequence[str],
+    key_columns: Sequence[str],
     result: InvokeResult,
     on_prediction: Callable[[RowPrediction], None],
 ) -> None:
+    """Waits for the oldest request, adds it to the result, and calls `on_prediction` for its rows."""
     rows, future = in_flight.popleft()
     predictions, release, latency_ms, failure = future.result()
     result.requests += 1
@@ -146,9 +151,9 @@ def _collect(
         result.latencies_ms.append(latency_ms)
         result.rows_by_release[release or "unknown"] += len(rows)
     for index, row in enumerate(rows):
-        row_keys = {key: row[key] for key in keys if key in row}
+        keys = {column: row[column] for column in key_columns if column in row}
         prediction = predictions[index] if index < len(predictions) else None
-        on_prediction(RowPrediction(row_keys, prediction, release))
+        on_prediction(RowPrediction(keys, prediction, release))
 
 
 def _batches(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:

@@ -21,7 +21,10 @@ Grouping = Literal["model", "stage", "owner"]
 
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """A model's predictions (rows) in the period, and the total cost of a thousand of them (None without rows)."""
+    """A model's spend (`usd`) and predictions (rows) in the period.
+
+    `usd_per_thousand` is the spend of all stages for a thousand predictions; None without predictions.
+    """
 
     model: str
     usd: float
@@ -41,7 +44,11 @@ class Bill:
 
 
 def read_bill(stack: StackContext, *, group_by: Grouping, days: int, model: str | None) -> Bill:
-    """Returns the spend of the last `days` days including today. Raises NotFound for an unknown model."""
+    """Returns the spend of the last `days` days including today, of one `model` or of the stack.
+
+    The usage of models is included when `group_by` or `model` separates their spend. Raises NotFound for an unknown
+    model.
+    """
     if model:
         stack.model(model)
     end = stack.clock.now()
@@ -54,15 +61,20 @@ def read_bill(stack: StackContext, *, group_by: Grouping, days: int, model: str 
     spending = sum_spending(lines)
     usage: tuple[ModelUsage, ...] = ()
     if group_by == "model" or model:
-        by_model = {share.group: share.usd for share in spending.shares} if group_by == "model" else {}
-        models = [model] if model else [name for name in stack.outputs.models if name in by_model]
-        since, total = start.replace(hour=0, minute=0, second=0, microsecond=0), spending.total_usd if model else 0.0
-        usage = tuple(_model_usage(stack, name, by_model.get(name, total), since, end) for name in models)
+        usd_by_model = {share.group: share.usd for share in spending.shares} if group_by == "model" else {}
+        models = [model] if model else [name for name in stack.outputs.models if name in usd_by_model]
+        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)  # a bill consists of whole days
+        usage = tuple(
+            _model_usage(stack, name, usd_by_model.get(name, spending.total_usd), midnight, end) for name in models
+        )
     return Bill(start, end, group_by, spending, usage)
 
 
 def count_served_predictions(stack: StackContext, model: str, start: datetime, end: datetime) -> float:
-    """Returns the number of rows that the existing releases of a model have predicted in a period."""
+    """Returns the number of rows that the existing releases of a model have predicted in a period.
+
+    Reads datapoints of a minute, or of an hour for periods over 24 hours, to read at most 1440 for a day.
+    """
     endpoint = stack.names(model).endpoint
     releases = [fallback_name(endpoint), *(r.name for r in stack.endpoints.list_releases(endpoint))]
     period_s = 60 if end - start <= timedelta(hours=24) else 3600
@@ -78,12 +90,21 @@ def _model_usage(stack: StackContext, model: str, usd: float, start: datetime, e
 class BudgetReport:
     """A budget of this stack.
 
-    `scope` is what it covers, `crossed_thresholds` the crossed ones as pairs of (kind, per cent of the limit).
+    `scope` is what it covers: a model or `the platform`, and the lifecycle stage if it has one (`churn, training`).
     """
 
     budget: BudgetState
     scope: str
-    crossed_thresholds: tuple[tuple[str, float], ...]
+
+    @property
+    def crossed_thresholds(self) -> tuple[tuple[str, float], ...]:
+        """Pairs of (`ACTUAL` or `FORECASTED`, per cent of the limit)."""
+        return find_crossed_thresholds(
+            self.budget.thresholds,
+            limit_usd=self.budget.limit_usd,
+            actual_usd=self.budget.actual_usd,
+            forecast_usd=self.budget.forecast_usd,
+        )
 
     @property
     def used_pct(self) -> float:
@@ -104,29 +125,19 @@ def list_budgets(stack: StackContext, model: str | None = None) -> Sequence[Budg
         scopes[stack.outputs.platform_budget] = "the platform"
     stages = get_args(LifeStage)
     scopes |= {stage_budget(budget, stage): f"{name}, {stage}" for budget, name in scopes.items() for stage in stages}
-    reports = [
-        BudgetReport(
-            b,
-            scopes[b.name],
-            find_crossed_thresholds(
-                b.thresholds, limit_usd=b.limit_usd, actual_usd=b.actual_usd, forecast_usd=b.forecast_usd
-            ),
-        )
-        for b in stack.costs.list_budgets()
-        if b.name in scopes
-    ]
+    reports = [BudgetReport(b, scopes[b.name]) for b in stack.costs.list_budgets() if b.name in scopes]
     return sorted(reports, key=lambda report: -report.used_pct)
 
 
 def resume_budget(stack: StackContext, budget: str) -> int:
-    """Reverses a budget's executed actions and returns their number.
+    """Reverses a budget's executed actions, which detaches its stop policies, and returns their number.
 
     Raises NotFound when this stack has no such budget.
     """
     names = {report.budget.name for report in list_budgets(stack)}
     if budget not in names:
         raise NotFound(
-            f"Stack {stack.name!r} has no budget {budget!r} (it has: {', '.join(sorted(names)) or 'none'})",
+            f"Stack {stack.name!r} has no budget {budget!r}; its budgets: {', '.join(sorted(names)) or 'none'}",
             next_step="bedplate budgets",
         )
     return stack.costs.reverse_budget_actions(budget)

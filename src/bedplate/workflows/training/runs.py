@@ -1,4 +1,4 @@
-"""Logs every training as an MLflow run, and lists, finds and compares runs."""
+"""Logs every training as a run in MLflow, and lists, finds and compares runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from bedplate.ports import ExperimentRun, Job, Package, Reporter, RunDraft, RunS
 from bedplate.workflows.stack_context import StackContext
 
 _STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
+"""MLflow's status of a run by the TrainingJobStatus of its job."""
 MAX_REASON_LENGTH = 500
+"""Characters of a failure reason that the tag `failure` holds."""
 SHORT_ID_LENGTH = 8
-"""Characters of an id that `runs list` shows; a shorter number is a version."""
+"""Characters of a run's id that `runs list` shows; a number with fewer digits is a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Runs side by side, with all parameters and metrics; `RunRow.differs` marks the differences."""
+    """Runs side by side, with all parameters and metrics; `RunRow.is_different` marks the differences."""
 
     runs: tuple[ExperimentRun, ...]
     params: tuple[RunRow, ...]
@@ -30,7 +32,7 @@ class RunComparison:
 
 
 def preload(stack: StackContext) -> None:
-    """Prepares the first `log_run`, which is slow, while the training runs."""
+    """Imports MLflow and opens its store while the training runs, so that the first `log_run` does not wait for it."""
     with suppress(BedplateError):  # `log_run` gets the same error and reports it
         stack.experiments.preload()
 
@@ -48,14 +50,17 @@ def log_run(
     kind: str = "training",
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Logs a finished training, successful or not. An unreachable MLflow is reported as a warning: it fails no
-    training, because the registry and the ledger hold the authoritative record."""
-    price = run_usd(cost.instance_type, "training", seconds=job.billable_s or 0, count=cost.instance_count)
+    """Logs a finished training, successful or not.
+
+    Warns when MLflow cannot be reached, but does not raise: the training does not depend on MLflow, because the
+    registry and the ledger hold the authoritative record.
+    """
+    usd = run_usd(cost.instance_type, "training", seconds=job.billable_s or 0, count=cost.instance_count)
     run_metrics = {
         **metrics,
         **({"billable_seconds": float(job.billable_s)} if job.billable_s else {}),
         **({"saved_pct": round(job.spot_savings_pct, 1)} if job.spot_savings_pct is not None else {}),
-        **({"usd": price} if price and job.billable_s else {}),
+        **({"usd": usd} if usd and job.billable_s else {}),
     }
     run_tags = {
         "model": lineage.model,
@@ -93,13 +98,13 @@ def log_run(
     try:
         stack.experiments.log_run(draft)
     except BedplateError as exc:
-        reporter("warning", {"text": f"{exc.message} (the training itself is not affected)"})
+        reporter("warning", {"text": f"{exc.message} (the training is complete; only its run in MLflow is missing)"})
 
 
 def log_evaluation(
     stack: StackContext, reporter: Reporter, *, model: str, package: Package, metrics: Mapping[str, float], verdict: str
 ) -> None:
-    """Adds the holdout metrics to a version's run; reports a warning when MLflow fails."""
+    """Adds the holdout metrics and the verdict to the run of a version's training; warns when MLflow fails."""
     job = package.metadata.get("training_job")
     if not job:
         return
@@ -110,26 +115,32 @@ def log_evaluation(
 
 
 def list_runs(stack: StackContext, model: str) -> Sequence[ExperimentRun]:
-    """Returns every run of a model, newest first. Raises NotFound for an unknown model, PlatformError."""
+    """Returns every run of a model, newest first.
+
+    Raises NotFound for an unknown model, PlatformError when MLflow cannot be reached.
+    """
     stack.model(model)
     return stack.experiments.list_runs(stack.names(model).base)
 
 
 def find_run(stack: StackContext, model: str, ref: str) -> ExperimentRun:
-    """Finds a run by its version, its training job's name, or the beginning of its id.
+    """Returns the run that `ref` names: a version (`3`, `v3`, `churn:3`), a training job, or the start of a run's id.
 
-    Raises NotFound, and UsageError when the beginning of an id is ambiguous.
+    Raises NotFound without a match, UsageError when several ids start with `ref`.
     """
     return _select_run(list_runs(stack, model), model, ref)
 
 
 def compare_runs(stack: StackContext, model: str, refs: Sequence[str]) -> RunComparison:
-    """Compares the named runs, or without names the newest two. Raises NotFound, UsageError."""
+    """Compares the runs in `refs`, or without any the newest two.
+
+    Raises NotFound when there are fewer than two, and the errors of `find_run`.
+    """
     runs = list_runs(stack, model)
     compared = tuple(_select_run(runs, model, ref) for ref in refs) if refs else tuple(reversed(runs[:2]))
     if len(compared) < 2:
         raise NotFound(
-            f"A comparison needs two runs of {model}; it has {len(runs)}", next_step=f"bedplate train {model} --help"
+            f"A comparison needs two runs of {model}, found {len(compared)}", next_step=f"bedplate train {model} --help"
         )
     return RunComparison(
         compared, build_rows([run.params for run in compared]), build_rows([run.metrics for run in compared])
@@ -145,5 +156,5 @@ def _select_run(runs: Sequence[ExperimentRun], model: str, ref: str) -> Experime
     if not matches:
         raise NotFound(f"{model} has no run {ref!r}", next_step=f"bedplate runs list {model}")
     if len(matches) > 1:
-        raise UsageError(f"{ref!r} is the beginning of {len(matches)} run ids", next_step=f"bedplate runs list {model}")
+        raise UsageError(f"{len(matches)} run ids start with {ref!r}", next_step=f"bedplate runs list {model}")
     return matches[0]

@@ -132,7 +132,7 @@ def require_model(stack: StackContext, model: str) -> None:
     """Raises NotFound when the stack does not contain the model yet."""
     if model not in stack.outputs.models:
         raise NotFound(
-            f"Stack {stack.name!r} has no {model!r} yet (it has: {', '.join(stack.outputs.models) or 'no model'})",
+            f"Stack {stack.name!r} has no {model!r} yet; its models: {', '.join(stack.outputs.models) or 'none'}",
             next_step=f"add it to models in stacks/Pulumi.{stack.name}.yaml, then: bedplate up --stack {stack.name}",
         )
 

@@ -62,19 +62,28 @@ class TrafficChart:
 
 @dataclass(frozen=True, slots=True)
 class LiveSummary:
+    """The live release, and when it became live."""
+
     display_name: str
     since: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackSummary:
+    """The last rollback: the version it returned to, and the seconds of its traffic switch (None if not recorded)."""
+
     version: int
     duration_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The content of the report. `spend` maps a budget to (stage -> USD, limit in USD, thresholds in per cent)."""
+    """The content of the report.
+
+    `gates` are those of each version's last evaluation. `segments` maps `column value` and a version (`v3`) to
+    `segment_metric`, whose bound in each column's gate is in `segment_bounds`. `spend` maps what a budget covers (the
+    model, `the platform`) to (USD by stage, limit in USD, thresholds in per cent).
+    """
 
     model: str
     description: str
@@ -105,10 +114,15 @@ _TONES = {
     "deployment-rolled-back": "bad",
     "rejected": "bad",
     "forced": "warn",
-} | dict.fromkeys(("alert", "rollback"), "warn")
+    "alert": "warn",
+    "rollback": "warn",
+}
+"""Tone of a ledger record by its kind; other kinds have none."""
 _PERIODS_S = (1, 5, 10, 30, 60, 300, 3600, 86400)
+"""Periods of the traffic chart, in seconds: the first with at most `_MAX_POINTS` points is used."""
 _MAX_POINTS = 150
 VERSIONS_SHOWN = 3
+"""The number of newest versions whose segments the report shows."""
 
 
 def build_report(stack: StackContext, model: str, *, target: str) -> Report:
@@ -124,7 +138,7 @@ def build_report(stack: StackContext, model: str, *, target: str) -> Report:
     live = who_was_live(records, model, effective_now(records, now))
     metric = spec.gates.segments[0].metric if spec.gates.segments else primary_metric(spec)
     excluded_columns = set(spec.data.excluded_columns("debugging"))
-    rollbacks = [r for r in model_records if r.kind == "rollback"]
+    rollback = next((r for r in reversed(model_records) if r.kind == "rollback"), None)
     return Report(
         model=model,
         description=spec.description,
@@ -144,25 +158,23 @@ def build_report(stack: StackContext, model: str, *, target: str) -> Report:
         segments=_read_segments(stack, spec, model_records, metric),
         drift=_read_drift(stack, model, excluded_columns),
         traffic=_build_traffic_chart(stack, model, model_records, now),
-        last_rollback=RollbackSummary(rollbacks[-1].version or 0, rollbacks[-1].data.get("switch_s"))
-        if rollbacks
-        else None,
+        last_rollback=RollbackSummary(rollback.version or 0, rollback.data.get("switch_s")) if rollback else None,
         rollback_alarm=next(
             (
-                g
+                chart
                 for r in reversed(model_records)
-                if r.kind == "deployment-rolled-back" and (g := parse_chart(r.data.get("alarm")))
+                if r.kind == "deployment-rolled-back" and (chart := parse_chart(r.data.get("alarm")))
             ),
             None,
         ),
         schedules=read_schedule_results(stack, model, excluded_columns),
         spend=_read_spend(stack, spec, model, now),
-        budgets=tuple(standing.budget for standing in list_budgets(stack)),
+        budgets=tuple(report.budget for report in list_budgets(stack)),
     )
 
 
 def _read_drift(stack: StackContext, model: str, excluded_columns: Collection[str]) -> DriftReport | None:
-    """Reads the last drift report without the values of columns that are excluded from debugging."""
+    """Returns the last drift report without the columns that the contract excludes from debugging; None without any."""
     try:
         report = read_latest_report(stack, model)[1]
     except NotFound:
@@ -186,23 +198,26 @@ def _list_gates(records: Sequence[Record]) -> tuple[GateResult, ...]:
     return tuple(
         GateResult(
             version,
-            v["name"],
-            v.get("value"),
-            v.get("ci_low"),
-            v.get("ci_high"),
-            v.get("bound", ""),
-            v["outcome"],
-            v.get("reason", ""),
+            gate["name"],
+            gate.get("value"),
+            gate.get("ci_low"),
+            gate.get("ci_high"),
+            gate.get("bound", ""),
+            gate["outcome"],
+            gate.get("reason", ""),
         )
         for version, record in sorted(last_evaluations.items())
-        for v in record.data.get("gates", ())
+        for gate in record.data.get("gates", ())
     )
 
 
 def _read_segments(
     stack: StackContext, spec: ModelSpec, records: Sequence[Record], metric: str
 ) -> dict[str, dict[str, Estimate]]:
-    """Returns the metric of the newest versions in every segment that has its gate's minimum number of rows."""
+    """Returns the metric by segment (`column value`) and version (`v3`), for the newest evaluated versions.
+
+    Segments with fewer rows than their gate's minimum are left out.
+    """
     min_rows = {gate.column: gate.min_rows for gate in spec.gates.segments}
     last_evaluations = {r.version: r for r in records if r.kind == "evaluated" and r.version is not None}
     rows: dict[str, dict[str, Estimate]] = {}
@@ -212,20 +227,20 @@ def _read_segments(
             for value, metrics in evaluation.segments.get(column, {}).items():
                 estimate = metrics.get(metric)
                 if estimate and estimate.n_rows >= min_rows.get(column, 1) and not math.isnan(estimate.value):
-                    row = rows.setdefault(f"{column} {value}", {})
-                    row[f"v{version}"] = estimate
+                    rows.setdefault(f"{column} {value}", {})[f"v{version}"] = estimate
     return rows
 
 
 def _build_traffic_chart(
     stack: StackContext, model: str, records: Sequence[Record], now: datetime
 ) -> TrafficChart | None:
-    """Returns the predictions of every deployed release since the first deployment; None without any."""
+    """Returns the predictions of every deployed release since the first deployment; None without predictions."""
     deployment_records = [r for r in records if r.kind in ("deployment-started", *LIVE_KINDS)]
     if not deployment_records:
         return None
     endpoint, start = stack.names(model).endpoint, deployment_records[0].at
-    period_s = next((p for p in _PERIODS_S if (now - start).total_seconds() / p <= _MAX_POINTS), _PERIODS_S[-1])
+    duration_s = (now - start).total_seconds()
+    period_s = next((p for p in _PERIODS_S if duration_s / p <= _MAX_POINTS), _PERIODS_S[-1])
     releases = dict.fromkeys(
         [fallback_name(endpoint), *(str(r.data["release"]) for r in deployment_records if r.data.get("release"))]
     )
@@ -255,7 +270,7 @@ def _build_traffic_chart(
 def _read_spend(
     stack: StackContext, spec: ModelSpec, model: str, now: datetime
 ) -> dict[str, tuple[Mapping[str, float], float, Sequence[float]]]:
-    """Returns this month's spend by stage, of the model and of the platform."""
+    """Returns this month's spend by stage, of the model and of the whole stack, as `Report.spend` holds it."""
     days = now.day
     settings = stack.settings.budget
     model_usd_by_stage = {

@@ -80,63 +80,63 @@ def read_status(stack: StackContext, model: str) -> ModelStatus:
     """Reads everything in parallel. Raises NotFound for an unknown model, or when the platform does not exist."""
     spec, names = stack.model(model), stack.names(model)
     records = Ledger.of(stack).records()
-    endpoint = observe_endpoint(stack, model, records)
+    observed = observe_endpoint(stack, model, records)
     now = stack.clock.now()
     with ThreadPoolExecutor(8) as pool:
-        probe = pool.submit(_probe, stack, endpoint)
-        traffic = pool.submit(_read_traffic, stack, endpoint, now)
+        probe = pool.submit(_probe, stack, observed)
+        traffic = pool.submit(_read_traffic, stack, observed, now)
         declared = declared_schedules(spec)
         alarm_names = (
             *names.rollback_alarms,
-            names.guard_alarm(endpoint.live),
+            names.guard_alarm(observed.live),
             names.drift_alarm,
             *(names.schedule(kind) for kind in declared),
         )
         schedules = pool.submit(lambda: list_deviations(stack, model))
         alarms = pool.submit(stack.metrics.get_alarms, alarm_names)
-        evaluation = pool.submit(_read_evaluation, stack, endpoint)
+        evaluation = pool.submit(_read_evaluation, stack, observed)
         budget = pool.submit(_none_on_error, lambda: next(iter(list_budgets(stack, model)), None))
         probed_release, probe_error = probe.result()
         alarm_states = alarms.result()
         return ModelStatus(
             model=spec.name,
             at=now,
-            endpoint=endpoint.endpoint,
-            status=endpoint.status,
-            live=endpoint.live,
-            pending=endpoint.release_of(endpoint.pending) if endpoint.pending else None,
+            endpoint=observed.endpoint,
+            status=observed.status,
+            live=observed.live,
+            pending=observed.release_of(observed.pending) if observed.pending else None,
             probed_release=probed_release,
             probe_error=probe_error,
-            since=_since(records, model, endpoint.live),
-            recorded_live=endpoint.recorded_live,
+            since=_since(records, model, observed.live),
+            recorded_live=observed.recorded_live,
             traffic=traffic.result(),
             alarms=tuple(alarm_states[name] for name in alarm_names if name in alarm_states),
             evaluation=evaluation.result(),
             last_monitoring=_last_record(records, model, "monitored"),
             budget=budget.result(),
-            rollback_to=_rollback_target(endpoint, records),
-            open_attempt=bool(endpoint.attempts),
+            rollback_to=_rollback_target(observed, records),
+            open_attempt=bool(observed.attempts),
             rollout=_format_rollout(records, model),
             schedules=tuple(declared),
             schedule_deviations=schedules.result(),
-            retirement=_retirement_notice(records, spec, endpoint, now),
+            retirement=_retirement_notice(records, spec, observed, now),
         )
 
 
-def _probe(stack: StackContext, endpoint: ObservedEndpoint) -> tuple[str | None, str | None]:
+def _probe(stack: StackContext, observed: ObservedEndpoint) -> tuple[str | None, str | None]:
     try:
-        probe = build_probe(stack, stack.model(endpoint.model), holdout_uri=None)
-        return send_probe(stack, endpoint.endpoint, probe).release, None
+        probe = build_probe(stack, stack.model(observed.model), holdout_uri=None)
+        return send_probe(stack, observed.endpoint, probe).release, None
     except BedplateError as exc:
         return None, exc.message
 
 
-def _read_traffic(stack: StackContext, endpoint: ObservedEndpoint, now: datetime) -> TrafficSummary:
+def _read_traffic(stack: StackContext, observed: ObservedEndpoint, now: datetime) -> TrafficSummary:
     def points(metric: str, stat: str, period_s: int = 60) -> Sequence[float]:
         series = stack.metrics.list_datapoints(
             "AWS/SageMaker",
             metric,
-            {"EndpointName": endpoint.endpoint, "VariantName": VARIANT},
+            {"EndpointName": observed.endpoint, "VariantName": VARIANT},
             start=now - TRAFFIC_WINDOW,
             end=now + timedelta(minutes=1),
             period_s=period_s,
@@ -153,21 +153,21 @@ def _read_traffic(stack: StackContext, endpoint: ObservedEndpoint, now: datetime
     )
 
 
-def _read_evaluation(stack: StackContext, endpoint: ObservedEndpoint) -> Mapping[str, str]:
-    version = version_of(endpoint.live)
+def _read_evaluation(stack: StackContext, observed: ObservedEndpoint) -> Mapping[str, str]:
+    version = version_of(observed.live)
     if not version:
         return {}
     try:
-        metadata = stack.registry.get(stack.names(endpoint.model).package_group, version).metadata
+        metadata = stack.registry.get(stack.names(observed.model).package_group, version).metadata
     except NotFound:
         return {}
     keys = ("verdict", "approved_by", "forced_by", "force_reason", "trained_at", "data_from", "data_to")
     return {k: v for k, v in metadata.items() if k in keys or k.startswith("metric.")}
 
 
-def _rollback_target(endpoint: ObservedEndpoint, records: Sequence[Record]) -> str | None:
+def _rollback_target(observed: ObservedEndpoint, records: Sequence[Record]) -> str | None:
     try:
-        return choose_target(endpoint, records, None).release
+        return choose_target(observed, records, None).release
     except NotFound:
         return None
 
@@ -181,9 +181,9 @@ def _format_rollout(records: Sequence[Record], model: str) -> str | None:
 
 
 def _retirement_notice(
-    records: Sequence[Record], spec: ModelSpec, endpoint: ObservedEndpoint, now: datetime
+    records: Sequence[Record], spec: ModelSpec, observed: ObservedEndpoint, now: datetime
 ) -> str | None:
-    retirement = find_retirement(records, spec.name, version_of(endpoint.live) or 0, spec.retire_on)
+    retirement = find_retirement(records, spec.name, version_of(observed.live) or 0, spec.retire_on)
     today = now.date()
     return retirement.describe(today) if retirement and retirement.is_due(today + timedelta(days=WARN_DAYS)) else None
 

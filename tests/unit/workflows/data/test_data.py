@@ -151,7 +151,7 @@ def test_a_version_copied_to_the_place_of_another_is_rejected(stack: FakeStackCo
     for uri in [u for u in stack.objects.contents if u.startswith(version.prefix)]:
         stack.objects.contents[uri.replace(version.manifest.sha256, other)] = stack.objects.contents[uri]
     moved = next(v for v in list_versions(stack, "churn") if other in v.prefix)
-    with pytest.raises(GateFailed, match="is stored in the place of version 000000000000"):
+    with pytest.raises(GateFailed, match="is stored under the hash of version 000000000000"):
         require_signature(stack, moved)
 
 
@@ -235,12 +235,12 @@ def test_versions_are_found_by_the_beginning_of_their_hash(stack: FakeStackConte
     assert find_dataset_version(stack, "churn", version.short_hash) == version
     with pytest.raises(UsageError, match="6 digits"):
         find_dataset_version(stack, "churn", "ab")
-    with pytest.raises(NotFound, match="begins with 000000"):
+    with pytest.raises(NotFound, match="starts with '000000'"):
         find_dataset_version(stack, "churn", "000000")
 
 
 def test_latest_without_a_version_names_the_next_command(stack: FakeStackContext) -> None:
-    with pytest.raises(NotFound, match="no accepted version") as missing:
+    with pytest.raises(NotFound, match="no accepted dataset version") as missing:
         find_dataset_version(stack, "churn", "latest")
     assert "bedplate data register churn" in str(missing.value.next_step)
 

@@ -40,7 +40,7 @@ def test_rejected_request_raises_the_models_message(stack: FakeStackContext, mon
         raise UsageError("The model refused the request: column 'carrier' is missing")
 
     monkeypatch.setattr(stack.endpoints, "invoke", reject)
-    with pytest.raises(UsageError, match=r"Rows 1 to 5: .*column 'carrier' is missing"):
+    with pytest.raises(UsageError, match=r"rows 1 to 5: .*column 'carrier' is missing"):
         invoke(stack, InvokeRequest("churn", rows(8), batch_size=5), lambda a: None, null_reporter)
 
 

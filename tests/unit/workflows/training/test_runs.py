@@ -91,7 +91,7 @@ def test_a_run_is_found_by_version_job_and_beginning_of_its_id(stack: FakeStackC
         == runs.find_run(stack, "churn", job)
         == runs.find_run(stack, "churn", "run-2")
     )
-    with pytest.raises(UsageError, match="beginning of 2 run ids"):
+    with pytest.raises(UsageError, match="2 run ids start with"):
         runs.find_run(stack, "churn", "run-")
     with pytest.raises(NotFound, match="has no run 'x'"):
         runs.find_run(stack, "churn", "x")
@@ -101,7 +101,7 @@ def test_a_run_is_found_by_version_job_and_beginning_of_its_id(stack: FakeStackC
 
 def test_comparing_a_single_run_is_an_error(stack: FakeStackContext) -> None:
     train_churn(stack)
-    with pytest.raises(NotFound, match="needs two runs of churn; it has 1"):
+    with pytest.raises(NotFound, match="needs two runs of churn, found 1"):
         runs.compare_runs(stack, "churn", ())
 
 

@@ -36,7 +36,7 @@ class _DeploymentRolledBack(Exception):
 
 
 class Endpoint:
-    """One endpoint: its traffic, and at most one operation at a time, each in its own thread."""
+    """One endpoint: its traffic, and its operations, one at a time and each in its own thread."""
 
     def __init__(self, services: Services, pool: ServingPool, meter: Meter, name: str) -> None:
         self._services = services
@@ -52,7 +52,10 @@ class Endpoint:
         self._traffic: EndpointTraffic | None = None
 
     def traffic(self, timeout_s: float) -> EndpointTraffic | None:
-        """Returns where requests go, None when the endpoint does not serve. Waits while the endpoint is restored."""
+        """Returns the fleets that get requests; None when the endpoint does not serve.
+
+        Waits up to `timeout_s` while the endpoint is being restored.
+        """
         if self._traffic is None and self._restoring:
             with self._changed:
                 self._changed.wait_for(lambda: self._traffic is not None or not self._restoring, timeout_s)
@@ -92,7 +95,10 @@ class Endpoint:
         self._report_in_service(fleet)
 
     def _restore(self, record: Record) -> None:
-        """Serves as before; an interrupted deployment starts again, because its green fleet ended with the platform."""
+        """Starts the fleet that served when the platform ended, and repeats an interrupted deployment from its start.
+
+        The deployment cannot continue, because its green fleet ended with the platform.
+        """
         in_service = record["EndpointStatus"] == "InService"
         fleet: Fleet | None = None
         try:
@@ -118,6 +124,7 @@ class Endpoint:
         self._report_in_service(fleet)
 
     def _update(self, record: Record, request: Record) -> None:
+        """Replaces the live (blue) fleet by one of the requested configuration (green); rolls back on any error."""
         blue = self._live_fleet
         green: Fleet | None = None
         deployment = request.get("DeploymentConfig")
@@ -140,7 +147,7 @@ class Endpoint:
             self._release_fleet(blue)
 
     def _provision(self, record: Record, request: Record) -> Fleet:
-        """Returns the green fleet once it passes the health check, still without traffic."""
+        """Starts the green fleet and returns it, without traffic, when it passes the health check."""
         started_at = self._services.now()
         green = self._start_fleet(request["EndpointConfigName"])
         try:
@@ -157,7 +164,7 @@ class Endpoint:
     def _shift(self, blue: Fleet | None, green: Fleet, shift: TrafficShift) -> None:
         """Shifts traffic to the green fleet in steps. Raises _DeploymentRolledBack when an alarm fires meanwhile."""
         started_at = self._services.now()
-        self._watch_alarms(0.0, shift.alarms, started_at)
+        self._watch_alarms(0.0, shift.alarms, started_at)  # an alarm that is in ALARM already prevents the shift
         for share in shift.shares:
             fleets = ((blue, 1.0 - share), (green, share)) if blue is not None else ((green, 1.0),)
             self._route(EndpointTraffic(tuple(fleets)))
@@ -181,7 +188,7 @@ class Endpoint:
         )
 
     def _roll_back(self, blue: Fleet | None, green: Fleet | None, reason: str) -> None:
-        """Sends all traffic to the blue fleet, then reports the rollback."""
+        """Sends all traffic to the blue fleet, then reports the rollback; without a blue fleet the endpoint failed."""
         if blue is None:
             self._report(
                 EndpointStatus="Failed", FailureReason=reason[:_MAX_REASON_LENGTH], PendingDeploymentSummary=None
@@ -228,7 +235,10 @@ class Endpoint:
         return start_fleet(self._services, self._pool, self._name, config)
 
     def _await_ready(self, fleet: Fleet) -> None:
-        """Raises ModelSourceError when the fleet does not start, and _EndpointStopped."""
+        """Waits until the fleet passes its health check.
+
+        Raises ModelSourceError when it does not, _EndpointStopped when the endpoint or the platform ends meanwhile.
+        """
         if not await_ready(fleet, lambda: self._deleted or self._closing):
             raise _EndpointStopped
 
@@ -238,12 +248,14 @@ class Endpoint:
         self._meter_fleet(fleet)
 
     def _route(self, traffic: EndpointTraffic | None) -> None:
+        """Makes `traffic` the endpoint's traffic, and wakes up the requests that wait for a restore."""
         with self._changed:
             self._traffic = traffic if not self._deleted else None
             self._restoring = False
             self._changed.notify_all()
 
     def _meter_fleet(self, fleet: Fleet) -> None:
+        """Starts to charge the fleet's variants, or restarts it with their present instance counts."""
         record = self._services.record("endpoint", self._name)
         if record is None:
             return
@@ -280,15 +292,19 @@ class Endpoint:
         )
 
     def _report(self, **changes: Any) -> None:
+        """Writes `changes` into the endpoint's record. Raises _EndpointStopped if an operation must end."""
         if self._deleted or self._closing:
             raise _EndpointStopped
         if changes.get("EndpointStatus") in ("InService", "Failed"):
             changes[PENDING_UPDATE] = None
         self._services.update("endpoint", self._name, **changes)
 
-    def _watch_alarms(self, seconds: float, alarms: Sequence[str], started_at: float) -> None:
-        """Waits and polls the alarms. Raises _DeploymentRolledBack when one has fired since `started_at`."""
-        deadline = time.monotonic() + seconds
+    def _watch_alarms(self, duration_s: float, alarms: Sequence[str], started_at: float) -> None:
+        """Polls the alarms for `duration_s` seconds.
+
+        Raises _DeploymentRolledBack when one has fired since `started_at` (epoch seconds).
+        """
+        deadline = time.monotonic() + duration_s
         while True:
             raised = [name for name in alarms if self._services.has_alarm_fired(name, started_at)]
             if raised:
@@ -304,6 +320,7 @@ class Endpoint:
                     raise _EndpointStopped
 
     def _interrupt(self, *, deleted: bool) -> None:
+        """Ends the running operation, because the endpoint was deleted or (otherwise) the platform is closing."""
         with self._changed:
             self._deleted, self._closing = self._deleted or deleted, self._closing or not deleted
             self._restoring = False
@@ -333,7 +350,7 @@ class Endpoint:
 
 
 def _desired_capacities(record: Record) -> dict[str, tuple[float, int]]:
-    """Returns the desired weight and instance count of each variant of an endpoint's record."""
+    """Returns (weight, instance count) as desired for each variant of an endpoint's record."""
     return {
         v["VariantName"]: (float(v["DesiredWeight"]), int(v["DesiredInstanceCount"]))
         for v in record.get("ProductionVariants") or ()
@@ -342,7 +359,10 @@ def _desired_capacities(record: Record) -> dict[str, tuple[float, int]]:
 
 
 def _retained_capacities(record: Record, request: Record, green: Fleet) -> dict[str, tuple[float, int]]:
-    """Returns the live variants' properties that RetainAllVariantProperties keeps, without the excluded ones."""
+    """Returns (weight, instance count) of the green fleet's variants with RetainAllVariantProperties.
+
+    Variants keep the live values, except the kinds in ExcludeRetainedVariantProperties, which are those of `green`.
+    """
     excluded = {e["VariantPropertyType"] for e in request.get("ExcludeRetainedVariantProperties") or ()}
     live = _desired_capacities(record)
     return {
@@ -356,7 +376,7 @@ def _retained_capacities(record: Record, request: Record, green: Fleet) -> dict[
 
 
 def _requested_capacities(fleet: Fleet, desired: Sequence[Record]) -> dict[str, tuple[float, int]]:
-    """Returns weight and instance count for each variant in UpdateEndpointWeightsAndCapacities' request."""
+    """Returns (weight, instance count) of each variant in an UpdateEndpointWeightsAndCapacities request."""
     requests = {d["VariantName"]: {key: value for key, value in d.items() if value is not None} for d in desired}
     return {
         v.name: (
@@ -369,6 +389,7 @@ def _requested_capacities(fleet: Fleet, desired: Sequence[Record]) -> dict[str, 
 
 
 def _capture_summary(capture: Record) -> Record:
+    """Returns DescribeEndpoint's DataCaptureConfigSummary for a DataCaptureConfig."""
     enabled = bool(capture.get("EnableCapture", True))
     return {
         "EnableCapture": enabled,

@@ -60,7 +60,7 @@ class Fleet:
         return min(1.0, max((v.weight for v in self.shadows), default=0.0) / production) if production else 0.0
 
     def with_capacities(self, capacities: Mapping[str, tuple[float, int]]) -> Fleet:
-        """Returns the fleet with another weight and instance count for each variant in `capacities`."""
+        """Returns the fleet with the (weight, instance count) in `capacities` for the variants that it names."""
         variants = tuple(
             replace(v, weight=capacities[v.name][0], instances=capacities[v.name][1]) if v.name in capacities else v
             for v in self.variants

@@ -26,6 +26,7 @@ from bedplate.local.runtime.log_metrics import MetricValue
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 METRICS_FILE = "output/metrics/cloudwatch/cloudwatch_metrics.jsonl"
+"""Path below the job's folder of the metrics that Model Monitor's containers write for CloudWatch."""
 
 
 def _ignore_end(record: Record) -> None:
@@ -34,7 +35,7 @@ def _ignore_end(record: Record) -> None:
 
 @dataclass(eq=False)
 class ProcessingRunner(JobRunner):
-    """Handles the hooks of processing jobs. Calls `on_end` with the record of every job that ended."""
+    """Starts, stops and restores processing jobs; calls `on_end` with the record of every job that ended."""
 
     on_end: Callable[[Record], None] = _ignore_end
 
@@ -56,6 +57,7 @@ class ProcessingRunner(JobRunner):
                 self.start(record)
 
     def mark_interrupted(self, name: str) -> None:
+        """Fails a job that was running when the platform ended."""
         record = self.services.record("processing-job", name)
         if record is not None and record["ProcessingJobStatus"] in ("InProgress", "Stopping"):
             self._finish(record, "Failed", FailureReason=INTERRUPTED_REASON)
@@ -79,11 +81,10 @@ class ProcessingRunner(JobRunner):
             )
 
     def _run_job(self, record: Record, pooled_job: PooledJob, root: Path) -> tuple[str, str | None]:
-        """Returns the final status and the FailureReason. Raises JobError when the job fails."""
+        """Returns the final status and the FailureReason, if any. Raises JobError when the job fails."""
         if pooled_job.is_stopping:
             return "Stopped", None
-        name = record["ProcessingJobName"]
-        self.services.update("processing-job", name, ProcessingStartTime=self.services.now())
+        self.services.update("processing-job", record["ProcessingJobName"], ProcessingStartTime=self.services.now())
         self._start_meter(record)
         shutil.rmtree(root, ignore_errors=True)
         directories.prepare_processing(root, record)
@@ -94,7 +95,7 @@ class ProcessingRunner(JobRunner):
         child = self._start_container(record, pooled_job, root)
         max_runtime_s = float((record.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or MAX_RUNTIME_S)
         outcome, code = pooled_job.run(child, max_runtime_s)
-        if self.pool.is_closed:
+        if self.pool.is_closed:  # the platform ends: `restore` fails the job at the next start
             return "Failed", None
         if outcome == "stopped":
             return "Stopped", None
@@ -121,7 +122,7 @@ class ProcessingRunner(JobRunner):
     def _start_container(self, record: Record, pooled_job: PooledJob, root: Path) -> ChildProcess:
         name = record["ProcessingJobName"]
         variables = {"PROCESSING_JOB_NAME": name, **(record.get("Environment") or {})}
-        if "BEDPLATE_PROJECT" in variables:  # the reconciler uses this platform and finds it as the CLI does
+        if "BEDPLATE_PROJECT" in variables:  # the reconciler finds the platform by its state directory, as the CLI does
             variables["BEDPLATE_STATE_DIR"] = str(self.services.state_dir.parent)
         stream = f"{name}/{directories.HOST}-{int(self.services.now() * 1000)}"
 
@@ -138,25 +139,29 @@ class ProcessingRunner(JobRunner):
                 raise JobError(f"ClientError: the output {uri} cannot be written: {exc.args[0]}") from exc
 
     def _publish_metrics(self, path: Path) -> None:
-        """Publishes the CloudWatch metrics in the container's file, one JSON object per line, as Model Monitor does."""
+        """Publishes the metrics in the container's JSON Lines file to CloudWatch, as Model Monitor does.
+
+        Raises JobError for a line that is not a metric.
+        """
         if not path.is_file():
             return
         for line in path.read_text("utf-8").splitlines():
             try:
                 metric = json.loads(line)
-                dims = {d["Name"]: d["Value"] for d in metric.get("Dimensions") or ()}
+                names = metric["Namespace"], metric["MetricName"]
+                dimensions = {d["Name"]: d["Value"] for d in metric.get("Dimensions") or ()}
                 timestamp = metric.get("Timestamp")
                 timestamp = self.services.now() if timestamp is None else _parse_timestamp(timestamp)
                 value, unit = float(metric["Value"]), metric.get("Unit", "None")
-                self.outbox.put(MetricValue(metric["Namespace"], metric["MetricName"], dims, value, unit, timestamp))
+                self.outbox.put(MetricValue(*names, dimensions, value, unit, timestamp))
             except (ValueError, KeyError, TypeError) as exc:
                 message = f"a line of {path.name} is not a metric ({exc!r}): {line[:200]}"
                 raise JobError(f"AlgorithmError: {message}") from exc
 
     def _start_meter(self, record: Record) -> None:
         arn, cluster = record["ProcessingJobArn"], (record.get("ProcessingResources") or {}).get("ClusterConfig") or {}
-        instance, count = cluster.get("InstanceType") or "", int(cluster.get("InstanceCount") or 1)
-        self.meter.start(arn, arn, "processing", instance, count)
+        instance_type, instance_count = cluster.get("InstanceType") or "", int(cluster.get("InstanceCount") or 1)
+        self.meter.start(arn, arn, "processing", instance_type, instance_count)
 
     def _finish(self, record: Record, status: str, **changes: Any) -> None:
         ended = self.services.update(
@@ -171,19 +176,20 @@ class ProcessingRunner(JobRunner):
 
 
 def _read_exit_message(root: Path) -> str | None:
-    """Returns what the container wrote to `output/message`, if anything."""
+    """Returns the ExitMessage: what the container wrote to `/opt/ml/output/message`, None if nothing."""
     path = root / "output" / "message"
     return path.read_text("utf-8", "replace").strip()[:MAX_REASON_LENGTH] or None if path.is_file() else None
 
 
 def _list_outputs(record: Record, root: Path) -> list[tuple[Path, str]]:
-    """Returns folder and S3 URI of every output."""
+    """Returns the local folder and the S3 URI of every output."""
     entries = (record.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     outputs = [entry["S3Output"] for entry in entries if entry.get("S3Output")]
     return [(_local_path(root, output["LocalPath"], "output"), output["S3Uri"]) for output in outputs]
 
 
 def _local_path(root: Path, path: str, label: str) -> Path:
+    """Returns the folder for a path in the container. Raises JobError for a path that the job may not use."""
     try:
         return directories.local_path(root, path)
     except ValueError as exc:

@@ -82,5 +82,5 @@ def test_interrupt_fault_applies_to_spot_training_only() -> None:
         {"operation": "sagemaker:UpdateEndpoint", "kind": "interrupt"},
         {"operation": "sagemaker:SpotTraining", "kind": "throttle"},
     ):
-        with pytest.raises(UsageError, match="belong together"):
+        with pytest.raises(UsageError, match="applies to sagemaker:SpotTraining only"):
             Fault.parse(fault)
