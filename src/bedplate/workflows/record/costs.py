@@ -91,20 +91,12 @@ class BudgetReport:
     """A budget of this stack.
 
     `scope` is what it covers: a model or `the platform`, and the lifecycle stage if it has one (`churn, training`).
+    `crossed_thresholds` are pairs of (`ACTUAL` or `FORECASTED`, per cent of the limit).
     """
 
     budget: BudgetState
     scope: str
-
-    @property
-    def crossed_thresholds(self) -> tuple[tuple[str, float], ...]:
-        """Pairs of (`ACTUAL` or `FORECASTED`, per cent of the limit)."""
-        return find_crossed_thresholds(
-            self.budget.thresholds,
-            limit_usd=self.budget.limit_usd,
-            actual_usd=self.budget.actual_usd,
-            forecast_usd=self.budget.forecast_usd,
-        )
+    crossed_thresholds: tuple[tuple[str, float], ...]
 
     @property
     def used_pct(self) -> float:
@@ -125,7 +117,17 @@ def list_budgets(stack: StackContext, model: str | None = None) -> Sequence[Budg
         scopes[stack.outputs.platform_budget] = "the platform"
     stages = get_args(LifeStage)
     scopes |= {stage_budget(budget, stage): f"{name}, {stage}" for budget, name in scopes.items() for stage in stages}
-    reports = [BudgetReport(b, scopes[b.name]) for b in stack.costs.list_budgets() if b.name in scopes]
+    reports = [
+        BudgetReport(
+            b,
+            scopes[b.name],
+            find_crossed_thresholds(
+                b.thresholds, limit_usd=b.limit_usd, actual_usd=b.actual_usd, forecast_usd=b.forecast_usd
+            ),
+        )
+        for b in stack.costs.list_budgets()
+        if b.name in scopes
+    ]
     return sorted(reports, key=lambda report: -report.used_pct)
 
 
