@@ -1,4 +1,4 @@
-"""The permissions boundary of every role of an environment: the services it may use, and what no role may delete."""
+"""The permissions boundary of an environment's roles: the services that they may use, and what no role may delete."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ PLATFORM_SERVICES = (
 def statements(scope: Scope) -> list[Statement]:
     """Returns the boundary's statements.
 
-    A boundary grants nothing: a role may do what both its own policy and the boundary allow. It excludes all services
-    that the platform does not use, and even the platform engineer cannot delete the ledger, the trail or the boundary.
+    A boundary grants nothing: a role may do what both its own policy and the boundary allow. This one allows only the
+    services that the platform uses, and denies everyone, even the platform engineer, to delete the ledger, the trail or
+    the boundary.
     """
     boundary = f"arn:aws:iam::{scope.account_id}:policy/{scope.prefix}-boundary"
     return [
@@ -25,7 +26,7 @@ def statements(scope: Scope) -> list[Statement]:
             {"StringEquals": {"aws:PrincipalAccount": scope.account_id}},
         ),
         deny(
-            "LedgerStays",
+            "ProtectLedger",
             [
                 *("s3:DeleteObject", "s3:DeleteObjectVersion"),
                 *("s3:BypassGovernanceRetention", "s3:PutObjectRetention"),
@@ -33,12 +34,12 @@ def statements(scope: Scope) -> list[Statement]:
             scope.objects("ledger"),
         ),
         deny(
-            "TrailStays",
+            "ProtectTrail",
             ["s3:DeleteObject", "s3:DeleteObjectVersion", "cloudtrail:DeleteTrail", "cloudtrail:StopLogging"],
             [*scope.audit_buckets, scope.trail_arn],
         ),
         deny(
-            "BoundaryStays",
+            "ProtectBoundary",
             [
                 *("iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion"),
                 *("iam:SetDefaultPolicyVersion", "iam:DeleteRolePermissionsBoundary"),

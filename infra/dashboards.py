@@ -1,4 +1,4 @@
-"""A composite alarm over all alarms of a model, and the model's CloudWatch dashboard."""
+"""Creates a model's CloudWatch dashboard, and a composite alarm over all of the model's alarms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pulumi_aws as aws
 from bedplate.domain.names import VARIANT, ModelNames
 from bedplate.settings import ModelSpec
 
-WIDTH, HEIGHT = 12, 6  # of a widget, on CloudWatch's grid of 24 columns
+WIDTH, HEIGHT = 12, 6  # of a chart, in units of CloudWatch's grid, which has 24 columns
 DRIFT_NAMESPACE = "aws/sagemaker/Endpoints/data-metrics"
+"""CloudWatch namespace of the metrics that a Model Monitor container publishes for an endpoint."""
 SERVING_NAMESPACE = "Bedplate/Serving"
 Json = dict[str, Any]
 
@@ -32,7 +33,7 @@ class DashboardArgs:
 
 
 class Dashboard(pulumi.ComponentResource):
-    """Only the composite alarm notifies people, so they get one message however many alarms go off together."""
+    """Only the composite alarm notifies people, so they get one message when several alarms go into ALARM together."""
 
     def __init__(self, name: str, args: DashboardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("bedplate:platform:Dashboard", name, None, opts)
@@ -44,7 +45,7 @@ class Dashboard(pulumi.ComponentResource):
         health = aws.cloudwatch.CompositeAlarm(
             names.health_alarm,
             alarm_name=names.health_alarm,
-            alarm_description=f"Something is wrong with {names.model}: see which of its alarms is on. "
+            alarm_description=f"At least one alarm of model {names.model} is in ALARM. "
             f"Next: bedplate status {names.model} --stack {names.stack}. On call: {args.spec.on_call}",
             alarm_rule=rule,
             alarm_actions=[args.alerts_topic_arn],
@@ -68,11 +69,11 @@ def _body(args: DashboardArgs, alarm_arns: Sequence[str]) -> Json:
     widgets, x, y = [], 0, 0
     for widget in [_title(args), _alarms(alarm_arns), *_charts(args)]:
         width, height = widget.pop("size", (WIDTH, HEIGHT))
-        if x + width > 24:
+        if x + width > 24:  # the widget starts a new row
             x, y = 0, y + HEIGHT
         widgets.append({**widget, "x": x, "y": y, "width": width, "height": height})
         x += width
-        if height != HEIGHT:  # a low widget has its own row
+        if height != HEIGHT:  # a widget of another height fills its own row
             x, y = 0, y + height
     return {"start": "-PT24H", "periodOverride": "inherit", "widgets": widgets}
 
@@ -98,11 +99,12 @@ def _charts(args: DashboardArgs) -> list[Json]:
     slo = spec.serving.slo
     return [
         _chart(
-            "Latency, ms (the SLO is the line)",
+            "Latency, ms (line: SLO of the 99th percentile)",
             region,
             [
+                # ModelLatency is in microseconds; the ids of expressions must differ from those of metrics.
                 [{"expression": "p50/1000", "label": "median", "id": "a"}],
-                [{"expression": "p99/1000", "label": "99 %", "id": "b"}],
+                [{"expression": "p99/1000", "label": "99th percentile", "id": "b"}],
                 ["AWS/SageMaker", "ModelLatency", *live, {"id": "p50", "stat": "p50", "visible": False}],
                 ["AWS/SageMaker", "ModelLatency", *live, {"id": "p99", "stat": "p99", "visible": False}],
             ],
@@ -133,8 +135,8 @@ def _charts(args: DashboardArgs) -> list[Json]:
             "Deployments and rollbacks, of every model of this environment",
             region,
             [
-                _triggered_rules(args.prefix, "deployments", "a deployment moved on, ended or was rolled back"),
-                _triggered_rules(args.prefix, "endpoint-states", "an endpoint rolls back, or failed"),
+                _triggered_rules(args.prefix, "deployments", "a deployment progressed, ended or was rolled back"),
+                _triggered_rules(args.prefix, "endpoint-states", "an endpoint is rolling back or failed"),
             ],
         ),
         _chart(
@@ -172,10 +174,11 @@ def _chart(
 
 
 def _by_release(names: ModelNames, metric: str, stat: str) -> list[Json]:
-    """Returns a search for the metric of every release, whose names do not exist yet when `up` runs."""
+    """Returns a search for the metric of every release, because releases do not exist yet when `up` creates it."""
     term = f'{{{SERVING_NAMESPACE},Endpoint,Release}} MetricName="{metric}" Endpoint="{names.endpoint}"'
     return [{"expression": f"SEARCH('{term}', '{stat}', 60)", "id": metric.lower(), "label": ""}]
 
 
 def _triggered_rules(prefix: str, rule: str, label: str) -> list[Any]:
+    """Returns the metric that counts the events that an EventBridge rule matched."""
     return ["AWS/Events", "TriggeredRules", "RuleName", f"{prefix}{rule}", {"stat": "Sum", "label": label}]

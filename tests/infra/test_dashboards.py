@@ -43,7 +43,7 @@ def test_every_model_has_a_dashboard_with_its_own_metrics(prod: Program) -> None
 def test_the_lines_of_charts_are_the_bounds_of_the_model(prod: Program) -> None:
     charts = {w["properties"].get("title", ""): w["properties"] for w in body(prod, "churn")["widgets"]}
     lines = {t: [a["value"] for a in c.get("annotations", {}).get("horizontal", [])] for t, c in charts.items()}
-    assert lines["Latency, ms (the SLO is the line)"] == [500]
+    assert lines["Latency, ms (line: SLO of the 99th percentile)"] == [500]
     assert lines["Errors, share of requests"] == [0.01]
     assert lines["Drift, PSI against the baseline"] == [0.1, 0.25]
 

@@ -219,9 +219,9 @@ def test_other_accounts_may_read_versions_images_and_artifacts_only_if_the_stack
 def test_no_role_can_delete_from_the_ledger(program: Program) -> None:
     ledger = next(r for r in program.of_type("s3/bucket:Bucket") if "-ledger-" in r.inputs["bucket"])
     boundary = next(p for p in program.of_type("iam/policy:Policy") if p.name == "boundary")
-    denied = {a for s in boundary.document() if s["Sid"] == "LedgerStays" for a in s["Action"]}
+    denied = {a for s in boundary.document() if s["Sid"] == "ProtectLedger" for a in s["Action"]}
     assert {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"} <= denied
-    (resource,) = next(s["Resource"] for s in boundary.document() if s["Sid"] == "LedgerStays")
+    (resource,) = next(s["Resource"] for s in boundary.document() if s["Sid"] == "ProtectLedger")
     assert resource == f"arn:aws:s3:us-east-1:123456789012:{ledger.name}/*"
 
 

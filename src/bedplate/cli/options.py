@@ -74,7 +74,7 @@ def parse_model_version(text: str) -> tuple[str, int | None]:
         return name, None
     if not version.removeprefix("v").isdigit():
         raise UsageError(
-            f"{text!r}: MODEL or MODEL:VERSION expected, as in {name}:3", next_step=f"bedplate models list {name}"
+            f"{text!r}: expected MODEL or MODEL:VERSION, as in {name}:3", next_step=f"bedplate models list {name}"
         )
     return name, int(version.removeprefix("v"))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bedplate.settings import ModelSpec
 
 ARTIFACT = "model.tar.gz"
-MAX_REASON = 1024
+REASON_CHARS = 1024
 _PASSIVE_WAIT = {"OMP_WAIT_POLICY": "passive"}
 """Several processes run at once: OpenMP threads that spin while they wait would triple the run time."""
 
@@ -42,7 +42,7 @@ def main() -> int:
         print(f"evaluation failed: {exc}", file=sys.stderr, flush=True)
         message = root / "output" / "message"
         message.parent.mkdir(parents=True, exist_ok=True)
-        message.write_text(str(exc)[:MAX_REASON], encoding="utf-8")
+        message.write_text(str(exc)[:REASON_CHARS], encoding="utf-8")
         return 1
     return 0
 

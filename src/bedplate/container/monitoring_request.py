@@ -49,7 +49,7 @@ class MonitoringRequest:
         mode = environment.get("BEDPLATE_MODE") or "monitor"
         modes = ("baseline", "monitor", *SCHEDULE_KINDS)
         if mode not in modes:
-            raise MonitoringRequestError(f"BEDPLATE_MODE is {mode!r}; {', '.join(modes)} expected")
+            raise MonitoringRequestError(f"BEDPLATE_MODE: expected one of {', '.join(modes)}, found {mode!r}")
         spec = environment.get("BEDPLATE_SPEC")
         return cls(
             mode=mode,

@@ -201,7 +201,7 @@ def _rows_from_json(values: list[Any], *, is_document: bool) -> list[Row]:
     rows = values[0] if is_document and isinstance(values[0], list) else values
     for number, value in enumerate(rows, 1):
         if not isinstance(value, dict):
-            raise BadRequest(f"a JSON object expected, found {str(value)[:40]!r}", row=number)
+            raise BadRequest(f"expected a JSON object, found {str(value)[:40]!r}", row=number)
     return list(rows)
 
 
@@ -216,7 +216,7 @@ def _csv_rows(body: bytes) -> list[Row]:
     header, rows = lines[0], lines[1:]
     for number, line in enumerate(rows, 1):
         if len(line) != len(header):
-            raise BadRequest(f"{len(header)} fields expected as in the header line, found {len(line)}", row=number)
+            raise BadRequest(f"expected {len(header)} fields as in the header line, found {len(line)}", row=number)
     return [{name: value or None for name, value in zip(header, line, strict=True)} for line in rows]
 
 

@@ -41,7 +41,7 @@ class Script:
         except Exception as exc:  # a script may raise anything; the message repeats it
             raise InferenceError(f"predict_fn raised {type(exc).__name__}: {exc}") from exc
         if predictions.shape != (len(rows),):
-            expected = f"({len(rows)},) expected, found {predictions.shape}"
+            expected = f"expected the shape ({len(rows)},), found {predictions.shape}"
             raise InferenceError(f"predict_fn must return one number per row: {expected}")
         invalid = int((~np.isfinite(predictions)).sum())
         if invalid:

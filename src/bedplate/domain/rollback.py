@@ -40,7 +40,7 @@ class PastRelease:
     since: datetime | None
     until: datetime | None
     rollback_reason: str | None = None
-    """Why the platform rolled it back; None when it never did, or when a later deployment of it succeeded."""
+    """Why SageMaker rolled it back; None when it never did, or when a later deployment of it succeeded."""
 
 
 def list_past_releases(records: Sequence[Record], model: str, endpoint: str) -> tuple[PastRelease, ...]:

@@ -25,7 +25,7 @@ def parse_duration_s(text: str) -> float:
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise UsageError(
-            f"customTimeouts: {text!r} is not a duration: a number with ms, s, m or h expected, as in 5m or 1h30m"
+            f"customTimeouts: {text!r} is not a duration: expected a number with ms, s, m or h, as in 5m or 1h30m"
         )
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 

@@ -115,13 +115,13 @@ def _check(directory: Path, request: ScaffoldRequest) -> None:
     for flag, value in (("--name", request.name), ("--model", request.model)):
         if not _NAME.match(value):
             raise UsageError(
-                f"{flag} {value!r}: 3 to 32 lower-case letters, digits and dashes expected, a letter first",
+                f"{flag} {value!r}: expected 3 to 32 lower-case letters, digits and dashes, a letter first",
                 next_step="bedplate init --help",
             )
     if not re.match(r"^[a-z]{2}(-[a-z]+)+-\d$", request.region):
-        raise UsageError(f"--region {request.region!r}: an AWS region expected, such as eu-west-1")
+        raise UsageError(f"--region {request.region!r}: expected an AWS region such as eu-west-1")
     if not re.match(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", request.owner):
-        raise UsageError(f"--owner {request.owner!r}: an e-mail address expected")
+        raise UsageError(f"--owner {request.owner!r}: expected an e-mail address")
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
         raise UsageError(
             f"{directory} is not empty; nothing was written", next_step=f"bedplate init {directory / request.name}"

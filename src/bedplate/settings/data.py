@@ -150,12 +150,12 @@ class DataContract(StrictModel):
         for role, low, high in (("label", 1, 1), ("key", 1, 5), ("time", 0, 1)):
             count = len(self.columns_with_role(role))
             if not low <= count <= high:
-                errors.append((f"{low} to {high} columns with role {role!r} expected, found {count}", "columns"))
+                errors.append((f"expected {low} to {high} columns with role {role!r}, found {count}", "columns"))
         if not self.features:
-            errors.append(("at least one column with role 'feature' or 'segment' expected", "columns"))
+            errors.append(("expected at least one column with role 'feature' or 'segment'", "columns"))
         for i, names in enumerate(self.unique):
             unknown = [name for name in names if name not in self.columns]
             if unknown or not names:
-                errors.append((f"names of columns expected, found {', '.join(unknown) or 'none'}", f"unique.{i}"))
+                errors.append((f"expected names of columns, found {', '.join(unknown) or 'none'}", f"unique.{i}"))
         raise_if_any(errors)
         return self

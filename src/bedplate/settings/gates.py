@@ -36,7 +36,7 @@ class Threshold(StrictModel):
     @model_validator(mode="after")
     def one_bound(self) -> Threshold:
         if (self.min is None) == (self.max is None):
-            raise ValueError("exactly one of min and max expected")
+            raise ValueError("expected exactly one of min and max")
         return self
 
 
@@ -74,10 +74,10 @@ class FairnessGate(StrictModel):
     @model_validator(mode="after")
     def one_bound(self) -> FairnessGate:
         if (self.max_difference is None) == (self.min_ratio is None):
-            raise ValueError("exactly one of max_difference and min_ratio expected")
+            raise ValueError("expected exactly one of max_difference and min_ratio")
         if self.max_difference is not None and self.max_difference > 1 and self.metric != "mean_residual":
             raise ValueError(
-                f"max_difference is a difference of shares: at most 1 expected, found {self.max_difference:g}"
+                f"max_difference is a difference of shares: expected at most 1, found {self.max_difference:g}"
             )
         if self.min_ratio is not None and self.metric in ("equalized_odds", "calibration", "mean_residual"):
             raise ValueError(f"min_ratio needs one share per group; {self.metric} takes max_difference")
@@ -102,7 +102,7 @@ class CalibrationGate(StrictModel):
     @model_validator(mode="after")
     def has_a_bound(self) -> CalibrationGate:
         if all(b is None for b in (self.max_ece, self.min_slope, self.max_slope, self.max_intercept, self.min_p)):
-            raise ValueError("at least one of max_ece, min_slope, max_slope, max_intercept and min_p expected")
+            raise ValueError("expected at least one of max_ece, min_slope, max_slope, max_intercept and min_p")
         return self
 
 
@@ -120,7 +120,7 @@ class ResidualGate(StrictModel):
     @model_validator(mode="after")
     def one_kind(self) -> ResidualGate:
         if (self.max_bias is None) == (self.within is None) or (self.within is None) != (self.min_share is None):
-            raise ValueError("either max_bias, or within and min_share expected")
+            raise ValueError("expected either max_bias, or within and min_share")
         return self
 
 
@@ -145,10 +145,10 @@ class LatencyGate(StrictModel):
             (self.batch_p99_ms, self.batches, "batches"),
         ):
             if bound is not None and count < MIN_REQUESTS_FOR_P99:
-                raise ValueError(f"{key} of at least {MIN_REQUESTS_FOR_P99} expected to bound a p99, found {count}")
+                raise ValueError(f"expected {key} of at least {MIN_REQUESTS_FOR_P99} to bound a p99, found {count}")
         bounds = (self.single_p50_ms, self.single_p99_ms, self.batch_p50_ms, self.batch_p99_ms)
         if all(bound is None for bound in bounds):
-            raise ValueError("at least one of single_p50_ms, single_p99_ms, batch_p50_ms and batch_p99_ms expected")
+            raise ValueError("expected at least one of single_p50_ms, single_p99_ms, batch_p50_ms and batch_p99_ms")
         return self
 
 
@@ -176,7 +176,7 @@ class ExplanationGate(StrictModel):
     @model_validator(mode="after")
     def has_a_bound(self) -> ExplanationGate:
         if self.max_importance_shift is None and self.min_rank_correlation is None:
-            raise ValueError("at least one of max_importance_shift and min_rank_correlation expected")
+            raise ValueError("expected at least one of max_importance_shift and min_rank_correlation")
         return self
 
 

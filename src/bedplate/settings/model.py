@@ -66,7 +66,7 @@ class ModelSpec(StrictModel):
     def sections_are_consistent(self) -> ModelSpec:
         errors = [*self._column_errors(), *self._approval_errors(), *self._rollout_errors()]
         if self.task == "binary" and not 0 <= self.fallback <= 1:
-            message = f"a fallback is a probability for task 'binary', so 0 to 1 expected, found {self.fallback:g}"
+            message = f"a fallback is a probability for task 'binary', expected 0 to 1, found {self.fallback:g}"
             errors.append((message, "fallback", "task"))
         if self.monitors.psi_warn > self.monitors.psi_alert:
             bounds = f"psi_warn {self.monitors.psi_warn:g} is above psi_alert {self.monitors.psi_alert:g}"

@@ -28,7 +28,7 @@ class Network(StrictModel):
     def block_is_private(cls, value: str) -> str:
         block = ipaddress.ip_network(value)
         if block.version != 4 or not block.is_private or not 16 <= block.prefixlen <= 24:
-            raise ValueError(f"a private IPv4 block from /16 to /24 expected, not {value}")
+            raise ValueError(f"expected a private IPv4 block from /16 to /24, found {value}")
         return value
 
     @model_validator(mode="after")

@@ -91,7 +91,7 @@ class Serving(StrictModel):
         if not self.min_instances <= self.instance_count <= self.max_instances:
             counts = f"{self.min_instances}, {self.instance_count}, {self.max_instances}"
             errors.append(
-                (f"min_instances <= instance_count <= max_instances expected, found {counts}", "instance_count")
+                (f"expected min_instances <= instance_count <= max_instances, found {counts}", "instance_count")
             )
         fields = type(self).model_fields
         if self.mode == "serverless":
@@ -101,7 +101,7 @@ class Serving(StrictModel):
                 if getattr(self, key) != fields[key].default
             ]
             if self.capture_pct:
-                message = "SageMaker cannot capture serverless endpoints: capture_pct 0 expected with this mode"
+                message = "SageMaker cannot capture serverless endpoints: expected capture_pct 0 with this mode"
                 errors.append((message, "capture_pct", "mode"))
             if self.schedule:
                 errors.append(("a serverless endpoint has no instances to schedule", "schedule", "mode"))

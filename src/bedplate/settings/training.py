@@ -35,8 +35,8 @@ class Training(StrictModel):
     def wait_includes_run_time(self) -> Training:
         if self.spot and self.spot.max_wait_s < self.max_runtime_s:
             message = (
-                f"spot.max_wait_s {self.spot.max_wait_s} includes the running time, so at least max_runtime_s "
-                f"({self.max_runtime_s}) expected"
+                f"spot.max_wait_s {self.spot.max_wait_s} includes the running time: expected at least max_runtime_s "
+                f"({self.max_runtime_s})"
             )
             raise_if_any([(message, "spot.max_wait_s", "max_runtime_s")])
         return self

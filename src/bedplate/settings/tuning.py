@@ -42,7 +42,7 @@ def parse_range(text: str) -> Range:
     Raises ValueError when the text is not a range.
     """
     parts = text.split(":")
-    expected = f"{text!r}: {EXPECTED} expected"
+    expected = f"{text!r}: expected {EXPECTED}"
     if len(parts) == 1:
         values = tuple(dict.fromkeys(value.strip() for value in text.split(",")))
         if len(values) < 2 or not all(values):

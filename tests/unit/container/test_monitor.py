@@ -208,7 +208,7 @@ def test_contract_without_a_baseline_gives_no_data(root, monkeypatch):
     ("change", "reason"),
     [
         ({}, "neither a baseline nor a contract"),
-        ({"BEDPLATE_MODE": "dance"}, "baseline, monitor, model-quality, bias, explainability expected"),
+        ({"BEDPLATE_MODE": "dance"}, "expected one of baseline, monitor, model-quality, bias, explainability"),
         ({"BEDPLATE_MODE": "baseline"}, "BEDPLATE_SPEC must name"),
         ({"BEDPLATE_MODE": "baseline", "BEDPLATE_SPEC": "contract.json"}, "no Parquet file has all features"),
     ],

@@ -156,7 +156,7 @@ def test_a_models_name_must_be_the_name_of_its_folder(project: Path) -> None:
         ({"serving": {"instance_count": 1, "min_instances": 1}}, "instance_count must be at least 2"),
         ({"serving": {"instance_count": 9}}, "min_instances <= instance_count <= max_instances"),
         ({"rollout": {"canary_pct": 80}}, "rollout.canary_pct: input should be less than or equal to 50"),
-        ({"data": {"columns": {"a": {"type": "number"}}}}, "1 to 1 columns with role 'label' expected, found 0"),
+        ({"data": {"columns": {"a": {"type": "number"}}}}, "expected 1 to 1 columns with role 'label', found 0"),
         ({"retire_on": "soon"}, "retire_on"),
     ],
 )
@@ -307,7 +307,7 @@ def test_every_shipped_stack_passes_validation(stack: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"unique": [["age"], ["height"]]}, "data.unique.1: names of columns expected, found height"),
+        ({"unique": [["age"], ["height"]]}, "data.unique.1: expected names of columns, found height"),
         ({"columns": {"age": {"type": "integer", "max_null_pct": 5}}}, "max_null_pct is for nullable columns"),
         ({"columns": {"age": {"type": "integer", "max_category_shift": 0.1}}}, "is for strings and booleans"),
         ({"columns": {"age": {"type": "integer", "purposes": ["inference"]}}}, "role 'feature' is used for training"),

@@ -21,7 +21,7 @@ from builders import a_spec
         ({"residuals": [{"max_bias": 1, "within": 3, "min_share": 0.5}]}, "either max_bias, or within"),
         ({"residuals": [{"within": 3}]}, "either max_bias, or within"),
         ({"latency": {"requests": 400}}, "at least one of single_p50_ms"),
-        ({"latency": {"single_p99_ms": 9, "requests": 367}}, "at least 368 expected"),
+        ({"latency": {"single_p99_ms": 9, "requests": 367}}, "at least 368 to bound a p99"),
         ({"latency": {"batch_p99_ms": 9}}, "batches of at least 368"),
         ({"explanation": {"rows": 100}}, "at least one of max_importance_shift"),
     ],

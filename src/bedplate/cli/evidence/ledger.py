@@ -142,7 +142,7 @@ def _parse_head(head: str | None) -> tuple[int, str] | None:
         return None
     match = _HEAD.match(head)
     if not match:
-        raise UsageError("--head: SEQ:SHA256 expected, as printed by its next step", next_step="bedplate ledger verify")
+        raise UsageError("--head: expected SEQ:SHA256, as its next step prints it", next_step="bedplate ledger verify")
     return int(match[1]), match[2]
 
 

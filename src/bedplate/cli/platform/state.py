@@ -166,7 +166,7 @@ def _read_state(source: Path) -> dict[str, Any]:
         raise UsageError(f"{source} is not JSON: {exc}", next_step="bedplate state export --file state.json") from exc
     if not isinstance(document, dict) or not isinstance(document.get("deployment"), dict):
         raise UsageError(
-            f"{source} is not an exported state: an object with `version` and `deployment` is expected",
+            f"{source} is not an exported state: expected a JSON object with `version` and `deployment`",
             next_step="bedplate state export --file state.json",
         )
     return document

@@ -110,7 +110,7 @@ def command(
                 "release": prepared.release,
                 "live": outcome.live,
                 "changed": prepared.plan.moves_traffic,
-                "seconds": round(outcome.seconds, 3),
+                "seconds": round(outcome.duration_s, 3),
                 "probe": outcome.probe_result,
                 "plan": plan_to_dict(prepared.plan),
             }
@@ -118,7 +118,7 @@ def command(
     elif outcome.live and (probe := outcome.probe_result):
         click.echo(
             f"{display_name(outcome.live)} is live: it answered {probe.rows} rows from {probe.rows_source} "
-            f"(mean prediction {format_number(probe.mean_prediction, 3)}), {outcome.seconds:.1f} s in total"
+            f"(mean prediction {format_number(probe.mean_prediction, 3)}), {outcome.duration_s:.1f} s in total"
         )
     elif not wait and prepared.plan.steps:
         release = display_name(prepared.release)

@@ -83,9 +83,9 @@ def command(
         emit_json(_result_to_dict(result) | predictions)
     elif output != "-":
         _print_result(result, sample, spec.data.keys)
-    if result.failed_requests:
+    if result.failed:
         raise PlatformError(
-            f"{result.failed_requests} of {result.requests} requests failed: {result.first_failure}",
+            f"{result.failed} of {result.requests} requests failed: {result.first_failure}",
             next_step=f"bedplate status {model}",
         )
 
@@ -98,7 +98,7 @@ def _result_to_dict(result: InvokeResult) -> dict[str, Any]:
     return {
         "rows": result.rows,
         "requests": result.requests,
-        "failed": result.failed_requests,
+        "failed": result.failed,
         "seconds": round(result.duration_s, 3),
         "rows_per_s": round(result.rows_per_s, 1),
         "p50_ms": result.latency_ms(0.5),
@@ -178,7 +178,7 @@ def _print_result(result: InvokeResult, sample: list[RowPrediction], keys: tuple
     p50, p99 = result.latency_ms(0.5), result.latency_ms(0.99)
     facts = [
         ("rows", f"{result.rows:,}"),
-        ("requests", f"{result.requests:,} ({result.failed_requests:,} failed)"),
+        ("requests", f"{result.requests:,} ({result.failed:,} failed)"),
         ("rate", f"{result.rows_per_s:,.0f} rows/s"),
         ("latency per request", "-" if p50 is None or p99 is None else f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"),
         ("rows by release", releases or "none"),

@@ -49,7 +49,7 @@ def compare(first: str, second: str, score: bool, show_all: bool, html: Path | N
     second_name, second_version = (name, int(second)) if second.isdigit() else options.parse_model_version(second)
     if first_version is None or second_version is None or second_name != name:
         raise UsageError(
-            "Two versions of one model expected, such as flight-delay:1 flight-delay:2",
+            "Expected two versions of one model, such as flight-delay:1 flight-delay:2",
             next_step=f"bedplate models list {name}",
         )
     connection = options.connect(stack)

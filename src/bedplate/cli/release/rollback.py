@@ -97,7 +97,7 @@ def command(
                 "model": model,
                 "version": prepared.deployment.version,
                 "live": outcome.live,
-                "seconds": round(outcome.seconds, 3),
+                "seconds": round(outcome.duration_s, 3),
                 "switch_s": outcome.switch_s,
                 "probe": outcome.probe_result,
                 "checks": prepared.checks,
@@ -107,7 +107,7 @@ def command(
     elif outcome.live and (probe := outcome.probe_result):
         click.echo(
             f"{display_name(outcome.live)} is live again: it answered {probe.rows} rows from {probe.rows_source} "
-            f"(mean prediction {format_number(probe.mean_prediction, 3)}), {outcome.seconds:.2f} s after the plan"
+            f"(mean prediction {format_number(probe.mean_prediction, 3)}), {outcome.duration_s:.2f} s after the plan"
         )
 
 

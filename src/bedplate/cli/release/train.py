@@ -115,7 +115,7 @@ def parse_sources(models: tuple[str, ...], data: tuple[str, ...], dataset: str |
     names = tuple(dict.fromkeys(models))
     if bool(data) == (dataset is not None):
         next_step = f"bedplate data list {models[0]}"
-        raise UsageError("Either --data FILE or --dataset VERSION expected", next_step=next_step)
+        raise UsageError("Expected either --data FILE or --dataset VERSION", next_step=next_step)
     if dataset is not None:
         return dict.fromkeys(names, dataset)
     sources: dict[str, Path | str] = {}
@@ -123,7 +123,7 @@ def parse_sources(models: tuple[str, ...], data: tuple[str, ...], dataset: str |
         name, equals, file = option.partition("=")
         has_name = equals and name in names
         if not has_name and len(names) > 1:
-            raise UsageError(f"--data {option}: with several models, MODEL=FILE expected: --data {names[0]}={option}")
+            raise UsageError(f"--data {option}: expected MODEL=FILE for several models: --data {names[0]}={option}")
         model, path = (name, file) if has_name else (names[0], option)
         if model in sources:
             raise UsageError(f"--data {option}: {model} already has a file, {sources[model]}")
@@ -141,7 +141,7 @@ def parse_pairs(option: str, texts: tuple[str, ...], *, example: str) -> dict[st
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UsageError(f"{option} {text}: KEY=VALUE expected, as in {option} {example}")
+            raise UsageError(f"{option} {text}: expected KEY=VALUE, as in {option} {example}")
         values[key] = value
     return values
 

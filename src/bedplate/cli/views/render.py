@@ -48,13 +48,13 @@ def emit_json(value: Any) -> None:
 
     Dataclasses, times, enums and paths are converted, as keys too. NaN and infinity become null.
     """
-    plain = _plain(value)
+    plain = _to_json_value(value)
     emit_raw_json([_with_format(item) for item in plain] if isinstance(plain, list) else _with_format(plain))
 
 
 def emit_raw_json(value: Any) -> None:
-    """Prints JSON whose form others define, such as a stack's outputs, without a `format`."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Prints JSON in a format that Bedplate does not define, such as Pulumi's stack outputs, without `format`."""
+    sys.stdout.write(json.dumps(_to_json_value(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def print_table(
@@ -65,26 +65,26 @@ def print_table(
     right_aligned: Sequence[str] = (),
     droppable: Sequence[str] = (),
 ) -> None:
-    """Prints a table. A cell that is a key of VERDICT_STYLE is coloured.
+    """Prints a table; a cell that is a key of VERDICT_STYLE has its colour.
 
-    Where whole words do not fit, the `droppable` columns are left out.
+    Leaves out the `droppable` columns when the longest words of all columns do not fit into the width.
     """
     from rich.table import Table
     from rich.text import Text
 
     cells = [[c if isinstance(c, Text) else Text(str(c), style=VERDICT_STYLE.get(str(c), "")) for c in r] for r in rows]
     visible = list(range(len(columns)))
-    by_column = [[columns[i], *(row[i].plain for row in cells)] for i in visible]
-    if not fits(by_column, console().width):
+    cells_by_column = [[columns[i], *(row[i].plain for row in cells)] for i in visible]
+    if not fits(cells_by_column, console().width):
         visible = [i for i in visible if columns[i] not in droppable]
-    column_width = column_widths([by_column[i] for i in visible], console().width)
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    column_width = column_widths([cells_by_column[i] for i in visible], console().width)
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for i, width in zip(visible, column_width, strict=True):
-        side: Literal["left", "right"] = "right" if columns[i] in right_aligned else "left"
-        grid.add_column(columns[i], justify=side, overflow="fold", width=width)
+        justify: Literal["left", "right"] = "right" if columns[i] in right_aligned else "left"
+        table.add_column(columns[i], justify=justify, overflow="fold", width=width)
     for row in cells:
-        grid.add_row(*(row[i] for i in visible))
-    console().print(grid)
+        table.add_row(*(row[i] for i in visible))
+    console().print(table)
 
 
 def warn(text: str) -> None:
@@ -93,7 +93,7 @@ def warn(text: str) -> None:
 
 
 def print_cost_warnings(warnings: Iterable[CostWarning]) -> None:
-    """Prints why a job must not start, or what to consider before it starts, below its plan."""
+    """Prints the cost warnings of a job, of which a blocking one prevents its start."""
     for warning in warnings:
         word = "[red]refused[/red]" if warning.is_blocking else "[yellow]warning[/yellow]"
         console().print(f"{word}: {warning.reason}")
@@ -117,8 +117,8 @@ def progress_bar(*, transient: bool = True) -> Progress:
         console=stderr_console(),
         transient=transient,
         disable=not stderr_console().is_terminal,
-        redirect_stdout=False,  # the Pulumi program runs in this process and replaces sys.stdout itself:
-        redirect_stderr=False,  # two owners would restore each other's streams
+        redirect_stdout=False,  # the Pulumi program in this process replaces sys.stdout and sys.stderr too, and each
+        redirect_stderr=False,  # would restore the other's stream instead of the original
     )
 
 
@@ -141,7 +141,8 @@ def _with_format(plain: Any) -> Any:
     return {"format": JSON_FORMAT, **plain} if isinstance(plain, dict) else plain
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
+    """Converts a value to what JSON can hold. Raises TypeError for a value of an unknown type."""
     if value is None or isinstance(value, bool | int):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, float):
@@ -151,22 +152,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        return {_key(key): _plain(item) for key, item in value.items()}
+        return {_to_json_key(key): _to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_json_value(item) for item in value]
     if isinstance(value, set | frozenset):
-        return [_plain(item) for item in sorted(value)]
+        return [_to_json_value(item) for item in sorted(value)]
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _to_json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "model_dump"):
-        return _plain(value.model_dump(mode="json"))
+        return _to_json_value(value.model_dump(mode="json"))
     raise TypeError(f"{type(value).__name__} cannot be converted to JSON")
 
 
-def _key(key: Any) -> str:
-    plain = _plain(key)
+def _to_json_key(key: Any) -> str:
+    plain = _to_json_value(key)
     return plain if isinstance(plain, str) else json.dumps(plain)

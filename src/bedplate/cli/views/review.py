@@ -33,7 +33,7 @@ def show(review: PlanReview) -> None:
 
 
 def to_dict(review: PlanReview) -> dict[str, Any]:
-    """Returns what `--json` adds to the steps: monthly cost, warnings and policies."""
+    """Returns the fields that `--json` adds to the steps: monthly cost, warnings and policies."""
     lines = [
         {
             "op": line.op,
@@ -70,12 +70,12 @@ def build_markdown(review: PlanReview, *, stack: str, target: str) -> str:
         parts.append(f"**{format_total(review.cost)}** ({review.cost.price_source})")
         parts.append(_collapsible("USD a month", table))
     if review.update.steps:
-        steps = [
+        step_rows = [
             (step.op, stack_view.short_type(step.type), step.name, stack_view.format_changes(step))
             for step in review.update.steps
         ]
-        title = f"{len(steps)} changed resources"
-        parts.append(_collapsible(title, _markdown_table(("step", "resource", "name", "what changes"), steps)))
+        title = f"{len(step_rows)} changed resources"
+        parts.append(_collapsible(title, _markdown_table(("step", "resource", "name", "changes"), step_rows)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,6 +86,7 @@ def format_total(cost: PlanCost) -> str:
 
 
 def _cost_rows(cost: PlanCost) -> list[tuple[str, ...]]:
+    """Returns a row of `_COST_COLUMNS` for each resource."""
     return [(line.op, _label(line), *_usd_cells(line), _cost_note(line)) for line in cost.lines]
 
 
@@ -102,10 +103,10 @@ def _format_price(price: Price) -> str:
     return "unknown" if price.usd is None else format_usd(price.usd)
 
 
-def _format_signed_usd(amount: float) -> str:
-    cents = round(amount, 2)
-    sign = "+" if cents > 0 else "-" if cents < 0 else ""
-    return sign + format_usd(abs(cents))
+def _format_signed_usd(amount_usd: float) -> str:
+    rounded_usd = round(amount_usd, 2)
+    sign = "+" if rounded_usd > 0 else "-" if rounded_usd < 0 else ""
+    return sign + format_usd(abs(rounded_usd))
 
 
 def _cost_note(line: CostLine) -> str:
@@ -117,8 +118,9 @@ def _collapsible(title: str, body: str) -> str:
 
 
 def _markdown_table(columns: tuple[str, ...], rows: Sequence[Sequence[str]], numeric: tuple[int, ...] = ()) -> str:
-    rule = ["---:" if i in numeric else "---" for i in range(len(columns))]
-    return "\n".join(_markdown_row(cells) for cells in (columns, rule, *rows))
+    """Returns a table in Markdown; the columns with the indexes in `numeric` are aligned right."""
+    separators = ["---:" if i in numeric else "---" for i in range(len(columns))]
+    return "\n".join(_markdown_row(cells) for cells in (columns, separators, *rows))
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -57,7 +57,7 @@ def _print_steps(update: UpdateResult) -> None:
 
     if update.steps:
         grid = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("", "resource", "name", "what changes"):
+        for column in ("", "resource", "name", "changes"):
             grid.add_column(column, overflow="fold")
         for step in update.steps:
             sign, style = _STYLE.get(step.op, ("·", ""))

@@ -182,7 +182,7 @@ def _fault(
 
 def _rejection_fault(case: ContractCase, response: CaseResponse) -> str | None:
     if response.status != 400:
-        return f"status 400 expected, got {response.status}"
+        return f"expected status 400, found {response.status}"
     if case.rejected_column is None:
         return None
     try:

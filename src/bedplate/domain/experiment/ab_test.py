@@ -1,7 +1,7 @@
-"""A/B tests: estimates the difference of two variants' rewards, its significance, and the sample size that is needed.
+"""Tests the difference between two variants' rewards (A/B test), and computes the sample size that the test needs.
 
 A fixed-sample test that is evaluated repeatedly finds a difference where there is none far more often than its
-significance level. Therefore there are two results. The fixed test (two-proportion z, Welch's t) is valid for one
+significance level. Therefore there are two tests. The fixed test (two-proportion z, Welch's t) is valid for one
 evaluation at a sample size that was chosen in advance. The sequential test, a mixture sequential probability ratio
 test, is valid at every evaluation: the probability that it ever finds a difference where there is none is at most
 `alpha`. The verdict uses the sequential test.
@@ -38,8 +38,9 @@ class DifferenceEstimate:
 class AbTestResult:
     """The result of an A/B test so far.
 
-    `sequential_sample_size` is the number of rewards per arm at which the sequential test is expected to have detected
-    the effect, `fixed_sample_size` the number for one evaluation of the fixed test.
+    `fixed` and `sequential` are the estimates of the two tests. `sequential_sample_size` is the number of rewards per
+    arm at which the sequential test is expected to have detected the effect, `fixed_sample_size` the number for one
+    evaluation of the fixed test. `verdict` follows from the sequential test only.
     """
 
     kind: Reward
@@ -56,7 +57,10 @@ class AbTestResult:
 def run_ab_test(
     kind: Reward, champion: Arm, challenger: Arm, *, effect: float, alpha: float = 0.05, power: float = 0.8
 ) -> AbTestResult:
-    """Compares the rewards of both arms; `effect` is the smallest difference to detect, in the reward's unit.
+    """Compares the rewards of both arms.
+
+    `effect` is the smallest difference to detect, in the reward's unit; `alpha` is the significance level, and `power`
+    the probability of detecting `effect` with the sample sizes of the result.
 
     The verdict is PASS when the challenger is better, FAIL when it is worse or when an effect of this size would have
     been detected by now, and NO_DATA while more rewards are needed.
@@ -107,11 +111,13 @@ def fixed_test(kind: Reward, champion: Arm, challenger: Arm, *, alpha: float = 0
 def sequential_test(
     kind: Reward, champion: Arm, challenger: Arm, *, effect: float, alpha: float = 0.05
 ) -> DifferenceEstimate:
-    """Tests the difference so that the test may be repeated: mixture SPRT with a normal mixture of scale `effect`.
+    """Tests the difference by a mixture SPRT, which remains valid however often it is evaluated.
 
-    With V the variance of the difference d and t = effect, the likelihood ratio against no difference is
-    sqrt(V / (V + t^2)) exp(t^2 d^2 / (2 V (V + t^2))). The p-value is its inverse, and the interval contains the
-    differences that this p-value does not reject. With fewer than MIN_PER_ARM rewards the interval is infinite.
+    The mixing distribution of the difference is normal with mean 0 and standard deviation t = `effect`. With V the
+    variance of the measured difference d, the likelihood ratio against no difference is
+    sqrt(V / (V + t^2)) exp(t^2 d^2 / (2 V (V + t^2))). The p-value is its inverse, at most 1, and the interval contains
+    the differences that the test does not reject at `alpha`. With fewer than MIN_PER_ARM rewards the interval is
+    infinite.
     Source: Johari, Koomen, Pekelis and Walsh, Always Valid Inference (Operations Research, 2022), section 5, with the
     variance estimated.
     """
@@ -121,21 +127,21 @@ def sequential_test(
     variance = _difference_variance(kind, champion, challenger)
     if variance == 0:
         return DifferenceEstimate(difference, difference, difference, 1.0 if difference == 0 else 0.0)
-    mixture, total = effect**2, variance + effect**2
-    log_ratio = 0.5 * math.log(variance / total) + mixture * difference**2 / (2 * variance * total)
+    t_squared, total = effect**2, variance + effect**2
+    log_ratio = 0.5 * math.log(variance / total) + t_squared * difference**2 / (2 * variance * total)
     p_value, half_width = min(1.0, math.exp(-log_ratio)), _half_width(variance, effect, alpha)
     return DifferenceEstimate(difference, difference - half_width, difference + half_width, p_value)
 
 
 def _half_width(variance: float, effect: float, alpha: float) -> float:
     """Returns half the width of the sequential test's interval, for a difference with this variance."""
-    mixture, total = effect**2, variance + effect**2
-    return math.sqrt(variance * total / mixture * (2 * math.log(1 / alpha) + math.log(total / variance)))
+    t_squared, total = effect**2, variance + effect**2
+    return math.sqrt(variance * total / t_squared * (2 * math.log(1 / alpha) + math.log(total / variance)))
 
 
 @dataclass(frozen=True, slots=True)
 class RewardVariance:
-    """What a sample size is computed from: the champion's mean reward and the variance of one reward."""
+    """The champion's mean reward and the variance of one reward, from which sample sizes are computed."""
 
     mean: float
     variance: float
@@ -197,6 +203,7 @@ def sequential_sample_size(variance: float, *, effect: float, alpha: float = 0.0
 def _decide(
     champion: Arm, challenger: Arm, estimate: DifferenceEstimate, sample_size: int, effect: float
 ) -> tuple[Verdict, str]:
+    """Returns the verdict by the sequential test's estimate, and its reason; see `run_ab_test`."""
     numbers = (estimate.difference, estimate.ci_low, estimate.ci_high)
     value, low, high = (format_short(number, signed=True) for number in numbers)
     interval = f"{value} [{low}, {high}]"
@@ -228,9 +235,10 @@ def _difference_variance(kind: Reward, champion: Arm, challenger: Arm) -> float:
 
 
 def _estimate_reward_variance(kind: Reward, champion: Arm, challenger: Arm, effect: float) -> RewardVariance:
-    """Returns the mean of both arms' variances.
+    """Returns the champion's mean reward and the mean of both arms' variances.
 
-    With fewer than two rewards in an arm it is the largest variance of a proportion, or `effect` squared.
+    With fewer than two rewards in an arm, the variance is the largest one of a proportion (0.25), or `effect` squared
+    for continuous rewards.
     """
     if min(champion.n, challenger.n) < 2:
         return RewardVariance(0.5, 0.25 if kind == "binary" else effect**2)
@@ -240,8 +248,8 @@ def _estimate_reward_variance(kind: Reward, champion: Arm, challenger: Arm, effe
     return RewardVariance(champion.mean, sum(variances) / 2)
 
 
-def _binary_sample_size(first: float, second: float, z: float, z_power: float) -> int:
-    """Returns the rewards per arm for two proportions, `first` and `second` (Fleiss, Levin and Paik, equation 4.14)."""
-    middle = (first + second) / 2
-    root = z * math.sqrt(2 * middle * (1 - middle)) + z_power * math.sqrt(first * (1 - first) + second * (1 - second))
-    return math.ceil((root / (second - first)) ** 2)
+def _binary_sample_size(p1: float, p2: float, z: float, z_power: float) -> int:
+    """Returns the rewards per arm to distinguish the proportions `p1` and `p2` (Fleiss, Levin, Paik, equation 4.14)."""
+    mean = (p1 + p2) / 2
+    scaled_effect = z * math.sqrt(2 * mean * (1 - mean)) + z_power * math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
+    return math.ceil((scaled_effect / (p2 - p1)) ** 2)

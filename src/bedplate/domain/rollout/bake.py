@@ -25,7 +25,7 @@ class BakeStatus:
 def judge_bake(bake: BakeStatus) -> Verdict | None:
     """Returns PASS once there are enough predictions, NO_DATA when the bake is about to end with fewer, None to wait.
 
-    Alarms are not considered here: the platform itself rolls an update back when one goes into ALARM.
+    Alarms are not considered here: SageMaker rolls an update back when one goes into ALARM.
 
     >>> judge_bake(BakeStatus(9, 50, 50, 2)), judge_bake(BakeStatus(9, 3, 50, 2)), judge_bake(BakeStatus(2, 3, 50, 2))
     ('PASS', None, 'NO_DATA')

@@ -222,7 +222,7 @@ class Plan:
     steps: tuple[Step, ...] = ()
     notices: tuple[str, ...] = ()
     rolled_back: Attempt | None = None
-    """An earlier attempt that the platform rolled back unattended; the plan records it and does nothing else."""
+    """An earlier attempt that SageMaker rolled back unattended; the plan records it and does nothing else."""
 
     @property
     def moves_traffic(self) -> bool:

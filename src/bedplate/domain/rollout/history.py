@@ -15,8 +15,10 @@ from bedplate.domain.rollout.state_machine import RolloutState, list_rollouts
 class RolloutSummary:
     """One deployment, rollout or rollback.
 
+    `id` is the rollout's id, or `#` and the number of the ledger record that started the deployment or rollback.
     `phase` of a rollout is the phase of its state machine. A deployment's is `in-progress`, `promoted`, `rolled-back`,
-    `no-data` or `rejected`; a rollback's is `switching`, and `completed` at the end.
+    `no-data` or `rejected`; a rollback's is `switching`, and `completed` at the end. `state` is set for rollouts only,
+    and `switch_s`, the seconds until the first prediction of the new release, for the others.
     """
 
     id: str
@@ -40,16 +42,19 @@ class RolloutSummary:
         return self.ended_at is None
 
 
-def list_movements(records: Sequence[Record], model: str) -> tuple[RolloutSummary, ...]:
-    """Returns every movement of a model's traffic, oldest first; a rollout's promotion is part of the rollout."""
-    movements = [_summarize_rollout(state) for state in list_rollouts(records, model)]
+def list_history(records: Sequence[Record], model: str) -> tuple[RolloutSummary, ...]:
+    """Returns every deployment, rollout and rollback of a model, oldest first.
+
+    The deployment that promotes a rollout's release is not listed: it is part of the rollout, which its reason names.
+    """
+    rollouts = [_summarize_rollout(state) for state in list_rollouts(records, model)]
     for record in (r for r in records if r.model == model):
         if record.kind == "deployment-started":
             if not str(record.data.get("reason") or "").startswith("rollout "):
-                movements.append(_summarize_start(record))
+                rollouts.append(_summarize_start(record))
         elif record.kind in LIVE_KINDS or "rejected_update" in record.data:
-            movements = [_apply_record(m, record) if m.is_open and m.state is None else m for m in movements]
-    return tuple(sorted(movements, key=lambda m: m.started_at))
+            rollouts = [_apply_record(m, record) if m.is_open and m.state is None else m for m in rollouts]
+    return tuple(sorted(rollouts, key=lambda m: m.started_at))
 
 
 def _summarize_rollout(state: RolloutState) -> RolloutSummary:
@@ -71,6 +76,7 @@ def _summarize_rollout(state: RolloutState) -> RolloutSummary:
 
 
 def _summarize_start(record: Record) -> RolloutSummary:
+    """Returns the open deployment or rollback that a `deployment-started` record starts."""
     data, is_rollback = record.data, record.data.get("action") == "rollback"
     return RolloutSummary(
         id=f"#{record.seq}",
@@ -89,29 +95,34 @@ def _summarize_start(record: Record) -> RolloutSummary:
     )
 
 
-def _apply_record(movement: RolloutSummary, record: Record) -> RolloutSummary:
-    """Closes the movement that a record names and, unless it reports a rollback, every other open one."""
+def _apply_record(rollout: RolloutSummary, record: Record) -> RolloutSummary:
+    """Returns an open deployment or rollback after a record of which release is live.
+
+    A record closes the one that it names. It also closes any other as rolled back, because another release is live now,
+    unless the record reports an automatic rollback.
+    """
     data = record.data
     if "rejected_update" in data:
-        return _close(movement, record) if movement.id == f"#{data['rejected_update']}" else movement
-    if movement.release == str(data.get("release") or data.get("live")):
-        return _close(movement, record)
+        return _close(rollout, record) if rollout.id == f"#{data['rejected_update']}" else rollout
+    if rollout.release == str(data.get("release") or data.get("live")):
+        return _close(rollout, record)
     if record.kind == "deployment-rolled-back":
-        return movement
-    return replace(movement, phase="rolled-back", ended_at=record.at, reason=data.get("reason") or movement.reason)
+        return rollout
+    return replace(rollout, phase="rolled-back", ended_at=record.at, reason=data.get("reason") or rollout.reason)
 
 
-def _close(movement: RolloutSummary, record: Record) -> RolloutSummary:
+def _close(rollout: RolloutSummary, record: Record) -> RolloutSummary:
+    """Returns a deployment or rollback with the outcome in the record: rejected, rolled back or successful."""
     data = record.data
-    end: dict[str, Any] = {"ended_at": record.at, "reason": data.get("reason") or movement.reason}
+    end: dict[str, Any] = {"ended_at": record.at, "reason": data.get("reason") or rollout.reason}
     if "rejected_update" in data:
-        return replace(movement, phase="rejected", **end)
+        return replace(rollout, phase="rejected", **end)
     if record.kind == "deployment-rolled-back":
         no_data = data.get("verdict") == "NO_DATA"
         end["verdict"] = "NO_DATA" if no_data else "FAIL"
-        return replace(movement, phase="no-data" if no_data else "rolled-back", **end)
-    if record.kind == "rollback" and movement.strategy != "rollback":
-        return replace(movement, phase="rolled-back", verdict=None, **end)
+        return replace(rollout, phase="no-data" if no_data else "rolled-back", **end)
+    if record.kind == "rollback" and rollout.strategy != "rollback":
+        return replace(rollout, phase="rolled-back", verdict=None, **end)
     phase = "completed" if record.kind == "rollback" else "promoted"
-    verdict = data.get("verdict") or ("PASS" if movement.bake_s and record.kind == "deployed" else None)
-    return replace(movement, phase=phase, verdict=verdict, switch_s=data.get("switch_s"), **end)
+    verdict = data.get("verdict") or ("PASS" if rollout.bake_s and record.kind == "deployed" else None)
+    return replace(rollout, phase=phase, verdict=verdict, switch_s=data.get("switch_s"), **end)

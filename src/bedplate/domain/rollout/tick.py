@@ -131,7 +131,7 @@ def _decide_proposed(state: RolloutState, view: EndpointView) -> RolloutDecision
     if view.config != terms.champion_config:
         return _supersede(view)
     if requested_at and view.modified_at >= requested_at - timedelta(seconds=1) and view.failure_reason:
-        reason = f"the platform rolled the update back: {view.failure_reason}"
+        reason = f"SageMaker rolled the update back: {view.failure_reason}"
         return RolloutDecision(reason, "rolled-back", {"verdict": "FAIL", "reason": reason, "decided_by": "alarm"})
     event: Event | None = None if requested_at else "update-requested"
     action = CreateMultiVariantConfig("Update the endpoint to both releases")

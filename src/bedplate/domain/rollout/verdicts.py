@@ -16,8 +16,8 @@ from bedplate.settings import Experiment, Slo
 if TYPE_CHECKING:
     from bedplate.domain.experiment.arm import Arm, Reward
 
-EARLY_FRACTION = 10
-"""A tenth of the required predictions is enough to judge errors and latency, and to change a bandit's weights."""
+EARLY_DIVISOR = 10
+"""Errors and latency are judged, and a bandit's weights changed, from a tenth of the required predictions on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +25,24 @@ class VariantTraffic:
     """CloudWatch metrics of one variant: requests, failed requests, and p99 latency (None without a request)."""
 
     requests: float
-    failed: float
+    failed_requests: float
     p99_ms: float | None
 
 
-def slo_violation(traffic: VariantTraffic, slo: Slo, *, min_requests: int) -> str | None:
-    """Describes how a variant violates the service level objective; None when it does not, or got few requests.
+def describe_slo_violation(traffic: VariantTraffic, slo: Slo, *, min_requests: int) -> str | None:
+    """Returns how a variant violates the service level objective; None when it does not, or got too few requests.
 
-    >>> slo_violation(VariantTraffic(100, 5, 20.0), Slo(), min_requests=50)
+    >>> describe_slo_violation(VariantTraffic(100, 5, 20.0), Slo(), min_requests=50)
     '5 of its 100 requests failed, 5 % (at most 1 %)'
-    >>> slo_violation(VariantTraffic(100, 0, 20.0), Slo(), min_requests=50) is None
+    >>> describe_slo_violation(VariantTraffic(100, 0, 20.0), Slo(), min_requests=50) is None
     True
     """
     if traffic.requests < min_requests:
         return None
-    pct = 100 * traffic.failed / traffic.requests
-    if pct > slo.max_error_pct:
-        share = f"{traffic.failed:,.0f} of its {traffic.requests:,.0f} requests failed, {pct:.2g} %"
-        return f"{share} (at most {slo.max_error_pct:g} %)"
+    error_pct = 100 * traffic.failed_requests / traffic.requests
+    if error_pct > slo.max_error_pct:
+        errors = f"{traffic.failed_requests:,.0f} of its {traffic.requests:,.0f} requests failed, {error_pct:.2g} %"
+        return f"{errors} (at most {slo.max_error_pct:g} %)"
     if traffic.p99_ms is not None and traffic.p99_ms > slo.latency_p99_ms:
         return f"its p99 latency is {traffic.p99_ms:.1f} ms (at most {slo.latency_p99_ms:g} ms)"
     return None
@@ -67,51 +67,52 @@ def judge_shadow(
     settings: Experiment,
     slo: Slo,
     *,
-    binary: bool,
+    is_binary: bool,
     max_psi: float,
 ) -> StrategyVerdict:
-    """Judges agreement, prediction shift and latency before any traffic moves; see `experiment.agreement`.
+    """Judges a shadow's agreement, prediction shift, errors and latency; see `experiment.agreement`.
 
-    `traffic` is (champion's, challenger's). PASS requires that every bounded measurement is known and within its bound.
+    `traffic` is (champion's, challenger's). `max_psi` bounds the PSI of the predictions. PASS requires that every
+    bounded measurement is known and within its bound.
     """
     from bedplate.domain.experiment import agreement
     from bedplate.domain.gate.verdict import combine_outcomes
 
     champion, challenger = traffic
-    measured = agreement.measure_agreement(
+    result = agreement.measure_agreement(
         pairs.champion,
         pairs.challenger,
         threshold=settings.threshold,
-        binary=binary,
+        is_binary=is_binary,
         champion_us=pairs.champion_us,
         shadow_us=pairs.challenger_us,
     )
     bounds = agreement.AgreementBounds(
         min_pairs=settings.min_predictions,
         min_agreement=settings.min_agreement_pct / 100,
-        tolerance=None if binary else settings.threshold,
+        tolerance=None if is_binary else settings.threshold,
         max_psi=max_psi,
     )
-    checks = agreement.check_agreement(measured, bounds)
-    interval_pct = [100 * measured.agreement_ci_low, 100 * measured.agreement_ci_high]
+    checks = agreement.check_agreement(result, bounds)
+    interval_pct = [100 * result.agreement_ci_low, 100 * result.agreement_ci_high]
     measurements = _finite_values(
-        pairs=measured.pairs,
-        agreement_pct=100 * measured.agreement_rate,
-        agreement_interval_pct=interval_pct if measured.pairs else None,
-        mean_difference=measured.mean_abs_difference,
-        p95_difference=measured.p95_abs_difference,
-        shift=measured.mean_shift,
-        correlation=measured.correlation,
-        psi=measured.psi,
-        failed={VARIANT: champion.failed, CHALLENGER: challenger.failed},
-        **{f"p{100 * q.quantile:g}_ms": {VARIANT: q.champion_ms, CHALLENGER: q.shadow_ms} for q in measured.latency},
-        **{f"p{100 * q.quantile:g}_difference_ms": [q.ci_low_ms, q.ci_high_ms] for q in measured.latency},
+        pairs=result.n_pairs,
+        agreement_pct=100 * result.agreement_rate,
+        agreement_interval_pct=interval_pct if result.n_pairs else None,
+        mean_difference=result.mean_abs_difference,
+        p95_difference=result.p95_abs_difference,
+        shift=result.mean_shift,
+        correlation=result.correlation,
+        psi=result.psi,
+        failed={VARIANT: champion.failed_requests, CHALLENGER: challenger.failed_requests},
+        **{f"p{100 * q.quantile:g}_ms": {VARIANT: q.champion_ms, CHALLENGER: q.shadow_ms} for q in result.latency},
+        **{f"p{100 * q.quantile:g}_difference_ms": [q.ci_low_ms, q.ci_high_ms] for q in result.latency},
     )
-    violation = slo_violation(challenger, slo, min_requests=settings.min_predictions // EARLY_FRACTION)
+    violation = describe_slo_violation(challenger, slo, min_requests=settings.min_predictions // EARLY_DIVISOR)
     if violation:
         return StrategyVerdict("FAIL", violation, measurements)
-    if measured.pairs < settings.min_predictions:
-        message = f"{measured.pairs:,} of {settings.min_predictions:,} pairs of predictions"
+    if result.n_pairs < settings.min_predictions:
+        message = f"{result.n_pairs:,} of {settings.min_predictions:,} pairs of predictions"
         return StrategyVerdict(None, message, measurements)
     verdict = combine_outcomes(check.verdict for check in checks)
     message = "; ".join(check.message for check in checks if check.verdict == verdict or verdict == "PASS")
@@ -119,7 +120,7 @@ def judge_shadow(
 
 
 def judge_ab(kind: Reward, champion: Arm, challenger: Arm, settings: Experiment) -> StrategyVerdict:
-    """Judges an A/B test by a sequential test, which remains valid at any number of looks; see `experiment.ab_test`."""
+    """Judges an A/B test by a sequential test, which is valid at every evaluation; see `experiment.ab_test`."""
     from bedplate.domain.experiment.ab_test import run_ab_test
 
     result = run_ab_test(
@@ -167,8 +168,8 @@ def judge_bandit(
 ) -> StrategyVerdict:
     """Judges a bandit by Thompson sampling within limits; see `experiment.bandit`.
 
-    It ends when one arm is the best with the required confidence. The draws are seeded by the number of measurements,
-    so that the same measurements give the same weights.
+    The verdict is PASS or FAIL when one arm is the best with the required confidence; until then the new weights are
+    returned. The random draws are seeded by the number of rewards, so that equal rewards give equal weights.
     """
     from bedplate.domain.experiment.bandit import BanditLimits, allocate
 
@@ -185,14 +186,14 @@ def judge_bandit(
     count, required = min(arm.n for arm in arms.values()), settings.min_predictions
     if count < required:
         message = f"{result.reason}; {count:,} of the {required:,} labelled predictions that each release needs"
-        return StrategyVerdict(None, message, measurements, weights if count >= required // EARLY_FRACTION else None)
+        return StrategyVerdict(None, message, measurements, weights if count >= required // EARLY_DIVISOR else None)
     if result.winner:
         return StrategyVerdict("PASS" if result.winner == CHALLENGER else "FAIL", result.reason, measurements)
     return StrategyVerdict(None, result.reason, measurements, weights)
 
 
 def _finite_values(**values: object) -> dict[str, object]:
-    """Returns the values that are known and finite, because the ledger holds JSON."""
+    """Returns the values that are known and finite, because JSON, and so the ledger, has no NaN and infinity."""
 
     def is_finite(value: object) -> bool:
         numbers = value if isinstance(value, list) else [value]

@@ -155,7 +155,7 @@ def _require_same_type(key: str, text: str, declared: str | int | float | bool) 
     else:
         return
     if not is_valid:
-        raise UsageError(f"--set {key}={text}: {expected} expected, as in training.hyperparameters ({declared})")
+        raise UsageError(f"--set {key}={text}: expected {expected}, as in training.hyperparameters ({declared})")
 
 
 def code_sha256(files: Mapping[str, bytes]) -> str:

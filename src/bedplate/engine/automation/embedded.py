@@ -263,7 +263,7 @@ class _CommandRun:
     def _open_store(self, options: argparse.Namespace, name: str | None = None) -> StateStore:
         stack = name or options.stack
         if not stack:
-            raise UsageError("no stack selected: --stack expected")
+            raise UsageError("no stack selected: expected --stack")
         store = self._command.open_store(stack)
         if not store.exists():
             raise NotFound(f"no stack named '{stack}' found")

@@ -34,7 +34,7 @@ class Project:
             raise UsageError(f"no Pulumi.yaml in {root}", next_step="cd <your project>")
         content = read_yaml(path)
         if not isinstance(content.get("name"), str):
-            raise SettingsError(f"{path}: name: the project's name expected", next_step=f"$EDITOR {path}")
+            raise SettingsError(f"{path}: name: expected the project's name", next_step=f"$EDITOR {path}")
         return cls(root, content["name"], str(content.get("main", ".")), str(content.get("stackConfigDir", ".")))
 
     @property

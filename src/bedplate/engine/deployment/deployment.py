@@ -26,7 +26,7 @@ from bedplate.engine.deployment.targets import EVERYTHING, Selection
 from bedplate.engine.deployment.workers import Workers
 from bedplate.engine.property_values import MASK
 from bedplate.engine.protocol import Properties, Secret
-from bedplate.engine.state.lock import hold_lock, whoami
+from bedplate.engine.state.lock import hold_lock, user_at_host
 from bedplate.engine.state.snapshot import Snapshot
 from bedplate.engine.state.store import IN_PROGRESS, StateStore
 
@@ -287,7 +287,7 @@ class Deployment:
                 "exec.kind": "auto.local",
                 "engine": "embedded",
                 "engine.version": __version__,
-                "user": whoami(),
+                "user": user_at_host(),
             },
             "config": {
                 key: {"value": value, "secret": key in self._configuration.secret_keys}

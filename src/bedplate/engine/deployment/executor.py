@@ -268,7 +268,7 @@ class Executor:
     def _mark_changed(self, resource: Resource) -> None:
         self._snapshot.mark_changed(resource)
         if self._store is not None:
-            self._store.forget_text(resource)
+            self._store.forget_json(resource)
 
     def _provider_of(self, resource: Resource) -> Provider:
         return self._providers.get(resource.provider, self._planner.olds)

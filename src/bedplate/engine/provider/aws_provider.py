@@ -53,7 +53,7 @@ class AwsProvider:
         inputs |= naming.missing_name(resource_type, urn, inputs, olds, random_seed)
         region = inputs.get("region")
         if region not in (None, UNKNOWN, self._aws.region):
-            return CheckResult(inputs, (CheckFailure("region", f"{self._aws.region} expected"),))
+            return CheckResult(inputs, (CheckFailure("region", f"expected {self._aws.region}"),))
         if olds == inputs:
             return CheckResult(inputs)
         return CheckResult(inputs, self._find_failures(resource_type, inputs))

@@ -28,9 +28,10 @@ def hold_lock(
 ) -> Iterator[None]:
     """Holds the lock of a stack while the body runs.
 
-    The operating system releases the lock when the process ends, so on one machine a lock is never stale. An entry of
-    another machine (the state is on a shared disk) may belong to a run that is still running, so it stays until
-    `unlock`. Raises Locked, with user, host, pid and age, when another run holds the lock.
+    The operating system releases the lock when the process ends, so on one machine a lock is never stale. On a shared
+    disk the lock file can name a holder on another machine, which may still be running, so that lock is kept until
+    `unlock`. `verb` is the command that holds the lock. Raises Locked, with user, host, pid and age, when another run
+    holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -39,18 +40,18 @@ def hold_lock(
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise Locked(
-                f"Stack {stack!r} is locked: {_describe_owner(_read_owner(path), clock())}",
+                f"Stack {stack!r} is locked: {_describe_holder(_read_holder(path), clock())}",
                 next_step=f"bedplate {verb} --stack {stack}",
             ) from exc
-        leftover = _read_owner(path)
-        if leftover is not None and leftover["host"] != host():
+        previous_holder = _read_holder(path)
+        if previous_holder is not None and previous_holder["host"] != host():
             raise Locked(
-                f"Stack {stack!r} is locked by another machine: {_describe_owner(leftover, clock())}",
-                next_step=f"bedplate state unlock --stack {stack}, when nothing runs on {leftover['host']} any more",
+                f"Stack {stack!r} is locked by another machine: {_describe_holder(previous_holder, clock())}",
+                next_step=f"bedplate state unlock --stack {stack}, when no run on {previous_holder['host']} needs it",
             )
-        owner = {"pid": os.getpid(), "host": host(), "user": _user_name(), "verb": verb, "since": clock()}
+        holder = {"pid": os.getpid(), "host": host(), "user": _user_name(), "verb": verb, "since": clock()}
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         try:
             yield
         finally:
@@ -68,27 +69,27 @@ def unlock(path: Path, *, stack: str, clock: Callable[[], float] = time.time) ->
         return None
     descriptor = os.open(path, os.O_RDWR)
     try:
-        leftover = _read_owner(path)
+        holder = _read_holder(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise Locked(
-                f"Stack {stack!r} is locked by a run on this machine: {_describe_owner(leftover, clock())}",
-                next_step="wait for it, or end that process, which releases the lock",
+                f"Stack {stack!r} is locked by a run on this machine: {_describe_holder(holder, clock())}",
+                next_step="wait until that run has ended, or end its process, which releases the lock",
             ) from exc
         os.ftruncate(descriptor, 0)
-        return None if leftover is None else _describe_owner(leftover, clock())
+        return None if holder is None else _describe_holder(holder, clock())
     finally:
         os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
     """Returns whether a run holds the lock, according to its file; one on another machine is assumed to be running."""
-    owner = _read_owner(path)
-    if owner is None or owner["host"] != socket.gethostname():
-        return owner is not None
+    holder = _read_holder(path)
+    if holder is None or holder["host"] != socket.gethostname():
+        return holder is not None
     try:
-        os.kill(owner["pid"], 0)
+        os.kill(holder["pid"], 0)
     except (ProcessLookupError, PermissionError) as exc:
         return isinstance(exc, PermissionError)  # the process belongs to another user
     return True
@@ -96,52 +97,52 @@ def is_locked(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Describes who holds a lock; a holder on another machine may no longer be running."""
+    """The holder of a lock; a holder on another machine may no longer be running."""
 
     description: str
-    on_other_machine: bool
+    is_on_other_machine: bool
 
 
 def find_holder(path: Path, *, clock: Callable[[], float] = time.time) -> LockHolder | None:
     """Returns who holds the lock; None when it is free, or when its holder's process has ended."""
-    owner = _read_owner(path)
-    if owner is None or not is_locked(path):
+    holder = _read_holder(path)
+    if holder is None or not is_locked(path):
         return None
-    return LockHolder(_describe_owner(owner, clock()), owner["host"] != socket.gethostname())
+    return LockHolder(_describe_holder(holder, clock()), holder["host"] != socket.gethostname())
 
 
-def whoami() -> str:
+def user_at_host() -> str:
     """Returns `user@host`."""
     return f"{_user_name()}@{socket.gethostname()}"
 
 
-def _read_owner(path: Path) -> dict[str, Any] | None:
+def _read_holder(path: Path) -> dict[str, Any] | None:
     """Returns the content of a lock file, None when it is empty or being written."""
     try:
-        owner: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return owner if {"pid", "host", "user", "verb", "since"} <= owner.keys() else None
+        holder: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return holder if {"pid", "host", "user", "verb", "since"} <= holder.keys() else None
     except (ValueError, AttributeError, OSError):
         return None
 
 
-def _describe_owner(owner: dict[str, Any] | None, now: float) -> str:
-    if owner is None:
+def _describe_holder(holder: dict[str, Any] | None, now: float) -> str:
+    if holder is None:
         return "another run has just begun"
-    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(owner["since"]))
-    user = f"{owner['user']}@{owner['host']} (pid {owner['pid']})"
-    return f"{user} runs `{owner['verb']}` since {since}, for {_format_age(now - owner['since'])}"
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(holder["since"]))
+    user = f"{holder['user']}@{holder['host']} (pid {holder['pid']})"
+    return f"{user} has been running `{holder['verb']}` since {since}, for {_format_age(now - holder['since'])}"
 
 
 def _format_age(seconds: float) -> str:
-    """Returns an age in the largest units that matter.
+    """Returns an age in seconds up to 2 minutes, in minutes up to 2 hours, otherwise in hours and minutes.
 
     >>> _format_age(41.6), _format_age(3 * 3600 + 125)
     ('42 s', '3 h 2 min')
     """
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"
+    age_s = max(0, round(seconds))
+    if age_s < 120:
+        return f"{age_s} s"
+    return f"{age_s // 60} min" if age_s < 7200 else f"{age_s // 3600} h {age_s % 3600 // 60} min"
 
 
 def _user_name() -> str:

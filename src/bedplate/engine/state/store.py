@@ -36,6 +36,7 @@ from bedplate.errors import BedplateError, NotFound, UsageError
 VERSION = 3
 """The schema version of the checkpoint, which `pulumi stack import` reads."""
 IN_PROGRESS = "in-progress"
+"""Result of a run in the history that has not ended, or was killed."""
 INTENT_KEY = "intent"
 """Bedplate's own key of a pending operation, beside `resource` and `type`; Pulumi ignores it."""
 
@@ -61,7 +62,8 @@ class StateStore:
     """Reads and writes one stack's state; every file is readable by its owner only.
 
     `write` replaces the checkpoint atomically. During a run `append` adds the changes to the journal, and
-    `merge_journal` ends the journal. `before_write` is called with the bytes just before they are written.
+    `merge_journal` writes them into the checkpoint. `before_write` is called with the bytes just before they are
+    written. `version` is the version of the engine, which the checkpoint's manifest contains.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class StateStore:
         self._timestamp = timestamp
         self._version = version
         self._before_write = before_write
-        self._texts: dict[int, tuple[Resource, str]] = {}
+        self._json_cache: dict[int, tuple[Resource, str]] = {}
         self._journal: Journal | None = None
         self._journaled_salt = ""
 
@@ -89,7 +91,7 @@ class StateStore:
         return self.paths.checkpoint.exists()
 
     def prefetch_key(self) -> None:
-        """Starts deriving the key of the secrets in the background, because it takes long."""
+        """Starts deriving the key of the secrets in the background, because key derivation is slow on purpose."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             deployment = json.loads(self.paths.checkpoint.read_bytes())["deployment"]
             self._build_crypter(deployment["secrets_providers"]["state"]["salt"]).derive_key_in_background()
@@ -112,9 +114,10 @@ class StateStore:
         return self._build_snapshot(self._read_deployment())
 
     def stack_outputs(self) -> Properties:
-        """Returns the program's exports, decrypting only the stack resource. Raises the same errors as `read`."""
+        """Returns the program's exports without decrypting other resources. Raises the same errors as `read`."""
         deployment = self._read_deployment()
         roots = [r for r in deployment.get("resources") or () if r["type"] == ROOT_TYPE]
+        # Only the stack's own resource is decrypted, because that takes time for each resource.
         snapshot = self._build_snapshot({**deployment, "resources": roots, "pending_operations": []})
         return next((root.outputs for root in snapshot.resources()), {})
 
@@ -151,18 +154,18 @@ class StateStore:
 
     def write(self, snapshot: Snapshot) -> None:
         """Replaces the checkpoint atomically with the snapshot, and removes the journal."""
-        snapshot.take_unsaved_changes()
-        resources = [self._resource_text(rename_references(r, snapshot.renames), r) for r in snapshot.resources()]
-        pending = [self._operation_text(operation, snapshot) for operation in snapshot.pending]
+        snapshot.take_unsaved_changes()  # the checkpoint contains them, so the journal must not
+        resources = [self._resource_json(rename_references(r, snapshot.renames), r) for r in snapshot.resources()]
+        pending = [self._operation_json(operation, snapshot) for operation in snapshot.pending]
         magic = hashlib.sha256(self._version.encode()).hexdigest()
         manifest = {"time": self._timestamp(), "magic": magic, "version": self._version}
-        parts = [f'"manifest":{_dump(manifest)}']
+        members = [f'"manifest":{_dump(manifest)}']
         if self.crypter.has_salt:
-            parts.append(f'"secrets_providers":{_dump(_secrets_provider(self.crypter))}')
-        parts.append('"resources":[' + ",\n".join(resources) + "]")
+            members.append(f'"secrets_providers":{_dump(_secrets_provider(self.crypter))}')
+        members.append('"resources":[' + ",\n".join(resources) + "]")
         if pending:
-            parts.append('"pending_operations":[' + ",\n".join(pending) + "]")
-        self._write_checkpoint(f'{{"version":{VERSION},"deployment":{{{",".join(parts)}}}}}\n'.encode())
+            members.append('"pending_operations":[' + ",\n".join(pending) + "]")
+        self._write_checkpoint(f'{{"version":{VERSION},"deployment":{{{",".join(members)}}}}}\n'.encode())
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -171,12 +174,12 @@ class StateStore:
     def append(self, snapshot: Snapshot) -> Callable[[], None]:
         """Appends the changes of the snapshot since the last call to the journal.
 
-        Returns a function that blocks until they are on the disk; several threads may call it, `append` only one at a
-        time. The checkpoint must contain the snapshot as it was at the start of the run.
+        Returns a function that blocks until they are on the disk. Several threads may call that function at a time,
+        but only one may call `append`. The checkpoint must contain the snapshot as it was at the start of the run.
         """
         changes = snapshot.take_unsaved_changes()
-        resources = {n: self._resource_text(resource, resource) for n, resource in changes.resources.items()}
-        operations = {n: self._operation_text(operation, snapshot) for n, operation in changes.operations.items()}
+        resources = {n: self._resource_json(resource, resource) for n, resource in changes.resources.items()}
+        operations = {n: self._operation_json(operation, snapshot) for n, operation in changes.operations.items()}
         fields = {name: getattr(changes, name) for name in ("moved", "removed", "completed", "renames")}
         fields["secrets_providers"] = self._unsaved_secrets_provider()
         line = _format_entry(fields, {"resources": resources, "operations": operations}).encode()
@@ -198,22 +201,22 @@ class StateStore:
         return self.paths.journal.exists()
 
     def _unsaved_secrets_provider(self) -> dict[str, Any] | None:
-        """Returns the salt for the first entry after it was generated, else None."""
+        """Returns the secrets provider for the first journal entry after its salt was generated, else None."""
         if not self.crypter.has_salt or self._journaled_salt == self.crypter.salt:
             return None
         self._journaled_salt = self.crypter.salt
         return _secrets_provider(self.crypter)
 
-    def _resource_text(self, resource: Resource, owner: Resource) -> str:
-        cached = self._texts.get(id(owner))
-        if cached is not None and resource is owner:
+    def _resource_json(self, resource: Resource, cache_key: Resource) -> str:
+        cached = self._json_cache.get(id(cache_key))
+        if cached is not None and resource is cache_key:
             return cached[1]
         text = _dump(self._encrypted_json(resource))
-        if resource is owner:
-            self._texts[id(owner)] = (owner, text)
+        if resource is cache_key:
+            self._json_cache[id(cache_key)] = (cache_key, text)
         return text
 
-    def _operation_text(self, operation: Operation, snapshot: Snapshot) -> str:
+    def _operation_json(self, operation: Operation, snapshot: Snapshot) -> str:
         resource = rename_references(operation.resource, snapshot.renames)
         entry: dict[str, Any] = {"resource": self._encrypted_json(resource), "type": operation.kind}
         if operation.intent:
@@ -227,9 +230,9 @@ class StateStore:
                 entry[key] = encrypt_secrets(entry[key], self.crypter)
         return entry
 
-    def forget_text(self, resource: Resource) -> None:
-        """Drops the cached text of a resource that was mutated after it was written."""
-        self._texts.pop(id(resource), None)
+    def forget_json(self, resource: Resource) -> None:
+        """Drops the cached JSON of a resource that was mutated after it was written."""
+        self._json_cache.pop(id(resource), None)
 
     def _write_checkpoint(self, content: bytes) -> None:
         if self._before_write is not None:
@@ -257,20 +260,20 @@ class StateStore:
         """
         if document.get("version") != VERSION or "deployment" not in document:
             raise UsageError(
-                f"A checkpoint of version {VERSION} expected, found {document.get('version')!r}",
+                f"Expected a checkpoint of version {VERSION}, found {document.get('version')!r}",
                 next_step="pulumi stack export > state.json",
             )
         deployment = dict(document["deployment"])
-        if '"ciphertext":' not in _dump(deployment):
+        if '"ciphertext":' not in _dump(deployment):  # with plaintext secrets only, the other stack's key is not needed
             deployment.pop("secrets_providers", None)
         snapshot = self._build_snapshot(deployment)
         earlier_urns: set[str] = set()
         for resource in snapshot.resources():
             missing = resource.all_dependencies() - earlier_urns
             if missing:
-                raise UsageError(f"{resource.urn} refers to {', '.join(sorted(missing))}, which is missing before it")
+                raise UsageError(f"{resource.urn} refers to {', '.join(sorted(missing))}, which must precede it")
             earlier_urns.add(resource.urn)
-        self._texts.clear()
+        self._json_cache.clear()
         self.write(snapshot)
 
     def remove(self) -> None:
@@ -281,7 +284,7 @@ class StateStore:
     # --- history --------------------------------------------------------------------------------------------------
 
     def append_history(self, entry: Mapping[str, Any]) -> None:
-        """Appends one entry to the history; a run has one at its start and, with the same `version`, one at its end."""
+        """Appends an entry to the history. A run has two with the same `version`, for its start and its end."""
         descriptor = os.open(self.paths.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_dump(entry) + "\n")
@@ -311,10 +314,10 @@ def read_checkpoint(paths: StateFiles) -> dict[str, Any]:
 
     Raises FileNotFoundError for a stack without a state, BedplateError for an invalid checkpoint.
     """
-    entries = read_entries(paths.journal)  # before the checkpoint, into which a run may merge it at any moment
-    text = paths.checkpoint.read_bytes()
+    entries = read_entries(paths.journal)  # before the checkpoint, into which a run can merge it at any time
+    content = paths.checkpoint.read_bytes()
     try:
-        checkpoint: dict[str, Any] = json.loads(text)
+        checkpoint: dict[str, Any] = json.loads(content)
         if not isinstance(checkpoint["deployment"], dict):
             raise TypeError("its deployment is not an object")
     except (ValueError, KeyError, TypeError) as exc:
@@ -322,13 +325,14 @@ def read_checkpoint(paths: StateFiles) -> dict[str, Any]:
             f"{paths.checkpoint} is not a checkpoint: {exc}",
             next_step="restore an earlier copy with `bedplate state import`",
         ) from exc
-    return apply_entries(checkpoint, entries[1:]) if is_continuation(entries, text) else checkpoint
+    # The first entry identifies the checkpoint that the others continue.
+    return apply_entries(checkpoint, entries[1:]) if is_continuation(entries, content) else checkpoint
 
 
-def _format_entry(fields: Mapping[str, Any], texts: Mapping[str, Mapping[int, str]]) -> str:
-    """Returns a journal entry without empty fields; `texts` holds resources and operations that are JSON already."""
+def _format_entry(fields: Mapping[str, Any], json_by_index: Mapping[str, Mapping[int, str]]) -> str:
+    """Returns a journal entry without empty fields; `json_by_index` holds resources and operations as JSON text."""
     parts = [f'"{key}":{_dump(value)}' for key, value in fields.items() if value]
-    for key, numbered in texts.items():
+    for key, numbered in json_by_index.items():
         if numbered:
             parts.append(f'"{key}":{{{",".join(f"{_dump(str(n))}:{text}" for n, text in numbered.items())}}}')
     return "{" + ",".join(parts) + "}"

@@ -54,7 +54,7 @@ def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], cu
     and low data samples".
     """
     periods = int(alarm["EvaluationPeriods"])
-    datapoints_to_alarm = int(alarm.get("DatapointsToAlarm") or periods)
+    required = int(alarm.get("DatapointsToAlarm") or periods)
     treat_missing_data = alarm.get("TreatMissingData") or "missing"
     if alarm.get("EvaluateLowSampleCountPercentile") == "ignore" and any(d.has_low_sample for d in datapoints):
         return AlarmEvaluation(current, "Unchanged: the percentile has too few samples.")
@@ -71,10 +71,10 @@ def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], cu
             return AlarmEvaluation(current, "Unchanged: no datapoints were received.")
         return AlarmEvaluation("INSUFFICIENT_DATA", "Insufficient Data: no datapoints were received.")
     alarming_count = breaching_count + (missing_count if treat_missing_data == "breaching" else 0)
-    all_breach = leaves_out_missing and len(values) < datapoints_to_alarm and breaching_count == len(values)
+    all_breach = leaves_out_missing and len(values) < required and breaching_count == len(values)
     if all_breach and treat_missing_data == "ignore":
-        return AlarmEvaluation(current, f"Unchanged: fewer than {datapoints_to_alarm} datapoints, {values_text}.")
-    state: State = "ALARM" if alarming_count >= datapoints_to_alarm or all_breach else "OK"
+        return AlarmEvaluation(current, f"Unchanged: fewer than {required} datapoints, {values_text}.")
+    state: State = "ALARM" if alarming_count >= required or all_breach else "OK"
     if not values:
         label = "Breaching" if state == "ALARM" else "NonBreaching"
         reason = f"no datapoints were received for {periods} periods and missing data was treated as [{label}]."
@@ -82,8 +82,7 @@ def evaluate_alarm(alarm: Mapping[str, Any], datapoints: Sequence[Datapoint], cu
     if state == "ALARM":
         reason = (
             f"Threshold Crossed: {alarming_count} out of the last {periods} datapoints {_format_values(values)} were "
-            f"{threshold_text} (minimum {datapoints_to_alarm} datapoint{'s' if datapoints_to_alarm != 1 else ''} for "
-            "OK -> ALARM transition)."
+            f"{threshold_text} (minimum {required} datapoint{'s' if required != 1 else ''} for OK -> ALARM transition)."
         )
         return AlarmEvaluation(state, reason, tuple(values))
     return AlarmEvaluation(

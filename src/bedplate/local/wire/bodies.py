@@ -1,4 +1,4 @@
-"""Reads request bodies before the platform's lock is taken: small ones into memory, objects' bytes into a file."""
+"""Reads request bodies before the platform's lock is taken: into memory, or into a file for large S3 objects."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from typing import Any
 from bedplate.local.storage.blobs import BlobStore, body_chunks, decoded_chunks
 
 _MIN_FILE_BYTES = 64 * 1024
+"""Object uploads from this size on are received into a file."""
 
 Environ = dict[str, Any]
 
 
 def receive(environ: Environ, service: str) -> None:
-    """Reads the body into `wsgi.input`; the bytes of a large S3 object into `bedplate.body`, a Blob, instead."""
+    """Replaces `wsgi.input` by the body in memory; the bytes of a large S3 object go into a Blob, `bedplate.body`.
+
+    The Blob contains the decoded bytes of an aws-chunked upload (`STREAMING-...`, with signatures between the chunks),
+    so its content hash header is set to UNSIGNED-PAYLOAD.
+    """
     stream = environ["wsgi.input"]
-    chunked = environ.pop("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
-    length = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
+    is_chunked = environ.pop("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
+    length = None if is_chunked else int(environ.get("CONTENT_LENGTH") or 0)
     body = b""
     if service == "s3" and _is_object_upload(environ) and (length is None or length >= _MIN_FILE_BYTES):
         if environ.get("HTTP_X_AMZ_CONTENT_SHA256", "").startswith("STREAMING-"):
@@ -34,7 +39,7 @@ def receive(environ: Environ, service: str) -> None:
 
 
 def discard(environ: Environ) -> None:
-    """Deletes the received file, unless the operation has stored it, which moves the file."""
+    """Deletes the received file; does nothing when the operation stored the object, because that moves the file."""
     blob = environ.get("bedplate.body")
     if blob is not None:
         blob.path.unlink(missing_ok=True)

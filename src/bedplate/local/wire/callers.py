@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bedplate.local.local_platform import LocalPlatform
 
-_ISSUED = re.compile(r"^A[KS]IA[A-Z0-9]{16}$")
+_ACCESS_KEY_ID = re.compile(r"^A[KS]IA[A-Z0-9]{16}$")
+"""AKIA begins the access key ids of IAM users, ASIA those of temporary credentials from STS."""
 
 
 def find_identity(platform: LocalPlatform, access_key: str) -> dict[str, Any] | None:
     """Returns CloudTrail's `userIdentity` of an access key that IAM or STS issued; None for any other key."""
-    if not _ISSUED.match(access_key):
+    if not _ACCESS_KEY_ID.match(access_key):
         return None
     with platform.lock:
         for user in platform.backend("iam", "aws").users.values():

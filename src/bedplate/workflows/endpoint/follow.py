@@ -31,7 +31,7 @@ class FollowResult:
 
     state: EndpointState
     alarm: AlarmState | None
-    seconds: float
+    duration_s: float
     predictions: float | None = None
     insufficient_traffic: bool = False
 

@@ -44,11 +44,14 @@ class RowPrediction:
 
 @dataclass(slots=True)
 class InvokeResult:
-    """Counts and measurements of all requests. Latencies are those of successful requests, measured by the client."""
+    """Counts and measurements of all requests. `failed` counts requests.
+
+    Latencies are those of successful requests, measured by the client.
+    """
 
     rows: int = 0
     requests: int = 0
-    failed_requests: int = 0
+    failed: int = 0
     duration_s: float = 0.0
     rows_by_release: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
@@ -109,9 +112,7 @@ def invoke(
                 if len(in_flight) >= request.concurrency:
                     _collect(in_flight, key_columns, result, on_prediction)
                     result.duration_s = timer() - started_at_s
-                    reporter(
-                        "progress", {"done": result.rows, "total": request.total_rows, "failed": result.failed_requests}
-                    )
+                    reporter("progress", {"done": result.rows, "total": request.total_rows, "failed": result.failed})
             while in_flight:
                 _collect(in_flight, key_columns, result, on_prediction)
         except BaseException:
@@ -145,7 +146,7 @@ def _collect(
     result.requests += 1
     result.rows += len(rows)
     if failure is not None:
-        result.failed_requests += 1
+        result.failed += 1
         result.first_failure = result.first_failure or failure
     else:
         result.latencies_ms.append(latency_ms)

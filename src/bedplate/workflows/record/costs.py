@@ -64,9 +64,7 @@ def read_bill(stack: StackContext, *, group_by: Grouping, days: int, model: str 
         usd_by_model = {share.group: share.usd for share in spending.shares} if group_by == "model" else {}
         models = [model] if model else [name for name in stack.outputs.models if name in usd_by_model]
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)  # a bill consists of whole days
-        usage = tuple(
-            _model_usage(stack, name, usd_by_model.get(name, spending.total_usd), midnight, end) for name in models
-        )
+        usage = tuple(_model_usage(stack, m, usd_by_model.get(m, spending.total_usd), midnight, end) for m in models)
     return Bill(start, end, group_by, spending, usage)
 
 

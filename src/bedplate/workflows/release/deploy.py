@@ -131,12 +131,12 @@ def prepare(stack: StackContext, request: DeployRequest) -> PreparedDeployment:
 
 
 def deploy(prepared: PreparedDeployment, reporter: ports.Reporter) -> ExecutionResult:
-    """Executes the plan; see `execute`. Raises RolledBack when the platform rolled it back, now or earlier."""
+    """Executes the plan; see `execute`. Raises RolledBack when SageMaker rolled it back, now or earlier."""
     result = execute(prepared.plan, prepared.tools, reporter)
     if prepared.plan.rolled_back:
         observed = prepared.tools.observed
         raise RolledBack(
-            f"The platform rolled the last deployment of v{prepared.version} back: "
+            f"SageMaker rolled the last deployment of v{prepared.version} back: "
             f"{observed.failure_reason or 'no reason given'}. {display_name(observed.live)} is live.",
             next_step=f"bedplate deploy {observed.model}:{prepared.version}, to try again",
         )

@@ -26,8 +26,8 @@ T = TypeVar("T")
 class Drill:
     """The result of a rehearsal.
 
-    `durations_s` are the seconds that each part took; `first_prediction_s` are the seconds from the start to the first
-    prediction of the target.
+    `target` and `live` are releases: the one rolled back to, and the one that was live. `durations_s` are the seconds
+    that each part took, `first_prediction_s` those from the start to the first prediction of the target.
     """
 
     model: str
@@ -48,13 +48,13 @@ class _Stopwatch:
         self._started_at = now()
         self.durations_s: dict[str, float] = {}
 
-    def time(self, name: str, work: Callable[[], T]) -> T:
+    def measure(self, name: str, work: Callable[[], T]) -> T:
         start = self._now()
         result = work()
-        self.add(name, start)
+        self.record(name, start)
         return result
 
-    def add(self, name: str, start: datetime) -> None:
+    def record(self, name: str, start: datetime) -> None:
         self.durations_s[name] = round((self._now() - start).total_seconds(), 3)
 
     def elapsed_s(self) -> float:
@@ -64,9 +64,10 @@ class _Stopwatch:
 def drill(
     stack: StackContext, model: str, version: int | None, reporter: Reporter, *, live: bool, reason: str | None
 ) -> Drill:
-    """Rehearses a rollback on a copy of the target without traffic; with `live` on the live endpoint, there and back.
+    """Rehearses a rollback on a temporary copy of the target, or with `live` on the live endpoint, and records it.
 
-    Raises NotFound when there is no release to go back to, Locked while an update or a rollout is in progress.
+    On the live endpoint it rolls back and then returns to the release that was live. Raises NotFound when there is no
+    release to roll back to, and with `live` Locked while an update or a rollout is in progress.
     """
     if live:
         result = _drill_live(stack, model, version, reporter, reason)
@@ -94,40 +95,40 @@ def drill(
 
 
 def _drill_on_copy(stack: StackContext, model: str, version: int | None, reporter: Reporter) -> Drill:
-    spec, watch = stack.model(model), _Stopwatch(stack.clock.now)
-    records = watch.time("read the ledger", Ledger.of(stack).records)
-    observed = watch.time("observe the endpoint", lambda: observe_endpoint(stack, model, records))
+    spec, stopwatch = stack.model(model), _Stopwatch(stack.clock.now)
+    records = stopwatch.measure("read the ledger", Ledger.of(stack).records)
+    observed = stopwatch.measure("observe the endpoint", lambda: observe_endpoint(stack, model, records))
     target = choose_target(observed, records, version)
     config = observed.config_of(target.release)
-    checks = watch.time("check the target", lambda: check_health(stack, spec, observed, target, quick=False))
-    rows = watch.time("read captured requests", lambda: read_last_rows(stack, model))
+    checks = stopwatch.measure("check the target", lambda: check_health(stack, spec, observed, target, quick=False))
+    rows = stopwatch.measure("read captured requests", lambda: read_last_rows(stack, model))
     probe = build_probe(stack, spec, holdout_uri=None)
     start = stack.clock.now()
     with temporary_copy(stack, spec, config, target.version, reporter) as copy:
-        watch.add("create the copy", start)
-        watch.time("first prediction", lambda: verify_release(stack, copy, probe, target.release))
-        first_prediction_s = watch.elapsed_s()
+        stopwatch.record("create the copy", start)
+        stopwatch.measure("first prediction", lambda: verify_release(stack, copy, probe, target.release))
+        first_prediction_s = stopwatch.elapsed_s()
         if rows and target.release != fallback_name(observed.endpoint):
-            checks = (*checks, *watch.time("re-score", lambda: score_copy(stack, spec, copy, target, rows)))
+            checks = (*checks, *stopwatch.measure("re-score", lambda: score_copy(stack, spec, copy, target, rows)))
     ok = not any(c.verdict == "FAIL" for c in checks)
-    return Drill(model, "copy", target.release, observed.live, watch.durations_s, first_prediction_s, checks, ok)
+    return Drill(model, "copy", target.release, observed.live, stopwatch.durations_s, first_prediction_s, checks, ok)
 
 
 def _drill_live(stack: StackContext, model: str, version: int | None, reporter: Reporter, reason: str | None) -> Drill:
-    watch = _Stopwatch(stack.clock.now)
+    stopwatch = _Stopwatch(stack.clock.now)
     purpose = f"drill{f': {reason}' if reason else ''}"
     request = RollbackRequest(model, version, reason=purpose)
-    there = watch.time("observe and check", lambda: prepare(stack, request, reporter))
-    observed = there.deployment.tools.observed
+    prepared_rollback = stopwatch.measure("observe and check", lambda: prepare(stack, request, reporter))
+    observed = prepared_rollback.deployment.tools.observed
     if observed.is_busy or observed.is_multi_variant:
         raise Locked(
             f"An update or rollout of endpoint {observed.endpoint} is in progress, and a drill on it would end it",
             next_step=f"bedplate rollout status {model}, or bedplate rollback {model} --drill on a copy",
         )
-    result = watch.time("switch, first prediction", lambda: rollback(there, reporter))
-    first_prediction_s = watch.elapsed_s()
+    result = stopwatch.measure("switch, first prediction", lambda: rollback(prepared_rollback, reporter))
+    first_prediction_s = stopwatch.elapsed_s()
     request = RollbackRequest(model, version_of(observed.live), now=True, force=True, reason=f"back from the {purpose}")
-    back = watch.time("observe again", lambda: prepare(stack, request, reporter))
-    watch.time("switch back", lambda: rollback(back, reporter))
-    live, durations_s = observed.live, watch.durations_s
-    return Drill(model, "live", str(result.live), live, durations_s, first_prediction_s, there.checks, True)
+    prepared_return = stopwatch.measure("observe again", lambda: prepare(stack, request, reporter))
+    stopwatch.measure("switch back", lambda: rollback(prepared_return, reporter))
+    live, durations_s = observed.live, stopwatch.durations_s
+    return Drill(model, "live", str(result.live), live, durations_s, first_prediction_s, prepared_rollback.checks, True)

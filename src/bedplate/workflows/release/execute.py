@@ -33,15 +33,20 @@ from bedplate.workflows.record.ledger import Ledger
 from bedplate.workflows.stack_context import StackContext
 
 CHART_LEAD = timedelta(minutes=5)
-CHART_POINTS = 200
+MAX_CHART_POINTS = 200
 """Datapoints of the alarm that are stored in the ledger, because CloudWatch keeps short periods only for a while."""
-ABORT_TRIES = 100
+ABORT_ATTEMPTS = 100
+"""How often an alarm is raised to roll an update back, with a pause of `ABORT_PAUSE_S`: for 30 seconds in total."""
 ABORT_PAUSE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentTools:
-    """What the steps need. `data` is part of the ledger records of the start and of the outcome."""
+    """The adapters, observations and settings that the steps of a plan need.
+
+    `draft` is the release to create, `alarms` are those that roll the update back, and `data` is part of the ledger
+    records of the start and of the outcome. Without `wait` the execution ends when the update has started.
+    """
 
     stack: StackContext
     ledger: Ledger
@@ -64,7 +69,7 @@ class ExecutionResult:
 
     live: str | None
     probe_result: ProbeResult | None
-    seconds: float
+    duration_s: float
     switch_s: float | None
     """Seconds from the start to the first prediction of the new release; None when no traffic moved."""
 
@@ -72,39 +77,40 @@ class ExecutionResult:
 def execute(plan: Plan, tools: DeploymentTools, reporter: Reporter) -> ExecutionResult:
     """Executes the steps in order. After an interruption the same command observes again and continues.
 
-    Raises Locked when another update was started first, RolledBack when the platform rolled the update back,
+    Raises Locked when another update was started first, RolledBack when SageMaker rolled the update back,
     NotEnoughData when it was rolled back because of insufficient traffic (both are recorded first), PlatformError for
     any other failure.
     """
     clock = tools.stack.clock
     started_at = clock.now()
-    result: ProbeResult | None = None
-    attempt = tools.observed.attempts[-1].seq if tools.observed.attempts else 0
+    probe_result: ProbeResult | None = None
+    attempt_seq = tools.observed.attempts[-1].seq if tools.observed.attempts else 0
     switch_s: float | None = None
     for number, step in enumerate(plan.steps, 1):
         reporter("step", {"number": number, "of": len(plan.steps), "message": step.message})
         if isinstance(step, RecordStart):
-            attempt = _record_start(tools, step)
+            attempt_seq = _record_start(tools, step)
         elif isinstance(step, Resume):
             _record_resume(tools, step)
         elif isinstance(step, Shift):
-            _shift_traffic(tools, step, attempt)
+            _shift_traffic(tools, step, attempt_seq)
             if not tools.wait:
                 return ExecutionResult(None, None, (clock.now() - started_at).total_seconds(), None)
         elif isinstance(step, Follow):
             _follow(tools, step, reporter)
         elif isinstance(step, Verify):
-            result = verify_release(tools.stack, tools.observed.endpoint, tools.probe, step.release)
+            probe_result = verify_release(tools.stack, tools.observed.endpoint, tools.probe, step.release)
             switch_s = (clock.now() - started_at).total_seconds() if plan.moves_traffic else None
         elif isinstance(step, RecordOutcome):
-            _record_outcome(tools, step, result, switch_s)
+            _record_outcome(tools, step, probe_result, switch_s)
         else:
             _create_or_abort(tools, step)
-    live = result.release if result else None
-    return ExecutionResult(live, result, (clock.now() - started_at).total_seconds(), switch_s)
+    live = probe_result.release if probe_result else None
+    return ExecutionResult(live, probe_result, (clock.now() - started_at).total_seconds(), switch_s)
 
 
 def _follow(tools: DeploymentTools, step: Follow, reporter: Reporter) -> None:
+    """Waits until the update has ended. Raises an error when another release than the expected one is live then."""
     result = follow_update(
         tools.stack,
         tools.observed,
@@ -124,7 +130,7 @@ def _follow(tools: DeploymentTools, step: Follow, reporter: Reporter) -> None:
 def _create_or_abort(tools: DeploymentTools, step: Step) -> None:
     if isinstance(step, CreateRelease):
         if tools.draft is None:
-            raise PlatformError(f"There is no draft to create {step.release} from")
+            raise PlatformError(f"The plan creates {step.release}, but the command prepared no such release")
         tools.stack.endpoints.create_release(tools.draft)
     elif isinstance(step, CreateGuard) and tools.guard:
         tools.stack.metrics.put_guard_alarm(tools.guard)
@@ -149,24 +155,24 @@ def _record_resume(tools: DeploymentTools, step: Resume) -> None:
     _record(tools, "resumed", step.version, f"{operation} {display_name(step.release)}{start} resumed", data)
 
 
-def _shift_traffic(tools: DeploymentTools, step: Shift, attempt: int) -> None:
+def _shift_traffic(tools: DeploymentTools, step: Shift, attempt_seq: int) -> None:
     traffic, endpoint = TrafficRouting(step.kind, step.step_pct, step.bake_s, step.alarms), tools.observed.endpoint
     try:
         tools.stack.endpoints.update(endpoint, step.config, traffic)
     except Conflict as exc:
         message = f"Endpoint {endpoint} rejected the update, because another update was started first"
-        _record(tools, "alert", None, message, {"rejected_update": attempt, "endpoint": endpoint})
+        _record(tools, "alert", None, message, {"rejected_update": attempt_seq, "endpoint": endpoint})
         next_step = f"bedplate status {tools.observed.model}, then the same command again when the update has ended"
         raise Locked(message, next_step=next_step) from exc
 
 
 def abort_update(stack: StackContext, endpoint: str, alarm: str, reason: str) -> None:
-    """Makes the platform roll the update in flight back by putting an alarm that monitors it into ALARM.
+    """Makes SageMaker roll the update in flight back by putting an alarm that monitors it into ALARM.
 
-    The platform evaluates alarms only at intervals, and CloudWatch resets the state of the alarm, so the alarm is
-    raised again until the update is no longer in flight.
+    SageMaker checks alarms only at intervals, and CloudWatch resets the state of the alarm at its next evaluation, so
+    the alarm is raised repeatedly until the update is no longer in flight.
     """
-    for _ in range(ABORT_TRIES):
+    for _ in range(ABORT_ATTEMPTS):
         if stack.endpoints.observe(endpoint).status != "Updating":
             return
         stack.metrics.raise_alarm(alarm, reason)
@@ -176,22 +182,22 @@ def abort_update(stack: StackContext, endpoint: str, alarm: str, reason: str) ->
 def roll_back_insufficient_traffic(
     tools: DeploymentTools, config: str, predictions: float, reporter: Reporter
 ) -> NotEnoughData:
-    """Rolls a bake without enough traffic back, records it, and returns the error to raise.
+    """Rolls back an update whose bake has insufficient traffic, records it, and returns the error to raise.
 
-    An alarm rolls the update back; if the update ended before that, all traffic is switched back.
+    An alarm rolls the update back; if the update ended before that, another update returns all traffic.
     """
     observed, stack = tools.observed, tools.stack
-    live, back_to = display_name(observed.live), observed.config_of(observed.live)
+    live, live_config = display_name(observed.live), observed.config_of(observed.live)
     reason = insufficient_traffic_message(config, predictions, tools.min_bake_predictions, tools.bake_s)
     reporter("step", {"number": 0, "of": 0, "message": f"Roll {display_name(config)} back: {reason}"})
     existing = stack.metrics.get_alarms(tools.alarms)
     alarm = next((name for name in reversed(tools.alarms) if name in existing), None)
     if alarm is not None:
         abort_update(stack, observed.endpoint, alarm, f"NO_DATA: {reason}")
-    result = follow_update(stack, observed, back_to, alarms=(), bake_s=0, reporter=reporter, expect_rollback=True)
-    if result.state.config != back_to:
-        stack.endpoints.update(observed.endpoint, back_to, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
-        follow_update(stack, observed, back_to, alarms=(), bake_s=0, reporter=reporter)
+    result = follow_update(stack, observed, live_config, alarms=(), bake_s=0, reporter=reporter, expect_rollback=True)
+    if result.state.config != live_config:
+        stack.endpoints.update(observed.endpoint, live_config, TrafficRouting("ALL_AT_ONCE", 100, 0, ()))
+        follow_update(stack, observed, live_config, alarms=(), bake_s=0, reporter=reporter)
     data = {
         **tools.data,
         "live": verify_release(stack, observed.endpoint, tools.probe, observed.live).release,
@@ -215,7 +221,7 @@ def _record_outcome(
     live = result.release if result else step.release
     name, reason, probe = display_name(step.release), tools.reason, None
     if step.kind == "deployment-rolled-back":
-        reason = tools.observed.failure_reason or "rolled back by the platform, unattended"
+        reason = tools.observed.failure_reason or "rolled back by SageMaker while no command followed the update"
     if result:
         probe = {"rows": result.rows, "rows_source": result.rows_source, "mean_prediction": result.mean_prediction}
     data = {
@@ -230,7 +236,7 @@ def _record_outcome(
     summary = {
         "deployed": f"{name} is live",
         "rollback": f"{name} is live again" + (f": {reason}" if reason else ""),
-        "deployment-rolled-back": f"the platform rolled {name} back, {display_name(live or '?')} is live",
+        "deployment-rolled-back": f"SageMaker rolled {name} back, {display_name(live or '?')} is live",
     }[step.kind]
     _record(tools, step.kind, step.version, summary, data)
 
@@ -254,10 +260,10 @@ def _unexpected_release_error(tools: DeploymentTools, step: Follow, result: Foll
         "reason": reason,
         "alarm": _alarm_data(result.alarm, chart),
     }
-    summary = f"the platform rolled {name} back, {live_name} is live: {reason}"
+    summary = f"SageMaker rolled {name} back, {live_name} is live: {reason}"
     _record(tools, "deployment-rolled-back", version_of(release), summary, data)
     return RolledBack(
-        f"The platform rolled {name} back after {result.seconds:.0f} s, {live_name} is live again: {reason}",
+        f"SageMaker rolled {name} back after {result.duration_s:.0f} s, {live_name} is live again: {reason}",
         next_step=f"bedplate monitor report {observed.model}, or bedplate ledger show --model {observed.model}",
         evidence=(f"  {chart.metric} of {chart.name}:", *draw_chart(chart)) if chart and chart.points else (),
     )
@@ -266,14 +272,14 @@ def _unexpected_release_error(tools: DeploymentTools, step: Follow, result: Foll
 def _alarm_chart(tools: DeploymentTools, result: FollowResult) -> MetricChart | None:
     """Returns the alarm's datapoints from shortly before the update until now.
 
-    The datapoint that raised the alarm is added when it is the highest, because later predictions may have changed the
-    value of its period.
+    The datapoint that raised the alarm is added when no other is as high: later predictions can have changed the value
+    of its period.
     """
     alarm = result.alarm
     if alarm is None:
         return None
     now = tools.stack.clock.now()
-    start = now - timedelta(seconds=result.seconds) - CHART_LEAD
+    start = now - timedelta(seconds=result.duration_s) - CHART_LEAD
     points = list(tools.stack.metrics.list_alarm_datapoints(alarm.name, start=start, end=now + timedelta(seconds=1)))
     if alarm.datapoint is not None and all(value < alarm.datapoint for _, value in points):
         points = sorted([*points, (alarm.updated_at, alarm.datapoint)])
@@ -284,10 +290,10 @@ def describe_cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
     """Describes why an update was rolled back, with the alarm's datapoint and threshold if an alarm did it.
 
     >>> describe_cause(None, None)
-    'the platform gave no reason'
+    'SageMaker gave no reason'
     """
     if alarm is None:
-        return failure_reason or "the platform gave no reason"
+        return failure_reason or "SageMaker gave no reason"
     if alarm.datapoint is not None and alarm.threshold is not None and alarm.metric:
         return f"alarm {alarm.name}: {alarm.metric} was {alarm.datapoint:.4g}, above {alarm.threshold:.4g}"
     return f"alarm {alarm.name}: {alarm.reason or 'it went into ALARM'}"
@@ -296,7 +302,7 @@ def describe_cause(alarm: AlarmState | None, failure_reason: str | None) -> str:
 def _alarm_data(alarm: AlarmState | None, chart: MetricChart | None) -> dict[str, Any] | None:
     if alarm is None:
         return None
-    points = [[format_iso_ms(at), value] for at, value in chart.points][-CHART_POINTS:] if chart else []
+    points = [[format_iso_ms(at), value] for at, value in chart.points][-MAX_CHART_POINTS:] if chart else []
     return {
         "name": alarm.name,
         "metric": alarm.metric,
@@ -307,6 +313,7 @@ def _alarm_data(alarm: AlarmState | None, chart: MetricChart | None) -> dict[str
 
 
 def _record(tools: DeploymentTools, kind: Kind, version: int | None, summary: str, data: Mapping[str, Any]) -> int:
+    """Writes a ledger record without the values that are None, and returns its number."""
     record = tools.ledger.record(
         kind,
         summary,

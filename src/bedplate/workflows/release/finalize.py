@@ -16,13 +16,13 @@ from bedplate.workflows.stack_context import StackContext, find_package
 
 
 def finalize(stack: StackContext, observed: ObservedEndpoint, attempt: Attempt, reporter: Reporter) -> ExecutionResult:
-    """Records which release the endpoint serves. Raises RolledBack, after that, when the platform rolled it back."""
+    """Records which release the endpoint serves. Raises RolledBack, after that, when SageMaker rolled it back."""
     plan = plan_finalize(observed, attempt)
     result = execute(plan, build_tools(stack, observed, attempt), reporter)
     if plan.rolled_back:
         reason = observed.failure_reason or "no reason given"
         raise RolledBack(
-            f"The platform rolled the deployment of v{attempt.version} back: {reason}. {result.live} is live.",
+            f"SageMaker rolled the deployment of v{attempt.version} back: {reason}. {result.live} is live.",
             next_step=f"bedplate ledger show --model {observed.model}",
         )
     return result

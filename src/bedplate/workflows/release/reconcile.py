@@ -33,7 +33,7 @@ from bedplate.workflows.versions.retrain import (
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """The result of an action. `ok` is False only when the action itself failed; the next run tries it again."""
+    """The result of an action. `ok` is False only when the action itself failed; the next run repeats it."""
 
     action: Action
     ok: bool
@@ -44,7 +44,9 @@ class ActionResult:
 def reconcile(
     stack: StackContext, models: Sequence[str], reporter: Reporter, *, every_s: float
 ) -> tuple[ActionResult, ...]:
-    """Reconciles these models once. A bake that would end within `every_s`, before the next run, is judged now.
+    """Reconciles these models once.
+
+    `every_s` is the time in seconds until the next run; a bake that ends before that run is judged in this one.
 
     A model that fails does not delay the others. Raises NotFound only when the platform itself does not exist.
     """
@@ -62,22 +64,22 @@ def reconcile(
 
 
 def take_snapshot(stack: StackContext, model: str, records: Sequence[Record], *, every_s: float) -> ModelSnapshot:
-    """Returns the current state of one model."""
+    """Observes one model and returns everything that the decision about its actions needs; changes nothing."""
     now = stack.clock.now()
     state = stack.endpoints.observe(stack.names(model).endpoint)
     observed = build_observation(stack, model, state, records)
     rollout_state = find_open_rollout(records, model)
     attempt = observed.attempts[-1] if observed.attempts else None
     retraining = find_open_retraining(records, model)
-    is_waiting = retraining is not None or find_version_awaiting_decision(records, model) is not None
-    signals = () if is_waiting else list_signals(stack, model, list(records))
+    has_unfinished_retraining = retraining is not None or find_version_awaiting_decision(records, model) is not None
+    signals = () if has_unfinished_retraining else list_signals(stack, model, list(records))
     return ModelSnapshot(
         observed=observed,
         rollout_id=rollout_state.id if rollout_state else None,
         insufficient_predictions=_insufficient_predictions(stack, observed, state, every_s),
         unchanged_s=(now - state.modified_at).total_seconds(),
         attempt_age_s=(now - attempt.started_at).total_seconds() if attempt else 0.0,
-        due_signal=next((s for s in signals if s.seq or not _is_requested(records, model, s)), None),
+        due_signal=next((s for s in signals if s.seq or not _is_reported(records, model, s)), None),
         open_retraining=retraining,
         orphaned_copies=_orphaned_copies(stack, model, now),
     )
@@ -95,13 +97,13 @@ def _insufficient_predictions(
         return None
     since = attempt.started_at - timedelta(seconds=LOOK_BACK_S)
     predictions = count_predictions(stack, observed.endpoint, attempt.release, since, now)
-    margin = max(margin_s(attempt.bake_s, poll_s=1.0), min(every_s, attempt.bake_s / 2))
-    bake = BakeStatus(left_s, predictions, attempt.min_bake_predictions, margin)
+    bake_margin_s = max(margin_s(attempt.bake_s, poll_s=1.0), min(every_s, attempt.bake_s / 2))
+    bake = BakeStatus(left_s, predictions, attempt.min_bake_predictions, bake_margin_s)
     return predictions if judge_bake(bake) == "NO_DATA" else None
 
 
 def _orphaned_copies(stack: StackContext, model: str, now: datetime) -> tuple[str, ...]:
-    """Copies that have not changed for so long that the command which created them would have deleted them."""
+    """Returns temporary endpoints that have not changed for so long that the command that created them was killed."""
     names: list[str] = []
     for name in stack.endpoints.list_endpoints(stack.names(model).copy_endpoint_prefix):
         with suppress(NotFound):  # deleted in the meantime
@@ -114,6 +116,7 @@ def _orphaned_copies(stack: StackContext, model: str, now: datetime) -> tuple[st
 def _perform(
     stack: StackContext, ledger: Ledger, action: Action, snapshot: ModelSnapshot, reporter: Reporter
 ) -> ActionResult:
+    """Performs an action; an automatic rollback is a successful result, any other BedplateError a failed one."""
     functions: dict[str, Callable[[], ActionResult]] = {
         "tick": lambda: _tick(stack, action, reporter),
         "roll-back": lambda: _roll_back(stack, action, snapshot, reporter),
@@ -163,28 +166,21 @@ def _delete_copy(stack: StackContext, ledger: Ledger, action: Action) -> ActionR
 
 
 def _close(stack: StackContext, ledger: Ledger, action: Action) -> ActionResult:
+    """Records that the attempt `action.seq` never updated the endpoint, which ends it."""
     message, data = f"{action.reason}: closed", {"rejected_update": action.seq}
     ledger.record("alert", message, actor=stack.identity.actor, model=action.model, data=data)
     return ActionResult(action, True, message)
 
 
 def _retrain(stack: StackContext, ledger: Ledger, action: Action, reporter: Reporter) -> ActionResult:
-    """Advances a retraining by one step; one that only a person can start is reported once for each signal."""
+    """Starts or continues a retraining; one that cannot start without a person is recorded once for each signal."""
     try:
         retraining = begin_retraining(stack, RetrainRequest(action.model), reporter)
     except BLOCKING_ERRORS as exc:
-        ledger.record(
-            "alert",
-            f"retraining is due: {action.reason}; it cannot start automatically: {exc.message}",
-            actor=stack.identity.actor,
-            model=action.model,
-            data={
-                "retraining_due": action.seq,
-                "reason": action.reason,
-                "requested_at": format_iso_ms(stack.clock.now()),
-            },
-        )
-        return ActionResult(action, True, f"retraining is due: {action.reason}; but {exc.message}", exc.next_step)
+        message = f"retraining is due: {action.reason}; it cannot start automatically: {exc.message}"
+        data = {"retraining_due": action.seq, "reason": action.reason, "requested_at": format_iso_ms(stack.clock.now())}
+        ledger.record("alert", message, actor=stack.identity.actor, model=action.model, data=data)
+        return ActionResult(action, True, message, exc.next_step)
     result = continue_retraining(stack, action.model, retraining, reporter, wait=False)
     if result is None:
         job = f"{retraining.job} is running"
@@ -194,8 +190,11 @@ def _retrain(stack: StackContext, ledger: Ledger, action: Action, reporter: Repo
     return ActionResult(action, True, f"{ref} of the retraining: {result.verdict}", f"bedplate {verb} {ref}")
 
 
-def _is_requested(records: Sequence[Record], model: str, signal: RetrainingSignal) -> bool:
-    """Returns whether a signal without a record of its own (age) was already reported since the last training."""
+def _is_reported(records: Sequence[Record], model: str, signal: RetrainingSignal) -> bool:
+    """Returns whether a signal was recorded as due since the last training.
+
+    Needed for signals that are not ledger records themselves, such as the model's age; their `seq` is 0.
+    """
     for record in reversed(records):
         if record.model == model and record.kind == "alert" and "retraining_due" in record.data:
             return bool(record.data["retraining_due"] == signal.seq)

@@ -146,7 +146,7 @@ def _check_release(stack: StackContext, observed: ObservedEndpoint, target: Past
 
 def _check_history(target: PastRelease) -> HealthCheck:
     if target.rollback_reason:
-        return HealthCheck("history", "FAIL", f"the platform rolled it back: {target.rollback_reason}")
+        return HealthCheck("history", "FAIL", f"SageMaker rolled it back: {target.rollback_reason}")
     return HealthCheck("history", "PASS", "the platform never rolled it back")
 
 

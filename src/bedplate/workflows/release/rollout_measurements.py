@@ -13,14 +13,14 @@ from bedplate.domain.names import CHALLENGER, VARIANT
 from bedplate.domain.rollout.state_machine import RolloutState
 from bedplate.domain.rollout.tick import StrategyVerdict
 from bedplate.domain.rollout.verdicts import (
-    EARLY_FRACTION,
+    EARLY_DIVISOR,
     PairedPredictions,
     VariantTraffic,
+    describe_slo_violation,
     judge_ab,
     judge_bandit,
     judge_pairs,
     judge_shadow,
-    slo_violation,
 )
 from bedplate.settings import ModelSpec
 from bedplate.workflows.endpoint.capture import read_latest
@@ -39,10 +39,10 @@ def judge(stack: StackContext, spec: ModelSpec, state: RolloutState) -> Strategy
     if strategy == "shadow":
         pairs = _paired_predictions(stack, state)
         max_psi = spec.rollout.max_prediction_shift
-        return judge_shadow(pairs, traffic, settings, slo, binary=spec.task == "binary", max_psi=max_psi)
-    violation = slo_violation(traffic[1], slo, min_requests=settings.min_predictions // EARLY_FRACTION)
+        return judge_shadow(pairs, traffic, settings, slo, is_binary=spec.task == "binary", max_psi=max_psi)
+    violation = describe_slo_violation(traffic[1], slo, min_requests=settings.min_predictions // EARLY_DIVISOR)
     if violation:
-        return StrategyVerdict("FAIL", violation, {"failed": traffic[1].failed, "p99_ms": traffic[1].p99_ms})
+        return StrategyVerdict("FAIL", violation, {"failed": traffic[1].failed_requests, "p99_ms": traffic[1].p99_ms})
     labels = _read_labels(stack, spec, state)
     if strategy == "champion-challenger":
         rewards = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bedplate.domain.rollout.history import RolloutSummary, list_movements
+from bedplate.domain.rollout.history import RolloutSummary, list_history
 from bedplate.domain.rollout.state_machine import MEASURED_PHASES
 from bedplate.workflows.endpoint.follow import LOOK_BACK_S, bake_left_s, count_predictions
 from bedplate.workflows.endpoint.observe import build_observation
@@ -41,7 +41,7 @@ def read_rollout_status(stack: StackContext, model: str) -> RolloutStatus:
     spec = stack.model(model)
     records = Ledger.of(stack).records()
     endpoint = stack.endpoints.observe(stack.names(model).endpoint)
-    movements = list_movements(records, model)
+    movements = list_history(records, model)
     open_rollout = next((m for m in reversed(movements) if m.is_open), None)
     predictions = left_s = message = None
     if open_rollout and open_rollout.state is None and open_rollout.min_bake_predictions:
@@ -68,4 +68,4 @@ def read_rollout_status(stack: StackContext, model: str) -> RolloutStatus:
 def read_rollout_history(stack: StackContext, model: str) -> tuple[RolloutSummary, ...]:
     """Returns every movement of a model's traffic, oldest first."""
     stack.model(model)
-    return list_movements(Ledger.of(stack).records(), model)
+    return list_history(Ledger.of(stack).records(), model)

@@ -41,7 +41,7 @@ class LockInfo(Protocol):
     @property
     def description(self) -> str: ...
     @property
-    def on_other_machine(self) -> bool: ...
+    def is_on_other_machine(self) -> bool: ...
 
 
 class LockableState(StackState, Protocol):
@@ -286,7 +286,7 @@ def check_state(stack: CheckedStack) -> tuple[Finding, ...]:
 
 
 def _check_lock(lock: LockInfo | None, last_result: str | None, stack: str) -> Finding:
-    if lock and lock.on_other_machine:
+    if lock and lock.is_on_other_machine:
         fix = f"bedplate state unlock --stack {stack}, after its process there has ended"
         return warn("lock", f"held by another machine: {lock.description}", fix)
     if lock:

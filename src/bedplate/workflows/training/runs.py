@@ -16,7 +16,7 @@ from bedplate.workflows.stack_context import StackContext
 
 _STATUS: dict[str, RunStatus] = {"Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
 """MLflow's status of a run by the TrainingJobStatus of its job."""
-MAX_REASON_LENGTH = 500
+REASON_CHARS = 500
 """Characters of a failure reason that the tag `failure` holds."""
 SHORT_ID_LENGTH = 8
 """Characters of a run's id that `runs list` shows; a number with fewer digits is a version."""
@@ -81,7 +81,7 @@ def log_run(
         "holdout_uri": lineage.holdout_uri,
         "code_uri": code_uri,
         "artifact_uri": job.artifact_uri or "",
-        "failure": (job.failure_reason or "")[:MAX_REASON_LENGTH],
+        "failure": (job.failure_reason or "")[:REASON_CHARS],
         **(tags or {}),
     }
     draft = RunDraft(
@@ -98,7 +98,7 @@ def log_run(
     try:
         stack.experiments.log_run(draft)
     except BedplateError as exc:
-        reporter("warning", {"text": f"{exc.message} (the training is complete; only its run in MLflow is missing)"})
+        reporter("warning", {"text": f"{exc.message} (only the run in MLflow is missing)"})
 
 
 def log_evaluation(
@@ -142,9 +142,8 @@ def compare_runs(stack: StackContext, model: str, refs: Sequence[str]) -> RunCom
         raise NotFound(
             f"A comparison needs two runs of {model}, found {len(compared)}", next_step=f"bedplate train {model} --help"
         )
-    return RunComparison(
-        compared, build_rows([run.params for run in compared]), build_rows([run.metrics for run in compared])
-    )
+    params, metrics = build_rows([run.params for run in compared]), build_rows([run.metrics for run in compared])
+    return RunComparison(compared, params, metrics)
 
 
 def _select_run(runs: Sequence[ExperimentRun], model: str, ref: str) -> ExperimentRun:

@@ -241,11 +241,9 @@ def _build_traffic_chart(
     endpoint, start = stack.names(model).endpoint, deployment_records[0].at
     duration_s = (now - start).total_seconds()
     period_s = next((p for p in _PERIODS_S if duration_s / p <= _MAX_POINTS), _PERIODS_S[-1])
-    releases = dict.fromkeys(
-        [fallback_name(endpoint), *(str(r.data["release"]) for r in deployment_records if r.data.get("release"))]
-    )
+    deployed = [str(r.data["release"]) for r in deployment_records if r.data.get("release")]
     predictions: dict[str, dict[datetime, float]] = {}
-    for release in releases:
+    for release in dict.fromkeys([fallback_name(endpoint), *deployed]):
         points = stack.metrics.list_datapoints(
             "Bedplate/Serving",
             "Predictions",
@@ -273,13 +271,9 @@ def _read_spend(
     """Returns this month's spend by stage, of the model and of the whole stack, as `Report.spend` holds it."""
     days = now.day
     settings = stack.settings.budget
-    model_usd_by_stage = {
-        s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=model).spending.shares
-    }
-    platform_usd_by_stage = {
-        s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=None).spending.shares
-    }
+    model_usd = {s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=model).spending.shares}
+    stack_usd = {s.group: s.usd for s in read_bill(stack, group_by="stage", days=days, model=None).spending.shares}
     return {
-        model: (model_usd_by_stage, spec.budget.monthly_usd, spec.budget.actual_thresholds_pct),
-        "the platform": (platform_usd_by_stage, settings.monthly_usd, settings.actual_thresholds_pct),
+        model: (model_usd, spec.budget.monthly_usd, spec.budget.actual_thresholds_pct),
+        "the platform": (stack_usd, settings.monthly_usd, settings.actual_thresholds_pct),
     }

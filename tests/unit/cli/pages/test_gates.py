@@ -25,7 +25,7 @@ PLANS = np.where(np.arange(N) % 3 == 0, "pro", "basic").tolist()
 SHAP_VALUES = np.abs(RNG.normal(size=(60, 3)))
 ANALYSES = Analyses(
     latency=Latency(Timings(1, tuple(float(i) for i in range(1, 401))), Timings(100, (5.0, 6.0, 7.0))),
-    inference=(CaseCheck("schema", 1, ()), CaseCheck("missing column", 3, ("age: <b>400</b> expected",))),
+    inference=(CaseCheck("schema", 1, ()), CaseCheck("missing column", 3, ("age: expected <b>400</b>",))),
     explanation=compare_importances(
         SHAP_VALUES, ("age", "calls", "plan"), SHAP_VALUES[:, ::-1], ("age", "calls", "plan"), seconds=0.3
     ),

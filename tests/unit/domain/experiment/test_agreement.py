@@ -25,7 +25,7 @@ SAME = float(np.mean((SCORES >= 0.4) == (NEAR >= 0.4)))
 def test_measurements_equal_those_of_numpy_and_scipy() -> None:
     from scipy import stats
 
-    measured = measure_agreement(SCORES, NEAR, threshold=0.4, binary=True)
+    measured = measure_agreement(SCORES, NEAR, threshold=0.4, is_binary=True)
     assert measured.agreement_rate == pytest.approx(np.mean((SCORES >= 0.4) == (NEAR >= 0.4)))
     assert measured.correlation == pytest.approx(stats.pearsonr(SCORES, NEAR).statistic)
     assert measured.mean_abs_difference == pytest.approx(np.abs(SCORES - NEAR).mean())
@@ -34,12 +34,12 @@ def test_measurements_equal_those_of_numpy_and_scipy() -> None:
 
 
 def test_the_latency_interval_of_a_slower_shadow_is_narrower_for_pairs() -> None:
-    measured = measure_agreement(SCORES, NEAR, threshold=0.4, binary=True, champion_us=TIMES, shadow_us=TIMES + 1000)
+    measured = measure_agreement(SCORES, NEAR, threshold=0.4, is_binary=True, champion_us=TIMES, shadow_us=TIMES + 1000)
     for comparison in measured.latency:
         assert (comparison.ci_low_ms, comparison.ci_high_ms) == pytest.approx((1.0, 1.0))
     assert [t.quantile for t in measured.latency] == [0.5, 0.95, 0.99]
     unpaired = measure_agreement(
-        SCORES, NEAR, threshold=0.4, binary=True, champion_us=TIMES, shadow_us=RNG.permutation(TIMES)
+        SCORES, NEAR, threshold=0.4, is_binary=True, champion_us=TIMES, shadow_us=RNG.permutation(TIMES)
     )
     assert unpaired.latency[0].ci_low_ms < 0 < unpaired.latency[0].ci_high_ms
 
@@ -50,21 +50,21 @@ def test_psi_is_zero_for_equal_predictions_and_large_for_a_constant() -> None:
 
 
 def test_regression_agrees_when_scores_are_near() -> None:
-    assert measure_agreement([1, 2, 3], [1.4, 2.6, 3], threshold=0.5, binary=False).agreement_rate == pytest.approx(
+    assert measure_agreement([1, 2, 3], [1.4, 2.6, 3], threshold=0.5, is_binary=False).agreement_rate == pytest.approx(
         2 / 3
     )
 
 
 def test_no_pairs_give_no_data() -> None:
-    measured = measure_agreement([], [], threshold=0.5, binary=True)
-    assert measured.pairs == 0
+    measured = measure_agreement([], [], threshold=0.5, is_binary=True)
+    assert measured.n_pairs == 0
     assert math.isnan(measured.agreement_rate)
     assert {check.verdict for check in check_agreement(measured, AgreementBounds())} == {"NO_DATA"}
 
 
 def test_pairs_of_different_lengths_are_rejected() -> None:
-    with pytest.raises(ValueError, match="pairs expected"):
-        measure_agreement([0.1], [0.1, 0.2], threshold=0.5, binary=True)
+    with pytest.raises(ValueError, match="expected pairs"):
+        measure_agreement([0.1], [0.1, 0.2], threshold=0.5, is_binary=True)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,11 @@ def test_pairs_of_different_lengths_are_rejected() -> None:
     ],
 )
 def test_each_bound_that_is_set_affects_the_verdict(bounds: AgreementBounds, verdict: str) -> None:
-    measured = measure_agreement(SCORES, NEAR, threshold=0.4, binary=True, champion_us=TIMES, shadow_us=TIMES)
+    measured = measure_agreement(SCORES, NEAR, threshold=0.4, is_binary=True, champion_us=TIMES, shadow_us=TIMES)
     assert combine_outcomes(check.verdict for check in check_agreement(measured, bounds)) == verdict
 
 
 def test_a_shift_of_the_predictions_fails_even_when_all_decisions_agree() -> None:
-    measured = measure_agreement(SCORES, SCORES / 3 + 0.7, threshold=0.0, binary=True)
+    measured = measure_agreement(SCORES, SCORES / 3 + 0.7, threshold=0.0, is_binary=True)
     assert measured.agreement_rate == 1.0
     assert [check.verdict for check in check_agreement(measured, AgreementBounds())] == ["PASS", "FAIL"]

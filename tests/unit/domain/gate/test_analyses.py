@@ -161,13 +161,13 @@ def test_leakage_without_the_training_data_is_no_data() -> None:
 
 def test_one_violation_of_the_inference_contract_fails_and_is_named() -> None:
     assert outcomes({"inference": {}}, inference=NO_FAULTS) == ["PASS"]
-    broken = (NO_FAULTS[0], CaseCheck("missing column", 3, ("age: 400 expected, answered 200",)))
+    broken = (NO_FAULTS[0], CaseCheck("missing column", 3, ("age: expected status 400, found 200",)))
     verdicts = judge_gates({"inference": {}}, inference=broken)
     assert [(v.outcome, v.value, v.n_rows, v.decides) for v in verdicts] == [
         ("FAIL", 3, 4, True),
         ("FAIL", 2, 3, False),
     ]
-    assert "age: 400 expected" in verdicts[0].reason
+    assert "age: expected status 400" in verdicts[0].reason
     assert outcomes({"inference": {}}) == ["NO_DATA"]
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from bedplate.domain.ledger import Record
-from bedplate.domain.rollout.history import list_movements
+from bedplate.domain.rollout.history import list_history
 from bedplate.domain.rollout.state_machine import (
     FINAL_PHASES,
     TRANSITIONS,
@@ -169,7 +169,7 @@ def test_history_lists_every_movement_and_no_promotion_twice() -> None:
         ),
         rollout_record(10, "", kind="deployment-started", action="rollback", release=V1),
     ]
-    shown = [(m.strategy, m.phase, m.verdict, m.is_open) for m in list_movements(records, "churn")]
+    shown = [(m.strategy, m.phase, m.verdict, m.is_open) for m in list_history(records, "churn")]
     assert shown == [
         ("canary", "promoted", "PASS", False),
         ("ab", "promoted", None, False),
@@ -184,7 +184,7 @@ def test_rollback_ends_the_open_deployment() -> None:
         rollout_record(2, "", kind="deployment-started", action="rollback", release=V1),
         rollout_record(3, "", kind="rollback", live=V1, release=V1, reason="stop"),
     ]
-    assert [(m.strategy, m.phase, m.is_open) for m in list_movements(records, "churn")] == [
+    assert [(m.strategy, m.phase, m.is_open) for m in list_history(records, "churn")] == [
         ("canary", "rolled-back", False),
         ("rollback", "completed", False),
     ]

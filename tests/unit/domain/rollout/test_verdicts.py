@@ -11,11 +11,11 @@ from bedplate.domain.experiment.arm import Arm
 from bedplate.domain.rollout.verdicts import (
     PairedPredictions,
     VariantTraffic,
+    describe_slo_violation,
     judge_ab,
     judge_bandit,
     judge_pairs,
     judge_shadow,
-    slo_violation,
 )
 from bedplate.settings import Experiment, Slo
 from builders import binary_arm
@@ -30,7 +30,7 @@ def shadow(
     first: Any, second: Any, traffic: Any = HEALTHY, *, binary: bool = True, max_psi: float = 0.25, **changes: Any
 ) -> Any:
     settings = SETTINGS.model_copy(update=changes)
-    return judge_shadow(PairedPredictions(first, second), traffic, settings, Slo(), binary=binary, max_psi=max_psi)
+    return judge_shadow(PairedPredictions(first, second), traffic, settings, Slo(), is_binary=binary, max_psi=max_psi)
 
 
 def test_shadow_gets_a_verdict_when_there_are_enough_pairs() -> None:
@@ -63,12 +63,12 @@ def test_challenger_that_violates_the_slo_fails_before_the_comparison() -> None:
     assert "failed" in shadow([], [], (HEALTHY[0], VariantTraffic(200, 10, 12.0))).message
     slow = shadow(PREDICTIONS, PREDICTIONS, (HEALTHY[0], VariantTraffic(200, 0, 900.0)))
     assert (slow.verdict, "p99 latency is 900.0 ms" in slow.message) == ("FAIL", True)
-    assert slo_violation(VariantTraffic(3, 3, None), Slo(), min_requests=10) is None
+    assert describe_slo_violation(VariantTraffic(3, 3, None), Slo(), min_requests=10) is None
 
 
 def test_latencies_of_the_same_requests_are_measured() -> None:
     pairs = PairedPredictions(PREDICTIONS, PREDICTIONS, [1000.0] * 100, [3000.0] * 100)
-    measurements = judge_shadow(pairs, HEALTHY, SETTINGS, Slo(), binary=True, max_psi=0.25).measurements
+    measurements = judge_shadow(pairs, HEALTHY, SETTINGS, Slo(), is_binary=True, max_psi=0.25).measurements
     assert measurements["p99_ms"] == {"live": 1.0, "challenger": 3.0}
     assert measurements["p99_difference_ms"] == [2.0, 2.0]
 

@@ -131,10 +131,10 @@ def test_a_hyperparameter_must_have_the_declared_type(declared: Any, text: str, 
     if is_valid:
         assert resolve_hyperparameters({"it": declared}, {"it": text}, 0)["it"] == text
         return
-    with pytest.raises(UsageError, match=rf"--set it={text}: .* expected, as in training.hyperparameters"):
+    with pytest.raises(UsageError, match=rf"--set it={text}: expected .*, as in training.hyperparameters"):
         resolve_hyperparameters({"it": declared}, {"it": text}, 0)
 
 
 def test_a_seed_must_be_a_number() -> None:
-    with pytest.raises(UsageError, match="seed=x: a number expected"):
+    with pytest.raises(UsageError, match="seed=x: expected a number"):
         resolve_hyperparameters({}, {"seed": "x"}, 0)

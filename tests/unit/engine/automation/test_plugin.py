@@ -221,7 +221,7 @@ def test_the_aws_plugin_uses_the_region_of_its_configuration(monkeypatch: pytest
     assert not hasattr(provider, "check_config")
     provider.configure({"region": "eu-west-1"})
     failures = provider.check(URN, "aws:s3/bucket:Bucket", None, {"region": "us-east-1"}, bytes(32)).failures
-    assert [(f.property, f.reason) for f in failures] == [("region", "eu-west-1 expected")]
+    assert [(f.property, f.reason) for f in failures] == [("region", "expected eu-west-1")]
 
 
 def test_the_plugin_returns_its_version(stub: Any) -> None:

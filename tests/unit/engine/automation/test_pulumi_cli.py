@@ -195,7 +195,7 @@ def test_the_engines_share_a_lock_which_a_preview_does_not_need(
     local: LocalCommand, cli: FakeCli, project: Path
 ) -> None:
     with hold_lock(StateFiles.of(project / "state", "local").lock, stack="local", verb="up"):
-        with pytest.raises(Locked, match="runs `up`"):
+        with pytest.raises(Locked, match="has been running `up`"):
             local.run(["--non-interactive", "destroy", "--yes"], str(project), {})
         local.run(["preview"], str(project), {})
         local.run(["destroy", "--preview-only"], str(project), {})

@@ -130,7 +130,9 @@ def test_a_second_run_is_rejected_with_the_holder_of_the_lock_and_its_age(tmp_pa
     runner.start()
     started.wait(30)
     try:
-        with pytest.raises(Locked, match=rf"pid {os.getpid()}.* runs `up` since 2023-11-14 .* for \d+ s") as error:
+        with pytest.raises(
+            Locked, match=rf"pid {os.getpid()}.* has been running `up` since 2023-11-14 .* for \d+ s"
+        ) as error:
             EmbeddedEngine(tmp_path, cloud).run(secret_step())
     finally:
         leave.set()
@@ -152,7 +154,7 @@ def test_the_lock_file_of_a_killed_run_does_not_lock_the_stack(tmp_path: Path) -
 def test_a_lock_of_another_machine_is_reported_with_owner_and_age_and_removed_only_by_unlock(tmp_path: Path) -> None:
     path = tmp_path / "s.lock"
     path.write_text(json.dumps({"pid": 7, "host": "elsewhere", "user": "ann", "verb": "up", "since": 0}))
-    message = r"another machine: ann@elsewhere \(pid 7\) runs `up` since .*, for 3 h 2 min"
+    message = r"another machine: ann@elsewhere \(pid 7\) has been running `up` since .*, for 3 h 2 min"
     later = hold_lock(path, stack="s", verb="up", clock=lambda: 3 * 3600 + 125)
     with pytest.raises(Locked, match=message) as error, later:
         raise AssertionError("locked")

@@ -31,7 +31,7 @@ def test_predictions_are_returned_in_the_order_of_the_rows_with_their_keys(stack
         stack, InvokeRequest("churn", rows(25), batch_size=10, concurrency=3), predictions.append, null_reporter
     )
     assert [p.keys["id"] for p in predictions] == [f"r{i}" for i in range(25)]
-    assert (result.rows, result.requests, result.failed_requests) == (25, 3, 0)
+    assert (result.rows, result.requests, result.failed) == (25, 3, 0)
     assert dict(result.rows_by_release) == {"bedplate-local-churn-fallback": 25}
 
 
@@ -60,7 +60,7 @@ def test_failed_request_is_counted_and_the_next_one_is_sent(
     result = invoke(
         stack, InvokeRequest("churn", rows(4), batch_size=2, concurrency=1), predictions.append, null_reporter
     )
-    assert (result.failed_requests, result.requests, result.first_failure) == (1, 2, "the model failed (500)")
+    assert (result.failed, result.requests, result.first_failure) == (1, 2, "the model failed (500)")
     assert [p.prediction is None for p in predictions] == [True, True, False, False]
 
 

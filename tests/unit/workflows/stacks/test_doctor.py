@@ -34,7 +34,7 @@ class FakeUpdate:
 @dataclass
 class FakeLock:
     description: str
-    on_other_machine: bool
+    is_on_other_machine: bool
 
 
 @dataclass

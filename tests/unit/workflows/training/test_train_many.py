@@ -111,9 +111,9 @@ def test_too_many_combinations_are_rejected(stack: FakeStackContext) -> None:
 @pytest.mark.parametrize(
     ("models", "data", "dataset", "message"),
     [
-        (("a",), (), None, "Either --data FILE or --dataset"),
-        (("a",), ("x",), "latest", "Either --data FILE or --dataset"),
-        (("a", "b"), ("x",), None, "MODEL=FILE expected"),
+        (("a",), (), None, "Expected either --data FILE or --dataset"),
+        (("a",), ("x",), "latest", "Expected either --data FILE or --dataset"),
+        (("a", "b"), ("x",), None, "expected MODEL=FILE"),
         (("a", "b"), ("a=x",), None, "No --data for b"),
         (("a",), ("x", "y"), None, "a already has a file"),
     ],

@@ -217,9 +217,7 @@ RESOURCE_TYPES = (
         replaces=("bucket", "key"),
         tags=TagOperations(
             {"Bucket": "{bucket}", "Key": "{key}"},
-            add="PutObjectTagging",
-            remove="DeleteObjectTagging",
-            list="GetObjectTagging",
+            *("PutObjectTagging", "DeleteObjectTagging", "GetObjectTagging"),
             on_create=False,
         ),
         adjust_params=_object_params,

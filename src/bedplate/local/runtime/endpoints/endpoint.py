@@ -23,7 +23,7 @@ from bedplate.local.runtime.endpoints.serving_pool import ServingPool
 from bedplate.local.runtime.endpoints.traffic_shift import TrafficShift, parse_traffic_shift
 from bedplate.local.runtime.metering import Meter
 
-_MAX_REASON_LENGTH = 1024
+_REASON_CHARS = 1024  # SageMaker's limit of a FailureReason
 _ALARM_POLL_S = 0.2
 
 
@@ -89,7 +89,7 @@ class Endpoint:
         try:
             fleet = self._start_ready_fleet(record["EndpointConfigName"])
         except ModelSourceError as exc:
-            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON_LENGTH])
+            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_REASON_CHARS])
             return
         self._go_live(fleet)
         self._report_in_service(fleet)
@@ -111,9 +111,7 @@ class Endpoint:
             self._route(None)
             if fleet is not None:
                 self._release_fleet(fleet, keep_warm=False)
-            self._report(
-                EndpointStatus="Failed", FailureReason=str(exc)[:_MAX_REASON_LENGTH], PendingDeploymentSummary=None
-            )
+            self._report(EndpointStatus="Failed", FailureReason=str(exc)[:_REASON_CHARS], PendingDeploymentSummary=None)
             return
         if in_service:
             return
@@ -190,15 +188,11 @@ class Endpoint:
     def _roll_back(self, blue: Fleet | None, green: Fleet | None, reason: str) -> None:
         """Sends all traffic to the blue fleet, then reports the rollback; without a blue fleet the endpoint failed."""
         if blue is None:
-            self._report(
-                EndpointStatus="Failed", FailureReason=reason[:_MAX_REASON_LENGTH], PendingDeploymentSummary=None
-            )
+            self._report(EndpointStatus="Failed", FailureReason=reason[:_REASON_CHARS], PendingDeploymentSummary=None)
         else:
             self._route(EndpointTraffic(((blue, 1.0),)))
             live = variant_summaries(blue.variants, 1.0, blue.started_at)
-            self._report(
-                EndpointStatus="RollingBack", ProductionVariants=live, FailureReason=reason[:_MAX_REASON_LENGTH]
-            )
+            self._report(EndpointStatus="RollingBack", ProductionVariants=live, FailureReason=reason[:_REASON_CHARS])
         if green is not None:
             self._release_fleet(green, keep_warm=False)
         if blue is not None:
@@ -342,7 +336,7 @@ class Endpoint:
                     self._route(None)
                 changes = {
                     "EndpointStatus": "InService" if self._live_fleet is not None else "Failed",
-                    "FailureReason": f"InternalServerError: {type(exc).__name__}: {exc}"[:_MAX_REASON_LENGTH],
+                    "FailureReason": f"InternalServerError: {type(exc).__name__}: {exc}"[:_REASON_CHARS],
                     "PendingDeploymentSummary": None,
                 }
                 if not (self._deleted or self._closing):

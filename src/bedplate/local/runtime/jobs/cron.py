@@ -69,7 +69,7 @@ def parse_schedule(expression: str) -> Cron | Rate:
     fields: Sequence[str] = inner[1].split() if inner else ()
     if len(fields) != 6:
         formats = "cron(minute hour day-of-month month day-of-week year) or rate(n unit)"
-        raise ValueError(f'"{expression}" is not a schedule expression: {formats} was expected')
+        raise ValueError(f'"{expression}" is not a schedule expression: expected {formats}')
     return Cron(
         minutes=_parse_field(fields[0], 0, 59),
         hours=_parse_field(fields[1], 0, 23),

@@ -17,7 +17,7 @@ from bedplate.local.runtime.outbox import Outbox
 
 MAX_RUNTIME_S = 86_400
 """The default of MaxRuntimeInSeconds."""
-MAX_REASON_LENGTH = 1024
+REASON_CHARS = 1024
 """Characters of a FailureReason."""
 INTERRUPTED_REASON = "InternalServerError: the local platform ended while the job was running. Start the job again."
 

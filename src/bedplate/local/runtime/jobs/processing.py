@@ -15,13 +15,7 @@ from bedplate.local.hooks import Record
 from bedplate.local.runtime import directories, transfer
 from bedplate.local.runtime.child_process import ChildProcess
 from bedplate.local.runtime.jobs.job_pool import PooledJob
-from bedplate.local.runtime.jobs.job_runner import (
-    INTERRUPTED_REASON,
-    MAX_REASON_LENGTH,
-    MAX_RUNTIME_S,
-    JobError,
-    JobRunner,
-)
+from bedplate.local.runtime.jobs.job_runner import INTERRUPTED_REASON, MAX_RUNTIME_S, REASON_CHARS, JobError, JobRunner
 from bedplate.local.runtime.log_metrics import MetricValue
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
@@ -77,7 +71,7 @@ class ProcessingRunner(JobRunner):
         if not self.pool.is_closed:
             self.outbox.flush()
             self._finish(
-                record, status, FailureReason=reason[:MAX_REASON_LENGTH] if reason else None, ExitMessage=exit_message
+                record, status, FailureReason=reason[:REASON_CHARS] if reason else None, ExitMessage=exit_message
             )
 
     def _run_job(self, record: Record, pooled_job: PooledJob, root: Path) -> tuple[str, str | None]:
@@ -178,7 +172,7 @@ class ProcessingRunner(JobRunner):
 def _read_exit_message(root: Path) -> str | None:
     """Returns the ExitMessage: what the container wrote to `/opt/ml/output/message`, None if nothing."""
     path = root / "output" / "message"
-    return path.read_text("utf-8", "replace").strip()[:MAX_REASON_LENGTH] or None if path.is_file() else None
+    return path.read_text("utf-8", "replace").strip()[:REASON_CHARS] or None if path.is_file() else None
 
 
 def _list_outputs(record: Record, root: Path) -> list[tuple[Path, str]]:

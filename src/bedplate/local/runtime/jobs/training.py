@@ -18,8 +18,8 @@ from bedplate.local.runtime.jobs.checkpoints import build_checkpoint_sync
 from bedplate.local.runtime.jobs.job_pool import Outcome, PooledJob
 from bedplate.local.runtime.jobs.job_runner import (
     INTERRUPTED_REASON,
-    MAX_REASON_LENGTH,
     MAX_RUNTIME_S,
+    REASON_CHARS,
     JobError,
     JobRunner,
 )
@@ -185,7 +185,7 @@ class TrainingRunner(JobRunner):
         seconds = max(1, math.ceil(self.meter.stop(job)))
         if self.pool.is_closed:
             return
-        changes: dict[str, Any] = {"FailureReason": reason[:MAX_REASON_LENGTH] if reason else None}
+        changes: dict[str, Any] = {"FailureReason": reason[:REASON_CHARS] if reason else None}
         if job.has_started:
             billable = max(1, math.ceil(seconds * _price_share(job.record)))
             changes |= {"BillableTimeInSeconds": billable, "TrainingTimeInSeconds": seconds}
@@ -247,4 +247,4 @@ def _failure_reason(root: Path, code: int, child: ChildProcess) -> str:
     """Returns the content of the container's `output/failure`, or the end of its log where it wrote none."""
     failure = root / "output" / "failure"
     text = failure.read_text("utf-8", "replace").strip() if failure.is_file() else ""
-    return f"AlgorithmError: {(text or child.tail())[: MAX_REASON_LENGTH - 60]}, exit code: {code}"
+    return f"AlgorithmError: {(text or child.tail())[: REASON_CHARS - 60]}, exit code: {code}"
